@@ -1,0 +1,25 @@
+//! taskmon cleans up, reports on and watches job tables in PostgreSQL and SQLite.
+//!
+//! One process does one job and ends:
+//!
+//! ```text
+//! arguments + environment + file → Config → Store → a report (plain data) → rendered → printed, saved
+//! ```
+//!
+//! # Who may import whom
+//!
+//! `tests/architecture.rs` holds these rules.
+//!
+//! - `main → run → everything`. Below `run`, nobody imports `cli`.
+//! - Features (`stats`) import `tables`, `units`, `calendar`, the `Store` trait and `system`, and not each other.
+//! - `store/postgres` and `store/sqlite` import `tables`, `units`, `calendar` and `store/sql`. No SQL stands outside `store/`.
+//! - `tables`, `units`, `calendar` and `outcome` import nothing of taskmon but each other's plain types.
+//! - `report` imports the report structs only.
+//! - Time is a parameter: `now` is read once in `run` and handed down.
+
+pub mod config;
+pub mod language;
+pub mod outcome;
+pub mod store;
+pub mod tables;
+pub mod units;

@@ -1,0 +1,175 @@
+//! What a run ended with, and its exit code.
+//!
+//! The codes and the error document are the contract's: 0 done, 1 done with errors, 2 wrong usage or
+//! configuration, 3 could not do the job, 4 an alert stands, 75 another run holds the lock.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// Why a run could not do its job: the `kind` of the error document, a documented set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An argument's value does not fit: a bad date, a percentage above 100.
+    Usage,
+    /// The configuration file, or a variable that overrides it, is not valid.
+    ConfigInvalid,
+    /// The configuration file cannot be read.
+    ConfigUnreadable,
+    /// The job needs a database and none is configured.
+    DatabaseNotConfigured,
+    /// The database cannot be reached, refuses connections or went away.
+    DatabaseUnavailable,
+    /// The database refuses this user: a wrong password, no such role, no right to connect.
+    DatabaseRefused,
+    /// The encrypted connection that was asked for cannot be had.
+    TlsFailed,
+    /// A table, column or expression of the mapping does not fit the database.
+    MappingMismatch,
+    /// The role lacks a right on a table.
+    PermissionDenied,
+    /// A statement ran longer than `database.statement_timeout_seconds`.
+    StatementTimeout,
+    /// The database refused a statement for another reason.
+    QueryFailed,
+    /// A folder or file that the job has to write cannot be written.
+    OutputFailed,
+    /// A folder is there already and is not taskmon's own.
+    NotASandbox,
+    /// None of the paths that were asked for could be measured.
+    NothingMeasured,
+    /// Another run of the same job holds the lock.
+    Locked,
+    /// The lock file cannot be opened.
+    LockFailed,
+    /// Anything that has no kind of its own.
+    Internal,
+}
+
+impl Kind {
+    /// The exit code that goes with it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Usage
+            | Kind::ConfigInvalid
+            | Kind::ConfigUnreadable
+            | Kind::DatabaseNotConfigured => 2,
+            Kind::Locked => 75,
+            _ => 3,
+        }
+    }
+}
+
+/// An error that ends the run: what happened, and what to do about it.
+///
+/// It travels inside an [`anyhow::Error`]; `run` takes it out again for the error document. A message never holds a password.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    pub kind: Kind,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            message,
+            hint: None,
+        }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The failure inside an error; one without is `internal`, its message the whole chain of causes.
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<Failure>() {
+            Some(failure) => failure.clone(),
+            None => Failure::new(Kind::Internal, format!("{error:#}")),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// One thing that a run could not do although it did the rest: an entry of `errors`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trouble {
+    pub kind: &'static str,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl Trouble {
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self {
+            kind,
+            message,
+            path: None,
+        }
+    }
+
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// Done, but something could not be done; the result's `errors` says what.
+    DoneWithErrors,
+    /// Done, and an alert at or above `--fail-on` stands.
+    AlertStands,
+    Failed(Kind),
+}
+
+impl Outcome {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Outcome::Done => 0,
+            Outcome::DoneWithErrors => 1,
+            Outcome::AlertStands => 4,
+            Outcome::Failed(kind) => kind.exit_code(),
+        }
+    }
+}
+
+/// The severity of an alert, in rising order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Error,
+    Critical,
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+impl Serialize for Severity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

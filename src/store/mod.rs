@@ -1,0 +1,3 @@
+//! What taskmon asks of a database.
+
+pub mod target;

@@ -1,0 +1,181 @@
+//! What an application's tables mean to taskmon: the mapping from its columns and labels to taskmon's words.
+//!
+//! A mapping is data. The presets are TOML files beside this one, written like the `[database.tasks]` and
+//! `[database.receipts]` sections of a configuration; a configuration overrides any part of them.
+
+use serde::Serialize;
+use std::fmt;
+
+/// The presets that this version has: their name and their TOML.
+pub const PRESETS: &[(&str, &str)] = &[("taskmon", include_str!("presets/taskmon.toml"))];
+
+/// taskmon's five states, and the catch-all for labels that no state claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Completed,
+    Failed,
+    Pending,
+    Processing,
+    Cancelled,
+    Other,
+}
+
+impl State {
+    pub const ALL: [State; 6] = [
+        State::Completed,
+        State::Failed,
+        State::Pending,
+        State::Processing,
+        State::Cancelled,
+        State::Other,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Completed => "completed",
+            State::Failed => "failed",
+            State::Pending => "pending",
+            State::Processing => "processing",
+            State::Cancelled => "cancelled",
+            State::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A column name or SQL expression in the dialect of the configured database.
+pub type Expression = String;
+
+/// Where tasks are and what their columns mean. A field that is `None` does not exist in this table: reports say `null`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskTable {
+    /// What is read: a table, a view or a FROM clause.
+    pub from: String,
+    /// What rows are deleted from; `None`: never pruned.
+    pub delete_from: Option<String>,
+    /// The columns of the primary key, at least one.
+    pub key: Vec<Expression>,
+    /// What reports call a task.
+    pub label: Expression,
+    pub status: Expression,
+    pub created_at: Option<Expression>,
+    pub started_at: Option<Expression>,
+    pub completed_at: Option<Expression>,
+    pub updated_at: Option<Expression>,
+    /// Seconds.
+    pub processing_time: Option<Expression>,
+    pub error_message: Option<Expression>,
+    pub retry_count: Option<Expression>,
+    pub queue: Option<Expression>,
+    pub name: Option<Expression>,
+    /// Expressions that name a file each, absolute or relative to `base_dir`.
+    pub files: Vec<Expression>,
+    /// What ties a receipt to a task.
+    pub link: Option<Expression>,
+    /// A condition that is added to every delete.
+    pub guard: Option<Expression>,
+    /// What a timestamp without zone means; overrides `[database]`.
+    pub naive_timestamps: Option<String>,
+    pub states: States,
+}
+
+/// Which labels of the status column stand for which state, without regard to case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct States {
+    pub pending: Vec<String>,
+    pub processing: Vec<String>,
+    pub completed: Vec<String>,
+    pub failed: Vec<String>,
+    pub cancelled: Vec<String>,
+}
+
+impl States {
+    /// The labels of a state; none of `Other`, which is what no state claims.
+    pub fn labels(&self, state: State) -> &[String] {
+        match state {
+            State::Pending => &self.pending,
+            State::Processing => &self.processing,
+            State::Completed => &self.completed,
+            State::Failed => &self.failed,
+            State::Cancelled => &self.cancelled,
+            State::Other => &[],
+        }
+    }
+
+    /// The state of a row by its status label; a row without one is in no state that taskmon knows.
+    pub fn of(&self, label: Option<&str>) -> State {
+        let Some(label) = label else {
+            return State::Other;
+        };
+        let folded = label.to_lowercase();
+        State::ALL
+            .into_iter()
+            .find(|state| {
+                let mut claimed = self.labels(*state).iter();
+                claimed.any(|claim| claim.to_lowercase() == folded)
+            })
+            .unwrap_or(State::Other)
+    }
+}
+
+/// Receipts, which are removed once no task refers to them, with the rows that depend on them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceiptTable {
+    pub from: String,
+    pub key: Vec<Expression>,
+    pub created_at: Expression,
+    pub link: Expression,
+    pub files: Vec<Expression>,
+    pub dependents: Vec<DependentTable>,
+}
+
+/// Rows that go with a receipt, before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DependentTable {
+    pub from: String,
+    pub foreign_key: String,
+    pub files: Vec<Expression>,
+}
+
+/// The tables of one application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    pub tasks: TaskTable,
+    pub receipts: Option<ReceiptTable>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states() -> States {
+        States {
+            pending: vec!["queued".into()],
+            processing: vec!["Running".into()],
+            completed: vec!["DONE".into()],
+            failed: vec!["dead".into()],
+            cancelled: vec![],
+        }
+    }
+
+    #[test]
+    fn labels_match_without_regard_to_case() {
+        let states = states();
+        assert_eq!(states.of(Some("QUEUED")), State::Pending);
+        assert_eq!(states.of(Some("running")), State::Processing);
+        assert_eq!(states.of(Some("done")), State::Completed);
+    }
+
+    #[test]
+    fn a_label_that_no_state_claims_is_other() {
+        assert_eq!(states().of(Some("paused")), State::Other);
+        assert_eq!(states().of(Some("")), State::Other);
+        assert_eq!(states().of(None), State::Other);
+    }
+}

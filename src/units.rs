@@ -1,0 +1,107 @@
+//! Units and rounding, in one place.
+//!
+//! Every figure of a report is rounded half away from zero on its exact decimal value, so that PostgreSQL, SQLite and a
+//! calculation by hand agree: SQL's `numeric`, binary floats and other languages' `round` all differ at the half.
+
+/// Bytes of a GiB, which the reports call GB.
+pub const GIB: u64 = 1024 * 1024 * 1024;
+
+/// `part` of `whole` in percent, 2 decimals; 0 where there is no whole.
+pub fn percent(part: u64, whole: u64) -> f64 {
+    ratio(u128::from(part) * 100, u128::from(whole))
+}
+
+/// Bytes as GiB, 2 decimals.
+pub fn gib(bytes: u64) -> f64 {
+    ratio(u128::from(bytes), u128::from(GIB))
+}
+
+/// The change from `before` to `now` in percent of `before`, 2 decimals; 0 where there was nothing before.
+pub fn change_percent(now: u64, before: u64) -> f64 {
+    let size = percent(now.abs_diff(before), before);
+    if now < before { -size } else { size }
+}
+
+/// The mean of `count` durations that add up to `micros` microseconds, in seconds, 2 decimals; none of no durations.
+pub fn mean_seconds(micros: i128, count: u64) -> Option<f64> {
+    if count == 0 {
+        return None;
+    }
+    let size = ratio(micros.unsigned_abs(), u128::from(count) * 1_000_000);
+    Some(if micros < 0 && size != 0.0 { -size } else { size })
+}
+
+/// `above / below`, 2 decimals, half away from zero; 0 where there is nothing to divide by.
+fn ratio(above: u128, below: u128) -> f64 {
+    if below == 0 {
+        return 0.0;
+    }
+    let hundredths = (above * 200 + below) / (below * 2);
+    hundredths as f64 / 100.0
+}
+
+/// A number to 2 decimals, half away from zero on its shortest decimal form: 2.675 becomes 2.68 although the
+/// binary number lies a little below.
+pub fn round2(value: f64) -> f64 {
+    if !value.is_finite() || value.abs() >= 1e13 {
+        return value;
+    }
+    let text = format!("{:.}", value.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
+    let thousandths = whole.parse::<u64>().unwrap_or(0) * 1000 + digits.parse::<u64>().unwrap_or(0);
+    let rounded = ((thousandths + 5) / 10) as f64 / 100.0;
+    if value < 0.0 && rounded != 0.0 { -rounded } else { rounded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_rounds_away_from_zero_on_the_decimal_that_people_see() {
+        for (value, expected) in [
+            (2.675, 2.68),
+            (1.005, 1.01),
+            (-2.675, -2.68),
+            (0.125, 0.13),
+            (0.124_999, 0.12),
+            (1e-9, 0.0),
+            (-1e-9, 0.0),
+            (912.4, 912.4),
+            (1e15, 1e15),
+        ] {
+            assert_eq!(round2(value), expected, "{value}");
+        }
+        assert!(round2(-1e-9).is_sign_positive());
+    }
+
+    #[test]
+    fn shares_are_exact() {
+        assert_eq!(percent(1, 8), 12.5);
+        assert_eq!(percent(45, 1250), 3.6);
+        assert_eq!(percent(1, 800), 0.13);
+        assert_eq!(percent(0, 0), 0.0);
+        assert_eq!(percent(u64::MAX, u64::MAX), 100.0);
+    }
+
+    #[test]
+    fn a_change_has_a_sign_and_needs_a_day_before() {
+        assert_eq!(change_percent(125, 120), 4.17);
+        assert_eq!(change_percent(80, 120), -33.33);
+        assert_eq!(change_percent(80, 0), 0.0);
+        assert_eq!(change_percent(120, 120), 0.0);
+    }
+
+    #[test]
+    fn means_come_from_whole_microseconds() {
+        assert_eq!(mean_seconds(45_125_000, 1), Some(45.13));
+        assert_eq!(mean_seconds(-45_125_000, 1), Some(-45.13));
+        assert_eq!(mean_seconds(0, 0), None);
+    }
+
+    #[test]
+    fn gigabytes_are_binary() {
+        assert_eq!(gib(GIB * 3 / 2), 1.5);
+    }
+}
