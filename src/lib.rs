@@ -17,9 +17,17 @@
 //! - `report` imports the report structs only.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
+pub mod calendar;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod language;
+pub mod lock;
 pub mod outcome;
+pub mod report;
+pub mod run;
+pub mod stats;
 pub mod store;
+pub mod system;
 pub mod tables;
 pub mod units;

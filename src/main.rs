@@ -1,1 +1,5 @@
-fn main(){}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(taskmon::run::run(std::env::args_os()))
+}

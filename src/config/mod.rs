@@ -1,13 +1,43 @@
 //! The configuration in force: one function, [`resolve`], knows which source beats which.
 
+pub mod env;
+pub mod file;
+mod nearest;
+mod reader;
+mod secret;
+mod zone;
+
+pub use env::Env;
+pub use file::{
+    Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, Schedule, Stats,
+};
+pub use secret::{Secret, SecretUrl};
+
 use crate::language::Language;
-use crate::store::target::Target;
-use crate::tables::Mapping;
+use crate::outcome::{Failure, Kind};
+use crate::store::target::{Target, UrlContext};
+use crate::tables::{Mapping, preset};
 use chrono_tz::Tz;
-use std::path::PathBuf;
+use file::{File, Given, absolute};
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What a configuration is resolved from, besides the file.
+pub struct Request {
+    /// `--config`
+    pub config_flag: Option<PathBuf>,
+    /// `--database-url`
+    pub database_url_flag: Option<String>,
+    pub env: Env,
+    /// Absolute.
+    pub working_dir: PathBuf,
+}
+
 /// Everything that a run was told, resolved once and read-only from then on. Paths are absolute.
+#[derive(Debug)]
 pub struct Config {
     /// The file that was read; `None`: none was found, these are the defaults.
     pub file: Option<PathBuf>,
@@ -17,14 +47,25 @@ pub struct Config {
     pub timezone: Tz,
     pub language: Language,
     pub database: Database,
+    pub cleanup: Cleanup,
     pub stats: Stats,
     pub disk: Disk,
     pub alerts: Alerts,
     /// `broker.url`, whose queues this version cannot ask yet.
-    pub broker_url: Option<String>,
+    pub broker_url: Option<SecretUrl>,
+    pub broker: Broker,
+    pub heartbeat: Heartbeat,
+    pub schedule: Schedule,
+    /// The file laid over the defaults, its paths absolute.
+    pub file_values: File,
+    /// What a person should know although it stops nothing: one sentence each, for the log.
+    pub warnings: Vec<String>,
+    /// Where what may come from several places comes from.
+    sources: Sources,
 }
 
 /// Where the tasks are.
+#[derive(Debug)]
 pub struct Database {
     /// `None`: no database is configured.
     pub target: Option<Target>,
@@ -38,28 +79,458 @@ pub struct Database {
     pub statement_timeout: Duration,
 }
 
-pub struct Stats {
-    pub reports_dir: PathBuf,
-    pub slowest_tasks: usize,
-    pub failed_task_details: usize,
-    pub baseline_days: usize,
-    pub error_categories: Vec<ErrorCategory>,
+#[derive(Debug)]
+struct Sources {
+    /// The URL, and its source as messages call it.
+    database_url: Option<(SecretUrl, String)>,
+    read_url: Option<(SecretUrl, String)>,
+    timezone: String,
+    language: String,
 }
 
-/// A failed task belongs to the first category of which its message contains a text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ErrorCategory {
-    pub name: String,
-    pub contains: Vec<String>,
+/// The configuration in force. A flag beats the environment, the environment beats the file, the file beats the defaults.
+///
+/// The file is the first that there is of `--config`, `$TASKMON_CONFIG`, `./taskmon.toml`,
+/// `$XDG_CONFIG_HOME/taskmon/taskmon.toml` (`~/.config/…`) and `/etc/taskmon/taskmon.toml`. An empty variable counts as unset.
+///
+/// # Errors
+/// [`Kind::ConfigUnreadable`] if a file that is named, or one that is there, cannot be read; [`Kind::ConfigInvalid`] if what it
+/// or a variable says is not valid; [`Kind::Usage`] if a flag is not.
+pub fn resolve(request: &Request) -> anyhow::Result<Config> {
+    Ok(resolved(request)?)
 }
 
-pub struct Disk {
-    pub paths: Vec<PathBuf>,
-    /// Percent; above it, not at it.
-    pub warning_percent: f64,
-    pub critical_percent: f64,
+fn resolved(request: &Request) -> Result<Config, Failure> {
+    let found = find_file(request)?;
+    let (mut values, given) = match &found {
+        Some((path, bytes)) => {
+            let origin = path.display().to_string();
+            file::read(&file::decode(bytes.clone(), &origin)?, &origin)?
+        }
+        None => file::defaults()?,
+    };
+    let path = found.map(|(path, _)| path);
+    let folder = path.as_deref().and_then(Path::parent);
+    values.make_absolute(folder.unwrap_or(&request.working_dir));
+
+    let mut warnings = Vec::new();
+    let (timezone, timezone_source) = timezone(&values, &given, &request.env, &mut warnings)?;
+    let (language, language_source) = language(&values, &given, &request.env)?;
+    let urls = Urls {
+        request,
+        values: &values,
+        given: &given,
+    };
+    let url = urls.database()?;
+    let read_url = urls.read()?;
+    let database = Database {
+        target: url.as_ref().map(|url| urls.target(url)).transpose()?,
+        read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
+        mapping: mapping(&values, &given)?,
+        naive_zone: naive_zone(&values, &given, timezone)?,
+        connect_timeout: connect_timeout(&values),
+        statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
+    };
+    warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
+    warnings.extend(questionable(&values, &given));
+    let source = |url: Url| (SecretUrl::new(url.text), url.source);
+    let sources = Sources {
+        database_url: url.map(source),
+        read_url: read_url.map(source),
+        timezone: timezone_source,
+        language: language_source,
+    };
+    Ok(Config {
+        file: path,
+        base_dir: values.base_dir.clone(),
+        timezone,
+        language,
+        database,
+        cleanup: values.cleanup.clone(),
+        stats: values.stats.clone(),
+        disk: values.disk.clone(),
+        alerts: values.alerts.clone(),
+        broker_url: values.broker.url.clone(),
+        broker: values.broker.clone(),
+        heartbeat: values.heartbeat.clone(),
+        schedule: values.schedule.clone(),
+        file_values: values,
+        warnings,
+        sources,
+    })
 }
 
-pub struct Alerts {
-    pub logs_dir: PathBuf,
+/// The file to read and its content; `None`: there is none.
+fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
+    let named = match &request.config_flag {
+        Some(path) if path.as_os_str().is_empty() => {
+            return Err(Failure::new(
+                Kind::Usage,
+                "--config names no file: it is empty",
+            ));
+        }
+        Some(path) => Some((path.clone(), "--config")),
+        None => request
+            .env
+            .path("TASKMON_CONFIG")
+            .map(|path| (path, "$TASKMON_CONFIG")),
+    };
+    if let Some((path, source)) = named {
+        let path = absolute(&request.working_dir, &path);
+        return match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some((path, bytes))),
+            Err(error) => Err(unreadable(&path, Some(source), &error)),
+        };
+    }
+    for path in usual_files(request) {
+        match std::fs::read(&path) {
+            Ok(bytes) => return Ok(Some((path, bytes))),
+            Err(error) if is_absent(&error) => {}
+            // To go on would mean to run with another configuration than the one that lies there.
+            Err(error) => return Err(unreadable(&path, None, &error)),
+        }
+    }
+    Ok(None)
 }
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn unreadable(path: &Path, source: Option<&str>, error: &io::Error) -> Failure {
+    let named = source.map_or(String::new(), |source| format!(" that {source} names"));
+    let message = format!(
+        "cannot read the configuration file {}{named}: {error}",
+        path.display()
+    );
+    Failure::new(Kind::ConfigUnreadable, message).hint(match source {
+        Some(_) if is_absent(error) => "`taskmon config --default` prints a file to start from.",
+        Some(_) => "Check the file's and its folders' permissions.",
+        None => "Check the permissions, or name another file with --config or $TASKMON_CONFIG.",
+    })
+}
+
+/// Where a file is looked for if none is named.
+fn usual_files(request: &Request) -> Vec<PathBuf> {
+    let home = request.env.path("HOME").map(|home| home.join(".config"));
+    // The XDG specification has a relative path ignored.
+    let xdg = request
+        .env
+        .path("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute());
+    let user = xdg
+        .or(home)
+        .map(|folder| folder.join("taskmon/taskmon.toml"));
+    let local = absolute(&request.working_dir, Path::new("taskmon.toml"));
+    let system = PathBuf::from("/etc/taskmon/taskmon.toml");
+    [Some(local), user, Some(system)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn timezone(
+    values: &File,
+    given: &Given,
+    env: &Env,
+    warnings: &mut Vec<String>,
+) -> Result<(Tz, String), Failure> {
+    let Some(name) = &values.timezone else {
+        let found = zone::of_the_system(env)?;
+        warnings.extend(found.warning);
+        return Ok((found.zone, found.source));
+    };
+    match zone::named(name) {
+        Ok(zone) => Ok((zone, given.place("timezone"))),
+        Err(message) => {
+            let failure = given.failure("timezone", &message);
+            Err(failure.hint("Without this key, the system's time zone holds."))
+        }
+    }
+}
+
+/// The zone of timestamps that have none, from the tasks' own key or the database's.
+fn naive_zone(values: &File, given: &Given, local: Tz) -> Result<Tz, Failure> {
+    let (key, name) = match values.database.tasks.naive_timestamps.trim() {
+        "" => (
+            "database.naive_timestamps",
+            values.database.naive_timestamps.as_str(),
+        ),
+        name => ("database.tasks.naive_timestamps", name),
+    };
+    match name {
+        "local" => Ok(local),
+        "utc" => Ok(Tz::UTC),
+        name => zone::named(name).map_err(|message| {
+            let failure = given.failure(key, &message);
+            failure.hint("\"local\" is the zone of `timezone`, \"utc\" is UTC.")
+        }),
+    }
+}
+
+/// The file's language, else the one that the locale's variables name: `LC_ALL` beats `LC_MESSAGES` beats `LANG`.
+fn language(values: &File, given: &Given, env: &Env) -> Result<(Language, String), Failure> {
+    if let Some(language) = values.language {
+        return Ok((language, given.place("language")));
+    }
+    for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
+        if let Some(locale) = env.text(name)? {
+            let chinese = locale.to_lowercase().starts_with("zh");
+            let language = if chinese { Language::Zh } else { Language::En };
+            return Ok((language, format!("${name}")));
+        }
+    }
+    Ok((Language::En, "the default".to_owned()))
+}
+
+fn connect_timeout(values: &File) -> Duration {
+    Duration::from_secs(values.database.connect_timeout_seconds.into())
+}
+
+fn mapping(values: &File, given: &Given) -> Result<Mapping, Failure> {
+    let database = &values.database;
+    preset::mapping(&database.tasks, database.receipts.as_ref())
+        .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
+}
+
+/// A database URL and where it comes from.
+struct Url {
+    text: String,
+    /// As messages call it: "--database-url", "$DATABASE_URL", "/etc/taskmon/taskmon.toml, line 7".
+    source: String,
+    origin: Origin,
+}
+
+#[derive(PartialEq)]
+enum Origin {
+    Flag,
+    Environment,
+    File,
+}
+
+/// Finds the database URLs.
+struct Urls<'a> {
+    request: &'a Request,
+    values: &'a File,
+    given: &'a Given,
+}
+
+impl Urls<'_> {
+    fn database(&self) -> Result<Option<Url>, Failure> {
+        if let Some(text) = &self.request.database_url_flag {
+            return self.flag_url(text).map(Some);
+        }
+        for name in ["TASKMON_DATABASE_URL", "DATABASE_URL"] {
+            if let Some(url) = self.env_url(name)? {
+                return Ok(Some(url));
+            }
+        }
+        Ok(self.file_url("database.url", self.values.database.url.as_ref()))
+    }
+
+    /// With `--database-url`, everything is read from there.
+    fn read(&self) -> Result<Option<Url>, Failure> {
+        if self.request.database_url_flag.is_some() {
+            return Ok(None);
+        }
+        let url = self.env_url("TASKMON_READ_DATABASE_URL")?;
+        Ok(url
+            .or_else(|| self.file_url("database.read_url", self.values.database.read_url.as_ref())))
+    }
+
+    fn flag_url(&self, text: &str) -> Result<Url, Failure> {
+        if text.is_empty() {
+            // A script's lost variable must not lead to another database.
+            return Err(Failure::new(
+                Kind::Usage,
+                "--database-url names no database: it is empty",
+            ));
+        }
+        Ok(Url {
+            text: text.to_owned(),
+            source: "--database-url".to_owned(),
+            origin: Origin::Flag,
+        })
+    }
+
+    fn env_url(&self, name: &str) -> Result<Option<Url>, Failure> {
+        let text = self.request.env.text(name)?;
+        Ok(text.map(|text| Url {
+            text,
+            source: format!("${name}"),
+            origin: Origin::Environment,
+        }))
+    }
+
+    fn file_url(&self, key: &str, url: Option<&SecretUrl>) -> Option<Url> {
+        url.map(|url| Url {
+            text: url.expose().to_owned(),
+            source: format!("{}: `{key}`", self.given.place(key)),
+            origin: Origin::File,
+        })
+    }
+
+    /// What the URL says. Relative paths in it start where whoever wrote it stands: at `base_dir` in the file, else
+    /// at the working directory.
+    fn target(&self, url: &Url) -> Result<Target, Failure> {
+        let unreadable = RefCell::new(None);
+        let env = |name: &str| match self.request.env.text(name) {
+            Ok(value) => value,
+            Err(failure) => {
+                unreadable.replace(Some(failure));
+                None
+            }
+        };
+        let base_dir = match url.origin {
+            Origin::File => &self.values.base_dir,
+            Origin::Flag | Origin::Environment => &self.request.working_dir,
+        };
+        let target = Target::parse(
+            &url.text,
+            &UrlContext {
+                env: &env,
+                base_dir,
+                connect_timeout: connect_timeout(self.values),
+            },
+        );
+        if let Some(failure) = unreadable.take() {
+            return Err(failure);
+        }
+        target.map_err(|message| {
+            let kind = match url.origin {
+                Origin::Flag => Kind::Usage,
+                Origin::Environment | Origin::File => Kind::ConfigInvalid,
+            };
+            // The parser takes care not to quote a password; this holds even if it forgets.
+            let message = message.replace(&url.text, &secret::masked(&url.text));
+            Failure::new(kind, format!("{}: {message}", url.source))
+        })
+    }
+}
+
+/// A standby of the file beside a database from the environment may well be the standby of another.
+fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> {
+    let (url, read_url) = (url?, read_url?);
+    let mixed = url.origin == Origin::Environment && read_url.origin == Origin::File;
+    mixed.then(|| {
+        format!(
+            "The database comes from {}, but `stats` reads from {}; set $TASKMON_READ_DATABASE_URL if that is another database.",
+            url.source, read_url.source
+        )
+    })
+}
+
+/// Settings of the file that are valid and yet not what somebody may think.
+fn questionable(values: &File, given: &Given) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (configured, key, what) in [
+        (
+            !values.alerts.channels.is_empty(),
+            "alerts.channels",
+            "delivers no alerts",
+        ),
+        (
+            !values.alerts.rules.is_empty(),
+            "alerts.rules",
+            "evaluates no rules",
+        ),
+        (values.broker.url.is_some(), "broker.url", "asks no broker"),
+        (given.has("heartbeat"), "heartbeat", "sends no heartbeats"),
+    ] {
+        if configured {
+            let place = given.place(key);
+            warnings.push(format!(
+                "{place}: `{key}` is set, but this version of taskmon {what} yet."
+            ));
+        }
+    }
+    let tasks = &values.database.tasks;
+    let (from, delete_from) = ("database.tasks.from", "database.tasks.delete_from");
+    if given.has(from)
+        && !given.has(delete_from)
+        && !tasks.delete_from.is_empty()
+        && tasks.from != tasks.delete_from
+    {
+        warnings.push(format!(
+            "{}: tasks are read from {:?} but would be deleted from the preset's {:?}; set `{delete_from}`, or \"\" for never.",
+            given.place(from),
+            tasks.from,
+            tasks.delete_from
+        ));
+    }
+    warnings
+}
+
+impl Disk {
+    /// The same with thresholds from the command line, in percent.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if one is not from 0 to 100, or the warning is not below the critical one.
+    pub fn with_thresholds(
+        mut self,
+        warning: Option<f64>,
+        critical: Option<f64>,
+    ) -> anyhow::Result<Self> {
+        for (flag, percent) in [("--warning", warning), ("--critical", critical)] {
+            if let Some(percent) = percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
+                let message =
+                    format!("{flag} is {percent}; expected a number of percent from 0 to 100");
+                return Err(Failure::new(Kind::Usage, message).into());
+            }
+        }
+        self.warning_percent = warning.unwrap_or(self.warning_percent);
+        self.critical_percent = critical.unwrap_or(self.critical_percent);
+        if self.warning_percent < self.critical_percent {
+            return Ok(self);
+        }
+        let name =
+            |flag: Option<f64>, set, configured| if flag.is_some() { set } else { configured };
+        let message = format!(
+            "{} is {}; it must be below {}, which is {}",
+            name(warning, "--warning", "disk.warning_percent"),
+            self.warning_percent,
+            name(critical, "--critical", "disk.critical_percent"),
+            self.critical_percent
+        );
+        Err(Failure::new(Kind::Usage, message).into())
+    }
+}
+
+impl Config {
+    /// The whole effective configuration, as `taskmon config` prints it: every key with its value, secrets masked; `file` is what
+    /// was read, `sources` says where those values come from that have several sources.
+    ///
+    /// # Errors
+    /// None that a configuration can cause.
+    pub fn effective(&self) -> anyhow::Result<Value> {
+        let url =
+            |source: &Option<(SecretUrl, String)>| source.as_ref().map(|(url, _)| url.clone());
+        let from =
+            |source: &Option<(SecretUrl, String)>| source.as_ref().map(|(_, from)| from.clone());
+        let mut values = self.file_values.clone();
+        values.timezone = Some(self.timezone.name().to_owned());
+        values.language = Some(self.language);
+        values.disk = self.disk.clone();
+        values.database.url = url(&self.sources.database_url);
+        values.database.read_url = url(&self.sources.read_url);
+        let file = self.file.as_ref().map(|path| path.display().to_string());
+        let mut document = Map::from_iter([("file".to_owned(), json!(file))]);
+        if let Value::Object(values) = serde_json::to_value(values)? {
+            document.extend(values);
+        }
+        let sources = json!({
+            "timezone": self.sources.timezone,
+            "language": self.sources.language,
+            "database.url": from(&self.sources.database_url),
+            "database.read_url": from(&self.sources.read_url),
+        });
+        document.insert("sources".to_owned(), sources);
+        Ok(Value::Object(document))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,164 @@
-//! What taskmon asks of a database.
+//! What taskmon asks of a database: the [`Store`] trait, its questions and answers as plain data.
 
+pub mod connect;
+mod conninfo;
+mod passfile;
 pub mod target;
+mod tls;
+
+mod postgres;
+mod sql;
+mod sqlite;
+
+use crate::calendar::Day;
+use crate::tables::{Field, TaskTable};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use target::Target;
+
+/// A database that holds tasks.
+pub trait Store {
+    /// The figures of one day, all from one snapshot of the database, read-only.
+    ///
+    /// # Errors
+    /// A [`crate::outcome::Failure`]: the database went away, a statement took too long or was refused, the mapping does not fit.
+    fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures>;
+}
+
+/// What a store has to know beside where it is.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub tasks: TaskTable,
+    /// The zone of timestamps that have none.
+    pub naive_zone: Tz,
+    /// SQLite waits so long for a lock.
+    pub connect_timeout: Duration,
+    /// No statement runs longer; zero: no limit.
+    pub statement_timeout: Duration,
+}
+
+/// Connects to the database and looks whether the mapping fits it.
+///
+/// # Errors
+/// A [`crate::outcome::Failure`]: the database cannot be reached or refuses, or a table, key or status is missing.
+pub fn open(target: &Target, settings: Settings) -> Result<Box<dyn Store>> {
+    Ok(match target {
+        Target::Postgres(target) => Box::new(postgres::PostgresStore::open(target, settings)?),
+        Target::Sqlite(path) => Box::new(sqlite::SqliteStore::open(path, settings)?),
+    })
+}
+
+/// What a day's report wants to know.
+#[derive(Debug, Clone)]
+pub struct DayRequest {
+    pub day: Day,
+    /// The days whose tasks are counted by status, oldest first.
+    pub trend: Vec<Day>,
+    /// How many of the slowest tasks are named.
+    pub slowest: usize,
+    /// How many of the failed tasks are told in full.
+    pub failed_details: usize,
+    /// For each category of errors the texts of which a message contains one.
+    pub categories: Vec<Vec<String>>,
+}
+
+/// What a store knows of one day. A field that the table has no column for is `None`.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct DayFigures {
+    pub counted_by: Option<Field>,
+    /// The fields that the mapping names and the table lacks.
+    pub missing: Vec<Field>,
+    pub cells: Vec<Cell>,
+    pub percentiles: Option<Percentiles>,
+    pub slowest: Vec<SlowTask>,
+    /// Failed tasks with a message, by the category's place in the request; `None`: in no category.
+    pub categories: BTreeMap<Option<usize>, u64>,
+    pub failed: Vec<FailedTask>,
+    pub trend: Vec<DayCount>,
+    /// Rows without the time that a task is counted by.
+    pub undated: u64,
+    /// Rows of the days asked for whose time cannot be read, with one of the values.
+    pub unreadable: Option<(u64, String)>,
+    /// Tasks in states that are not final, now, on any day.
+    pub backlog: Vec<BacklogCount>,
+}
+
+/// The tasks of one hour, status label and retry count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// 0 to 23, on the local clock.
+    pub hour: u8,
+    pub label: Option<String>,
+    pub retries: Option<i64>,
+    pub tasks: u64,
+    /// Tasks that have a processing time, and its sum in microseconds.
+    pub timed: u64,
+    pub micros: i128,
+    /// Tasks that have a start, and the sum of the waits before it in microseconds.
+    pub waited: u64,
+    pub wait_micros: i128,
+}
+
+impl Cell {
+    pub fn empty(hour: u8, label: Option<String>, retries: Option<i64>) -> Self {
+        Self {
+            hour,
+            label,
+            retries,
+            tasks: 0,
+            timed: 0,
+            micros: 0,
+            waited: 0,
+            wait_micros: 0,
+        }
+    }
+}
+
+/// Processing times in seconds, linearly interpolated as `percentile_cont` does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+/// The shares that [`Percentiles`] holds, before the maximum.
+pub const PERCENTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlowTask {
+    pub task: Option<String>,
+    /// Seconds.
+    pub processing_time: f64,
+    pub label: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FailedTask {
+    pub task: Option<String>,
+    pub message: Option<String>,
+    pub retries: Option<i64>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The tasks of one day and status label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DayCount {
+    /// The day's place in [`DayRequest::trend`].
+    pub day: usize,
+    pub label: Option<String>,
+    pub tasks: u64,
+}
+
+/// The tasks of one status label, and queue where the table knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BacklogCount {
+    pub label: String,
+    pub queue: Option<String>,
+    pub tasks: u64,
+}

@@ -3,6 +3,8 @@
 //! A mapping is data. The presets are TOML files beside this one, written like the `[database.tasks]` and
 //! `[database.receipts]` sections of a configuration; a configuration overrides any part of them.
 
+pub mod preset;
+
 use serde::Serialize;
 use std::fmt;
 
@@ -121,6 +123,66 @@ impl States {
                 claimed.any(|claim| claim.to_lowercase() == folded)
             })
             .unwrap_or(State::Other)
+    }
+}
+
+/// A field of a task that reports are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    Status,
+    Label,
+    CreatedAt,
+    StartedAt,
+    UpdatedAt,
+    ProcessingTime,
+    ErrorMessage,
+    RetryCount,
+    Queue,
+}
+
+impl Field {
+    pub const ALL: [Field; 9] = [
+        Field::Status,
+        Field::Label,
+        Field::CreatedAt,
+        Field::StartedAt,
+        Field::UpdatedAt,
+        Field::ProcessingTime,
+        Field::ErrorMessage,
+        Field::RetryCount,
+        Field::Queue,
+    ];
+
+    /// The field's key in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Status => "status",
+            Field::Label => "label",
+            Field::CreatedAt => "created_at",
+            Field::StartedAt => "started_at",
+            Field::UpdatedAt => "updated_at",
+            Field::ProcessingTime => "processing_time",
+            Field::ErrorMessage => "error_message",
+            Field::RetryCount => "retry_count",
+            Field::Queue => "queue",
+        }
+    }
+}
+
+impl TaskTable {
+    /// What a field is in this table: a column or an expression; `None` where there is none.
+    pub fn field(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Status => Some(&self.status),
+            Field::Label => Some(&self.label),
+            Field::CreatedAt => self.created_at.as_deref(),
+            Field::StartedAt => self.started_at.as_deref(),
+            Field::UpdatedAt => self.updated_at.as_deref(),
+            Field::ProcessingTime => self.processing_time.as_deref(),
+            Field::ErrorMessage => self.error_message.as_deref(),
+            Field::RetryCount => self.retry_count.as_deref(),
+            Field::Queue => self.queue.as_deref(),
+        }
     }
 }
 

@@ -1,0 +1,166 @@
+//! The command line: clap's types, nothing else.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  taskmon demo                            make a sandbox with a database and files, and try the jobs on it
+  taskmon stats                           yesterday's report
+  taskmon stats --date 2023-12-01 | jq .task_statistics
+  taskmon disk / /data --output text      how full the disks are, for people
+  taskmon config --default > taskmon.toml start a configuration
+
+Exit codes:
+  0 done   1 done, but see \"errors\"   2 wrong usage or configuration   3 could not do the job
+  4 done, and an alert at or above --fail-on stands   75 another run of the same job is under way";
+
+/// Reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
+#[derive(Debug, Parser)]
+#[command(name = "taskmon", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Common {
+    /// The configuration file; without it $TASKMON_CONFIG, ./taskmon.toml, ~/.config/taskmon/taskmon.toml, /etc/taskmon/taskmon.toml
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The database, as postgresql://user@host/name or sqlite:FILE; beats $TASKMON_DATABASE_URL, $DATABASE_URL and the file
+    #[arg(long, value_name = "URL", global = true)]
+    pub database_url: Option<String>,
+    /// What is printed: one JSON document, or a page for people
+    #[arg(long, value_name = "FORMAT", default_value = "json", global = true)]
+    pub output: Format,
+    /// JSON over several lines; the default on a terminal
+    #[arg(long, global = true, conflicts_with = "compact")]
+    pub pretty: bool,
+    /// JSON on one line; the default in a pipe or a file
+    #[arg(long, global = true)]
+    pub compact: bool,
+    /// Run even if another run of the same job is under way
+    #[arg(long, global = true)]
+    pub no_lock: bool,
+    /// More log on standard error; twice for every statement ($RUST_LOG wins)
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Less log: errors only; twice for none
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose")]
+    pub quiet: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Json,
+    Text,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compute, print and save the report of a day
+    Stats(StatsArgs),
+    /// Measure file systems against thresholds
+    Disk(DiskArgs),
+    /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
+    Demo(DemoArgs),
+    /// Print the configuration in force, secrets masked
+    Config(ConfigArgs),
+    /// Print a shell's completions
+    #[command(after_help = "\
+Examples:
+  taskmon completions bash > /etc/bash_completion.d/taskmon
+  taskmon completions zsh > ~/.zfunc/_taskmon")]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "\
+Examples:
+  taskmon man > /usr/local/share/man/man1/taskmon.1
+  taskmon man | man -l -")]
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon stats                                   yesterday, in the configured time zone
+  taskmon stats --date 2023-12-01                 that day
+  taskmon stats --days 7 --no-save                the week up to yesterday, as an array, nothing saved
+  taskmon stats --output text                     a page for people
+  taskmon stats | jq '.error_statistics.error_categories'
+  taskmon stats | jq -e '.task_statistics.failure_rate < 5'    a gate for a script")]
+pub struct StatsArgs {
+    /// The day, as YYYY-MM-DD; without it yesterday
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
+    pub date: Option<String>,
+    /// Make the reports of the N days that end there and print them as an array, oldest first
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub days: Option<String>,
+    /// Print the report without saving it
+    #[arg(long)]
+    pub no_save: bool,
+    /// Deliver no alerts, whatever the report says
+    #[arg(long)]
+    pub no_alert: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon disk                                    the configured paths, / by default
+  taskmon disk / /data --warning 70               two paths, warned of earlier
+  taskmon disk --fail-on critical || echo full    exit 4 when a disk is above its critical threshold
+  taskmon disk | jq -r '.disks[] | [.path, .usage_percent, .status] | @tsv'")]
+pub struct DiskArgs {
+    /// Files or folders; the file system that each lies on is measured
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Above this percentage of space or inodes a disk is in state warning
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    pub warning: Option<String>,
+    /// Above this percentage of space or inodes a disk is in state critical
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    pub critical: Option<String>,
+    /// Exit with 4 if a disk is in this state or a worse one
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Warning,
+    Critical,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon demo                     the sandbox ./taskmon-demo
+  taskmon demo /tmp/try            another folder: missing, empty, or a sandbox made before
+  taskmon demo --output text       the report as a page")]
+pub struct DemoArgs {
+    /// Where the sandbox is made
+    #[arg(value_name = "DIR", default_value = "taskmon-demo")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon config                                  what is in force here, and where it comes from
+  taskmon config | jq .database
+  taskmon config --default > taskmon.toml         start a configuration")]
+pub struct ConfigArgs {
+    /// Print the default configuration file, with every key explained
+    #[arg(long)]
+    pub default: bool,
+}

@@ -1,0 +1,163 @@
+//! Time zones by their IANA names, and the system's own.
+
+use super::env::Env;
+use super::nearest::nearest;
+use crate::outcome::Failure;
+use chrono_tz::{TZ_VARIANTS, Tz};
+use std::path::Path;
+
+/// A zone, and where it comes from in words.
+#[derive(Debug, PartialEq)]
+pub struct Found {
+    pub zone: Tz,
+    pub source: String,
+    /// What a person should know about it.
+    pub warning: Option<String>,
+}
+
+/// The zone of an IANA name, written as the database of zones writes it.
+///
+/// # Errors
+/// A sentence that goes on after the key's name: the value, and the nearest zone.
+pub fn named(name: &str) -> Result<Tz, String> {
+    name.parse().map_err(|_| {
+        let near = similar(name).map_or(String::new(), |near| format!("; the nearest is {near:?}"));
+        format!(
+            "is {name:?}; expected the IANA name of a time zone, such as \"Asia/Shanghai\"{near}"
+        )
+    })
+}
+
+/// The zone that somebody probably meant: the same letters in another case, its city alone, or a typo.
+///
+/// Zones such as `Etc/GMT+8` are never proposed: their sign is the opposite of what people mean by it.
+fn similar(name: &str) -> Option<&'static str> {
+    let names = || {
+        TZ_VARIANTS
+            .iter()
+            .map(|zone| zone.name())
+            .filter(|name| !name.contains("GMT"))
+    };
+    let city = |zone: &'static str| zone.rsplit('/').next().unwrap_or(zone);
+    let spaced = name.trim().replace(' ', "_");
+    if spaced.to_uppercase().contains("GMT") || spaced.to_uppercase().starts_with("UTC") {
+        return None;
+    }
+    names()
+        .find(|zone| zone.eq_ignore_ascii_case(&spaced))
+        .or_else(|| names().find(|zone| city(zone).eq_ignore_ascii_case(&spaced)))
+        .or_else(|| nearest(&spaced, names()))
+        .or_else(|| {
+            let near = nearest(&spaced, names().map(city))?;
+            names().find(|zone| city(zone) == near)
+        })
+}
+
+/// The system's zone: `$TZ`, else what `/etc/localtime` says, else UTC.
+///
+/// # Errors
+/// `$TZ` is not text.
+pub fn of_the_system(env: &Env) -> Result<Found, Failure> {
+    let mut warning = None;
+    if let Some(text) = env.text("TZ")? {
+        if let Some(zone) = from_tz(&text) {
+            return Ok(Found {
+                zone,
+                source: "$TZ".to_owned(),
+                warning: None,
+            });
+        }
+        warning = Some(text);
+    }
+    let (zone, source) = from_system_files();
+    let warning = match (warning, zone) {
+        (Some(text), zone) => Some(format!(
+            "$TZ is {text:?}, which is not an IANA name; the time zone is {}. Set `timezone` to be sure.",
+            zone.unwrap_or(Tz::UTC)
+        )),
+        (None, None) => Some(
+            "The system's time zone has no IANA name; the time zone is UTC. Set `timezone` to be sure.".to_owned(),
+        ),
+        (None, Some(_)) => None,
+    };
+    Ok(Found {
+        zone: zone.unwrap_or(Tz::UTC),
+        source: source.to_owned(),
+        warning,
+    })
+}
+
+/// `$TZ` as far as it names an IANA zone: `Asia/Shanghai`, `:Asia/Shanghai`, `/usr/share/zoneinfo/Asia/Shanghai`.
+fn from_tz(text: &str) -> Option<Tz> {
+    let text = text.strip_prefix(':').unwrap_or(text);
+    if text == "/etc/localtime" {
+        return from_system_files().0;
+    }
+    let name = text
+        .rsplit_once("/zoneinfo/")
+        .map_or(text, |(_, name)| name);
+    name.parse().ok()
+}
+
+fn from_system_files() -> (Option<Tz>, &'static str) {
+    match iana_time_zone::get_timezone() {
+        Ok(name) => (name.parse().ok(), "the system"),
+        // As the C library has it: without that file, the system's time is UTC.
+        Err(_) if !Path::new("/etc/localtime").exists() => {
+            (Some(Tz::UTC), "the system, which names none")
+        }
+        Err(_) => (None, "the system, which names none"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_zone_is_answered_with_the_nearest() {
+        for (name, expected) in [
+            ("asia/shanghai", Some("Asia/Shanghai")),
+            ("Shanghai", Some("Asia/Shanghai")),
+            ("Asia/Shangai", Some("Asia/Shanghai")),
+            ("Shangai", Some("Asia/Shanghai")),
+            ("America/New York", Some("America/New_York")),
+            ("GMT+8", None),
+            ("UTC+8", None),
+            ("somewhere else", None),
+        ] {
+            assert_eq!(similar(name), expected, "{name}");
+        }
+        let message = named("asia/shanghai").unwrap_err();
+        assert!(
+            message.contains("\"asia/shanghai\"") && message.contains("\"Asia/Shanghai\""),
+            "{message}"
+        );
+        assert_eq!(named("Asia/Kolkata"), Ok(Tz::Asia__Kolkata));
+    }
+
+    #[test]
+    fn tz_counts_in_each_of_its_forms() {
+        for text in [
+            "Asia/Shanghai",
+            ":Asia/Shanghai",
+            ":/usr/share/zoneinfo/Asia/Shanghai",
+        ] {
+            let env = Env::from_iter([("TZ", text)]);
+            let found = of_the_system(&env).unwrap();
+            assert_eq!(
+                (found.zone, found.source.as_str()),
+                (Tz::Asia__Shanghai, "$TZ"),
+                "{text}"
+            );
+            assert_eq!(found.warning, None);
+        }
+    }
+
+    #[test]
+    fn a_tz_that_names_no_zone_is_said_to_be_passed_over() {
+        let env = Env::from_iter([("TZ", "CST-8")]);
+        let warning = of_the_system(&env).unwrap().warning.unwrap();
+        assert!(warning.contains("CST-8"), "{warning}");
+    }
+}

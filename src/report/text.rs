@@ -1,0 +1,304 @@
+//! A result as a page that a person reads in ten seconds.
+
+use crate::language::Language;
+use crate::outcome::{Failure, Trouble};
+use crate::stats::{DailyReport, QueueStatistics};
+use crate::system::disk::{Disk, DiskReport, Status};
+use chrono::Datelike;
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// Lines of a page. Writing to a `String` cannot fail.
+struct Page {
+    text: String,
+    language: Language,
+}
+
+impl Page {
+    fn new(language: Language) -> Self {
+        Self {
+            text: String::new(),
+            language,
+        }
+    }
+
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref().trim_end());
+        self.text.push('\n');
+    }
+
+    /// A label in the page's language, and what stands behind it.
+    fn entry(&mut self, zh: &str, en: &str, value: impl AsRef<str>) {
+        let label = self.language.pick(zh, en);
+        let padding = 14usize.saturating_sub(width(label));
+        let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", value.as_ref());
+    }
+
+    fn heading(&mut self, zh: &str, en: &str) {
+        let heading = self.language.pick(zh, en);
+        let _ = writeln!(self.text, "\n{heading}");
+    }
+
+    fn troubles(&mut self, troubles: &[Trouble]) {
+        if troubles.is_empty() {
+            return;
+        }
+        self.heading("未完成的事项", "Could not be done");
+        for trouble in troubles {
+            self.line(format!("  ! {}", trouble.message));
+        }
+    }
+}
+
+/// Columns of a terminal: CJK characters take two.
+fn width(text: &str) -> usize {
+    text.chars()
+        .map(|letter| if letter >= '\u{1100}' { 2 } else { 1 })
+        .sum()
+}
+
+/// A day's report.
+pub fn stats(report: &DailyReport, language: Language) -> String {
+    let mut page = Page::new(language);
+    let pick = |zh: &'static str, en: &'static str| language.pick(zh, en);
+    let weekday = match language {
+        Language::Zh => {
+            let names = ["一", "二", "三", "四", "五", "六", "日"];
+            format!(
+                "星期{}",
+                names[report.date.weekday().num_days_from_monday() as usize]
+            )
+        }
+        Language::En => report.date.format("%A").to_string(),
+    };
+    page.line(format!(
+        "{} {} {weekday} ({})",
+        pick("任务日报", "Tasks on"),
+        report.date,
+        report.timezone
+    ));
+    tasks(&mut page, report);
+    errors(&mut page, report);
+    curve(&mut page, report);
+    trend(&mut page, report);
+    system(&mut page, report);
+    if !report.unavailable.is_empty() {
+        page.heading("该表没有的数据", "Not in this table");
+        page.line(format!("  {}", report.unavailable.join(", ")));
+    }
+    page.troubles(&report.errors);
+    if let Some(path) = &report.report_path {
+        page.line("");
+        page.entry("报告文件", "saved as", path.display().to_string());
+    }
+    page.text
+}
+
+fn tasks(page: &mut Page, report: &DailyReport) {
+    let tasks = &report.task_statistics;
+    page.line("");
+    let trend = &report.trend_analysis;
+    let change = format!(
+        "{}  ({} {}%)",
+        tasks.total_tasks, trend.trend_direction, trend.trend_percent
+    );
+    page.entry("任务总数", "tasks", change);
+    let language = page.language;
+    let states: Vec<String> = tasks
+        .status_breakdown
+        .iter()
+        .map(|(state, count)| format!("{} {count}", state_name(state, language)))
+        .collect();
+    page.entry("状态", "states", states.join("  "));
+    page.entry("完成率", "completed", format!("{}%", tasks.completion_rate));
+    page.entry("失败率", "failed", format!("{}%", tasks.failure_rate));
+    if let (Some(mean), Some(shares)) = (
+        tasks.average_processing_time,
+        &tasks.processing_time_percentiles,
+    ) {
+        page.entry(
+            "处理时间",
+            "took",
+            format!(
+                "{} {mean} s  p50 {} s  p95 {} s  p99 {} s  max {} s",
+                page.language.pick("平均", "mean"),
+                shares.p50,
+                shares.p95,
+                shares.p99,
+                shares.max
+            ),
+        );
+    }
+    if let Some(wait) = tasks.average_wait_time {
+        page.entry("平均等待", "waited", format!("{wait} s"));
+    }
+    if report.undated_tasks > 0 {
+        page.entry("无日期任务", "undated", report.undated_tasks.to_string());
+    }
+    if let Some(slowest) = &report.performance_statistics.slowest_tasks
+        && !slowest.is_empty()
+    {
+        page.heading("最慢的任务", "Slowest");
+        for task in slowest {
+            let name = task.task_id.as_deref().unwrap_or("-");
+            page.line(format!(
+                "  {:>10} s  {name}  {}",
+                task.processing_time,
+                state_name(task.status.name(), page.language)
+            ));
+        }
+    }
+}
+
+fn state_name(state: &str, language: Language) -> &str {
+    let zh = match state {
+        "completed" => "已完成",
+        "failed" => "失败",
+        "pending" => "待处理",
+        "processing" => "处理中",
+        "cancelled" => "已取消",
+        _ => "其他",
+    };
+    language.pick(zh, state)
+}
+
+fn errors(page: &mut Page, report: &DailyReport) {
+    let errors = &report.error_statistics;
+    if errors.total_failed_tasks == 0 {
+        return;
+    }
+    page.heading("错误", "Errors");
+    for (category, count) in errors.error_categories.iter().flatten() {
+        page.line(format!("  {:>6}  {category}", count.to_string()));
+    }
+    if let Some(retries) = errors
+        .retry_statistics
+        .as_ref()
+        .filter(|map| !map.is_empty())
+    {
+        let counts: Vec<String> = retries
+            .iter()
+            .map(|(retries, tasks)| format!("{retries}×: {tasks}"))
+            .collect();
+        page.entry("重试", "retries", counts.join("  "));
+    }
+}
+
+/// The day's curve as one line of bars.
+fn curve(page: &mut Page, report: &DailyReport) {
+    let Some(peak) = report.performance_statistics.peak_hour else {
+        return;
+    };
+    page.heading("每小时任务数", "By hour");
+    let hours = &report.performance_statistics.hourly_distribution;
+    page.line(format!("  {}", bars(hours)));
+    page.line("  0     6     12    18    ");
+    page.entry("高峰", "peak", format!("{peak}:00"));
+}
+
+fn bars(hours: &Map<String, Value>) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let counts: Vec<u64> = hours.values().filter_map(Value::as_u64).collect();
+    let highest = counts.iter().max().copied().unwrap_or(0).max(1);
+    let bar = |count: &u64| match count {
+        0 => ' ',
+        // Whatever is there is seen: the lowest bar from one task on.
+        _ => BARS[((count * 8).div_ceil(highest) as usize).clamp(1, 8) - 1],
+    };
+    counts.iter().map(bar).collect()
+}
+
+fn trend(page: &mut Page, report: &DailyReport) {
+    let trend = &report.trend_analysis;
+    page.heading("最近 7 天", "Past 7 days");
+    let language = page.language;
+    for day in &trend.past_7_days {
+        page.line(format!(
+            "  {}  {:>8}  {} {}  {} {}",
+            day.date,
+            day.total,
+            state_name("completed", language),
+            day.completed,
+            state_name("failed", language),
+            day.failed
+        ));
+    }
+    if !trend.anomalies.is_empty() {
+        page.heading("异常", "Unusual");
+        for anomaly in &trend.anomalies {
+            page.line(format!("  ! {}", anomaly.reason));
+        }
+    }
+}
+
+fn system(page: &mut Page, report: &DailyReport) {
+    let system = &report.system_statistics;
+    page.heading("系统", "System");
+    if let Some(disk) = &system.disk_usage {
+        page.entry(
+            "磁盘",
+            "disk",
+            format!(
+                "{}%  {} GB / {} GB",
+                disk.usage_percent, disk.used_gb, disk.total_gb
+            ),
+        );
+    }
+    queue(page, &system.queue_statistics);
+}
+
+fn queue(page: &mut Page, queue: &QueueStatistics) {
+    if let Some(error) = &queue.error {
+        page.entry("队列", "queue", format!("! {error}"));
+        return;
+    }
+    let known = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+    page.entry("待处理", "waiting", known(queue.total_pending));
+    page.entry("处理中", "active", known(queue.active_tasks));
+}
+
+/// How full the disks are.
+pub fn disk(report: &DiskReport, language: Language) -> String {
+    let mut page = Page::new(language);
+    for disk in &report.disks {
+        page.line(disk_line(disk, language));
+    }
+    page.troubles(&report.errors);
+    page.text
+}
+
+fn disk_line(disk: &Disk, language: Language) -> String {
+    let (zh, status) = match disk.status {
+        Status::Normal => ("正常", "normal"),
+        Status::Warning => ("警告", "warning"),
+        Status::Critical => ("严重", "critical"),
+    };
+    let inodes = match disk.inodes_usage_percent {
+        Some(percent) => format!("  inodes {percent}%"),
+        None => String::new(),
+    };
+    format!(
+        "{}  {}: {}%  {} {} / {}{inodes}  ({})",
+        language.pick(zh, status),
+        disk.path,
+        disk.usage_percent,
+        language.pick("可用", "free"),
+        size(disk.free_gb),
+        size(disk.total_gb),
+        disk.mount.as_deref().unwrap_or("?"),
+    )
+}
+
+/// GiB as people say them.
+fn size(gib: f64) -> String {
+    humansize::format_size((gib * 1024f64.powi(3)) as u64, humansize::BINARY)
+}
+
+/// What ended a run, and what to do about it.
+pub fn failure(failure: &Failure, language: Language) -> String {
+    let mut text = format!("{}: {}\n", language.pick("错误", "error"), failure.message);
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "{}: {hint}", language.pick("建议", "hint"));
+    }
+    text
+}

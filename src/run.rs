@@ -1,0 +1,584 @@
+//! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
+
+use crate::cli::{Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, StatsArgs};
+use crate::config::{self, Config, Env, Request};
+use crate::demo::{self, DemoRequest};
+use crate::language::Language;
+use crate::lock::{self, Lock};
+use crate::outcome::{Failure, Kind, Outcome, Trouble};
+use crate::report::{json, text};
+use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
+use crate::store::{self, Store};
+use crate::system::{disk, resources};
+use anyhow::{Context, Result};
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use clap::{CommandFactory, Parser};
+use serde_json::json;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Runs one command; returns the exit code.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let now = Utc::now();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own text: help to standard output, mistakes to standard error.
+            return match error.print() {
+                Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
+                _ => u8::try_from(error.exit_code()).unwrap_or(2),
+            };
+        }
+    };
+    start_logger(&cli.common);
+    let session = Session::new(cli.common, now);
+    let (printed, outcome) = match session.perform(&cli.command) {
+        Ok(done) => done,
+        Err(error) => session.fail(&error),
+    };
+    match session.print(&printed) {
+        Ok(()) => outcome.exit_code(),
+        Err(error) => {
+            log::error!("standard output cannot be written: {error}");
+            Outcome::Failed(Kind::OutputFailed).exit_code()
+        }
+    }
+}
+
+/// Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for others'.
+fn start_logger(common: &Common) {
+    let level = match i32::from(common.verbose) - i32::from(common.quiet) {
+        ..=-2 => "off",
+        -1 => "error",
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
+    env_logger::Builder::from_env(wanted)
+        .format_target(false)
+        .init();
+}
+
+/// What a command prints, and how the run ended.
+type Done = (String, Outcome);
+
+/// One run: its common options, and the time that it takes for now.
+struct Session {
+    common: Common,
+    now: DateTime<Utc>,
+    started: Instant,
+}
+
+impl Session {
+    fn new(common: Common, now: DateTime<Utc>) -> Self {
+        Self {
+            common,
+            now,
+            started: Instant::now(),
+        }
+    }
+
+    fn perform(&self, command: &Command) -> Result<Done> {
+        match command {
+            Command::Stats(arguments) => self.stats(arguments),
+            Command::Disk(arguments) => self.disk(arguments),
+            Command::Demo(arguments) => self.demo(arguments),
+            Command::Config(arguments) if arguments.default => {
+                Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
+            }
+            Command::Config(_) => self.config(),
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
+                Ok((String::from_utf8(script)?, Outcome::Done))
+            }
+            Command::Man => Ok((manual()?, Outcome::Done)),
+        }
+    }
+
+    /// The error document on standard output; the same in words on standard error.
+    fn fail(&self, error: &anyhow::Error) -> Done {
+        let failure = Failure::of(error);
+        log::debug!("{error:?}");
+        log::error!("{}", failure.message);
+        let printed = match self.common.output {
+            Format::Text => text::failure(&failure, self.language()),
+            Format::Json => {
+                let document = json!({"success": false, "error": &failure});
+                json::render(&document, self.layout()).unwrap_or_default()
+            }
+        };
+        (printed, Outcome::Failed(failure.kind))
+    }
+
+    /// The language to fail in, where the configuration may be what failed.
+    fn language(&self) -> Language {
+        self.resolve()
+            .map_or(Language::En, |config| config.language)
+    }
+
+    fn resolve(&self) -> Result<Config> {
+        self.resolve_file(self.common.config.clone(), self.common.database_url.clone())
+    }
+
+    fn resolve_file(&self, file: Option<PathBuf>, database_url: Option<String>) -> Result<Config> {
+        config::resolve(&Request {
+            config_flag: file,
+            database_url_flag: database_url,
+            env: Env::read(),
+            working_dir: working_dir()?,
+        })
+    }
+
+    fn configuration(&self) -> Result<Config> {
+        let config = self.resolve()?;
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        Ok(config)
+    }
+
+    fn layout(&self) -> json::Layout {
+        let is_pretty = self.common.pretty || (!self.common.compact && io::stdout().is_terminal());
+        if is_pretty {
+            json::Layout::Pretty
+        } else {
+            json::Layout::Compact
+        }
+    }
+
+    /// Seconds since the run began, to the millisecond.
+    fn seconds(&self) -> f64 {
+        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+    }
+
+    /// Writes the result. A reader that closed the pipe has seen what it wanted.
+    fn print(&self, printed: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        match stdout
+            .write_all(printed.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    fn lock(&self, job: &str, config: &Config) -> Result<Option<Lock>> {
+        if self.common.no_lock {
+            return Ok(None);
+        }
+        lock::acquire(job, &identity(config)).map(Some)
+    }
+
+    fn config(&self) -> Result<Done> {
+        let effective = self.configuration()?.effective()?;
+        let printed = match self.common.output {
+            Format::Json => json::render(&effective, self.layout())?,
+            Format::Text => toml::to_string_pretty(&without_nulls(&effective))
+                .context("the configuration cannot be written as TOML")?,
+        };
+        Ok((printed, Outcome::Done))
+    }
+
+    fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
+        let mut config = self.configuration()?;
+        config.disk = config.disk.with_thresholds(
+            percent("--warning", arguments.warning.as_deref())?,
+            percent("--critical", arguments.critical.as_deref())?,
+        )?;
+        let _lock = self.lock("disk", &config)?;
+        let paths = match arguments.paths.is_empty() {
+            true => &config.disk.paths,
+            false => &arguments.paths,
+        };
+        let report = disk::measure(paths, thresholds(&config), disk::DEADLINE);
+        if report.nothing_measured() {
+            return Err(nothing_measured(&report).into());
+        }
+        let printed = match self.common.output {
+            Format::Json => json::render(&report, self.layout())?,
+            Format::Text => text::disk(&report, config.language),
+        };
+        Ok((printed, disk_outcome(&report, arguments.fail_on)))
+    }
+
+    fn stats(&self, arguments: &StatsArgs) -> Result<Done> {
+        let config = self.configuration()?;
+        let dates = dates(arguments, &config, self.now)?;
+        let _lock = self.lock("stats", &config)?;
+        let reports = self.reports(&config, &dates, !arguments.no_save)?;
+        let outcome = match reports.iter().all(|report| report.errors.is_empty()) {
+            true => Outcome::Done,
+            false => Outcome::DoneWithErrors,
+        };
+        let printed = match (self.common.output, reports.as_slice()) {
+            (Format::Text, reports) => {
+                let pages: Vec<String> = reports
+                    .iter()
+                    .map(|report| text::stats(report, config.language))
+                    .collect();
+                pages.join("\n")
+            }
+            (Format::Json, [report]) if arguments.days.is_none() => {
+                json::render(report, self.layout())?
+            }
+            (Format::Json, reports) => json::render(&reports, self.layout())?,
+        };
+        Ok((printed, outcome))
+    }
+
+    /// The reports of some days, each from a snapshot of its own.
+    fn reports(
+        &self,
+        config: &Config,
+        dates: &[NaiveDate],
+        save: bool,
+    ) -> Result<Vec<DailyReport>> {
+        let mut store = open_store(config)?;
+        let progress = indicatif::ProgressBar::new(dates.len() as u64);
+        if dates.len() < 2 {
+            progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        let mut reports = Vec::new();
+        for date in dates {
+            let mut report = self.report(config, store.as_mut(), *date)?;
+            if save {
+                self.save(config, &mut report)?;
+            }
+            reports.push(report);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(reports)
+    }
+
+    fn report(
+        &self,
+        config: &Config,
+        store: &mut dyn Store,
+        date: NaiveDate,
+    ) -> Result<DailyReport> {
+        let settings = stats_settings(config);
+        let request = stats::request(date, &settings);
+        let figures = store.day_figures(&request)?;
+        let day = stats::compute(&request, &figures, &settings);
+        let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+        let mut errors = day.troubles;
+        errors.extend(disks.errors);
+        Ok(DailyReport {
+            success: true,
+            date,
+            timezone: config.timezone.name().to_owned(),
+            task_statistics: day.tasks,
+            performance_statistics: day.performance,
+            error_statistics: day.errors,
+            system_statistics: SystemStatistics {
+                disk_usage: disks.disk_info.map(|worst| DiskUsage {
+                    total_gb: worst.total_gb,
+                    used_gb: worst.used_gb,
+                    free_gb: worst.free_gb,
+                    usage_percent: worst.usage_percent,
+                }),
+                queue_statistics: queue_statistics(config, day.queue),
+                resource_usage: resources::read(),
+            },
+            trend_analysis: day.trend,
+            counted_by: figures
+                .counted_by
+                .map_or("created_at", |field| field.name()),
+            undated_tasks: figures.undated,
+            unavailable: day.unavailable,
+            alerts: Vec::new(),
+            errors,
+            report_path: None,
+            generated_at: self
+                .now
+                .with_timezone(&config.timezone)
+                .to_rfc3339_opts(SecondsFormat::Secs, false),
+            execution_time: self.seconds(),
+        })
+    }
+
+    /// Saves what is printed. A folder that cannot be written costs the file, not the report.
+    fn save(&self, config: &Config, report: &mut DailyReport) -> Result<()> {
+        let folder = &config.stats.reports_dir;
+        let path = folder.join(format!(
+            "daily_report_{}.json",
+            report.date.format("%Y%m%d")
+        ));
+        let shown = path.strip_prefix(working_dir()?).unwrap_or(&path);
+        report.report_path = Some(shown.to_owned());
+        let content = json::render(report, self.layout())?;
+        if let Err(error) = write_aside(&path, &content) {
+            let message = format!("the report cannot be saved as {}: {error}", path.display());
+            log::error!("{message}");
+            let trouble = Trouble::new("report_not_saved", message);
+            report.errors.push(trouble.path(path.display().to_string()));
+            report.report_path = None;
+        }
+        Ok(())
+    }
+
+    fn demo(&self, arguments: &DemoArgs) -> Result<Done> {
+        let own = self.configuration()?;
+        let request = DemoRequest {
+            now: self.now,
+            timezone: own.timezone,
+            language: own.language,
+        };
+        let sandbox = demo::make(&arguments.dir, &request)?;
+        let url = format!("sqlite:{}", sandbox.database.display());
+        let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
+        let reports = self.reports(&config, &[yesterday(&config, self.now)], true)?;
+        let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
+        let shown = arguments.dir.display();
+        let next = [
+            format!("cd {shown} && taskmon stats --output text"),
+            format!(
+                "cd {shown} && taskmon stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'"
+            ),
+            format!("cd {shown} && taskmon disk --output text"),
+        ];
+        let made = sandbox.counts.describe(config.language);
+        let printed = match self.common.output {
+            Format::Json => json::render(
+                &json!({
+                    "success": true,
+                    "sandbox": sandbox.dir,
+                    "config": sandbox.config,
+                    "database": sandbox.database,
+                    "made": sandbox.counts,
+                    "report_path": reports.first().and_then(|report| report.report_path.as_ref()),
+                    "jobs": {"stats": reports.first(), "disk": disks},
+                    "next": next,
+                }),
+                self.layout(),
+            )?,
+            Format::Text => {
+                let mut page = format!("{}\n", made.trim_end());
+                for report in &reports {
+                    page += &format!("\n{}", text::stats(report, config.language));
+                }
+                page += &format!("\n{}", text::disk(&disks, config.language));
+                page += config
+                    .language
+                    .pick("\n接下来可以试试：\n", "\nTry next:\n");
+                for line in &next {
+                    page += &format!("  {line}\n");
+                }
+                page
+            }
+        };
+        let is_whole = disks.errors.is_empty() && reports.iter().all(|r| r.errors.is_empty());
+        let outcome = if is_whole {
+            Outcome::Done
+        } else {
+            Outcome::DoneWithErrors
+        };
+        Ok((printed, outcome))
+    }
+}
+
+fn working_dir() -> Result<PathBuf> {
+    std::env::current_dir().context("the working directory is gone")
+}
+
+/// What tells one configuration from another: its file and its database.
+fn identity(config: &Config) -> String {
+    let file = config.file.as_deref().unwrap_or(Path::new(""));
+    let database = config
+        .database
+        .target
+        .as_ref()
+        .map(|target| target.display());
+    format!(
+        "{}\n{}\n{}",
+        file.display(),
+        config.base_dir.display(),
+        database.unwrap_or_default()
+    )
+}
+
+fn manual() -> Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    Ok(String::from_utf8(page)?)
+}
+
+/// TOML has no null: what is not set is left out.
+fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => entries
+            .iter()
+            .filter(|(_, entry)| !entry.is_null())
+            .map(|(key, entry)| (key.clone(), without_nulls(entry)))
+            .collect(),
+        Value::Array(entries) => entries.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
+    let read = |text: &str| {
+        text.parse::<f64>().map_err(|_| {
+            Failure::new(
+                Kind::Usage,
+                format!("{flag} is \"{text}\"; expected a number of percent from 0 to 100"),
+            )
+        })
+    };
+    Ok(value.map(read).transpose()?)
+}
+
+fn thresholds(config: &Config) -> disk::Thresholds {
+    disk::Thresholds {
+        warning: config.disk.warning_percent,
+        critical: config.disk.critical_percent,
+    }
+}
+
+fn nothing_measured(report: &disk::DiskReport) -> Failure {
+    let messages: Vec<&str> = report
+        .errors
+        .iter()
+        .map(|trouble| trouble.message.as_str())
+        .collect();
+    Failure::new(Kind::NothingMeasured, messages.join("; "))
+        .hint("name paths that exist, as arguments or under disk.paths")
+}
+
+fn disk_outcome(report: &disk::DiskReport, fail_on: Option<FailOn>) -> Outcome {
+    let limit = fail_on.map(|severity| match severity {
+        FailOn::Warning => disk::Status::Warning,
+        FailOn::Critical => disk::Status::Critical,
+    });
+    let worst = report.disks.iter().map(|disk| disk.status).max();
+    match (limit, worst) {
+        (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertStands,
+        _ if report.errors.is_empty() => Outcome::Done,
+        _ => Outcome::DoneWithErrors,
+    }
+}
+
+fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {
+    let today = now.with_timezone(&config.timezone).date_naive();
+    today.checked_sub_days(Days::new(1)).unwrap_or(today)
+}
+
+/// The most reports that one run makes: ten years.
+const MOST_DAYS: u64 = 3660;
+
+/// The days to report on, oldest first.
+fn dates(arguments: &StatsArgs, config: &Config, now: DateTime<Utc>) -> Result<Vec<NaiveDate>> {
+    let last = match &arguments.date {
+        Some(text) => date(text)?,
+        None => yesterday(config, now),
+    };
+    let count = match &arguments.days {
+        Some(text) => days(text)?,
+        None => 1,
+    };
+    Ok((0..count)
+        .rev()
+        .filter_map(|ago| last.checked_sub_days(Days::new(ago)))
+        .collect())
+}
+
+fn date(text: &str) -> Result<NaiveDate, Failure> {
+    let parsed = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let is_strict = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
+    let in_range =
+        |date: &NaiveDate| ("1900-01-01".."3000-01-01").contains(&date.to_string().as_str());
+    parsed.filter(is_strict).filter(in_range).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            format!("--date is \"{text}\"; expected a day from 1900-01-01 to 2999-12-31, written YYYY-MM-DD"),
+        )
+    })
+}
+
+fn days(text: &str) -> Result<u64, Failure> {
+    let count = text.parse().ok();
+    count
+        .filter(|count| (1..=MOST_DAYS).contains(count))
+        .ok_or_else(|| {
+            Failure::new(
+                Kind::Usage,
+                format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
+            )
+        })
+}
+
+fn open_store(config: &Config) -> Result<Box<dyn Store>> {
+    let database = &config.database;
+    let target = database.read_target.as_ref().or(database.target.as_ref());
+    let target = target.ok_or_else(|| {
+        Failure::new(
+            Kind::DatabaseNotConfigured,
+            "no database is configured, so there are no tasks to report on",
+        )
+        .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
+    })?;
+    store::open(
+        target,
+        store::Settings {
+            tasks: database.mapping.tasks.clone(),
+            naive_zone: database.naive_zone,
+            connect_timeout: database.connect_timeout,
+            statement_timeout: database.statement_timeout,
+        },
+    )
+}
+
+fn stats_settings(config: &Config) -> stats::Settings {
+    let categories = config.stats.error_categories.iter();
+    stats::Settings {
+        timezone: config.timezone,
+        language: config.language,
+        tasks: config.database.mapping.tasks.clone(),
+        categories: categories
+            .map(|category| Category {
+                name: category.name.clone(),
+                contains: category.contains.clone(),
+            })
+            .collect(),
+        slowest_tasks: config.stats.slowest_tasks,
+        failed_task_details: config.stats.failed_task_details,
+        baseline_days: config.stats.baseline_days,
+    }
+}
+
+/// A broker that is configured knows the queues; this version cannot ask it, and says so rather than to give the table's figures for its.
+fn queue_statistics(config: &Config, from_table: QueueStatistics) -> QueueStatistics {
+    let Some(url) = &config.broker_url else {
+        return from_table;
+    };
+    QueueStatistics {
+        source: if url.scheme().starts_with("redis") { "redis" } else { "rabbitmq" },
+        error: Some("this version does not ask a broker; without broker.url the figures come from the table".into()),
+        ..QueueStatistics::default()
+    }
+}
+
+/// Writes a file beside its place and renames it, so that a reader never sees half of it.
+fn write_aside(path: &Path, content: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = std::fs::File::create(&aside).and_then(|mut file| {
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)
+    });
+    if written.is_err() {
+        // It may not even have been made; the error that counts is the first.
+        let _ = std::fs::remove_file(&aside);
+    }
+    written
+}

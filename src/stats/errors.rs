@@ -1,0 +1,151 @@
+//! What failed, and why.
+
+use super::{Category, Lacks, Settings, tasks};
+use crate::store::DayFigures;
+use crate::tables::{Field, State};
+use chrono::SecondsFormat;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The category of a message that no category claims; the name is part of the interface in every language.
+pub const OTHER_ERRORS: &str = "其他错误";
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorStatistics {
+    /// Failed tasks with a message, by category, in the order of the configuration; those without a task are left out.
+    pub error_categories: Option<Map<String, Value>>,
+    /// Retry count → tasks of the day in any state, for counts above 0.
+    pub retry_statistics: Option<Map<String, Value>>,
+    /// With and without a message.
+    pub total_failed_tasks: u64,
+    /// Newest first.
+    pub failed_tasks: Vec<FailedTaskDetail>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedTaskDetail {
+    pub task_id: Option<String>,
+    /// None where there is no message.
+    pub category: Option<String>,
+    pub error_message: Option<String>,
+    pub retry_count: Option<i64>,
+    /// RFC 3339, in the report's zone.
+    pub created_at: String,
+}
+
+pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> ErrorStatistics {
+    let failed = tasks::by_state(figures, settings);
+    ErrorStatistics {
+        error_categories: (!lacks.field(Field::ErrorMessage))
+            .then(|| by_category(figures, &settings.categories)),
+        retry_statistics: (!lacks.field(Field::RetryCount)).then(|| by_retries(figures)),
+        total_failed_tasks: failed.get(&State::Failed).copied().unwrap_or(0),
+        failed_tasks: details(figures, settings),
+    }
+}
+
+fn by_category(figures: &DayFigures, categories: &[Category]) -> Map<String, Value> {
+    let mut counts = Map::new();
+    let places = (0..categories.len()).map(Some).chain([None]);
+    for place in places {
+        let tasks = figures.categories.get(&place).copied().unwrap_or(0);
+        let name = match place.and_then(|place| categories.get(place)) {
+            Some(category) => &category.name,
+            None => OTHER_ERRORS,
+        };
+        if tasks > 0 {
+            // Two entries may share a name; they are one category then.
+            let before = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
+            counts.insert(name.to_owned(), (before + tasks).into());
+        }
+    }
+    counts
+}
+
+fn by_retries(figures: &DayFigures) -> Map<String, Value> {
+    let mut counts: BTreeMap<i64, u64> = BTreeMap::new();
+    for cell in &figures.cells {
+        if let Some(retries) = cell.retries.filter(|retries| *retries > 0) {
+            *counts.entry(retries).or_default() += cell.tasks;
+        }
+    }
+    counts
+        .into_iter()
+        .map(|(retries, tasks)| (retries.to_string(), tasks.into()))
+        .collect()
+}
+
+fn details(figures: &DayFigures, settings: &Settings) -> Vec<FailedTaskDetail> {
+    figures
+        .failed
+        .iter()
+        .map(|task| FailedTaskDetail {
+            task_id: task.task.clone(),
+            category: task
+                .message
+                .as_deref()
+                .and_then(|message| category(message, &settings.categories)),
+            error_message: task.message.clone(),
+            retry_count: task.retries,
+            created_at: task
+                .created_at
+                .with_timezone(&settings.timezone)
+                .to_rfc3339_opts(SecondsFormat::AutoSi, false),
+        })
+        .collect()
+}
+
+/// The first category of which the message contains a text; none of an empty message.
+fn category(message: &str, categories: &[Category]) -> Option<String> {
+    if message.is_empty() {
+        return None;
+    }
+    let claims = |category: &&Category| {
+        let mut texts = category.contains.iter();
+        texts.any(|text| message.contains(text.as_str()))
+    };
+    let found = categories.iter().find(claims);
+    Some(
+        found
+            .map_or(OTHER_ERRORS, |category| &category.name)
+            .to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn categories() -> Vec<Category> {
+        let category = |name: &str, text: &str| Category {
+            name: name.into(),
+            contains: vec![text.into()],
+        };
+        vec![category("codes", "二维码"), category("parcels", "物流")]
+    }
+
+    #[test]
+    fn the_first_category_that_matches_wins() {
+        let name = |message: &str| category(message, &categories());
+        assert_eq!(name("物流查询前二维码丢失").as_deref(), Some("codes"));
+        assert_eq!(name("物流为空").as_deref(), Some("parcels"));
+        assert_eq!(name("KeyError").as_deref(), Some(OTHER_ERRORS));
+        assert_eq!(name(""), None);
+    }
+
+    #[test]
+    fn categories_without_a_task_are_left_out_and_equal_names_add_up() {
+        let mut categories = categories();
+        categories.push(categories[0].clone());
+        let figures = DayFigures {
+            categories: BTreeMap::from([(Some(0), 3), (Some(2), 4), (None, 2)]),
+            ..DayFigures::default()
+        };
+        let counts = by_category(&figures, &categories);
+        assert_eq!(
+            serde_json::to_string(&counts).unwrap(),
+            "{\"codes\":7,\"其他错误\":2}"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! One day's report. Every part is a pure function of what the store, the machine and the broker said.
+
+pub mod anomalies;
+mod errors;
+mod performance;
+mod tasks;
+mod trend;
+
+pub use errors::{ErrorStatistics, FailedTaskDetail};
+pub use performance::{PerformanceStatistics, SlowestTask};
+pub use tasks::{ProcessingTimePercentiles, TaskStatistics};
+pub use trend::{DayTotal, TrendAnalysis};
+
+use crate::calendar::{Day, days_up_to};
+use crate::language::Language;
+use crate::outcome::Trouble;
+use crate::store::{DayFigures, DayRequest};
+use crate::system::resources::ResourceUsage;
+use crate::tables::{Field, State, TaskTable};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A day's report as it is printed and saved.
+#[derive(Debug, Clone, Serialize)]
+pub struct DailyReport {
+    pub success: bool,
+    pub date: NaiveDate,
+    pub timezone: String,
+    pub task_statistics: TaskStatistics,
+    pub performance_statistics: PerformanceStatistics,
+    pub error_statistics: ErrorStatistics,
+    pub system_statistics: SystemStatistics,
+    pub trend_analysis: TrendAnalysis,
+    /// The field that says to which day a task belongs.
+    pub counted_by: &'static str,
+    /// Rows without that field.
+    pub undated_tasks: u64,
+    /// The paths of the keys that are null because the table has no column for them.
+    pub unavailable: Vec<String>,
+    pub alerts: Vec<Value>,
+    pub errors: Vec<Trouble>,
+    pub report_path: Option<PathBuf>,
+    /// RFC 3339, in `timezone`.
+    pub generated_at: String,
+    /// Seconds.
+    pub execution_time: f64,
+}
+
+/// The machine and the queue at the time of the report.
+#[derive(Debug, Clone, Serialize)]
+pub struct SystemStatistics {
+    pub disk_usage: Option<DiskUsage>,
+    pub queue_statistics: QueueStatistics,
+    pub resource_usage: ResourceUsage,
+}
+
+/// The fullest of the configured disks; GiB.
+#[derive(Debug, Clone, Serialize)]
+pub struct DiskUsage {
+    pub total_gb: f64,
+    pub used_gb: f64,
+    pub free_gb: f64,
+    pub usage_percent: f64,
+}
+
+/// What waits and what is worked on, now. What the source does not know is `None`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct QueueStatistics {
+    pub active_tasks: Option<u64>,
+    pub scheduled_tasks: Option<u64>,
+    pub reserved_tasks: Option<u64>,
+    pub total_pending: Option<u64>,
+    pub queues: Option<BTreeMap<String, u64>>,
+    pub source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A category of errors: its name, and the texts of which a message of that category contains one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Category {
+    pub name: String,
+    pub contains: Vec<String>,
+}
+
+/// What a report is made with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub timezone: Tz,
+    pub language: Language,
+    pub tasks: TaskTable,
+    pub categories: Vec<Category>,
+    pub slowest_tasks: usize,
+    pub failed_task_details: usize,
+    /// The days before it that a day is judged by; 0: none.
+    pub baseline_days: usize,
+}
+
+/// The parts of a report that come from a day's figures.
+pub struct DayStatistics {
+    pub tasks: TaskStatistics,
+    pub performance: PerformanceStatistics,
+    pub errors: ErrorStatistics,
+    pub trend: TrendAnalysis,
+    pub queue: QueueStatistics,
+    pub unavailable: Vec<String>,
+    pub troubles: Vec<Trouble>,
+}
+
+/// The days that `past_7_days` lists.
+const LISTED_DAYS: usize = 7;
+
+/// What the store is asked for a day's report.
+pub fn request(date: NaiveDate, settings: &Settings) -> DayRequest {
+    let days = LISTED_DAYS.max(settings.baseline_days + 1);
+    DayRequest {
+        day: Day::new(date, settings.timezone),
+        trend: days_up_to(date, days, settings.timezone),
+        slowest: settings.slowest_tasks,
+        failed_details: settings.failed_task_details,
+        categories: settings
+            .categories
+            .iter()
+            .map(|category| category.contains.clone())
+            .collect(),
+    }
+}
+
+/// The statistics that a day's figures amount to.
+pub fn compute(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> DayStatistics {
+    let lacks = Lacks { figures, settings };
+    DayStatistics {
+        tasks: tasks::compute(figures, settings, &lacks),
+        performance: performance::compute(figures, settings, &lacks),
+        errors: errors::compute(figures, settings, &lacks),
+        trend: trend::compute(request, figures, settings),
+        queue: queue(figures, settings, &lacks),
+        unavailable: lacks.paths(),
+        troubles: troubles(figures),
+    }
+}
+
+/// Which fields a report has to do without.
+struct Lacks<'a> {
+    figures: &'a DayFigures,
+    settings: &'a Settings,
+}
+
+impl Lacks<'_> {
+    fn field(&self, field: Field) -> bool {
+        self.settings.tasks.field(field).is_none() || self.figures.missing.contains(&field)
+    }
+
+    /// A wait is from creation to start.
+    fn wait(&self) -> bool {
+        self.field(Field::StartedAt) || self.field(Field::CreatedAt)
+    }
+
+    /// The keys that are null, in the order of the report.
+    ///
+    /// Queues are counted by a broker as a rule: a mapping that names no queue column does not make a report incomplete, one that names a column
+    /// that is not there does.
+    fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        let mut add = |is_lacking: bool, keys: &[&str]| {
+            if is_lacking {
+                paths.extend(keys.iter().map(|key| (*key).to_owned()));
+            }
+        };
+        add(
+            self.field(Field::ProcessingTime),
+            &[
+                "task_statistics.average_processing_time",
+                "task_statistics.processing_time_percentiles",
+            ],
+        );
+        add(self.wait(), &["task_statistics.average_wait_time"]);
+        add(
+            self.field(Field::ProcessingTime),
+            &["performance_statistics.slowest_tasks"],
+        );
+        add(
+            self.field(Field::ErrorMessage),
+            &["error_statistics.error_categories"],
+        );
+        add(
+            self.field(Field::RetryCount),
+            &["error_statistics.retry_statistics"],
+        );
+        add(
+            self.figures.missing.contains(&Field::Queue),
+            &["system_statistics.queue_statistics.queues"],
+        );
+        paths
+    }
+}
+
+/// Without a broker, the table's own open tasks.
+fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStatistics {
+    let states = &settings.tasks.states;
+    let total = |state: State| {
+        let rows = figures.backlog.iter();
+        rows.filter(|row| states.of(Some(&row.label)) == state)
+            .map(|row| row.tasks)
+            .sum()
+    };
+    let mut queues: BTreeMap<String, u64> = BTreeMap::new();
+    for row in &figures.backlog {
+        if let (Some(queue), State::Pending) = (&row.queue, states.of(Some(&row.label))) {
+            *queues.entry(queue.clone()).or_default() += row.tasks;
+        }
+    }
+    QueueStatistics {
+        active_tasks: Some(total(State::Processing)),
+        scheduled_tasks: None,
+        reserved_tasks: None,
+        total_pending: Some(total(State::Pending)),
+        queues: (!lacks.field(Field::Queue)).then_some(queues),
+        source: "database",
+        error: None,
+    }
+}
+
+fn troubles(figures: &DayFigures) -> Vec<Trouble> {
+    let unreadable = figures.unreadable.iter().map(|(count, example)| {
+        Trouble::new(
+            "time_unreadable",
+            format!(
+                "{count} rows hold a time that cannot be read and are counted on no day, for example {example:?}"
+            ),
+        )
+    });
+    unreadable.collect()
+}

@@ -1,0 +1,86 @@
+//! The day among the days before it.
+
+use super::anomalies::{Anomaly, History, find};
+use super::{LISTED_DAYS, Settings};
+use crate::store::{DayFigures, DayRequest};
+use crate::tables::State;
+use crate::units::change_percent;
+use chrono::NaiveDate;
+use serde::Serialize;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct TrendAnalysis {
+    /// Newest first, the report's day included.
+    pub past_7_days: Vec<DayTotal>,
+    /// The total against the day before.
+    pub trend_percent: f64,
+    pub trend_direction: &'static str,
+    pub anomalies: Vec<Anomaly>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DayTotal {
+    pub date: NaiveDate,
+    pub total: u64,
+    pub completed: u64,
+    pub failed: u64,
+}
+
+pub(super) fn compute(
+    request: &DayRequest,
+    figures: &DayFigures,
+    settings: &Settings,
+) -> TrendAnalysis {
+    let days = totals(request, figures, settings);
+    let (today, before) = match days.split_first() {
+        Some((today, before)) => (today.clone(), before),
+        None => (DayTotal::none(request.day.date), &[][..]),
+    };
+    let yesterday = before.first().map_or(0, |day| day.total);
+    let change = change_percent(today.total, yesterday);
+    let baseline = &before[..settings.baseline_days.min(before.len())];
+    let history = History::new(today, baseline, settings.baseline_days);
+    TrendAnalysis {
+        past_7_days: days.iter().take(LISTED_DAYS).cloned().collect(),
+        trend_percent: change,
+        trend_direction: match () {
+            () if change > 0.0 => settings.language.pick("增长", "up"),
+            () if change < 0.0 => settings.language.pick("下降", "down"),
+            () => settings.language.pick("持平", "flat"),
+        },
+        anomalies: find(&history, settings.language),
+    }
+}
+
+impl DayTotal {
+    fn none(date: NaiveDate) -> Self {
+        Self {
+            date,
+            total: 0,
+            completed: 0,
+            failed: 0,
+        }
+    }
+}
+
+/// Every day that was asked for, newest first.
+fn totals(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> Vec<DayTotal> {
+    let mut days: Vec<DayTotal> = request
+        .trend
+        .iter()
+        .map(|day| DayTotal::none(day.date))
+        .collect();
+    for count in &figures.trend {
+        let Some(day) = days.get_mut(count.day) else {
+            continue;
+        };
+        day.total += count.tasks;
+        match settings.tasks.states.of(count.label.as_deref()) {
+            State::Completed => day.completed += count.tasks,
+            State::Failed => day.failed += count.tasks,
+            _ => {}
+        }
+    }
+    days.reverse();
+    days
+}

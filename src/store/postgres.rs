@@ -1,0 +1,330 @@
+//! PostgreSQL.
+//!
+//! A day's report is eight statements. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
+//! snapshot; a second one joins that snapshot, and both take statements from one list. Where the second cannot be had (a
+//! connection limit, a pooler) the leader does all of it: the report is the same, only slower.
+//!
+//! Every statement is sent unnamed with its parameters' types (`query_typed`): one round trip, and nothing that a pooler
+//! between transactions could trip over.
+
+mod plan;
+mod shape;
+
+use super::connect::{connect, failure};
+use super::target::PostgresTarget;
+use super::{DayFigures, DayRequest, Settings, Store};
+use crate::outcome::{Failure, Kind};
+use anyhow::{Context, Result};
+use plan::{Plan, Statement};
+use postgres::error::SqlState;
+use postgres::{Client, Row, SimpleQueryMessage};
+use shape::Shape;
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// A server that says nothing for so long after its own time limit is taken for gone.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How often a report is begun when a conflict ends it that another try can win: on a standby, the replay of a vacuum.
+const TRIES: usize = 3;
+
+pub struct PostgresStore {
+    leader: Option<Client>,
+    /// Yields the second connection once it is open and free.
+    second: Receiver<Client>,
+    settings: Settings,
+    shape: Shape,
+}
+
+/// Why a statement failed, and whether a new transaction may fare better.
+struct Refused {
+    failure: Failure,
+    is_conflict: bool,
+}
+
+impl Refused {
+    fn new(error: &postgres::Error, doing: &str) -> Self {
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        Self {
+            failure: failure(error, doing),
+            is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
+        }
+    }
+}
+
+type Answers = Result<DayFigures, Refused>;
+
+impl PostgresStore {
+    /// Connects twice at the same time and reads the table's shape.
+    pub fn open(target: &PostgresTarget, settings: Settings) -> Result<Self> {
+        let second = open_second(target.clone());
+        let mut leader = connect(target)?;
+        let shape = shape::read(&mut leader, &settings.tasks)?;
+        log::debug!("the table's shape: {shape:?}");
+        Ok(Self {
+            leader: Some(leader),
+            second,
+            settings,
+            shape,
+        })
+    }
+
+    fn try_figures(&mut self, plan: &Arc<Plan>) -> Result<Answers> {
+        let leader = self
+            .leader
+            .take()
+            .context("the connection was lost with an earlier report")?;
+        let board = Arc::new(Board::new(plan.statements.len()));
+        let (results, arrivals) = channel();
+        let (snapshot, announced) = channel();
+        let (give_back, free_again) = channel();
+        let second = std::mem::replace(&mut self.second, free_again);
+        {
+            let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
+            thread::spawn(move || follow(&second, &announced, &give_back, &plan, &board));
+        }
+        {
+            let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
+            thread::spawn(move || {
+                let outcome = lead(leader, &plan, &board, &snapshot);
+                // Nobody listens any more once the time limit has passed.
+                let _ = results.send(outcome);
+            });
+        }
+        let (leader, answers) = self.wait(&board, &arrivals)?;
+        self.leader = Some(leader);
+        Ok(answers)
+    }
+
+    /// Waits for the leader as long as the report moves on: a server that went silent must not hold a cron job for ever.
+    fn wait(
+        &self,
+        board: &Board,
+        arrivals: &Receiver<(Client, Answers)>,
+    ) -> Result<(Client, Answers)> {
+        let limit = self.settings.statement_timeout;
+        let mut seen = 0;
+        loop {
+            let arrival = match limit.is_zero() {
+                true => arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => arrivals.recv_timeout(limit + SILENCE),
+            };
+            match arrival {
+                Ok(outcome) => return Ok(outcome),
+                Err(RecvTimeoutError::Timeout) if board.answered() > seen => {
+                    seen = board.answered();
+                }
+                Err(_) => return Err(silent(limit + SILENCE).into()),
+            }
+        }
+    }
+}
+
+fn silent(waited: Duration) -> Failure {
+    let seconds = waited.as_secs();
+    Failure::new(
+        Kind::DatabaseUnavailable,
+        format!(
+            "the database has not answered for {seconds} seconds, longer than a statement may run"
+        ),
+    )
+    .hint("is the server stopped, or the network between cut?")
+}
+
+impl Store for PostgresStore {
+    fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
+        let plan = Arc::new(Plan::new(&self.settings, &self.shape, request));
+        let mut tries = 1;
+        loop {
+            match self.try_figures(&plan)? {
+                Ok(figures) => return Ok(figures),
+                Err(refused) if refused.is_conflict && tries < TRIES => {
+                    log::info!("beginning the report again: {}", refused.failure);
+                    tries += 1;
+                }
+                Err(refused) => return Err(refused.failure.into()),
+            }
+        }
+    }
+}
+
+fn open_second(target: PostgresTarget) -> Receiver<Client> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || match connect(&target) {
+        Ok(client) => {
+            // The run may be over already; then the connection closes here.
+            let _ = sender.send(client);
+        }
+        Err(error) => log::info!("no second connection, one does all the work: {error:#}"),
+    });
+    receiver
+}
+
+/// The statements that wait to be run, and the rows of those that were.
+struct Board {
+    state: Mutex<BoardState>,
+    changed: Condvar,
+}
+
+struct BoardState {
+    waiting: VecDeque<usize>,
+    /// How many the second connection has in hand: 0 or 1.
+    with_second: usize,
+    answers: Vec<(usize, Vec<Row>)>,
+}
+
+impl Board {
+    fn new(statements: usize) -> Self {
+        Self {
+            state: Mutex::new(BoardState {
+                waiting: (0..statements).collect(),
+                with_second: 0,
+                answers: Vec::new(),
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, BoardState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) -> usize {
+        self.state().answers.len()
+    }
+
+    fn put(&self, place: usize, rows: Vec<Row>) {
+        self.state().answers.push((place, rows));
+    }
+
+    /// The next statement for the leader; waits while the second connection may still hand one back. `None`: all have their answer.
+    fn next_for_leader(&self) -> Option<usize> {
+        let mut state = self.state();
+        loop {
+            if let Some(place) = state.waiting.pop_front() {
+                return Some(place);
+            }
+            if state.with_second == 0 {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn next_for_second(&self) -> Option<usize> {
+        let mut state = self.state();
+        let place = state.waiting.pop_front()?;
+        state.with_second = 1;
+        Some(place)
+    }
+
+    /// The second connection is done with a statement; one that failed goes back for the leader, which says what is wrong with it.
+    fn settle(&self, place: usize, rows: Option<Vec<Row>>) {
+        let mut state = self.state();
+        state.with_second = 0;
+        match rows {
+            Some(rows) => state.answers.push((place, rows)),
+            None => state.waiting.push_back(place),
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// The leader: opens the transaction, tells its snapshot, works until every statement has its answer, folds the rows.
+fn lead(
+    mut client: Client,
+    plan: &Plan,
+    board: &Board,
+    snapshot: &Sender<String>,
+) -> (Client, Answers) {
+    let answers = answer_all(&mut client, plan, board, snapshot);
+    let ended = client.batch_execute(if answers.is_ok() {
+        "COMMIT"
+    } else {
+        "ROLLBACK"
+    });
+    let answers = match (answers, ended) {
+        (Ok(_), Err(error)) => Err(Refused::new(&error, "ending the report's transaction")),
+        (answers, _) => answers,
+    };
+    (client, answers)
+}
+
+fn answer_all(
+    client: &mut Client,
+    plan: &Plan,
+    board: &Board,
+    snapshot: &Sender<String>,
+) -> Answers {
+    let doing = "beginning the report's transaction";
+    let begun = client
+        .simple_query(&format!("{}; SELECT pg_export_snapshot()", plan.begin))
+        .map_err(|error| Refused::new(&error, doing))?;
+    let exported = begun.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    if let Some(exported) = exported {
+        // Without a second connection nobody listens.
+        let _ = snapshot.send(exported.to_owned());
+    }
+    while let Some(place) = board.next_for_leader() {
+        let statement = &plan.statements[place];
+        let rows = run(client, statement).map_err(|error| Refused::new(&error, statement.name))?;
+        board.put(place, rows);
+    }
+    let answers = std::mem::take(&mut board.state().answers);
+    plan.fold(&answers)
+        .map_err(|error| Refused::new(&error, "reading the database's answer"))
+}
+
+/// The second connection: joins the leader's snapshot and takes statements until none waits. Whatever goes wrong here costs
+/// speed only.
+fn follow(
+    second: &Receiver<Client>,
+    snapshot: &Receiver<String>,
+    give_back: &Sender<Client>,
+    plan: &Plan,
+    board: &Board,
+) {
+    let (Ok(mut client), Ok(snapshot)) = (second.recv(), snapshot.recv()) else {
+        return;
+    };
+    let mut work = || -> Result<(), postgres::Error> {
+        client.batch_execute(&plan.join(&snapshot))?;
+        while let Some(place) = board.next_for_second() {
+            match run(&mut client, &plan.statements[place]) {
+                Ok(rows) => board.settle(place, Some(rows)),
+                Err(error) => {
+                    board.settle(place, None);
+                    return Err(error);
+                }
+            }
+        }
+        client.batch_execute("COMMIT")
+    };
+    match work() {
+        Ok(()) => {
+            // The run may be over already; then the connection closes here.
+            let _ = give_back.send(client);
+        }
+        Err(error) => {
+            let failure = failure(&error, "on the second connection");
+            log::info!("the second connection is given up: {failure}");
+        }
+    }
+}
+
+fn run(client: &mut Client, statement: &Statement) -> Result<Vec<Row>, postgres::Error> {
+    log::debug!("{}: {}", statement.name, statement.sql);
+    client.query_typed(&statement.sql, &statement.parameters())
+}

@@ -1,0 +1,613 @@
+//! The statements of a day's report, and how their rows become figures. See `store/sql.rs` for what both databases share.
+
+use super::super::sql::{Fields, key_order, source};
+use super::super::{
+    BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles,
+    Settings, SlowTask,
+};
+use super::shape::{Shape, StatusType, TimeType};
+use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
+use crate::tables::{Field, State, TaskTable};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono_tz::Tz;
+use postgres::Row;
+use postgres::types::{ToSql, Type};
+use std::collections::BTreeMap;
+
+/// Everything that a report asks, ready to be sent.
+pub struct Plan {
+    pub statements: Vec<Statement>,
+    /// Opens the transaction.
+    pub begin: String,
+    fields: Fields,
+    naive_zone: Tz,
+    time: TimeType,
+    hours: Buckets<u8>,
+    days: Buckets<usize>,
+}
+
+/// One question, and what is done with its answer.
+pub struct Statement {
+    pub name: &'static str,
+    pub sql: String,
+    bound: Vec<Bound>,
+    read: Reader,
+}
+
+type Reader = fn(&Plan, &[Row], &mut DayFigures) -> Result<(), postgres::Error>;
+
+/// A value that is bound to a statement.
+enum Bound {
+    Instants(Vec<DateTime<Utc>>),
+    WallClocks(Vec<NaiveDateTime>),
+    Texts(Vec<String>),
+    Places(Vec<i32>),
+    Count(i64),
+    Shares(Vec<f64>),
+}
+
+impl Statement {
+    pub fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.bound
+            .iter()
+            .map(|bound| -> (&(dyn ToSql + Sync), Type) {
+                match bound {
+                    Bound::Instants(values) => (values, Type::TIMESTAMPTZ_ARRAY),
+                    Bound::WallClocks(values) => (values, Type::TIMESTAMP_ARRAY),
+                    Bound::Texts(values) => (values, Type::TEXT_ARRAY),
+                    Bound::Places(values) => (values, Type::INT4_ARRAY),
+                    Bound::Count(value) => (value, Type::INT8),
+                    Bound::Shares(values) => (values, Type::FLOAT8_ARRAY),
+                }
+            })
+            .collect()
+    }
+}
+
+/// A statement in the making: its values are bound where its text names them.
+struct Draft<'a> {
+    writer: &'a Writer<'a>,
+    bound: Vec<Bound>,
+}
+
+impl Draft<'_> {
+    /// The placeholder of a value.
+    fn bind(&mut self, value: Bound) -> String {
+        self.bound.push(value);
+        format!("${}", self.bound.len())
+    }
+
+    fn bind_times(&mut self, times: Vec<DateTime<Utc>>) -> String {
+        let bound = self.writer.times(times);
+        self.bind(bound)
+    }
+
+    /// "The task belongs to the day": ranges of the time column, as parameters, so that an index serves.
+    fn in_day(&mut self) -> String {
+        let time = self.writer.time();
+        let ranges = self.writer.request.day.ranges();
+        if ranges.is_empty() {
+            return "false".to_owned();
+        }
+        let conditions: Vec<String> = ranges
+            .into_iter()
+            .map(|(start, end)| {
+                let bounds = self.bind_times(vec![start, end]);
+                format!("({time} >= ({bounds})[1] AND {time} < ({bounds})[2])")
+            })
+            .collect();
+        format!("({})", conditions.join(" OR "))
+    }
+
+    /// "The task is in one of these states."
+    fn in_states(&mut self, states: &[State]) -> String {
+        let mapping = &self.writer.settings.tasks.states;
+        match &self.writer.shape.status {
+            StatusType::Enum { name, labels, .. } => {
+                let labels = labels
+                    .iter()
+                    .filter(|label| states.contains(&mapping.of(Some(label))))
+                    .cloned()
+                    .collect();
+                let labels = self.bind(Bound::Texts(labels));
+                format!("t.status = ANY ({labels}::{name}[])")
+            }
+            StatusType::Text => {
+                let claimed = states.iter().flat_map(|state| mapping.labels(*state));
+                let labels = claimed.map(|label| label.to_lowercase()).collect();
+                let labels = self.bind(Bound::Texts(labels));
+                format!("lower(t.status::text) = ANY ({labels})")
+            }
+        }
+    }
+
+    fn finish(self, name: &'static str, sql: String, read: Reader) -> Statement {
+        Statement {
+            name,
+            sql,
+            bound: self.bound,
+            read,
+        }
+    }
+}
+
+/// What the statements are written from.
+struct Writer<'a> {
+    settings: &'a Settings,
+    shape: &'a Shape,
+    request: &'a DayRequest,
+    source: String,
+    hours: &'a Buckets<u8>,
+    days: &'a Buckets<usize>,
+}
+
+impl Plan {
+    pub fn new(settings: &Settings, shape: &Shape, request: &DayRequest) -> Self {
+        let hours = hour_buckets(&request.day);
+        let days = day_buckets(&request.trend);
+        let overlay = overlay(&settings.tasks, shape);
+        let writer = Writer {
+            settings,
+            shape,
+            request,
+            source: source(&settings.tasks, &shape.fields.present, &overlay),
+            hours: &hours,
+            days: &days,
+        };
+        // The longest first: two connections that share the list then end at about the same time.
+        let statements = [
+            Some(writer.cells()),
+            writer.percentiles(),
+            writer.slowest(),
+            Some(writer.trend()),
+            writer.categories(),
+            Some(writer.failed()),
+            Some(writer.backlog()),
+            Some(writer.undated()),
+        ];
+        Self {
+            statements: statements.into_iter().flatten().collect(),
+            begin: begin(settings),
+            fields: shape.fields.clone(),
+            naive_zone: settings.naive_zone,
+            time: shape.time,
+            hours,
+            days,
+        }
+    }
+
+    /// Opens a transaction that sees what the leader's sees.
+    pub fn join(&self, snapshot: &str) -> String {
+        let (begin, settings) = self.begin.split_once(';').unwrap_or((&self.begin, ""));
+        let quoted = snapshot.replace('\'', "''");
+        format!("{begin}; SET TRANSACTION SNAPSHOT '{quoted}';{settings}")
+    }
+
+    /// The figures that the rows say.
+    pub fn fold(&self, answers: &[(usize, Vec<Row>)]) -> Result<DayFigures, postgres::Error> {
+        let mut figures = DayFigures {
+            counted_by: Some(self.fields.counted_by),
+            missing: self.fields.missing.clone(),
+            ..DayFigures::default()
+        };
+        for (place, rows) in answers {
+            (self.statements[*place].read)(self, rows, &mut figures)?;
+        }
+        Ok(figures)
+    }
+}
+
+/// Just-in-time compilation never pays within a report's short statements: it cost more than it saved on ten million rows.
+fn begin(settings: &Settings) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}",
+        settings.statement_timeout.as_millis()
+    )
+}
+
+/// Fields that are read in another form than they are stored in.
+fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
+    let mut overlay = Vec::new();
+    let mut read_as = |field: Field, form: &dyn Fn(&str) -> String| {
+        if let Some(expression) = table.field(field) {
+            overlay.push((field, form(expression)));
+        }
+    };
+    // NaN, the infinities and what would overflow a sum of microseconds are no durations.
+    read_as(Field::ProcessingTime, &|expression| {
+        format!("CASE WHEN ({expression}) BETWEEN -1e12 AND 1e12 THEN ({expression})::float8 END")
+    });
+    read_as(Field::RetryCount, &|expression| {
+        format!("({expression})::int8")
+    });
+    read_as(Field::ErrorMessage, &|expression| {
+        format!("({expression})::text")
+    });
+    let as_wall_clock = |expression: &str| format!("({expression})::timestamp");
+    if shape.time == TimeType::Date {
+        read_as(shape.fields.counted_by, &as_wall_clock);
+    }
+    if shape.started == Some(TimeType::Date) {
+        read_as(Field::StartedAt, &as_wall_clock);
+    }
+    overlay
+}
+
+impl Writer<'_> {
+    fn draft(&self) -> Draft<'_> {
+        Draft {
+            writer: self,
+            bound: Vec::new(),
+        }
+    }
+
+    fn has(&self, field: Field) -> bool {
+        self.shape.fields.has(field)
+    }
+
+    /// A field's column, or NULL of the type that its reader expects.
+    fn column(&self, field: Field, null: &str) -> String {
+        match self.has(field) {
+            true => format!("t.{}", field.name()),
+            false => null.to_owned(),
+        }
+    }
+
+    fn time(&self) -> String {
+        format!("t.{}", self.shape.fields.counted_by.name())
+    }
+
+    /// Instants as the time column has them.
+    fn times(&self, instants: Vec<DateTime<Utc>>) -> Bound {
+        let zone = self.settings.naive_zone;
+        match self.shape.time {
+            TimeType::Instant => Bound::Instants(instants),
+            TimeType::WallClock | TimeType::Date => Bound::WallClocks(
+                instants
+                    .into_iter()
+                    .map(|instant| wall_clock_bound(instant, zone))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The day's tasks by hour, status and retry count: some hundred cells that give totals, rates, hours and averages.
+    fn cells(&self) -> Statement {
+        let mut draft = self.draft();
+        let bounds = draft.bind_times(self.hours.bounds.clone());
+        let wait = self.wait();
+        let sql = format!(
+            "SELECT width_bucket({time}, {bounds}), t.status::text, {retries}, count(*), count({seconds}), \
+             sum(({seconds} * 1000000)::int8)::text, count({wait}), sum((date_part('epoch', {wait}) * 1000000)::int8)::text \
+             FROM {source} WHERE {in_day} GROUP BY 1, t.status, 3",
+            time = self.time(),
+            retries = self.column(Field::RetryCount, "NULL::int8"),
+            seconds = self.column(Field::ProcessingTime, "NULL::float8"),
+            source = self.source,
+            in_day = draft.in_day(),
+        );
+        draft.finish("counting the day's tasks", sql, Plan::read_cells)
+    }
+
+    /// From a task's creation to its start, as an interval; NULL where there is no start.
+    fn wait(&self) -> String {
+        let (Some(started), Field::CreatedAt) = (self.shape.started, self.shape.fields.counted_by)
+        else {
+            return "NULL::interval".to_owned();
+        };
+        let zone = self.settings.naive_zone.name();
+        let absolute = |column: &str, time: TimeType| match time {
+            TimeType::Instant => column.to_owned(),
+            _ => format!("{column} AT TIME ZONE '{zone}'"),
+        };
+        let alike = (started == TimeType::Instant) == (self.shape.time == TimeType::Instant);
+        match alike {
+            // Both on one clock: no conversion a row.
+            true => "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into(),
+            false => format!(
+                "CASE WHEN isfinite(t.started_at) THEN {} - {} END",
+                absolute("t.started_at", started),
+                absolute("t.created_at", self.shape.time)
+            ),
+        }
+    }
+
+    fn percentiles(&self) -> Option<Statement> {
+        if !self.has(Field::ProcessingTime) {
+            return None;
+        }
+        let mut draft = self.draft();
+        let shares = draft.bind(Bound::Shares(PERCENTILES.to_vec()));
+        let sql = format!(
+            "SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY t.processing_time), max(t.processing_time) \
+             FROM {} WHERE {} AND t.processing_time IS NOT NULL",
+            self.source,
+            draft.in_day()
+        );
+        Some(draft.finish("computing percentiles", sql, Plan::read_percentiles))
+    }
+
+    fn slowest(&self) -> Option<Statement> {
+        if !self.has(Field::ProcessingTime) {
+            return None;
+        }
+        let mut draft = self.draft();
+        let sql = format!(
+            "SELECT t.label::text, t.processing_time, t.status::text FROM {} \
+             WHERE {} AND t.processing_time IS NOT NULL ORDER BY t.processing_time DESC, {} LIMIT {}",
+            self.source,
+            draft.in_day(),
+            key_order(&self.settings.tasks),
+            draft.bind(Bound::Count(self.request.slowest as i64)),
+        );
+        Some(draft.finish("finding the slowest tasks", sql, Plan::read_slowest))
+    }
+
+    /// Tasks by day and status. With an index on (status, time) each pair is one scan of that index alone.
+    fn trend(&self) -> Statement {
+        match &self.shape.status {
+            StatusType::Enum {
+                name,
+                is_indexed: true,
+                ..
+            } => self.trend_by_label(name),
+            _ => self.trend_in_one_scan(),
+        }
+    }
+
+    fn trend_by_label(&self, enum_name: &str) -> Statement {
+        let mut draft = self.draft();
+        let ranges: Vec<(usize, (DateTime<Utc>, DateTime<Utc>))> = self
+            .request
+            .trend
+            .iter()
+            .enumerate()
+            .flat_map(|(place, day)| day.ranges().into_iter().map(move |range| (place, range)))
+            .collect();
+        let places = ranges.iter().map(|(place, _)| *place as i32).collect();
+        let places = draft.bind(Bound::Places(places));
+        let starts = draft.bind_times(ranges.iter().map(|(_, (start, _))| *start).collect());
+        let ends = draft.bind_times(ranges.iter().map(|(_, (_, end))| *end).collect());
+        let sql = format!(
+            "SELECT r.place, l.label::text, n.tasks \
+             FROM unnest({places}, {starts}, {ends}) AS r(place, first, beyond) \
+             CROSS JOIN unnest(enum_range(NULL::{enum_name})) AS l(label) \
+             CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM {source} \
+             WHERE t.status = l.label AND {time} >= r.first AND {time} < r.beyond) AS n \
+             UNION ALL \
+             SELECT r.place, NULL, n.tasks FROM unnest({places}, {starts}, {ends}) AS r(place, first, beyond) \
+             CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM {source} \
+             WHERE t.status IS NULL AND {time} >= r.first AND {time} < r.beyond) AS n",
+            source = self.source,
+            time = self.time(),
+        );
+        draft.finish("counting the days before", sql, Plan::read_trend)
+    }
+
+    fn trend_in_one_scan(&self) -> Statement {
+        let mut draft = self.draft();
+        let bounds = draft.bind_times(self.days.bounds.clone());
+        let sql = format!(
+            "SELECT width_bucket({time}, {bounds}), t.status::text, count(*) FROM {source} \
+             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, 2",
+            time = self.time(),
+            source = self.source,
+        );
+        draft.finish("counting the days before", sql, Plan::read_trend_buckets)
+    }
+
+    /// Failed tasks with a message, by the first category of which the message contains a text.
+    fn categories(&self) -> Option<Statement> {
+        if !self.has(Field::ErrorMessage) {
+            return None;
+        }
+        let mut draft = self.draft();
+        let mut cases = String::new();
+        for (place, texts) in self.request.categories.iter().enumerate() {
+            let bound = draft.bind(Bound::Texts(texts.clone()));
+            let contains: Vec<String> = (1..=texts.len())
+                .map(|number| format!("strpos(t.error_message, ({bound})[{number}]) > 0"))
+                .collect();
+            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+        }
+        let category = match cases.is_empty() {
+            true => "NULL::int4".to_owned(),
+            false => format!("CASE{cases} END"),
+        };
+        let sql = format!(
+            "SELECT {category}, count(*) FROM {} WHERE {} AND {} AND t.error_message <> '' GROUP BY 1",
+            self.source,
+            draft.in_states(&[State::Failed]),
+            draft.in_day(),
+        );
+        Some(draft.finish("sorting the errors", sql, Plan::read_categories))
+    }
+
+    fn failed(&self) -> Statement {
+        let mut draft = self.draft();
+        let sql = format!(
+            "SELECT t.label::text, {message}, {retries}, {time} FROM {source} WHERE {failed} AND {in_day} \
+             ORDER BY {time} DESC, {keys} LIMIT {limit}",
+            message = self.column(Field::ErrorMessage, "NULL::text"),
+            retries = self.column(Field::RetryCount, "NULL::int8"),
+            time = self.time(),
+            source = self.source,
+            failed = draft.in_states(&[State::Failed]),
+            in_day = draft.in_day(),
+            keys = key_order(&self.settings.tasks),
+            limit = draft.bind(Bound::Count(self.request.failed_details as i64)),
+        );
+        draft.finish("listing failed tasks", sql, Plan::read_failed)
+    }
+
+    fn backlog(&self) -> Statement {
+        let mut draft = self.draft();
+        let sql = format!(
+            "SELECT t.status::text, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
+            queue = match self.has(Field::Queue) {
+                true => "t.queue::text",
+                false => "NULL::text",
+            },
+            source = self.source,
+            open = draft.in_states(&[State::Pending, State::Processing]),
+        );
+        draft.finish("counting open tasks", sql, Plan::read_backlog)
+    }
+
+    fn undated(&self) -> Statement {
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE {} IS NULL",
+            self.source,
+            self.time()
+        );
+        self.draft()
+            .finish("counting tasks without a date", sql, Plan::read_undated)
+    }
+}
+
+/// Rows into figures. A count is never negative: `unsigned` only changes the type.
+impl Plan {
+    fn read_cells(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            let Some(&hour) = self
+                .hours
+                .name(unsigned(row.try_get::<_, i32>(0)?.into()) as usize)
+            else {
+                continue; // between the pieces of a day
+            };
+            figures.cells.push(Cell {
+                hour,
+                label: row.try_get(1)?,
+                retries: row.try_get(2)?,
+                tasks: unsigned(row.try_get(3)?),
+                timed: unsigned(row.try_get(4)?),
+                micros: whole(row.try_get(5)?),
+                waited: unsigned(row.try_get(6)?),
+                wait_micros: whole(row.try_get(7)?),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_percentiles(
+        &self,
+        rows: &[Row],
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        for row in rows {
+            let shares: Option<Vec<f64>> = row.try_get(0)?;
+            let max: Option<f64> = row.try_get(1)?;
+            if let (Some([p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
+                let (p50, p90, p95, p99) = (*p50, *p90, *p95, *p99);
+                figures.percentiles = Some(Percentiles {
+                    p50,
+                    p90,
+                    p95,
+                    p99,
+                    max,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_slowest(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.slowest.push(SlowTask {
+                task: row.try_get(0)?,
+                processing_time: row.try_get(1)?,
+                label: row.try_get(2)?,
+            });
+        }
+        Ok(())
+    }
+
+    fn read_trend(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.trend.push(DayCount {
+                day: unsigned(row.try_get::<_, i32>(0)?.into()) as usize,
+                label: row.try_get(1)?,
+                tasks: unsigned(row.try_get(2)?),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_trend_buckets(
+        &self,
+        rows: &[Row],
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        for row in rows {
+            let passed = unsigned(row.try_get::<_, i32>(0)?.into()) as usize;
+            if let Some(&day) = self.days.name(passed) {
+                figures.trend.push(DayCount {
+                    day,
+                    label: row.try_get(1)?,
+                    tasks: unsigned(row.try_get(2)?),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_categories(
+        &self,
+        rows: &[Row],
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        let mut categories = BTreeMap::new();
+        for row in rows {
+            let place: Option<i32> = row.try_get(0)?;
+            let place = place.map(|place| unsigned(place.into()) as usize);
+            categories.insert(place, unsigned(row.try_get(1)?));
+        }
+        figures.categories = categories;
+        Ok(())
+    }
+
+    fn read_failed(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            let created_at = match self.time {
+                TimeType::Instant => row.try_get(3)?,
+                TimeType::WallClock | TimeType::Date => {
+                    instant_of(row.try_get::<_, NaiveDateTime>(3)?, self.naive_zone)
+                }
+            };
+            figures.failed.push(FailedTask {
+                task: row.try_get(0)?,
+                message: row.try_get(1)?,
+                retries: row.try_get(2)?,
+                created_at,
+            });
+        }
+        Ok(())
+    }
+
+    fn read_backlog(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.backlog.push(BacklogCount {
+                label: row.try_get(0)?,
+                queue: row.try_get(1)?,
+                tasks: unsigned(row.try_get(2)?),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_undated(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.undated = unsigned(row.try_get(0)?);
+        }
+        Ok(())
+    }
+}
+
+fn unsigned(count: i64) -> u64 {
+    count.unsigned_abs()
+}
+
+/// A sum that the database printed as text; a sum of nothing is 0.
+fn whole(sum: Option<&str>) -> i128 {
+    sum.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,187 @@
+//! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
+
+use super::super::connect::failure;
+use super::super::sql::{Fields, Refusal, source, unfit_time};
+use crate::outcome::{Failure, Kind};
+use crate::tables::{Field, TaskTable};
+use anyhow::Result;
+use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+/// What the table looks like, read once from the catalogue.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub fields: Fields,
+    /// Of the time that tasks are counted by.
+    pub time: TimeType,
+    pub started: Option<TimeType>,
+    pub status: StatusType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TimeType {
+    /// `timestamp with time zone`
+    Instant,
+    /// `timestamp without time zone`
+    WallClock,
+    /// `date`: midnight of a wall clock
+    Date,
+}
+
+impl TimeType {
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "timestamp with time zone" => Some(TimeType::Instant),
+            "timestamp without time zone" => Some(TimeType::WallClock),
+            "date" => Some(TimeType::Date),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum StatusType {
+    /// A native enum: compared as it is, so that indexes serve.
+    Enum {
+        name: String,
+        labels: Vec<String>,
+        /// An index on (status, time) exists: counting label by label reads that index alone.
+        is_indexed: bool,
+    },
+    /// Anything else is compared as text, in lower case.
+    Text,
+}
+
+/// Reads the shape of a table.
+///
+/// # Errors
+/// What the mapping names and the table lacks, as far as a report cannot do without it.
+pub fn read(client: &mut Client, table: &TaskTable) -> Result<Shape> {
+    let fields = Fields::find(table, &mut |entries| try_select(client, table, entries))?;
+    let catalogue = client
+        .simple_query(&catalogue_query(table, &fields))
+        .map_err(|error| failure(&error, "reading the catalogue"))?;
+    let mut rows = catalogue.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let types = rows
+        .next()
+        .ok_or_else(|| anyhow::anyhow!("the catalogue says nothing of {}", table.from))?;
+    let time = time_type(table, fields.counted_by, types.get("time"))?;
+    let started = match fields.has(Field::StartedAt) {
+        true => Some(time_type(table, Field::StartedAt, types.get("started"))?),
+        false => None,
+    };
+    let status = status_type(types, rows.next().is_some())?;
+    Ok(Shape {
+        fields,
+        time,
+        started,
+        status,
+    })
+}
+
+fn try_select(client: &mut Client, table: &TaskTable, entries: &str) -> Result<(), Refusal> {
+    let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
+    match client.simple_query(&sql) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refusal(&error)),
+    }
+}
+
+fn refusal(error: &postgres::Error) -> Refusal {
+    let (Some(code), Some(detail)) = (error.code(), error.as_db_error()) else {
+        return Refusal::Failed(failure(error, "looking at the tables"));
+    };
+    let words = detail.message().to_owned();
+    let class = &code.code()[..2];
+    match code {
+        code if *code == SqlState::UNDEFINED_COLUMN => Refusal::MissingColumn(words),
+        code if *code == SqlState::UNDEFINED_TABLE
+            || *code == SqlState::INVALID_SCHEMA_NAME
+            || *code == SqlState::WRONG_OBJECT_TYPE =>
+        {
+            Refusal::MissingTable(words)
+        }
+        code if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            Refusal::Failed(failure(error, "looking at the tables"))
+        }
+        _ if class == "42" || class == "22" => Refusal::BadExpression(words),
+        _ => Refusal::Failed(failure(error, "looking at the tables")),
+    }
+}
+
+/// The types of what a report compares; then, as a second answer, a row if the index is there.
+///
+/// `pg_typeof` of a column that an outer join leaves NULL tells its type without reading a row.
+fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
+    let started = match fields.has(Field::StartedAt) {
+        true => "pg_typeof(t.started_at)::text",
+        false => "NULL",
+    };
+    let types = format!(
+        "SELECT pg_typeof(t.{time})::text AS time, {started} AS started, pg_typeof(t.status)::text AS status, \
+         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
+          WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels \
+         FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
+        source(table, &fields.present, &[]),
+        time = fields.counted_by.name(),
+    );
+    let counted_by = table.field(fields.counted_by).unwrap_or_default();
+    let names = [table.from.as_str(), &table.status, counted_by];
+    if !names.iter().all(|name| is_plain_name(name)) {
+        return types;
+    }
+    format!(
+        "{types}; SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass('{}') AND i.indisvalid \
+         AND i.indpred IS NULL AND pg_get_indexdef(i.indexrelid, 1, true) = '{}' \
+         AND pg_get_indexdef(i.indexrelid, 2, true) = '{counted_by}' LIMIT 1",
+        table.from, table.status
+    )
+}
+
+/// A column or table by its bare name, perhaps with its schema: nothing in it that SQL could take for more.
+fn is_plain_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
+}
+
+fn time_type(table: &TaskTable, field: Field, found: Option<&str>) -> Result<TimeType, Failure> {
+    let found = found.unwrap_or("unknown");
+    let expression = table.field(field).unwrap_or_default();
+    TimeType::of(found).ok_or_else(|| unfit_time(field, expression, found))
+}
+
+fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, Failure> {
+    let (Some(name), Some(labels)) = (types.get("status"), types.get("labels")) else {
+        return Ok(StatusType::Text);
+    };
+    let labels = serde_json::from_str(labels).map_err(|error| {
+        Failure::new(
+            Kind::Internal,
+            format!("the labels of the type {name} cannot be read: {error}"),
+        )
+    })?;
+    Ok(StatusType::Enum {
+        name: name.to_owned(),
+        labels,
+        is_indexed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bare_names_are_looked_up_in_the_catalogue() {
+        assert!(is_plain_name("public.tasks"));
+        assert!(is_plain_name("任务"));
+        for other in ["", "jobs j", "a'b", "\"Tasks\"", "coalesce(a, b)", "a;b"] {
+            assert!(!is_plain_name(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The forms in which SQLite columns hold a time, and how values in any of them compare with instants.
+
+use crate::calendar::wall_clock_bound;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
+use rusqlite::types::ValueRef;
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// A time as it stands in a column, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moment {
+    pub micros: i64,
+    pub form: Form,
+}
+
+/// How a value says its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// `2026-11-22`
+    Date,
+    /// `2026-11-22 10:30:00.123456`, the wall clock of the column's zone
+    Spaced,
+    /// `2026-11-22T10:30:00.123456`, likewise
+    Lettered,
+    /// Text with `Z` or an offset: an instant
+    Offset,
+    /// Seconds or milliseconds since 1970, UTC: an instant
+    Number,
+}
+
+impl Form {
+    pub fn is_instant(self) -> bool {
+        matches!(self, Form::Offset | Form::Number)
+    }
+}
+
+/// Which forms occur among the values that were read.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Forms {
+    spaced: bool,
+    lettered: bool,
+    instants: bool,
+}
+
+impl Forms {
+    pub fn note(&mut self, form: Form) {
+        match form {
+            Form::Date => {}
+            Form::Spaced => self.spaced = true,
+            Form::Lettered => self.lettered = true,
+            Form::Offset | Form::Number => self.instants = true,
+        }
+    }
+
+    /// The separator between date and time if text in this form compares as the times do; `None` where forms are mixed.
+    pub fn separator(self) -> Option<char> {
+        match (self.spaced, self.lettered, self.instants) {
+            (_, false, false) => Some(' '),
+            (false, true, false) => Some('T'),
+            _ => None,
+        }
+    }
+}
+
+/// Instants in rising order, against which values in any form are held.
+#[derive(Debug, Clone)]
+pub struct Ruler {
+    instants: Vec<i64>,
+    wall_clocks: Vec<i64>,
+}
+
+impl Ruler {
+    /// `zone` is what values without an offset mean.
+    pub fn new(bounds: &[DateTime<Utc>], zone: Tz) -> Self {
+        let wall_clock = |bound: &DateTime<Utc>| wall_clock_bound(*bound, zone).and_utc();
+        Self {
+            instants: bounds.iter().map(DateTime::timestamp_micros).collect(),
+            wall_clocks: bounds
+                .iter()
+                .map(|bound| wall_clock(bound).timestamp_micros())
+                .collect(),
+        }
+    }
+
+    /// How many of the bounds lie at or before the moment.
+    pub fn place(&self, moment: Moment) -> usize {
+        let bounds = match moment.form.is_instant() {
+            true => &self.instants,
+            false => &self.wall_clocks,
+        };
+        bounds.partition_point(|bound| *bound <= moment.micros)
+    }
+
+    /// The dates between which text of any form can lie within the bounds: a day more at either end for offsets.
+    pub fn text_range(&self) -> Option<(String, String)> {
+        let (first, last) = self.ends()?;
+        let date = |micros: i64| {
+            let time = DateTime::from_timestamp_micros(micros)?;
+            Some(time.format("%Y-%m-%d").to_string())
+        };
+        Some((date(first - DAY)?, date(last + 2 * DAY)?))
+    }
+
+    /// The same for numbers: seconds, then milliseconds.
+    pub fn number_ranges(&self) -> Option<[(i64, i64); 2]> {
+        let (first, last) = self.ends()?;
+        Some([SECOND, SECOND / 1000].map(|unit| ((first - DAY) / unit, (last + DAY) / unit)))
+    }
+
+    fn ends(&self) -> Option<(i64, i64)> {
+        let first = self.instants.first()?.min(self.wall_clocks.first()?);
+        let last = self.instants.last()?.max(self.wall_clocks.last()?);
+        Some((*first, *last))
+    }
+}
+
+/// Text that compares with values of one form as the wall-clock time itself does: cut off after its last part that is not zero, so
+/// that values without seconds, or without a time, compare right as well.
+pub fn bound_text(instant: DateTime<Utc>, zone: Tz, separator: char) -> String {
+    let time = wall_clock_bound(instant, zone);
+    let text = time
+        .format(&format!("%Y-%m-%d{separator}%H:%M:%S"))
+        .to_string();
+    let text = text.strip_suffix(":00").unwrap_or(&text);
+    let midnight = format!("{separator}00:00");
+    text.strip_suffix(&midnight).unwrap_or(text).to_owned()
+}
+
+/// The time that a value says; `None` for what is no time.
+pub fn read(value: ValueRef) -> Option<Moment> {
+    match value {
+        ValueRef::Text(text) => read_text(text),
+        ValueRef::Integer(number) => Some(from_number(number as f64, number)),
+        ValueRef::Real(number) if number.is_finite() => {
+            let seconds = if number.abs() >= MILLISECONDS_FROM {
+                number / 1e3
+            } else {
+                number
+            };
+            let micros = (seconds * 1e6).round();
+            (micros.abs() < 9e18).then_some(Moment {
+                micros: micros as i64,
+                form: Form::Number,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Numbers from here on are milliseconds: as seconds they would lie after the year 5138.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+fn from_number(size: f64, number: i64) -> Moment {
+    let unit = if size.abs() >= MILLISECONDS_FROM {
+        1000
+    } else {
+        SECOND
+    };
+    Moment {
+        micros: number.saturating_mul(unit),
+        form: Form::Number,
+    }
+}
+
+/// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
+/// which moves the last half millisecond of a day into the next.
+fn read_text(text: &[u8]) -> Option<Moment> {
+    let date = read_date(text.get(..10)?)?;
+    let rest = &text[10..];
+    let Some((separator, rest)) = rest.split_first() else {
+        return Some(Moment {
+            micros: date,
+            form: Form::Date,
+        });
+    };
+    let form = match separator {
+        b' ' => Form::Spaced,
+        b'T' | b't' => Form::Lettered,
+        _ => return None,
+    };
+    let (time, rest) = read_time(rest)?;
+    let micros = date + time;
+    match rest {
+        b"" => Some(Moment { micros, form }),
+        offset => Some(Moment {
+            micros: micros - read_offset(offset)?,
+            form: Form::Offset,
+        }),
+    }
+}
+
+fn read_date(text: &[u8]) -> Option<i64> {
+    if text[4] != b'-' || text[7] != b'-' {
+        return None;
+    }
+    let year = digits(&text[..4])? as i32;
+    let date = NaiveDate::from_ymd_opt(year, digits(&text[5..7])?, digits(&text[8..10])?)?;
+    let epoch = 719_163; // 1970-01-01, counted from the year 1
+    Some(i64::from(date.num_days_from_ce() - epoch) * DAY)
+}
+
+/// The time of day in microseconds, and what follows it.
+fn read_time(text: &[u8]) -> Option<(i64, &[u8])> {
+    let (hour, minute) = (digits(text.get(..2)?)?, digits(text.get(3..5)?)?);
+    if text[2] != b':' || hour > 23 || minute > 59 {
+        return None;
+    }
+    let mut micros = i64::from(hour * 3600 + minute * 60) * SECOND;
+    let mut rest = &text[5..];
+    if let Some(seconds) = rest.strip_prefix(b":") {
+        let second = digits(seconds.get(..2)?)?;
+        if second > 60 {
+            return None;
+        }
+        micros += i64::from(second) * SECOND;
+        rest = &seconds[2..];
+        if let Some(fraction) = rest.strip_prefix(b".") {
+            let length = fraction
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            let mut unit = SECOND / 10;
+            for byte in &fraction[..length] {
+                micros += i64::from(byte - b'0') * unit;
+                unit /= 10;
+            }
+            rest = &fraction[length..];
+        }
+    }
+    Some((micros, rest))
+}
+
+fn read_offset(text: &[u8]) -> Option<i64> {
+    let text = text.strip_prefix(b" ").unwrap_or(text);
+    if matches!(text, b"Z" | b"z" | b"UTC") {
+        return Some(0);
+    }
+    let (sign, text) = text.split_first()?;
+    let minutes = match text.len() {
+        2 => 0,
+        4 => digits(&text[2..])?,
+        5 if text[2] == b':' => digits(&text[3..])?,
+        _ => return None,
+    };
+    let size = i64::from(digits(&text[..2])? * 60 + minutes) * 60 * SECOND;
+    match sign {
+        b'+' => Some(size),
+        b'-' => Some(-size),
+        _ => None,
+    }
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0, |number, byte| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + u32::from(byte - b'0'))
+    })
+}
+
+/// Microseconds since 1970 as a time.
+pub fn wall_clock(micros: i64) -> NaiveDateTime {
+    DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::microseconds(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(text: &str) -> Option<(i64, Form)> {
+        read(ValueRef::Text(text.as_bytes())).map(|moment| (moment.micros, moment.form))
+    }
+
+    #[test]
+    fn every_form_of_one_moment_reads_alike() {
+        let seconds = 1_700_000_000 * SECOND; // 2023-11-14 22:13:20 UTC
+        for (text, form, more) in [
+            ("2023-11-14 22:13:20", Form::Spaced, 0),
+            ("2023-11-14T22:13:20", Form::Lettered, 0),
+            ("2023-11-14 22:13:20.5", Form::Spaced, 500_000),
+            ("2023-11-14 22:13:20.999999", Form::Spaced, 999_999),
+            ("2023-11-14 22:13:20.9999999", Form::Spaced, 999_999),
+            ("2023-11-14T22:13:20Z", Form::Offset, 0),
+            ("2023-11-14 22:13:20+00:00", Form::Offset, 0),
+            ("2023-11-15 03:43:20.25+05:30", Form::Offset, 250_000),
+            ("2023-11-15T06:13:20+0800", Form::Offset, 0),
+            ("2023-11-14 17:13:20 -05", Form::Offset, 0),
+            ("2023-11-14 22:13:20 UTC", Form::Offset, 0),
+        ] {
+            assert_eq!(micros(text), Some((seconds + more, form)), "{text}");
+        }
+        assert_eq!(
+            micros("2023-11-14 22:13"),
+            Some((seconds - 20 * SECOND, Form::Spaced))
+        );
+        assert_eq!(micros("1970-01-02"), Some((DAY, Form::Date)));
+        for number in [
+            ValueRef::Integer(1_700_000_000),
+            ValueRef::Integer(1_700_000_000_000),
+            ValueRef::Real(1.7e9),
+            ValueRef::Real(1.7e12),
+        ] {
+            assert_eq!(read(number).unwrap().micros, seconds, "{number:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read_as_one() {
+        for text in [
+            "",
+            "yesterday",
+            "2023-13-01",
+            "2023-02-30 10:00:00",
+            "2023-11-14 24:00:00",
+            "2023-11-14 22:61:00",
+            "2023-11-14x22:13:20",
+            "2023-11-14 22:13:20 CET",
+            "1700000000",
+            "2023/11/14 22:13:20",
+            "2023-11-14 22",
+            "2023-11-14 22:13:20+5",
+            "2023-11-14 22:13:2",
+        ] {
+            assert_eq!(micros(text), None, "{text}");
+        }
+        assert_eq!(read(ValueRef::Null), None);
+        assert_eq!(read(ValueRef::Blob(b"2023-11-14")), None);
+        assert_eq!(read(ValueRef::Real(f64::NAN)), None);
+    }
+
+    #[test]
+    fn bounds_are_as_short_as_the_shortest_value_that_means_them() {
+        let instant = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (time, separator, expected) in [
+            ("2023-11-14T16:00:00Z", ' ', "2023-11-15"),
+            ("2023-11-14T17:00:00Z", ' ', "2023-11-15 01:00"),
+            ("2023-11-14T17:00:30Z", 'T', "2023-11-15T01:00:30"),
+        ] {
+            assert_eq!(
+                bound_text(instant(time), Tz::Asia__Shanghai, separator),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn mixed_forms_do_not_compare_as_text() {
+        let mut forms = Forms::default();
+        assert_eq!(forms.separator(), Some(' '));
+        forms.note(Form::Lettered);
+        assert_eq!(forms.separator(), Some('T'));
+        forms.note(Form::Date);
+        assert_eq!(forms.separator(), Some('T'));
+        forms.note(Form::Spaced);
+        assert_eq!(forms.separator(), None);
+        let mut forms = Forms::default();
+        forms.note(Form::Offset);
+        assert_eq!(forms.separator(), None);
+    }
+}

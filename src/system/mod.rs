@@ -1,0 +1,4 @@
+//! What the machine says about itself: its file systems, processors and memory.
+
+pub mod disk;
+pub mod resources;

@@ -1,0 +1,230 @@
+//! Presets: tables as a TOML file describes them, and the [`Mapping`] that they mean.
+//!
+//! A preset has a section `[tasks]` and, where the application has receipts, a section `[receipts]`; a configuration's
+//! `[database.tasks]` and `[database.receipts]` have the same keys and are laid over them before they are read here.
+
+use super::{DependentTable, Expression, Mapping, PRESETS, ReceiptTable, State, States, TaskTable};
+use serde::{Deserialize, Serialize};
+
+/// The TOML of a preset; `None`: this version has none of that name.
+pub fn find(name: &str) -> Option<&'static str> {
+    let found = PRESETS.iter().find(|(preset, _)| *preset == name);
+    found.map(|(_, toml)| *toml)
+}
+
+/// The presets' names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// `[tasks]` as it is written. A field that is `""` or left out does not exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tasks {
+    pub from: String,
+    #[serde(default)]
+    pub delete_from: String,
+    pub key: Vec<Expression>,
+    pub label: Expression,
+    pub status: Expression,
+    #[serde(default)]
+    pub created_at: Expression,
+    #[serde(default)]
+    pub started_at: Expression,
+    #[serde(default)]
+    pub completed_at: Expression,
+    #[serde(default)]
+    pub updated_at: Expression,
+    #[serde(default)]
+    pub processing_time: Expression,
+    #[serde(default)]
+    pub error_message: Expression,
+    #[serde(default)]
+    pub retry_count: Expression,
+    #[serde(default)]
+    pub queue: Expression,
+    #[serde(default)]
+    pub name: Expression,
+    #[serde(default)]
+    pub files: Vec<Expression>,
+    #[serde(default)]
+    pub naive_timestamps: String,
+    #[serde(default)]
+    pub link: Expression,
+    #[serde(default)]
+    pub guard: Expression,
+    #[serde(default)]
+    pub states: Labels,
+}
+
+/// `[tasks.states]` as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Labels {
+    #[serde(default)]
+    pub pending: Vec<String>,
+    #[serde(default)]
+    pub processing: Vec<String>,
+    #[serde(default)]
+    pub completed: Vec<String>,
+    #[serde(default)]
+    pub failed: Vec<String>,
+    #[serde(default)]
+    pub cancelled: Vec<String>,
+}
+
+/// `[receipts]` as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipts {
+    /// `false`: the application has none, and the other keys mean nothing.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    #[serde(default)]
+    pub from: String,
+    #[serde(default)]
+    pub key: Vec<Expression>,
+    #[serde(default)]
+    pub created_at: Expression,
+    #[serde(default)]
+    pub link: Expression,
+    #[serde(default)]
+    pub files: Vec<Expression>,
+    #[serde(default)]
+    pub dependents: Vec<Dependent>,
+}
+
+/// `[[receipts.dependents]]` as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dependent {
+    pub from: String,
+    pub foreign_key: String,
+    #[serde(default)]
+    pub files: Vec<Expression>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A key whose value does not describe a table, and a sentence about it that starts after the key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Misfit {
+    /// From the section on: `tasks.key`.
+    pub key: String,
+    pub message: String,
+}
+
+impl Misfit {
+    fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        let (key, message) = (key.into(), message.into());
+        Self { key, message }
+    }
+}
+
+/// The mapping that the sections mean.
+///
+/// # Errors
+/// A field that a table cannot do without is empty, or two states claim one label.
+pub fn mapping(tasks: &Tasks, receipts: Option<&Receipts>) -> Result<Mapping, Misfit> {
+    let enabled = receipts.filter(|receipts| receipts.enabled);
+    Ok(Mapping {
+        tasks: task_table(tasks)?,
+        receipts: enabled.map(receipt_table).transpose()?,
+    })
+}
+
+fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {
+    Ok(TaskTable {
+        from: required("tasks.from", &tasks.from)?,
+        delete_from: optional(&tasks.delete_from),
+        key: some("tasks.key", &tasks.key)?,
+        label: required("tasks.label", &tasks.label)?,
+        status: required("tasks.status", &tasks.status)?,
+        created_at: optional(&tasks.created_at),
+        started_at: optional(&tasks.started_at),
+        completed_at: optional(&tasks.completed_at),
+        updated_at: optional(&tasks.updated_at),
+        processing_time: optional(&tasks.processing_time),
+        error_message: optional(&tasks.error_message),
+        retry_count: optional(&tasks.retry_count),
+        queue: optional(&tasks.queue),
+        name: optional(&tasks.name),
+        files: all("tasks.files", &tasks.files)?,
+        link: optional(&tasks.link),
+        guard: optional(&tasks.guard),
+        naive_timestamps: optional(&tasks.naive_timestamps),
+        states: states(&tasks.states)?,
+    })
+}
+
+fn receipt_table(receipts: &Receipts) -> Result<ReceiptTable, Misfit> {
+    let dependents = receipts.dependents.iter().enumerate();
+    Ok(ReceiptTable {
+        from: required("receipts.from", &receipts.from)?,
+        key: some("receipts.key", &receipts.key)?,
+        created_at: required("receipts.created_at", &receipts.created_at)?,
+        link: required("receipts.link", &receipts.link)?,
+        files: all("receipts.files", &receipts.files)?,
+        dependents: dependents
+            .map(|(index, dependent)| dependent_table(index, dependent))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn dependent_table(index: usize, dependent: &Dependent) -> Result<DependentTable, Misfit> {
+    let key = |name: &str| format!("receipts.dependents[{}].{name}", index + 1);
+    Ok(DependentTable {
+        from: required(&key("from"), &dependent.from)?,
+        foreign_key: required(&key("foreign_key"), &dependent.foreign_key)?,
+        files: all(&key("files"), &dependent.files)?,
+    })
+}
+
+fn states(labels: &Labels) -> Result<States, Misfit> {
+    let states = States {
+        pending: all("tasks.states.pending", &labels.pending)?,
+        processing: all("tasks.states.processing", &labels.processing)?,
+        completed: all("tasks.states.completed", &labels.completed)?,
+        failed: all("tasks.states.failed", &labels.failed)?,
+        cancelled: all("tasks.states.cancelled", &labels.cancelled)?,
+    };
+    // A row must be in one state: otherwise it would be counted twice, or pruned by the wrong limit.
+    for state in State::ALL {
+        for label in states.labels(state) {
+            let first = states.of(Some(label));
+            if first != state {
+                return Err(Misfit::new(
+                    format!("tasks.states.{state}"),
+                    format!(
+                        "claims the label {label:?}, which `states.{first}` claims too (labels match without regard to case); \
+                         a label belongs to one state"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(states)
+}
+
+fn optional(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn required(key: &str, text: &str) -> Result<String, Misfit> {
+    optional(text).ok_or_else(|| Misfit::new(key, "must not be empty"))
+}
+
+/// A list none of whose entries is empty. Labels keep their spaces.
+fn all(key: &str, texts: &[String]) -> Result<Vec<String>, Misfit> {
+    match texts.iter().position(|text| text.trim().is_empty()) {
+        Some(_) => Err(Misfit::new(key, "must not have an empty entry")),
+        None => Ok(texts.to_vec()),
+    }
+}
+
+/// A list of at least one entry, none of them empty.
+fn some(key: &str, texts: &[String]) -> Result<Vec<String>, Misfit> {
+    if texts.is_empty() {
+        return Err(Misfit::new(key, "must name at least one column"));
+    }
+    all(key, texts)
+}

@@ -1,0 +1,22 @@
+//! taskmon as its users run it: the binary, a folder, a database, and what comes out.
+//!
+//! The databases are those of `scripts/test.sh`; without them these tests fail, they never skip.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
+
+mod config;
+mod disk;
+mod env;
+mod errors;
+mod postgres;
+mod reference;
+mod rows;
+mod small;
+mod snapshot;
+mod stats;
+mod time;

@@ -1,0 +1,223 @@
+//! What people meet first: help, version, completions, the man page and the demo.
+
+use crate::env::TestEnv;
+use serde_json::Value;
+
+const COMMANDS: [&str; 6] = ["stats", "disk", "demo", "config", "completions", "man"];
+
+/// Options that every job has.
+const COMMON: [&str; 8] = [
+    "--config",
+    "--database-url",
+    "--verbose",
+    "--quiet",
+    "--output",
+    "--pretty",
+    "--compact",
+    "--no-lock",
+];
+
+#[test]
+fn the_help_lists_every_command() {
+    let env = TestEnv::new();
+    for flag in ["--help", "-h"] {
+        let help = env.taskmon([flag]).success();
+        for command in COMMANDS {
+            help.stdout_contains(command);
+        }
+    }
+    env.taskmon(["--help"])
+        .success()
+        .stdout_contains("Examples");
+}
+
+#[test]
+fn the_help_of_a_job_has_examples_and_every_option() {
+    let env = TestEnv::new();
+    for (command, options) in [
+        (
+            "stats",
+            &["--date", "--days", "--no-save", "--no-alert", "--alert"][..],
+        ),
+        ("disk", &["--warning", "--critical", "PATH"][..]),
+    ] {
+        let help = env.taskmon([command, "--help"]).success();
+        help.stdout_contains("Examples")
+            .stdout_contains(&format!("taskmon {command}"));
+        for option in options.iter().chain(&COMMON) {
+            help.stdout_contains(option);
+        }
+    }
+    for command in ["demo", "config", "completions", "man"] {
+        let help = env.taskmon([command, "--help"]).success();
+        help.stdout_contains("Examples")
+            .stdout_contains(&format!("taskmon {command}"));
+    }
+}
+
+/// An example that does not parse would teach what does not work.
+#[test]
+fn the_examples_of_the_help_are_accepted_by_the_parser() {
+    let env = TestEnv::new();
+    let mut tried = 0;
+    for command in COMMANDS {
+        let help = env.taskmon([command, "--help"]).success();
+        let examples = help.stdout().split_once("Examples").unwrap().1;
+        for line in examples.lines().map(str::trim) {
+            // What stands behind two spaces explains the example; what stands behind a pipe is another program's.
+            let command = line.split("  ").next().unwrap();
+            let command = command.split(['|', '>', '<', ';', '&']).next().unwrap();
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let Some((&"taskmon", arguments)) = words.split_first() else {
+                continue;
+            };
+            if words.iter().any(|word| word.contains(['\'', '"', '$'])) {
+                continue;
+            }
+            // `--help` stops before the work, and after the parser has seen what stands before it.
+            let finished = env
+                .taskmon(arguments.iter().copied().chain(["--help"]))
+                .run();
+            assert_eq!(finished.code, Some(0), "{line}\n{}", finished.stderr());
+            finished.stdout();
+            tried += 1;
+        }
+    }
+    assert!(tried >= COMMANDS.len(), "only {tried} examples were found");
+}
+
+#[test]
+fn the_version_is_the_crates() {
+    let env = TestEnv::new();
+    let version = env.taskmon(["--version"]).success();
+    assert_eq!(
+        version.stdout(),
+        format!("taskmon {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn no_command_at_all_is_wrong_usage_and_shows_the_help() {
+    let env = TestEnv::new();
+    let finished = env.taskmon::<&str>([]).exits(2);
+    finished.stderr_contains("stats");
+}
+
+#[test]
+fn a_misspelt_command_gets_the_nearest_one() {
+    let env = TestEnv::new();
+    env.taskmon(["stat"]).exits(2).stderr_contains("stats");
+}
+
+#[test]
+fn completions_are_scripts_of_their_shell() {
+    let env = TestEnv::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = env.taskmon(["completions", shell]).success();
+        for word in ["taskmon", "stats", "disk", "database-url"] {
+            script.stdout_contains(word);
+        }
+        env.write(&format!("completion.{shell}"), script.stdout());
+    }
+    env.program("bash", ["-n", "completion.bash"]).success();
+    // It defines the completion in a shell that has none of the helper functions.
+    let loaded = env
+        .program("bash", ["-c", ". ./completion.bash && complete -p taskmon"])
+        .success();
+    loaded.stdout_contains("taskmon");
+    env.taskmon(["completions", "tcsh-ish"])
+        .exits(2)
+        .stderr_contains("tcsh-ish");
+}
+
+#[test]
+fn the_man_page_is_a_man_page() {
+    let env = TestEnv::new();
+    let page = env.taskmon(["man"]).success();
+    assert!(
+        page.stdout().contains(".TH taskmon 1"),
+        "{}",
+        &page.stdout()[..200.min(page.stdout().len())]
+    );
+    for part in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "stats", "disk"] {
+        page.stdout_contains(part);
+    }
+}
+
+// ---- demo
+
+fn demo(env: &TestEnv, folder: &str) -> String {
+    let finished = env.taskmon(["demo", folder]).success();
+    finished.stderr();
+    finished.stdout().to_owned()
+}
+
+#[test]
+fn the_demo_makes_a_sandbox_whose_report_is_real() {
+    let env = TestEnv::new();
+    demo(&env, "sandbox");
+    for file in ["sandbox/taskmon.toml", "sandbox/reports/daily"] {
+        assert!(env.path(file).exists(), "{file}\n{}", env.tree());
+    }
+    let database = walkdir::WalkDir::new(env.path("sandbox"))
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.path().extension().is_some_and(|end| end == "db"))
+        .expect("a SQLite database");
+    let rows = rusqlite::Connection::open(database.path()).unwrap();
+    let tasks: i64 = rows
+        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
+        .unwrap();
+    assert!(tasks > 2000, "{tasks} tasks");
+
+    let report = env
+        .taskmon(["stats", "--config", "sandbox/taskmon.toml"])
+        .success()
+        .json();
+    assert!(report["task_statistics"]["total_tasks"].as_i64().unwrap() > 50);
+    assert!(
+        report["error_statistics"]["total_failed_tasks"]
+            .as_i64()
+            .unwrap()
+            > 0
+    );
+    assert_eq!(report["unavailable"], Value::Array(vec![]));
+    let days = report["trend_analysis"]["past_7_days"].as_array().unwrap();
+    assert!(
+        days.iter().all(|day| day["total"].as_i64().unwrap() > 0),
+        "{days:?}"
+    );
+}
+
+#[test]
+fn the_demo_can_be_run_twice() {
+    let env = TestEnv::new();
+    demo(&env, "sandbox");
+    demo(&env, "sandbox");
+    env.taskmon(["stats", "--config", "sandbox/taskmon.toml"])
+        .success()
+        .json();
+}
+
+#[test]
+fn a_folder_that_is_not_a_sandbox_is_never_touched() {
+    let env = TestEnv::new();
+    env.write("mine/letter.txt", "dear diary");
+    env.write("mine/taskmon.toml", "# my own settings\n");
+    let before = env.tree();
+    let finished = env.taskmon(["demo", "mine"]).exits(3);
+    finished.failure("not_a_sandbox", &["mine"]);
+    assert_eq!(env.tree(), before);
+    assert_eq!(env.read("mine/letter.txt"), "dear diary");
+    assert_eq!(env.read("mine/taskmon.toml"), "# my own settings\n");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_sandbox_is_never_touched() {
+    let env = TestEnv::new();
+    env.write("sandbox", "I am a file");
+    env.taskmon(["demo", "sandbox"])
+        .exits(3)
+        .failure("not_a_sandbox", &["sandbox"]);
+    assert_eq!(env.read("sandbox"), "I am a file");
+}

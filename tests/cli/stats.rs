@@ -1,0 +1,345 @@
+//! `taskmon stats`: the figures of small days that a person can add up, and what becomes of the report.
+
+use crate::env::TestEnv;
+use crate::on_each_database;
+use crate::rows::Task;
+use chrono::{Days, Utc};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+pub const DAY: &str = "2026-11-22";
+
+/// The report of [`DAY`], nothing saved.
+#[track_caller]
+fn report(env: &TestEnv) -> Value {
+    let finished = env.taskmon(["stats", "--date", DAY, "--no-save"]).success();
+    finished.json()
+}
+
+/// Eight tasks on the day, one in the last microsecond before it, one in the first after it, one without a time.
+fn small_day() -> Vec<Task> {
+    let unstarted = |task: Task| task.without("started_at").without("processing_time");
+    vec![
+        Task::new(1)
+            .at("2026-11-22 00:00:00")
+            .with("started_at", "2026-11-22 00:00:01.500000")
+            .with("processing_time", 10.5),
+        Task::new(2)
+            .at("2026-11-22 23:59:59.999999")
+            .with("started_at", "2026-11-23 00:00:02.999999")
+            .with("processing_time", 20.5),
+        unstarted(Task::new(3).at("2026-11-22 10:15:00"))
+            .failed("二维码识别失败: 100% of 'it'")
+            .with("retry_count", 2),
+        unstarted(Task::new(4).at("2026-11-22 10:30:00"))
+            .status("FAILED")
+            .without("error_message"),
+        unstarted(Task::new(5).at("2026-11-22 10:45:00")).failed(""),
+        unstarted(Task::new(6).at("2026-11-22 11:00:00"))
+            .status("PENDING")
+            .without("retry_count"),
+        unstarted(Task::new(7).at("2026-11-22 11:10:00"))
+            .status("RECOGNIZING")
+            .with("retry_count", 1),
+        unstarted(Task::new(8).at("2026-11-22 12:00:00")).status("RETURNED"),
+        Task::new(9).at("2026-11-21 23:59:59.999999"),
+        Task::new(10).at("2026-11-23 00:00:00"),
+        Task::new(11).without("created_at"),
+    ]
+}
+
+on_each_database! {
+    fn every_figure_of_a_small_day_is_what_a_person_counts(env) {
+        env.insert(small_day());
+        let report = report(&env);
+
+        let tasks = &report["task_statistics"];
+        assert_eq!(tasks["total_tasks"], 8);
+        assert_eq!(
+            tasks["status_breakdown"],
+            json!({"completed": 2, "failed": 3, "pending": 1, "processing": 1, "cancelled": 1})
+        );
+        assert_eq!(
+            tasks["raw_status_breakdown"],
+            json!({"COMPLETED": 2, "FAILED": 3, "PENDING": 1, "RECOGNIZING": 1, "RETURNED": 1})
+        );
+        assert_eq!(tasks["completion_rate"], 25.0);
+        assert_eq!(tasks["failure_rate"], 37.5);
+        assert_eq!(tasks["average_processing_time"], 15.5);
+        assert_eq!(tasks["average_wait_time"], 2.25);
+        assert_eq!(
+            tasks["processing_time_percentiles"],
+            json!({"p50": 15.5, "p90": 19.5, "p95": 20.0, "p99": 20.4, "max": 20.5})
+        );
+
+        let performance = &report["performance_statistics"];
+        assert_eq!(
+            performance["slowest_tasks"],
+            json!([
+                {"task_id": "task_2", "processing_time": 20.5, "status": "completed"},
+                {"task_id": "task_1", "processing_time": 10.5, "status": "completed"}
+            ])
+        );
+        for hour in 0..24 {
+            let expected = match hour { 0 | 12 | 23 => 1, 10 => 3, 11 => 2, _ => 0 };
+            assert_eq!(performance["hourly_distribution"][hour.to_string()], expected, "hour {hour}");
+        }
+        assert_eq!(performance["hourly_distribution"].as_object().unwrap().len(), 24);
+        assert_eq!(performance["peak_hour"], 10);
+        // The mean is 1/3 and the standard deviation 0.745.
+        assert_eq!(performance["peak_hours"], json!([10, 11]));
+
+        let errors = &report["error_statistics"];
+        assert_eq!(errors["error_categories"], json!({"二维码识别错误": 1}));
+        assert_eq!(errors["retry_statistics"], json!({"1": 1, "2": 1}));
+        assert_eq!(errors["total_failed_tasks"], 3);
+        let failed = errors["failed_tasks"].as_array().unwrap();
+        let names: Vec<&Value> = failed.iter().map(|task| &task["task_id"]).collect();
+        assert_eq!(names, ["task_5", "task_4", "task_3"]);
+        assert_eq!(failed[2]["error_message"], "二维码识别失败: 100% of 'it'");
+        assert_eq!(failed[2]["category"], "二维码识别错误");
+        assert_eq!(failed[2]["retry_count"], 2);
+        let created = failed[2]["created_at"].as_str().unwrap();
+        assert_eq!(
+            chrono::DateTime::parse_from_rfc3339(created).unwrap(),
+            chrono::DateTime::parse_from_rfc3339("2026-11-22T10:15:00+08:00").unwrap()
+        );
+
+        let trend = &report["trend_analysis"];
+        assert_eq!(
+            trend["past_7_days"],
+            json!([
+                {"date": "2026-11-22", "total": 8, "completed": 2, "failed": 3},
+                {"date": "2026-11-21", "total": 1, "completed": 1, "failed": 0},
+                {"date": "2026-11-20", "total": 0, "completed": 0, "failed": 0},
+                {"date": "2026-11-19", "total": 0, "completed": 0, "failed": 0},
+                {"date": "2026-11-18", "total": 0, "completed": 0, "failed": 0},
+                {"date": "2026-11-17", "total": 0, "completed": 0, "failed": 0},
+                {"date": "2026-11-16", "total": 0, "completed": 0, "failed": 0}
+            ])
+        );
+        assert_eq!(trend["trend_percent"], 700.0);
+        assert_eq!(trend["trend_direction"], "增长");
+
+        assert_eq!(report["success"], true);
+        assert_eq!(report["date"], DAY);
+        assert_eq!(report["timezone"], "Asia/Shanghai");
+        assert_eq!(report["counted_by"], "created_at");
+        assert_eq!(report["undated_tasks"], 1);
+        assert_eq!(report["unavailable"], json!([]));
+        assert_eq!(report["alerts"], json!([]));
+        assert_eq!(report["report_path"], Value::Null);
+        assert!(report["execution_time"].as_f64().unwrap() >= 0.0);
+        chrono::DateTime::parse_from_rfc3339(report["generated_at"].as_str().unwrap()).unwrap();
+        let queues = &report["system_statistics"]["queue_statistics"];
+        assert_eq!(queues["source"], "database");
+    }
+
+    fn a_day_without_tasks_has_noughts_and_nulls(env) {
+        let report = report(&env);
+        let tasks = &report["task_statistics"];
+        assert_eq!(tasks["total_tasks"], 0);
+        assert_eq!(
+            tasks["status_breakdown"],
+            json!({"completed": 0, "failed": 0, "pending": 0, "processing": 0})
+        );
+        assert_eq!(tasks["completion_rate"], 0.0);
+        assert_eq!(tasks["failure_rate"], 0.0);
+        assert_eq!(tasks["average_processing_time"], Value::Null);
+        assert_eq!(tasks["average_wait_time"], Value::Null);
+        let performance = &report["performance_statistics"];
+        assert_eq!(performance["peak_hour"], Value::Null);
+        assert_eq!(performance["peak_hours"], json!([]));
+        assert_eq!(performance["slowest_tasks"], json!([]));
+        assert_eq!(report["error_statistics"]["error_categories"], json!({}));
+        assert_eq!(report["error_statistics"]["retry_statistics"], json!({}));
+        assert_eq!(report["trend_analysis"]["trend_percent"], 0.0);
+        assert_eq!(report["trend_analysis"]["trend_direction"], "持平");
+        assert_eq!(report["unavailable"], json!([]));
+    }
+
+    fn the_slowest_of_equals_are_those_with_the_lowest_keys(env) {
+        // Written in falling order, so that the order of the rows is no help.
+        env.insert((1..=7).rev().map(|n| Task::new(n).with("processing_time", 5.25)));
+        env.insert([Task::new(8).with("processing_time", 6), Task::new(9).without("processing_time")]);
+        let slowest = report(&env)["performance_statistics"]["slowest_tasks"].clone();
+        let names: Vec<&str> = slowest.as_array().unwrap().iter().map(|task| task["task_id"].as_str().unwrap()).collect();
+        assert_eq!(names, ["task_8", "task_1", "task_2", "task_3", "task_4"]);
+    }
+
+    fn a_message_belongs_to_the_first_category_whose_text_it_contains(env) {
+        let messages = [
+            "二维码识别失败", "物流信息为空", "文档转换失败", "任务超时: 超过 300 秒", "数据库连接失败",
+            // Two categories each: the earlier one counts, not the one that comes first in the message.
+            "物流查询超时", "写入数据库失败, 二维码识别完成",
+            "Unexpected error: KeyError 'data'", " ",
+        ];
+        env.insert(messages.iter().zip(1..).map(|(message, n)| Task::new(n).failed(message)));
+        // The message of a task that did not fail counts for nothing.
+        env.insert([Task::new(50).with("error_message", "二维码"), Task::new(51).failed(""), Task::new(52).failed("").without("error_message")]);
+        let errors = report(&env)["error_statistics"].clone();
+        assert_eq!(
+            errors["error_categories"],
+            json!({"二维码识别错误": 2, "物流查询错误": 2, "文档生成错误": 1, "任务超时": 1, "数据库错误": 1, "其他错误": 2})
+        );
+        assert_eq!(errors["total_failed_tasks"], 11);
+    }
+
+    fn ones_own_categories_take_the_place_of_the_default_ones(env) {
+        env.config("[[stats.error_categories]]\nname = \"percent\"\ncontains = [\"100%\", \"a_b\"]\n");
+        // % and _ are wildcards of LIKE and must match nothing but themselves.
+        env.insert([Task::new(1).failed("100% full"), Task::new(2).failed("1000 full"), Task::new(3).failed("a_b"), Task::new(4).failed("axb")]);
+        let errors = report(&env)["error_statistics"].clone();
+        assert_eq!(errors["error_categories"], json!({"percent": 2, "其他错误": 2}));
+    }
+
+    fn failed_tasks_are_listed_up_to_the_limit_and_counted_beyond_it(env) {
+        env.config("[stats]\nfailed_task_details = 3\nslowest_tasks = 2\n");
+        env.insert((1..=5).map(|n| Task::new(n).failed("x")));
+        let report = report(&env);
+        let failed = report["error_statistics"]["failed_tasks"].as_array().unwrap();
+        let names: Vec<&Value> = failed.iter().map(|task| &task["task_id"]).collect();
+        assert_eq!(names, ["task_5", "task_4", "task_3"]);
+        assert_eq!(report["error_statistics"]["total_failed_tasks"], 5);
+        assert_eq!(report["performance_statistics"]["slowest_tasks"].as_array().unwrap().len(), 2);
+    }
+
+    fn the_report_that_is_saved_is_the_one_that_is_printed(env) {
+        env.insert(small_day());
+        let finished = env.taskmon(["stats", "--date", DAY]).success();
+        let printed = finished.json();
+        let saved: Value = serde_json::from_str(&env.read("reports/daily/daily_report_20261122.json")).unwrap();
+        assert_eq!(printed, saved);
+        let path = printed["report_path"].as_str().unwrap();
+        assert!(path.ends_with("reports/daily/daily_report_20261122.json"), "{path}");
+        assert!(env.path(path).is_file());
+        let beside: Vec<_> = std::fs::read_dir(env.path("reports/daily")).unwrap().collect();
+        assert_eq!(beside.len(), 1, "nothing half-written is left behind: {beside:?}");
+    }
+
+    fn without_saving_nothing_is_written_to_the_report_folder(env) {
+        env.insert(small_day());
+        report(&env);
+        assert!(!env.path("reports").exists(), "{}", env.tree());
+    }
+
+    fn several_days_come_as_an_array_oldest_first_and_are_all_saved(env) {
+        env.insert(small_day());
+        let reports = env.taskmon(["stats", "--date", "2026-11-23", "--days", "3"]).success().json();
+        let summary: Vec<(&str, i64)> = reports.as_array().unwrap().iter().map(|report| {
+            (report["date"].as_str().unwrap(), report["task_statistics"]["total_tasks"].as_i64().unwrap())
+        }).collect();
+        assert_eq!(summary, [("2026-11-21", 1), ("2026-11-22", 8), ("2026-11-23", 1)]);
+        for (report, day) in reports.as_array().unwrap().iter().zip(["20261121", "20261122", "20261123"]) {
+            let saved: Value = serde_json::from_str(&env.read(format!("reports/daily/daily_report_{day}.json"))).unwrap();
+            assert_eq!(&saved, report);
+        }
+    }
+
+    fn one_day_asked_for_by_number_is_still_an_array(env) {
+        let reports = env.taskmon(["stats", "--date", DAY, "--days", "1", "--no-save"]).success().json();
+        assert_eq!(reports.as_array().unwrap().len(), 1);
+    }
+
+    fn without_a_date_it_is_yesterday_in_the_configured_zone(env) {
+        let zone = chrono_tz::Asia::Shanghai;
+        let yesterday = || (Utc::now().with_timezone(&zone).date_naive() - Days::new(1)).to_string();
+        let before = yesterday();
+        let report = env.taskmon(["stats", "--no-save"]).success().json();
+        let date = report["date"].as_str().unwrap();
+        assert!([before, yesterday()].contains(&date.to_owned()), "{date}");
+    }
+
+    fn one_line_into_a_pipe_and_many_when_asked_to(env) {
+        let compact = env.taskmon(["stats", "--date", DAY, "--no-save"]).success();
+        assert_eq!(compact.stdout().trim_end().lines().count(), 1);
+        let pretty = env.taskmon(["stats", "--date", DAY, "--no-save", "--pretty"]).success();
+        assert!(pretty.stdout().lines().count() > 20);
+        let keys = |value: Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(pretty.json()), keys(compact.json()));
+    }
+
+    fn as_text_it_is_a_page_for_a_person(env) {
+        env.insert(small_day());
+        let page = env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "text"]).success();
+        for part in [DAY, "8", "37.5", "二维码识别错误", "task_2"] {
+            page.stdout_contains(part);
+        }
+        assert!(serde_json::from_str::<Value>(page.stdout()).is_err());
+        assert!(page.stdout().lines().count() < 80, "ten seconds to read");
+    }
+
+    fn a_column_that_the_table_lacks_is_null_and_named(env) {
+        env.sql("ALTER TABLE tasks DROP COLUMN retry_count");
+        let mut task = Task::new(1).failed("任务超时");
+        task.columns.remove("retry_count");
+        env.insert([task]);
+        let report = report(&env);
+        assert_eq!(report["error_statistics"]["retry_statistics"], Value::Null);
+        assert_eq!(report["error_statistics"]["failed_tasks"][0]["retry_count"], Value::Null);
+        assert!(paths(&report["unavailable"]).contains("error_statistics.retry_statistics"), "{report}");
+        assert_eq!(report["error_statistics"]["error_categories"], json!({"任务超时": 1}));
+    }
+
+    fn a_field_that_the_mapping_leaves_out_is_null_and_named(env) {
+        env.config(
+            "[database.tasks]\nprocessing_time = \"\"\nstarted_at = \"\"\nerror_message = \"\"\n",
+        );
+        env.insert([Task::new(1).failed("任务超时")]);
+        let report = report(&env);
+        for path in [
+            "task_statistics.average_processing_time",
+            "task_statistics.processing_time_percentiles",
+            "task_statistics.average_wait_time",
+            "performance_statistics.slowest_tasks",
+            "error_statistics.error_categories",
+        ] {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            assert_eq!(report.pointer(&pointer), Some(&Value::Null), "{path}");
+            assert!(paths(&report["unavailable"]).contains(path), "{path}: {}", report["unavailable"]);
+        }
+        assert_eq!(report["error_statistics"]["total_failed_tasks"], 1);
+    }
+
+    fn without_a_creation_time_tasks_are_counted_by_their_last_update(env) {
+        env.config("[database.tasks]\ncreated_at = \"\"\n");
+        env.insert([
+            Task::new(1).at("2026-11-20 10:00:00").with("updated_at", "2026-11-22 10:00:00"),
+            Task::new(2).at("2026-11-22 10:00:00").with("updated_at", "2026-11-23 10:00:00"),
+        ]);
+        let report = report(&env);
+        assert_eq!(report["counted_by"], "updated_at");
+        assert_eq!(report["task_statistics"]["total_tasks"], 1);
+    }
+
+    fn a_table_and_states_of_ones_own(env) {
+        env.sql(
+            "CREATE TABLE jobs (job integer, part integer, state integer, enqueued timestamp, finished timestamp);
+             INSERT INTO jobs VALUES (1, 1, 3, '2026-11-22 01:00:00', '2026-11-22 02:00:00'),
+                                     (1, 2, 4, '2026-11-22 03:00:00', NULL),
+                                     (2, 1, 9, '2026-11-22 04:00:00', NULL)",
+        );
+        env.config(
+            "[database.tasks]\nfrom = \"jobs\"\nkey = [\"job\", \"part\"]\nlabel = \"job\"\nstatus = \"state\"
+created_at = \"enqueued\"\nupdated_at = \"finished\"\ncompleted_at = \"finished\"\nstarted_at = \"\"\nprocessing_time = \"\"
+error_message = \"\"\nretry_count = \"\"\nname = \"\"\nfiles = []\nlink = \"\"
+[database.tasks.states]\npending = []\nprocessing = []\ncompleted = [\"3\"]\nfailed = [\"4\"]\ncancelled = []\n",
+        );
+        let report = report(&env);
+        assert_eq!(
+            report["task_statistics"]["status_breakdown"],
+            json!({"completed": 1, "failed": 1, "pending": 0, "processing": 0, "other": 1})
+        );
+        assert_eq!(report["task_statistics"]["raw_status_breakdown"], json!({"3": 1, "4": 1, "9": 1}));
+        assert_eq!(report["error_statistics"]["failed_tasks"][0]["task_id"], "1");
+    }
+}
+
+fn paths(unavailable: &Value) -> BTreeSet<&str> {
+    unavailable
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|path| path.as_str().unwrap())
+        .collect()
+}

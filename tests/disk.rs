@@ -1,0 +1,534 @@
+//! `system::disk` against `df` and against real mounts.
+//!
+//! Tests that mount run themselves again in a mount namespace of their own, which the kernel takes down with its last process:
+//! nothing that they mount is seen outside or stays. They need root, or a kernel that lets users make namespaces; without either they fail.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, Thresholds, measure};
+
+const LIMITS: Thresholds = Thresholds {
+    warning: 80.0,
+    critical: 90.0,
+};
+
+fn measured(paths: &[&Path]) -> DiskReport {
+    let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+    measure(&paths, LIMITS, DEADLINE)
+}
+
+/// The one disk of a report that has no errors.
+fn only(path: &Path) -> Disk {
+    let mut report = measured(&[path]);
+    assert_eq!(report.errors, []);
+    assert_eq!(report.disks.len(), 1);
+    report.disks.remove(0)
+}
+
+/// What a program wrote, which must have succeeded.
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Set to the folder to mount in, in the second run of a test.
+const INSIDE: &str = "TASKMON_TEST_MOUNTS_IN";
+
+/// Runs `body` in a mount namespace of its own, with an empty folder; `name` is the test's own name.
+fn with_own_mounts(name: &str, body: impl FnOnce(&Path)) {
+    // A name with a blank and beyond ASCII: the kernel's list escapes the one and not the other.
+    if let Some(folder) = std::env::var_os(INSIDE) {
+        return body(Path::new(&folder));
+    }
+    let mut unshare = vec!["unshare", "--mount", "--propagation", "private"];
+    if !rustix::process::geteuid().is_root() {
+        unshare.push("--map-root-user");
+    }
+    run_again(name, &unshare);
+}
+
+/// Runs one test of this file again, under another program that executes its arguments.
+fn run_again(name: &str, under: &[&str]) {
+    let folder = tempfile::Builder::new()
+        .prefix("disk test 物流 ")
+        .tempdir()
+        .unwrap();
+    let folder_path = folder.path().canonicalize().unwrap();
+    // A process that cannot end is the failure that one of these tests is about.
+    let stdout = output(
+        Command::new("timeout")
+            .args(["--kill-after=5", "120"])
+            .args(under)
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(INSIDE, &folder_path),
+    );
+    assert!(
+        stdout.contains("1 passed"),
+        "{name} is not this test's name: {stdout}"
+    );
+}
+
+fn mount(options: &[&str], source: &Path, point: &Path) {
+    fs::create_dir_all(point).unwrap();
+    output(Command::new("mount").args(options).arg(source).arg(point));
+}
+
+fn mount_tmpfs(name: &str, options: &str, point: &Path) {
+    mount(&["-t", "tmpfs", "-o", options], Path::new(name), point);
+}
+
+fn block_size(point: &Path) -> usize {
+    let text = output(Command::new("stat").args(["-f", "-c", "%S"]).arg(point));
+    text.trim().parse().unwrap()
+}
+
+/// A line of `df`, in bytes and inodes.
+#[derive(Debug, PartialEq)]
+struct Df {
+    size: u64,
+    used: u64,
+    free: u64,
+    /// Rounded up.
+    percent: Option<u64>,
+    files: u64,
+    files_used: u64,
+    files_free: u64,
+    files_percent: Option<u64>,
+    fs_type: String,
+    device: String,
+    mount: String,
+}
+
+fn df_columns(columns: &str, path: &Path) -> String {
+    let all = output(
+        Command::new("df")
+            .env("LC_ALL", "C.UTF-8")
+            .args(["-B1", &format!("--output={columns}")])
+            .arg(path),
+    );
+    let (_, line) = all.split_once('\n').expect("a heading");
+    line.trim_end_matches('\n').to_owned()
+}
+
+fn df(path: &Path) -> Df {
+    let line = df_columns(
+        "size,used,avail,pcent,itotal,iused,iavail,ipcent,fstype",
+        path,
+    );
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(fields.len(), 9, "{line}");
+    // A dash stands for what the file system does not have.
+    let number = |index: usize| match fields[index].trim_end_matches('%') {
+        "-" => None,
+        digits => Some(digits.parse::<u64>().unwrap()),
+    };
+    let count = |index| number(index).unwrap_or(0);
+    Df {
+        size: count(0),
+        used: count(1),
+        free: count(2),
+        percent: number(3),
+        files: count(4),
+        files_used: count(5),
+        files_free: count(6),
+        files_percent: number(7),
+        fs_type: fields[8].to_owned(),
+        device: df_columns("source", path),
+        mount: df_columns("target", path),
+    }
+}
+
+/// `above / below`, times `scale`, to 2 decimals.
+fn to_hundredths(above: u64, scale: u128, below: u128) -> f64 {
+    if below == 0 {
+        return 0.0;
+    }
+    let doubled = u128::from(above) * scale * 200 / below;
+    doubled.div_ceil(2) as f64 / 100.0
+}
+
+fn assert_equal_to_df(disk: &Disk, df: &Df) {
+    let gb = |bytes| to_hundredths(bytes, 1, 1 << 30);
+    assert_eq!(disk.mount.as_ref(), Some(&df.mount));
+    assert_eq!(disk.device.as_ref(), Some(&df.device));
+    assert_eq!(disk.fs_type.as_ref(), Some(&df.fs_type));
+    assert_eq!(disk.total_gb, gb(df.size), "{df:?}");
+    assert_eq!(disk.used_gb, gb(df.used), "{df:?}");
+    assert_eq!(disk.free_gb, gb(df.free), "{df:?}");
+    let whole = u128::from(df.used) + u128::from(df.free);
+    assert_eq!(
+        disk.usage_percent,
+        to_hundredths(df.used, 100, whole),
+        "{df:?}"
+    );
+    let files = u128::from(df.files_used) + u128::from(df.files_free);
+    let expected = (df.files > 0).then(|| to_hundredths(df.files_used, 100, files));
+    assert_eq!(disk.inodes_usage_percent, expected, "{df:?}");
+    // What `df` rounds up, this rounds to hundredths.
+    for (ours, shown) in [
+        (Some(disk.usage_percent), df.percent),
+        (disk.inodes_usage_percent, df.files_percent),
+    ] {
+        if let (Some(ours), Some(shown)) = (ours, shown) {
+            let lead = shown as f64 - ours;
+            assert!((-0.005..=1.0).contains(&lead), "{ours} is not df's {shown}");
+        }
+    }
+}
+
+/// Compares between two readings of `df` that agree; others may be writing.
+fn compare_with_df(path: &Path) {
+    for _ in 0..500 {
+        let before = df(path);
+        let disk = only(path);
+        if before == df(path) {
+            return assert_equal_to_df(&disk, &before);
+        }
+    }
+    panic!("{} never stood still", path.display());
+}
+
+#[test]
+fn every_mount_that_df_lists_has_the_figures_of_df() {
+    // It may complain about a mount that even root may not enter, and leaves that out.
+    let all = Command::new("df").arg("--output=target").output().unwrap();
+    let all = String::from_utf8(all.stdout).unwrap();
+    let mounts: Vec<&str> = all.lines().skip(1).collect();
+    assert!(mounts.contains(&"/"), "{mounts:?}");
+    for mount in mounts {
+        compare_with_df(Path::new(mount));
+    }
+    // What `df` leaves out of its list it still measures when asked.
+    compare_with_df(Path::new("/etc/passwd"));
+    compare_with_df(std::env::current_exe().unwrap().parent().unwrap());
+}
+
+#[test]
+fn a_file_system_without_blocks_is_empty_and_normal() {
+    let disk = only(Path::new("/proc"));
+    assert_eq!(disk.fs_type.as_deref(), Some("proc"));
+    assert_eq!(
+        (disk.total_gb, disk.usage_percent, disk.status),
+        (0.0, 0.0, Status::Normal)
+    );
+    assert_eq!(disk.inodes_usage_percent, None);
+}
+
+#[test]
+fn a_path_that_cannot_be_measured_is_an_entry_and_the_others_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let dangling = folder.path().join("dangling");
+    symlink(&missing, &dangling).unwrap();
+    let circle = folder.path().join("circle");
+    symlink(&circle, &circle).unwrap();
+    let root = Path::new("/");
+    let report = measured(&[
+        &missing,
+        root,
+        &file.join("below"),
+        &circle,
+        &file,
+        &dangling,
+        Path::new(""),
+    ]);
+    let entries: Vec<(&str, &str)> = report
+        .errors
+        .iter()
+        .map(|error| (error.kind, error.path.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            ("path_missing", missing.to_str().unwrap()),
+            ("path_missing", file.join("below").to_str().unwrap()),
+            ("path_unreadable", circle.to_str().unwrap()),
+            ("path_missing", dangling.to_str().unwrap()),
+            ("path_missing", ""),
+        ]
+    );
+    for error in &report.errors {
+        assert!(error.message.starts_with(error.path.as_deref().unwrap()));
+    }
+    let paths: Vec<&str> = report.disks.iter().map(|disk| disk.path.as_str()).collect();
+    assert_eq!(paths, ["/", file.to_str().unwrap()]);
+    assert!(report.success && !report.nothing_measured());
+
+    let report = measured(&[&missing]);
+    assert!(report.nothing_measured());
+    assert_eq!(report.disk_info, None);
+    assert_eq!(report.errors.len(), 1);
+}
+
+#[test]
+fn a_path_that_may_not_be_entered_is_an_entry_of_its_own_kind() {
+    const NAME: &str = "a_path_that_may_not_be_entered_is_an_entry_of_its_own_kind";
+    let inside = std::env::var_os(INSIDE);
+    if inside.is_none() {
+        // Root may enter everything unless it gives the right up.
+        return match rustix::process::geteuid().is_root() {
+            true => run_again(NAME, &["setpriv", "--bounding-set=-all"]),
+            false => run_again(NAME, &["env"]),
+        };
+    }
+    let closed = Path::new(&inside.unwrap()).join("closed");
+    let path = closed.join("within");
+    fs::create_dir_all(&path).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let report = measured(&[&path, Path::new("/")]);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(report.errors.len(), 1);
+    assert_eq!(report.errors[0].kind, "path_unreadable");
+    let message = &report.errors[0].message;
+    assert!(message.contains("Permission denied"), "{message}");
+    assert_eq!(report.disks.len(), 1);
+}
+
+#[test]
+fn space_passes_a_threshold_one_block_above_it() {
+    with_own_mounts("space_passes_a_threshold_one_block_above_it", |folder| {
+        mount_tmpfs("small", "nr_blocks=1000", folder);
+        let block = block_size(folder);
+        let file = folder.join("filling");
+        for (blocks, percent, status) in [
+            (0, 0.0, Status::Normal),
+            (800, 80.0, Status::Normal),
+            (801, 80.1, Status::Warning),
+            (900, 90.0, Status::Warning),
+            (901, 90.1, Status::Critical),
+            (1000, 100.0, Status::Critical),
+        ] {
+            fs::write(&file, vec![b'x'; blocks * block]).unwrap();
+            let disk = only(folder);
+            assert_eq!((disk.usage_percent, disk.status), (percent, status));
+            compare_with_df(folder);
+        }
+    });
+}
+
+#[test]
+fn inodes_pass_a_threshold_one_file_above_it() {
+    with_own_mounts("inodes_pass_a_threshold_one_file_above_it", |folder| {
+        mount_tmpfs("few", "nr_inodes=1000,nr_blocks=1000", folder);
+        // The root folder is one.
+        let mut made = 1;
+        for (inodes, percent, status) in [
+            (800, 80.0, Status::Normal),
+            (801, 80.1, Status::Warning),
+            (900, 90.0, Status::Warning),
+            (901, 90.1, Status::Critical),
+            (1000, 100.0, Status::Critical),
+        ] {
+            while made < inodes {
+                fs::write(folder.join(made.to_string()), "").unwrap();
+                made += 1;
+            }
+            let report = measured(&[Path::new("/proc"), folder]);
+            let disk = &report.disks[1];
+            assert_eq!(disk.usage_percent, 0.0);
+            assert_eq!(disk.inodes_usage_percent, Some(percent));
+            assert_eq!(disk.status, status);
+            let worst = report.disk_info.unwrap();
+            assert_eq!(worst.path, disk.path);
+            assert_eq!(worst.status, status);
+            assert_eq!(worst.inodes_usage_percent, Some(percent));
+            compare_with_df(folder);
+        }
+    });
+}
+
+#[test]
+fn a_file_system_that_counts_no_inodes_has_no_figure_for_them() {
+    with_own_mounts(
+        "a_file_system_that_counts_no_inodes_has_no_figure_for_them",
+        |folder| {
+            mount_tmpfs("endless", "nr_inodes=0,nr_blocks=1000", folder);
+            assert_eq!(only(folder).inodes_usage_percent, None);
+            compare_with_df(folder);
+        },
+    );
+}
+
+#[test]
+fn a_path_belongs_to_the_mount_that_holds_it() {
+    with_own_mounts("a_path_belongs_to_the_mount_that_holds_it", |folder| {
+        let at = |path: &str| folder.join(path);
+        let device = |path: &str| only(&at(path)).device.unwrap();
+        mount_tmpfs("outer", "nr_blocks=1000", &at("data"));
+        mount_tmpfs("second", "nr_blocks=2000", &at("data2"));
+        mount_tmpfs("inner", "nr_blocks=3000", &at("data/in/one"));
+        fs::create_dir_all(at("data/in/one/deep/er")).unwrap();
+        fs::create_dir_all(at("data/in/one_more")).unwrap();
+        mount(&["--bind"], &at("data/in"), &at("bound"));
+        mount(&["--rbind"], &at("data/in"), &at("bound with all"));
+        symlink(at("data/in/one/deep"), at("link")).unwrap();
+        mount_tmpfs("a name", "nr_blocks=4000", &at("blank é\t#\\\n物流"));
+
+        assert_eq!(device("data"), "outer");
+        assert_eq!(device("data/in"), "outer");
+        assert_eq!(device("data/in/one_more"), "outer");
+        assert_eq!(device("data/in/one"), "inner");
+        assert_eq!(device("data/in/one/deep/er"), "inner");
+        assert_eq!(device("data2"), "second");
+        assert_eq!(device("link/er"), "inner");
+        assert_eq!(device("data2/../data/in/one/deep"), "inner");
+        // A plain bind leaves the mounts inside behind.
+        assert_eq!(device("bound/one"), "outer");
+        assert_eq!(device("bound with all/one"), "inner");
+        assert_eq!(device("blank é\t#\\\n物流"), "a name");
+        for (path, expected) in [
+            ("data/in/one_more", "data"),
+            ("link/er", "data/in/one"),
+            ("bound/one_more", "bound"),
+            ("bound with all/one/deep", "bound with all/one"),
+            ("blank é\t#\\\n物流", "blank é\t#\\\n物流"),
+        ] {
+            let mount = only(&at(path)).mount.unwrap();
+            assert_eq!(mount.as_bytes(), at(expected).as_os_str().as_bytes());
+        }
+        for path in ["data", "data2", "data/in/one/deep"] {
+            compare_with_df(&at(path));
+        }
+    });
+}
+
+#[test]
+fn a_mount_hides_what_was_there_before_it() {
+    with_own_mounts("a_mount_hides_what_was_there_before_it", |folder| {
+        let at = |path: &str| folder.join(path);
+        mount_tmpfs("below", "nr_blocks=1000", &at("a"));
+        mount_tmpfs("deep", "nr_blocks=2000", &at("a/b"));
+        mount_tmpfs("above", "nr_blocks=3000", &at("a"));
+        fs::create_dir(at("a/b")).unwrap();
+        // The list still has `a/b` from below, and its name is the longest.
+        let disk = only(&at("a/b"));
+        assert_eq!(disk.device.as_deref(), Some("above"));
+        assert_eq!(disk.mount.as_deref(), at("a").to_str());
+        compare_with_df(&at("a"));
+    });
+}
+
+#[test]
+fn figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown() {
+    with_own_mounts(
+        "figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown",
+        |folder| {
+            mount_tmpfs("known", "nr_blocks=1000", folder);
+            let with_list = only(folder);
+            mount_tmpfs("cover", "nr_blocks=1", Path::new("/proc"));
+            let report = measured(&[folder]);
+            let unknown = Disk {
+                mount: None,
+                device: None,
+                fs_type: None,
+                ..with_list
+            };
+            assert_eq!(report.disks, [unknown]);
+            assert_eq!(report.errors.len(), 1);
+            assert_eq!(report.errors[0].kind, "mounts_unreadable");
+        },
+    );
+}
+
+#[test]
+fn a_relative_path_starts_at_the_working_folder() {
+    let here = only(Path::new("."));
+    let folder = std::env::current_dir().unwrap();
+    assert_eq!(here.path, ".");
+    assert_eq!(here.mount, only(&folder).mount);
+}
+
+/// A mount that never answers: a FUSE file system whose server reads no request. The server ends with the test, as its standard input does.
+struct Hanging {
+    _server: Child,
+}
+
+impl Hanging {
+    fn mount(point: &Path) -> Self {
+        fs::create_dir_all(point).unwrap();
+        let script = "exec 3<>/dev/fuse && \
+             mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hanging \"$1\" && \
+             echo mounted && exec cat";
+        let mut server = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(point)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "mounted\n");
+        Self { _server: server }
+    }
+}
+
+#[test]
+fn mounts_that_hang_cost_one_deadline_and_nobody_elses_figures() {
+    with_own_mounts(
+        "mounts_that_hang_cost_one_deadline_and_nobody_elses_figures",
+        |folder| {
+            let hanging: Vec<PathBuf> = ["one", "two/deep/er", "three"]
+                .map(|name| folder.join(name))
+                .into();
+            let _servers: Vec<Hanging> = hanging.iter().map(|at| Hanging::mount(at)).collect();
+            let inside = hanging[1].join("a folder in it");
+
+            // A mount that hangs is nobody's trouble who does not ask about it.
+            let start = Instant::now();
+            assert_eq!(only(folder).path, folder.to_str().unwrap());
+            assert!(start.elapsed() < Duration::from_secs(2));
+
+            let deadline = Duration::from_secs(2);
+            let missing = folder.join("missing");
+            let paths = [
+                hanging[0].clone(),
+                "/".into(),
+                inside.clone(),
+                missing.clone(),
+                hanging[2].clone(),
+                "/proc".into(),
+            ];
+            let start = Instant::now();
+            let report = measure(&paths, LIMITS, deadline);
+            let took = start.elapsed();
+            assert!(took >= deadline && took < deadline * 2, "{took:?}");
+
+            let entries: Vec<(&str, &str)> = report
+                .errors
+                .iter()
+                .map(|error| (error.kind, error.path.as_deref().unwrap()))
+                .collect();
+            assert_eq!(
+                entries,
+                [
+                    ("disk_timeout", hanging[0].to_str().unwrap()),
+                    ("disk_timeout", inside.to_str().unwrap()),
+                    ("path_missing", missing.to_str().unwrap()),
+                    ("disk_timeout", hanging[2].to_str().unwrap()),
+                ]
+            );
+            assert!(
+                report.errors[0].message.contains("within 2 s"),
+                "{:?}",
+                report.errors[0]
+            );
+            let measured: Vec<&str> = report.disks.iter().map(|disk| disk.path.as_str()).collect();
+            assert_eq!(measured, ["/", "/proc"]);
+            assert_eq!(report.disk_info.unwrap().path, "/");
+            // And now this process ends, although three of its threads still hang: `run_again` waits for that.
+        },
+    );
+}
