@@ -239,15 +239,12 @@ fn draw_day(date: NaiveDate, ago: i64, now: DateTime<Utc>, zone: Tz) -> Vec<Cour
                 let created = draw_moment(&mut rng, date, zone)?;
                 let hour = created.with_timezone(&zone).hour();
                 let trouble = ago == 1 && (14..=16).contains(&hour);
-                Some(draw_course(
-                    &mut rng,
-                    created,
-                    if trouble { &TROUBLE } else { &USUAL },
-                ))
+                let weather = if trouble { &TROUBLE } else { &USUAL };
+                // Cut to `now` before it is looked at: the cut makes moments of its own.
+                Some(draw_course(&mut rng, created, weather).seen_at(now))
             })
         })
         .filter(|course| course.created <= now)
-        .map(|course| course.seen_at(now))
         .collect()
 }
 

@@ -86,8 +86,11 @@ fn texts(connection: &Connection, question: &str) -> Vec<String> {
     rows.map(|row| row.unwrap()).collect()
 }
 
-/// Everything beneath a folder: its kind, its time of change, where a link leads, what a file holds.
-fn snapshot(dir: &Path) -> BTreeMap<PathBuf, (i64, i64, Option<PathBuf>, Option<Vec<u8>>)> {
+/// A thing in a folder: its time of change in seconds and nanoseconds, where it leads as a link, what it holds as a file.
+type Seen = (i64, i64, Option<PathBuf>, Option<Vec<u8>>);
+
+/// Everything beneath a folder, and the folder.
+fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Seen> {
     WalkDir::new(dir)
         .into_iter()
         .map(|entry| {
@@ -775,48 +778,4 @@ fn the_counts_read_well_in_both_languages() {
         "6,012 个任务（最近两周的，以及一到两个月前的），987 份送达回证\n\
          1,234,567 个任务和回证的文件，25 个日志，54 个临时文件，共 12 MiB"
     );
-}
-
-#[test]
-fn zz_sweep() {
-    for zone in [
-        Tz::Asia__Shanghai,
-        Tz::America__New_York,
-        Tz::Europe__Berlin,
-    ] {
-        for day in 0..180 {
-            let now = at(zone, "2023-01-01T00:00:00Z").now
-                + chrono::Duration::minutes(day * 2 * 1440 + day * 37);
-            let rows = rows::draw(now, zone);
-            let mut n: Vec<_> = rows.receipts.iter().map(|r| &r.tracking_number).collect();
-            let c = n.len();
-            n.sort();
-            n.dedup();
-            assert_eq!(c, n.len());
-            let mut p: Vec<_> = rows.files.iter().map(|r| &r.path).collect();
-            let c = p.len();
-            p.sort();
-            p.dedup();
-            assert_eq!(c, p.len());
-            let yesterday = (now.with_timezone(&zone) - chrono::Duration::days(1)).date_naive();
-            let y: Vec<_> = rows
-                .tasks
-                .iter()
-                .filter(|t| t.created_at.with_timezone(&zone).date_naive() == yesterday)
-                .collect();
-            let f = y.iter().filter(|t| t.status == "FAILED").count();
-            let rate = f as f64 / y.len() as f64 * 100.0;
-            if day % 30 == 0
-                || !(6.0..16.0).contains(&rate)
-                || !(5900..6700).contains(&rows.tasks.len())
-            {
-                println!(
-                    "{zone} {now} {} {} {} rate {rate}",
-                    rows.tasks.len(),
-                    rows.files.len(),
-                    y.len()
-                );
-            }
-        }
-    }
 }
