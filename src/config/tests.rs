@@ -1210,7 +1210,9 @@ fn the_parser_of_urls_sees_the_environment() {
         .set("DATABASE_URL", "postgresql://u@h/db")
         .set("PGPASSWORD", "hunter2");
     match desk.config().database.target {
-        Some(Target::Postgres(target)) => assert_eq!(target.password.as_deref(), Some("hunter2")),
+        Some(Target::Postgres(target)) => {
+            assert_eq!(target.hosts[0].password.as_deref(), Some("hunter2"))
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -357,17 +357,17 @@ impl Writer<'_> {
 
     fn trend_by_label(&self, enum_name: &str) -> Statement {
         let mut draft = self.draft();
-        let ranges: Vec<(usize, (DateTime<Utc>, DateTime<Utc>))> = self
-            .request
-            .trend
-            .iter()
-            .enumerate()
-            .flat_map(|(place, day)| day.ranges().into_iter().map(move |range| (place, range)))
-            .collect();
-        let places = ranges.iter().map(|(place, _)| *place as i32).collect();
+        let (mut places, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, day) in self.request.trend.iter().enumerate() {
+            for (start, end) in day.ranges() {
+                places.push(place as i32);
+                starts.push(start);
+                ends.push(end);
+            }
+        }
         let places = draft.bind(Bound::Places(places));
-        let starts = draft.bind_times(ranges.iter().map(|(_, (start, _))| *start).collect());
-        let ends = draft.bind_times(ranges.iter().map(|(_, (_, end))| *end).collect());
+        let starts = draft.bind_times(starts);
+        let ends = draft.bind_times(ends);
         let sql = format!(
             "SELECT r.place, l.label::text, n.tasks \
              FROM unnest({places}, {starts}, {ends}) AS r(place, first, beyond) \
