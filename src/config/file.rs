@@ -909,12 +909,12 @@ fn ordered(
     critical: f64,
     given: &Given,
 ) -> Result<(), Failure> {
-    if warning < critical {
+    if warning <= critical {
         return Ok(());
     }
     Err(given.failure(
         key,
-        &format!("is {warning}; it must be below `{other}`, which is {critical}"),
+        &format!("is {warning}; it must not be above `{other}`, which is {critical}"),
     ))
 }
 

@@ -447,20 +447,6 @@ fn questionable(values: &File, given: &Given) -> Vec<String> {
             ));
         }
     }
-    let tasks = &values.database.tasks;
-    let (from, delete_from) = ("database.tasks.from", "database.tasks.delete_from");
-    if given.has(from)
-        && !given.has(delete_from)
-        && !tasks.delete_from.is_empty()
-        && tasks.from != tasks.delete_from
-    {
-        warnings.push(format!(
-            "{}: tasks are read from {:?} but would be deleted from the preset's {:?}; set `{delete_from}`, or \"\" for never.",
-            given.place(from),
-            tasks.from,
-            tasks.delete_from
-        ));
-    }
     warnings
 }
 
@@ -483,13 +469,13 @@ impl Disk {
         }
         self.warning_percent = warning.unwrap_or(self.warning_percent);
         self.critical_percent = critical.unwrap_or(self.critical_percent);
-        if self.warning_percent < self.critical_percent {
+        if self.warning_percent <= self.critical_percent {
             return Ok(self);
         }
         let name =
             |flag: Option<f64>, set, configured| if flag.is_some() { set } else { configured };
         let message = format!(
-            "{} is {}; it must be below {}, which is {}",
+            "{} is {}; it must not be above {}, which is {}",
             name(warning, "--warning", "disk.warning_percent"),
             self.warning_percent,
             name(critical, "--critical", "disk.critical_percent"),

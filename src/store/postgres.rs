@@ -61,11 +61,12 @@ impl Refused {
 type Answers = Result<DayFigures, Refused>;
 
 impl PostgresStore {
-    /// Connects twice at the same time and reads the table's shape.
+    /// Connects, and opens the second connection while the table's shape is read: only once the first stands, lest the second take
+    /// the last place that a connection limit leaves.
     pub fn open(target: &PostgresTarget, settings: Settings) -> Result<Self> {
-        let second = open_second(target.clone());
         let mut leader = connect(target)?;
-        let shape = shape::read(&mut leader, &settings.tasks)?;
+        let second = open_second(target.clone());
+        let shape = shape::read(&mut leader, &settings)?;
         log::debug!("the table's shape: {shape:?}");
         Ok(Self {
             leader: Some(leader),

@@ -37,7 +37,7 @@ fn the_help_of_a_job_has_examples_and_every_option() {
     for (command, options) in [
         (
             "stats",
-            &["--date", "--days", "--no-save", "--no-alert", "--alert"][..],
+            &["--date", "--days", "--no-save", "--no-alert"][..],
         ),
         ("disk", &["--warning", "--critical", "PATH"][..]),
     ] {

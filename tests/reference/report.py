@@ -206,7 +206,7 @@ def performance_statistics(tasks):
         "slowest_tasks": [
             {
                 "task_id": task["task_id"],
-                "processing_time": rounded(float(task["processing_time"])),
+                "processing_time": float(task["processing_time"]),
                 "status": task["state"],
             }
             for task in timed[:SLOWEST]

@@ -1,5 +1,6 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
+use super::super::Settings;
 use super::super::connect::failure;
 use super::super::sql::{Fields, Refusal, source, unfit_time};
 use crate::outcome::{Failure, Kind};
@@ -56,10 +57,19 @@ pub enum StatusType {
 ///
 /// # Errors
 /// What the mapping names and the table lacks, as far as a report cannot do without it.
-pub fn read(client: &mut Client, table: &TaskTable) -> Result<Shape> {
-    let fields = Fields::find(table, &mut |entries| try_select(client, table, entries))?;
-    let catalogue = client
-        .simple_query(&catalogue_query(table, &fields))
+pub fn read(client: &mut Client, settings: &Settings) -> Result<Shape> {
+    let table = &settings.tasks;
+    let mut bounded = Bounded {
+        client,
+        milliseconds: settings.statement_timeout.as_millis(),
+    };
+    let fields = Fields::find(table, &mut |entries| {
+        let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
+        let tried = bounded.query(&sql);
+        tried.map(drop).map_err(|error| refusal(&error))
+    })?;
+    let catalogue = bounded
+        .query(&catalogue_query(table, &fields))
         .map_err(|error| failure(&error, "reading the catalogue"))?;
     let mut rows = catalogue.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
@@ -82,11 +92,24 @@ pub fn read(client: &mut Client, table: &TaskTable) -> Result<Shape> {
     })
 }
 
-fn try_select(client: &mut Client, table: &TaskTable, entries: &str) -> Result<(), Refusal> {
-    let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
-    match client.simple_query(&sql) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(refusal(&error)),
+/// Asks within the time limit: a table that somebody holds locked must not hold up a cron job for ever. The limit is set for a
+/// transaction, not for the session, which a pooler would hand on to others.
+struct Bounded<'a> {
+    client: &'a mut Client,
+    milliseconds: u128,
+}
+
+impl Bounded<'_> {
+    fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let limit = self.milliseconds;
+        let answer = self.client.simple_query(&format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {sql}; COMMIT"
+        ));
+        if answer.is_err() {
+            // The answer that counts is the first; a connection that is gone says so again.
+            let _ = self.client.batch_execute("ROLLBACK");
+        }
+        answer
     }
 }
 
@@ -105,6 +128,9 @@ fn refusal(error: &postgres::Error) -> Refusal {
             Refusal::MissingTable(words)
         }
         code if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            Refusal::Failed(failure(error, "looking at the tables"))
+        }
+        code if *code == SqlState::QUERY_CANCELED => {
             Refusal::Failed(failure(error, "looking at the tables"))
         }
         _ if class == "42" || class == "22" => Refusal::BadExpression(words),
