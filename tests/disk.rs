@@ -3,6 +3,8 @@
 //! Tests that mount run themselves again in a mount namespace of their own, which the kernel takes down with its last process:
 //! nothing that they mount is seen outside or stays. They need root, or a kernel that lets users make namespaces; without either they fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;

@@ -270,7 +270,13 @@ mod tests {
 
     #[test]
     fn the_table_of_cases() {
-        let cases: &[(&str, DayTotal, &[(u64, u64)], &[(&str, &str)])] = &[
+        type Case = (
+            &'static str,
+            DayTotal,
+            &'static [(u64, u64)],
+            &'static [(&'static str, &'static str)],
+        );
+        let cases: &[Case] = &[
             (
                 "an unchanging history and the same again",
                 day(1000, 40),
