@@ -8,6 +8,7 @@ const EXAMPLES: &str = "\
 Examples:
   taskmon demo                            make a sandbox with a database and files, and try the jobs on it
   taskmon stats                           yesterday's report
+  taskmon cleanup --dry-run               what has expired and would go
   taskmon stats --date 2023-12-01 | jq .task_statistics
   taskmon disk / /data --output text      how full the disks are, for people
   taskmon config --default > taskmon.toml start a configuration
@@ -16,7 +17,7 @@ Exit codes:
   0 done   1 done, but see \"errors\"   2 wrong usage or configuration   3 could not do the job
   4 done, and an alert at or above --fail-on stands   75 another run of the same job is under way";
 
-/// Reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
+/// Cleans up, reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
 #[derive(Debug, Parser)]
 #[command(name = "taskmon", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
@@ -64,6 +65,8 @@ pub enum Format {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Delete expired tasks and receipts with their files, old temp files and old logs
+    Cleanup(CleanupArgs),
     /// Compute, print and save the report of a day
     Stats(StatsArgs),
     /// Measure file systems against thresholds
@@ -111,6 +114,62 @@ pub struct StatsArgs {
     /// Deliver no alerts, whatever the report says
     #[arg(long)]
     pub no_alert: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon cleanup --dry-run                       what would go, and nothing changes
+  taskmon cleanup --dry-run --output text         the same as a page for people
+  taskmon cleanup                                 what cron runs every night
+  taskmon cleanup --only temp,logs                without a database
+  taskmon cleanup --failed-tasks-days 3           another limit, for this run
+  taskmon cleanup --dry-run --as-of 2026-12-31T04:00:00+08:00    what will have expired by then
+  taskmon cleanup | jq -r '.errors[] | [.kind, .task_id, .message] | @tsv'
+
+$TASKMON_COMPLETED_TASKS_DAYS and the like set the limits too; a flag beats them.")]
+pub struct CleanupArgs {
+    /// Say what would go; change nothing, take no lock
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Only these parts, separated by commas
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', num_args = 1..)]
+    pub only: Vec<CleanupPart>,
+    /// Days after which completed tasks go
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub completed_tasks_days: Option<u32>,
+    /// Days after which failed tasks go
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub failed_tasks_days: Option<u32>,
+    /// Days after which receipts go that no task refers to
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub receipts_days: Option<u32>,
+    /// Hours after which files in the temp folders go
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub temp_files_hours: Option<u32>,
+    /// Days after which logs go
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub log_files_days: Option<u32>,
+    /// Rows in one transaction
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch_size: Option<u32>,
+    /// Stop between two batches after so many seconds; 0: no limit
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub max_runtime: Option<u32>,
+    /// The time from which limits count back; later than now only with --dry-run
+    #[arg(long, value_name = "RFC3339")]
+    pub as_of: Option<String>,
+    /// Go on although the clocks differ, the brake holds or a storage root is missing
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CleanupPart {
+    Tasks,
+    Receipts,
+    Temp,
+    Logs,
 }
 
 #[derive(Debug, Args)]

@@ -11,13 +11,14 @@
 //! `tests/architecture.rs` holds these rules.
 //!
 //! - `main → run → everything`. Below `run`, nobody imports `cli`.
-//! - Features (`stats`) import `tables`, `units`, `calendar`, the `Store` trait and `system`, and not each other.
+//! - Features (`stats`, `cleanup`) import `tables`, `units`, `calendar`, the `Store` and `Pruner` traits and `system`, and not each other.
 //! - `store/postgres` and `store/sqlite` import `tables`, `units`, `calendar` and `store/sql`. No SQL stands outside `store/`.
 //! - `tables`, `units`, `calendar` and `outcome` import nothing of taskmon but each other's plain types.
 //! - `report` imports the report structs only.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod calendar;
+pub mod cleanup;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -38,6 +38,12 @@ pub enum Kind {
     NotASandbox,
     /// None of the paths that were asked for could be measured.
     NothingMeasured,
+    /// A folder is to be swept that must not be.
+    FolderRefused,
+    /// This host's clock and the database's differ too much to judge what has expired.
+    ClockSkew,
+    /// More has expired than `cleanup.brake_percent` allows.
+    Brake,
     /// Another run of the same job holds the lock.
     Locked,
     /// The lock file cannot be opened.
@@ -53,6 +59,7 @@ impl Kind {
             Kind::Usage
             | Kind::ConfigInvalid
             | Kind::ConfigUnreadable
+            | Kind::FolderRefused
             | Kind::DatabaseNotConfigured => 2,
             Kind::Locked => 75,
             _ => 3,
@@ -110,6 +117,9 @@ pub struct Trouble {
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// What reports call the row that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
 }
 
 impl Trouble {
@@ -119,7 +129,13 @@ impl Trouble {
             kind,
             message,
             path: None,
+            task_id: None,
         }
+    }
+
+    pub fn task(mut self, label: impl Into<String>) -> Self {
+        self.task_id = Some(label.into());
+        self
     }
 
     pub fn path(mut self, path: impl Into<String>) -> Self {

@@ -1,6 +1,9 @@
 //! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
 
-use crate::cli::{Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, StatsArgs};
+use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
+use crate::cli::{
+    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, StatsArgs,
+};
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
 use crate::language::Language;
@@ -8,8 +11,12 @@ use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Trouble};
 use crate::report::{json, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
+use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
+use crate::store::target::Target;
 use crate::store::{self, Store};
 use crate::system::{disk, resources};
+use crate::tables::State;
+use crate::tables::paths::Spellings;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use clap::{CommandFactory, Parser};
@@ -17,7 +24,9 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
@@ -83,6 +92,7 @@ impl Session {
 
     fn perform(&self, command: &Command) -> Result<Done> {
         match command {
+            Command::Cleanup(arguments) => self.cleanup(arguments),
             Command::Stats(arguments) => self.stats(arguments),
             Command::Disk(arguments) => self.disk(arguments),
             Command::Demo(arguments) => self.demo(arguments),
@@ -204,6 +214,169 @@ impl Session {
             Format::Text => text::disk(&report, config.language),
         };
         Ok((printed, disk_outcome(&report, arguments.fail_on)))
+    }
+
+    fn cleanup(&self, arguments: &CleanupArgs) -> Result<Done> {
+        let config = self.configuration()?;
+        let (settings, roots) = self.cleanup_settings(arguments, &config)?;
+        let _lock = match settings.mode {
+            Mode::Rehearse => None,
+            Mode::Apply => self.lock("cleanup", &config)?,
+        };
+        let mut database = self.cleanup_database(&config, &settings)?;
+        let most = arguments
+            .max_runtime
+            .unwrap_or(config.cleanup.max_runtime_seconds);
+        let asked_to_end = listen_for_signals()?;
+        let total = match &mut database {
+            Database::Open(pruner) if io::stderr().is_terminal() => {
+                pruner.count_tasks(&cleanup::task_scope(&settings))?.expired
+            }
+            _ => 0,
+        };
+        let bar = progress_bar(total, self.started);
+        let watch = Watch {
+            progress: &|tally: &Tally| {
+                bar.set_position(tally.tasks);
+                bar.set_message(format!(
+                    "{} files, {} MB freed",
+                    tally.files + tally.logs,
+                    crate::units::mib(tally.bytes)
+                ));
+            },
+            must_stop: &|| match () {
+                () if asked_to_end.load(Ordering::Relaxed) => Some("signal"),
+                () if most > 0 && self.started.elapsed() >= Duration::from_secs(most.into()) => {
+                    Some("max_runtime")
+                }
+                () => None,
+            },
+        };
+        let ended = cleanup::run(&settings, &roots, &mut database, &watch);
+        bar.finish_and_clear();
+        let report = cleanup::report(&settings, ended?, self.seconds());
+        let outcome = match report.errors_total {
+            0 => Outcome::Done,
+            _ => Outcome::DoneWithErrors,
+        };
+        let printed = match self.common.output {
+            Format::Json => json::render(&report, self.layout())?,
+            Format::Text => text::cleanup(&report, config.language),
+        };
+        Ok((printed, outcome))
+    }
+
+    /// Everything that the run was told, checked before anything is touched.
+    fn cleanup_settings(
+        &self,
+        arguments: &CleanupArgs,
+        config: &Config,
+    ) -> Result<(Settings, cleanup::files::Roots)> {
+        let own = &config.cleanup;
+        let parts = parts(&arguments.only);
+        let mode = match arguments.dry_run {
+            true => Mode::Rehearse,
+            false => Mode::Apply,
+        };
+        let limits = Limits::read(arguments, config)?;
+        let needed = needed(config);
+        let homes = forbidden::homes(std::env::home_dir().as_deref());
+        let targets = |part, key, folders: &[PathBuf]| match parts.contains(&part) {
+            true => forbidden::targets(key, folders, &needed, &homes),
+            false => Ok(Vec::new()),
+        };
+        let temp = targets(Part::Temp, "cleanup.temp_dirs", &own.temp_dirs)?;
+        let logs = targets(Part::Logs, "cleanup.log_dirs", &own.log_dirs)?;
+        let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
+        let roots = cleanup::files::Roots::open(
+            &own.storage_roots,
+            marker,
+            &config.base_dir,
+            arguments.force,
+        );
+        let receipts = config.database.mapping.receipts.as_ref();
+        let mut task_days = vec![
+            (State::Completed, limits.completed),
+            (State::Failed, limits.failed),
+        ];
+        task_days.extend(
+            own.cancelled_tasks_days
+                .map(|days| (State::Cancelled, days)),
+        );
+        let settings = Settings {
+            mode,
+            force: arguments.force,
+            started: self.now,
+            clock: self.started,
+            as_of: as_of(arguments, self.now)?,
+            task_days,
+            receipts_days: limits.receipts,
+            temp_hours: limits.temp_hours,
+            log_days: limits.log_days,
+            outside_paths: match own.outside_paths {
+                config::OutsidePaths::Error => Outside::Error,
+                config::OutsidePaths::Ignore => Outside::Ignore,
+            },
+            remove_empty_folders: own.remove_empty_folders,
+            batch_size: arguments.batch_size.unwrap_or(own.batch_size) as usize,
+            brake_percent: own.brake_percent,
+            temp,
+            logs,
+            log_patterns: own.log_patterns.clone(),
+            protect: own.protect.clone(),
+            spellings: spellings(config, &roots),
+            has_receipts: receipts.is_some(),
+            dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
+            never_pruned: config.database.mapping.tasks.delete_from.is_none(),
+            parts,
+        };
+        Ok((settings, roots))
+    }
+
+    /// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
+    fn cleanup_database(&self, config: &Config, settings: &Settings) -> Result<Database> {
+        let has = |part| settings.parts.contains(&part);
+        let needs_rows = has(Part::Tasks) || has(Part::Receipts);
+        let Some(target) = &config.database.target else {
+            return match needs_rows {
+                false => Ok(Database::None),
+                true => Err(no_database("so there is nothing to delete rows from").into()),
+            };
+        };
+        if !needs_rows && !has(Part::Temp) {
+            return Ok(Database::None);
+        }
+        if needs_rows && let Some(why) = &config.database.undeletable {
+            let failure = Failure::new(Kind::ConfigInvalid, why.clone());
+            return Err(failure
+                .hint("name the table there, or write delete_from = \"\" to keep every row")
+                .into());
+        }
+        match self.open_pruner(config, target, settings) {
+            Ok(pruner) => Ok(Database::Open(pruner)),
+            Err(error) if needs_rows => Err(error),
+            Err(error) => Ok(Database::Unreachable(Failure::of(&error))),
+        }
+    }
+
+    fn open_pruner(
+        &self,
+        config: &Config,
+        target: &Target,
+        settings: &Settings,
+    ) -> Result<Box<dyn Pruner>> {
+        let database = &config.database;
+        open_pruner(
+            target,
+            PruneSettings {
+                mapping: database.mapping.clone(),
+                naive_zone: database.naive_zone,
+                connect_timeout: database.connect_timeout,
+                statement_timeout: database.statement_timeout,
+                spellings: settings.spellings.clone(),
+                mode: settings.mode,
+            },
+        )
     }
 
     fn stats(&self, arguments: &StatsArgs) -> Result<Done> {
@@ -514,16 +687,180 @@ fn days(text: &str) -> Result<u64, Failure> {
         })
 }
 
+fn no_database(so: &str) -> Failure {
+    Failure::new(
+        Kind::DatabaseNotConfigured,
+        format!("no database is configured, {so}"),
+    )
+    .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
+}
+
+/// The limits of a cleanup: a flag beats the environment, the environment beats the file.
+struct Limits {
+    completed: u32,
+    failed: u32,
+    receipts: u32,
+    temp_hours: u32,
+    log_days: u32,
+}
+
+impl Limits {
+    fn read(arguments: &CleanupArgs, config: &Config) -> Result<Self> {
+        let env = Env::read();
+        let own = &config.cleanup;
+        let limit = |flag: Option<u32>, name: &str, file: u32| -> Result<u32> {
+            match (flag, env.text(name)?) {
+                (Some(limit), _) => Ok(limit),
+                (None, None) => Ok(file),
+                (None, Some(text)) => Ok(text.trim().parse().map_err(|_| {
+                    Failure::new(
+                        Kind::ConfigInvalid,
+                        format!(
+                            "${name} is \"{text}\"; expected a whole number that is not negative"
+                        ),
+                    )
+                })?),
+            }
+        };
+        Ok(Self {
+            completed: limit(
+                arguments.completed_tasks_days,
+                "TASKMON_COMPLETED_TASKS_DAYS",
+                own.completed_tasks_days,
+            )?,
+            failed: limit(
+                arguments.failed_tasks_days,
+                "TASKMON_FAILED_TASKS_DAYS",
+                own.failed_tasks_days,
+            )?,
+            receipts: limit(
+                arguments.receipts_days,
+                "TASKMON_RECEIPTS_DAYS",
+                own.receipts_days,
+            )?,
+            temp_hours: limit(
+                arguments.temp_files_hours,
+                "TASKMON_TEMP_FILES_HOURS",
+                own.temp_files_hours,
+            )?,
+            log_days: limit(
+                arguments.log_files_days,
+                "TASKMON_LOG_FILES_DAYS",
+                own.log_files_days,
+            )?,
+        })
+    }
+}
+
+fn parts(only: &[CleanupPart]) -> Vec<Part> {
+    let named = |part: &Part| {
+        only.iter().any(|only| match only {
+            CleanupPart::Tasks => *part == Part::Tasks,
+            CleanupPart::Receipts => *part == Part::Receipts,
+            CleanupPart::Temp => *part == Part::Temp,
+            CleanupPart::Logs => *part == Part::Logs,
+        })
+    };
+    let all = Part::ALL.into_iter();
+    all.filter(|part| only.is_empty() || named(part)).collect()
+}
+
+fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    let Some(text) = &arguments.as_of else {
+        return Ok(now);
+    };
+    let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+        Failure::new(
+            Kind::Usage,
+            format!("--as-of is \"{text}\" ({error}); expected a time with its offset, such as 2026-11-22T04:00:00+08:00"),
+        )
+    })?;
+    let time = time.to_utc();
+    if time > now && !arguments.dry_run {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("--as-of is \"{text}\", which is later than now: it would delete what has not expired"),
+        )
+        .hint("with --dry-run it says what will have expired by then")
+        .into());
+    }
+    Ok(time)
+}
+
+/// What no folder that is swept may hold.
+fn needed(config: &Config) -> Vec<forbidden::Needed> {
+    let mut needed = vec![
+        forbidden::Needed {
+            what: "base_dir",
+            path: config.base_dir.clone(),
+        },
+        forbidden::Needed {
+            what: "the reports",
+            path: config.stats.reports_dir.clone(),
+        },
+        forbidden::Needed {
+            what: "the alerts' records",
+            path: config.alerts.records_dir.clone(),
+        },
+    ];
+    needed.extend(config.file.as_ref().map(|path| forbidden::Needed {
+        what: "the configuration",
+        path: path.clone(),
+    }));
+    if let Some(Target::Sqlite(path)) = &config.database.target {
+        needed.push(forbidden::Needed {
+            what: "the database",
+            path: path.clone(),
+        });
+    }
+    needed
+}
+
+/// The names under which rows may know the folders: as configured, and as they really are.
+fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
+    let base = cleanup::files::lexical(&config.base_dir);
+    let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
+    let text = |path: &Path| path.to_str().map(str::to_owned);
+    let mut folders = Vec::new();
+    for folder in [&base, &real_base] {
+        folders.extend(text(folder).map(|folder| (folder, String::new())));
+    }
+    for (path, real) in roots.aliases() {
+        let name = path.strip_prefix(&base).unwrap_or(&path);
+        if !real.starts_with(&base) && !real.starts_with(&real_base) {
+            folders.extend(text(&real).zip(text(name)));
+        }
+    }
+    Spellings::new(folders)
+}
+
+/// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
+fn listen_for_signals() -> Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, Arc::clone(&asked))
+            .and_then(|_| flag::register(signal, Arc::clone(&asked)))
+            .context("signals cannot be listened for")?;
+    }
+    Ok(asked)
+}
+
+/// Hidden unless standard error is a terminal.
+fn progress_bar(total: u64, started: Instant) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(total).with_elapsed(started.elapsed());
+    let template = "{bar:30} {pos}/{len} rows, {msg}, {per_sec}, {eta} left";
+    match indicatif::ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
 fn open_store(config: &Config) -> Result<Box<dyn Store>> {
     let database = &config.database;
     let target = database.read_target.as_ref().or(database.target.as_ref());
-    let target = target.ok_or_else(|| {
-        Failure::new(
-            Kind::DatabaseNotConfigured,
-            "no database is configured, so there are no tasks to report on",
-        )
-        .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
-    })?;
+    let target = target.ok_or_else(|| no_database("so there are no tasks to report on"))?;
     store::open(
         target,
         store::Settings {

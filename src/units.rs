@@ -11,6 +11,14 @@ pub fn percent(part: u64, whole: u64) -> f64 {
     ratio(u128::from(part) * 100, u128::from(whole))
 }
 
+/// Bytes of a MiB, which the reports call MB.
+pub const MIB: u64 = 1024 * 1024;
+
+/// Bytes as MiB, 2 decimals.
+pub fn mib(bytes: u64) -> f64 {
+    ratio(u128::from(bytes), u128::from(MIB))
+}
+
 /// Bytes as GiB, 2 decimals.
 pub fn gib(bytes: u64) -> f64 {
     ratio(u128::from(bytes), u128::from(GIB))

@@ -75,6 +75,7 @@ const RULES: &[Rule] = &[
         module: "store::postgres",
         may: &[
             "store",
+            "store::prune",
             "store::sql",
             "store::target",
             "store::connect",
@@ -83,7 +84,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "store::sqlite",
-        may: &["store", "store::sql", "store::target"],
+        may: &["store", "store::prune", "store::sql", "store::target"],
     },
     Rule {
         module: "store::sql",
@@ -95,12 +96,16 @@ const RULES: &[Rule] = &[
         may: &["store", "system::**"],
     },
     Rule {
+        module: "cleanup",
+        may: &["store", "store::prune"],
+    },
+    Rule {
         module: "system",
         may: &[],
     },
     Rule {
         module: "report",
-        may: &["stats::**", "system::**"],
+        may: &["stats::**", "system::**", "cleanup"],
     },
     Rule {
         module: "demo",

@@ -86,6 +86,8 @@ pub struct Cleanup {
     #[serde(deserialize_with = "texts")]
     pub protect: Vec<String>,
     pub outside_paths: OutsidePaths,
+    /// Whether folders beneath the storage roots go that the removal of a row's files left empty.
+    pub remove_empty_folders: bool,
     #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
     pub batch_size: u32,
     /// 0: no limit.

@@ -9,7 +9,8 @@ mod zone;
 
 pub use env::Env;
 pub use file::{
-    Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, Schedule, Stats,
+    Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths,
+    Schedule, Stats,
 };
 pub use secret::{Secret, SecretUrl};
 
@@ -72,6 +73,8 @@ pub struct Database {
     /// Where `stats` reads from if not from `target`: a hot standby.
     pub read_target: Option<Target>,
     pub mapping: Mapping,
+    /// Why nothing may be deleted by this mapping, as a sentence about a key; `None`: it may.
+    pub undeletable: Option<String>,
     /// The zone of timestamps that have none.
     pub naive_zone: Tz,
     pub connect_timeout: Duration,
@@ -127,6 +130,7 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
         target: url.as_ref().map(|url| urls.target(url)).transpose()?,
         read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
         mapping: mapping(&values, &given)?,
+        undeletable: undeletable(&given),
         naive_zone: naive_zone(&values, &given, timezone)?,
         connect_timeout: connect_timeout(&values),
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
@@ -288,6 +292,17 @@ fn language(values: &File, given: &Given, env: &Env) -> Result<(Language, String
 
 fn connect_timeout(values: &File) -> Duration {
     Duration::from_secs(values.database.connect_timeout_seconds.into())
+}
+
+/// Rows that are read from a table of one's own must not be deleted from the preset's.
+fn undeletable(given: &Given) -> Option<String> {
+    let is_open = given.has("database.tasks.from") && !given.has("database.tasks.delete_from");
+    is_open.then(|| {
+        format!(
+            "{}: `database.tasks.from` is set and `database.tasks.delete_from` is not, so it is not known what to delete from",
+            given.place("database.tasks.from")
+        )
+    })
 }
 
 fn mapping(values: &File, given: &Given) -> Result<Mapping, Failure> {

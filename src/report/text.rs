@@ -1,5 +1,6 @@
 //! A result as a page that a person reads in ten seconds.
 
+use crate::cleanup::CleanupReport;
 use crate::language::Language;
 use crate::outcome::{Failure, Trouble};
 use crate::stats::{DailyReport, QueueStatistics};
@@ -55,6 +56,44 @@ fn width(text: &str) -> usize {
     text.chars()
         .map(|letter| if letter >= '\u{1100}' { 2 } else { 1 })
         .sum()
+}
+
+/// What a cleanup did.
+pub fn cleanup(report: &CleanupReport, language: Language) -> String {
+    let mut page = Page::new(language);
+    page.line(match report.dry_run {
+        true => language.pick(
+            "清理预演（未做任何更改）",
+            "Cleanup, rehearsed: nothing was changed",
+        ),
+        false => language.pick("清理完成", "Cleanup"),
+    });
+    page.line("");
+    page.entry("任务", "tasks", report.tasks_cleaned.to_string());
+    page.entry("回证", "receipts", report.receipts_cleaned.to_string());
+    page.entry("文件", "files", report.files_cleaned.to_string());
+    page.entry("日志", "logs", report.logs_cleaned.to_string());
+    page.entry(
+        "释放空间",
+        "freed",
+        format!("{} MB", report.disk_space_freed_mb),
+    );
+    if report.files_shared > 0 {
+        let kept = language.pick(
+            "个文件仍被其他记录引用，已保留",
+            "files stay, other rows name them",
+        );
+        page.entry("共享", "shared", format!("{} {kept}", report.files_shared));
+    }
+    for note in &report.notes {
+        page.line(format!("  - {note}"));
+    }
+    page.troubles(&report.errors);
+    let unlisted = report.errors_total - report.errors.len() as u64;
+    if unlisted > 0 {
+        page.line(format!("  … {unlisted}"));
+    }
+    page.text
 }
 
 /// A day's report.

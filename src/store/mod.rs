@@ -3,6 +3,7 @@
 pub mod connect;
 mod conninfo;
 mod passfile;
+pub mod prune;
 pub mod target;
 mod tls;
 

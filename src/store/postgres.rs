@@ -8,6 +8,7 @@
 //! between transactions could trip over.
 
 mod plan;
+pub mod prune;
 mod shape;
 
 use super::connect::{connect, failure};

@@ -1,7 +1,7 @@
 //! The SQL that both databases share: which fields of the mapping a table really has, and the sub-select that names them.
 
 use crate::outcome::{Failure, Kind};
-use crate::tables::{Field, TaskTable};
+use crate::tables::{DependentTable, Field, ReceiptTable, TaskTable};
 
 /// Why a database refused a trial of some expressions.
 pub enum Refusal {
@@ -176,4 +176,103 @@ pub fn unfit_time(field: Field, expression: &str, found: &str) -> Failure {
         "write an expression, for example {} = \"to_timestamp({expression})\" for seconds since 1970",
         field.name()
     ))
+}
+
+/// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
+pub struct Column {
+    pub name: String,
+    pub expression: String,
+}
+
+fn column(name: impl Into<String>, expression: &str) -> Column {
+    Column {
+        name: name.into(),
+        expression: expression.to_owned(),
+    }
+}
+
+fn numbered<'a>(name: &'a str, expressions: &'a [String]) -> impl Iterator<Item = Column> + 'a {
+    let numbered = expressions.iter().enumerate();
+    numbered.map(move |(place, expression)| column(format!("{name}[{}]", place + 1), expression))
+}
+
+/// Every expression that the mapping has for tasks: whoever deletes must understand the whole table.
+pub fn task_columns(table: &TaskTable) -> Vec<Column> {
+    let fields = Field::ALL
+        .into_iter()
+        .filter_map(|field| Some(column(field.name(), table.field(field)?)));
+    let others = [
+        ("completed_at", &table.completed_at),
+        ("name", &table.name),
+        ("link", &table.link),
+        ("guard", &table.guard),
+    ];
+    let others = others
+        .into_iter()
+        .filter_map(|(name, expression)| Some(column(name, expression.as_ref()?)));
+    numbered("key", &table.key)
+        .chain(fields)
+        .chain(others)
+        .chain(numbered("files", &table.files))
+        .collect()
+}
+
+pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
+    let own = [
+        column("created_at", &table.created_at),
+        column("link", &table.link),
+    ];
+    numbered("key", &table.key)
+        .chain(own)
+        .chain(numbered("files", &table.files))
+        .collect()
+}
+
+pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
+    let own = [column("foreign_key", &table.foreign_key)];
+    own.into_iter()
+        .chain(numbered("files", &table.files))
+        .collect()
+}
+
+/// Looks whether a table has every one of these columns.
+///
+/// # Errors
+/// The table or the first column that is missing, or an expression that fails, under its key in the configuration.
+pub fn require(
+    section: &str,
+    from: &str,
+    columns: &[Column],
+    try_select: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Result<(), Failure> {
+    let all: Vec<String> = columns
+        .iter()
+        .map(|column| format!("({})", column.expression))
+        .collect();
+    if try_select(&all.join(", ")).is_ok() {
+        return Ok(());
+    }
+    let about = |name: &str, words: String| mismatch(format!("database.{section}.{name}: {words}"));
+    try_select("1").map_err(|refusal| match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingTable(detail)
+        | Refusal::MissingColumn(detail)
+        | Refusal::BadExpression(detail) => {
+            about("from", format!("\"{from}\" cannot be read: {detail}"))
+        }
+    })?;
+    for Column { name, expression } in columns {
+        try_select(&format!("({expression})")).map_err(|refusal| match refusal {
+            Refusal::Failed(failure) => failure,
+            Refusal::MissingColumn(detail) => about(
+                name,
+                format!("\"{from}\" has no \"{expression}\": {detail}"),
+            ),
+            Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => about(
+                name,
+                format!("\"{expression}\" cannot be computed: {detail}"),
+            ),
+        })?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 //! where forms are mixed, they ask a function of ours about each row.
 
 mod clock;
+pub mod prune;
 
 use super::sql::{Fields, Refusal, key_order, source};
 use super::{
@@ -117,17 +118,20 @@ fn failure(error: &rusqlite::Error, doing: &str, settings: &Settings) -> Failure
 
 fn try_select(connection: &Connection, table: &TaskTable, entries: &str) -> Result<(), Refusal> {
     let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
-    connection.prepare(&sql).map(drop).map_err(|error| {
-        let words = words(&error);
-        match () {
-            () if words.contains("no such column") => Refusal::MissingColumn(words),
-            () if words.contains("no such table") => Refusal::MissingTable(words),
-            () if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
-                Refusal::BadExpression(words)
-            }
-            () => Refusal::Failed(unavailable("the database cannot be read", &error)),
+    let prepared = connection.prepare(&sql).map(drop);
+    prepared.map_err(|error| refusal(&error))
+}
+
+fn refusal(error: &rusqlite::Error) -> Refusal {
+    let words = words(error);
+    match () {
+        () if words.contains("no such column") => Refusal::MissingColumn(words),
+        () if words.contains("no such table") => Refusal::MissingTable(words),
+        () if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+            Refusal::BadExpression(words)
         }
-    })
+        () => Refusal::Failed(unavailable("the database cannot be read", error)),
+    }
 }
 
 impl Store for SqliteStore {

@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+mod cleanup;
 mod config;
 mod disk;
 mod env;

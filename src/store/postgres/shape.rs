@@ -30,7 +30,7 @@ pub enum TimeType {
 }
 
 impl TimeType {
-    fn of(name: &str) -> Option<Self> {
+    pub fn of(name: &str) -> Option<Self> {
         match name {
             "timestamp with time zone" => Some(TimeType::Instant),
             "timestamp without time zone" => Some(TimeType::WallClock),
@@ -113,7 +113,7 @@ impl Bounded<'_> {
     }
 }
 
-fn refusal(error: &postgres::Error) -> Refusal {
+pub fn refusal(error: &postgres::Error) -> Refusal {
     let (Some(code), Some(detail)) = (error.code(), error.as_db_error()) else {
         return Refusal::Failed(failure(error, "looking at the tables"));
     };
@@ -168,7 +168,7 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
 }
 
 /// A column or table by its bare name, perhaps with its schema: nothing in it that SQL could take for more.
-fn is_plain_name(text: &str) -> bool {
+pub fn is_plain_name(text: &str) -> bool {
     !text.is_empty()
         && text
             .chars()

@@ -1,0 +1,187 @@
+//! Files beneath a folder that is held open: looked at and unlinked on the same folder handle, so that a symbolic link which is
+//! swapped in meanwhile leads nowhere.
+
+use rustix::fs::{
+    Access, AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat,
+    statx, unlinkat,
+};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Unlinking waits more than it computes, so more threads than cores pay.
+const THREADS: usize = 8;
+
+/// What lies in a folder under a name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    pub kind: FileType,
+    /// Bytes.
+    pub len: u64,
+    pub links: u32,
+    /// Device and inode.
+    pub id: (u64, u64),
+    /// Microseconds since 1970.
+    pub modified: i64,
+    uid: u32,
+    is_immutable: bool,
+}
+
+impl Look {
+    fn of(found: &Statx) -> Self {
+        let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+        let major = u64::from(found.stx_dev_major);
+        Self {
+            kind: FileType::from_raw_mode(found.stx_mode.into()),
+            len: found.stx_size,
+            links: found.stx_nlink,
+            id: (major << 32 | u64::from(found.stx_dev_minor), found.stx_ino),
+            modified: found
+                .stx_mtime
+                .tv_sec
+                .saturating_mul(1_000_000)
+                .saturating_add(i64::from(found.stx_mtime.tv_nsec / 1000)),
+            uid: found.stx_uid,
+            is_immutable: found.stx_attributes.intersects(fixed),
+        }
+    }
+}
+
+/// A folder that is open.
+pub struct Folder {
+    handle: OwnedFd,
+    look: Look,
+    is_sticky: bool,
+    /// Why nothing can be removed from it.
+    closed: Option<String>,
+}
+
+impl Folder {
+    /// Opens the folder at a path, following symbolic links.
+    pub fn open(path: &Path) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::new(rustix::fs::open(path, flags, Mode::empty())?)
+    }
+
+    /// Opens a folder beneath this one, step by step; a symbolic link on the way, or `..`, is an error.
+    pub fn beneath(&self, relative: &Path) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut handle = openat(&self.handle, ".", flags, Mode::empty())?;
+        for part in relative.components() {
+            handle = match part {
+                Component::CurDir => continue,
+                Component::Normal(name) => openat(&handle, name, flags, Mode::empty())?,
+                _ => return Err(Errno::XDEV),
+            };
+        }
+        Self::new(handle)
+    }
+
+    fn new(handle: OwnedFd) -> Result<Self, Errno> {
+        let found = statx(&handle, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+        let look = Look::of(&found);
+        let may = accessat(
+            &handle,
+            ".",
+            Access::WRITE_OK | Access::EXEC_OK,
+            AtFlags::EACCESS,
+        );
+        let closed = match may {
+            _ if look.is_immutable => Some("its folder is immutable".to_owned()),
+            Ok(()) => None,
+            Err(Errno::ROFS) => Some("its file system is read-only".to_owned()),
+            Err(error) => Some(format!("its folder may not be written: {error}")),
+        };
+        Ok(Self {
+            handle,
+            look,
+            is_sticky: u32::from(found.stx_mode) & Mode::SVTX.as_raw_mode() != 0,
+            closed,
+        })
+    }
+
+    pub fn id(&self) -> (u64, u64) {
+        self.look.id
+    }
+
+    /// What the name stands for, a symbolic link not followed; `None`: nothing.
+    pub fn look(&self, name: &OsStr) -> Result<Option<Look>, Errno> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match statx(&self.handle, name, flags, StatxFlags::BASIC_STATS) {
+            Ok(found) => Ok(Some(Look::of(&found))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a file in it cannot be removed, as far as that can be seen without trying.
+    pub fn hindrance(&self, look: &Look) -> Option<String> {
+        if let Some(reason) = &self.closed {
+            return Some(reason.clone());
+        }
+        if look.is_immutable {
+            return Some("it is immutable (lsattr shows i or a)".to_owned());
+        }
+        let own = rustix::process::geteuid().as_raw();
+        let is_owner = own == 0 || own == look.uid || own == self.look.uid;
+        (self.is_sticky && !is_owner)
+            .then(|| "its folder is sticky and the file belongs to another user".to_owned())
+    }
+
+    pub fn unlink(&self, name: &OsStr) -> Result<(), Errno> {
+        unlinkat(&self.handle, name, AtFlags::empty())
+    }
+
+    /// Removes an empty folder in it.
+    pub fn remove_folder(&self, name: &OsStr) -> Result<(), Errno> {
+        unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
+    }
+
+    /// Makes what was unlinked outlast a power cut, before the rows are committed that named it.
+    pub fn sync(&self) -> Result<(), Errno> {
+        rustix::fs::fsync(self.handle.as_fd())
+    }
+}
+
+/// What a file is called that is not a regular one.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Socket => "a socket",
+        FileType::Fifo => "a fifo",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "no regular file",
+    }
+}
+
+/// Does the work for every item on several threads; answers come in the items' order.
+pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if items.len() < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let answers: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    thread::scope(|scope| {
+        for _ in 0..THREADS.min(items.len()) {
+            scope.spawn(|| {
+                while let Some((place, item)) = {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(place).map(|item| (place, item))
+                } {
+                    let answer = work(item);
+                    let mut answers = answers.lock().unwrap_or_else(|broken| broken.into_inner());
+                    answers[place] = Some(answer);
+                }
+            });
+        }
+    });
+    let answers = answers
+        .into_inner()
+        .unwrap_or_else(|broken| broken.into_inner());
+    answers.into_iter().flatten().collect()
+}

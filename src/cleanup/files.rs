@@ -1,0 +1,448 @@
+//! The files that rows name: which of them may be removed, and their removal.
+//!
+//! A row's word is never enough: a file goes only if, after every symbolic link on its way is resolved, it lies beneath a storage root
+//! and is itself a regular file.
+
+use super::beneath::{Folder, Look, in_parallel, kind_name};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The longest path that the kernel takes, its end included.
+const LONGEST_PATH: usize = 4096;
+
+/// How many files of one folder a thread takes at once.
+const PIECE: usize = 64;
+
+/// The storage roots, held open for the run.
+pub struct Roots {
+    roots: Vec<Root>,
+    /// Where relative paths of rows start.
+    base: PathBuf,
+    /// A root that cannot be used holds nothing back.
+    force: bool,
+}
+
+struct Root {
+    /// As configured, absolute.
+    path: PathBuf,
+    /// With every symbolic link resolved; as configured where it is missing.
+    real: PathBuf,
+    folder: Option<Folder>,
+    /// Why the rows whose files lie beneath it must wait.
+    unusable: Option<String>,
+}
+
+/// A file by its root and its way beneath it, in which there is no symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    root: usize,
+    folder: PathBuf,
+    name: OsString,
+}
+
+/// A path as its row writes it, and its last part.
+type Named<'p> = (&'p [u8], OsString);
+
+/// What is to be said of a path that a row names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    Removable(Place, Look),
+    /// Nothing is there any more.
+    Gone,
+    /// It leads out of the storage roots.
+    Outside(String),
+    /// It cannot be removed, or must not be: the kind of the error entry, and why.
+    Refused(&'static str, String),
+}
+
+impl Roots {
+    /// `marker`: the name of a file that each root must hold, or none.
+    pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path, force: bool) -> Self {
+        let roots = paths.iter().map(|path| Root::open(path, marker)).collect();
+        let base = base.to_owned();
+        Self { roots, base, force }
+    }
+
+    /// Names of the same folders: each root as configured and as it really is.
+    pub fn aliases(&self) -> Vec<(PathBuf, PathBuf)> {
+        let roots = self.roots.iter();
+        roots
+            .map(|root| (root.path.clone(), root.real.clone()))
+            .collect()
+    }
+
+    /// Looks at the paths, on several threads; nothing is changed.
+    pub fn examine<'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p [u8]>,
+    ) -> HashMap<&'p [u8], Finding> {
+        let mut findings = HashMap::new();
+        let mut by_folder: BTreeMap<PathBuf, Vec<Named>> = BTreeMap::new();
+        for path in paths {
+            if findings.contains_key(path) {
+                continue;
+            }
+            match self.split(path) {
+                Ok((folder, name)) => {
+                    findings.insert(path, Finding::Gone);
+                    by_folder.entry(folder).or_default().push((path, name));
+                }
+                Err(refused) => {
+                    findings.insert(path, refused);
+                }
+            }
+        }
+        let pieces: Vec<(&PathBuf, &[Named])> = by_folder
+            .iter()
+            .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
+            .collect();
+        let looked = in_parallel(&pieces, |(folder, names)| self.look_into(folder, names));
+        findings.extend(looked.into_iter().flatten());
+        findings
+    }
+
+    /// The folder of a path, made absolute, and the name in it.
+    fn split(&self, path: &[u8]) -> Result<(PathBuf, OsString), Finding> {
+        let refused = |why: &str| Finding::Refused("unusable_path", why.to_owned());
+        if path.len() >= LONGEST_PATH {
+            return Err(refused("it is longer than a path can be"));
+        }
+        let Ok(text) = std::str::from_utf8(path) else {
+            return Err(refused("it is not valid UTF-8"));
+        };
+        if text.chars().any(char::is_control) {
+            return Err(refused("it holds control characters"));
+        }
+        if text.contains("://") {
+            return Err(Finding::Outside("it is a URL, not a path".to_owned()));
+        }
+        if text.starts_with('~') {
+            return Err(Finding::Outside(
+                "it starts with ~, which no folder is meant by".to_owned(),
+            ));
+        }
+        if text.ends_with('/') {
+            return Err(refused("it names a folder"));
+        }
+        let full = self.base.join(text);
+        match (full.parent(), full.file_name()) {
+            (Some(folder), Some(name)) if text != "." && !text.ends_with("/.") => {
+                Ok((folder.to_owned(), name.to_owned()))
+            }
+            _ => Err(refused("it names no file")),
+        }
+    }
+
+    fn look_into<'p>(&self, folder: &Path, names: &[Named<'p>]) -> Vec<(&'p [u8], Finding)> {
+        let opened = self
+            .resolve(folder)
+            .and_then(|(root, relative)| Ok((root, self.open_in(root, &relative)?, relative)));
+        let (root, handle, relative) = match opened {
+            Ok(opened) => opened,
+            Err(finding) => {
+                let all = names.iter();
+                return all.map(|(path, _)| (*path, finding.clone())).collect();
+            }
+        };
+        let each = names.iter().map(|(path, name)| {
+            let place = Place {
+                root,
+                folder: relative.clone(),
+                name: name.clone(),
+            };
+            (*path, finding(&handle, place))
+        });
+        each.collect()
+    }
+
+    /// The root that a folder really lies beneath, and its way from there.
+    fn resolve(&self, folder: &Path) -> Result<(usize, PathBuf), Finding> {
+        if let Some(waiting) = self.held_back(folder) {
+            return Err(waiting);
+        }
+        match folder.canonicalize() {
+            Ok(real) => {
+                let (place, relative) = self.beneath(&real).ok_or_else(|| outside(&real))?;
+                match &self.roots[place].unusable {
+                    Some(why) if !self.force => {
+                        Err(Finding::Refused("root_unavailable", why.clone()))
+                    }
+                    _ => Ok((place, relative)),
+                }
+            }
+            Err(error) if is_absent(&error) => Err(self.absent(folder)),
+            Err(error) => Err(Finding::Refused(
+                "not_removable",
+                format!("its folder cannot be reached: {error}"),
+            )),
+        }
+    }
+
+    /// A folder that is not there has no file; but what would be outside is outside all the same.
+    fn absent(&self, folder: &Path) -> Finding {
+        let existing = folder
+            .ancestors()
+            .find_map(|folder| folder.canonicalize().ok());
+        let is_inside = existing.is_some_and(|real| self.beneath(&real).is_some());
+        let is_named = self
+            .roots
+            .iter()
+            .any(|root| lexical(folder).starts_with(&root.path));
+        match is_inside || (is_named && self.force) {
+            true => Finding::Gone,
+            false => outside(folder),
+        }
+    }
+
+    /// By its text alone: whether it lies beneath a root that cannot be used now.
+    fn held_back(&self, folder: &Path) -> Option<Finding> {
+        if self.force {
+            return None;
+        }
+        let folder = lexical(folder);
+        let named = self
+            .roots
+            .iter()
+            .filter(|root| folder.starts_with(&root.path) || folder.starts_with(&root.real))
+            .max_by_key(|root| root.path.as_os_str().len())?;
+        let why = named.unusable.clone()?;
+        Some(Finding::Refused("root_unavailable", why))
+    }
+
+    /// The deepest root above a real path.
+    fn beneath(&self, real: &Path) -> Option<(usize, PathBuf)> {
+        let roots = self.roots.iter().enumerate();
+        let found = roots.filter_map(|(place, root)| {
+            let relative = real.strip_prefix(&root.real).ok()?;
+            root.folder.as_ref().map(|_| (place, relative.to_owned()))
+        });
+        found.min_by_key(|(_, relative)| relative.as_os_str().len())
+    }
+
+    fn open_in(&self, root: usize, relative: &Path) -> Result<Folder, Finding> {
+        let Some(folder) = &self.roots[root].folder else {
+            return Err(Finding::Gone);
+        };
+        match folder.beneath(relative) {
+            Ok(folder) => Ok(folder),
+            Err(Errno::NOENT) => Err(Finding::Gone),
+            Err(error) => Err(Finding::Refused(
+                "not_removable",
+                format!("its folder cannot be opened: {error}"),
+            )),
+        }
+    }
+
+    /// Unlinks files that were examined, on several threads, and makes that last. For each file the bytes that it set free, or why it
+    /// is still there.
+    pub fn remove(&self, files: Vec<(Place, Look)>) -> Vec<(Place, Result<u64, String>)> {
+        // Of a file with several names the last one sets the bytes free: these go one after the other.
+        let (linked, single): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(_, look)| look.links > 1);
+        let mut by_folder: BTreeMap<(usize, PathBuf), Vec<(Place, Look)>> = BTreeMap::new();
+        for (place, look) in single {
+            let folder = (place.root, place.folder.clone());
+            by_folder.entry(folder).or_default().push((place, look));
+        }
+        let pieces: Vec<&[(Place, Look)]> = by_folder
+            .values()
+            .flat_map(|files| files.chunks(PIECE))
+            .collect();
+        let mut removed: Vec<_> = in_parallel(&pieces, |files| self.remove_from(files))
+            .into_iter()
+            .flatten()
+            .collect();
+        for file in linked {
+            removed.extend(self.remove_from(&[file]));
+        }
+        removed
+    }
+
+    /// All of one folder.
+    fn remove_from(&self, files: &[(Place, Look)]) -> Vec<(Place, Result<u64, String>)> {
+        let Some((first, _)) = files.first() else {
+            return Vec::new();
+        };
+        let folder = match self.open_in(first.root, &first.folder) {
+            Ok(folder) => folder,
+            Err(finding) => {
+                let outcome = match finding {
+                    Finding::Refused(_, why) => Err(why),
+                    _ => Ok(0),
+                };
+                let all = files.iter();
+                return all
+                    .map(|(place, _)| (place.clone(), outcome.clone()))
+                    .collect();
+            }
+        };
+        let mut removed: Vec<_> = files
+            .iter()
+            .map(|(place, look)| (place.clone(), unlink(&folder, &place.name, look)))
+            .collect();
+        if let Err(error) = folder.sync() {
+            log::debug!("{}: {error}", first.folder.display());
+            for (_, outcome) in &mut removed {
+                if outcome.is_ok() && error == Errno::IO {
+                    *outcome = Err(format!(
+                        "its removal could not be written to the disk: {error}"
+                    ));
+                }
+            }
+        }
+        removed
+    }
+
+    /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.
+    pub fn remove_empty_folders<'f>(&self, files: impl IntoIterator<Item = &'f Place>) -> u64 {
+        let mut folders: Vec<(usize, &Path)> = files
+            .into_iter()
+            .flat_map(|place| {
+                let above = place.folder.ancestors();
+                above.map(move |folder| (place.root, folder))
+            })
+            .filter(|(_, folder)| !folder.as_os_str().is_empty())
+            .collect();
+        folders.sort_by_key(|(root, folder)| {
+            (
+                *root,
+                std::cmp::Reverse(folder.components().count()),
+                *folder,
+            )
+        });
+        folders.dedup();
+        let mut gone = 0;
+        for (root, folder) in folders {
+            let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+                continue;
+            };
+            if let Ok(parent) = self.open_in(root, parent) {
+                gone += u64::from(parent.remove_folder(name).is_ok());
+            }
+        }
+        gone
+    }
+}
+
+impl Root {
+    fn open(path: &Path, marker: Option<&str>) -> Self {
+        let mut root = Self {
+            path: lexical(path),
+            real: lexical(path),
+            folder: None,
+            unusable: None,
+        };
+        let shown = path.display();
+        match path.canonicalize().and_then(|real| {
+            root.real = real;
+            Folder::open(&root.real).map_err(io::Error::from)
+        }) {
+            Err(error) => {
+                root.unusable = Some(format!(
+                    "the storage root {shown} cannot be opened: {error}; is its volume mounted here?"
+                ));
+            }
+            Ok(folder) => {
+                let is_empty =
+                    std::fs::read_dir(&root.real).is_ok_and(|mut entries| entries.next().is_none());
+                if is_empty {
+                    root.unusable = Some(format!(
+                        "the storage root {shown} is empty; is its volume mounted here?"
+                    ));
+                } else if let Some(marker) = marker
+                    && !matches!(folder.look(OsStr::new(marker)), Ok(Some(_)))
+                {
+                    root.unusable = Some(format!(
+                        "the storage root {shown} lacks its marker {marker}; is its volume mounted here?"
+                    ));
+                }
+                root.folder = Some(folder);
+            }
+        }
+        root
+    }
+}
+
+impl Place {
+    /// The path for messages, from its root on.
+    pub fn shown(&self) -> String {
+        self.folder.join(&self.name).display().to_string()
+    }
+}
+
+fn finding(folder: &Folder, place: Place) -> Finding {
+    match folder.look(&place.name) {
+        Ok(None) | Err(Errno::NOTDIR) => Finding::Gone,
+        Err(error) => Finding::Refused("not_removable", format!("it cannot be looked at: {error}")),
+        Ok(Some(look)) if look.kind != FileType::RegularFile => Finding::Refused(
+            "not_a_file",
+            format!("it is {}, not a regular file", kind_name(look.kind)),
+        ),
+        Ok(Some(look)) => match folder.hindrance(&look) {
+            Some(why) => Finding::Refused("not_removable", why),
+            None => Finding::Removable(place, look),
+        },
+    }
+}
+
+/// Removes what was examined, and nothing that has taken its place since.
+fn unlink(folder: &Folder, name: &OsStr, examined: &Look) -> Result<u64, String> {
+    let look = match folder.look(name) {
+        Ok(None) => return Ok(0),
+        Ok(Some(look)) => look,
+        Err(error) => return Err(format!("it cannot be looked at: {error}")),
+    };
+    if (look.kind, look.id, look.modified) != (examined.kind, examined.id, examined.modified) {
+        return Err("it has changed since it was examined".to_owned());
+    }
+    match folder.unlink(name) {
+        Ok(()) if look.links > 1 => Ok(0),
+        Ok(()) => Ok(look.len),
+        Err(Errno::NOENT) => Ok(0),
+        Err(error) => Err(format!("it cannot be removed: {error}")),
+    }
+}
+
+fn outside(path: &Path) -> Finding {
+    Finding::Outside(format!(
+        "it leads to {}, which is beneath no storage root",
+        path.display()
+    ))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Without `.`, and without `..` and the folder before it; on the text alone.
+pub fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
+/// A path of a row for messages.
+pub fn shown(path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(Path::new(OsStr::from_bytes(path)).as_os_str().as_bytes())
+        .replace(char::is_control, "\u{fffd}");
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

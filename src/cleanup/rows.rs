@@ -1,0 +1,431 @@
+//! Expired rows with their files, batch by batch.
+//!
+//! The order of a batch is the promise: the files are examined, the database deletes the rows and checks every constraint, the files go,
+//! the database commits. Whatever ends it between, a file is never left without its row: at worst a row is left without its file,
+//! and the next run takes it.
+
+use super::beneath::Look;
+use super::files::{Finding, Place, Roots, shown};
+use super::tally::Tally;
+use super::{Outside, Settings, Watch};
+use crate::outcome::{Failure, Trouble};
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
+};
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+/// How many keys are chosen at once.
+const CHUNK: usize = 20_000;
+
+/// The search for shared files is repeated when so many times its own duration have passed, so that it costs a tenth at most.
+const REFRESH: u32 = 10;
+
+/// A row that was being written when the search began may carry a creation time so much before it.
+const WRITING: TimeDelta = TimeDelta::minutes(10);
+
+pub struct Rows<'a> {
+    pub pruner: &'a mut dyn Pruner,
+    pub roots: &'a Roots,
+    pub settings: &'a Settings,
+    pub watch: &'a Watch<'a>,
+    pub tally: &'a mut Tally,
+    /// In a rehearsal: the rows that would have gone, by hash.
+    pub gone: &'a mut HashSet<u64>,
+    pub hasher: &'a RandomState,
+}
+
+/// Paths that several rows name, by hash.
+#[derive(Default)]
+struct Shared {
+    paths: HashMap<u64, Named>,
+    loaded: Option<Instant>,
+    took: Duration,
+    since: DateTime<Utc>,
+}
+
+struct Named {
+    witnesses: Vec<(Source, Key)>,
+    complete: bool,
+}
+
+impl Rows<'_> {
+    /// Deletes what has expired.
+    ///
+    /// # Errors
+    /// The database failed, and the run can do nothing more with it.
+    pub fn clean(&mut self, scope: &Scope) -> Result<()> {
+        let mut shared = Shared::default();
+        for pass in [Pass::Created, Pass::Others] {
+            let mut after: Option<Key> = None;
+            loop {
+                let limit = CHUNK.max(self.settings.batch_size);
+                let keys = self.pruner.expired(scope, pass, after.as_ref(), limit)?;
+                for chosen in keys.chunks(self.settings.batch_size.max(1)) {
+                    if self.watch.stop(self.tally) {
+                        return Ok(());
+                    }
+                    self.refresh(scope, &mut shared)?;
+                    self.batch(scope, chosen, &shared)?;
+                    (self.watch.progress)(self.tally);
+                }
+                if keys.len() < limit {
+                    break;
+                }
+                after = keys.into_iter().next_back();
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again for shared files when that is due: a row that came to name one meanwhile must be seen.
+    fn refresh(&mut self, scope: &Scope, shared: &mut Shared) -> Result<()> {
+        let due = shared.took * REFRESH;
+        if shared.loaded.is_some_and(|loaded| loaded.elapsed() < due) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        // The database's clock, against which its rows' times are held.
+        let now = self.pruner.clock()?.unwrap_or(self.settings.started);
+        let mut paths: HashMap<u64, Named> = HashMap::new();
+        let hasher = self.hasher;
+        self.pruner.shared_paths(scope, &mut |witness| {
+            let complete = witness.rows <= WITNESSES as u64;
+            let named = paths
+                .entry(hasher.hash_one(&witness.path))
+                .or_insert(Named {
+                    witnesses: Vec::new(),
+                    complete: true,
+                });
+            named.complete &= complete;
+            named.witnesses.push((witness.source, witness.key));
+        })?;
+        *shared = Shared {
+            paths,
+            loaded: Some(Instant::now()),
+            took: began.elapsed(),
+            since: now - WRITING,
+        };
+        Ok(())
+    }
+
+    fn batch(&mut self, scope: &Scope, keys: &[Key], shared: &Shared) -> Result<()> {
+        let mut rows = self.pruner.rows(scope, keys)?;
+        let mut before = Vec::new();
+        if matches!(scope, Scope::Receipts(_)) {
+            rows = self.orphans(rows, &mut before)?;
+        }
+        let examined = {
+            let paths = rows
+                .iter()
+                .flat_map(|row| row.paths.iter().map(Vec::as_slice));
+            let findings = self.roots.examine(paths);
+            rows.iter()
+                .map(|row| {
+                    row.paths
+                        .iter()
+                        .map(|path| findings[path.as_slice()].clone())
+                        .collect()
+                })
+                .collect::<Vec<Vec<Finding>>>()
+        };
+        let mut candidates = Vec::new();
+        let mut findings = Vec::new();
+        for (row, found) in rows.into_iter().zip(examined) {
+            match self.objection(&row, &found, shared) {
+                Some(trouble) => self.tally.trouble(trouble),
+                None => {
+                    candidates.push(row);
+                    findings.push(found);
+                }
+            }
+        }
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let questions = self.questions(&candidates, shared);
+        let batch = Batch {
+            scope,
+            rows: &candidates,
+            questions: &questions,
+            recent_since: shared.since,
+            before: &before,
+        };
+        let mut settling = Settling {
+            rows: &candidates,
+            findings: &findings,
+            roots: self.roots,
+            settings: self.settings,
+            gone: self.gone,
+            hasher: self.hasher,
+            done: BTreeMap::new(),
+            troubles: Vec::new(),
+            shared: BTreeSet::new(),
+        };
+        let ended = self
+            .pruner
+            .delete(&batch, &mut |deletion| settling.settle(deletion));
+        let Settling {
+            done,
+            troubles,
+            shared,
+            ..
+        } = settling;
+        self.count_files(&done);
+        for trouble in troubles {
+            self.tally.trouble(trouble);
+        }
+        let deletion = ended?;
+        self.count_rows(scope, &candidates, &deletion);
+        self.tally.shared += shared.len() as u64;
+        if self.settings.mode == Mode::Apply && self.settings.remove_empty_folders {
+            let places = done.iter().filter(|(_, file)| file.outcome.is_ok());
+            self.tally.folders += self
+                .roots
+                .remove_empty_folders(places.map(|(place, _)| place));
+        }
+        Ok(())
+    }
+
+    /// Receipts that no remaining task refers to; `before` gets the tasks that a rehearsal has seen go.
+    fn orphans(&mut self, rows: Vec<ExpiredRow>, before: &mut Vec<Key>) -> Result<Vec<ExpiredRow>> {
+        let links: Vec<String> = rows.iter().filter_map(|row| row.link.clone()).collect();
+        let mut referred = HashSet::new();
+        for (link, key) in self.pruner.linked_tasks(&links)? {
+            match self.gone.contains(&hash(self.hasher, Source::Tasks, &key)) {
+                true => before.push(key),
+                false => {
+                    referred.insert(link);
+                }
+            }
+        }
+        let is_orphan = |row: &ExpiredRow| {
+            row.link
+                .as_ref()
+                .is_none_or(|link| !referred.contains(link))
+        };
+        Ok(rows.into_iter().filter(is_orphan).collect())
+    }
+
+    /// Why a row must stay for its files' sake: the first of its files that cannot go.
+    fn objection(&self, row: &ExpiredRow, found: &[Finding], shared: &Shared) -> Option<Trouble> {
+        let each = row.paths.iter().zip(found);
+        each.filter_map(|(path, finding)| {
+            let (kind, why) = match finding {
+                Finding::Outside(_) if self.settings.outside_paths == Outside::Ignore => {
+                    return None;
+                }
+                Finding::Outside(why) => ("outside_roots", why),
+                Finding::Refused(kind, why) => (*kind, why),
+                _ => return None,
+            };
+            // It may stay with another row; that is known once this one is deleted.
+            let normal = self.settings.spellings.normal(path);
+            let is_shared = shared.paths.contains_key(&self.hasher.hash_one(&normal));
+            let can_stay = is_shared && matches!(kind, "not_removable" | "root_unavailable");
+            (!can_stay).then(|| about(row, path, kind, why))
+        })
+        .next()
+    }
+
+    /// What the database is asked about the batch's files while it deletes.
+    fn questions(&self, rows: &[ExpiredRow], shared: &Shared) -> Vec<Question> {
+        let mut questions = BTreeMap::new();
+        for path in rows.iter().flat_map(|row| &row.paths) {
+            let path = self.settings.spellings.normal(path);
+            if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path)) {
+                questions.insert(path, named);
+            }
+        }
+        questions
+            .into_iter()
+            .map(|(path, named)| Question {
+                path,
+                witnesses: named.witnesses.clone(),
+                complete: named.complete,
+            })
+            .collect()
+    }
+
+    fn count_files(&mut self, done: &BTreeMap<Place, Removal>) {
+        for removal in done.values() {
+            if let Ok(freed) = removal.outcome
+                && removal.was_there
+            {
+                self.tally.files += 1;
+                self.tally.bytes += match self.settings.mode {
+                    Mode::Apply => freed,
+                    Mode::Rehearse => {
+                        let look = &removal.look;
+                        self.tally.rehearsed_bytes(look.id, look.links, look.len)
+                    }
+                };
+            }
+        }
+    }
+
+    fn count_rows(&mut self, scope: &Scope, rows: &[ExpiredRow], deletion: &Deletion) {
+        let (source, counter) = match scope {
+            Scope::Tasks(_) => (Source::Tasks, &mut self.tally.tasks),
+            Scope::Receipts(_) => (Source::Receipts, &mut self.tally.receipts),
+        };
+        *counter += deletion.deleted.len() as u64;
+        if self.settings.mode == Mode::Rehearse {
+            for place in &deletion.deleted {
+                let key = &rows[*place].key;
+                self.gone.insert(hash(self.hasher, source, key));
+                if source == Source::Receipts {
+                    for table in 0..self.settings.dependents {
+                        self.gone
+                            .insert(hash(self.hasher, Source::Dependents(table), key));
+                    }
+                }
+            }
+        }
+        for (place, words) in &deletion.refused {
+            let row = &rows[*place];
+            let message = format!("{} stays: the database keeps it: {words}", row.label);
+            self.tally
+                .trouble(Trouble::new("row_refused", message).task(&row.label));
+        }
+    }
+}
+
+fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
+    hasher.hash_one((source, key))
+}
+
+fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Trouble {
+    let path = shown(path);
+    let message = format!("{} stays with its files: {path}: {why}", row.label);
+    Trouble::new(kind, message).path(path).task(&row.label)
+}
+
+/// A file that was removed, or was to be.
+struct Removal {
+    look: Look,
+    /// The bytes that it set free.
+    outcome: Result<u64, String>,
+    /// Whether there was something to remove when its turn came.
+    was_there: bool,
+}
+
+/// What is done with a batch's files once the database has agreed to the rows' deletion.
+struct Settling<'a> {
+    rows: &'a [ExpiredRow],
+    findings: &'a [Vec<Finding>],
+    roots: &'a Roots,
+    settings: &'a Settings,
+    gone: &'a HashSet<u64>,
+    hasher: &'a RandomState,
+    done: BTreeMap<Place, Removal>,
+    troubles: Vec<Trouble>,
+    /// Paths that stay because a row that stays names them.
+    shared: BTreeSet<Vec<u8>>,
+}
+
+impl Settling<'_> {
+    /// The rows that must stay after all; with none of those, the files go, and the rows whose files would not.
+    fn settle(&mut self, deletion: &Deletion) -> Vec<usize> {
+        let is_gone = |source, key: &Key| self.gone.contains(&hash(self.hasher, source, key));
+        let kept: HashSet<&[u8]> = deletion
+            .referring
+            .iter()
+            .filter(|(source, key, _)| !is_gone(*source, key))
+            .map(|(_, _, path)| path.as_slice())
+            .collect();
+        let linked: HashSet<&str> = deletion
+            .linked
+            .iter()
+            .filter(|(_, key)| !is_gone(Source::Tasks, key))
+            .map(|(link, _)| link.as_str())
+            .collect();
+        let mut back: BTreeSet<usize> = deletion.changed.iter().copied().collect();
+        self.shared.clear();
+        let mut files: BTreeMap<Place, (Look, Vec<usize>)> = BTreeMap::new();
+        for place in &deletion.deleted {
+            let row = &self.rows[*place];
+            if row
+                .link
+                .as_ref()
+                .is_some_and(|link| linked.contains(link.as_str()))
+            {
+                back.insert(*place);
+            }
+            for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
+                let normal = self.settings.spellings.normal(path);
+                if kept.contains(normal.as_slice()) {
+                    self.shared.insert(normal);
+                    continue;
+                }
+                match finding {
+                    Finding::Removable(file, look) => {
+                        let owners = files.entry(file.clone()).or_insert((*look, Vec::new()));
+                        owners.1.push(*place);
+                    }
+                    Finding::Refused(kind, why) => {
+                        self.troubles.push(about(row, path, kind, why));
+                        back.insert(*place);
+                    }
+                    Finding::Gone | Finding::Outside(_) => {}
+                }
+            }
+        }
+        if !back.is_empty() {
+            return back.into_iter().collect();
+        }
+        self.remove(files)
+    }
+
+    fn remove(&mut self, files: BTreeMap<Place, (Look, Vec<usize>)>) -> Vec<usize> {
+        let mut back = BTreeSet::new();
+        let mut waiting = Vec::new();
+        for (place, (look, _)) in &files {
+            if !self.done.contains_key(place) {
+                waiting.push((place.clone(), *look));
+            }
+        }
+        let looks: HashMap<Place, Look> = waiting.iter().cloned().collect();
+        let removed = match self.settings.mode {
+            Mode::Apply => self.roots.remove(waiting),
+            Mode::Rehearse => waiting
+                .into_iter()
+                .map(|(place, _)| (place, Ok(0)))
+                .collect(),
+        };
+        for (place, outcome) in removed {
+            let Some(look) = looks.get(&place).copied() else {
+                continue;
+            };
+            if let Err(why) = &outcome {
+                for owner in &files[&place].1 {
+                    let row = &self.rows[*owner];
+                    let path = place.shown();
+                    let message = format!("{} stays: {path}: {why}", row.label);
+                    let trouble = Trouble::new("unlink_failed", message);
+                    self.troubles.push(trouble.path(path).task(&row.label));
+                    back.insert(*owner);
+                }
+            }
+            let was_there = outcome.is_ok();
+            self.done.insert(
+                place,
+                Removal {
+                    look,
+                    outcome,
+                    was_there,
+                },
+            );
+        }
+        back.into_iter().collect()
+    }
+}
+
+/// The error entry of a database that failed when part of the work was done.
+pub fn database_trouble(error: &anyhow::Error) -> Trouble {
+    let failure = Failure::of(error);
+    Trouble::new("database_failed", failure.message)
+}

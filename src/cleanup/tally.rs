@@ -1,0 +1,78 @@
+//! What a run has done so far, and what it could not do.
+
+use crate::outcome::Trouble;
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// More entries than this are counted and not listed.
+const LISTED_ERRORS: usize = 1000;
+
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub tasks: u64,
+    pub receipts: u64,
+    pub files: u64,
+    pub logs: u64,
+    pub bytes: u64,
+    pub shared: u64,
+    pub folders: u64,
+    pub errors: Vec<Trouble>,
+    pub errors_total: u64,
+    pub notes: Vec<String>,
+    pub stopped: Option<&'static str>,
+    /// In a rehearsal: how many names of a file with several would have gone, by device and inode.
+    links: HashMap<(u64, u64), u32>,
+}
+
+impl Tally {
+    pub fn trouble(&mut self, trouble: Trouble) {
+        log::warn!("{}", trouble.message);
+        self.errors_total += 1;
+        if self.errors.len() < LISTED_ERRORS {
+            self.errors.push(trouble);
+        }
+    }
+
+    pub fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        log::warn!("{note}");
+        self.notes.push(note);
+    }
+
+    /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.
+    pub fn rehearsed_bytes(&mut self, id: (u64, u64), links: u32, len: u64) -> u64 {
+        if links < 2 {
+            return len;
+        }
+        let gone = self.links.entry(id).or_default();
+        *gone += 1;
+        if *gone == links { len } else { 0 }
+    }
+
+    pub fn has_done_nothing(&self) -> bool {
+        self.tasks + self.receipts + self.files + self.logs == 0
+    }
+}
+
+/// The result of `taskmon cleanup`.
+#[derive(Debug, Serialize)]
+pub struct CleanupReport {
+    pub success: bool,
+    pub dry_run: bool,
+    pub tasks_cleaned: u64,
+    pub files_cleaned: u64,
+    pub receipts_cleaned: u64,
+    pub logs_cleaned: u64,
+    /// MiB, 2 decimals.
+    pub disk_space_freed_mb: f64,
+    /// Files that stayed because a row that stays names them too.
+    pub files_shared: u64,
+    pub folders_removed: u64,
+    /// Why it ended before its work was done: `max_runtime` or `signal`.
+    pub stopped: Option<&'static str>,
+    pub notes: Vec<String>,
+    pub errors: Vec<Trouble>,
+    pub errors_total: u64,
+    /// Seconds.
+    pub execution_time: f64,
+}

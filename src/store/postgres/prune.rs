@@ -1,0 +1,700 @@
+//! Deleting in PostgreSQL.
+//!
+//! A batch is chosen without a lock and deleted by key with its condition repeated, which holds on a distributed engine too. A
+//! transaction-level advisory lock lets one batch at a time into the database: two runs that each delete one of two rows which name
+//! the same file would otherwise both see the other's row and both leave the file.
+
+mod text;
+
+use super::super::connect::{connect, failure};
+use super::super::prune::{
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Question, Scope, Source,
+    TaskCounts, Witness,
+};
+use super::super::target::PostgresTarget;
+use crate::outcome::{Failure, Kind};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use postgres::types::{FromSql, ToSql, Type};
+use postgres::{Client, Row, SimpleQueryMessage};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::thread;
+use std::time::Duration;
+use text::Tables;
+
+/// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
+const TRIES: u32 = 4;
+
+/// Any run of taskmon in this database holds it while it deletes a batch; the number says nothing.
+const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
+
+pub struct PostgresPruner {
+    target: PostgresTarget,
+    client: Client,
+    settings: PruneSettings,
+    tables: Tables,
+}
+
+/// Bytes of a text, be they valid in its encoding or not.
+struct Raw(Vec<u8>);
+
+impl<'a> FromSql<'a> for Raw {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(raw.to_vec()))
+    }
+
+    fn accepts(found: &Type) -> bool {
+        matches!(*found, Type::TEXT | Type::VARCHAR | Type::BPCHAR)
+    }
+}
+
+/// Why a batch was not deleted.
+enum Stopped {
+    /// A new transaction may fare better.
+    Conflict(Failure),
+    /// The connection went; the transaction's number if its COMMIT was already sent.
+    Lost(Failure, Option<String>),
+    Failed(Failure),
+}
+
+/// What an error means for a batch.
+enum Verdict {
+    /// One of its rows is at fault; the server's words.
+    Row(String),
+    Batch(Stopped),
+}
+
+fn verdict(error: &postgres::Error, doing: &str) -> Verdict {
+    let failure = failure(error, doing);
+    let code = error.code().map(|code| code.code().to_owned());
+    let code = code.as_deref().unwrap_or("");
+    let words = || {
+        error
+            .as_db_error()
+            .map_or_else(|| failure.message.clone(), |db| db.message().to_owned())
+    };
+    match (code, code.get(..2).unwrap_or("")) {
+        ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
+        // Integrity, and whatever a trigger raises or trips over.
+        (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
+        _ if failure.kind == Kind::DatabaseUnavailable => {
+            Verdict::Batch(Stopped::Lost(failure, None))
+        }
+        _ => Verdict::Batch(Stopped::Failed(failure)),
+    }
+}
+
+fn stopped(error: &postgres::Error, doing: &str) -> Stopped {
+    match verdict(error, doing) {
+        Verdict::Batch(stopped) => stopped,
+        Verdict::Row(_) => Stopped::Failed(failure(error, doing)),
+    }
+}
+
+impl PostgresPruner {
+    pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
+        let mut client = connect(target)?;
+        let tables = Tables::read(&mut client, &settings)?;
+        let target = target.clone();
+        let mut pruner = Self {
+            target,
+            client,
+            settings,
+            tables,
+        };
+        pruner.limit_statements()?;
+        Ok(pruner)
+    }
+
+    /// For the statements outside a batch's transaction; a pooler that hands the session on resets it or has a limit of its own.
+    fn limit_statements(&mut self) -> Result<(), Failure> {
+        let limit = self.settings.statement_timeout.as_millis();
+        self.client
+            .batch_execute(&format!("SET statement_timeout = {limit}; SET jit = off"))
+            .map_err(|error| failure(&error, "setting the time limit"))
+    }
+
+    fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
+        ask(&mut self.client, sql, keys).map_err(|error| failure(&error, doing))
+    }
+
+    fn try_delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        done: &mut Option<Deletion>,
+    ) -> Result<Deletion, Stopped> {
+        let doing = "deleting a batch";
+        let mut transaction = Deleting {
+            client: &mut self.client,
+            tables: &self.tables,
+            settings: &self.settings,
+            batch,
+        };
+        transaction
+            .run(&begin(&self.settings))
+            .map_err(|error| stopped(&error, doing))?;
+        transaction.before()?;
+        let deletion = transaction.delete_settled(settle)?;
+        if self.settings.mode == Mode::Rehearse {
+            self.client
+                .batch_execute("ROLLBACK")
+                .map_err(|error| stopped(&error, doing))?;
+            return Ok(deletion);
+        }
+        let number = transaction_number(&mut self.client)?;
+        // Kept for the case that the answer to COMMIT is lost and it did succeed.
+        *done = Some(deletion.clone());
+        match self.client.batch_execute("COMMIT") {
+            Ok(()) => Ok(deletion),
+            Err(error) => Err(match stopped(&error, "committing a batch") {
+                Stopped::Lost(failure, _) => Stopped::Lost(failure, Some(number)),
+                other => other,
+            }),
+        }
+    }
+
+    fn reconnect(&mut self, cause: Failure) -> Result<(), Failure> {
+        log::info!("connecting again: {cause}");
+        for pause in [0, 1, 3] {
+            thread::sleep(Duration::from_secs(pause));
+            if let Ok(client) = connect(&self.target) {
+                self.client = client;
+                return self.limit_statements();
+            }
+        }
+        Err(cause)
+    }
+
+    fn was_committed(&mut self, number: &str) -> Result<bool, Failure> {
+        let sql = format!("SELECT txid_status({number})");
+        let rows = self.query("asking what became of a batch", &sql, &[])?;
+        let status: Option<&str> = rows.first().and_then(|row| row.get(0));
+        Ok(status == Some("committed"))
+    }
+}
+
+fn begin(settings: &PruneSettings) -> String {
+    let limit = settings.statement_timeout.as_millis();
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
+    );
+    match settings.mode {
+        Mode::Apply => format!("{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK})"),
+        Mode::Rehearse => begin,
+    }
+}
+
+fn transaction_number(client: &mut Client) -> Result<String, Stopped> {
+    let answer = client
+        .simple_query("SELECT txid_current()")
+        .map_err(|error| stopped(&error, "numbering a batch"))?;
+    answer
+        .iter()
+        .find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
+}
+
+/// Keys go as one array of text for each column.
+fn ask(client: &mut Client, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, postgres::Error> {
+    log::debug!("{sql}");
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = keys
+        .iter()
+        .map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY))
+        .collect();
+    client.query_typed(sql, &parameters)
+}
+
+/// One list a column.
+fn columns<'a>(keys: impl IntoIterator<Item = &'a Key>, width: usize) -> Vec<Vec<String>> {
+    let mut columns = vec![Vec::new(); width];
+    for key in keys {
+        for (column, value) in columns.iter_mut().zip(key) {
+            column.push(value.clone());
+        }
+    }
+    columns
+}
+
+fn read_key(row: &Row, width: usize) -> Result<Key, postgres::Error> {
+    (0..width).map(|place| row.try_get(place)).collect()
+}
+
+/// The paths in the columns from `first` on that are there and not empty.
+fn read_paths(row: &Row, first: usize) -> Result<Vec<Vec<u8>>, postgres::Error> {
+    let mut paths = Vec::new();
+    for place in first..row.len() {
+        if let Some(Raw(path)) = row.try_get::<_, Option<Raw>>(place)?
+            && !path.is_empty()
+        {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+impl Pruner for PostgresPruner {
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
+        let rows = self.query(
+            "reading the database's clock",
+            "SELECT clock_timestamp()",
+            &[],
+        )?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
+        let sql = self.tables.count(expiry);
+        let rows = self.query("counting tasks", &sql, &[])?;
+        let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place));
+        Ok(TaskCounts {
+            all: count(0).unsigned_abs(),
+            expired: count(1).unsigned_abs(),
+        })
+    }
+
+    fn expired(
+        &mut self,
+        scope: &Scope,
+        pass: Pass,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        let table = self.tables.of(scope)?;
+        let width = table.key.len();
+        let sql = self.tables.expired(scope, pass, after.is_some(), limit)?;
+        let after = after.map_or(Vec::new(), |key| columns([key], width));
+        let doing = "choosing expired rows";
+        let rows = self.query(doing, &sql, &after)?;
+        let keys: Result<Vec<Key>, _> = rows.iter().map(|row| read_key(row, width)).collect();
+        Ok(keys.map_err(|error| failure(&error, doing))?)
+    }
+
+    fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
+        let doing = "reading expired rows";
+        let width = self.tables.of(scope)?.key.len();
+        let sql = self.tables.rows(scope)?;
+        let columns = columns(keys, width);
+        let found = self.query(doing, &sql, &columns)?;
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            let read = || -> Result<ExpiredRow, postgres::Error> {
+                Ok(ExpiredRow {
+                    key: read_key(row, width)?,
+                    label: row.try_get::<_, Option<String>>(width)?.unwrap_or_default(),
+                    link: row.try_get(width + 1)?,
+                    paths: read_paths(row, width + 2)?,
+                })
+            };
+            rows.push(read().map_err(|error| failure(&error, doing))?);
+        }
+        if matches!(scope, Scope::Receipts(_)) {
+            let places: HashMap<String, usize> = rows
+                .iter()
+                .enumerate()
+                .map(|(place, row)| (row.key[0].clone(), place))
+                .collect();
+            for sql in self.tables.dependents_of() {
+                for row in self.query(doing, &sql, &columns)? {
+                    let owner: Option<String> = row.get(0);
+                    if let Some(place) = owner.and_then(|owner| places.get(&owner)) {
+                        let paths = read_paths(&row, 1).map_err(|error| failure(&error, doing))?;
+                        rows[*place].paths.extend(paths);
+                    }
+                }
+            }
+        }
+        rows.iter_mut().for_each(|row| row.paths.sort_unstable());
+        Ok(rows)
+    }
+
+    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()> {
+        let doing = "looking for files that several rows name";
+        let Some(sql) = self.tables.shared(scope)? else {
+            return Ok(());
+        };
+        log::debug!("{sql}");
+        let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
+        let mut rows = self
+            .client
+            .query_typed_raw(&sql, nothing)
+            .map_err(|error| failure(&error, doing))?;
+        loop {
+            let next = postgres::fallible_iterator::FallibleIterator::next(&mut rows);
+            let Some(row) = next.map_err(|error| failure(&error, doing))? else {
+                return Ok(());
+            };
+            let Raw(path) = row.get(2);
+            tell(Witness {
+                source: text::source(row.get(0)),
+                key: row.get(1),
+                path,
+                rows: row.get::<_, i64>(3).unsigned_abs(),
+            });
+        }
+    }
+
+    fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
+        let doing = "asking which receipts tasks refer to";
+        match self.tables.linked() {
+            None => Ok(Vec::new()),
+            Some(sql) => {
+                let rows = self.query(doing, &sql, &[links.to_vec()])?;
+                let width = self.tables.tasks.key.len();
+                Ok(read_links(&rows, width).map_err(|error| failure(&error, doing))?)
+            }
+        }
+    }
+
+    fn delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion> {
+        for attempt in 1.. {
+            let mut done = None;
+            let ended = self.try_delete(batch, settle, &mut done);
+            match ended {
+                Ok(deletion) => return Ok(deletion),
+                Err(Stopped::Lost(failure, number)) if attempt < TRIES => {
+                    self.reconnect(failure)?;
+                    if let (Some(number), Some(deletion)) = (number, done)
+                        && self.was_committed(&number)?
+                    {
+                        return Ok(deletion);
+                    }
+                }
+                Err(Stopped::Conflict(failure)) if attempt < TRIES => {
+                    log::info!("beginning a batch again: {failure}");
+                    self.roll_back();
+                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
+                }
+                Err(
+                    Stopped::Conflict(failure)
+                    | Stopped::Lost(failure, _)
+                    | Stopped::Failed(failure),
+                ) => {
+                    self.roll_back();
+                    return Err(failure.into());
+                }
+            }
+        }
+        Err(Failure::new(Kind::Internal, "a batch was tried without an end").into())
+    }
+
+    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let doing = "asking which temporary files rows name";
+        for sql in self.tables.beneath(beneath) {
+            let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
+            let mut rows = self
+                .client
+                .query_typed_raw(&sql, nothing)
+                .map_err(|error| failure(&error, doing))?;
+            loop {
+                let next = postgres::fallible_iterator::FallibleIterator::next(&mut rows);
+                let Some(row) = next.map_err(|error| failure(&error, doing))? else {
+                    break;
+                };
+                let Raw(path) = row.get(0);
+                tell(&path);
+            }
+        }
+        Ok(())
+    }
+
+    /// A column of a time type holds nothing else.
+    fn unreadable(&mut self, _: &Scope) -> Result<Option<(u64, String)>> {
+        Ok(None)
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<String>> {
+        let mut statements = Vec::new();
+        for (sql, statement) in self.tables.index_questions() {
+            if self.query("looking for indexes", &sql, &[])?.is_empty() {
+                statements.push(statement);
+            }
+        }
+        Ok(statements)
+    }
+}
+
+impl PostgresPruner {
+    /// A connection that is gone has rolled back already, and says so with the next statement.
+    fn roll_back(&mut self) {
+        if let Err(error) = self.client.batch_execute("ROLLBACK") {
+            log::debug!("rolling back: {error}");
+        }
+    }
+}
+
+fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres::Error> {
+    rows.iter()
+        .map(|row| Ok((row.try_get(width)?, read_key(row, width)?)))
+        .collect()
+}
+
+/// A batch's transaction.
+struct Deleting<'a> {
+    client: &'a mut Client,
+    tables: &'a Tables,
+    settings: &'a PruneSettings,
+    batch: &'a Batch<'a>,
+}
+
+impl Deleting<'_> {
+    fn run(&mut self, statements: &str) -> Result<(), postgres::Error> {
+        log::debug!("{statements}");
+        // Through the simple protocol with its answer read, since the advisory lock answers with a row.
+        self.client.simple_query(statements).map(drop)
+    }
+
+    fn step(&mut self, statements: &str) -> Result<(), Stopped> {
+        self.run(statements)
+            .map_err(|error| stopped(&error, "deleting a batch"))
+    }
+
+    fn ask(&mut self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
+        ask(self.client, sql, keys).map_err(|error| stopped(&error, "looking at a batch"))
+    }
+
+    /// In a rehearsal, the tasks that would have gone before go first.
+    fn before(&mut self) -> Result<(), Stopped> {
+        if self.batch.before.is_empty() {
+            return Ok(());
+        }
+        let columns = columns(self.batch.before, self.tables.tasks.key.len());
+        let sql = self.tables.delete_tasks_by_key();
+        self.ask(&sql, &columns).map(drop)
+    }
+
+    fn delete_settled(
+        &mut self,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion, Stopped> {
+        let mut taken_back = BTreeSet::new();
+        loop {
+            self.step("SAVEPOINT taskmon_batch")?;
+            let places: Vec<usize> = (0..self.batch.rows.len())
+                .filter(|place| !taken_back.contains(place))
+                .collect();
+            let mut deletion = Deletion::default();
+            self.delete_some(&places, &mut deletion)?;
+            self.look_around(&mut deletion)?;
+            let back = settle(&deletion);
+            if back.is_empty() {
+                return Ok(deletion);
+            }
+            taken_back.extend(back);
+            self.step("ROLLBACK TO SAVEPOINT taskmon_batch")?;
+        }
+    }
+
+    /// Deletes rows; where the database refuses, halves until it is known which row it keeps.
+    fn delete_some(&mut self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.step("SAVEPOINT taskmon_rows")?;
+        match self.delete_all(places) {
+            Ok(deleted) => {
+                self.step("RELEASE SAVEPOINT taskmon_rows")?;
+                let gone: HashSet<usize> = deleted.iter().map(|(place, _)| *place).collect();
+                let rest: Vec<usize> = places
+                    .iter()
+                    .copied()
+                    .filter(|place| !gone.contains(place))
+                    .collect();
+                self.explain_kept(&rest, deletion)?;
+                for (place, changed) in deleted {
+                    deletion.deleted.push(place);
+                    if changed {
+                        deletion.changed.push(place);
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let words = match verdict(&error, "deleting a batch") {
+                    Verdict::Row(words) => words,
+                    Verdict::Batch(stopped) => return Err(stopped),
+                };
+                self.step("ROLLBACK TO SAVEPOINT taskmon_rows; RELEASE SAVEPOINT taskmon_rows")?;
+                if let [place] = places {
+                    deletion.refused.push((*place, words));
+                    return Ok(());
+                }
+                let (first, second) = places.split_at(places.len() / 2);
+                self.delete_some(first, deletion)?;
+                self.delete_some(second, deletion)
+            }
+        }
+    }
+
+    /// The places of the rows that went, and whether their paths are others than those that were read before.
+    fn delete_all(&mut self, places: &[usize]) -> Result<Vec<(usize, bool)>, postgres::Error> {
+        let rows = self.batch.rows;
+        let width = rows[places[0]].key.len();
+        let columns = columns(places.iter().map(|place| &rows[*place].key), width);
+        let by_key: HashMap<&Key, usize> = places
+            .iter()
+            .map(|place| (&rows[*place].key, *place))
+            .collect();
+        let mut found: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        if matches!(self.batch.scope, Scope::Receipts(_)) {
+            for sql in self.tables.delete_dependents() {
+                for row in ask(self.client, &sql, &columns)? {
+                    let owner: Key = vec![row.try_get(0)?];
+                    if let Some(place) = by_key.get(&owner) {
+                        found
+                            .entry(*place)
+                            .or_default()
+                            .extend(read_paths(&row, 1)?);
+                    }
+                }
+            }
+        }
+        let sql = self.tables.delete(self.batch.scope);
+        let mut deleted = Vec::new();
+        for row in ask(self.client, &sql, &columns)? {
+            if let Some(place) = by_key.get(&read_key(&row, width)?) {
+                found
+                    .entry(*place)
+                    .or_default()
+                    .extend(read_paths(&row, width)?);
+                deleted.push(*place);
+            }
+        }
+        self.run("SET CONSTRAINTS ALL IMMEDIATE")?;
+        let can_compare = self.tables.returns_paths(self.batch.scope);
+        Ok(deleted
+            .into_iter()
+            .map(|place| {
+                let mut paths = found.remove(&place).unwrap_or_default();
+                paths.sort_unstable();
+                (place, can_compare && paths != rows[place].paths)
+            })
+            .collect())
+    }
+
+    /// A row that was not deleted and could have been was kept by a trigger or a policy; another one was gone or is no longer expired.
+    fn explain_kept(&mut self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let rows = self.batch.rows;
+        let width = rows[places[0]].key.len();
+        let columns = columns(places.iter().map(|place| &rows[*place].key), width);
+        let sql = self
+            .tables
+            .rows(self.batch.scope)
+            .map_err(Stopped::Failed)?;
+        let there: HashSet<Key> = self
+            .ask(&sql, &columns)?
+            .iter()
+            .filter_map(|row| read_key(row, width).ok())
+            .collect();
+        let kept = places
+            .iter()
+            .filter(|place| there.contains(&rows[**place].key));
+        deletion.refused.extend(kept.map(|place| {
+            (
+                *place,
+                "the database kept the row and gave no reason: a trigger, a rule or a row security policy".to_owned(),
+            )
+        }));
+        Ok(())
+    }
+
+    /// Who still names the batch's files, and who still refers to its receipts.
+    fn look_around(&mut self, deletion: &mut Deletion) -> Result<(), Stopped> {
+        let mut open: Vec<&Question> = Vec::new();
+        let mut by_source: BTreeMap<Source, BTreeSet<&Key>> = BTreeMap::new();
+        for question in self.batch.questions {
+            for (source, key) in &question.witnesses {
+                by_source.entry(*source).or_default().insert(key);
+            }
+            open.push(question);
+        }
+        for (source, keys) in by_source {
+            if let Some((sql, width)) = self.tables.paths_by_key(source) {
+                let rows = self.ask(&sql, &columns(keys, width))?;
+                self.note_paths(source, width, &rows, deletion)?;
+            }
+        }
+        let named: HashSet<&[u8]> = deletion
+            .referring
+            .iter()
+            .map(|(_, _, path)| path.as_slice())
+            .collect();
+        let must_search = |question: &&Question| {
+            !question.complete
+                && (self.settings.mode == Mode::Rehearse
+                    || !named.contains(question.path.as_slice()))
+        };
+        let searched: Vec<String> = open
+            .into_iter()
+            .filter(must_search)
+            .filter_map(|question| String::from_utf8(question.path.clone()).ok())
+            .collect();
+        if !searched.is_empty() {
+            for (source, width, sql) in self.tables.search() {
+                let rows = self.ask(&sql, std::slice::from_ref(&searched))?;
+                self.note_paths(source, width, &rows, deletion)?;
+            }
+        }
+        self.look_for_recent(deletion)?;
+        if matches!(self.batch.scope, Scope::Receipts(_))
+            && let Some(sql) = self.tables.linked()
+        {
+            let links = self.batch.rows.iter().filter_map(|row| row.link.clone());
+            let rows = self.ask(&sql, &[links.collect()])?;
+            deletion.linked = read_links(&rows, self.tables.tasks.key.len())
+                .map_err(|error| stopped(&error, "looking at a batch"))?;
+        }
+        Ok(())
+    }
+
+    /// Rows that came after the search for shared files, where an index finds them at once.
+    fn look_for_recent(&mut self, deletion: &mut Deletion) -> Result<(), Stopped> {
+        let Some((sql, width)) = self.tables.recent(self.batch.recent_since) else {
+            return Ok(());
+        };
+        let rows = self.ask(&sql, &[])?;
+        let spellings = &self.settings.spellings;
+        let own: HashSet<Vec<u8>> = self
+            .batch
+            .rows
+            .iter()
+            .flat_map(|row| row.paths.iter().map(|path| spellings.normal(path)))
+            .collect();
+        let mut recent = Deletion::default();
+        self.note_paths(Source::Tasks, width, &rows, &mut recent)?;
+        let named = recent.referring.into_iter();
+        deletion
+            .referring
+            .extend(named.filter(|(_, _, path)| own.contains(path)));
+        Ok(())
+    }
+
+    fn note_paths(
+        &self,
+        source: Source,
+        width: usize,
+        rows: &[Row],
+        deletion: &mut Deletion,
+    ) -> Result<(), Stopped> {
+        for row in rows {
+            let read =
+                || Ok::<_, postgres::Error>((read_key(row, width)?, read_paths(row, width)?));
+            let (key, paths) = read().map_err(|error| stopped(&error, "looking at a batch"))?;
+            for path in paths {
+                let path = self.settings.spellings.normal(&path);
+                deletion.referring.push((source, key.clone(), path));
+            }
+        }
+        Ok(())
+    }
+}

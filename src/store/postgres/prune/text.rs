@@ -1,0 +1,856 @@
+//! The statements of a cleanup, written from the mapping and the catalogue.
+//!
+//! Expressions of the mapping stand as they are, so that indexes serve; labels and times stand as literals, since they come from the
+//! configuration and the catalogue and never from a row.
+
+use super::super::super::prune::{Pass, PruneSettings, Scope, Source, WITNESSES};
+use super::super::super::sql::{self, Column};
+use super::super::shape::{TimeType, is_plain_name, refusal};
+use crate::calendar::wall_clock_bound;
+use crate::outcome::{Failure, Kind};
+use crate::tables::paths::Spellings;
+use crate::tables::{ReceiptTable, State, TaskTable};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use postgres::{Client, SimpleQueryMessage};
+
+/// One table: its name and its expressions.
+pub struct Table {
+    pub from: String,
+    delete_from: String,
+    /// Each column of the key and its type.
+    pub key: Vec<(String, String)>,
+    label: String,
+    link: Option<String>,
+    files: Vec<String>,
+    guard: Option<String>,
+}
+
+/// A time column and its type.
+#[derive(Clone)]
+struct Time {
+    expression: String,
+    kind: TimeType,
+}
+
+pub struct Tables {
+    pub tasks: Table,
+    receipts: Option<Table>,
+    dependents: Vec<Dependent>,
+    completed_at: Option<Time>,
+    updated_at: Option<Time>,
+    created_at: Option<Time>,
+    receipt_created: Option<Time>,
+    status: String,
+    /// The labels of a native enum, and its name.
+    labels: Option<(String, Vec<String>)>,
+    mapping: TaskTable,
+    zone: Tz,
+    spellings: Spellings,
+    created_is_indexed: bool,
+}
+
+struct Dependent {
+    from: String,
+    foreign_key: String,
+    kind: String,
+    files: Vec<String>,
+}
+
+impl Tables {
+    /// # Errors
+    /// A table or column of the mapping that is missing, a time that is none.
+    pub fn read(client: &mut Client, settings: &PruneSettings) -> Result<Self, Failure> {
+        let mapping = &settings.mapping;
+        let tasks = &mapping.tasks;
+        let types = types_of(client, "tasks", &tasks.from, &sql::task_columns(tasks))?;
+        let time = |name: &str, expression: &Option<String>| -> Result<Option<Time>, Failure> {
+            expression
+                .as_ref()
+                .map(|expression| typed_time(&types, "tasks", name, expression))
+                .transpose()
+        };
+        let status_type = types.get("status").cloned().unwrap_or_default();
+        let mut tables = Self {
+            tasks: task_table(tasks, &types),
+            completed_at: time("completed_at", &tasks.completed_at)?,
+            updated_at: time("updated_at", &tasks.updated_at)?,
+            created_at: time("created_at", &tasks.created_at)?,
+            status: tasks.status.clone(),
+            labels: enum_labels(client, &status_type)?,
+            receipts: None,
+            dependents: Vec::new(),
+            receipt_created: None,
+            mapping: tasks.clone(),
+            zone: settings.naive_zone,
+            spellings: settings.spellings.clone(),
+            created_is_indexed: false,
+        };
+        if let Some(receipts) = &mapping.receipts {
+            tables.read_receipts(client, receipts)?;
+        }
+        tables.created_is_indexed = tables.is_created_indexed(client)?;
+        Ok(tables)
+    }
+
+    fn read_receipts(
+        &mut self,
+        client: &mut Client,
+        receipts: &ReceiptTable,
+    ) -> Result<(), Failure> {
+        let columns = sql::receipt_columns(receipts);
+        let types = types_of(client, "receipts", &receipts.from, &columns)?;
+        self.receipt_created = Some(typed_time(
+            &types,
+            "receipts",
+            "created_at",
+            &receipts.created_at,
+        )?);
+        self.receipts = Some(Table {
+            from: receipts.from.clone(),
+            delete_from: receipts.from.clone(),
+            key: typed_key(&receipts.key, &types),
+            label: receipts.key[0].clone(),
+            link: Some(receipts.link.clone()),
+            files: receipts.files.clone(),
+            guard: None,
+        });
+        for (place, dependent) in receipts.dependents.iter().enumerate() {
+            let section = format!("receipts.dependents[{}]", place + 1);
+            let columns = sql::dependent_columns(dependent);
+            let types = types_of(client, &section, &dependent.from, &columns)?;
+            self.dependents.push(Dependent {
+                from: dependent.from.clone(),
+                foreign_key: dependent.foreign_key.clone(),
+                kind: types.get("foreign_key").cloned().unwrap_or_default(),
+                files: dependent.files.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn is_created_indexed(&self, client: &mut Client) -> Result<bool, Failure> {
+        let Some(created) = &self.created_at else {
+            return Ok(false);
+        };
+        match index_question(&self.tasks.from, &[&created.expression]) {
+            None => Ok(false),
+            Some(sql) => Ok(!super::ask(client, &sql, &[])
+                .map_err(|error| super::failure(&error, "looking for indexes"))?
+                .is_empty()),
+        }
+    }
+
+    /// The table that a scope deletes from.
+    pub fn of(&self, scope: &Scope) -> Result<&Table, Failure> {
+        match scope {
+            Scope::Tasks(_) => Ok(&self.tasks),
+            Scope::Receipts(_) => self.receipts.as_ref().ok_or_else(|| {
+                Failure::new(Kind::Internal, "there are no receipts in this mapping")
+            }),
+        }
+    }
+
+    fn table(&self, source: Source) -> Option<&Table> {
+        match source {
+            Source::Tasks => Some(&self.tasks),
+            Source::Receipts => self.receipts.as_ref(),
+            Source::Dependents(_) => None,
+        }
+    }
+
+    /// "The row has expired."
+    fn condition(&self, scope: &Scope) -> String {
+        match scope {
+            Scope::Receipts(before) => match &self.receipt_created {
+                Some(created) => self.before(created, *before),
+                None => "false".to_owned(),
+            },
+            Scope::Tasks(limits) => {
+                let each: Vec<String> = limits
+                    .iter()
+                    .filter_map(|(state, before)| {
+                        let finished = self.finished_before(*state, *before)?;
+                        Some(format!("({} AND {finished})", self.in_state(*state)?))
+                    })
+                    .collect();
+                let expired = match each.is_empty() {
+                    true => "false".to_owned(),
+                    false => format!("({})", each.join(" OR ")),
+                };
+                match &self.tasks.guard {
+                    Some(guard) => format!("({expired} AND ({guard}))"),
+                    None => expired,
+                }
+            }
+        }
+    }
+
+    fn in_state(&self, state: State) -> Option<String> {
+        let states = &self.mapping.states;
+        let list = |labels: Vec<String>| -> Option<String> {
+            let quoted: Vec<String> = labels.iter().map(|label| quote(label)).collect();
+            (!quoted.is_empty()).then(|| quoted.join(", "))
+        };
+        match &self.labels {
+            Some((kind, labels)) => {
+                let own = labels
+                    .iter()
+                    .filter(|label| states.of(Some(label)) == state)
+                    .cloned();
+                let list = list(own.collect())?;
+                Some(format!("({}) = ANY (ARRAY[{list}]::{kind}[])", self.status))
+            }
+            None => {
+                let own = states
+                    .labels(state)
+                    .iter()
+                    .map(|label| label.to_lowercase());
+                let list = list(own.collect())?;
+                Some(format!("lower(({})::text) IN ({list})", self.status))
+            }
+        }
+    }
+
+    /// Completed and cancelled tasks are judged by their end, failed ones by their last change.
+    fn finished_before(&self, state: State, before: DateTime<Utc>) -> Option<String> {
+        let order = match state {
+            State::Failed => [&self.updated_at, &self.completed_at, &self.created_at],
+            _ => [&self.completed_at, &self.updated_at, &self.created_at],
+        };
+        let times: Vec<&Time> = order.into_iter().flatten().collect();
+        let first = times.first()?;
+        let alike = times.iter().all(|time| time.kind == first.kind);
+        let values: Vec<String> = times
+            .iter()
+            .map(|time| match alike {
+                true => time.finite(),
+                false => self.instant(time),
+            })
+            .collect();
+        let bound = match alike {
+            true => self.bound(first.kind, before),
+            false => self.bound(TimeType::Instant, before),
+        };
+        Some(format!("coalesce({}) < {bound}", values.join(", ")))
+    }
+
+    fn before(&self, time: &Time, before: DateTime<Utc>) -> String {
+        format!("{} < {}", time.finite(), self.bound(time.kind, before))
+    }
+
+    fn instant(&self, time: &Time) -> String {
+        match time.kind {
+            TimeType::Instant => time.finite(),
+            _ => format!(
+                "({} AT TIME ZONE {})",
+                time.finite(),
+                quote(self.zone.name())
+            ),
+        }
+    }
+
+    /// An instant as a column of that type has it.
+    fn bound(&self, kind: TimeType, instant: DateTime<Utc>) -> String {
+        match kind {
+            TimeType::Instant => format!(
+                "'{}+00'::timestamptz",
+                instant.format("%Y-%m-%d %H:%M:%S%.6f")
+            ),
+            _ => format!(
+                "'{}'::timestamp",
+                wall_clock_bound(instant, self.zone).format("%Y-%m-%d %H:%M:%S%.6f")
+            ),
+        }
+    }
+
+    /// What a pass adds to the condition; `None`: the pass finds nothing.
+    fn pass(&self, scope: &Scope, pass: Pass) -> Option<String> {
+        let Scope::Tasks(limits) = scope else {
+            return (pass == Pass::Created).then(|| "true".to_owned());
+        };
+        let latest = limits.iter().map(|(_, before)| *before).max()?;
+        let Some(created) = &self.created_at else {
+            return (pass == Pass::Created).then(|| "true".to_owned());
+        };
+        let (name, bound) = (&created.expression, self.bound(created.kind, latest));
+        Some(match pass {
+            Pass::Created => format!("({name}) < {bound}"),
+            Pass::Others => format!("(({name}) IS NULL OR ({name}) >= {bound})"),
+        })
+    }
+
+    pub fn count(&self, expiry: &Scope) -> String {
+        format!(
+            "SELECT count(*), count(*) FILTER (WHERE {}) FROM {}",
+            self.condition(expiry),
+            self.tasks.from
+        )
+    }
+
+    pub fn expired(
+        &self,
+        scope: &Scope,
+        pass: Pass,
+        has_after: bool,
+        limit: usize,
+    ) -> Result<String, Failure> {
+        let table = self.of(scope)?;
+        let narrowed = self.pass(scope, pass).unwrap_or_else(|| "false".to_owned());
+        let order = table.key_names();
+        let after = match has_after {
+            false => String::new(),
+            true => {
+                let values: Vec<String> = (table.key.iter().enumerate())
+                    .map(|(place, (_, kind))| format!("(${}::text[])[1]::{kind}", place + 1))
+                    .collect();
+                format!(" AND ({order}) > ({})", values.join(", "))
+            }
+        };
+        Ok(format!(
+            "SELECT {} FROM {} WHERE {} AND {narrowed}{after} ORDER BY {order} LIMIT {limit}",
+            table.key_texts(),
+            table.from,
+            self.condition(scope),
+        ))
+    }
+
+    pub fn rows(&self, scope: &Scope) -> Result<String, Failure> {
+        let table = self.of(scope)?;
+        Ok(format!(
+            "SELECT {}, ({})::text, {}{} FROM {} WHERE {} AND {}",
+            table.key_texts(),
+            table.label,
+            table
+                .link
+                .as_ref()
+                .map_or("NULL::text".to_owned(), |link| format!("({link})::text")),
+            texts(&table.files),
+            table.from,
+            table.keys_match(),
+            self.condition(scope),
+        ))
+    }
+
+    /// For each table of dependents: the receipt's key and the paths, of these receipts.
+    pub fn dependents_of(&self) -> Vec<String> {
+        let select = |dependent: &Dependent| {
+            format!(
+                "SELECT ({})::text{} FROM {} WHERE {}",
+                dependent.foreign_key,
+                texts(&dependent.files),
+                dependent.from,
+                dependent.keys_match()
+            )
+        };
+        self.dependents.iter().map(select).collect()
+    }
+
+    pub fn delete_dependents(&self) -> Vec<String> {
+        let delete = |dependent: &Dependent| {
+            format!(
+                "DELETE FROM {} WHERE {} RETURNING ({})::text{}",
+                dependent.from,
+                dependent.keys_match(),
+                dependent.foreign_key,
+                texts(&dependent.files)
+            )
+        };
+        self.dependents.iter().map(delete).collect()
+    }
+
+    /// Whether a delete can say which paths the rows had: not where they are read from something else than they are deleted from.
+    pub fn returns_paths(&self, scope: &Scope) -> bool {
+        self.of(scope).is_ok_and(Table::is_read_directly)
+    }
+
+    pub fn delete(&self, scope: &Scope) -> String {
+        let Ok(table) = self.of(scope) else {
+            return String::new();
+        };
+        let keys = table.key_texts();
+        let matching = table.keys_match();
+        let condition = self.condition(scope);
+        if table.is_read_directly() {
+            return format!(
+                "DELETE FROM {} WHERE {matching} AND {condition} RETURNING {keys}{}",
+                table.delete_from,
+                texts(&table.files)
+            );
+        }
+        format!(
+            "DELETE FROM {} WHERE {matching} AND ({names}) IN (SELECT {names} FROM {} WHERE {matching} AND {condition}) RETURNING {keys}",
+            table.delete_from,
+            table.from,
+            names = table.key_names(),
+        )
+    }
+
+    pub fn delete_tasks_by_key(&self) -> String {
+        let table = &self.tasks;
+        format!(
+            "DELETE FROM {} WHERE {}",
+            table.delete_from,
+            table.keys_match()
+        )
+    }
+
+    /// The key and the link of tasks that have one of these links.
+    pub fn linked(&self) -> Option<String> {
+        let link = self.tasks.link.as_ref()?;
+        Some(format!(
+            "SELECT {}, ({link})::text FROM {} WHERE ({link}) = ANY ($1::text[])",
+            self.tasks.key_texts(),
+            self.tasks.from
+        ))
+    }
+
+    /// The key and the paths of rows by key, and how many columns the key has.
+    pub fn paths_by_key(&self, source: Source) -> Option<(String, usize)> {
+        if let Source::Dependents(place) = source {
+            let dependent = self.dependents.get(place)?;
+            let sql = self.dependents_of().swap_remove(place);
+            return (!dependent.files.is_empty()).then_some((sql, 1));
+        }
+        let table = self.table(source)?;
+        let sql = format!(
+            "SELECT {}{} FROM {} WHERE {}",
+            table.key_texts(),
+            texts(&table.files),
+            table.from,
+            table.keys_match()
+        );
+        Some((sql, table.key.len()))
+    }
+
+    /// For each table that names files: key and paths of the rows that name one of these, in any spelling.
+    pub fn search(&self) -> Vec<(Source, usize, String)> {
+        let sources = self.sources();
+        sources
+            .into_iter()
+            .map(|(source, keys, width, from, files)| {
+                let named: Vec<String> = files
+                    .iter()
+                    .map(|file| format!("{} = ANY ($1::text[])", self.normal(file)))
+                    .collect();
+                let sql = format!(
+                    "SELECT {keys}{} FROM {from} WHERE {}",
+                    texts(&files),
+                    named.join(" OR ")
+                );
+                (source, width, sql)
+            })
+            .collect()
+    }
+
+    /// Tasks created since then, where an index finds them.
+    pub fn recent(&self, since: DateTime<Utc>) -> Option<(String, usize)> {
+        let created = self
+            .created_at
+            .as_ref()
+            .filter(|_| self.created_is_indexed)?;
+        if self.tasks.files.is_empty() {
+            return None;
+        }
+        let sql = format!(
+            "SELECT {}{} FROM {} WHERE ({}) >= {}",
+            self.tasks.key_texts(),
+            texts(&self.tasks.files),
+            self.tasks.from,
+            created.expression,
+            self.bound(created.kind, since)
+        );
+        Some((sql, self.tasks.key.len()))
+    }
+
+    /// Every table that names files: its source, key as text, the key's width, name and file columns.
+    fn sources(&self) -> Vec<(Source, String, usize, String, Vec<String>)> {
+        let own = [
+            (Source::Tasks, Some(&self.tasks)),
+            (Source::Receipts, self.receipts.as_ref()),
+        ];
+        let tables = own.into_iter().filter_map(|(source, table)| {
+            let table = table?;
+            let (keys, width) = (table.key_texts(), table.key.len());
+            Some((source, keys, width, table.from.clone(), table.files.clone()))
+        });
+        let dependents = self.dependents.iter().enumerate().map(|(place, table)| {
+            let key = format!("({})::text", table.foreign_key);
+            (
+                Source::Dependents(place),
+                key,
+                1,
+                table.from.clone(),
+                table.files.clone(),
+            )
+        });
+        tables
+            .chain(dependents)
+            .filter(|(_, _, _, _, files)| !files.is_empty())
+            .collect()
+    }
+
+    /// Paths that an expired row and another one name: each with its last witnesses, those that stay before those that go.
+    ///
+    /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's.
+    pub fn shared(&self, scope: &Scope) -> Result<Option<String>, Failure> {
+        let expired_source = match scope {
+            Scope::Tasks(_) => Source::Tasks,
+            Scope::Receipts(_) => Source::Receipts,
+        };
+        let condition = self.condition(scope);
+        let names = |keys: &str, from: &str, files: &[String], source: Source, expired: &str| {
+            let values: Vec<String> = files
+                .iter()
+                .map(|file| format!("({})", self.normal(file)))
+                .collect();
+            format!(
+                "SELECT {}::int4 AS source, ARRAY[{keys}] AS key, {expired} AS expired, v.path FROM {from} \
+                 CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE v.path <> ''",
+                number(source),
+                values.join(", ")
+            )
+        };
+        let mut all = Vec::new();
+        let mut going = Vec::new();
+        for (source, keys, _, from, files) in self.sources() {
+            let own = source == expired_source;
+            let flag = if own {
+                format!("coalesce({condition}, false)")
+            } else {
+                "false".to_owned()
+            };
+            all.push(names(&keys, &from, &files, source, &flag));
+            if own {
+                let sql = names(&keys, &from, &files, source, "true");
+                going.push(format!("{sql} AND {condition}"));
+            }
+        }
+        if matches!(scope, Scope::Receipts(_)) {
+            for (place, dependent) in self.dependents.iter().enumerate() {
+                let key = format!("({})::text", dependent.foreign_key);
+                if !dependent.files.is_empty() {
+                    let source = Source::Dependents(place);
+                    going.push(names(
+                        &key,
+                        &dependent.from,
+                        &dependent.files,
+                        source,
+                        "true",
+                    ));
+                }
+            }
+        }
+        if going.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "WITH going AS MATERIALIZED (SELECT DISTINCT path FROM ({going}) AS g), \
+             named AS NOT MATERIALIZED ({all}), \
+             shared AS MATERIALIZED (SELECT n.path FROM named AS n JOIN going USING (path) GROUP BY n.path HAVING count(*) > 1) \
+             SELECT source, key, path, rows FROM (SELECT n.source, n.key, n.path, \
+             count(*) OVER (PARTITION BY n.path) AS rows, \
+             row_number() OVER (PARTITION BY n.path ORDER BY n.expired, n.key DESC) AS place \
+             FROM named AS n JOIN shared USING (path)) AS w WHERE place <= {WITNESSES}",
+            going = going.join(" UNION ALL "),
+            all = all.join(" UNION ALL "),
+        )))
+    }
+
+    /// The paths, in their one spelling, that start with one of these.
+    pub fn beneath(&self, beneath: &[String]) -> Vec<String> {
+        let starts: Vec<String> = beneath
+            .iter()
+            .map(|start| format!("left(v.path, {}) = {}", start.chars().count(), quote(start)))
+            .collect();
+        if starts.is_empty() {
+            return Vec::new();
+        }
+        self.sources()
+            .into_iter()
+            .map(|(_, _, _, from, files)| {
+                let values: Vec<String> = files
+                    .iter()
+                    .map(|file| format!("({})", self.normal(file)))
+                    .collect();
+                format!(
+                    "SELECT v.path FROM {from} CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE {}",
+                    values.join(", "),
+                    starts.join(" OR ")
+                )
+            })
+            .collect()
+    }
+
+    /// A path's one spelling, as [`Spellings::normal`] makes it; most paths have no other and are left alone.
+    fn normal(&self, expression: &str) -> String {
+        let file = format!("({expression})::text");
+        let mut spelled = format!("regexp_replace({file}, '/(\\.?/)+', '/', 'g')");
+        spelled = format!("regexp_replace({spelled}, '^(\\./)+', '')");
+        spelled = format!("regexp_replace({spelled}, '/\\.?$', '')");
+        for _ in 0..6 {
+            spelled = format!(
+                "regexp_replace({spelled}, '(^|/)(?!\\.\\.(/|$))[^/]+/\\.\\.(/|$)', '\\1')"
+            );
+        }
+        let whens: String = self
+            .spellings
+            .folders()
+            .iter()
+            .map(|(folder, name)| {
+                let start = format!("{folder}/");
+                let length = start.chars().count();
+                let name = match name.as_str() {
+                    "" => String::new(),
+                    name => format!("{} || ", quote(&format!("{name}/"))),
+                };
+                format!(
+                    " WHEN left(s.path, {length}) = {} THEN {name}substr(s.path, {})",
+                    quote(&start),
+                    length + 1
+                )
+            })
+            .collect();
+        let folded = match whens.is_empty() {
+            true => spelled,
+            false => {
+                format!("(SELECT CASE{whens} ELSE s.path END FROM (SELECT {spelled} AS path) AS s)")
+            }
+        };
+        format!(
+            "CASE WHEN left({file}, 1) IN ('/', '.') OR right({file}, 1) = '/' OR strpos({file}, '//') > 0 \
+             OR strpos({file}, '/.') > 0 THEN {folded} ELSE {file} END"
+        )
+    }
+
+    /// Questions that have an answer where an index is there, and what would make it.
+    pub fn index_questions(&self) -> Vec<(String, String)> {
+        let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
+        let keys: Vec<&str> = self
+            .tasks
+            .key
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        wanted.push((&self.tasks.delete_from, keys));
+        if let Some(created) = &self.created_at
+            && !self.created_is_indexed
+        {
+            wanted.push((&self.tasks.from, vec![&self.status, &created.expression]));
+        }
+        if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
+            wanted.push((&self.tasks.from, vec![link]));
+        }
+        for dependent in &self.dependents {
+            wanted.push((&dependent.from, vec![&dependent.foreign_key]));
+        }
+        let question = |(from, columns): (&str, Vec<&str>)| {
+            let sql = index_question(from, &columns)?;
+            let statement = format!(
+                "CREATE INDEX CONCURRENTLY ON {from} ({});",
+                columns.join(", ")
+            );
+            Some((sql, statement))
+        };
+        wanted.into_iter().filter_map(question).collect()
+    }
+}
+
+impl Time {
+    /// The infinities are no times at which anything ended.
+    fn finite(&self) -> String {
+        match self.kind {
+            TimeType::Instant => format!("nullif({}, '-infinity'::timestamptz)", self.expression),
+            TimeType::WallClock => format!("nullif({}, '-infinity'::timestamp)", self.expression),
+            TimeType::Date => format!(
+                "nullif(({})::timestamp, '-infinity'::timestamp)",
+                self.expression
+            ),
+        }
+    }
+}
+
+impl Table {
+    fn key_texts(&self) -> String {
+        let texts: Vec<String> = (self.key.iter())
+            .map(|(name, _)| format!("({name})::text"))
+            .collect();
+        texts.join(", ")
+    }
+
+    fn key_names(&self) -> String {
+        let names: Vec<&str> = self.key.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// "The key is one of these", given one array of text for each of its columns.
+    fn keys_match(&self) -> String {
+        if let [(name, kind)] = self.key.as_slice() {
+            return format!("({name}) = ANY ($1::text[]::{kind}[])");
+        }
+        let arrays: Vec<String> = (self.key.iter().enumerate())
+            .map(|(place, (_, kind))| format!("${}::text[]::{kind}[]", place + 1))
+            .collect();
+        format!(
+            "({}) IN (SELECT * FROM unnest({}))",
+            self.key_names(),
+            arrays.join(", ")
+        )
+    }
+
+    fn is_read_directly(&self) -> bool {
+        self.from.trim() == self.delete_from.trim()
+    }
+}
+
+impl Dependent {
+    fn keys_match(&self) -> String {
+        format!("({}) = ANY ($1::text[]::{}[])", self.foreign_key, self.kind)
+    }
+}
+
+/// `, (a)::text, (b)::text`
+fn texts(expressions: &[String]) -> String {
+    expressions
+        .iter()
+        .map(|expression| format!(", ({expression})::text"))
+        .collect()
+}
+
+/// A literal that means the same whatever `standard_conforming_strings` says.
+fn quote(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A source as the statements number it.
+fn number(source: Source) -> i32 {
+    match source {
+        Source::Tasks => 0,
+        Source::Receipts => 1,
+        Source::Dependents(place) => 2 + i32::try_from(place).unwrap_or(i32::MAX - 2),
+    }
+}
+
+pub fn source(number: i32) -> Source {
+    match number {
+        0 => Source::Tasks,
+        1 => Source::Receipts,
+        place => Source::Dependents((place - 2).unsigned_abs() as usize),
+    }
+}
+
+/// A query that answers with a row if a usable index starts with these columns; `None` where that cannot be asked.
+fn index_question(from: &str, columns: &[&str]) -> Option<String> {
+    if !is_plain_name(from) || !columns.iter().all(|column| is_plain_name(column)) {
+        return None;
+    }
+    let each: Vec<String> = columns
+        .iter()
+        .enumerate()
+        .map(|(place, column)| {
+            format!(
+                "pg_get_indexdef(i.indexrelid, {}, true) = {}",
+                place + 1,
+                quote(column)
+            )
+        })
+        .collect();
+    Some(format!(
+        "SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass({}) AND i.indisvalid AND i.indpred IS NULL AND {}",
+        quote(from),
+        each.join(" AND ")
+    ))
+}
+
+type Types = std::collections::HashMap<String, String>;
+
+/// The types of columns by their names in the configuration.
+fn types_of(
+    client: &mut Client,
+    section: &str,
+    from: &str,
+    columns: &[Column],
+) -> Result<Types, Failure> {
+    let mut try_select = |entries: &str| {
+        let sql = format!("SELECT {entries} FROM {from} LIMIT 0");
+        client
+            .simple_query(&sql)
+            .map(drop)
+            .map_err(|error| refusal(&error))
+    };
+    sql::require(section, from, columns, &mut try_select)?;
+    let entries: Vec<String> = (columns.iter().enumerate())
+        .map(|(place, column)| format!("({}) AS c{place}", column.expression))
+        .collect();
+    let types: Vec<String> = (0..columns.len())
+        .map(|place| format!("pg_typeof(t.c{place})::text"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT {} FROM {from} LIMIT 0) AS t ON true",
+        types.join(", "),
+        entries.join(", ")
+    );
+    let answer = client
+        .simple_query(&sql)
+        .map_err(|error| super::failure(&error, "reading the catalogue"))?;
+    let mut found = Types::new();
+    for message in &answer {
+        if let SimpleQueryMessage::Row(row) = message {
+            for (place, column) in columns.iter().enumerate() {
+                let kind = row.get(place).unwrap_or_default().to_owned();
+                found.insert(column.name.clone(), kind);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn typed_time(types: &Types, section: &str, name: &str, expression: &str) -> Result<Time, Failure> {
+    let found = types.get(name).map_or("unknown", String::as_str);
+    let kind = TimeType::of(found).ok_or_else(|| {
+        Failure::new(
+            Kind::MappingMismatch,
+            format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time"),
+        )
+        .hint(format!(
+            "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
+        ))
+    })?;
+    Ok(Time {
+        expression: expression.to_owned(),
+        kind,
+    })
+}
+
+fn typed_key(key: &[String], types: &Types) -> Vec<(String, String)> {
+    key.iter()
+        .enumerate()
+        .map(|(place, name)| {
+            let kind = types.get(&format!("key[{}]", place + 1));
+            (name.clone(), kind.cloned().unwrap_or_default())
+        })
+        .collect()
+}
+
+fn task_table(tasks: &TaskTable, types: &Types) -> Table {
+    Table {
+        from: tasks.from.clone(),
+        delete_from: tasks.delete_from.clone().unwrap_or_default(),
+        key: typed_key(&tasks.key, types),
+        label: tasks.label.clone(),
+        link: tasks.link.clone(),
+        files: tasks.files.clone(),
+        guard: tasks.guard.clone(),
+    }
+}
+
+fn enum_labels(client: &mut Client, kind: &str) -> Result<Option<(String, Vec<String>)>, Failure> {
+    let sql = format!(
+        "SELECT e.enumlabel::text FROM pg_catalog.pg_enum e WHERE e.enumtypid = to_regtype({})::oid ORDER BY e.enumsortorder",
+        quote(kind)
+    );
+    let rows = super::ask(client, &sql, &[])
+        .map_err(|error| super::failure(&error, "reading the catalogue"))?;
+    let labels: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    Ok((!labels.is_empty()).then(|| (kind.to_owned(), labels)))
+}

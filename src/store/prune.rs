@@ -1,0 +1,190 @@
+//! What `cleanup` asks of a database: the [`Pruner`] trait, its questions and answers as plain data.
+//!
+//! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
+//! needs the primary, other columns and the right to delete.
+
+use super::target::Target;
+use super::{postgres, sqlite};
+use crate::tables::paths::Spellings;
+use crate::tables::{Mapping, State};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use std::time::Duration;
+
+/// A database that rows are deleted from.
+///
+/// Every method's errors are [`crate::outcome::Failure`]s: the database went away, a statement took too long or was refused.
+pub trait Pruner {
+    /// The database's own clock; `None` where it is this host's.
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>>;
+
+    /// All tasks, and those that have expired.
+    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
+
+    /// Up to `limit` keys of rows that have expired, in rising order, behind `after`.
+    fn expired(
+        &mut self,
+        scope: &Scope,
+        pass: Pass,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>>;
+
+    /// The rows of these keys that have expired still.
+    fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>>;
+
+    /// Tells the paths that an expired row and at least one other name, each with up to [`WITNESSES`] of the rows that name it.
+    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()>;
+
+    /// The links of these that tasks have, with the tasks' keys.
+    fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>>;
+
+    /// Deletes rows in one transaction. Once the database has agreed, `settle` is asked for what must stay nevertheless: the places of
+    /// rows that it takes back. It is asked again until it takes nothing back; then the transaction is committed, or in a
+    /// rehearsal rolled back.
+    fn delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion>;
+
+    /// Tells every path, in its one spelling, that a row names and that starts with one of these.
+    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()>;
+
+    /// Rows in a state that has a limit whose time cannot be read, so that they stay, with one of the values; `None`: there are none.
+    fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
+
+    /// What would make it faster: statements that create the indexes which are missing.
+    fn missing_indexes(&mut self) -> Result<Vec<String>>;
+}
+
+/// Connects for deleting, and looks whether the mapping fits the database whole: a column that is missing refuses the job.
+///
+/// # Errors
+/// A [`crate::outcome::Failure`]: the database cannot be reached or refuses, a table or a column is missing.
+pub fn open_pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn Pruner>> {
+    Ok(match target {
+        Target::Postgres(target) => {
+            Box::new(postgres::prune::PostgresPruner::open(target, settings)?)
+        }
+        Target::Sqlite(path) => Box::new(sqlite::prune::SqlitePruner::open(path, settings)?),
+    })
+}
+
+/// What a pruner has to know beside where the database is.
+#[derive(Debug, Clone)]
+pub struct PruneSettings {
+    pub mapping: Mapping,
+    /// The zone of timestamps that have none.
+    pub naive_zone: Tz,
+    /// How long to wait for a connection; SQLite waits so long for a lock.
+    pub connect_timeout: Duration,
+    /// No statement runs longer; zero: no limit.
+    pub statement_timeout: Duration,
+    pub spellings: Spellings,
+    pub mode: Mode,
+}
+
+/// Which rows may go. What is not named here is never deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scope {
+    /// Tasks, by the time that each state's limit sets; a state without a limit is left alone.
+    Tasks(Vec<(State, DateTime<Utc>)>),
+    /// Receipts created before.
+    Receipts(DateTime<Utc>),
+}
+
+/// Two searches that together find each expired row once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Rows that were also created before the limit: what an index on the creation time finds.
+    Created,
+    /// The others: without a creation time, or with one after the time that counts.
+    Others,
+}
+
+/// A row's key, column by column, as text.
+pub type Key = Vec<String>;
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    Tasks,
+    Receipts,
+    /// A table of rows that go with a receipt, by its place in the mapping; its rows are known by the receipt's key.
+    Dependents(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskCounts {
+    pub all: u64,
+    pub expired: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpiredRow {
+    pub key: Key,
+    /// What reports call it.
+    pub label: String,
+    pub link: Option<String>,
+    /// What it and its dependents name, as stored, sorted, none of them empty.
+    pub paths: Vec<Vec<u8>>,
+}
+
+/// How many of the rows that name a path are told.
+pub const WITNESSES: i64 = 4;
+
+/// A row that names a path which others name too.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Witness {
+    pub source: Source,
+    pub key: Key,
+    /// In its one spelling.
+    pub path: Vec<u8>,
+    /// How many rows name the path in all.
+    pub rows: u64,
+}
+
+/// A path, and the rows whose being there keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// In its one spelling.
+    pub path: Vec<u8>,
+    pub witnesses: Vec<(Source, Key)>,
+    /// Whether these are all that named the path. If not, and none of them is left, the tables are searched.
+    pub complete: bool,
+}
+
+/// What becomes of a deletion that was settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Apply,
+    /// Rolled back: the database says what it would say, and nothing changes.
+    Rehearse,
+}
+
+#[derive(Debug, Clone)]
+pub struct Batch<'a> {
+    pub scope: &'a Scope,
+    pub rows: &'a [ExpiredRow],
+    pub questions: &'a [Question],
+    /// Rows created since then are asked whether they name a path of the batch.
+    pub recent_since: DateTime<Utc>,
+    /// Tasks that a rehearsal has already seen go, and that these rows may hang on.
+    pub before: &'a [Key],
+}
+
+/// What the database has done so far. Places are those of [`Batch::rows`].
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Deletion {
+    pub deleted: Vec<usize>,
+    /// Rows that the database keeps, and its words.
+    pub refused: Vec<(usize, String)>,
+    /// Rows that were deleted and name other files than when they were chosen.
+    pub changed: Vec<usize>,
+    /// Rows that still name a path asked for, and the path in its one spelling.
+    pub referring: Vec<(Source, Key, Vec<u8>)>,
+    /// Tasks that refer to the receipts of the batch.
+    pub linked: Vec<(String, Key)>,
+}

@@ -1,0 +1,1147 @@
+//! Deleting in SQLite.
+//!
+//! A batch is one `BEGIN IMMEDIATE` transaction, and its rows go one statement each: there is no server in between, and the database says
+//! of each row whether it keeps it. Foreign keys are switched on, since SQLite leaves that to every connection.
+
+use super::super::prune::{
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Scope, Source, TaskCounts,
+    WITNESSES, Witness,
+};
+use super::super::sql::{self, Column};
+use super::clock::{self, Moment};
+use super::{refusal, unavailable, words};
+use crate::calendar::instant_of;
+use crate::outcome::{Failure, Kind};
+use crate::tables::{State, TaskTable};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A time as an instant, in microseconds since 1970; NULL for what is no time.
+const MICROS: &str = "taskmon_micros";
+/// A path in its one spelling.
+const NORMAL: &str = "taskmon_path";
+
+pub struct SqlitePruner {
+    connection: Connection,
+    settings: PruneSettings,
+    tasks: Table,
+    receipts: Option<Table>,
+    dependents: Vec<Dependent>,
+    /// The status labels that stand in the table, as SQL literals, by their states.
+    labels: Vec<(State, String)>,
+    /// What `PRAGMA data_version` said when shared files were looked for.
+    version: i64,
+}
+
+struct Table {
+    from: String,
+    delete_from: String,
+    key: Vec<String>,
+    label: String,
+    link: Option<String>,
+    files: Vec<String>,
+    guard: Option<String>,
+    /// Foreign keys on it that are checked at the end of a transaction only.
+    deferred: Vec<Deferred>,
+}
+
+struct Dependent {
+    from: String,
+    foreign_key: String,
+    files: Vec<String>,
+}
+
+/// A foreign key that is deferred: the table and column that refer, and the column that they refer to.
+struct Deferred {
+    table: String,
+    from: String,
+    to: String,
+}
+
+impl SqlitePruner {
+    pub fn open(path: &Path, settings: PruneSettings) -> Result<Self> {
+        let connection = open_to_write(path, &settings)?;
+        register(&connection, &settings)?;
+        let mapping = &settings.mapping;
+        check(
+            &connection,
+            "tasks",
+            &mapping.tasks.from,
+            &sql::task_columns(&mapping.tasks),
+        )?;
+        let mut pruner = Self {
+            tasks: task_table(&connection, &mapping.tasks)?,
+            receipts: None,
+            dependents: Vec::new(),
+            labels: Vec::new(),
+            version: 0,
+            connection,
+            settings: settings.clone(),
+        };
+        if let Some(receipts) = &mapping.receipts {
+            check(
+                &pruner.connection,
+                "receipts",
+                &receipts.from,
+                &sql::receipt_columns(receipts),
+            )?;
+            pruner.receipts = Some(Table {
+                from: receipts.from.clone(),
+                delete_from: receipts.from.clone(),
+                key: receipts.key.clone(),
+                label: receipts.key[0].clone(),
+                link: Some(receipts.link.clone()),
+                files: receipts.files.clone(),
+                guard: None,
+                deferred: deferred(&pruner.connection, &receipts.from, &receipts.key)
+                    .map_err(|error| pruner.failure(&error, "reading the schema"))?,
+            });
+            for (place, dependent) in receipts.dependents.iter().enumerate() {
+                let section = format!("receipts.dependents[{}]", place + 1);
+                let columns = sql::dependent_columns(dependent);
+                check(&pruner.connection, &section, &dependent.from, &columns)?;
+                pruner.dependents.push(Dependent {
+                    from: dependent.from.clone(),
+                    foreign_key: dependent.foreign_key.clone(),
+                    files: dependent.files.clone(),
+                });
+            }
+        }
+        pruner.labels = pruner
+            .read_labels()
+            .map_err(|error| pruner.failure(&error, "reading the statuses"))?;
+        Ok(pruner)
+    }
+
+    fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
+        let message = format!("{doing}: {}", words(error));
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Failure::new(Kind::DatabaseUnavailable, message)
+                    .hint("another program holds the database; try again")
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                Failure::new(Kind::PermissionDenied, message)
+                    .hint("cleanup needs the right to write the database's file and its folder")
+            }
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull,
+            ) => Failure::new(Kind::DatabaseUnavailable, message),
+            _ => Failure::new(Kind::QueryFailed, message),
+        }
+    }
+
+    fn read_labels(&self) -> rusqlite::Result<Vec<(State, String)>> {
+        let table = &self.settings.mapping.tasks;
+        let sql = format!(
+            "SELECT DISTINCT CAST(({status}) AS TEXT), quote({status}) FROM {} WHERE ({status}) IS NOT NULL",
+            table.from,
+            status = table.status,
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map([], |row| {
+            let label: String = row.get(0)?;
+            Ok((table.states.of(Some(&label)), row.get(1)?))
+        })?;
+        rows.collect()
+    }
+
+    fn of(&self, scope: &Scope) -> Result<&Table, Failure> {
+        match scope {
+            Scope::Tasks(_) => Ok(&self.tasks),
+            Scope::Receipts(_) => self.receipts.as_ref().ok_or_else(|| {
+                Failure::new(Kind::Internal, "there are no receipts in this mapping")
+            }),
+        }
+    }
+
+    /// The time that each state is judged by, as an expression; the first that is there counts.
+    fn finished(&self, state: State) -> Option<String> {
+        let table = &self.settings.mapping.tasks;
+        let order = match state {
+            State::Failed => [&table.updated_at, &table.completed_at, &table.created_at],
+            _ => [&table.completed_at, &table.updated_at, &table.created_at],
+        };
+        let times: Vec<String> = order
+            .into_iter()
+            .flatten()
+            .map(|time| format!("nullif({time}, '')"))
+            .collect();
+        (!times.is_empty()).then(|| format!("coalesce({}, NULL)", times.join(", ")))
+    }
+
+    fn in_state(&self, state: State) -> Option<String> {
+        let own: Vec<&str> = self
+            .labels
+            .iter()
+            .filter(|(of, _)| *of == state)
+            .map(|(_, literal)| literal.as_str())
+            .collect();
+        let status = &self.settings.mapping.tasks.status;
+        (!own.is_empty()).then(|| format!("({status}) IN ({})", own.join(", ")))
+    }
+
+    /// "The row has expired."
+    fn condition(&self, scope: &Scope) -> String {
+        match scope {
+            Scope::Receipts(before) => {
+                let receipts = self.settings.mapping.receipts.as_ref();
+                receipts.map_or("0".to_owned(), |receipts| {
+                    format!(
+                        "{MICROS}(nullif({}, '')) < {}",
+                        receipts.created_at,
+                        before.timestamp_micros()
+                    )
+                })
+            }
+            Scope::Tasks(limits) => {
+                let each: Vec<String> = limits
+                    .iter()
+                    .filter_map(|(state, before)| {
+                        Some(format!(
+                            "({} AND {MICROS}({}) < {})",
+                            self.in_state(*state)?,
+                            self.finished(*state)?,
+                            before.timestamp_micros()
+                        ))
+                    })
+                    .collect();
+                let expired = match each.is_empty() {
+                    true => "0".to_owned(),
+                    false => format!("({})", each.join(" OR ")),
+                };
+                match &self.tasks.guard {
+                    Some(guard) => format!("({expired} AND ({guard}))"),
+                    None => expired,
+                }
+            }
+        }
+    }
+
+    /// Every table that names files: its source, its key as literals, its name and its file columns.
+    fn sources(&self) -> Vec<(Source, Vec<String>, String, Vec<String>)> {
+        let own = [
+            (Source::Tasks, Some(&self.tasks)),
+            (Source::Receipts, self.receipts.as_ref()),
+        ];
+        let tables = own.into_iter().filter_map(|(source, table)| {
+            let table = table?;
+            Some((
+                source,
+                table.key.clone(),
+                table.from.clone(),
+                table.files.clone(),
+            ))
+        });
+        let dependents = self.dependents.iter().enumerate().map(|(place, table)| {
+            let key = vec![table.foreign_key.clone()];
+            (
+                Source::Dependents(place),
+                key,
+                table.from.clone(),
+                table.files.clone(),
+            )
+        });
+        tables
+            .chain(dependents)
+            .filter(|(_, _, _, files)| !files.is_empty())
+            .collect()
+    }
+
+    fn data_version(&self) -> rusqlite::Result<i64> {
+        self.connection
+            .query_row("PRAGMA data_version", [], |row| row.get(0))
+    }
+}
+
+fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
+    let shown = path.display();
+    if !path.exists() {
+        let failure = Failure::new(
+            Kind::DatabaseUnavailable,
+            format!("there is no SQLite file {shown}"),
+        );
+        return Err(failure
+            .hint("taskmon never makes a database; check the path, relative ones start at base_dir")
+            .into());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let unopened =
+        |error: rusqlite::Error| unavailable(&format!("{shown} cannot be opened"), &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(unopened)?;
+    connection
+        .busy_timeout(settings.connect_timeout)
+        .map_err(unopened)?;
+    let journal: String = connection
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(unopened)?;
+    if settings.mode == Mode::Rehearse {
+        // What is rolled back must not touch the disk: no journal beside the database, no page written early.
+        connection
+            .pragma_update(None, "cache_spill", false)
+            .map_err(unopened)?;
+        if journal != "wal" {
+            connection
+                .query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))
+                .map_err(unopened)?;
+        }
+    }
+    Ok(connection)
+}
+
+fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Failure> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    let zone = settings.naive_zone;
+    let spellings = settings.spellings.clone();
+    connection
+        .create_scalar_function(MICROS, 1, flags, move |context| {
+            Ok(clock::read(context.get_raw(0)).map(|moment| instant(moment, zone)))
+        })
+        .and_then(|()| {
+            connection.create_scalar_function(NORMAL, 1, flags, move |context| {
+                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(path))))
+            })
+        })
+        .map_err(|error| unavailable("functions cannot be added", &error))
+}
+
+fn instant(moment: Moment, zone: Tz) -> i64 {
+    match moment.form.is_instant() {
+        true => moment.micros,
+        false => instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros(),
+    }
+}
+
+/// The bytes of a text that is not empty.
+fn bytes(value: ValueRef<'_>) -> Option<&[u8]> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => Some(bytes),
+        _ => None,
+    }
+}
+
+fn text_or_blob(bytes: Vec<u8>) -> Value {
+    match String::from_utf8(bytes) {
+        Ok(text) => Value::Text(text),
+        Err(error) => Value::Blob(error.into_bytes()),
+    }
+}
+
+fn check(
+    connection: &Connection,
+    section: &str,
+    from: &str,
+    columns: &[Column],
+) -> Result<(), Failure> {
+    sql::require(section, from, columns, &mut |entries| {
+        let sql = format!("SELECT {entries} FROM {from} LIMIT 0");
+        connection
+            .prepare(&sql)
+            .map(drop)
+            .map_err(|error| refusal(&error))
+    })
+}
+
+fn task_table(connection: &Connection, tasks: &TaskTable) -> Result<Table, Failure> {
+    let delete_from = tasks.delete_from.clone().unwrap_or_default();
+    Ok(Table {
+        from: tasks.from.clone(),
+        key: tasks.key.clone(),
+        label: tasks.label.clone(),
+        link: tasks.link.clone(),
+        files: tasks.files.clone(),
+        guard: tasks.guard.clone(),
+        deferred: deferred(connection, &delete_from, &tasks.key)
+            .map_err(|error| unavailable("the schema cannot be read", &error))?,
+        delete_from,
+    })
+}
+
+/// The deferred foreign keys that refer to a table. SQLite tells every part of a foreign key but this one, which stands in the table's text.
+fn deferred(
+    connection: &Connection,
+    table: &str,
+    key: &[String],
+) -> rusqlite::Result<Vec<Deferred>> {
+    let mut statement = connection.prepare(
+        "SELECT s.name, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \
+         WHERE s.type = 'table' AND s.sql LIKE '%deferred%' AND lower(f.\"table\") = lower(?1) \
+         AND f.on_delete = 'NO ACTION'",
+    )?;
+    let rows = statement.query_map([table], |row| {
+        let to: Option<String> = row.get(2)?;
+        Ok(Deferred {
+            table: row.get(0)?,
+            from: row.get(1)?,
+            to: to.unwrap_or_else(|| key.first().cloned().unwrap_or_default()),
+        })
+    })?;
+    rows.collect()
+}
+
+impl Table {
+    fn key_literals(&self) -> String {
+        literals(&self.key)
+    }
+
+    /// "The key is this one", bound from `?1` on.
+    fn key_is(&self) -> String {
+        key_is(&self.key)
+    }
+
+    fn is_read_directly(&self) -> bool {
+        self.from.trim() == self.delete_from.trim()
+    }
+}
+
+fn literals(key: &[String]) -> String {
+    let quoted: Vec<String> = key.iter().map(|name| format!("quote({name})")).collect();
+    quoted.join(", ")
+}
+
+fn key_is(key: &[String]) -> String {
+    let each: Vec<String> = key
+        .iter()
+        .enumerate()
+        .map(|(place, name)| format!("({name}) = ?{}", place + 1))
+        .collect();
+    each.join(" AND ")
+}
+
+fn listed(expressions: &[String]) -> String {
+    expressions.iter().map(|one| format!(", ({one})")).collect()
+}
+
+/// The values of a key: each is kept as the literal that SQLite's `quote` made of it, which tells its type.
+fn values(key: &Key) -> Vec<Value> {
+    key.iter().map(|literal| value(literal)).collect()
+}
+
+fn value(literal: &str) -> Value {
+    if let Some(text) = literal
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
+        return Value::Text(text.replace("''", "'"));
+    }
+    if let Some(hex) = literal
+        .strip_prefix("X'")
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
+        let byte = |place| u8::from_str_radix(hex.get(place..place + 2)?, 16).ok();
+        return Value::Blob((0..hex.len()).step_by(2).filter_map(byte).collect());
+    }
+    match (literal.parse::<i64>(), literal.parse::<f64>()) {
+        (Ok(number), _) => Value::Integer(number),
+        (_, Ok(number)) => Value::Real(number),
+        _ => Value::Null,
+    }
+}
+
+fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
+    (0..width).map(|place| row.get(place)).collect()
+}
+
+fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
+    let mut paths = Vec::new();
+    for place in first..first + count {
+        paths.extend(bytes(row.get_ref(place)?).map(<[u8]>::to_vec));
+    }
+    Ok(paths)
+}
+
+/// Why a batch was not deleted.
+enum Stopped {
+    /// Another connection writes; a later try may fare better.
+    Busy(rusqlite::Error),
+    /// A trigger rolled the whole transaction back over this row.
+    RolledBack(usize, String),
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Stopped::Busy(error),
+            _ => Stopped::Failed(error),
+        }
+    }
+}
+
+impl Pruner for SqlitePruner {
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
+        Ok(None)
+    }
+
+    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
+        let sql = format!(
+            "SELECT count(*), count(*) FILTER (WHERE {}) FROM {}",
+            self.condition(expiry),
+            self.tasks.from
+        );
+        let counts = self.connection.query_row(&sql, [], |row| {
+            Ok(TaskCounts {
+                all: row.get::<_, i64>(0)?.unsigned_abs(),
+                expired: row.get::<_, i64>(1)?.unsigned_abs(),
+            })
+        });
+        Ok(counts.map_err(|error| self.failure(&error, "counting tasks"))?)
+    }
+
+    fn expired(
+        &mut self,
+        scope: &Scope,
+        pass: Pass,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        // Text times compare by a function of ours, so that no index can narrow the search: one pass finds all.
+        if pass == Pass::Others {
+            return Ok(Vec::new());
+        }
+        let table = self.of(scope)?;
+        let names = table.key.join(", ");
+        let after_condition = match after {
+            None => String::new(),
+            Some(key) => {
+                let places: Vec<String> =
+                    (1..=key.len()).map(|place| format!("?{place}")).collect();
+                format!(" AND ({names}) > ({})", places.join(", "))
+            }
+        };
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {}{after_condition} ORDER BY {names} LIMIT {limit}",
+            table.key_literals(),
+            table.from,
+            self.condition(scope)
+        );
+        let width = table.key.len();
+        let read = || -> rusqlite::Result<Vec<Key>> {
+            let mut statement = self.connection.prepare(&sql)?;
+            let bound = params_from_iter(after.map(values).unwrap_or_default());
+            let rows = statement.query_map(bound, |row| read_key(row, width))?;
+            rows.collect()
+        };
+        Ok(read().map_err(|error| self.failure(&error, "choosing expired rows"))?)
+    }
+
+    fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
+        let found = keys.iter().map(|key| self.row(scope, key));
+        let rows: Result<Vec<Option<ExpiredRow>>, rusqlite::Error> = found.collect();
+        let rows = rows.map_err(|error| self.failure(&error, "reading expired rows"))?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()> {
+        let mut read = || -> rusqlite::Result<()> {
+            self.version = self.data_version()?;
+            let mut statement = self.connection.prepare(&self.shared(scope))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let key: String = row.get(1)?;
+                tell(Witness {
+                    source: source(row.get(0)?),
+                    key: key.split('\u{1f}').map(str::to_owned).collect(),
+                    path: bytes(row.get_ref(2)?).unwrap_or_default().to_vec(),
+                    rows: row.get::<_, i64>(3)?.unsigned_abs(),
+                });
+            }
+            Ok(())
+        };
+        let done = read();
+        Ok(done.map_err(|error| self.failure(&error, "looking for files that several rows name"))?)
+    }
+
+    fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
+        let found = self.linked(links);
+        Ok(found.map_err(|error| self.failure(&error, "asking which receipts tasks refer to"))?)
+    }
+
+    fn delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion> {
+        let began = Instant::now();
+        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
+        let mut rolled_back: Vec<(usize, String)> = Vec::new();
+        loop {
+            let ended = self.try_delete(batch, settle, &rolled_back);
+            if !self.connection.is_autocommit() {
+                let undone = self.connection.execute_batch("ROLLBACK");
+                undone.map_err(|error| self.failure(&error, "rolling back a batch"))?;
+            }
+            match ended {
+                Ok(deletion) => return Ok(deletion),
+                Err(Stopped::Busy(_)) if began.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
+                Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
+                    return Err(self.failure(&error, "deleting a batch").into());
+                }
+            }
+        }
+    }
+
+    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let starts: Vec<String> = beneath
+            .iter()
+            .map(|start| {
+                format!(
+                    "substr(path, 1, {}) = {}",
+                    start.chars().count(),
+                    quote(start)
+                )
+            })
+            .collect();
+        if starts.is_empty() {
+            return Ok(());
+        }
+        for (_, _, from, files) in self.sources() {
+            for file in files {
+                let sql = format!(
+                    "SELECT path FROM (SELECT {NORMAL}({file}) AS path FROM {from}) WHERE {}",
+                    starts.join(" OR ")
+                );
+                let mut read = || -> rusqlite::Result<()> {
+                    let mut statement = self.connection.prepare(&sql)?;
+                    let mut rows = statement.query([])?;
+                    while let Some(row) = rows.next()? {
+                        if let Some(path) = bytes(row.get_ref(0)?) {
+                            tell(path);
+                        }
+                    }
+                    Ok(())
+                };
+                read().map_err(|error| {
+                    self.failure(&error, "asking which temporary files rows name")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
+        let Scope::Tasks(limits) = scope else {
+            return Ok(None);
+        };
+        let mut total = 0;
+        let mut example = None;
+        for (state, _) in limits {
+            let (Some(state_condition), Some(time)) =
+                (self.in_state(*state), self.finished(*state))
+            else {
+                continue;
+            };
+            let sql = format!(
+                "SELECT count(*), max(CAST({time} AS TEXT)) FROM {} WHERE {state_condition} \
+                 AND {time} IS NOT NULL AND {MICROS}({time}) IS NULL",
+                self.tasks.from
+            );
+            let found = self.connection.query_row(&sql, [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+            });
+            let (count, value) =
+                found.map_err(|error| self.failure(&error, "reading the tasks' times"))?;
+            total += count.unsigned_abs();
+            example = example.or(value);
+        }
+        Ok(example.map(|value| (total, value)))
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<String>> {
+        let mut wanted = vec![(
+            &self.tasks.delete_from,
+            self.tasks.key.join(", "),
+            self.tasks.key_is(),
+        )];
+        if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
+            wanted.push((&self.tasks.from, link.clone(), format!("({link}) = ?1")));
+        }
+        for dependent in &self.dependents {
+            let key = &dependent.foreign_key;
+            wanted.push((&dependent.from, key.clone(), format!("({key}) = ?1")));
+        }
+        let mut statements = Vec::new();
+        for (from, columns, condition) in wanted {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {from} WHERE {condition}");
+            let scans = || -> rusqlite::Result<bool> {
+                let mut statement = self.connection.prepare(&sql)?;
+                let bound: Vec<Value> = vec![Value::Null; statement.parameter_count()];
+                let rows = statement.query_map(params_from_iter(bound), |row| row.get(3))?;
+                let plan: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+                Ok(plan.iter().any(|step| step.starts_with("SCAN")))
+            };
+            if scans().map_err(|error| self.failure(&error, "looking for indexes"))? {
+                statements.push(format!("CREATE INDEX ON {from} ({columns});").replace(
+                    "CREATE INDEX ON",
+                    &format!("CREATE INDEX {}_taskmon ON", from.replace('.', "_")),
+                ));
+            }
+        }
+        Ok(statements)
+    }
+}
+
+impl SqlitePruner {
+    fn row(&self, scope: &Scope, key: &Key) -> rusqlite::Result<Option<ExpiredRow>> {
+        let Ok(table) = self.of(scope) else {
+            return Ok(None);
+        };
+        let width = table.key.len();
+        let sql = format!(
+            "SELECT {}, CAST(({}) AS TEXT), {}{} FROM {} WHERE {} AND {}",
+            table.key_literals(),
+            table.label,
+            table
+                .link
+                .as_ref()
+                .map_or("NULL".to_owned(), |link| format!("CAST(({link}) AS TEXT)")),
+            listed(&table.files),
+            table.from,
+            table.key_is(),
+            self.condition(scope),
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values(key)))?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let mut found = ExpiredRow {
+            key: read_key(row, width)?,
+            label: row.get::<_, Option<String>>(width)?.unwrap_or_default(),
+            link: row.get(width + 1)?,
+            paths: read_paths(row, width + 2, table.files.len())?,
+        };
+        if matches!(scope, Scope::Receipts(_)) {
+            for dependent in &self.dependents {
+                found
+                    .paths
+                    .extend(self.dependent_paths(dependent, key, "SELECT")?);
+            }
+        }
+        found.paths.sort_unstable();
+        Ok(Some(found))
+    }
+
+    /// The paths of the dependents of a receipt; `verb` is SELECT, or DELETE, which takes the rows away.
+    fn dependent_paths(
+        &self,
+        dependent: &Dependent,
+        key: &Key,
+        verb: &str,
+    ) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let (from, condition) = (&dependent.from, format!("({}) = ?1", dependent.foreign_key));
+        let files = listed(&dependent.files);
+        let sql = match verb {
+            "DELETE" => format!("DELETE FROM {from} WHERE {condition} RETURNING 1{files}"),
+            _ => format!("SELECT 1{files} FROM {from} WHERE {condition}"),
+        };
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values(key)))?;
+        let mut paths = Vec::new();
+        while let Some(row) = rows.next()? {
+            paths.extend(read_paths(row, 1, dependent.files.len())?);
+        }
+        Ok(paths)
+    }
+
+    fn linked(&self, links: &[String]) -> rusqlite::Result<Vec<(String, Key)>> {
+        let Some(link) = &self.tasks.link else {
+            return Ok(Vec::new());
+        };
+        let sql = format!(
+            "SELECT {}, CAST(({link}) AS TEXT) FROM {} WHERE ({link}) = ?1",
+            self.tasks.key_literals(),
+            self.tasks.from
+        );
+        let width = self.tasks.key.len();
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = Vec::new();
+        for link in links {
+            let rows =
+                statement.query_map([link], |row| Ok((row.get(width)?, read_key(row, width)?)))?;
+            for row in rows {
+                found.push(row?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn shared(&self, scope: &Scope) -> String {
+        let expired_source = match scope {
+            Scope::Tasks(_) => Source::Tasks,
+            Scope::Receipts(_) => Source::Receipts,
+        };
+        let condition = self.condition(scope);
+        let mut all = Vec::new();
+        let mut going = Vec::new();
+        for (source, key, from, files) in self.sources() {
+            let is_own = source == expired_source;
+            let goes_along = matches!((scope, source), (Scope::Receipts(_), Source::Dependents(_)));
+            let quoted: Vec<String> = key.iter().map(|name| format!("quote({name})")).collect();
+            for file in &files {
+                let expired = if is_own {
+                    format!("coalesce({condition}, 0)")
+                } else {
+                    "0".to_owned()
+                };
+                all.push(format!(
+                    "SELECT {} AS source, {} AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
+                     WHERE ({file}) <> ''",
+                    number(source),
+                    quoted.join(" || char(31) || "),
+                ));
+                if is_own || goes_along {
+                    let which = if is_own {
+                        format!(" AND {condition}")
+                    } else {
+                        String::new()
+                    };
+                    going.push(format!(
+                        "SELECT {NORMAL}({file}) AS path FROM {from} WHERE ({file}) <> ''{which}"
+                    ));
+                }
+            }
+        }
+        if going.is_empty() {
+            return "SELECT 0, '', NULL, 0 WHERE 0".to_owned();
+        }
+        format!(
+            "WITH going AS MATERIALIZED (SELECT DISTINCT path FROM ({})), named AS MATERIALIZED \
+             (SELECT * FROM ({}) WHERE path IN (SELECT path FROM going)), \
+             shared AS MATERIALIZED (SELECT path FROM named GROUP BY path HAVING count(*) > 1) \
+             SELECT source, key, path, total FROM (SELECT source, key, path, count(*) OVER (PARTITION BY path) AS total, \
+             row_number() OVER (PARTITION BY path ORDER BY expired, key DESC) AS place \
+             FROM named WHERE path IN (SELECT path FROM shared)) WHERE place <= {WITNESSES}",
+            going.join(" UNION ALL "),
+            all.join(" UNION ALL "),
+        )
+    }
+
+    fn try_delete(
+        &self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        rolled_back: &[(usize, String)],
+    ) -> Result<Deletion, Stopped> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        for key in batch.before {
+            let sql = format!(
+                "DELETE FROM {} WHERE {}",
+                self.tasks.delete_from,
+                self.tasks.key_is()
+            );
+            self.connection
+                .prepare_cached(&sql)?
+                .execute(params_from_iter(values(key)))?;
+        }
+        let mut taken_back: BTreeSet<usize> = rolled_back.iter().map(|(place, _)| *place).collect();
+        let deletion = loop {
+            self.connection.execute_batch("SAVEPOINT taskmon_batch")?;
+            let mut deletion = Deletion {
+                refused: rolled_back.to_vec(),
+                ..Deletion::default()
+            };
+            for place in 0..batch.rows.len() {
+                if !taken_back.contains(&place) {
+                    self.delete_row(batch, place, &mut deletion)?;
+                }
+            }
+            self.look_around(batch, &mut deletion)?;
+            let back = settle(&deletion);
+            if back.is_empty() {
+                break deletion;
+            }
+            taken_back.extend(back);
+            self.connection.execute_batch(
+                "ROLLBACK TO SAVEPOINT taskmon_batch; RELEASE SAVEPOINT taskmon_batch",
+            )?;
+        };
+        let end = match self.settings.mode {
+            Mode::Apply => "COMMIT",
+            Mode::Rehearse => "ROLLBACK",
+        };
+        self.connection.execute_batch(end)?;
+        Ok(deletion)
+    }
+
+    /// Deletes one row with its dependents, or notes why it stays.
+    fn delete_row(
+        &self,
+        batch: &Batch,
+        place: usize,
+        deletion: &mut Deletion,
+    ) -> Result<(), Stopped> {
+        self.connection.execute_batch("SAVEPOINT taskmon_row")?;
+        match self.take_row(batch, place) {
+            Ok(Taken::Gone { changed }) => {
+                self.connection
+                    .execute_batch("RELEASE SAVEPOINT taskmon_row")?;
+                deletion.deleted.push(place);
+                if changed {
+                    deletion.changed.push(place);
+                }
+                return Ok(());
+            }
+            Ok(Taken::NotThere) => {}
+            Ok(Taken::Kept(words)) => deletion.refused.push((place, words)),
+            Err(error) => {
+                let row_is_at_fault = matches!(
+                    error.sqlite_error_code(),
+                    Some(
+                        ErrorCode::ConstraintViolation
+                            | ErrorCode::Unknown
+                            | ErrorCode::OperationAborted
+                    )
+                );
+                if !row_is_at_fault {
+                    return Err(error.into());
+                }
+                if self.connection.is_autocommit() {
+                    return Err(Stopped::RolledBack(place, words(&error)));
+                }
+                deletion.refused.push((place, words(&error)));
+            }
+        }
+        self.connection
+            .execute_batch("ROLLBACK TO SAVEPOINT taskmon_row; RELEASE SAVEPOINT taskmon_row")?;
+        Ok(())
+    }
+
+    fn take_row(&self, batch: &Batch, place: usize) -> rusqlite::Result<Taken> {
+        let row = &batch.rows[place];
+        let Ok(table) = self.of(batch.scope) else {
+            return Ok(Taken::NotThere);
+        };
+        let mut paths = Vec::new();
+        if matches!(batch.scope, Scope::Receipts(_)) {
+            for dependent in &self.dependents {
+                paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
+            }
+        }
+        let referred: Vec<String> = table.deferred.iter().map(|key| key.to.clone()).collect();
+        let condition = self.condition(batch.scope);
+        let sql = match table.is_read_directly() {
+            true => format!(
+                "DELETE FROM {} WHERE {} AND {condition} RETURNING 1{}{}",
+                table.delete_from,
+                table.key_is(),
+                listed(&table.files),
+                listed(&referred)
+            ),
+            false => format!(
+                "DELETE FROM {} WHERE {key} AND EXISTS (SELECT 1 FROM {} WHERE {key} AND {condition}) RETURNING 1{}",
+                table.delete_from,
+                table.from,
+                listed(&referred),
+                key = table.key_is(),
+            ),
+        };
+        let mut parents: Option<Vec<Value>> = None;
+        {
+            let files = if table.is_read_directly() {
+                table.files.len()
+            } else {
+                0
+            };
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query(params_from_iter(values(&row.key)))?;
+            while let Some(found) = rows.next()? {
+                paths.extend(read_paths(found, 1, files)?);
+                let own: rusqlite::Result<Vec<Value>> = (0..referred.len())
+                    .map(|place| found.get(1 + files + place))
+                    .collect();
+                parents = Some(own?);
+            }
+        }
+        let is_there = self.row(batch.scope, &row.key)?.is_some();
+        match parents {
+            _ if is_there => Ok(Taken::Kept(
+                "the database kept the row and gave no reason: a trigger ignored the deletion"
+                    .to_owned(),
+            )),
+            None => Ok(Taken::NotThere),
+            Some(parents) => {
+                if let Some(words) = self.deferred_refusal(table, &parents)? {
+                    return Ok(Taken::Kept(words));
+                }
+                paths.sort_unstable();
+                let changed = table.is_read_directly() && paths != row.paths;
+                Ok(Taken::Gone { changed })
+            }
+        }
+    }
+
+    /// What a deferred foreign key would say at the end of the transaction, when the files would be gone already.
+    fn deferred_refusal(
+        &self,
+        table: &Table,
+        parents: &[Value],
+    ) -> rusqlite::Result<Option<String>> {
+        for (key, parent) in table.deferred.iter().zip(parents) {
+            let sql = format!(
+                "SELECT 1 FROM \"{}\" WHERE \"{}\" = ?1 LIMIT 1",
+                key.table, key.from
+            );
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            if statement.exists([parent])? {
+                return Ok(Some(format!(
+                    "FOREIGN KEY constraint failed: {} still refers to it (deferred)",
+                    key.table
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Who still names the batch's files, and who still refers to its receipts.
+    fn look_around(&self, batch: &Batch, deletion: &mut Deletion) -> rusqlite::Result<()> {
+        let normal = |path: &Vec<u8>| self.settings.spellings.normal(path);
+        for question in batch.questions {
+            for (source, key) in &question.witnesses {
+                let paths = self.paths_of(*source, key)?;
+                if paths.iter().any(|path| normal(path) == question.path) {
+                    deletion
+                        .referring
+                        .push((*source, key.clone(), question.path.clone()));
+                }
+            }
+        }
+        let has_changed = self.data_version()? != self.version;
+        let named: HashSet<&[u8]> = deletion
+            .referring
+            .iter()
+            .map(|(_, _, path)| path.as_slice())
+            .collect();
+        let mut searched: BTreeSet<Vec<u8>> = batch
+            .questions
+            .iter()
+            .filter(|question| {
+                let is_open = self.settings.mode == Mode::Rehearse
+                    || !named.contains(question.path.as_slice());
+                !question.complete && is_open
+            })
+            .map(|question| question.path.clone())
+            .collect();
+        if has_changed {
+            searched.extend(
+                batch
+                    .rows
+                    .iter()
+                    .flat_map(|row| row.paths.iter().map(normal)),
+            );
+        }
+        if !searched.is_empty() {
+            self.search(&searched, deletion)?;
+        }
+        if matches!(batch.scope, Scope::Receipts(_)) {
+            let links: Vec<String> = batch
+                .rows
+                .iter()
+                .filter_map(|row| row.link.clone())
+                .collect();
+            deletion.linked = self.linked(&links)?;
+        }
+        Ok(())
+    }
+
+    /// Every row that names one of these paths.
+    fn search(
+        &self,
+        searched: &BTreeSet<Vec<u8>>,
+        deletion: &mut Deletion,
+    ) -> rusqlite::Result<()> {
+        for (source, key, from, files) in self.sources() {
+            let sql = format!("SELECT {}{} FROM {from}", literals(&key), listed(&files));
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                for path in read_paths(row, key.len(), files.len())? {
+                    let path = self.settings.spellings.normal(&path);
+                    if searched.contains(&path) {
+                        deletion
+                            .referring
+                            .push((source, read_key(row, key.len())?, path));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn paths_of(&self, source: Source, key: &Key) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let table = match source {
+            Source::Tasks => Some(&self.tasks),
+            Source::Receipts => self.receipts.as_ref(),
+            Source::Dependents(place) => {
+                return match self.dependents.get(place) {
+                    Some(dependent) => self.dependent_paths(dependent, key, "SELECT"),
+                    None => Ok(Vec::new()),
+                };
+            }
+        };
+        let Some(table) = table else {
+            return Ok(Vec::new());
+        };
+        let sql = format!(
+            "SELECT 1{} FROM {} WHERE {}",
+            listed(&table.files),
+            table.from,
+            table.key_is()
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values(key)))?;
+        let mut paths = Vec::new();
+        while let Some(row) = rows.next()? {
+            paths.extend(read_paths(row, 1, table.files.len())?);
+        }
+        Ok(paths)
+    }
+}
+
+/// What became of one row.
+enum Taken {
+    Gone {
+        changed: bool,
+    },
+    /// Another run took it, or it is no longer expired.
+    NotThere,
+    Kept(String),
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A source as the statements number it.
+fn number(source: Source) -> i64 {
+    match source {
+        Source::Tasks => 0,
+        Source::Receipts => 1,
+        Source::Dependents(place) => 2 + place as i64,
+    }
+}
+
+fn source(number: i64) -> Source {
+    match number {
+        0 => Source::Tasks,
+        1 => Source::Receipts,
+        place => Source::Dependents((place - 2).unsigned_abs() as usize),
+    }
+}

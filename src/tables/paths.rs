@@ -1,0 +1,101 @@
+//! What the path in a row means: one file has many spellings, and rows that spell it differently still share it.
+
+/// Folders that have several names: an absolute path beneath one of them is taken for the path that the rows would use.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spellings {
+    /// An absolute folder, without a slash at its end, and what a row writes in its place; the longest folder comes first.
+    folders: Vec<(String, String)>,
+}
+
+impl Spellings {
+    /// `folders`: absolute folders, and what relative paths of rows write for them (`""` for the folder where they start).
+    pub fn new(mut folders: Vec<(String, String)>) -> Self {
+        folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+        folders.dedup();
+        Self { folders }
+    }
+
+    pub fn folders(&self) -> &[(String, String)] {
+        &self.folders
+    }
+
+    /// The one spelling of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
+    ///
+    /// It works on the text alone, so two ways through a symbolic link stay two paths.
+    pub fn normal(&self, path: &[u8]) -> Vec<u8> {
+        let is_absolute = path.first() == Some(&b'/');
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for part in path.split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." if parts.last().is_some_and(|last| *last != b"..") => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        let joined = parts.join(&b'/');
+        if !is_absolute {
+            return joined;
+        }
+        let absolute = [b"/".as_slice(), &joined].concat();
+        for (folder, name) in &self.folders {
+            let rest = absolute.strip_prefix(folder.as_bytes());
+            if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"/")) {
+                return match name.as_str() {
+                    "" => rest.to_vec(),
+                    name => [name.as_bytes(), b"/", rest].concat(),
+                };
+            }
+        }
+        absolute
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_file_becomes_one() {
+        let spellings = Spellings::new(vec![
+            ("/srv/app".into(), String::new()),
+            ("/mnt/volume".into(), "uploads".into()),
+        ]);
+        for path in [
+            "uploads/a.png",
+            "./uploads/a.png",
+            "uploads//a.png",
+            "uploads/./a.png",
+            "uploads/x/../a.png",
+            "/srv/app/uploads/a.png",
+            "/srv/app/./uploads//a.png",
+            "/mnt/volume/a.png",
+        ] {
+            let normal = spellings.normal(path.as_bytes());
+            assert_eq!(
+                String::from_utf8(normal).unwrap(),
+                "uploads/a.png",
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_looks_alike_stays_apart() {
+        let spellings = Spellings::new(vec![("/srv/app".into(), String::new())]);
+        for (path, normal) in [
+            ("/srv/application/a", "/srv/application/a"),
+            ("../a", "../a"),
+            ("../../a", "../../a"),
+            ("uploads/.hidden", "uploads/.hidden"),
+            ("uploads/a..b", "uploads/a..b"),
+        ] {
+            assert_eq!(
+                spellings.normal(path.as_bytes()),
+                normal.as_bytes(),
+                "{path}"
+            );
+        }
+    }
+}
