@@ -42,6 +42,11 @@ impl View {
         self
     }
 
+    pub fn url(mut self, url: String) -> Self {
+        self.url = url;
+        self
+    }
+
     /// Zero: no limit.
     pub fn statement_timeout(mut self, limit: Duration) -> Self {
         self.statement_timeout = limit;
