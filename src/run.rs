@@ -1,12 +1,12 @@
 //! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
 
-use crate::cli::{Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, StatsArgs};
+use crate::cli::{Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, ManArgs, StatsArgs};
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Trouble};
-use crate::report::{json, text};
+use crate::report::{json, manual, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::{self, Store};
 use crate::system::{disk, resources};
@@ -95,7 +95,7 @@ impl Session {
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
                 Ok((String::from_utf8(script)?, Outcome::Done))
             }
-            Command::Man => Ok((manual()?, Outcome::Done)),
+            Command::Man(arguments) => Ok((page(arguments)?, Outcome::Done)),
         }
     }
 
@@ -403,10 +403,16 @@ fn identity(config: &Config) -> String {
     )
 }
 
-fn manual() -> Result<String> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    Ok(String::from_utf8(page)?)
+fn page(arguments: &ManArgs) -> Result<String> {
+    let program = Cli::command();
+    let known = manual::commands(&program).join(", ");
+    let page = manual::page(program, arguments.command.as_deref())?;
+    let unknown = || {
+        let name = arguments.command.as_deref().unwrap_or_default();
+        Failure::new(Kind::Usage, format!("there is no command \"{name}\""))
+            .hint(format!("the commands are {known}"))
+    };
+    Ok(page.ok_or_else(unknown)?)
 }
 
 /// TOML has no null: what is not set is left out.
