@@ -199,6 +199,7 @@ impl Session {
         if report.nothing_measured() {
             return Err(nothing_measured(&report).into());
         }
+        tell(&report.errors);
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
             Format::Text => text::disk(&report, config.language),
@@ -246,6 +247,7 @@ impl Session {
         let mut reports = Vec::new();
         for date in dates {
             let mut report = self.report(config, store.as_mut(), *date)?;
+            tell(&report.errors);
             if save {
                 self.save(config, &mut report)?;
             }
@@ -335,21 +337,14 @@ impl Session {
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
         let reports = self.reports(&config, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
-        let shown = arguments.dir.display();
-        let next = [
-            format!("cd {shown} && taskmon stats --output text"),
-            format!(
-                "cd {shown} && taskmon stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'"
-            ),
-            format!("cd {shown} && taskmon disk --output text"),
-        ];
-        let made = sandbox.counts.describe(config.language);
+        let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
             Format::Json => json::render(
                 &json!({
                     "success": true,
                     "sandbox": sandbox.dir,
                     "config": sandbox.config,
+                    "kept_config": sandbox.kept_config,
                     "database": sandbox.database,
                     "made": sandbox.counts,
                     "report_path": reports.first().and_then(|report| report.report_path.as_ref()),
@@ -359,7 +354,7 @@ impl Session {
                 self.layout(),
             )?,
             Format::Text => {
-                let mut page = format!("{}\n", made.trim_end());
+                let mut page = sandbox.describe(config.language);
                 for report in &reports {
                     page += &format!("\n{}", text::stats(report, config.language));
                 }
@@ -380,6 +375,49 @@ impl Session {
             Outcome::DoneWithErrors
         };
         Ok((printed, outcome))
+    }
+}
+
+/// Commands to try on a sandbox, as they can be pasted into a shell.
+fn next_steps(dir: &Path) -> [String; 3] {
+    let (dir, taskmon) = (quoted(&dir.display().to_string()), own_name());
+    [
+        "stats --output text",
+        "stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'",
+        "disk --output text",
+    ]
+    .map(|arguments| format!("cd {dir} && {taskmon} {arguments}"))
+}
+
+/// What starts this program in a shell: its bare name if PATH leads to it, which it does not right after `cargo run`, else its path.
+fn own_name() -> String {
+    let name = "taskmon";
+    let Ok(own) = std::env::current_exe() else {
+        return name.to_owned();
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file());
+    match first.and_then(|found| found.canonicalize().ok()) {
+        Some(found) if found == own => name.to_owned(),
+        _ => quoted(&own.display().to_string()),
+    }
+}
+
+/// A word that a shell takes as it stands.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// What could not be done, on standard error too: a cron job's standard output goes nowhere.
+fn tell(troubles: &[Trouble]) {
+    for trouble in troubles {
+        log::error!("{}", trouble.message);
     }
 }
 

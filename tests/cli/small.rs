@@ -268,6 +268,49 @@ fn the_demo_makes_a_sandbox_whose_report_is_real() {
     );
 }
 
+/// Right after `cargo run` the program is not on PATH, and a folder's name may hold a space.
+#[test]
+fn the_demo_says_how_to_go_on_in_commands_that_work() {
+    let env = TestEnv::new();
+    let next = |path: &str| -> Vec<String> {
+        let run = env.taskmon(["demo", "my sandbox"]).env("PATH", path);
+        let document = run.success().json();
+        serde_json::from_value(document["next"].clone()).unwrap()
+    };
+    let bare = "/usr/local/bin:/usr/bin:/bin";
+    let commands = next(bare);
+    assert_eq!(commands.len(), 3);
+    for command in &commands {
+        let run = env.program("sh", ["-c", command]).env("PATH", bare);
+        assert!(!run.success().stdout().is_empty(), "{command}");
+    }
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_taskmon"));
+    let with_it = format!("{}:{bare}", binary.parent().unwrap().display());
+    for command in next(&with_it) {
+        assert!(
+            command.starts_with("cd 'my sandbox' && taskmon "),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_demo_says_where_the_sandbox_is_and_what_it_kept() {
+    let env = TestEnv::new();
+    demo(&env, "sandbox");
+    for (language, kept) in [("en", "is kept as"), ("zh_CN.UTF-8", "另存为")] {
+        env.write("sandbox/taskmon.toml", "# my own settings\n");
+        let page = env
+            .taskmon(["demo", "sandbox", "--output", "text"])
+            .env("LANG", language)
+            .success();
+        let sandbox = env.path("sandbox").display().to_string();
+        page.stdout_contains(&format!("{sandbox}\n"))
+            .stdout_contains(kept)
+            .stdout_contains("sandbox/taskmon.toml.bak");
+    }
+}
+
 #[test]
 fn the_demo_can_be_run_twice() {
     let env = TestEnv::new();
