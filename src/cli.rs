@@ -6,16 +6,21 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  taskmon demo                            make a sandbox with a database and files, and try the jobs on it
-  taskmon stats                           yesterday's report
-  taskmon cleanup --dry-run               what has expired and would go
+  taskmon demo --output text            make a sandbox and try the jobs on it
+  taskmon stats                         yesterday's report
+  taskmon cleanup --dry-run             what has expired and would go
   taskmon stats --date 2023-12-01 | jq .task_statistics
-  taskmon disk / /data --output text      how full the disks are, for people
-  taskmon config --default > taskmon.toml start a configuration
+  taskmon disk / /data --output text    how full the disks are, for people
+  taskmon config --default > taskmon.toml
+  taskmon stats --help                  more about a command
 
 Exit codes:
-  0 done   1 done, but see \"errors\"   2 wrong usage or configuration   3 could not do the job
-  4 done, and an alert at or above --fail-on stands   75 another run of the same job is under way";
+  0     done
+  1     done, but something could not be done: see \"errors\" in the result
+  2     wrong usage or wrong configuration
+  3     could not do the job
+  4     done, and a disk is at or above --fail-on
+  75    another run of the same job is under way: nothing was done";
 
 /// Cleans up, reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
 #[derive(Debug, Parser)]
@@ -84,23 +89,19 @@ Examples:
         /// bash, zsh, fish, elvish or powershell
         shell: Shell,
     },
-    /// Print the manual page
-    #[command(after_help = "\
-Examples:
-  taskmon man > /usr/local/share/man/man1/taskmon.1
-  taskmon man | man -l -")]
-    Man,
+    /// Print the manual page of taskmon, or of one of its commands
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon stats                                   yesterday, in the configured time zone
-  taskmon stats --date 2023-12-01                 that day
-  taskmon stats --days 7 --no-save                the week up to yesterday, as an array, nothing saved
-  taskmon stats --output text                     a page for people
-  taskmon stats | jq '.error_statistics.error_categories'
-  taskmon stats | jq -e '.task_statistics.failure_rate < 5'    a gate for a script")]
+  taskmon stats                       yesterday, in the configured time zone
+  taskmon stats --date 2023-12-01     that day
+  taskmon stats --days 7 --no-save    the week up to yesterday, as an array
+  taskmon stats --output text         a page for people
+  taskmon stats | jq .error_statistics.error_categories
+  taskmon stats | jq -e '.task_statistics.failure_rate < 5' || echo too many")]
 pub struct StatsArgs {
     /// The day, as YYYY-MM-DD; without it yesterday
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
@@ -119,12 +120,13 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon cleanup --dry-run                       what would go, and nothing changes
-  taskmon cleanup --dry-run --output text         the same as a page for people
-  taskmon cleanup                                 what cron runs every night
-  taskmon cleanup --only temp,logs                without a database
-  taskmon cleanup --failed-tasks-days 3           another limit, for this run
-  taskmon cleanup --dry-run --as-of 2026-12-31T04:00:00+08:00    what will have expired by then
+  taskmon cleanup --dry-run                what would go, and nothing changes
+  taskmon cleanup --dry-run --output text  the same as a page to read
+  taskmon cleanup                          what cron runs every night
+  taskmon cleanup --only temp,logs         needs no database
+  taskmon cleanup --failed-tasks-days 3    another limit, for this run
+  taskmon cleanup --dry-run --as-of 2026-12-31T04:00:00+08:00
+                                           what will have expired by then
   taskmon cleanup | jq -r '.errors[] | [.kind, .task_id, .message] | @tsv'
 
 $TASKMON_COMPLETED_TASKS_DAYS and the like set the limits too; a flag beats them.")]
@@ -175,9 +177,9 @@ pub enum CleanupPart {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon disk                                    the configured paths, / by default
-  taskmon disk / /data --warning 70               two paths, warned of earlier
-  taskmon disk --fail-on critical || echo full    exit 4 when a disk is above its critical threshold
+  taskmon disk                          the configured paths, / by default
+  taskmon disk / /data --warning 70     two paths, warned of earlier
+  taskmon disk --fail-on critical       exit 4 if a disk is in state critical
   taskmon disk | jq -r '.disks[] | [.path, .usage_percent, .status] | @tsv'")]
 pub struct DiskArgs {
     /// Files or folders; the file system that each lies on is measured
@@ -203,9 +205,9 @@ pub enum FailOn {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon demo                     the sandbox ./taskmon-demo
-  taskmon demo /tmp/try            another folder: missing, empty, or a sandbox made before
-  taskmon demo --output text       the report as a page")]
+  taskmon demo --output text    the sandbox ./taskmon-demo, and a page to read
+  taskmon demo /tmp/try         another folder: missing, empty, or a sandbox
+  taskmon demo | jq .next       what to try next")]
 pub struct DemoArgs {
     /// Where the sandbox is made
     #[arg(value_name = "DIR", default_value = "taskmon-demo")]
@@ -215,11 +217,24 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon config                                  what is in force here, and where it comes from
-  taskmon config | jq .database
-  taskmon config --default > taskmon.toml         start a configuration")]
+  taskmon config                             what is in force here
+  taskmon config | jq .sources               and where it comes from
+  taskmon config --default > taskmon.toml    start a configuration")]
 pub struct ConfigArgs {
     /// Print the default configuration file, with every key explained
     #[arg(long)]
     pub default: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon man | man -l -          read the page of taskmon itself
+  taskmon man stats | man -l -    read that of a command
+  taskmon man > /usr/local/share/man/man1/taskmon.1
+  taskmon man stats > /usr/local/share/man/man1/taskmon-stats.1")]
+pub struct ManArgs {
+    /// The command whose page is printed; without it the page of taskmon itself
+    #[arg(value_name = "COMMAND")]
+    pub command: Option<String>,
 }

@@ -2,14 +2,15 @@
 
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
 use crate::cli::{
-    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, StatsArgs,
+    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, ManArgs,
+    StatsArgs,
 };
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Trouble};
-use crate::report::{json, text};
+use crate::report::{json, manual, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
@@ -105,7 +106,7 @@ impl Session {
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
                 Ok((String::from_utf8(script)?, Outcome::Done))
             }
-            Command::Man => Ok((manual()?, Outcome::Done)),
+            Command::Man(arguments) => Ok((page(arguments)?, Outcome::Done)),
         }
     }
 
@@ -209,6 +210,7 @@ impl Session {
         if report.nothing_measured() {
             return Err(nothing_measured(&report).into());
         }
+        tell(&report.errors);
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
             Format::Text => text::disk(&report, config.language),
@@ -419,6 +421,7 @@ impl Session {
         let mut reports = Vec::new();
         for date in dates {
             let mut report = self.report(config, store.as_mut(), *date)?;
+            tell(&report.errors);
             if save {
                 self.save(config, &mut report)?;
             }
@@ -508,21 +511,14 @@ impl Session {
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
         let reports = self.reports(&config, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
-        let shown = arguments.dir.display();
-        let next = [
-            format!("cd {shown} && taskmon stats --output text"),
-            format!(
-                "cd {shown} && taskmon stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'"
-            ),
-            format!("cd {shown} && taskmon disk --output text"),
-        ];
-        let made = sandbox.counts.describe(config.language);
+        let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
             Format::Json => json::render(
                 &json!({
                     "success": true,
                     "sandbox": sandbox.dir,
                     "config": sandbox.config,
+                    "kept_config": sandbox.kept_config,
                     "database": sandbox.database,
                     "made": sandbox.counts,
                     "report_path": reports.first().and_then(|report| report.report_path.as_ref()),
@@ -532,7 +528,7 @@ impl Session {
                 self.layout(),
             )?,
             Format::Text => {
-                let mut page = format!("{}\n", made.trim_end());
+                let mut page = sandbox.describe(config.language);
                 for report in &reports {
                     page += &format!("\n{}", text::stats(report, config.language));
                 }
@@ -556,6 +552,49 @@ impl Session {
     }
 }
 
+/// Commands to try on a sandbox, as they can be pasted into a shell.
+fn next_steps(dir: &Path) -> [String; 3] {
+    let (dir, taskmon) = (quoted(&dir.display().to_string()), own_name());
+    [
+        "stats --output text",
+        "stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'",
+        "disk --output text",
+    ]
+    .map(|arguments| format!("cd {dir} && {taskmon} {arguments}"))
+}
+
+/// What starts this program in a shell: its bare name if PATH leads to it, which it does not right after `cargo run`, else its path.
+fn own_name() -> String {
+    let name = "taskmon";
+    let Ok(own) = std::env::current_exe() else {
+        return name.to_owned();
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file());
+    match first.and_then(|found| found.canonicalize().ok()) {
+        Some(found) if found == own => name.to_owned(),
+        _ => quoted(&own.display().to_string()),
+    }
+}
+
+/// A word that a shell takes as it stands.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// What could not be done, on standard error too: a cron job's standard output goes nowhere.
+fn tell(troubles: &[Trouble]) {
+    for trouble in troubles {
+        log::error!("{}", trouble.message);
+    }
+}
+
 fn working_dir() -> Result<PathBuf> {
     std::env::current_dir().context("the working directory is gone")
 }
@@ -576,10 +615,16 @@ fn identity(config: &Config) -> String {
     )
 }
 
-fn manual() -> Result<String> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    Ok(String::from_utf8(page)?)
+fn page(arguments: &ManArgs) -> Result<String> {
+    let program = Cli::command();
+    let known = manual::commands(&program).join(", ");
+    let page = manual::page(program, arguments.command.as_deref())?;
+    let unknown = || {
+        let name = arguments.command.as_deref().unwrap_or_default();
+        Failure::new(Kind::Usage, format!("there is no command \"{name}\""))
+            .hint(format!("the commands are {known}"))
+    };
+    Ok(page.ok_or_else(unknown)?)
 }
 
 /// TOML has no null: what is not set is left out.

@@ -55,7 +55,7 @@ pub(super) fn claim(dir: &Path) -> Result<Claim> {
     let dir = absolute(dir)?;
     create_if_missing(&dir)?;
     if !is_empty(&dir)? && !is_there(&dir.join(MARKER))? {
-        return Err(refusal(&dir, "it is not empty, and no sandbox").into());
+        return Err(refusal(&dir, "there is something else in it").into());
     }
     let mut marker = open_marker(&dir)?;
     lock(&marker, &dir)?;
@@ -276,5 +276,5 @@ fn refusal(dir: &Path, why: &str) -> Failure {
             dir.display()
         ),
     )
-    .hint("Name a folder that does not exist yet or is empty: taskmon demo DIR")
+    .hint("name a folder that does not exist yet or is empty: taskmon demo DIR")
 }

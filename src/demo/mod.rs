@@ -42,6 +42,27 @@ pub struct Sandbox {
     pub counts: Made,
 }
 
+impl Sandbox {
+    /// Where it is, what is in it and what became of an earlier configuration, a line each.
+    pub fn describe(&self, language: Language) -> String {
+        let dir = self.dir.display();
+        let mut text = language.pick(
+            format!("演示目录已建立：{dir}\n"),
+            format!("The sandbox is {dir}\n"),
+        );
+        text += &self.counts.describe(language);
+        text.push('\n');
+        if let Some(kept) = &self.kept_config {
+            let kept = kept.display();
+            text += &language.pick(
+                format!("改过的配置另存为 {kept}\n"),
+                format!("The configuration that had been changed is kept as {kept}\n"),
+            );
+        }
+        text
+    }
+}
+
 /// How much was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Made {
@@ -163,7 +184,7 @@ fn cannot_write(path: &Path, cause: impl Display) -> Failure {
         Kind::OutputFailed,
         format!("cannot write {}: {cause}", path.display()),
     )
-    .hint("Choose a folder that you may write to and that has room: taskmon demo DIR")
+    .hint("choose a folder that you may write to and that has room: taskmon demo DIR")
 }
 
 /// A count with a comma between its thousands.

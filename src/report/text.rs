@@ -137,9 +137,12 @@ fn tasks(page: &mut Page, report: &DailyReport) {
     let tasks = &report.task_statistics;
     page.line("");
     let trend = &report.trend_analysis;
+    // The direction has said the sign.
     let change = format!(
         "{}  ({} {}%)",
-        tasks.total_tasks, trend.trend_direction, trend.trend_percent
+        tasks.total_tasks,
+        trend.trend_direction,
+        trend.trend_percent.abs()
     );
     page.entry("任务总数", "tasks", change);
     let language = page.language;
@@ -159,11 +162,12 @@ fn tasks(page: &mut Page, report: &DailyReport) {
             "处理时间",
             "took",
             format!(
-                "{} {mean} s  p50 {} s  p95 {} s  p99 {} s  max {} s",
+                "{} {mean} s  p50 {} s  p95 {} s  p99 {} s  {} {} s",
                 page.language.pick("平均", "mean"),
                 shares.p50,
                 shares.p95,
                 shares.p99,
+                page.language.pick("最长", "max"),
                 shares.max
             ),
         );
@@ -272,15 +276,13 @@ fn trend(page: &mut Page, report: &DailyReport) {
 
 fn system(page: &mut Page, report: &DailyReport) {
     let system = &report.system_statistics;
+    let language = page.language;
     page.heading("系统", "System");
     if let Some(disk) = &system.disk_usage {
         page.entry(
             "磁盘",
             "disk",
-            format!(
-                "{}%  {} GB / {} GB",
-                disk.usage_percent, disk.used_gb, disk.total_gb
-            ),
+            fullness(disk.usage_percent, disk.free_gb, disk.total_gb, language),
         );
     }
     queue(page, &system.queue_statistics);
@@ -317,15 +319,18 @@ fn disk_line(disk: &Disk, language: Language) -> String {
         None => String::new(),
     };
     format!(
-        "{}  {}: {}%  {} {} / {}{inodes}  ({})",
+        "{}  {}: {}{inodes}  ({})",
         language.pick(zh, status),
         disk.path,
-        disk.usage_percent,
-        language.pick("可用", "free"),
-        size(disk.free_gb),
-        size(disk.total_gb),
+        fullness(disk.usage_percent, disk.free_gb, disk.total_gb, language),
         disk.mount.as_deref().unwrap_or("?"),
     )
+}
+
+/// What is free beside the percentage: what is used and the whole do not give it, where some of it is kept for root.
+fn fullness(percent: f64, free: f64, total: f64, language: Language) -> String {
+    let (label, free, total) = (language.pick("可用", "free"), size(free), size(total));
+    format!("{percent}%  {label} {free} / {total}")
 }
 
 /// GiB as people say them.
@@ -335,9 +340,13 @@ fn size(gib: f64) -> String {
 
 /// What ended a run, and what to do about it.
 pub fn failure(failure: &Failure, language: Language) -> String {
-    let mut text = format!("{}: {}\n", language.pick("错误", "error"), failure.message);
+    let mut text = format!(
+        "{}{}\n",
+        language.pick("错误：", "error: "),
+        failure.message
+    );
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "{}: {hint}", language.pick("建议", "hint"));
+        let _ = writeln!(text, "{}{hint}", language.pick("建议：", "hint: "));
     }
     text
 }

@@ -65,9 +65,9 @@ impl PostgresStore {
     /// Connects, and opens the second connection while the table's shape is read: only once the first stands, lest the second take
     /// the last place that a connection limit leaves.
     pub fn open(target: &PostgresTarget, settings: Settings) -> Result<Self> {
-        let mut leader = connect(target)?;
+        let leader = connect(target)?;
         let second = open_second(target.clone());
-        let shape = shape::read(&mut leader, &settings)?;
+        let (leader, shape) = shape::read(leader, &settings)?;
         log::debug!("the table's shape: {shape:?}");
         Ok(Self {
             leader: Some(leader),

@@ -520,16 +520,23 @@ fn tree(folder: &Path) -> String {
     lines.collect()
 }
 
-/// Declares tests that run once on PostgreSQL and once on SQLite, under a name of its own on each.
+/// Declares tests that run once on each database, under a name of its own on each: `on_postgres::…`, `on_sqlite::…`. Another database
+/// is one more line here.
 #[macro_export]
 macro_rules! on_each_database {
     ($(fn $name:ident($env:ident) $body:block)*) => {
         $(fn $name($env: $crate::env::TestEnv) $body)*
-        mod on_postgres {
-            $(#[test] fn $name() { super::$name($crate::env::TestEnv::postgres()) })*
-        }
-        mod on_sqlite {
-            $(#[test] fn $name() { super::$name($crate::env::TestEnv::sqlite()) })*
+        $crate::on_database! { on_postgres: postgres, $($name)* }
+        $crate::on_database! { on_sqlite: sqlite, $($name)* }
+    };
+}
+
+/// The tests of one database: the module that they stand in, and the constructor of [`TestEnv`] that makes the database.
+#[macro_export]
+macro_rules! on_database {
+    ($module:ident: $make:ident, $($name:ident)*) => {
+        mod $module {
+            $(#[test] fn $name() { super::$name($crate::env::TestEnv::$make()) })*
         }
     };
 }

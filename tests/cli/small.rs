@@ -55,6 +55,29 @@ fn the_help_of_a_job_has_examples_and_every_option() {
     }
 }
 
+/// The lines of a help's examples.
+fn examples(help: &str) -> impl Iterator<Item = &str> {
+    let (_, block) = help.split_once("Examples:\n").unwrap();
+    let lines = block.lines().take_while(|line| !line.is_empty());
+    lines.map(str::trim)
+}
+
+#[test]
+fn the_examples_fit_a_terminal_of_80_columns() {
+    let env = TestEnv::new();
+    for command in [None].into_iter().chain(COMMANDS.map(Some)) {
+        let help = env.taskmon(command.into_iter().chain(["--help"])).success();
+        let (_, block) = help.stdout().split_once("Examples:\n").unwrap();
+        for line in block.lines() {
+            assert!(line.chars().count() <= 80, "{command:?}: {line}");
+            assert!(
+                line.starts_with("  ") || line.is_empty() || line.ends_with(':'),
+                "{command:?}: {line}"
+            );
+        }
+    }
+}
+
 /// An example that does not parse would teach what does not work.
 #[test]
 fn the_examples_of_the_help_are_accepted_by_the_parser() {
@@ -62,8 +85,7 @@ fn the_examples_of_the_help_are_accepted_by_the_parser() {
     let mut tried = 0;
     for command in COMMANDS {
         let help = env.taskmon([command, "--help"]).success();
-        let examples = help.stdout().split_once("Examples").unwrap().1;
-        for line in examples.lines().map(str::trim) {
+        for line in examples(help.stdout()) {
             // What stands behind two spaces explains the example; what stands behind a pipe is another program's.
             let command = line.split("  ").next().unwrap();
             let command = command.split(['|', '>', '<', ';', '&']).next().unwrap();
@@ -130,18 +152,75 @@ fn completions_are_scripts_of_their_shell() {
         .stderr_contains("tcsh-ish");
 }
 
+/// A page of the manual as a reader sees its text, each line of its source for itself.
+fn manual(env: &TestEnv, command: Option<&str>) -> String {
+    let page = env.taskmon(["man"].into_iter().chain(command)).success();
+    page.stdout()
+        .replace("\\-", "-")
+        .replace("\\*(Aq", "'")
+        .replace("\\fB", "")
+        .replace("\\fI", "")
+        .replace("\\fR", "")
+}
+
 #[test]
-fn the_man_page_is_a_man_page() {
+fn the_manual_has_a_page_of_taskmon_and_one_of_each_command() {
     let env = TestEnv::new();
-    let page = env.taskmon(["man"]).success();
-    assert!(
-        page.stdout().contains(".TH taskmon 1"),
-        "{}",
-        &page.stdout()[..200.min(page.stdout().len())]
-    );
-    for part in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "stats", "disk"] {
-        page.stdout_contains(part);
+    let version = format!("\"taskmon {}\"", env!("CARGO_PKG_VERSION"));
+    let main = manual(&env, None);
+    for part in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "EXIT CODES"] {
+        assert!(main.contains(part), "{part}\n{main}");
     }
+    assert!(
+        main.contains(&format!(".TH taskmon 1  {version}")),
+        "{main}"
+    );
+    for command in COMMANDS {
+        assert!(main.contains(&format!("taskmon-{command}(1)")), "{main}");
+        let page = manual(&env, Some(command));
+        let title = format!(".TH taskmon-{command} 1  {version}");
+        assert!(page.contains(&title), "{title}\n{page}");
+        let closing = page.split_once(".SH \"SEE ALSO\"").unwrap().1;
+        assert_eq!(closing, "\ntaskmon(1)\n");
+    }
+}
+
+#[test]
+fn a_page_of_the_manual_has_the_options_and_the_examples_of_the_help() {
+    let env = TestEnv::new();
+    for command in [None].into_iter().chain(COMMANDS.map(Some)) {
+        let page = manual(&env, command);
+        let help = env
+            .taskmon(command.into_iter().chain(["--help"]))
+            .success()
+            .stdout()
+            .to_owned();
+        for option in COMMON {
+            assert!(page.contains(option), "{command:?}: {option}\n{page}");
+        }
+        let (_, examples) = page.split_once(".SH EXAMPLES").unwrap();
+        let lines: Vec<&str> = examples.lines().collect();
+        for example in self::examples(&help) {
+            let (words, meaning) = example.split_once("  ").unwrap_or((example, ""));
+            for part in [words, meaning.trim()] {
+                assert!(lines.contains(&part), "{command:?}: {part}\n{examples}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_command_without_a_page_is_wrong_usage_and_the_others_are_named() {
+    let env = TestEnv::new();
+    let document = env
+        .taskmon(["man", "stat"])
+        .exits(2)
+        .failure("usage", &["stat"]);
+    let hint = document["error"]["hint"].as_str().unwrap();
+    assert!(
+        COMMANDS.iter().all(|command| hint.contains(command)),
+        "{hint}"
+    );
 }
 
 // ---- demo
@@ -187,6 +266,49 @@ fn the_demo_makes_a_sandbox_whose_report_is_real() {
         days.iter().all(|day| day["total"].as_i64().unwrap() > 0),
         "{days:?}"
     );
+}
+
+/// Right after `cargo run` the program is not on PATH, and a folder's name may hold a space.
+#[test]
+fn the_demo_says_how_to_go_on_in_commands_that_work() {
+    let env = TestEnv::new();
+    let next = |path: &str| -> Vec<String> {
+        let run = env.taskmon(["demo", "my sandbox"]).env("PATH", path);
+        let document = run.success().json();
+        serde_json::from_value(document["next"].clone()).unwrap()
+    };
+    let bare = "/usr/local/bin:/usr/bin:/bin";
+    let commands = next(bare);
+    assert_eq!(commands.len(), 3);
+    for command in &commands {
+        let run = env.program("sh", ["-c", command]).env("PATH", bare);
+        assert!(!run.success().stdout().is_empty(), "{command}");
+    }
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_taskmon"));
+    let with_it = format!("{}:{bare}", binary.parent().unwrap().display());
+    for command in next(&with_it) {
+        assert!(
+            command.starts_with("cd 'my sandbox' && taskmon "),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn the_demo_says_where_the_sandbox_is_and_what_it_kept() {
+    let env = TestEnv::new();
+    demo(&env, "sandbox");
+    for (language, kept) in [("en", "is kept as"), ("zh_CN.UTF-8", "另存为")] {
+        env.write("sandbox/taskmon.toml", "# my own settings\n");
+        let page = env
+            .taskmon(["demo", "sandbox", "--output", "text"])
+            .env("LANG", language)
+            .success();
+        let sandbox = env.path("sandbox").display().to_string();
+        page.stdout_contains(&format!("{sandbox}\n"))
+            .stdout_contains(kept)
+            .stdout_contains("sandbox/taskmon.toml.bak");
+    }
 }
 
 #[test]

@@ -3,11 +3,16 @@
 use super::super::Settings;
 use super::super::connect::failure;
 use super::super::sql::{Fields, Refusal, source, unfit_time};
+use super::{SILENCE, silent};
 use crate::outcome::{Failure, Kind};
 use crate::tables::{Field, TaskTable};
 use anyhow::Result;
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use std::mem;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 /// What the table looks like, read once from the catalogue.
 #[derive(Debug, Clone)]
@@ -53,24 +58,24 @@ pub enum StatusType {
     Text,
 }
 
-/// Reads the shape of a table.
+/// Reads the shape of a table, and hands the connection back.
 ///
 /// # Errors
-/// What the mapping names and the table lacks, as far as a report cannot do without it.
-pub fn read(client: &mut Client, settings: &Settings) -> Result<Shape> {
+/// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
+pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
     let table = &settings.tasks;
     let mut bounded = Bounded {
-        client,
-        milliseconds: settings.statement_timeout.as_millis(),
+        connection: Ok(client),
+        limit: settings.statement_timeout,
     };
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
         let tried = bounded.query(&sql);
-        tried.map(drop).map_err(|error| refusal(&error))
+        tried.map(drop).map_err(Unanswered::into_refusal)
     })?;
     let catalogue = bounded
         .query(&catalogue_query(table, &fields))
-        .map_err(|error| failure(&error, "reading the catalogue"))?;
+        .map_err(|unanswered| unanswered.into_failure("reading the catalogue"))?;
     let mut rows = catalogue.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -84,32 +89,72 @@ pub fn read(client: &mut Client, settings: &Settings) -> Result<Shape> {
         false => None,
     };
     let status = status_type(types, rows.next().is_some())?;
-    Ok(Shape {
+    let shape = Shape {
         fields,
         time,
         started,
         status,
-    })
+    };
+    Ok((bounded.connection?, shape))
 }
 
-/// Asks within the time limit: a table that somebody holds locked must not hold up a cron job for ever. The limit is set for a
-/// transaction, not for the session, which a pooler would hand on to others.
-struct Bounded<'a> {
-    client: &'a mut Client,
-    milliseconds: u128,
+/// Asks within the time limit: neither a table that somebody holds locked nor a server that went silent must hold up a cron job for
+/// ever. The limit is set for a transaction, not for the session, which a pooler would hand on to others.
+struct Bounded {
+    /// `Err` once the server went silent: the connection is lost with the thread that waits for it.
+    connection: Result<Client, Failure>,
+    /// Zero: no limit.
+    limit: Duration,
 }
 
-impl Bounded<'_> {
-    fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let limit = self.milliseconds;
-        let answer = self.client.simple_query(&format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {sql}; COMMIT"
-        ));
-        if answer.is_err() {
-            // The answer that counts is the first; a connection that is gone says so again.
-            let _ = self.client.batch_execute("ROLLBACK");
+/// Why a question has no answer.
+enum Unanswered {
+    Refused(postgres::Error),
+    Silent(Failure),
+}
+
+impl Unanswered {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Unanswered::Refused(error) => refusal(&error),
+            Unanswered::Silent(silent) => Refusal::Failed(silent),
         }
-        answer
+    }
+
+    fn into_failure(self, doing: &str) -> Failure {
+        match self {
+            Unanswered::Refused(error) => failure(&error, doing),
+            Unanswered::Silent(silent) => silent,
+        }
+    }
+}
+
+impl Bounded {
+    fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Unanswered> {
+        let patience = self.limit + SILENCE;
+        let lent = mem::replace(&mut self.connection, Err(silent(patience)));
+        let mut client = lent.map_err(Unanswered::Silent)?;
+        let text = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; {sql}; COMMIT",
+            self.limit.as_millis()
+        );
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            let answer = client.simple_query(&text);
+            if answer.is_err() {
+                // The answer that counts is the first; a connection that is gone says so again.
+                let _ = client.batch_execute("ROLLBACK");
+            }
+            // Nobody listens any more once the time limit has passed.
+            let _ = sender.send((client, answer));
+        });
+        let arrival = match self.limit.is_zero() {
+            true => answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => answers.recv_timeout(patience),
+        };
+        let (client, answer) = arrival.map_err(|_| Unanswered::Silent(silent(patience)))?;
+        self.connection = Ok(client);
+        answer.map_err(Unanswered::Refused)
     }
 }
 

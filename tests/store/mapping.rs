@@ -1,0 +1,390 @@
+//! What a mapping may say, and what it must not.
+
+use crate::env::TestEnv;
+use crate::harness::{View, counts, days, failed, slowest};
+use crate::on_each_database;
+use crate::rows::Task;
+use std::collections::BTreeMap;
+use taskmon::outcome::Kind;
+use taskmon::store::{BacklogCount, DayFigures};
+use taskmon::tables::Field;
+
+/// A task that has everything which a field could tell of it: failed, retried, started, timed.
+fn rich_task() -> Task {
+    Task::new(1)
+        .failed("任务超时")
+        .with("retry_count", 2)
+        .with("processing_time", 12.5)
+}
+
+/// What the table of jobs below is to a mapping that knows nothing of the preset.
+fn jobs(env: &TestEnv) -> View {
+    View::of(env).map(|tasks| {
+        tasks.from = "jobs".into();
+        tasks.key = vec!["part".into(), "job".into()];
+        tasks.label = "job".into();
+        tasks.status = "state".into();
+        tasks.created_at = "enqueued".into();
+        tasks.started_at = String::new();
+        tasks.updated_at = String::new();
+        tasks.processing_time = "took".into();
+        tasks.error_message = String::new();
+        tasks.retry_count = String::new();
+        tasks.states = Default::default();
+        tasks.states.completed = vec!["3".into()];
+        tasks.states.failed = vec!["4".into()];
+    })
+}
+
+fn without_times(figures: &DayFigures) -> bool {
+    let cells = figures.cells.iter();
+    cells.map(|cell| cell.timed).sum::<u64>() == 0
+        && figures.percentiles.is_none()
+        && figures.slowest.is_empty()
+}
+
+/// Every field that a report can do without, as the mapping and the table call it.
+const OPTIONAL: [(&str, Field); 5] = [
+    ("processing_time", Field::ProcessingTime),
+    ("error_message", Field::ErrorMessage),
+    ("retry_count", Field::RetryCount),
+    ("started_at", Field::StartedAt),
+    ("courier_company", Field::Queue),
+];
+
+/// What is `None` or empty without a field; never 0, which would be a figure.
+fn is_unknown(field: Field, figures: &DayFigures) -> bool {
+    let (cell, failed) = (&figures.cells[0], &figures.failed[0]);
+    match field {
+        Field::ProcessingTime => without_times(figures),
+        Field::ErrorMessage => figures.categories.is_empty() && failed.message.is_none(),
+        Field::RetryCount => cell.retries.is_none() && failed.retries.is_none(),
+        Field::StartedAt => cell.waited == 0,
+        Field::Queue => figures.backlog[0].queue.is_none(),
+        other => panic!("{other:?} is not optional"),
+    }
+}
+
+on_each_database! {
+    // ---- fields that are not there
+
+    fn a_field_that_the_mapping_leaves_empty_is_unknown_and_not_missing(env) {
+        env.insert([rich_task(), Task::new(2).status("PENDING")]);
+        let view = || View::of(&env).map(|tasks| tasks.queue = "courier_company".into());
+        for (_, field) in OPTIONAL {
+            assert!(!is_unknown(field, &view().figures()), "{field:?} is known where it is mapped");
+            let figures = view().map(|tasks| match field {
+                Field::ProcessingTime => tasks.processing_time = String::new(),
+                Field::ErrorMessage => tasks.error_message = String::new(),
+                Field::RetryCount => tasks.retry_count = String::new(),
+                Field::StartedAt => tasks.started_at = " ".into(),
+                _ => tasks.queue = String::new(),
+            }).figures();
+            assert!(is_unknown(field, &figures), "{field:?}: {figures:?}");
+            assert_eq!(figures.missing, [], "{field:?}");
+            assert_eq!(figures.cells.iter().map(|cell| cell.tasks).sum::<u64>(), 2, "{field:?}");
+        }
+    }
+
+    fn a_column_that_the_table_lacks_is_unknown_and_missing(env) {
+        for (column, _) in OPTIONAL {
+            env.sql(&format!("ALTER TABLE tasks DROP COLUMN {column}"));
+        }
+        let bare = |mut task: Task| {
+            OPTIONAL.iter().for_each(|(column, _)| drop(task.columns.remove(column)));
+            task
+        };
+        env.insert([bare(rich_task()), bare(Task::new(2).status("PENDING"))]);
+        let figures = View::of(&env).map(|tasks| tasks.queue = "courier_company".into()).figures();
+        let mut missing = figures.missing.clone();
+        missing.sort();
+        let mut expected = OPTIONAL.map(|(_, field)| field);
+        expected.sort();
+        assert_eq!(missing, expected);
+        for field in expected {
+            assert!(is_unknown(field, &figures), "{field:?}: {figures:?}");
+        }
+        assert_eq!(counts(&figures.cells), [(1, Some("FAILED"), None, 1), (1, Some("PENDING"), None, 1)]);
+    }
+
+    fn without_a_creation_time_a_task_counts_by_its_last_update_and_has_no_wait(env) {
+        env.insert([
+            Task::new(1).at("2026-11-20 10:00:00").with("updated_at", "2026-11-22 15:00:00"),
+            Task::new(2).at("2026-11-22 10:00:00").with("updated_at", "2026-11-23 15:00:00"),
+            Task::new(3).at("2026-11-22 10:00:00").without("updated_at"),
+        ]);
+        assert_eq!(View::of(&env).figures().counted_by, Some(Field::CreatedAt));
+        let figures = View::of(&env).map(|tasks| tasks.created_at = String::new()).figures();
+        assert_eq!(figures.counted_by, Some(Field::UpdatedAt));
+        assert_eq!(figures.missing, []);
+        assert_eq!(counts(&figures.cells), [(15, Some("COMPLETED"), Some(0), 1)]);
+        assert_eq!((figures.cells[0].waited, figures.undated), (0, 1));
+    }
+
+    fn a_creation_time_that_the_table_lacks_is_missing_and_the_last_update_counts(env) {
+        env.sql("DROP INDEX idx_tasks_status_created; DROP INDEX idx_tasks_created_at; ALTER TABLE tasks DROP COLUMN created_at");
+        let mut task = Task::new(1).with("updated_at", "2026-11-22 15:00:00");
+        task.columns.remove("created_at");
+        env.insert([task]);
+        let figures = View::of(&env).figures();
+        assert_eq!((figures.counted_by, figures.missing.as_slice()), (Some(Field::UpdatedAt), &[Field::CreatedAt][..]));
+        assert_eq!(counts(&figures.cells), [(15, Some("COMPLETED"), Some(0), 1)]);
+    }
+
+    // ---- labels and states
+
+    fn labels_match_without_regard_to_case_and_are_told_as_they_stand(env) {
+        env.insert([
+            Task::new(1).status("PENDING"),
+            Task::new(2).status("GENERATING"),
+            Task::new(3).failed("x"),
+        ]);
+        let figures = View::of(&env).map(|tasks| {
+            tasks.states.pending = vec!["Pending".into()];
+            tasks.states.processing = vec!["generating".into()];
+            tasks.states.failed = vec!["fAILED".into()];
+        }).figures();
+        let open: Vec<&str> = figures.backlog.iter().map(|count| count.label.as_str()).collect();
+        assert_eq!(open, ["GENERATING", "PENDING"]);
+        assert_eq!(failed(&figures), ["task_3"]);
+        assert_eq!(figures.categories, BTreeMap::from([(None, 1)]));
+    }
+
+    fn labels_of_one_state_in_several_spellings_are_counted_each(env) {
+        env.sql(
+            "CREATE TABLE jobs (part integer, job text, state text, enqueued timestamp, took double precision);
+             INSERT INTO jobs VALUES (1, 'a', 'Dead', '2026-11-22 01:00:00', 1), (2, 'b', 'DEAD', '2026-11-22 02:00:00', 2),
+                                     (3, 'c', 'dead', '2026-11-22 03:00:00', 3), (4, 'd', 'deadly', '2026-11-22 04:00:00', 4)",
+        );
+        let figures = jobs(&env).map(|tasks| tasks.states.failed = vec!["dead".into()]).figures();
+        assert_eq!(failed(&figures), ["c", "b", "a"]);
+        let labels: Vec<Option<&str>> = figures.cells.iter().map(|cell| cell.label.as_deref()).collect();
+        assert_eq!(labels, [Some("Dead"), Some("DEAD"), Some("dead"), Some("deadly")]);
+    }
+
+    fn a_label_that_no_state_claims_is_counted_and_in_no_state(env) {
+        env.insert([Task::new(1).status("RETURNED"), Task::new(2).status("RETURNED").with("error_message", "x")]);
+        let figures = View::of(&env).map(|tasks| tasks.states.cancelled = vec![]).figures();
+        assert_eq!(counts(&figures.cells), [(1, Some("RETURNED"), Some(0), 2)]);
+        assert_eq!(days(&figures.trend), [(6, Some("RETURNED"), 2)]);
+        assert_eq!((figures.failed, figures.backlog, figures.categories), (vec![], vec![], BTreeMap::new()));
+    }
+
+    fn a_row_without_a_status_is_counted_and_in_no_state(env) {
+        env.insert([Task::new(1).without("status").with("processing_time", 99), Task::new(2)]);
+        let figures = View::of(&env).figures();
+        assert_eq!(counts(&figures.cells), [(1, None, Some(0), 1), (1, Some("COMPLETED"), Some(0), 1)]);
+        assert_eq!(days(&figures.trend), [(6, None, 1), (6, Some("COMPLETED"), 1)]);
+        assert_eq!((slowest(&figures), figures.slowest[1].label.as_deref()), (vec!["task_2", "task_1"], None));
+        assert_eq!((figures.failed, figures.backlog), (vec![], vec![]));
+    }
+
+    fn a_state_without_labels_claims_nothing(env) {
+        env.insert([
+            Task::new(1).status("PENDING"),
+            Task::new(2).failed("x"),
+            Task::new(3).status("TRACKING"),
+            Task::new(4).without("status"),
+        ]);
+        let figures = View::of(&env).map(|tasks| tasks.states = Default::default()).figures();
+        assert_eq!((figures.failed, figures.backlog, figures.categories), (vec![], vec![], BTreeMap::new()));
+        assert_eq!(figures.cells.len(), 4);
+        // One that has labels beside one that has none.
+        let figures = View::of(&env).map(|tasks| {
+            tasks.states.pending = vec![];
+            tasks.states.failed = vec![];
+        }).figures();
+        let open: Vec<&str> = figures.backlog.iter().map(|count| count.label.as_str()).collect();
+        assert_eq!((open, figures.failed), (vec!["TRACKING"], vec![]));
+    }
+
+    // ---- keys, tables and expressions of every kind
+
+    fn ties_go_by_every_column_of_a_composite_key_in_its_order(env) {
+        env.sql(
+            "CREATE TABLE jobs (part integer, job text, state integer, enqueued timestamp, took double precision, PRIMARY KEY (part, job));
+             INSERT INTO jobs VALUES (2, 'b', 4, '2026-11-22 01:00:00', 7.5), (10, 'a', 4, '2026-11-22 01:00:00', 7.5),
+                                     (2, 'a', 4, '2026-11-22 01:00:00', 7.5), (1, 'z', 4, '2026-11-22 01:00:00', 7.5)",
+        );
+        let figures = jobs(&env).map(|tasks| tasks.label = "part || '/' || job".into()).figures();
+        let expected = ["1/z", "2/a", "2/b", "10/a"];
+        assert_eq!((slowest(&figures), failed(&figures)), (expected.to_vec(), expected.to_vec()));
+        // A number's text is what a state names.
+        assert_eq!(counts(&figures.cells), [(1, Some("4"), None, 4)]);
+    }
+
+    fn a_key_of_text_sorts_as_text(env) {
+        env.insert([10, 9, 8].map(|n| Task::new(n).failed("x").with("processing_time", 7.5).at("2026-11-22 01:00:00")));
+        let figures = View::of(&env).map(|tasks| tasks.key = vec!["task_id".into()]).figures();
+        let expected = ["task_10", "task_8", "task_9"];
+        assert_eq!((slowest(&figures), failed(&figures)), (expected.to_vec(), expected.to_vec()));
+    }
+
+    fn a_view_is_read_like_a_table(env) {
+        env.insert([rich_task(), Task::new(2), Task::new(3).with("user_id", 4)]);
+        env.sql("CREATE VIEW recent AS SELECT * FROM tasks WHERE user_id <> 4");
+        let from_view = View::of(&env).map(|tasks| tasks.from = "recent".into()).figures();
+        env.sql("DELETE FROM tasks WHERE user_id = 4");
+        assert_eq!(from_view, View::of(&env).figures());
+        assert_eq!(from_view.cells.iter().map(|cell| cell.tasks).sum::<u64>(), 2);
+    }
+
+    fn a_from_clause_may_join(env) {
+        env.insert([Task::new(1), Task::new(2)]);
+        env.sql("CREATE TABLE failures (task integer, reason text); INSERT INTO failures VALUES (2, 'parser')");
+        let figures = View::of(&env).map(|tasks| {
+            tasks.from = "tasks LEFT JOIN failures ON failures.task = tasks.id".into();
+            tasks.key = vec!["tasks.id".into()];
+            tasks.status = "CASE WHEN failures.task IS NULL THEN 'ok' ELSE 'bad' END".into();
+            tasks.error_message = "failures.reason".into();
+            tasks.states = Default::default();
+            tasks.states.failed = vec!["bad".into()];
+        }).figures();
+        assert_eq!(counts(&figures.cells), [(1, Some("bad"), Some(0), 1), (1, Some("ok"), Some(0), 1)]);
+        assert_eq!(figures.failed[0].message.as_deref(), Some("parser"));
+    }
+
+    fn every_field_may_be_an_expression(env) {
+        env.insert([Task::new(3).failed("x").with("retry_count", 4), Task::new(4).status("PENDING").with("retry_count", 1)]);
+        let figures = View::of(&env).map(|tasks| {
+            tasks.key = vec!["0 - id".into()];
+            tasks.label = "'no. ' || id".into();
+            tasks.created_at = "coalesce(started_at, created_at)".into();
+            tasks.processing_time = "id * 2.5".into();
+            tasks.error_message = "remarks || '!'".into();
+            tasks.retry_count = "retry_count - 1".into();
+            tasks.queue = "substr(courier_company, 1, 7)".into();
+        }).figures();
+        assert_eq!(slowest(&figures), ["no. 4", "no. 3"]);
+        assert_eq!(figures.slowest[0].processing_time, 10.0);
+        assert_eq!(counts(&figures.cells), [(1, Some("FAILED"), Some(3), 1), (1, Some("PENDING"), Some(0), 1)]);
+        assert_eq!(figures.failed[0].message.as_deref(), Some("remark 3!"));
+        assert_eq!(figures.backlog, [BacklogCount { label: "PENDING".into(), queue: Some("courier".into()), tasks: 1 }]);
+    }
+
+    fn names_that_sql_wants_quoted_are_quoted_in_the_mapping(env) {
+        env.sql(
+            "CREATE TABLE \"Job Queue\" (\"order\" integer, \"State\" text, \"when\" timestamp);
+             INSERT INTO \"Job Queue\" VALUES (7, '4', '2026-11-22 05:00:00')",
+        );
+        let figures = jobs(&env).map(|tasks| {
+            tasks.from = "\"Job Queue\"".into();
+            tasks.key = vec!["\"order\"".into()];
+            tasks.label = "\"order\"".into();
+            tasks.status = "\"State\"".into();
+            tasks.created_at = "\"when\"".into();
+            tasks.processing_time = String::new();
+        }).figures();
+        assert_eq!(failed(&figures), ["7"]);
+    }
+
+    // ---- what a report cannot do without
+
+    fn a_table_that_is_not_there_is_named(env) {
+        View::of(&env).map(|tasks| tasks.from = "no_such_jobs".into()).refused(Kind::MappingMismatch, &["database.tasks.from", "no_such_jobs"]);
+    }
+
+    fn a_key_that_is_not_there_is_named(env) {
+        View::of(&env)
+            .map(|tasks| tasks.key = vec!["id".into(), "no_such_key".into()])
+            .refused(Kind::MappingMismatch, &["database.tasks.key", "no_such_key", "tasks"]);
+    }
+
+    fn a_status_that_is_not_there_is_named(env) {
+        View::of(&env).map(|tasks| tasks.status = "no_such_state".into()).refused(Kind::MappingMismatch, &["database.tasks.status", "no_such_state"]);
+    }
+
+    fn a_label_that_is_not_there_is_named(env) {
+        View::of(&env).map(|tasks| tasks.label = "no_such_label".into()).refused(Kind::MappingMismatch, &["database.tasks.label", "no_such_label"]);
+    }
+
+    fn a_mapping_without_any_time_is_refused(env) {
+        View::of(&env).map(|tasks| {
+            tasks.created_at = "no_such_time".into();
+            tasks.updated_at = String::new();
+        }).refused(Kind::MappingMismatch, &["database.tasks.created_at", "tasks"]);
+    }
+}
+
+// ---- PostgreSQL knows types
+
+#[test]
+fn a_time_of_another_type_is_refused_by_postgres_with_the_type_that_it_has() {
+    let env = TestEnv::postgres();
+    let view = View::of(&env).map(|tasks| tasks.created_at = "user_id".into());
+    view.refused(
+        Kind::MappingMismatch,
+        &["database.tasks.created_at", "user_id", "integer"],
+    );
+}
+
+#[test]
+fn an_expression_that_postgres_cannot_compute_is_named() {
+    let env = TestEnv::postgres();
+    for expression in [
+        "no_such_function(retry_count)",
+        "retry_count +",
+        "'unfinished",
+        "retry_count - status",
+    ] {
+        View::of(&env)
+            .map(|tasks| tasks.retry_count = expression.into())
+            .refused(
+                Kind::MappingMismatch,
+                &["database.tasks.retry_count", expression],
+            );
+    }
+}
+
+/// The preset's status is an enum; a varchar, a domain and an array's element are compared as their text.
+#[test]
+fn a_status_of_any_type_gives_the_figures_of_the_enum_on_postgres() {
+    let env = TestEnv::postgres();
+    env.insert([
+        rich_task(),
+        Task::new(2).status("PENDING"),
+        Task::new(3).without("status"),
+    ]);
+    env.sql("CREATE DOMAIN label AS varchar(12)");
+    let by_enum = View::of(&env).figures();
+    assert_eq!(by_enum.backlog.len(), 1);
+    for status in [
+        "status::text",
+        "status::text::varchar(12)",
+        "status::text::label",
+        "(ARRAY[status])[1]",
+    ] {
+        let figures = View::of(&env)
+            .map(|tasks| tasks.status = status.into())
+            .figures();
+        assert_eq!(figures, by_enum, "{status}");
+    }
+}
+
+// ---- SQLite does not
+
+#[test]
+fn what_is_no_time_in_sqlite_is_counted_as_unreadable_and_shown() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1)]);
+    env.sql("UPDATE tasks SET created_at = 'yesterday'");
+    env.insert([Task::new(2)]);
+    let figures = View::of(&env).figures();
+    assert_eq!(figures.unreadable, Some((1, "yesterday".into())));
+    assert_eq!(counts(&figures.cells), [(1, Some("COMPLETED"), Some(0), 1)]);
+}
+
+#[test]
+fn text_in_a_number_column_of_sqlite_is_no_processing_time() {
+    let env = TestEnv::sqlite();
+    env.insert([
+        Task::new(1).with("processing_time", "fast"),
+        Task::new(2).with("processing_time", 4.5),
+    ]);
+    let figures = View::of(&env).figures();
+    assert_eq!(slowest(&figures), ["task_2"]);
+    assert_eq!(
+        (figures.cells[0].timed, figures.cells[0].micros),
+        (1, 4_500_000)
+    );
+}
