@@ -58,7 +58,7 @@ postgres_settings() {
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$folder'
 max_connections = 200
-shared_buffers = '64MB'
+shared_buffers = '${TASKMON_TEST_SHARED_BUFFERS:-64MB}'
 fsync = off
 wal_level = replica
 timezone = 'America/New_York'

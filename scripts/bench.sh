@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Measures taskmon against a peer that is run in the same minute, by turns: a machine's noise then meets both.
+#
+#   scripts/bench.sh stats [ROWS...]    the report of a day against one hand-written statement through psql, for each number of rows
+#                                       (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
+#   scripts/bench.sh disk               `taskmon disk /` against `df /`
+#   scripts/bench.sh cleanup [ROWS]     100000 expired rows against the two floors: deleting in psql, unlinking with threads; sweeping
+#                                       against find
+#
+# Each line says whether its target is kept; the exit code is 1 if one is missed. A release build is made, and the servers of
+# scripts/test.sh are started and stopped.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/install.sh
+. "$root/scripts/lib/install.sh"
+
+usage() { sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+
+case ${1-} in
+    stats | disk | cleanup) ;;
+    *) usage; exit 2 ;;
+esac
+if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
+    export TASKMON_TEST_SHARED_BUFFERS=${TASKMON_TEST_SHARED_BUFFERS:-1GB}
+    exec "$root/scripts/test.sh" --servers "$root/scripts/bench.sh" "$@"
+fi
+cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2
+taskmon=${CARGO_TARGET_DIR:-$root/target}/release/taskmon
+folder=$(mktemp -d "${TMPDIR:-/tmp}/taskmon-bench.XXXXXX")
+database=taskmon_bench_$$
+last_day=2026-11-22
+missed=0
+
+query() {
+    PGOPTIONS='-c datestyle=ISO' psql -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$TASKMON_TEST_PG_PORT" -U postgres "$@"
+}
+
+finish() {
+    local status=$?
+    query -d postgres -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" 2>/dev/null || true
+    rm -rf "$folder"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+compare() { python3 "$root/scripts/bench/compare.py" "$@" || missed=1; }
+
+# fill ROWS DAYS: a new database with so many tasks.
+fill() {
+    say "making $1 tasks over $2 days"
+    query -d postgres -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" -c "CREATE DATABASE $database TEMPLATE template0"
+    query -d "$database" -f "$root/tests/fixtures/taskmon_postgres.sql"
+    query -d "$database" -v tasks="$1" -v days="$2" -v last_day="$last_day" -f "$root/scripts/bench/rows.sql" >/dev/null
+    query -d "$database" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
+}
+
+stats() {
+    local rows most day=2026-11-10 url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
+    printf '%s\n' 'timezone = "Asia/Shanghai"' 'language = "zh"' >"$folder/taskmon.toml"
+    for rows in "$@"; do
+        fill "$rows" 60
+        most=1.2
+        if [ "$rows" -ge 10000000 ]; then most=1.0; fi
+        compare --pairs 15 --most "$most" --memory 30 "stats, $rows rows, PostgreSQL" \
+            "$taskmon stats -c $folder/taskmon.toml --database-url $url --date $day --no-save --no-alert" \
+            "psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -v day=$day -f $root/scripts/bench/report_postgres.sql"
+    done
+    sqlite_stats "$day"
+}
+
+# The shell runs the very statements that taskmon logs, their parameters filled in.
+sqlite_stats() {
+    local day=$1 own
+    say "making 1000000 tasks in SQLite"
+    python3 "$root/tests/reference/generate.py" rows --tasks 1000000 --days 60 --seed 1 --last-day "$last_day" >"$folder/rows.csv"
+    sqlite3 "$folder/tasks.db" <"$root/tests/fixtures/taskmon_sqlite.sql"
+    python3 "$root/tests/reference/generate.py" sqlite "$folder/rows.csv" "$folder/tasks.db"
+    rm "$folder/rows.csv"
+    own="$taskmon stats -c $folder/taskmon.toml --database-url sqlite:$folder/tasks.db --date $day --no-save --no-alert"
+    $own -vv 2>"$folder/log" >/dev/null
+    python3 "$root/scripts/bench/statements.py" "$day" <"$folder/log" >"$folder/statements.sql"
+    compare --pairs 9 --most 1.1 --memory 30 "stats, 1000000 rows, SQLite" "$own" \
+        "sqlite3 -readonly $folder/tasks.db \".read $folder/statements.sql\""
+}
+
+disk() {
+    compare --pairs 50 --most 3 "disk /" "$taskmon disk /" "df /"
+}
+
+cleanup() {
+    local rows=$1 storage=$folder/storage config=$folder/taskmon.toml url
+    url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
+    fill "$rows" 60
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$storage'" '[cleanup]' \
+        "storage_roots = ['uploads', 'documents', 'screenshots']" 'temp_dirs = ["temp"]' >"$config"
+    query -d "$database" -c "CREATE TABLE kept AS SELECT * FROM tasks"
+    # Everything that was made has expired by then, except what no limit covers.
+    local own="$taskmon cleanup -c $config --database-url $url --only tasks -q -q --force"
+    local restore="psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -c 'TRUNCATE tasks' -c 'INSERT INTO tasks SELECT * FROM kept' -c 'VACUUM ANALYZE tasks'"
+    local files="python3 $root/scripts/bench/files.py make $storage $folder/list"
+    query -d "$database" -Atc "SELECT unnest(ARRAY[image_path, document_path, screenshot_path]) FROM tasks
+        WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
+        sed '/^$/d' >"$folder/list"
+    export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage BENCH_KEEP=$folder
+    compare --pairs 5 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+        "cleanup with files, $(wc -l <"$folder/list") files" \
+        "$own --as-of 2026-11-19T00:00:00+08:00 --failed-tasks-days 30" \
+        "bash $root/scripts/bench/floors.sh"
+    sweep
+}
+
+sweep() {
+    local make="python3 $root/scripts/bench/files.py temp $folder/storage/temp"
+    printf '%s\n' "base_dir = '$folder/storage'" '[cleanup]' 'temp_dirs = ["temp"]' >"$folder/sweep.toml"
+    compare --pairs 5 --most 1.0 --memory 40 --before "$make" --peer-before "$make" "sweep, 50000 files" \
+        "$taskmon cleanup -c $folder/sweep.toml --only temp -q -q" \
+        "find $folder/storage/temp -xdev -type f -mmin +1440 -delete"
+}
+
+case $1 in
+    stats)
+        shift
+        if [ $# -eq 0 ]; then set -- 2000000 10000000; fi
+        stats "$@"
+        ;;
+    disk) disk ;;
+    cleanup) cleanup "${2:-200000}" ;;
+esac
+exit "$missed"
