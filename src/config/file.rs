@@ -705,11 +705,16 @@ pub fn defaults() -> Result<(File, Given), Failure> {
     read("", "")
 }
 
-/// A TOML text of taskmon's own; tests read each of them.
+/// A TOML text of taskmon's own; tests read each of them. It is mostly comments, which cost every run of `disk` a third of a millisecond.
 fn built_in(text: &str) -> Result<Table, Failure> {
-    let document = reader::parse(text).map_err(|error| {
+    let settings: String = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let document = reader::parse(&settings).map_err(|error| {
         let message = format!(
-            "a built-in file is broken at line {}: {}",
+            "a built-in file is broken at line {} of its settings: {}",
             error.line, error.message
         );
         Failure::new(Kind::Internal, message)
