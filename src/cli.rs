@@ -120,16 +120,15 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon cleanup --dry-run                what would go, and nothing changes
-  taskmon cleanup --dry-run --output text  the same as a page to read
-  taskmon cleanup                          what cron runs every night
-  taskmon cleanup --only temp,logs         needs no database
-  taskmon cleanup --failed-tasks-days 3    another limit, for this run
+  taskmon cleanup --dry-run                  what would go; nothing changes
+  taskmon cleanup --dry-run --output text    the same as a page for people
+  taskmon cleanup                            what cron runs every night
+  taskmon cleanup --only temp,logs           without a database
+  taskmon cleanup --failed-tasks-days 3      another limit, for this run
   taskmon cleanup --dry-run --as-of 2026-12-31T04:00:00+08:00
-                                           what will have expired by then
   taskmon cleanup | jq -r '.errors[] | [.kind, .task_id, .message] | @tsv'
 
-$TASKMON_COMPLETED_TASKS_DAYS and the like set the limits too; a flag beats them.")]
+$TASKMON_COMPLETED_TASKS_DAYS and the like set limits; a flag beats them.")]
 pub struct CleanupArgs {
     /// Say what would go; change nothing, take no lock
     #[arg(long)]

@@ -553,11 +553,12 @@ impl Session {
 }
 
 /// Commands to try on a sandbox, as they can be pasted into a shell.
-fn next_steps(dir: &Path) -> [String; 3] {
+fn next_steps(dir: &Path) -> [String; 4] {
     let (dir, taskmon) = (quoted(&dir.display().to_string()), own_name());
     [
         "stats --output text",
         "stats --days 7 --no-save | jq '.[].task_statistics.total_tasks'",
+        "cleanup --dry-run --output text",
         "disk --output text",
     ]
     .map(|arguments| format!("cd {dir} && {taskmon} {arguments}"))

@@ -44,24 +44,29 @@ fn pages_of_commands(program: &Command) -> String {
     pages.join(", ")
 }
 
-/// The blocks behind the options, each under its first line as a heading, and the other pages.
+/// The blocks behind the options, each under its first line as a heading or as a paragraph, and the other pages.
 fn closing_sections(command: &Command, others: &str) -> String {
     let after = command.get_after_help().map(ToString::to_string);
     let mut roff = Roff::new();
-    for block in after.unwrap_or_default().split("\n\n") {
-        let mut lines = block.lines();
-        let heading = lines.next().unwrap_or_default().trim_end_matches(':');
-        roff.control("SH", [heading.to_uppercase().as_str()]);
-        lines.for_each(|line| entry(&mut roff, line));
+    let after = after.unwrap_or_default();
+    for block in after.split("\n\n").filter(|block| !block.is_empty()) {
+        match block.split_once(":\n") {
+            Some((heading, entries)) if !heading.contains('\n') => {
+                roff.control("SH", [heading.to_uppercase().as_str()]);
+                entries.lines().for_each(|line| entry(&mut roff, line));
+            }
+            _ => {
+                roff.control("PP", []);
+                roff.text([roman(block)]);
+            }
+        }
     }
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman(others)]);
+    // The page has begun already, with the two lines in which a renderer first says what an apostrophe is.
     let rendered = roff.render();
-    // The page has begun already, with what a renderer puts before the first heading.
-    match rendered.find(".SH") {
-        Some(start) => rendered[start..].to_owned(),
-        None => rendered,
-    }
+    let sections = rendered.splitn(3, '\n').nth(2);
+    sections.unwrap_or_default().to_owned()
 }
 
 /// A line of help: what is explained, two spaces or more, the explanation.
@@ -78,8 +83,7 @@ mod tests {
     use super::*;
 
     fn program() -> Command {
-        let help =
-            "Examples:\n  prog do 'it'      does it\n  prog do -x\n\nExit codes:\n  0   done";
+        let help = "Examples:\n  prog do 'it'      does it\n  prog do -x\n\nExit codes:\n  0   done\n\nIt is done.";
         Command::new("prog")
             .version("1.2")
             .subcommand(Command::new("do").about("Does it").after_help(help))
@@ -93,8 +97,16 @@ mod tests {
         let (_, closing) = page.split_once(".SH EXAMPLES\n").unwrap();
         assert_eq!(
             closing,
-            ".TP\n\\fBprog do \\*(Aqit\\*(Aq\\fR\ndoes it\n.TP\n\\fBprog do \\-x\\fR\n\n.SH \"EXIT CODES\"\n.TP\n\\fB0\\fR\ndone\n.SH \"SEE ALSO\"\nprog(1)\n"
+            ".TP\n\\fBprog do \\*(Aqit\\*(Aq\\fR\ndoes it\n.TP\n\\fBprog do \\-x\\fR\n\n.SH \"EXIT CODES\"\n.TP\n\\fB0\\fR\ndone\n.PP\nIt is done.\n.SH \"SEE ALSO\"\nprog(1)\n"
         );
+    }
+
+    #[test]
+    fn a_command_with_nothing_behind_its_options_has_no_empty_section() {
+        let page = page(program(), Some("undo")).unwrap().unwrap();
+        assert!(page.ends_with("\n.SH \"SEE ALSO\"\nprog(1)\n"), "{page}");
+        assert_eq!(page.matches(".ds Aq").count(), 2, "{page}");
+        assert!(!page.contains(".SH \n") && !page.contains(".PP"), "{page}");
     }
 
     #[test]
