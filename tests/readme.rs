@@ -195,7 +195,15 @@ fn both_name(what: &str, words: &[String]) {
 fn every_option_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = Vec::new();
-    for command in ["stats", "disk", "demo", "config", "completions", "man"] {
+    for command in [
+        "cleanup",
+        "stats",
+        "disk",
+        "demo",
+        "config",
+        "completions",
+        "man",
+    ] {
         let help = format!("taskmon {command} --help");
         let (_, help) = shell(&help, folder.path(), 0, ENGLISH.locale);
         let words = help
@@ -239,6 +247,7 @@ fn every_key_of_the_results_is_explained() {
     let mut keys = Vec::new();
     for command in [
         "taskmon demo . > /dev/null && taskmon stats",
+        "taskmon cleanup --dry-run",
         "taskmon disk .",
     ] {
         let (code, printed) = shell(command, folder.path(), 0, ENGLISH.locale);
