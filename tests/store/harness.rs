@@ -10,8 +10,10 @@ use std::path::Path;
 use std::time::Duration;
 use taskmon::calendar::{Day, days_up_to};
 use taskmon::outcome::{Failure, Kind};
+use taskmon::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use taskmon::store::target::{Target, UrlContext};
 use taskmon::store::{self, Cell, DayCount, DayFigures, DayRequest, Settings, Store};
+use taskmon::tables::paths::Spellings;
 use taskmon::tables::preset::{self, Tasks};
 
 /// The zone of the days, and of the rows' times, which have none.
@@ -73,6 +75,25 @@ impl View {
             statement_timeout: self.statement_timeout,
         };
         store::open(&target, settings).map_err(|error| Failure::of(&error))
+    }
+
+    /// The same database for deleting; rows know `/srv/app` as the folder where relative paths start.
+    #[track_caller]
+    pub fn pruner(&self) -> Box<dyn Pruner> {
+        let context = UrlContext {
+            env: &|_| None,
+            base_dir: Path::new("/"),
+            connect_timeout: self.connect_timeout,
+        };
+        let settings = PruneSettings {
+            mapping: preset::mapping(&self.tasks, None).unwrap(),
+            naive_zone: ZONE,
+            connect_timeout: self.connect_timeout,
+            statement_timeout: self.statement_timeout,
+            spellings: spellings(),
+            mode: Mode::Apply,
+        };
+        open_pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()
     }
 
     #[track_caller]
@@ -202,4 +223,11 @@ fn every_column_of_a_row_has_a_value_of_its_own() {
             }
         }
     }
+}
+
+pub fn spellings() -> Spellings {
+    Spellings::new(vec![
+        ("/srv/app".into(), String::new()),
+        ("/mnt/volume".into(), "uploads".into()),
+    ])
 }

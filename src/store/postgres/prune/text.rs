@@ -307,9 +307,13 @@ impl Tables {
                 format!(" AND ({order}) > ({})", values.join(", "))
             }
         };
+        // Under names of their own: ORDER BY would take a name of the output, and with it the order of the text, before the column.
+        let keys: Vec<String> = (table.key.iter().enumerate())
+            .map(|(place, (name, _))| format!("({name})::text AS taskmon_key_{place}"))
+            .collect();
         Ok(format!(
             "SELECT {} FROM {} WHERE {} AND {narrowed}{after} ORDER BY {order} LIMIT {limit}",
-            table.key_texts(),
+            keys.join(", "),
             table.from,
             self.condition(scope),
         ))

@@ -1,0 +1,175 @@
+//! What every `Pruner` deletes and keeps.
+
+use crate::env::TestEnv;
+use crate::harness::{View, spellings};
+use crate::on_each_database;
+use crate::rows::Task;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use taskmon::store::prune::{Batch, Key, Pass, Pruner, Scope, Source};
+use taskmon::tables::State;
+
+fn time(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+/// After every row of the suite.
+fn later() -> DateTime<Utc> {
+    time("2026-12-24T00:00:00Z")
+}
+
+fn completed() -> Scope {
+    Scope::Tasks(vec![(State::Completed, later())])
+}
+
+/// Every key, page by page; what comes twice fails.
+fn keys(pruner: &mut dyn Pruner, scope: &Scope, page: usize) -> Vec<Key> {
+    let mut all: Vec<Key> = Vec::new();
+    for pass in [Pass::Created, Pass::Others] {
+        let mut after = None;
+        loop {
+            let found = pruner.expired(scope, pass, after.as_ref(), page).unwrap();
+            for key in &found {
+                assert!(!all.contains(key), "{key:?} comes twice");
+            }
+            all.extend(found.iter().cloned());
+            if found.len() < page {
+                break;
+            }
+            after = found.last().cloned();
+        }
+    }
+    all
+}
+
+/// Deletes everything in batches of two, and says how many rows went.
+fn delete_all(pruner: &mut dyn Pruner, scope: &Scope) -> usize {
+    let keys = keys(pruner, scope, 3);
+    let mut gone = 0;
+    for two in keys.chunks(2) {
+        let rows = pruner.rows(scope, two).unwrap();
+        let batch = Batch {
+            scope,
+            rows: &rows,
+            questions: &[],
+            recent_since: later(),
+            before: &[],
+        };
+        let deletion = pruner.delete(&batch, &mut |_| Vec::new()).unwrap();
+        assert_eq!(deletion.refused, []);
+        assert_eq!(deletion.changed, Vec::<usize>::new());
+        gone += deletion.deleted.len();
+    }
+    gone
+}
+
+fn count(pruner: &mut dyn Pruner) -> u64 {
+    pruner.count_tasks(&completed()).unwrap().all
+}
+
+on_each_database! {
+    fn a_state_without_a_limit_is_never_deleted(env) {
+        let labels = ["COMPLETED", "FAILED", "PENDING", "RECOGNIZING", "RETURNED"];
+        env.insert((1..).zip(labels).map(|(n, label)| Task::new(n).status(label)));
+        let mut pruner = View::of(&env).pruner();
+        assert_eq!(delete_all(pruner.as_mut(), &Scope::Tasks(Vec::new())), 0);
+        for (state, left) in [(State::Failed, 4), (State::Cancelled, 3), (State::Completed, 2), (State::Other, 2)] {
+            delete_all(pruner.as_mut(), &Scope::Tasks(vec![(state, later())]));
+            assert_eq!(count(pruner.as_mut()), left, "{state:?}");
+        }
+    }
+
+    fn pages_of_keys_miss_no_row(env) {
+        // Twenty keys sort otherwise as text than as numbers.
+        env.insert((1..=20).map(Task::new));
+        let mut pruner = View::of(&env).pruner();
+        for page in [1, 3, 7, 20, 50] {
+            assert_eq!(keys(pruner.as_mut(), &completed(), page).len(), 20, "{page}");
+        }
+        assert_eq!(delete_all(pruner.as_mut(), &completed()), 20);
+    }
+
+    fn keys_of_text_and_of_several_columns_page_and_delete(env) {
+        for key in [&["task_id"][..], &["user_id", "task_id"], &["task_name", "user_id", "id"]] {
+            env.insert((1..=11).map(|n| Task::new(n).with("user_id", n % 3).with("task_name", format!("it's {}", n % 2))));
+            let view = View::of(&env).map(|tasks| tasks.key = key.iter().map(|name| (*name).into()).collect());
+            let mut pruner = view.pruner();
+            assert_eq!(delete_all(pruner.as_mut(), &completed()), 11, "{key:?}");
+            assert_eq!(count(pruner.as_mut()), 0);
+        }
+    }
+
+    fn the_condition_holds_again_when_a_row_is_deleted(env) {
+        env.insert((1..=3).map(Task::new));
+        let mut pruner = View::of(&env).pruner();
+        let scope = completed();
+        let found = keys(pruner.as_mut(), &scope, 10);
+        let rows = pruner.rows(&scope, &found).unwrap();
+        env.sql("UPDATE tasks SET status = 'PENDING' WHERE id = 2; UPDATE tasks SET image_path = 'uploads/other.png' WHERE id = 3");
+        let batch = Batch { scope: &scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
+        let mut changed = Vec::new();
+        let deletion = pruner.delete(&batch, &mut |deletion| {
+            changed = deletion.changed.clone();
+            Vec::new()
+        }).unwrap();
+        assert_eq!(deletion.deleted, [0, 2]);
+        assert_eq!(changed, [2]);
+        assert_eq!(deletion.refused, []);
+    }
+
+    fn what_is_taken_back_stays_and_the_rest_goes(env) {
+        env.insert((1..=5).map(Task::new));
+        let mut pruner = View::of(&env).pruner();
+        let scope = completed();
+        let found = keys(pruner.as_mut(), &scope, 10);
+        let rows = pruner.rows(&scope, &found).unwrap();
+        let batch = Batch { scope: &scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
+        let mut asked = 0;
+        let deletion = pruner.delete(&batch, &mut |_| {
+            asked += 1;
+            match asked { 1 => vec![1], 2 => vec![3], _ => Vec::new() }
+        }).unwrap();
+        assert_eq!((asked, deletion.deleted), (3, vec![0, 2, 4]));
+        assert_eq!(count(pruner.as_mut()), 2);
+    }
+
+    fn every_spelling_of_a_path_is_read_as_one(env) {
+        let spelled = [
+            "uploads/a.png", "./uploads/a.png", "././uploads/a.png", "uploads//a.png", "uploads/./a.png", "uploads/././/a.png",
+            "/srv/app/uploads/a.png", "/srv/app/./uploads//a.png", "/mnt/volume/a.png", "uploads/x/../a.png",
+            "uploads/x/y/../../a.png", "/srv/app/x/../uploads/a.png", "uploads/.hidden", "uploads/a..b", "/srv/application/a",
+            "../a", "../../a", "uploads/...", "/etc/passwd", "uploads/a/", "uploads/ü/./名.png", "./.hidden", ".hidden", "a/b/../../c",
+        ];
+        env.insert((1..).zip(spelled).map(|(n, path)| {
+            Task::new(n).with("image_path", path).without("document_path").without("screenshot_path")
+        }));
+        let mut found = Vec::new();
+        View::of(&env).pruner().paths_beneath(&[String::new()], &mut |path| {
+            found.push(String::from_utf8(path.to_vec()).unwrap());
+        }).unwrap();
+        let mut wanted: Vec<String> = spelled
+            .iter()
+            .map(|path| String::from_utf8(spellings().normal(path.as_bytes())).unwrap())
+            .collect();
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+
+    fn a_path_that_two_rows_name_has_both_for_witnesses(env) {
+        env.insert([
+            Task::new(1).with("image_path", "uploads/same.png"),
+            Task::new(2).status("PENDING").with("image_path", "/srv/app/uploads/same.png"),
+            Task::new(3).status("PENDING").with("image_path", "uploads/own.png"),
+            Task::new(4).status("PENDING").with("image_path", "uploads/own.png"),
+        ]);
+        let mut found = BTreeMap::new();
+        View::of(&env).pruner().shared_paths(&completed(), &mut |witness| {
+            assert_eq!(witness.source, Source::Tasks);
+            assert_eq!(witness.path, b"uploads/same.png");
+            assert_eq!(witness.rows, 2);
+            found.insert(witness.key, ());
+        }).unwrap();
+        assert_eq!(found.into_keys().collect::<Vec<_>>(), [["1"], ["2"]]);
+    }
+}
