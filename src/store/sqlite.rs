@@ -19,6 +19,7 @@ use crate::tables::{Field, State, TaskTable};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement};
@@ -39,6 +40,9 @@ impl SqliteStore {
     /// A file that is missing (it is never made), is no database or cannot be read; a table that does not fit.
     pub fn open(path: &Path, settings: Settings) -> Result<Self> {
         let connection = open_read_only(path, settings.connect_timeout)?;
+        register_lower(&connection).map_err(|error| {
+            unavailable(&format!("{} cannot be opened", path.display()), &error)
+        })?;
         let table = &settings.tasks;
         let fields = Fields::find(table, &mut |entries| {
             try_select(&connection, table, entries)
@@ -59,14 +63,20 @@ fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
             format!("there is no SQLite file {shown}"),
         );
         return Err(failure
-            .hint("taskmon never makes a database; check the path, relative ones start at base_dir")
+            .hint("taskmon never makes a database; check the path, relative ones start at base_dir or, outside the file, at the working directory")
             .into());
+    }
+    if path.is_dir() {
+        let message = format!("{shown} is a folder, not a SQLite file");
+        return Err(Failure::new(Kind::DatabaseUnavailable, message).into());
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
     connection
         .busy_timeout(patience)
+        // A quoted column that is not there would else be a string: every task in one and the same state.
+        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
         .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
     // The first read of the file: says whether it is a database at all.
     connection
@@ -75,11 +85,27 @@ fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
     Ok(connection)
 }
 
+/// `taskmon_lower`: lower case as [`State`]s are matched in, whatever the letters.
+fn register_lower(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("taskmon_lower", 1, flags, |context| {
+        let text = context.get_raw(0).as_str_or_null();
+        Ok(text.ok().flatten().map(str::to_lowercase))
+    })
+}
+
 fn unavailable(what: &str, error: &rusqlite::Error) -> Failure {
-    Failure::new(
+    let failure = Failure::new(
         Kind::DatabaseUnavailable,
         format!("{what}: {}", words(error)),
-    )
+    );
+    match error.sqlite_error_code() {
+        // In WAL mode even a reader makes files beside the database, where no other program has.
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            failure.hint("a database in WAL mode can only be read by who may write to its folder, or while the application has it open")
+        }
+        _ => failure,
+    }
 }
 
 /// SQLite's own words, without the wrapping.
@@ -127,6 +153,10 @@ fn refusal(error: &rusqlite::Error) -> Refusal {
     match () {
         () if words.contains("no such column") => Refusal::MissingColumn(words),
         () if words.contains("no such table") => Refusal::MissingTable(words),
+        // What SQLite found wrong while it read the text of the statement.
+        () if matches!(error, rusqlite::Error::SqlInputError { .. }) => {
+            Refusal::BadExpression(words)
+        }
         () if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
             Refusal::BadExpression(words)
         }
@@ -633,8 +663,13 @@ impl<'a> Report<'a> {
             }
             None => {
                 let claimed = states.iter().flat_map(|state| mapping.labels(*state));
-                let folded = claimed.map(|label| quote(&label.to_ascii_lowercase()));
-                ("lower(CAST(t.status AS TEXT))", folded.collect())
+                let folded: Vec<String> = claimed.map(|label| label.to_lowercase()).collect();
+                // SQLite's own function knows no letters beyond ASCII, and is faster.
+                let column = match folded.iter().all(|label| label.is_ascii()) {
+                    true => "lower(CAST(t.status AS TEXT))",
+                    false => "taskmon_lower(CAST(t.status AS TEXT))",
+                };
+                (column, folded.iter().map(|label| quote(label)).collect())
             }
         };
         format!("{column} IN ({})", labels.join(", "))

@@ -430,6 +430,15 @@ on_each_database! {
         assert!(env.path("uploads/image_2.png").exists());
     }
 
+    fn a_guard_on_a_quoted_column_that_is_not_there_deletes_nothing(env) {
+        prepare(&env, &[old(1), old(2)]);
+        // To SQLite, left to itself, it is a string, and the condition is true of every row.
+        env.config("[database.tasks]\nguard = 'not \"no such column\"'");
+        run(&env, 3, &[]).failure("mapping_mismatch", &["guard", "no such column"]);
+        assert_eq!(ids(&env), ["1", "2"]);
+        assert!(has_files(&env, &old(1)) && has_files(&env, &old(2)));
+    }
+
     fn the_brake_and_a_time_that_is_to_come_stop_it_before_anything_goes(env) {
         prepare(&env, &[old(1), old(2), Task::new(3)]);
         env.config("[cleanup]\nbrake_percent = 50");

@@ -304,6 +304,27 @@ on_each_database! {
             tasks.updated_at = String::new();
         }).refused(Kind::MappingMismatch, &["database.tasks.created_at", "tasks"]);
     }
+
+    fn an_expression_that_cannot_be_computed_is_named(env) {
+        for expression in ["no_such_function(retry_count)", "retry_count +", "'unfinished"] {
+            View::of(&env)
+                .map(|tasks| tasks.retry_count = expression.into())
+                .refused(Kind::MappingMismatch, &["database.tasks.retry_count", expression]);
+        }
+    }
+
+    fn a_quoted_column_that_is_not_there_is_named_and_no_string(env) {
+        View::of(&env).map(|tasks| tasks.status = "\"no such state\"".into()).refused(Kind::MappingMismatch, &["database.tasks.status", "no such state"]);
+    }
+
+    fn letters_beyond_ascii_have_their_case_too(env) {
+        env.sql(
+            "CREATE TABLE jobs (part integer, job text, state text, enqueued timestamp, took double precision);
+             INSERT INTO jobs VALUES (1, 'a', 'ÉCHOUÉ', '2026-11-22 01:00:00', 1), (2, 'b', 'échoué', '2026-11-22 02:00:00', 2)",
+        );
+        let figures = jobs(&env).map(|tasks| tasks.states.failed = vec!["Échoué".into()]).figures();
+        assert_eq!(failed(&figures), ["b", "a"]);
+    }
 }
 
 // ---- PostgreSQL knows types
@@ -316,24 +337,6 @@ fn a_time_of_another_type_is_refused_by_postgres_with_the_type_that_it_has() {
         Kind::MappingMismatch,
         &["database.tasks.created_at", "user_id", "integer"],
     );
-}
-
-#[test]
-fn an_expression_that_postgres_cannot_compute_is_named() {
-    let env = TestEnv::postgres();
-    for expression in [
-        "no_such_function(retry_count)",
-        "retry_count +",
-        "'unfinished",
-        "retry_count - status",
-    ] {
-        View::of(&env)
-            .map(|tasks| tasks.retry_count = expression.into())
-            .refused(
-                Kind::MappingMismatch,
-                &["database.tasks.retry_count", expression],
-            );
-    }
 }
 
 /// The preset's status is an enum; a varchar, a domain and an array's element are compared as their text.

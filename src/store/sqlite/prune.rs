@@ -16,6 +16,7 @@ use crate::tables::{State, TaskTable};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
@@ -282,6 +283,8 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(unopened)?;
     connection
         .busy_timeout(settings.connect_timeout)
+        // A guard on a quoted column that is not there would else be a string, and hold nothing back.
+        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
         .map_err(unopened)?;
     let journal: String = connection
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
