@@ -1,6 +1,5 @@
 //! What every `Pruner` deletes and keeps.
 
-use crate::env::TestEnv;
 use crate::harness::{View, spellings};
 use crate::on_each_database;
 use crate::rows::Task;
