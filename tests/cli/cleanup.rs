@@ -736,3 +736,266 @@ fn without_a_database_rows_cannot_go_and_nothing_is_made() {
     assert!(env.path("uploads/temp/old.bin").exists());
     assert!(!env.path("lost.db").exists());
 }
+
+/// The binary as an unprivileged user: root may remove whatever it likes.
+fn unprivileged(env: &TestEnv) -> Finished {
+    let arguments = ["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks"];
+    if !rustix::process::geteuid().is_root() {
+        return env.taskmon(arguments).exits(1);
+    }
+    let words = ["--reuid=65534", "--regid=65534", "--clear-groups"].into_iter();
+    let binary = env!("CARGO_BIN_EXE_taskmon");
+    env.program("/usr/bin/setpriv", words.chain([binary]).chain(arguments))
+        .exits(1)
+}
+
+#[test]
+fn a_file_in_a_folder_that_may_not_be_written_keeps_its_row() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::postgres();
+    let tasks = [
+        old(1).with("image_path", "uploads/closed/a.png"),
+        old(2).with("image_path", "uploads/sticky/b.png"),
+        old(3).with("image_path", "uploads/open/c.png"),
+    ];
+    prepare(&env, &tasks);
+    let mode = |path: &str, bits| {
+        std::fs::set_permissions(env.path(path), std::fs::Permissions::from_mode(bits)).unwrap();
+    };
+    for folder in [".", "uploads", "static", "uploads/open"] {
+        mode(folder, 0o777);
+    }
+    mode("uploads/closed", 0o555);
+    mode("uploads/sticky", 0o1777);
+    let result = unprivileged(&env).json();
+    let mut expected = vec!["1"];
+    if rustix::process::geteuid().is_root() {
+        // Another user's file, in a folder where only its owner may remove it.
+        expected.push("2");
+    }
+    assert_eq!(ids(&env), expected);
+    assert!(
+        kinds(&result).iter().all(|kind| *kind == "not_removable"),
+        "{result:#}"
+    );
+    assert!(env.path("uploads/closed/a.png").exists());
+    assert!(env.path("static/screen_1.png").exists());
+    assert!(!env.path("uploads/open/c.png").exists());
+}
+
+/// A file or folder that cannot be changed until it is dropped, so that its folder can be removed.
+struct Immutable(std::path::PathBuf);
+
+impl Immutable {
+    fn new(path: std::path::PathBuf) -> Self {
+        let immutable = Self(path);
+        immutable.chattr("+i");
+        immutable
+    }
+
+    fn chattr(&self, flag: &str) {
+        let status = std::process::Command::new("chattr")
+            .arg(flag)
+            .arg(&self.0)
+            .status()
+            .unwrap();
+        assert!(
+            status.success(),
+            "chattr {flag} {}: needs root and ext4 or the like",
+            self.0.display()
+        );
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        self.chattr("-i");
+    }
+}
+
+#[test]
+fn a_file_that_is_immutable_keeps_its_row_and_its_other_files() {
+    let env = TestEnv::sqlite();
+    let tasks = [
+        old(1),
+        old(2),
+        old(3).with("image_path", "uploads/fixed/a.png"),
+    ];
+    prepare(&env, &tasks);
+    let _file = Immutable::new(env.path("uploads/image_1.png"));
+    let _folder = Immutable::new(env.path("uploads/fixed"));
+    let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+    let result = cleanup(&env, 1, &["--only", "tasks"]);
+    assert_eq!(kinds(&result), ["not_removable"; 2]);
+    assert_eq!(rehearsed["errors"], result["errors"]);
+    assert_eq!(ids(&env), ["1", "3"]);
+    assert!(
+        has_files(&env, &tasks[0]) && has_files(&env, &tasks[2]) && !has_files(&env, &tasks[1])
+    );
+}
+
+#[test]
+fn no_statement_deletes_more_than_a_batch() {
+    let env = TestEnv::postgres();
+    prepare(&env, &(1..=100).map(old).collect::<Vec<_>>());
+    env.sql(
+        "CREATE FUNCTION bounded() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF (SELECT count(*) FROM gone) > 7 THEN RAISE EXCEPTION 'unbounded'; END IF; RETURN NULL; END $$; \
+         CREATE TRIGGER bounded AFTER DELETE ON tasks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION bounded()",
+    );
+    let result = cleanup(&env, 0, &["--only", "tasks", "--batch-size", "7"]);
+    assert_eq!(result["tasks_cleaned"], 100);
+}
+
+#[test]
+fn it_stops_between_batches_when_its_time_is_up() {
+    let env = TestEnv::postgres();
+    prepare(&env, &(1..=100).map(old).collect::<Vec<_>>());
+    env.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN old; END $$; \
+         CREATE TRIGGER slow BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let result = cleanup(
+        &env,
+        1,
+        &["--only", "tasks", "--batch-size", "2", "--max-runtime", "1"],
+    );
+    assert_eq!(result["stopped"], "max_runtime");
+    assert_eq!(kinds(&result), ["stopped"]);
+    let cleaned = result["tasks_cleaned"].as_u64().unwrap();
+    assert!((2..100).contains(&cleaned), "{cleaned}");
+    assert_eq!(ids(&env).len() as u64, 100 - cleaned);
+}
+
+#[test]
+fn a_link_that_is_swapped_in_while_it_runs_leads_nowhere() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let env = TestEnv::sqlite();
+    let tasks: Vec<Task> = (1..=400)
+        .map(|n| {
+            old(n)
+                .with("image_path", format!("uploads/swap/{n}.png"))
+                .without("document_path")
+                .without("screenshot_path")
+        })
+        .collect();
+    prepare(&env, &tasks);
+    for n in 1..=400 {
+        env.write(&format!("precious/{n}.png"), "0123456789");
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (swap, aside) = (env.path("uploads/swap"), env.path("uploads/aside"));
+            while !done.load(Ordering::Relaxed) {
+                std::fs::rename(&swap, &aside).unwrap();
+                std::os::unix::fs::symlink(env.path("precious"), &swap).unwrap();
+                std::fs::remove_file(&swap).unwrap();
+                std::fs::rename(&aside, &swap).unwrap();
+            }
+        });
+        for _ in 0..6 {
+            let finished = env
+                .taskmon([
+                    "-q",
+                    "-q",
+                    "cleanup",
+                    "--as-of",
+                    AS_OF,
+                    "--only",
+                    "tasks",
+                    "--batch-size",
+                    "10",
+                ])
+                .run();
+            finished.json();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(
+        std::fs::read_dir(env.path("precious")).unwrap().count(),
+        400
+    );
+}
+
+#[test]
+fn a_terminal_sees_how_far_it_is_and_cron_sees_nothing() {
+    let env = TestEnv::sqlite();
+    prepare(&env, &(1..=300).map(old).collect::<Vec<_>>());
+    let command =
+        format!("taskmon cleanup --as-of {AS_OF} --only tasks --batch-size 5 > result.json");
+    let shown = env
+        .program("/usr/bin/script", ["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .success();
+    shown.stdout_contains("/300 rows");
+    shown.stdout_contains("MB freed");
+    let result: Value = serde_json::from_str(&env.read("result.json")).unwrap();
+    assert_eq!(result["tasks_cleaned"], 300);
+    let quiet = env
+        .taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"])
+        .success();
+    assert_eq!(quiet.stderr(), "");
+    quiet.json();
+}
+
+#[test]
+fn sockets_and_other_file_systems_stay() {
+    let env = TestEnv::new();
+    env.write("uploads/temp/old.bin", "1");
+    let _socket = std::os::unix::net::UnixListener::bind(env.path("uploads/temp/socket")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        env.path("uploads/temp/fifo"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    age(&env.path("uploads/temp/old.bin"), 800);
+    let before = std::time::SystemTime::now() - Duration::from_secs(900 * 3600);
+    for name in ["socket", "fifo"] {
+        let times = rustix::fs::Timestamps {
+            last_access: timespec(before),
+            last_modification: timespec(before),
+        };
+        rustix::fs::utimensat(
+            rustix::fs::CWD,
+            env.path(format!("uploads/temp/{name}")),
+            &times,
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .unwrap();
+    }
+    let result = env.taskmon(["cleanup", "--only", "temp"]).success().json();
+    assert_eq!(result["files_cleaned"], 1);
+    assert_eq!(names(&env.path("uploads/temp")), ["fifo", "socket"]);
+}
+
+fn timespec(time: std::time::SystemTime) -> rustix::fs::Timespec {
+    let seconds = time
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    rustix::fs::Timespec {
+        tv_sec: seconds.try_into().unwrap(),
+        tv_nsec: 0,
+    }
+}
+
+#[test]
+fn a_missing_index_is_named_once_and_the_rows_go_all_the_same() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[old(1)]);
+    env.sql("DROP INDEX idx_tasks_status_created; DROP INDEX idx_tasks_created_at");
+    let finished = env
+        .taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"])
+        .success();
+    let result = finished.json();
+    let statement = "CREATE INDEX CONCURRENTLY ON tasks (status, created_at);";
+    assert_eq!(finished.stderr().matches(statement).count(), 1);
+    assert!(result["notes"][0].as_str().unwrap().contains(statement));
+    assert_eq!(result["tasks_cleaned"], 1);
+    env.sql(&statement.replace("CONCURRENTLY ", ""));
+    assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["notes"], json!([]));
+}
