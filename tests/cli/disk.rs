@@ -55,7 +55,9 @@ fn mounts(env: &TestEnv) -> Vec<String> {
 
 /// Measures with both until `df` says the same before and after, so that a busy disk proves nothing wrong.
 fn measure(env: &TestEnv, path: &str) -> Option<(Df, Value)> {
-    for _ in 0..20 {
+    for attempt in 0..20 {
+        // Whoever writes much at once pauses sooner or later.
+        std::thread::sleep(std::time::Duration::from_millis(50 * attempt));
         let before = df(env, path)?;
         let finished = env
             .taskmon(["disk", path, "--warning", "100", "--critical", "100"])
