@@ -6,10 +6,12 @@ say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
 # One line for each tool: what must be there, then its package for apt, dnf and apk.
-# `postgres-server` is no command: Debian keeps the server's programs outside PATH, see postgres_bin.
+# `postgres-server` is no command: Debian keeps the server's programs outside PATH, see postgres_bin. `gnu-time` is none either:
+# `time` is the shell's own.
 tools() {
     cat <<'TABLE'
 git              git               git                         git
+gnu-time         time              time                        time
 jq               jq                jq                          jq
 openssl          openssl           openssl                     openssl
 shellcheck       shellcheck        ShellCheck                  shellcheck
@@ -41,6 +43,7 @@ postgres_bin() {
 have() {
     case $1 in
         postgres-server) postgres_bin >/dev/null ;;
+        gnu-time) [ -x /usr/bin/time ] ;;
         zoneinfo) [ -e /usr/share/zoneinfo/Asia/Shanghai ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

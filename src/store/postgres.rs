@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-//! A day's report is eight statements. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
+//! A day's report is five statements. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
 //! snapshot; a second one joins that snapshot, and both take statements from one list. Where the second cannot be had (a
 //! connection limit, a pooler) the leader does all of it: the report is the same, only slower.
 //!

@@ -21,8 +21,9 @@ use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -71,10 +72,10 @@ fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
         return Err(Failure::new(Kind::DatabaseUnavailable, message).into());
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
+    let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
-    connection
-        .busy_timeout(patience)
+    log_statements(&mut connection)
+        .and_then(|()| connection.busy_timeout(patience))
         // A quoted column that is not there would else be a string: every task in one and the same state.
         .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
         .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
@@ -92,6 +93,21 @@ fn register_lower(connection: &Connection) -> rusqlite::Result<()> {
         let text = context.get_raw(0).as_str_or_null();
         Ok(text.ok().flatten().map(str::to_lowercase))
     })
+}
+
+/// Every statement as it runs, its values in place: what stands in the log can be tried in SQLite's shell.
+fn log_statements(connection: &mut Connection) -> rusqlite::Result<()> {
+    if !log::log_enabled!(log::Level::Debug) {
+        return Ok(());
+    }
+    let log = |event: TraceEvent| {
+        if let TraceEvent::Stmt(statement, _) = event
+            && let Some(sql) = statement.expanded_sql()
+        {
+            log::debug!("{sql}");
+        }
+    };
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(log))
 }
 
 fn unavailable(what: &str, error: &rusqlite::Error) -> Failure {
@@ -287,11 +303,6 @@ impl<'a> Report<'a> {
         self.fields.counted_by.name()
     }
 
-    fn prepare(&self, sql: &str) -> rusqlite::Result<Statement<'a>> {
-        log::debug!("{sql}");
-        self.connection.prepare(sql)
-    }
-
     /// Reads time and status of every row that can belong to one of the days, from an index where there is one, and counts.
     fn trend(&self, figures: &mut DayFigures) -> rusqlite::Result<Forms> {
         let days = day_buckets(&self.request.trend);
@@ -304,7 +315,7 @@ impl<'a> Report<'a> {
                     self.source,
                     time = self.time(),
                 );
-                let mut statement = self.prepare(&sql)?;
+                let mut statement = self.connection.prepare(&sql)?;
                 let mut rows = statement.query([&low, &high])?;
                 while let Some(row) = rows.next()? {
                     tally.count(row, &ruler)?;
@@ -343,7 +354,11 @@ impl<'a> Report<'a> {
             self.source,
             self.time()
         );
-        if self.prepare(&sql)?.query_row([], |row| row.get(0))? {
+        if self
+            .connection
+            .prepare(&sql)?
+            .query_row([], |row| row.get(0))?
+        {
             let numbers = ruler.number_ranges().into_iter().flatten();
             ranges.extend(numbers.map(|(low, high)| (Value::Integer(low), Value::Integer(high))));
         }
@@ -358,7 +373,7 @@ impl<'a> Report<'a> {
             format!("t.{time} >= '3'"),
         ] {
             let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
-            let mut statement = self.prepare(&sql)?;
+            let mut statement = self.connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 tally.read(row)?;
@@ -424,7 +439,7 @@ impl<'a> Report<'a> {
             day.sql,
             time = self.time(),
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
         let mut labels = Labels::default();
         let mut cells: HashMap<(u8, usize, Option<i64>), Cell> = HashMap::new();
@@ -501,7 +516,7 @@ impl<'a> Report<'a> {
             day.sql,
             places.join(", "),
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
         let mut values: BTreeMap<u64, f64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
@@ -529,7 +544,7 @@ impl<'a> Report<'a> {
             key_order(&self.settings.tasks),
             self.request.slowest,
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let tasks = statement.query_map(rusqlite::params_from_iter(&day.values), |row| {
             Ok(SlowTask {
                 task: text(row, 0)?,
@@ -564,7 +579,7 @@ impl<'a> Report<'a> {
             self.in_states(&[State::Failed]),
             day.sql,
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let counts = statement.query_map(rusqlite::params_from_iter(&values), |row| {
             let place: Option<i64> = row.get(0)?;
             let place = place.map(|place| place.unsigned_abs() as usize);
@@ -588,7 +603,7 @@ impl<'a> Report<'a> {
             self.request.failed_details,
             time = self.time(),
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
         while let Some(row) = rows.next()? {
             if let Some(created) = clock::read(row.get_ref(3)?) {
@@ -628,7 +643,7 @@ impl<'a> Report<'a> {
             self.source,
             self.in_states(&[State::Pending, State::Processing]),
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let counts = statement.query_map([], |row| {
             Ok(BacklogCount {
                 label: row.get(0)?,
@@ -646,7 +661,10 @@ impl<'a> Report<'a> {
             self.source,
             self.time()
         );
-        let count: i64 = self.prepare(&sql)?.query_row([], |row| row.get(0))?;
+        let count: i64 = self
+            .connection
+            .prepare(&sql)?
+            .query_row([], |row| row.get(0))?;
         figures.undated = count.unsigned_abs();
         Ok(())
     }

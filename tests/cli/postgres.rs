@@ -379,6 +379,33 @@ fn a_label_that_the_mapping_does_not_know_is_other() {
 }
 
 #[test]
+fn a_label_with_a_quote_and_a_backslash_is_compared_as_it_stands() {
+    let env = three_tasks();
+    env.sql(r"ALTER TYPE taskstatusenum ADD VALUE 'it''s \'' broken'");
+    env.insert([Task::new(4).failed("任务超时").status(r"it's \' broken")]);
+    env.write(
+        "taskmon.toml",
+        r#"timezone = "Asia/Shanghai"
+           [database.tasks.states]
+           failed = ["FAILED", "it's \\' broken"]"#,
+    );
+    let role = env.role("");
+    for reading in ["on", "off"] {
+        env.sql(&format!(
+            "ALTER ROLE {role} SET standard_conforming_strings = {reading}"
+        ));
+        let report = env
+            .taskmon(STATS)
+            .env("TASKMON_DATABASE_URL", env.url_of(&role))
+            .success()
+            .json();
+        let errors = &report["error_statistics"];
+        assert_eq!(errors["total_failed_tasks"], 2, "{reading}");
+        assert_eq!(errors["error_categories"]["任务超时"], 2, "{reading}");
+    }
+}
+
+#[test]
 fn a_row_without_a_state_is_counted_as_other() {
     let env = three_tasks();
     env.insert([Task::new(4).without("status")]);

@@ -167,6 +167,19 @@ on_each_database! {
         assert_eq!(names, ["task_8", "task_1", "task_2", "task_3", "task_4"]);
     }
 
+    fn the_slowest_of_a_thousand_are_found_with_their_equals(env) {
+        // So many that not all of them are sorted to find these.
+        env.insert((1..=1000).rev().map(|n| Task::new(n).with("processing_time", n % 250)));
+        let report = report(&env);
+        let slowest = report["performance_statistics"]["slowest_tasks"].as_array().unwrap();
+        let found: Vec<_> = slowest.iter().map(|task| (task["task_id"].as_str().unwrap(), task["processing_time"].as_f64().unwrap())).collect();
+        assert_eq!(found, [("task_249", 249.0), ("task_499", 249.0), ("task_749", 249.0), ("task_999", 249.0), ("task_248", 248.0)]);
+        assert_eq!(
+            report["task_statistics"]["processing_time_percentiles"],
+            json!({"p50": 124.5, "p90": 224.1, "p95": 237.0, "p99": 247.0, "max": 249.0})
+        );
+    }
+
     fn a_message_belongs_to_the_first_category_whose_text_it_contains(env) {
         let messages = [
             "二维码识别失败", "物流信息为空", "文档转换失败", "任务超时: 超过 300 秒", "数据库连接失败",

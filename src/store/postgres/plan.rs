@@ -14,6 +14,16 @@ use postgres::Row;
 use postgres::types::{ToSql, Type};
 use std::collections::BTreeMap;
 
+/// What a row of the day's statement tells, as its first column says.
+mod part {
+    pub const CELL: i32 = 0;
+    pub const PERCENTILES: i32 = 1;
+    pub const SLOW_TASK: i32 = 2;
+}
+
+/// A failed task's message that is in no category; NULL stands for tasks without one.
+const NO_CATEGORY: i32 = -1;
+
 /// Everything that a report asks, ready to be sent.
 pub struct Plan {
     pub statements: Vec<Statement>,
@@ -103,14 +113,16 @@ impl Draft<'_> {
     fn in_states(&mut self, states: &[State]) -> String {
         let mapping = &self.writer.settings.tasks.states;
         match &self.writer.shape.status {
-            StatusType::Enum { name, labels, .. } => {
-                let labels = labels
+            StatusType::Enum { labels, .. } => {
+                // Written out: a bound text[] would be cast to the enum anew for each row that is compared.
+                let claimed = labels
                     .iter()
-                    .filter(|label| states.contains(&mapping.of(Some(label))))
-                    .cloned()
-                    .collect();
-                let labels = self.bind(Bound::Texts(labels));
-                format!("t.status = ANY ({labels}::{name}[])")
+                    .filter(|label| states.contains(&mapping.of(Some(label))));
+                let literals: Vec<String> = claimed.map(|label| literal(label)).collect();
+                match literals.is_empty() {
+                    true => "false".to_owned(),
+                    false => format!("t.status IN ({})", literals.join(", ")),
+                }
             }
             StatusType::Text => {
                 let claimed = states.iter().flat_map(|state| mapping.labels(*state));
@@ -155,18 +167,15 @@ impl Plan {
             days: &days,
         };
         // The longest first: two connections that share the list then end at about the same time.
-        let statements = [
-            Some(writer.cells()),
-            writer.percentiles(),
-            writer.slowest(),
-            Some(writer.trend()),
-            writer.categories(),
-            Some(writer.failed()),
-            Some(writer.backlog()),
-            Some(writer.undated()),
+        let statements = vec![
+            writer.day(),
+            writer.trend(),
+            writer.backlog(),
+            writer.failed(),
+            writer.undated(),
         ];
         Self {
-            statements: statements.into_iter().flatten().collect(),
+            statements,
             begin: begin(settings),
             fields: shape.fields.clone(),
             naive_zone: settings.naive_zone,
@@ -194,6 +203,15 @@ impl Plan {
             (self.statements[*place].read)(self, rows, &mut figures)?;
         }
         Ok(figures)
+    }
+}
+
+/// Text in quotes, whichever way the session reads backslashes.
+fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match quoted.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
     }
 }
 
@@ -271,22 +289,86 @@ impl Writer<'_> {
         }
     }
 
-    /// The day's tasks by hour, status and retry count: some hundred cells that give totals, rates, hours and averages.
-    fn cells(&self) -> Statement {
+    /// The day's tasks, read once for everything that needs each of them: to read a wide row costs more than all that is computed
+    /// from it.
+    ///
+    /// The answer's first column says what a row tells ([`part`]), the second its place among such rows.
+    fn day(&self) -> Statement {
         let mut draft = self.draft();
-        let bounds = draft.bind_times(self.hours.bounds.clone());
-        let wait = self.wait();
-        let sql = format!(
-            "SELECT width_bucket({time}, {bounds}), t.status::text, {retries}, count(*), count({seconds}), \
-             sum(({seconds} * 1000000)::int8)::text, count({wait}), sum((date_part('epoch', {wait}) * 1000000)::int8)::text \
-             FROM {source} WHERE {in_day} GROUP BY 1, t.status, 3",
+        let tasks = self.day_tasks(&mut draft);
+        let cells = format!(
+            "SELECT {}, hour::int8, status::text, retries, category, count(*), count(seconds), \
+             sum((seconds * 1000000)::int8)::text, count(wait), sum(wait)::text, \
+             NULL::text, NULL::float8, NULL::float8[] FROM day GROUP BY hour, status, retries, category",
+            part::CELL
+        );
+        let sql = match self.has(Field::ProcessingTime) {
+            false => format!("WITH day AS ({tasks}) {cells}"),
+            true => format!(
+                "WITH day AS ({tasks}), shares AS (SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY seconds) AS seconds, \
+                 max(seconds) AS longest, count(seconds) AS timed FROM day) {cells} \
+                 UNION ALL SELECT {percentiles}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, longest, seconds FROM shares \
+                 UNION ALL ({slowest}) ORDER BY 1, 2",
+                percentiles = part::PERCENTILES,
+                shares = draft.bind(Bound::Shares(PERCENTILES.to_vec())),
+                slowest = self.slowest(&mut draft),
+            ),
+        };
+        draft.finish("counting the day's tasks", sql, Plan::read_day)
+    }
+
+    /// Of each of the day's tasks what the parts need, `wait` in microseconds.
+    fn day_tasks(&self, draft: &mut Draft) -> String {
+        format!(
+            "SELECT width_bucket({time}, {bounds}) AS hour, t.status, {retries} AS retries, {seconds} AS seconds, \
+             (date_part('epoch', {wait}) * 1000000)::int8 AS wait, {category} AS category, t.label, {keys} \
+             FROM {source} WHERE {in_day}",
             time = self.time(),
+            bounds = draft.bind_times(self.hours.bounds.clone()),
             retries = self.column(Field::RetryCount, "NULL::int8"),
             seconds = self.column(Field::ProcessingTime, "NULL::float8"),
+            wait = self.wait(),
+            category = self.category(draft),
+            keys = key_order(&self.settings.tasks),
             source = self.source,
             in_day = draft.in_day(),
-        );
-        draft.finish("counting the day's tasks", sql, Plan::read_cells)
+        )
+    }
+
+    /// The category of a failed task's message: the first of which it contains a text, [`NO_CATEGORY`] if it is in none; NULL
+    /// where nothing failed or nothing is said.
+    fn category(&self, draft: &mut Draft) -> String {
+        if !self.has(Field::ErrorMessage) {
+            return "NULL::int4".to_owned();
+        }
+        let mut cases = String::new();
+        for (place, texts) in self.request.categories.iter().enumerate() {
+            let bound = draft.bind(Bound::Texts(texts.clone()));
+            let contains: Vec<String> = (1..=texts.len())
+                .map(|number| format!("strpos(t.error_message, ({bound})[{number}]) > 0"))
+                .collect();
+            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+        }
+        let failed = draft.in_states(&[State::Failed]);
+        let speaks = format!("{failed} AND t.error_message <> ''");
+        format!("CASE WHEN ({speaks}) IS NOT TRUE THEN NULL{cases} ELSE {NO_CATEGORY} END")
+    }
+
+    /// The slowest tasks stand above the highest percentile, if there are enough of them: so few are sorted, not all.
+    fn slowest(&self, draft: &mut Draft) -> String {
+        let [.., highest] = PERCENTILES;
+        // Interpolation may leave one task less above it than its share.
+        let enough = ((self.request.slowest + 2) as f64 / (1.0 - highest)).ceil();
+        format!(
+            "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), status::text, \
+             NULL, NULL, NULL, NULL, NULL, NULL, NULL, label::text, seconds, NULL FROM day \
+             WHERE seconds >= (SELECT CASE WHEN timed >= {enough} THEN seconds[{last}] ELSE '-Infinity' END FROM shares) \
+             ORDER BY 2 LIMIT {limit}",
+            part = part::SLOW_TASK,
+            keys = key_order(&self.settings.tasks),
+            last = PERCENTILES.len(),
+            limit = draft.bind(Bound::Count(self.request.slowest as i64)),
+        )
     }
 
     /// From a task's creation to its start, as an interval; NULL where there is no start.
@@ -310,37 +392,6 @@ impl Writer<'_> {
                 absolute("t.created_at", self.shape.time)
             ),
         }
-    }
-
-    fn percentiles(&self) -> Option<Statement> {
-        if !self.has(Field::ProcessingTime) {
-            return None;
-        }
-        let mut draft = self.draft();
-        let shares = draft.bind(Bound::Shares(PERCENTILES.to_vec()));
-        let sql = format!(
-            "SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY t.processing_time), max(t.processing_time) \
-             FROM {} WHERE {} AND t.processing_time IS NOT NULL",
-            self.source,
-            draft.in_day()
-        );
-        Some(draft.finish("computing percentiles", sql, Plan::read_percentiles))
-    }
-
-    fn slowest(&self) -> Option<Statement> {
-        if !self.has(Field::ProcessingTime) {
-            return None;
-        }
-        let mut draft = self.draft();
-        let sql = format!(
-            "SELECT t.label::text, t.processing_time, t.status::text FROM {} \
-             WHERE {} AND t.processing_time IS NOT NULL ORDER BY t.processing_time DESC, {} LIMIT {}",
-            self.source,
-            draft.in_day(),
-            key_order(&self.settings.tasks),
-            draft.bind(Bound::Count(self.request.slowest as i64)),
-        );
-        Some(draft.finish("finding the slowest tasks", sql, Plan::read_slowest))
     }
 
     /// Tasks by day and status. With an index on (status, time) each pair is one scan of that index alone.
@@ -396,33 +447,6 @@ impl Writer<'_> {
         draft.finish("counting the days before", sql, Plan::read_trend_buckets)
     }
 
-    /// Failed tasks with a message, by the first category of which the message contains a text.
-    fn categories(&self) -> Option<Statement> {
-        if !self.has(Field::ErrorMessage) {
-            return None;
-        }
-        let mut draft = self.draft();
-        let mut cases = String::new();
-        for (place, texts) in self.request.categories.iter().enumerate() {
-            let bound = draft.bind(Bound::Texts(texts.clone()));
-            let contains: Vec<String> = (1..=texts.len())
-                .map(|number| format!("strpos(t.error_message, ({bound})[{number}]) > 0"))
-                .collect();
-            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
-        }
-        let category = match cases.is_empty() {
-            true => "NULL::int4".to_owned(),
-            false => format!("CASE{cases} END"),
-        };
-        let sql = format!(
-            "SELECT {category}, count(*) FROM {} WHERE {} AND {} AND t.error_message <> '' GROUP BY 1",
-            self.source,
-            draft.in_states(&[State::Failed]),
-            draft.in_day(),
-        );
-        Some(draft.finish("sorting the errors", sql, Plan::read_categories))
-    }
-
     fn failed(&self) -> Statement {
         let mut draft = self.draft();
         let sql = format!(
@@ -467,58 +491,48 @@ impl Writer<'_> {
 
 /// Rows into figures. A count is never negative: `unsigned` only changes the type.
 impl Plan {
-    fn read_cells(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+    fn read_day(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        let mut cells = BTreeMap::new();
         for row in rows {
-            let Some(&hour) = self
-                .hours
-                .name(unsigned(row.try_get::<_, i32>(0)?.into()) as usize)
-            else {
-                continue; // between the pieces of a day
-            };
-            figures.cells.push(Cell {
-                hour,
-                label: row.try_get(1)?,
-                retries: row.try_get(2)?,
-                tasks: unsigned(row.try_get(3)?),
-                timed: unsigned(row.try_get(4)?),
-                micros: whole(row.try_get(5)?),
-                waited: unsigned(row.try_get(6)?),
-                wait_micros: whole(row.try_get(7)?),
-            });
-        }
-        Ok(())
-    }
-
-    fn read_percentiles(
-        &self,
-        rows: &[Row],
-        figures: &mut DayFigures,
-    ) -> Result<(), postgres::Error> {
-        for row in rows {
-            let shares: Option<Vec<f64>> = row.try_get(0)?;
-            let max: Option<f64> = row.try_get(1)?;
-            if let (Some([p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
-                let (p50, p90, p95, p99) = (*p50, *p90, *p95, *p99);
-                figures.percentiles = Some(Percentiles {
-                    p50,
-                    p90,
-                    p95,
-                    p99,
-                    max,
-                });
+            match row.try_get::<_, i32>(0)? {
+                part::CELL => self.read_cell(row, &mut cells, figures)?,
+                part::PERCENTILES => read_percentiles(row, figures)?,
+                _ => figures.slowest.push(SlowTask {
+                    task: row.try_get(10)?,
+                    processing_time: row.try_get(11)?,
+                    label: row.try_get(2)?,
+                }),
             }
         }
+        figures.cells = cells.into_values().collect();
         Ok(())
     }
 
-    fn read_slowest(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
-        for row in rows {
-            figures.slowest.push(SlowTask {
-                task: row.try_get(0)?,
-                processing_time: row.try_get(1)?,
-                label: row.try_get(2)?,
-            });
+    /// Adds a row to its cell; the rows of one cell differ in the category of errors.
+    fn read_cell(
+        &self,
+        row: &Row,
+        cells: &mut BTreeMap<(u8, Option<String>, Option<i64>), Cell>,
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        let passed = unsigned(row.try_get(1)?) as usize;
+        let Some(&hour) = self.hours.name(passed) else {
+            return Ok(()); // between the pieces of a day
+        };
+        let (label, retries): (Option<String>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+        let tasks = unsigned(row.try_get(5)?);
+        if let Some(category) = row.try_get::<_, Option<i32>>(4)? {
+            let place = usize::try_from(category).ok();
+            *figures.categories.entry(place).or_default() += tasks;
         }
+        let cell = cells
+            .entry((hour, label.clone(), retries))
+            .or_insert_with(|| Cell::empty(hour, label, retries));
+        cell.tasks += tasks;
+        cell.timed += unsigned(row.try_get(6)?);
+        cell.micros += whole(row.try_get(7)?);
+        cell.waited += unsigned(row.try_get(8)?);
+        cell.wait_micros += whole(row.try_get(9)?);
         Ok(())
     }
 
@@ -548,21 +562,6 @@ impl Plan {
                 });
             }
         }
-        Ok(())
-    }
-
-    fn read_categories(
-        &self,
-        rows: &[Row],
-        figures: &mut DayFigures,
-    ) -> Result<(), postgres::Error> {
-        let mut categories = BTreeMap::new();
-        for row in rows {
-            let place: Option<i32> = row.try_get(0)?;
-            let place = place.map(|place| unsigned(place.into()) as usize);
-            categories.insert(place, unsigned(row.try_get(1)?));
-        }
-        figures.categories = categories;
         Ok(())
     }
 
@@ -601,6 +600,21 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn read_percentiles(row: &Row, figures: &mut DayFigures) -> Result<(), postgres::Error> {
+    let max: Option<f64> = row.try_get(11)?;
+    let shares: Option<Vec<f64>> = row.try_get(12)?;
+    if let (Some(&[p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
+        figures.percentiles = Some(Percentiles {
+            p50,
+            p90,
+            p95,
+            p99,
+            max,
+        });
+    }
+    Ok(())
 }
 
 fn unsigned(count: i64) -> u64 {
