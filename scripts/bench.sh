@@ -39,7 +39,7 @@ last_day=2026-11-22
 missed=0
 
 query() {
-    PGOPTIONS='-c datestyle=ISO' psql -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$TASKMON_TEST_PG_PORT" -U postgres "$@"
+    PGOPTIONS='-c datestyle=ISO -c client_min_messages=warning' psql -X -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$TASKMON_TEST_PG_PORT" -U postgres "$@"
 }
 
 finish() {
