@@ -4,7 +4,7 @@
 #   scripts/bench.sh stats [ROWS...]    the report of a day against the best statement written by hand, through psql, for each number
 #                                       of rows (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
-#   scripts/bench.sh cleanup [ROWS]     100000 expired rows against the two floors: deleting in psql, unlinking with threads; sweeping
+#   scripts/bench.sh cleanup [ROWS]     some 30000 expired rows against the two floors: deleting in psql, unlinking with threads; sweeping
 #                                       against find
 #
 # Each line says whether its target is kept; the exit code is 1 if one is missed, unless --report stands first. A release build is
@@ -148,7 +148,7 @@ cleanup() {
         WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
         sed '/^$/d' >"$folder/list"
     export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage BENCH_KEEP=$folder
-    compare --pairs 5 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+    compare --pairs 3 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
         "cleanup with files, $(wc -l <"$folder/list") files" \
         "$own --as-of 2026-11-19T00:00:00+08:00 --failed-tasks-days 30" \
         "bash $root/scripts/bench/floors.sh"
@@ -158,7 +158,7 @@ cleanup() {
 sweep() {
     local make="python3 $root/scripts/bench/files.py temp $folder/storage/temp"
     printf '%s\n' "base_dir = '$folder/storage'" '[cleanup]' 'temp_dirs = ["temp"]' >"$folder/sweep.toml"
-    compare --pairs 5 --most 1.0 --memory 40 --before "$make" --peer-before "$make" "sweep, 50000 files" \
+    compare --pairs 3 --most 1.0 --memory 40 --before "$make" --peer-before "$make" "sweep, 20000 files" \
         "$taskmon cleanup -c $folder/sweep.toml --only temp -q -q" \
         "find $folder/storage/temp -xdev -type f -mmin +1440 -delete"
 }
@@ -170,7 +170,7 @@ case $1 in
         stats "$@"
         ;;
     disk) disk ;;
-    cleanup) cleanup "${2:-200000}" ;;
+    cleanup) cleanup "${2:-60000}" ;;
 esac
 if [ "$missed" -ne 0 ]; then
     say "a target was missed"

@@ -3,7 +3,7 @@
 
     files.py make FOLDER LIST      the files of a list beneath a folder, a few KiB each
     files.py unlink FOLDER LIST    removes them with eight threads
-    files.py temp FOLDER           50000 old files in 500 sub-folders
+    files.py temp FOLDER           20000 old files in 500 sub-folders
 """
 import os
 import sys
@@ -26,7 +26,7 @@ def main():
     verb, folder = sys.argv[1:3]
     if verb == "temp":
         old = time.time() - 10 * 86400
-        for number in range(50_000):
+        for number in range(20_000):
             path = os.path.join(folder, str(number % 500), f"{number}.tmp")
             write(path)
             os.utime(path, (old, old))

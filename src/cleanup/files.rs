@@ -6,7 +6,7 @@
 use super::beneath::{Folder, Look, in_parallel, kind_name};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -139,9 +139,10 @@ impl Roots {
     }
 
     fn look_into<'p>(&self, folder: &Path, names: &[Named<'p>]) -> Vec<(&'p [u8], Finding)> {
-        let opened = self
-            .resolve(folder)
-            .and_then(|(root, relative)| Ok((root, self.open_in(root, &relative)?, relative)));
+        let opened = match self.open_plainly(folder) {
+            Some(opened) => Ok(opened),
+            None => self.open_resolved(folder),
+        };
         let (root, handle, relative) = match opened {
             Ok(opened) => opened,
             Err(finding) => {
@@ -158,6 +159,28 @@ impl Roots {
             (*path, finding(&handle, place))
         });
         each.collect()
+    }
+
+    fn open_resolved(&self, folder: &Path) -> Result<(usize, Folder, PathBuf), Finding> {
+        let (root, relative) = self.resolve(folder)?;
+        Ok((root, self.open_in(root, &relative)?, relative))
+    }
+
+    /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
+    fn open_plainly(&self, folder: &Path) -> Option<(usize, Folder, PathBuf)> {
+        let climbs = folder
+            .components()
+            .any(|part| part == std::path::Component::ParentDir);
+        if climbs {
+            return None;
+        }
+        let named = self.roots.iter().enumerate().filter_map(|(place, root)| {
+            let relative = folder.strip_prefix(&root.path).ok()?;
+            (root.unusable.is_none()).then_some((place, relative))
+        });
+        let (place, relative) = named.min_by_key(|(_, relative)| relative.as_os_str().len())?;
+        let handle = self.open_in(place, relative).ok()?;
+        Some((place, handle, relative.to_owned()))
     }
 
     /// The root that a folder really lies beneath, and its way from there.
@@ -260,7 +283,36 @@ impl Roots {
         for file in linked {
             removed.extend(self.remove_from(&[file]));
         }
+        self.sync(&mut removed);
         removed
+    }
+
+    /// Writes to the disk what was unlinked, before the rows are committed that named it. Only once all of it is done: the first folder
+    /// then has the journal written, and the others find little left to do.
+    fn sync(&self, removed: &mut [(Place, Result<u64, String>)]) {
+        let folders: BTreeSet<(usize, &Path)> = removed
+            .iter()
+            .filter(|(_, outcome)| outcome.is_ok())
+            .map(|(place, _)| (place.root, place.folder.as_path()))
+            .collect();
+        let folders: Vec<_> = folders.into_iter().collect();
+        let failed: BTreeMap<(usize, PathBuf), Errno> =
+            in_parallel(&folders, |(root, relative)| {
+                // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
+                let folder = self.open_in(*root, relative).ok()?;
+                let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
+                Some(((*root, relative.to_path_buf()), error))
+            })
+            .into_iter()
+            .flatten()
+            .collect();
+        for (place, outcome) in removed {
+            if let Some(error) = failed.get(&(place.root, place.folder.clone())) {
+                *outcome = Err(format!(
+                    "its removal could not be written to the disk: {error}"
+                ));
+            }
+        }
     }
 
     /// All of one folder.
@@ -281,21 +333,10 @@ impl Roots {
                     .collect();
             }
         };
-        let mut removed: Vec<_> = files
+        files
             .iter()
             .map(|(place, look)| (place.clone(), unlink(&folder, &place.name, look)))
-            .collect();
-        if let Err(error) = folder.sync() {
-            log::debug!("{}: {error}", first.folder.display());
-            for (_, outcome) in &mut removed {
-                if outcome.is_ok() && error == Errno::IO {
-                    *outcome = Err(format!(
-                        "its removal could not be written to the disk: {error}"
-                    ));
-                }
-            }
-        }
-        removed
+            .collect()
     }
 
     /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.

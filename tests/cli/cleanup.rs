@@ -489,7 +489,7 @@ on_each_database! {
         let kept = Task::new(900);
         make_files(&env, std::slice::from_ref(&kept));
         env.insert([kept.clone()]);
-        let moments: u64 = std::env::var("TASKMON_TEST_KILLS").map_or(15, |text| text.parse().unwrap());
+        let moments: u64 = std::env::var("CLEANUP_KILLS").map_or(15, |text| text.parse().unwrap());
         for moment in 0..moments {
             let mut command = env.taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks", "--batch-size", "3", "--no-lock"]).command();
             let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
