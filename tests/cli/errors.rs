@@ -371,10 +371,20 @@ fn a_connection_that_is_cut_in_the_middle_is_unavailable() {
     let running = env.taskmon(STATS).spawn();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%slow_tasks%' AND wait_event = 'PgSleep'";
-    wait_until("taskmon waits in the view", || {
-        !env.client().query(cut, &[]).unwrap().is_empty()
+    let mut client = env.client();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let finished = std::thread::scope(|scope| {
+        // Both connections, whichever of them waits in the view first.
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                client.query(cut, &[]).unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let finished = running.wait();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        finished
     });
-    let finished = running.wait();
     assert_eq!(finished.code, Some(3));
     finished.failure("database_unavailable", &[]);
 }
