@@ -171,7 +171,8 @@ impl Roots {
         let climbs = folder
             .components()
             .any(|part| part == std::path::Component::ParentDir);
-        if climbs {
+        // A root within another one that is not mounted looks like an empty folder of the outer one.
+        if climbs || self.held_back(folder).is_some() {
             return None;
         }
         let named = self.roots.iter().enumerate().filter_map(|(place, root)| {

@@ -406,6 +406,15 @@ on_each_database! {
         assert!(ids(&env).is_empty());
     }
 
+    fn a_volume_within_another_root_holds_its_rows_back_too(env) {
+        prepare(&env, &[old(1).with("image_path", "uploads/volume/a.png"), old(2)]);
+        std::fs::remove_file(env.path("uploads/volume/a.png")).unwrap();
+        env.config("[cleanup]\nstorage_roots = ['uploads', 'uploads/volume', 'static']");
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(kinds(&result), ["root_unavailable"]);
+        assert_eq!(ids(&env), ["1"]);
+    }
+
     fn a_column_that_is_missing_refuses_the_job(env) {
         prepare(&env, &[old(1)]);
         env.sql("ALTER TABLE tasks DROP COLUMN screenshot_path");
