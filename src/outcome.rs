@@ -3,7 +3,7 @@
 //! The codes and the error document are the contract's: 0 done, 1 done with errors, 2 wrong usage or
 //! configuration, 3 could not do the job, 4 an alert stands, 75 another run holds the lock.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why a run could not do its job: the `kind` of the error document, a documented set.
@@ -167,7 +167,8 @@ impl Outcome {
 }
 
 /// The severity of an alert, in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     Warning,
     Error,
@@ -181,11 +182,5 @@ impl Severity {
             Severity::Error => "error",
             Severity::Critical => "critical",
         }
-    }
-}
-
-impl Serialize for Severity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }

@@ -100,6 +100,15 @@ const RULES: &[Rule] = &[
         may: &["store", "store::prune"],
     },
     Rule {
+        module: "alert",
+        may: &["alert::**", "store", "system::disk"],
+    },
+    // A channel sends what it is given; whether, when and how often is decided outside.
+    Rule {
+        module: "alert::channels",
+        may: &["alert", "alert::notice"],
+    },
+    Rule {
         module: "system",
         may: &[],
     },

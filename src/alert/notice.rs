@@ -1,0 +1,54 @@
+//! What is said: alerts, and the notice in which a channel gets them.
+
+use crate::language::Language;
+use crate::outcome::Severity;
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+/// Something that stands and that somebody should know of.
+///
+/// Which alert it is, its type and its subject say alone: neither its message nor its value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub severity: Severity,
+    /// One sentence, in the configured language.
+    pub message: String,
+    /// What it is about, where one type can stand more than once: a disk's path, a category, a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Number>,
+}
+
+/// Whether an alert stands or has ceased to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Firing,
+    Resolved,
+}
+
+/// An alert as a channel is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    #[serde(flatten)]
+    pub alert: Alert,
+    pub status: Status,
+}
+
+/// What a channel is sent at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The name of the host that says it.
+    pub host: String,
+    /// When it was found out, in the configured zone.
+    pub time: DateTime<FixedOffset>,
+    pub language: Language,
+    /// Never empty.
+    pub alerts: Vec<Told>,
+}
