@@ -4,8 +4,9 @@
 #   scripts/bench.sh stats [ROWS...]    the report of a day against the best statement written by hand, through psql, for each number
 #                                       of rows (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
-#   scripts/bench.sh cleanup [ROWS]     some 30000 expired rows against the two floors: deleting in psql, unlinking with threads; sweeping
-#                                       against find
+#   scripts/bench.sh cleanup [ROWS]     expired rows with their files against the two floors (deleting in psql, unlinking with as many
+#                                       threads) and against a loop over objects; sweeping against find
+#   scripts/bench.sh memory             the most memory for 10000 and for 1000000 expired rows
 #
 # Each line says whether its target is kept; the exit code is 1 if one is missed, unless --report stands first. A release build is
 # made, and the servers of scripts/test.sh are started and stopped.
@@ -24,7 +25,7 @@ if [ "${1-}" = --report ]; then
     shift
 fi
 case ${1-} in
-    stats | disk | cleanup) ;;
+    stats | disk | cleanup | memory) ;;
     *) usage; exit 2 ;;
 esac
 if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
@@ -134,25 +135,54 @@ disk() {
 }
 
 cleanup() {
-    local rows=$1 storage=$folder/storage config=$folder/taskmon.toml url
+    local rows=$1 storage=$folder/storage url own restore files python
     url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
     fill "$rows" 60
     printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$storage'" '[cleanup]' \
-        "storage_roots = ['uploads', 'documents', 'screenshots']" 'temp_dirs = ["temp"]' >"$config"
+        "storage_roots = ['uploads', 'documents', 'screenshots']" >"$folder/taskmon.toml"
     query -d "$database" -c "CREATE TABLE kept AS SELECT * FROM tasks"
-    # Everything that was made has expired by then, except what no limit covers.
-    local own="$taskmon cleanup -c $config --database-url $url --only tasks -q -q --force"
-    local restore="psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -c 'TRUNCATE tasks' -c 'INSERT INTO tasks SELECT * FROM kept' -c 'VACUUM ANALYZE tasks'"
-    local files="python3 $root/scripts/bench/files.py make $storage $folder/list"
+    own="$taskmon cleanup -c $folder/taskmon.toml --database-url $url --only tasks -q -q --force --as-of 2026-11-19T00:00:00+08:00 --failed-tasks-days 30"
+    restore="psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -c 'TRUNCATE tasks' -c 'INSERT INTO tasks SELECT * FROM kept' -c 'VACUUM ANALYZE tasks'"
+    files="python3 $root/scripts/bench/files.py make $storage $folder/list"
     query -d "$database" -Atc "SELECT unnest(ARRAY[image_path, document_path, screenshot_path]) FROM tasks
         WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
         sed '/^$/d' >"$folder/list"
-    export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage BENCH_KEEP=$folder
-    compare --pairs 3 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
-        "cleanup with files, $(wc -l <"$folder/list") files" \
-        "$own --as-of 2026-11-19T00:00:00+08:00 --failed-tasks-days 30" \
-        "bash $root/scripts/bench/floors.sh"
+    export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage
+    compare --pairs 5 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+        "cleanup, $(wc -l <"$folder/list") files, the two floors" "$own" "bash $root/scripts/bench/floors.sh"
+    python=$(orm)
+    compare --pairs 3 --least 2.5 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+        "cleanup, $(wc -l <"$folder/list") files, the loop over objects" "$own" "$python $root/scripts/bench/orm.py $url $storage"
+    query -d "$database" -c "UPDATE kept SET image_path = NULL, document_path = NULL, screenshot_path = NULL"
+    compare --pairs 3 --least 20 --memory 40 --before "$restore" --peer-before "$restore" \
+        "cleanup without files, the loop over objects" "$own" "$python $root/scripts/bench/orm.py $url $storage"
     sweep
+}
+
+# A Python with SQLAlchemy; its path.
+orm() {
+    python3 -m venv "$folder/venv" >&2
+    "$folder/venv/bin/pip" install -q sqlalchemy psycopg2-binary >&2
+    echo "$folder/venv/bin/python"
+}
+
+# The most memory that is used, with few expired rows and with many. Their files are gone already: making millions takes longer than all else.
+memory() {
+    local rows kind verdict own
+    for kind in uploads documents screenshots; do
+        mkdir -p "$folder/storage/$kind" && touch "$folder/storage/$kind/kept"
+    done
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder/storage'" '[cleanup]' \
+        "storage_roots = ['uploads', 'documents', 'screenshots']" >"$folder/taskmon.toml"
+    # Everything that was made has expired then, except what no limit covers.
+    own=("$taskmon" cleanup -c "$folder/taskmon.toml" --database-url "postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
+        --only tasks -q -q --force --completed-tasks-days 0 --failed-tasks-days 0)
+    for rows in 10000 1000000; do
+        fill "$((rows * 107 / 100))" 60
+        /usr/bin/time -f %M -o "$folder/kib" "${own[@]}" >"$folder/result.json"
+        if [ "$(cat "$folder/kib")" -lt 40960 ]; then verdict=kept; else verdict=MISSED missed=1; fi
+        echo "cleanup, $(jq .tasks_cleaned "$folder/result.json") expired rows: $(($(cat "$folder/kib") / 1024)) MiB, $(jq .execution_time "$folder/result.json") s; under 40 MiB: $verdict"
+    done
 }
 
 sweep() {
@@ -171,6 +201,7 @@ case $1 in
         ;;
     disk) disk ;;
     cleanup) cleanup "${2:-60000}" ;;
+    memory) memory ;;
 esac
 if [ "$missed" -ne 0 ]; then
     say "a target was missed"

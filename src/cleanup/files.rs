@@ -3,7 +3,7 @@
 //! A row's word is never enough: a file goes only if, after every symbolic link on its way is resolved, it lies beneath a storage root
 //! and is itself a regular file.
 
-use super::beneath::{Folder, Look, in_parallel, kind_name};
+use super::beneath::{self, Folder, Look, SYNC_THREADS, THREADS, in_parallel, kind_name};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,9 +11,13 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The longest path that the kernel takes, its end included.
 const LONGEST_PATH: usize = 4096;
+
+/// The most folders that are held open at once.
+const MOST_HELD: usize = 4096;
 
 /// How many files of one folder a thread takes at once.
 const PIECE: usize = 64;
@@ -25,6 +29,15 @@ pub struct Roots {
     base: PathBuf,
     /// A root that cannot be used holds nothing back.
     force: bool,
+    held: Held,
+}
+
+/// The folders of a batch, open from the look at their files until these are gone: looked at, unlinked and synced on one handle. Not
+/// longer, because a folder that somebody moves away and makes anew is another folder.
+struct Held {
+    folders: Mutex<HashMap<(usize, PathBuf), Arc<Folder>>>,
+    /// More are opened each time.
+    most: usize,
 }
 
 struct Root {
@@ -65,7 +78,20 @@ impl Roots {
     pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path, force: bool) -> Self {
         let roots = paths.iter().map(|path| Root::open(path, marker)).collect();
         let base = base.to_owned();
-        Self { roots, base, force }
+        Self {
+            roots,
+            base,
+            force,
+            held: Held {
+                folders: Mutex::default(),
+                most: (beneath::raise_open_files() / 2).min(MOST_HELD),
+            },
+        }
+    }
+
+    /// Closes the folders of a batch.
+    pub fn release(&self) {
+        self.held.lock().clear();
     }
 
     /// Names of the same folders: each root as configured and as it really is.
@@ -101,7 +127,9 @@ impl Roots {
             .iter()
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
-        let looked = in_parallel(&pieces, |(folder, names)| self.look_into(folder, names));
+        let looked = in_parallel(THREADS, &pieces, |(folder, names)| {
+            self.look_into(folder, names)
+        });
         findings.extend(looked.into_iter().flatten());
         findings
     }
@@ -161,13 +189,13 @@ impl Roots {
         each.collect()
     }
 
-    fn open_resolved(&self, folder: &Path) -> Result<(usize, Folder, PathBuf), Finding> {
+    fn open_resolved(&self, folder: &Path) -> Result<(usize, Arc<Folder>, PathBuf), Finding> {
         let (root, relative) = self.resolve(folder)?;
         Ok((root, self.open_in(root, &relative)?, relative))
     }
 
     /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
-    fn open_plainly(&self, folder: &Path) -> Option<(usize, Folder, PathBuf)> {
+    fn open_plainly(&self, folder: &Path) -> Option<(usize, Arc<Folder>, PathBuf)> {
         let climbs = folder
             .components()
             .any(|part| part == std::path::Component::ParentDir);
@@ -248,12 +276,16 @@ impl Roots {
         found.min_by_key(|(_, relative)| relative.as_os_str().len())
     }
 
-    fn open_in(&self, root: usize, relative: &Path) -> Result<Folder, Finding> {
+    fn open_in(&self, root: usize, relative: &Path) -> Result<Arc<Folder>, Finding> {
         let Some(folder) = &self.roots[root].folder else {
             return Err(Finding::Gone);
         };
+        let place = (root, relative.to_owned());
+        if let Some(folder) = self.held.lock().get(&place) {
+            return Ok(Arc::clone(folder));
+        }
         match folder.beneath(relative) {
-            Ok(folder) => Ok(folder),
+            Ok(folder) => Ok(self.held.keep(place, Arc::new(folder))),
             Err(Errno::NOENT) => Err(Finding::Gone),
             Err(error) => Err(Finding::Refused(
                 "not_removable",
@@ -277,7 +309,7 @@ impl Roots {
             .values()
             .flat_map(|files| files.chunks(PIECE))
             .collect();
-        let mut removed: Vec<_> = in_parallel(&pieces, |files| self.remove_from(files))
+        let mut removed: Vec<_> = in_parallel(THREADS, &pieces, |files| self.remove_from(files))
             .into_iter()
             .flatten()
             .collect();
@@ -298,7 +330,7 @@ impl Roots {
             .collect();
         let folders: Vec<_> = folders.into_iter().collect();
         let failed: BTreeMap<(usize, PathBuf), Errno> =
-            in_parallel(&folders, |(root, relative)| {
+            in_parallel(SYNC_THREADS, &folders, |(root, relative)| {
                 // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
                 let folder = self.open_in(*root, relative).ok()?;
                 let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
@@ -368,6 +400,23 @@ impl Roots {
             }
         }
         gone
+    }
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Folder>>> {
+        self.folders
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// The first handle stays where two threads opened the same folder.
+    fn keep(&self, place: (usize, PathBuf), folder: Arc<Folder>) -> Arc<Folder> {
+        let mut folders = self.lock();
+        if folders.len() >= self.most {
+            return folder;
+        }
+        Arc::clone(folders.entry(place).or_insert(folder))
     }
 }
 

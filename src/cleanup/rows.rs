@@ -113,6 +113,12 @@ impl Rows<'_> {
     }
 
     fn batch(&mut self, scope: &Scope, keys: &[Key], shared: &Shared) -> Result<()> {
+        let ended = self.delete_batch(scope, keys, shared);
+        self.roots.release();
+        ended
+    }
+
+    fn delete_batch(&mut self, scope: &Scope, keys: &[Key], shared: &Shared) -> Result<()> {
         let mut rows = self.pruner.rows(scope, keys)?;
         let mut before = Vec::new();
         if matches!(scope, Scope::Receipts(_)) {

@@ -15,6 +15,7 @@ use super::super::target::PostgresTarget;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, ToSql, Type};
 use postgres::{Client, Row, SimpleQueryMessage};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -116,6 +117,22 @@ impl PostgresPruner {
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
         ask(&mut self.client, sql, keys).map_err(|error| failure(&error, doing))
+    }
+
+    /// Reads an answer row by row, however long it is.
+    fn each_row(
+        &mut self,
+        sql: &str,
+        doing: &str,
+        tell: &mut dyn FnMut(&Row),
+    ) -> Result<(), Failure> {
+        let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
+        let fail = |error: postgres::Error| failure(&error, doing);
+        let mut rows = self.client.query_typed_raw(sql, nothing).map_err(fail)?;
+        while let Some(row) = rows.next().map_err(fail)? {
+            tell(&row);
+        }
+        Ok(())
     }
 
     fn try_delete(
@@ -316,17 +333,15 @@ impl Pruner for PostgresPruner {
         let Some(sql) = self.tables.shared(scope)? else {
             return Ok(());
         };
+        let fail = |error: postgres::Error| failure(&error, doing);
+        let limit = self.settings.statement_timeout.as_millis();
+        // Nothing says to the planner how many paths there are. Once it takes them for two, it compares each with each, which has no end.
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
+        );
+        self.client.batch_execute(&begin).map_err(fail)?;
         log::debug!("{sql}");
-        let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
-        let mut rows = self
-            .client
-            .query_typed_raw(&sql, nothing)
-            .map_err(|error| failure(&error, doing))?;
-        loop {
-            let next = postgres::fallible_iterator::FallibleIterator::next(&mut rows);
-            let Some(row) = next.map_err(|error| failure(&error, doing))? else {
-                return Ok(());
-            };
+        self.each_row(&sql, doing, &mut |row| {
             let Raw(path) = row.get(2);
             tell(Witness {
                 source: text::source(row.get(0)),
@@ -334,7 +349,8 @@ impl Pruner for PostgresPruner {
                 path,
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
-        }
+        })?;
+        Ok(self.client.batch_execute("COMMIT").map_err(fail)?)
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
@@ -388,19 +404,11 @@ impl Pruner for PostgresPruner {
     fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
         let doing = "asking which temporary files rows name";
         for sql in self.tables.beneath(beneath) {
-            let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
-            let mut rows = self
-                .client
-                .query_typed_raw(&sql, nothing)
-                .map_err(|error| failure(&error, doing))?;
-            loop {
-                let next = postgres::fallible_iterator::FallibleIterator::next(&mut rows);
-                let Some(row) = next.map_err(|error| failure(&error, doing))? else {
-                    break;
-                };
+            log::debug!("{sql}");
+            self.each_row(&sql, doing, &mut |row| {
                 let Raw(path) = row.get(0);
                 tell(&path);
-            }
+            })?;
         }
         Ok(())
     }

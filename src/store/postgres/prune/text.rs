@@ -494,6 +494,42 @@ impl Tables {
             .collect()
     }
 
+    /// The paths that each row names, a row of the answer for each.
+    ///
+    /// Each table row is looked at once (`OFFSET 0` keeps the planner from computing the same thing again for every path): whether one of
+    /// its paths needs another spelling, which is rare and costly, and whether it has expired.
+    fn names(
+        &self,
+        keys: &str,
+        from: &str,
+        files: &[String],
+        source: Source,
+        expired: &str,
+    ) -> String {
+        let texts: Vec<String> = files.iter().map(|file| format!("({file})::text")).collect();
+        let named: String = (0..)
+            .zip(&texts)
+            .map(|(place, text)| format!(", {text} AS file_{place}"))
+            .collect();
+        let values: Vec<String> = (0..texts.len())
+            .map(|place| {
+                let file = format!("r.file_{place}");
+                format!(
+                    "(CASE WHEN r.odd THEN {} ELSE {file} END)",
+                    self.normal(&file)
+                )
+            })
+            .collect();
+        format!(
+            "SELECT {}::int4 AS source, r.key, r.expired, v.path FROM (SELECT ARRAY[{keys}] AS key, {expired} AS expired, \
+             concat_ws(E'\\n', '', {}, '') ~ '[\\n/][/.\\n]' AS odd{named} FROM {from} OFFSET 0) AS r \
+             CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE v.path <> ''",
+            number(source),
+            texts.join(", "),
+            values.join(", ")
+        )
+    }
+
     /// Paths that an expired row and another one name: each with its last witnesses, those that stay before those that go.
     ///
     /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's.
@@ -503,18 +539,6 @@ impl Tables {
             Scope::Receipts(_) => Source::Receipts,
         };
         let condition = self.condition(scope);
-        let names = |keys: &str, from: &str, files: &[String], source: Source, expired: &str| {
-            let values: Vec<String> = files
-                .iter()
-                .map(|file| format!("({})", self.normal(file)))
-                .collect();
-            format!(
-                "SELECT {}::int4 AS source, ARRAY[{keys}] AS key, {expired} AS expired, v.path FROM {from} \
-                 CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE v.path <> ''",
-                number(source),
-                values.join(", ")
-            )
-        };
         let mut all = Vec::new();
         let mut going = Vec::new();
         for (source, keys, _, from, files) in self.sources() {
@@ -524,10 +548,10 @@ impl Tables {
             } else {
                 "false".to_owned()
             };
-            all.push(names(&keys, &from, &files, source, &flag));
+            all.push(self.names(&keys, &from, &files, source, &flag));
             if own {
-                let sql = names(&keys, &from, &files, source, "true");
-                going.push(format!("{sql} AND {condition}"));
+                let from = format!("{from} WHERE {condition}");
+                going.push(self.names(&keys, &from, &files, source, "true"));
             }
         }
         if matches!(scope, Scope::Receipts(_)) {
@@ -535,13 +559,8 @@ impl Tables {
                 let key = format!("({})::text", dependent.foreign_key);
                 if !dependent.files.is_empty() {
                     let source = Source::Dependents(place);
-                    going.push(names(
-                        &key,
-                        &dependent.from,
-                        &dependent.files,
-                        source,
-                        "true",
-                    ));
+                    let (from, files) = (&dependent.from, &dependent.files);
+                    going.push(self.names(&key, from, files, source, "true"));
                 }
             }
         }
@@ -549,9 +568,9 @@ impl Tables {
             return Ok(None);
         }
         Ok(Some(format!(
-            "WITH going AS MATERIALIZED (SELECT DISTINCT path FROM ({going}) AS g), \
+            "WITH going AS MATERIALIZED (SELECT path FROM ({going}) AS g), \
              named AS NOT MATERIALIZED ({all}), \
-             shared AS MATERIALIZED (SELECT n.path FROM named AS n JOIN going USING (path) GROUP BY n.path HAVING count(*) > 1) \
+             shared AS MATERIALIZED (SELECT n.path FROM named AS n WHERE n.path IN (SELECT path FROM going) GROUP BY n.path HAVING count(*) > 1) \
              SELECT source, key, path, rows FROM (SELECT n.source, n.key, n.path, \
              count(*) OVER (PARTITION BY n.path) AS rows, \
              row_number() OVER (PARTITION BY n.path ORDER BY n.expired, n.key DESC) AS place \
