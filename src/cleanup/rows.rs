@@ -162,7 +162,7 @@ impl Rows<'_> {
             gone: self.gone,
             hasher: self.hasher,
             done: BTreeMap::new(),
-            troubles: Vec::new(),
+            troubles: BTreeMap::new(),
             shared: BTreeSet::new(),
         };
         let ended = self
@@ -175,10 +175,10 @@ impl Rows<'_> {
             ..
         } = settling;
         self.count_files(&done);
-        for trouble in troubles {
+        for trouble in troubles.into_values() {
             self.tally.trouble(trouble);
         }
-        let deletion = ended?;
+        let deletion = ended.map_err(|error| half_done(error, self.settings.mode, &done))?;
         self.count_rows(scope, &candidates, &deletion);
         self.tally.shared += shared.len() as u64;
         if self.settings.mode == Mode::Apply && self.settings.remove_empty_folders {
@@ -322,7 +322,8 @@ struct Settling<'a> {
     gone: &'a HashSet<u64>,
     hasher: &'a RandomState,
     done: BTreeMap<Place, Removal>,
-    troubles: Vec<Trouble>,
+    /// By row and message: a batch that is begun again meets the same ones again.
+    troubles: BTreeMap<(usize, String), Trouble>,
     /// Paths that stay because a row that stays names them.
     shared: BTreeSet<Vec<u8>>,
 }
@@ -367,7 +368,9 @@ impl Settling<'_> {
                         owners.1.push(*place);
                     }
                     Finding::Refused(kind, why) => {
-                        self.troubles.push(about(row, path, kind, why));
+                        let trouble = about(row, path, kind, why);
+                        let key = (*place, trouble.message.clone());
+                        self.troubles.insert(key, trouble);
                         back.insert(*place);
                     }
                     Finding::Gone | Finding::Outside(_) => {}
@@ -400,32 +403,51 @@ impl Settling<'_> {
             let Some(look) = looks.get(&place).copied() else {
                 continue;
             };
-            if let Err(why) = &outcome {
-                for owner in &files[&place].1 {
-                    let row = &self.rows[*owner];
-                    let path = place.shown();
-                    let message = format!("{} stays: {path}: {why}", row.label);
-                    let trouble = Trouble::new("unlink_failed", message);
-                    self.troubles.push(trouble.path(path).task(&row.label));
-                    back.insert(*owner);
-                }
-            }
             let was_there = outcome.is_ok();
-            self.done.insert(
-                place,
-                Removal {
-                    look,
-                    outcome,
-                    was_there,
-                },
-            );
+            let removal = Removal {
+                look,
+                outcome,
+                was_there,
+            };
+            self.done.insert(place, removal);
+        }
+        // Those too that could not be removed when the batch was begun before.
+        for (place, (_, owners)) in &files {
+            let Some(Err(why)) = self.done.get(place).map(|removal| &removal.outcome) else {
+                continue;
+            };
+            for owner in owners {
+                let row = &self.rows[*owner];
+                let path = place.shown();
+                let message = format!("{} stays: {path}: {why}", row.label);
+                let trouble = Trouble::new("unlink_failed", message.clone());
+                let trouble = trouble.path(path).task(&row.label);
+                self.troubles.insert((*owner, message), trouble);
+                back.insert(*owner);
+            }
         }
         back.into_iter().collect()
     }
 }
 
+/// Says of a batch that failed with its files gone that they are.
+fn half_done(error: anyhow::Error, mode: Mode, done: &BTreeMap<Place, Removal>) -> anyhow::Error {
+    let gone = done.values().filter(|file| file.outcome.is_ok()).count();
+    if mode == Mode::Rehearse || gone == 0 {
+        return error;
+    }
+    let failure = Failure::of(&error);
+    let message = format!(
+        "{}; {gone} files of the batch are gone already: the next run takes those of its rows that are still there",
+        failure.message
+    );
+    Failure { message, ..failure }.into()
+}
+
 /// The error entry of a database that failed when part of the work was done.
 pub fn database_trouble(error: &anyhow::Error) -> Trouble {
     let failure = Failure::of(error);
-    Trouble::new("database_failed", failure.message)
+    let advice = failure.hint.map(|hint| format!("; {hint}"));
+    let message = failure.message + advice.as_deref().unwrap_or_default();
+    Trouble::new("database_failed", message)
 }

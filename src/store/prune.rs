@@ -188,3 +188,14 @@ pub struct Deletion {
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
 }
+
+impl Deletion {
+    /// Adds what became of other rows of the same batch.
+    pub fn add(&mut self, other: Deletion) {
+        self.deleted.extend(other.deleted);
+        self.refused.extend(other.refused);
+        self.changed.extend(other.changed);
+        self.referring.extend(other.referring);
+        self.linked.extend(other.linked);
+    }
+}

@@ -473,6 +473,8 @@ enum Stopped {
     Busy(rusqlite::Error),
     /// A trigger rolled the whole transaction back over this row.
     RolledBack(usize, String),
+    /// COMMIT itself was refused, for a row's sake.
+    Uncommitted(String),
     Failed(rusqlite::Error),
 }
 
@@ -579,26 +581,10 @@ impl Pruner for SqlitePruner {
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion> {
-        let began = Instant::now();
-        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
-        let mut rolled_back: Vec<(usize, String)> = Vec::new();
-        loop {
-            let ended = self.try_delete(batch, settle, &rolled_back);
-            if !self.connection.is_autocommit() {
-                let undone = self.connection.execute_batch("ROLLBACK");
-                undone.map_err(|error| self.failure(&error, "rolling back a batch"))?;
-            }
-            match ended {
-                Ok(deletion) => return Ok(deletion),
-                Err(Stopped::Busy(_)) if began.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
-                Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
-                    return Err(self.failure(&error, "deleting a batch").into());
-                }
-            }
-        }
+        let places: Vec<usize> = (0..batch.rows.len()).collect();
+        let mut whole = Deletion::default();
+        self.delete_places(batch, &places, settle, &mut whole)?;
+        Ok(whole)
     }
 
     fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
@@ -702,6 +688,65 @@ impl Pruner for SqlitePruner {
 }
 
 impl SqlitePruner {
+    /// Deletes the rows at these places; a row for whose sake COMMIT itself fails is searched for by halves.
+    fn delete_places(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        whole: &mut Deletion,
+    ) -> Result<()> {
+        match self.delete_persistently(batch, places, settle)? {
+            Ok(deletion) => whole.add(deletion),
+            Err(words) => {
+                if let [place] = places {
+                    let words = format!(
+                        "{words} (only once the deletion was being committed, when its files were gone already)"
+                    );
+                    whole.refused.push((*place, words));
+                    return Ok(());
+                }
+                let (first, second) = places.split_at(places.len() / 2);
+                self.delete_places(batch, first, settle, whole)?;
+                self.delete_places(batch, second, settle, whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Again where that may help. `Err` within `Ok`: COMMIT was refused, in the database's words.
+    fn delete_persistently(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Result<Deletion, String>> {
+        let began = Instant::now();
+        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
+        let mut rolled_back: Vec<(usize, String)> = Vec::new();
+        let mut was_full = false;
+        loop {
+            let ended = self.try_delete(batch, places, settle, &rolled_back);
+            if !self.connection.is_autocommit() {
+                let undone = self.connection.execute_batch("ROLLBACK");
+                undone.map_err(|error| self.failure(&error, "rolling back a batch"))?;
+            }
+            match ended {
+                Ok(deletion) => return Ok(Ok(deletion)),
+                Err(Stopped::Uncommitted(words)) => return Ok(Err(words)),
+                Err(Stopped::Busy(_)) if began.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
+                // The batch's files may have made the room that is missing.
+                Err(Stopped::Failed(error)) if is_full(&error) && !was_full => was_full = true,
+                Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
+                    return Err(self.failure(&error, "deleting a batch").into());
+                }
+            }
+        }
+    }
+
     fn row(&self, scope: &Scope, key: &Key) -> rusqlite::Result<Option<ExpiredRow>> {
         let Ok(table) = self.of(scope) else {
             return Ok(None);
@@ -840,10 +885,15 @@ impl SqlitePruner {
     fn try_delete(
         &self,
         batch: &Batch,
+        places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
         rolled_back: &[(usize, String)],
     ) -> Result<Deletion, Stopped> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch(match self.settings.mode {
+            // Without a write-ahead log a reader could hold COMMIT up, when the files are gone already.
+            Mode::Apply => "BEGIN EXCLUSIVE",
+            Mode::Rehearse => "BEGIN IMMEDIATE",
+        })?;
         for key in batch.before {
             let sql = format!(
                 "DELETE FROM {} WHERE {}",
@@ -861,7 +911,7 @@ impl SqlitePruner {
                 refused: rolled_back.to_vec(),
                 ..Deletion::default()
             };
-            for place in 0..batch.rows.len() {
+            for &place in places {
                 if !taken_back.contains(&place) {
                     self.delete_row(batch, place, &mut deletion)?;
                 }
@@ -880,8 +930,13 @@ impl SqlitePruner {
             Mode::Apply => "COMMIT",
             Mode::Rehearse => "ROLLBACK",
         };
-        self.connection.execute_batch(end)?;
-        Ok(deletion)
+        match self.connection.execute_batch(end) {
+            Ok(()) => Ok(deletion),
+            Err(error) => Err(match error.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => Stopped::Uncommitted(words(&error)),
+                _ => error.into(),
+            }),
+        }
     }
 
     /// Deletes one row with its dependents, or notes why it stays.
@@ -1116,6 +1171,10 @@ impl SqlitePruner {
         }
         Ok(paths)
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// What became of one row.

@@ -350,6 +350,10 @@ impl Tables {
         self.dependents.iter().map(select).collect()
     }
 
+    pub fn has_dependents(&self, scope: &Scope) -> bool {
+        matches!(scope, Scope::Receipts(_)) && !self.dependents.is_empty()
+    }
+
     pub fn delete_dependents(&self) -> Vec<String> {
         let delete = |dependent: &Dependent| {
             format!(
