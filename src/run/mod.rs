@@ -853,7 +853,7 @@ fn needed(config: &Config) -> Vec<forbidden::Needed> {
         what: "the configuration",
         path: path.clone(),
     }));
-    if let Some(Target::Sqlite(path)) = &config.database.target {
+    if let Some(Target::Sqlite(path) | Target::SqliteReadOnly(path)) = &config.database.target {
         needed.push(forbidden::Needed {
             what: "the database",
             path: path.clone(),

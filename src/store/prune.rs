@@ -5,6 +5,7 @@
 
 use super::target::Target;
 use super::{postgres, sqlite};
+use crate::outcome::{Failure, Kind};
 use crate::tables::paths::Spellings;
 use crate::tables::{Mapping, State};
 use anyhow::Result;
@@ -69,6 +70,16 @@ pub fn open_pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn P
             Box::new(postgres::prune::PostgresPruner::open(target, settings)?)
         }
         Target::Sqlite(path) => Box::new(sqlite::prune::SqlitePruner::open(path, settings)?),
+        Target::SqliteReadOnly(path) => {
+            let message = format!(
+                "the database's URL says mode=ro, so nothing is deleted from {}",
+                path.display()
+            );
+            let failure = Failure::new(Kind::ConfigInvalid, message);
+            return Err(failure
+                .hint("leave mode=ro out of the URL for cleanup")
+                .into());
+        }
     })
 }
 
