@@ -508,7 +508,7 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
         ),
         "57014" => new(
             Kind::StatementTimeout,
-            "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes",
+            "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes, and whether another session holds a lock on the table",
         ),
         "42501" => new(Kind::PermissionDenied, &grant_hint(db.message())),
         "3F000" => new(Kind::MappingMismatch, MAPPING_HINT),

@@ -11,6 +11,8 @@ use crate::tables::{Mapping, State};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// A database that rows are deleted from.
@@ -95,6 +97,8 @@ pub struct PruneSettings {
     pub statement_timeout: Duration,
     pub spellings: Spellings,
     pub mode: Mode,
+    /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
+    pub asked_to_end: Arc<AtomicBool>,
 }
 
 /// Which rows may go. What is not named here is never deleted.

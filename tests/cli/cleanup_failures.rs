@@ -11,7 +11,7 @@ use crate::rows::Task;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// No file may be left whose row is gone, and no file of a row that never was to go.
 #[track_caller]
@@ -528,4 +528,109 @@ fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
     assert!(message(&result, "unlink_failed").contains("has changed since it was examined"));
     assert_eq!(result["tasks_cleaned"], 4);
     nothing_is_lost(&env, &tasks, &ids(&env), &[]);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_table_that_somebody_holds() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=20).map(old).collect();
+    prepare(&env, &tasks);
+    let mut holder = env.client();
+    let mut lock = holder.transaction().unwrap();
+    // It may be read and not be written.
+    lock.batch_execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
+        .unwrap();
+    let child = env
+        .taskmon(arguments(&[]))
+        .command()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while column(&env, waits).is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&result["stopped"], kinds(&result)),
+        (&json!("signal"), vec!["stopped"])
+    );
+    // Nobody goes on waiting at the server.
+    assert!(column(&env, waits).is_empty());
+    lock.commit().unwrap();
+    assert_eq!(ids(&env).len(), 20);
+    assert!(tasks.iter().all(|task| has_files(&env, task)));
+    cleanup(&env, 0, &["--only", "tasks"]);
+    assert!(ids(&env).is_empty());
+}
+
+#[test]
+fn a_table_that_somebody_holds_ends_the_run_at_the_time_limit() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=20).map(old).collect();
+    prepare(&env, &tasks);
+    env.config("statement_timeout_seconds = 1");
+    let mut holder = env.client();
+    let mut lock = holder.transaction().unwrap();
+    for mode in ["EXCLUSIVE", "ACCESS EXCLUSIVE"] {
+        lock.batch_execute(&format!("LOCK TABLE tasks IN {mode} MODE"))
+            .unwrap();
+        let finished = env.taskmon(arguments(&[])).exits(3);
+        finished.failure("statement_timeout", &[]);
+        assert!(
+            finished.took < Duration::from_secs(10),
+            "{:?}",
+            finished.took
+        );
+    }
+    lock.commit().unwrap();
+    assert_eq!(ids(&env).len(), 20);
+    assert!(tasks.iter().all(|task| has_files(&env, task)));
+}
+
+/// A reader of the SQLite file keeps every other program from writing, without a write-ahead log even at the very end of a transaction.
+#[test]
+fn a_reader_that_holds_sqlite_up_does_so_before_any_file_is_gone() {
+    let env = TestEnv::sqlite();
+    let tasks: Vec<Task> = (1..=20).map(old).collect();
+    prepare(&env, &tasks);
+    env.config("connect_timeout_seconds = 1");
+    let reader = env.connection();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM tasks")
+        .unwrap();
+    let running = env.taskmon(arguments(&[])).spawn();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(tasks.iter().all(|task| has_files(&env, task)));
+    reader.execute_batch("COMMIT").unwrap();
+    let finished = running.wait();
+    assert_eq!(
+        (finished.code, &finished.json()["tasks_cleaned"]),
+        (Some(0), &json!(20))
+    );
+    prepare(&env, &tasks);
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM tasks")
+        .unwrap();
+    let refused = env.taskmon(arguments(&[])).exits(3);
+    refused.failure("database_unavailable", &["tasks.db", "locked"]);
+    assert!(
+        refused.json()["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("another program")
+    );
+    assert!(tasks.iter().all(|task| has_files(&env, task)));
+    assert_eq!(ids(&env).len(), 20);
 }

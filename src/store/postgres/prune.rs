@@ -87,6 +87,7 @@ fn verdict(broken: &Broken, doing: &str) -> Verdict {
     let error = match broken {
         Broken::Server(error) => error,
         Broken::Silent(_) | Broken::Gone => return Verdict::Batch(Stopped::Lost(failure)),
+        Broken::Interrupted => return Verdict::Batch(Stopped::Failed(failure)),
     };
     let code = error.code().map(|code| code.code().to_owned());
     let code = code.as_deref().unwrap_or("");
@@ -115,7 +116,7 @@ fn stopped(broken: &Broken, doing: &str) -> Stopped {
 
 impl PostgresPruner {
     pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
-        let session = Session::new(connect(target)?, settings.statement_timeout)?;
+        let session = Session::new(connect(target)?, &settings)?;
         limit_statements(&session, &settings)?;
         let mapping = settings.clone();
         let tables = session
@@ -161,8 +162,11 @@ impl PostgresPruner {
         // Kept for the case that the answer to COMMIT is lost and it did succeed.
         mark.committing = Some(deletion.clone());
         match transaction.run("COMMIT") {
-            Ok(()) => Ok(deletion),
-            Err(broken) => Err(match verdict(&broken, "committing a batch") {
+            Ok(()) => {
+                self.session.commit_to(false);
+                Ok(deletion)
+            }
+            Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
                 Verdict::Row(words) => Stopped::Uncommitted(words),
                 Verdict::Batch(stopped) => stopped,
             }),
@@ -255,7 +259,7 @@ impl PostgresPruner {
         for pause in RECONNECT_PAUSES {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
-                self.session = Session::new(client, self.settings.statement_timeout)?;
+                self.session = Session::new(client, &self.settings)?;
                 return limit_statements(&self.session, &self.settings);
             }
         }
@@ -280,7 +284,7 @@ impl PostgresPruner {
         if !committing {
             return Ok(false);
         }
-        let doing = "asking what became of a batch";
+        let doing = "asking whether a batch was committed";
         let asked = Instant::now();
         loop {
             let rows = self.query(doing, &format!("SELECT txid_status({number})"), &[])?;
@@ -303,6 +307,7 @@ impl PostgresPruner {
 
     /// A connection that is gone has rolled back already, and says so with the next statement.
     fn roll_back(&mut self) {
+        self.session.commit_to(false);
         if let Err(broken) = self.session.simple("ROLLBACK") {
             log::debug!("{}", broken.failure("rolling back"));
         }
@@ -519,20 +524,28 @@ impl Deleting<'_> {
         self.session.simple(statements).map(drop)
     }
 
+    fn doing(&self) -> String {
+        format!(
+            "deleting from {}",
+            self.tables.deleted_from(self.batch.scope)
+        )
+    }
+
     fn step(&self, statements: &str) -> Result<(), Stopped> {
         self.run(statements)
-            .map_err(|broken| stopped(&broken, "deleting a batch"))
+            .map_err(|broken| stopped(&broken, &self.doing()))
     }
 
     fn ask(&self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
         self.session
             .ask(sql, keys)
-            .map_err(|broken| stopped(&broken, "looking at a batch"))
+            .map_err(|broken| stopped(&broken, &self.doing()))
     }
 
     /// The transaction's number and its process, where it will be committed. Now, since once the files are gone nothing must come between
     /// them and COMMIT that could fail.
     fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
+        self.session.commit_to(false);
         let limit = self.settings.statement_timeout.as_millis();
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
@@ -545,7 +558,7 @@ impl Deleting<'_> {
             .simple(&format!(
                 "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); SELECT txid_current(), pg_backend_pid()"
             ))
-            .map_err(|broken| stopped(&broken, "beginning a batch"))?;
+            .map_err(|broken| stopped(&broken, &self.doing()))?;
         let numbers = answer.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) if row.len() == 2 => {
                 Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))
@@ -581,6 +594,7 @@ impl Deleting<'_> {
             self.delete_some(&places, &mut deletion)?;
             self.look_around(&mut deletion)?;
             let back = settle(&deletion);
+            self.session.commit_to(true);
             if back.is_empty() {
                 return Ok(deletion);
             }
@@ -619,7 +633,7 @@ impl Deleting<'_> {
                 Ok(())
             }
             Err(error) => {
-                let words = match verdict(&error, "deleting a batch") {
+                let words = match verdict(&error, &self.doing()) {
                     Verdict::Row(words) => words,
                     Verdict::Batch(stopped) => return Err(stopped),
                 };
@@ -755,7 +769,7 @@ impl Deleting<'_> {
             let links = self.batch.rows.iter().filter_map(|row| row.link.clone());
             let rows = self.ask(&sql, &[links.collect()])?;
             deletion.linked = read_links(&rows, self.tables.tasks.key.len())
-                .map_err(|error| stopped(&error.into(), "looking at a batch"))?;
+                .map_err(|error| stopped(&error.into(), &self.doing()))?;
         }
         Ok(())
     }
@@ -792,8 +806,7 @@ impl Deleting<'_> {
         for row in rows {
             let read =
                 || Ok::<_, postgres::Error>((read_key(row, width)?, read_paths(row, width)?));
-            let (key, paths) =
-                read().map_err(|error| stopped(&error.into(), "looking at a batch"))?;
+            let (key, paths) = read().map_err(|error| stopped(&error.into(), &self.doing()))?;
             for path in paths {
                 let path = self.settings.spellings.normal(&path);
                 deletion.referring.push((source, key.clone(), path));

@@ -5,22 +5,36 @@
 //! nothing has come from it for too long.
 
 use super::super::connect;
+use super::super::prune::PruneSettings;
 use super::SILENCE;
 use crate::outcome::{Failure, Kind};
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Row, SimpleQueryMessage};
+use postgres::{CancelToken, Client, NoTls, Row, SimpleQueryMessage};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many rows travel together out of a long answer.
 const CHUNK: usize = 512;
 
 type Work = Box<dyn FnOnce(&mut Client) + Send>;
 
+/// How often it is looked whether the run is to end.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// What a statement is given to end by itself once the run is to end.
+const GRACE: Duration = Duration::from_secs(3);
+
 pub struct Session {
     work: Sender<Work>,
+    cancel: CancelToken,
+    asked_to_end: Arc<AtomicBool>,
+    /// Files are gone whose rows are not: nothing is given up before these are.
+    is_committed_to: Cell<bool>,
     /// How long an answer is waited for; `None`: for ever.
     patience: Option<Duration>,
 }
@@ -33,6 +47,8 @@ pub enum Broken {
     Silent(Duration),
     /// The connection was given up before.
     Gone,
+    /// The run is to end, and the statement was given up.
+    Interrupted,
 }
 
 impl From<postgres::Error> for Broken {
@@ -57,16 +73,22 @@ impl Broken {
                 Kind::DatabaseUnavailable,
                 format!("{doing}: the connection was lost before"),
             ),
+            Broken::Interrupted => Failure::new(
+                Kind::Interrupted,
+                format!("{doing}: the run was asked to end while it waited for the database"),
+            ),
         }
     }
 }
 
 impl Session {
-    /// `statement_timeout`: what the server allows a statement; zero: no limit, and the server is waited for as long as it takes.
+    /// Where the settings have no limit for a statement, the server is waited for as long as it takes.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn new(mut client: Client, statement_timeout: Duration) -> Result<Self, Failure> {
+    pub fn new(mut client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
+        let cancel = client.cancel_token();
+        let statement_timeout = settings.statement_timeout;
         let (work, waiting) = channel::<Work>();
         thread::Builder::new()
             .name("database".to_owned())
@@ -80,7 +102,18 @@ impl Session {
                 Failure::new(Kind::Internal, message)
             })?;
         let patience = (!statement_timeout.is_zero()).then(|| statement_timeout + SILENCE);
-        Ok(Self { work, patience })
+        Ok(Self {
+            work,
+            cancel,
+            asked_to_end: Arc::clone(&settings.asked_to_end),
+            is_committed_to: Cell::new(false),
+            patience,
+        })
+    }
+
+    /// Whether files are gone whose rows are not yet.
+    pub fn commit_to(&self, files_are_gone: bool) {
+        self.is_committed_to.set(files_are_gone);
     }
 
     /// Does something with the connection.
@@ -135,15 +168,40 @@ impl Session {
     }
 
     fn wait<T>(&self, receiver: &Receiver<T>) -> Result<T, Broken> {
-        let Some(patience) = self.patience else {
-            return receiver.recv().map_err(|_| Broken::Gone);
-        };
-        receiver
-            .recv_timeout(patience)
-            .map_err(|error| match error {
-                RecvTimeoutError::Timeout => Broken::Silent(patience),
-                RecvTimeoutError::Disconnected => Broken::Gone,
-            })
+        let began = Instant::now();
+        let mut asked: Option<Instant> = None;
+        loop {
+            match receiver.recv_timeout(GLANCE) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Disconnected) => return Err(Broken::Gone),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(patience) = self.patience
+                && began.elapsed() > patience
+            {
+                return Err(Broken::Silent(patience));
+            }
+            if self.asked_to_end.load(Ordering::Relaxed) && !self.is_committed_to.get() {
+                let asked = *asked.get_or_insert_with(Instant::now);
+                if asked.elapsed() > GRACE {
+                    self.give_up();
+                    return Err(Broken::Interrupted);
+                }
+            }
+        }
+    }
+
+    /// Has the server end the statement, lest it go on waiting for a lock without anybody who wants it.
+    fn give_up(&self) {
+        let cancel = self.cancel.clone();
+        let (sender, receiver) = channel();
+        let canceller = thread::Builder::new()
+            .name("cancel".to_owned())
+            // A request to cancel needs no encryption: it holds no more than a number that the server made up.
+            .spawn(move || sender.send(cancel.cancel_query(NoTls)));
+        // A server that does not answer will find the connection closed.
+        let answer = canceller.map(|_| receiver.recv_timeout(GRACE));
+        log::debug!("cancelling a statement: {answer:?}");
     }
 }
 
@@ -164,8 +222,9 @@ fn stream(
             return Ok(());
         }
     }
-    let _ = chunk.is_empty() || tell(Ok(chunk));
-    tell(Ok(Vec::new()));
+    if chunk.is_empty() || tell(Ok(chunk)) {
+        tell(Ok(Vec::new()));
+    }
     Ok(())
 }
 

@@ -122,7 +122,8 @@ impl SqlitePruner {
     }
 
     fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
-        let message = format!("{doing}: {}", words(error));
+        let path = self.connection.path().unwrap_or_default();
+        let message = format!("{doing} ({path}): {}", words(error));
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Failure::new(Kind::DatabaseUnavailable, message)
@@ -741,7 +742,9 @@ impl SqlitePruner {
                 // The batch's files may have made the room that is missing.
                 Err(Stopped::Failed(error)) if is_full(&error) && !was_full => was_full = true,
                 Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
-                    return Err(self.failure(&error, "deleting a batch").into());
+                    let table = self.of(batch.scope)?;
+                    let doing = format!("deleting from {}", table.delete_from);
+                    return Err(self.failure(&error, &doing).into());
                 }
             }
         }

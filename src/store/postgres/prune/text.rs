@@ -350,6 +350,11 @@ impl Tables {
         self.dependents.iter().map(select).collect()
     }
 
+    /// The table that rows of a scope are deleted from, for messages.
+    pub fn deleted_from(&self, scope: &Scope) -> &str {
+        self.of(scope).map_or("", |table| &table.delete_from)
+    }
+
     pub fn has_dependents(&self, scope: &Scope) -> bool {
         matches!(scope, Scope::Receipts(_)) && !self.dependents.is_empty()
     }
