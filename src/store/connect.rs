@@ -516,6 +516,10 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
             Kind::QueryFailed,
             "run again; on a standby, max_standby_streaming_delay or hot_standby_feedback give long statements time",
         ),
+        "53100" => new(
+            Kind::QueryFailed,
+            "the server's disk is full: make room there, and run again",
+        ),
         "53300" | "57P01" | "57P02" | "57P03" | "57P05" => new(
             Kind::DatabaseUnavailable,
             "run again when the server is back",

@@ -133,12 +133,13 @@ impl SqlitePruner {
                 Failure::new(Kind::PermissionDenied, message)
                     .hint("cleanup needs the right to write the database's file and its folder")
             }
+            Some(ErrorCode::DiskFull) => Failure::new(Kind::DatabaseUnavailable, message)
+                .hint("make room on the database's disk, and run again"),
             Some(
                 ErrorCode::CannotOpen
                 | ErrorCode::NotADatabase
                 | ErrorCode::DatabaseCorrupt
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::DiskFull,
+                | ErrorCode::SystemIoFailure,
             ) => Failure::new(Kind::DatabaseUnavailable, message),
             _ => Failure::new(Kind::QueryFailed, message),
         }
@@ -920,6 +921,10 @@ impl SqlitePruner {
                 }
             }
             self.look_around(batch, &mut deletion)?;
+            if self.settings.mode == Mode::Apply {
+                // A disk that is full must say so now, not at COMMIT when the files are gone.
+                self.connection.cache_flush()?;
+            }
             let back = settle(&deletion);
             if back.is_empty() {
                 break deletion;
