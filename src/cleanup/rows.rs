@@ -12,10 +12,12 @@ use crate::outcome::{Failure, Trouble};
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
 };
+use crate::tables::paths::Spellings;
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 /// How many keys are chosen at once.
@@ -146,7 +148,7 @@ impl Rows<'_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let questions = self.questions(&candidates, shared);
+        let questions = self.questions(&candidates, &findings, shared);
         let batch = Batch {
             scope,
             rows: &candidates,
@@ -232,26 +234,40 @@ impl Rows<'_> {
     }
 
     /// What the database is asked about the batch's files while it deletes.
-    fn questions(&self, rows: &[ExpiredRow], shared: &Shared) -> Vec<Question> {
+    fn questions(
+        &self,
+        rows: &[ExpiredRow],
+        findings: &[Vec<Finding>],
+        shared: &Shared,
+    ) -> Vec<Question> {
+        let spellings = &self.settings.spellings;
         let mut questions = BTreeMap::new();
-        for path in rows.iter().flat_map(|row| &row.paths) {
-            let path = self.settings.spellings.normal(path);
-            if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path)) {
-                questions.insert(path, named);
+        for (row, found) in rows.iter().zip(findings) {
+            for (path, finding) in row.paths.iter().zip(found) {
+                let path = spellings.normal(path);
+                let named = shared.paths.get(&self.hasher.hash_one(&path));
+                if let Some(real) = real_spelling(self.roots, spellings, &path, finding) {
+                    // Nobody has looked yet who else names the file so.
+                    questions.insert(real, (Vec::new(), false));
+                }
+                if let Some(named) = named {
+                    let witnesses = named.witnesses.clone();
+                    questions.entry(path).or_insert((witnesses, named.complete));
+                }
             }
         }
         questions
             .into_iter()
-            .map(|(path, named)| Question {
+            .map(|(path, (witnesses, complete))| Question {
                 path,
-                witnesses: named.witnesses.clone(),
-                complete: named.complete,
+                witnesses,
+                complete,
             })
             .collect()
     }
 
     fn count_files(&mut self, done: &BTreeMap<Place, Removal>) {
-        for removal in done.values() {
+        for (place, removal) in done {
             if let Ok(freed) = removal.outcome
                 && removal.was_there
             {
@@ -260,6 +276,7 @@ impl Rows<'_> {
                     Mode::Apply => freed,
                     Mode::Rehearse => {
                         let look = &removal.look;
+                        self.tally.rehearse(&self.roots.real_path(place));
                         self.tally.rehearsed_bytes(look.id, look.links, look.len)
                     }
                 };
@@ -296,6 +313,21 @@ impl Rows<'_> {
 
 fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
     hasher.hash_one((source, key))
+}
+
+/// The spelling of the file's real place, where the row's own, in its one spelling, leads there through a symbolic link: a row that stays may
+/// name the file without that link.
+fn real_spelling(
+    roots: &Roots,
+    spellings: &Spellings,
+    normal: &[u8],
+    finding: &Finding,
+) -> Option<Vec<u8>> {
+    let Finding::Removable(place, _) = finding else {
+        return None;
+    };
+    let real = spellings.normal(roots.real_path(place).as_os_str().as_bytes());
+    (real != normal).then_some(real)
 }
 
 fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Trouble {
@@ -358,7 +390,9 @@ impl Settling<'_> {
             }
             for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
                 let normal = self.settings.spellings.normal(path);
-                if kept.contains(normal.as_slice()) {
+                let real = real_spelling(self.roots, &self.settings.spellings, &normal, finding);
+                let stays = |path: &[u8]| kept.contains(path);
+                if stays(&normal) || real.as_deref().is_some_and(stays) {
                     self.shared.insert(normal);
                     continue;
                 }

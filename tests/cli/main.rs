@@ -10,6 +10,7 @@
 )]
 
 mod cleanup;
+mod cleanup_corners;
 mod cleanup_failures;
 mod config;
 mod disk;

@@ -8,6 +8,7 @@ use super::super::connect;
 use super::super::prune::PruneSettings;
 use super::SILENCE;
 use crate::outcome::{Failure, Kind};
+use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};
 use postgres::{CancelToken, Client, NoTls, Row, SimpleQueryMessage};
@@ -61,7 +62,7 @@ impl Broken {
     /// What it means for the run; `doing` as in [`connect::failure`].
     pub fn failure(&self, doing: &str) -> Failure {
         match self {
-            Broken::Server(error) => connect::failure(error, doing),
+            Broken::Server(error) => to_delete(connect::failure(error, doing), error.code()),
             Broken::Silent(waited) => {
                 let silent = super::silent(*waited);
                 Failure {
@@ -78,6 +79,28 @@ impl Broken {
                 format!("{doing}: the run was asked to end while it waited for the database"),
             ),
         }
+    }
+}
+
+const PRIMARY: &str = "cleanup needs a server that can be written to: the primary, not a standby";
+
+/// What is missing where a report would do: the right to delete, a server that can be written to.
+fn to_delete(failure: Failure, code: Option<&SqlState>) -> Failure {
+    match (failure.kind, code.map(SqlState::code)) {
+        (Kind::PermissionDenied, _) => {
+            let hint = failure.hint.unwrap_or_default();
+            let hint = hint.replace("GRANT SELECT ON", "GRANT SELECT, DELETE ON");
+            Failure {
+                hint: Some(hint),
+                ..failure
+            }
+        }
+        // The second is what a standby says to BEGIN READ WRITE, and other things say too.
+        (Kind::QueryFailed, Some("25006")) => failure.hint(PRIMARY),
+        (Kind::QueryFailed, Some("0A000")) if failure.message.contains("during recovery") => {
+            failure.hint(PRIMARY)
+        }
+        _ => failure,
     }
 }
 

@@ -20,7 +20,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,11 +60,11 @@ struct Dependent {
     files: Vec<String>,
 }
 
-/// A foreign key that is deferred: the table and column that refer, and the column that they refer to.
+/// A foreign key that is deferred: the table and columns that refer, and the columns that they refer to, as expressions.
 struct Deferred {
     table: String,
-    from: String,
-    to: String,
+    from: Vec<String>,
+    to: Vec<String>,
 }
 
 impl SqlitePruner {
@@ -154,8 +155,10 @@ impl SqlitePruner {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map([], |row| {
-            let label: String = row.get(0)?;
-            Ok((table.states.of(Some(&label)), row.get(1)?))
+            // One that is no text is in no state, so that its literal is never used.
+            let label = lossy(row, 0)?;
+            let literal = lossy(row, 1)?.unwrap_or_default();
+            Ok((table.states.of(label.as_deref()), literal))
         })?;
         rows.collect()
     }
@@ -318,7 +321,7 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
         })
         .and_then(|()| {
             connection.create_scalar_function(NORMAL, 1, flags, move |context| {
-                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(path))))
+                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(&path))))
             })
         })
         .map_err(|error| unavailable("functions cannot be added", &error))
@@ -331,12 +334,22 @@ fn instant(moment: Moment, zone: Tz) -> i64 {
     }
 }
 
-/// The bytes of a text that is not empty.
-fn bytes(value: ValueRef<'_>) -> Option<&[u8]> {
+/// The bytes of a text that is not empty; a number is its text, which a column without a type keeps as a number.
+fn bytes(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => Some(bytes),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => {
+            Some(Cow::Borrowed(bytes))
+        }
+        ValueRef::Integer(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+        ValueRef::Real(number) => Some(Cow::Owned(format!("{number:?}").into_bytes())),
         _ => None,
     }
+}
+
+/// A text for messages and comparisons, whatever its bytes.
+fn lossy(row: &Row, place: usize) -> rusqlite::Result<Option<String>> {
+    let found = bytes(row.get_ref(place)?);
+    Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn text_or_blob(bytes: Vec<u8>) -> Value {
@@ -383,19 +396,51 @@ fn deferred(
     key: &[String],
 ) -> rusqlite::Result<Vec<Deferred>> {
     let mut statement = connection.prepare(
-        "SELECT s.name, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \
+        "SELECT s.name, f.id, f.seq, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \
          WHERE s.type = 'table' AND s.sql LIKE '%deferred%' AND lower(f.\"table\") = lower(?1) \
-         AND f.on_delete = 'NO ACTION'",
+         AND f.on_delete = 'NO ACTION' ORDER BY s.name, f.id, f.seq",
     )?;
-    let rows = statement.query_map([table], |row| {
-        let to: Option<String> = row.get(2)?;
-        Ok(Deferred {
-            table: row.get(0)?,
-            from: row.get(1)?,
-            to: to.unwrap_or_else(|| key.first().cloned().unwrap_or_default()),
-        })
-    })?;
-    rows.collect()
+    let mut found: BTreeMap<(String, i64), Deferred> = BTreeMap::new();
+    let mut rows = statement.query([bare_name(table)])?;
+    while let Some(row) = rows.next()? {
+        let (table, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (from, to): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+        // Without columns it refers to the primary key.
+        let place: usize = row.get::<_, i64>(2)?.unsigned_abs() as usize;
+        let to = to.map(|to| identifier(&to));
+        let to = to.or_else(|| key.get(place).cloned());
+        let entry = found.entry((table.clone(), id)).or_insert(Deferred {
+            table: identifier(&table),
+            from: Vec::new(),
+            to: Vec::new(),
+        });
+        entry.from.push(identifier(&from));
+        entry.to.extend(to);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A name as an identifier.
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The name of a table without its schema and its quotes.
+fn bare_name(table: &str) -> String {
+    let table = table.trim();
+    for (open, close) in [('"', '"'), ('`', '`'), ('[', ']')] {
+        if let Some(rest) = table.strip_suffix(close) {
+            let doubled = format!("{close}{close}");
+            let start = rest.replace(&doubled, "\0\0").rfind(open);
+            return match start {
+                Some(start) => {
+                    rest[start + open.len_utf8()..].replace(&doubled, &close.to_string())
+                }
+                None => rest.to_owned(),
+            };
+        }
+    }
+    table.rsplit('.').next().unwrap_or(table).to_owned()
 }
 
 impl Table {
@@ -461,10 +506,15 @@ fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
     (0..width).map(|place| row.get(place)).collect()
 }
 
+/// The literals of a key that travelled as a JSON array.
+fn parts(key: &str) -> Key {
+    serde_json::from_str(key).unwrap_or_default()
+}
+
 fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
     let mut paths = Vec::new();
     for place in first..first + count {
-        paths.extend(bytes(row.get_ref(place)?).map(<[u8]>::to_vec));
+        paths.extend(bytes(row.get_ref(place)?).map(Cow::into_owned));
     }
     Ok(paths)
 }
@@ -562,8 +612,8 @@ impl Pruner for SqlitePruner {
                 let key: String = row.get(1)?;
                 tell(Witness {
                     source: source(row.get(0)?),
-                    key: key.split('\u{1f}').map(str::to_owned).collect(),
-                    path: bytes(row.get_ref(2)?).unwrap_or_default().to_vec(),
+                    key: parts(&key),
+                    path: bytes(row.get_ref(2)?).unwrap_or_default().into_owned(),
                     rows: row.get::<_, i64>(3)?.unsigned_abs(),
                 });
             }
@@ -614,7 +664,7 @@ impl Pruner for SqlitePruner {
                     let mut rows = statement.query([])?;
                     while let Some(row) = rows.next()? {
                         if let Some(path) = bytes(row.get_ref(0)?) {
-                            tell(path);
+                            tell(&path);
                         }
                     }
                     Ok(())
@@ -679,9 +729,18 @@ impl Pruner for SqlitePruner {
                 Ok(plan.iter().any(|step| step.starts_with("SCAN")))
             };
             if scans().map_err(|error| self.failure(&error, "looking for indexes"))? {
-                statements.push(format!("CREATE INDEX ON {from} ({columns});").replace(
-                    "CREATE INDEX ON",
-                    &format!("CREATE INDEX {}_taskmon ON", from.replace('.', "_")),
+                let name: String = (bare_name(from).chars())
+                    .map(|letter| {
+                        if letter.is_alphanumeric() {
+                            letter
+                        } else {
+                            '_'
+                        }
+                    })
+                    .collect();
+                let number = statements.len() + 1;
+                statements.push(format!(
+                    "CREATE INDEX taskmon_{name}_{number} ON {from} ({columns});"
                 ));
             }
         }
@@ -776,7 +835,7 @@ impl SqlitePruner {
         };
         let mut found = ExpiredRow {
             key: read_key(row, width)?,
-            label: row.get::<_, Option<String>>(width)?.unwrap_or_default(),
+            label: lossy(row, width)?.unwrap_or_default(),
             link: row.get(width + 1)?,
             paths: read_paths(row, width + 2, table.files.len())?,
         };
@@ -818,7 +877,8 @@ impl SqlitePruner {
             return Ok(Vec::new());
         };
         let sql = format!(
-            "SELECT {}, CAST(({link}) AS TEXT) FROM {} WHERE ({link}) = ?1",
+            // A link that is a number, where the receipts have text, is none the less the same.
+            "SELECT {} FROM {} WHERE ({link}) IN (?1, CAST(?1 AS NUMERIC))",
             self.tasks.key_literals(),
             self.tasks.from
         );
@@ -826,10 +886,9 @@ impl SqlitePruner {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = Vec::new();
         for link in links {
-            let rows =
-                statement.query_map([link], |row| Ok((row.get(width)?, read_key(row, width)?)))?;
-            for row in rows {
-                found.push(row?);
+            for key in statement.query_map([link], |row| read_key(row, width))? {
+                // As it was asked for: the table's own may differ in case and be equal all the same.
+                found.push((link.clone(), key?));
             }
         }
         Ok(found)
@@ -846,7 +905,6 @@ impl SqlitePruner {
         for (source, key, from, files) in self.sources() {
             let is_own = source == expired_source;
             let goes_along = matches!((scope, source), (Scope::Receipts(_), Source::Dependents(_)));
-            let quoted: Vec<String> = key.iter().map(|name| format!("quote({name})")).collect();
             for file in &files {
                 let expired = if is_own {
                     format!("coalesce({condition}, 0)")
@@ -854,10 +912,10 @@ impl SqlitePruner {
                     "0".to_owned()
                 };
                 all.push(format!(
-                    "SELECT {} AS source, {} AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
+                    "SELECT {} AS source, json_array({}) AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
                      WHERE ({file}) <> ''",
                     number(source),
-                    quoted.join(" || char(31) || "),
+                    literals(&key),
                 ));
                 if is_own || goes_along {
                     let which = if is_own {
@@ -1001,7 +1059,9 @@ impl SqlitePruner {
                 paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
             }
         }
-        let referred: Vec<String> = table.deferred.iter().map(|key| key.to.clone()).collect();
+        let referred: Vec<String> = (table.deferred.iter())
+            .flat_map(|key| key.to.iter().cloned())
+            .collect();
         let condition = self.condition(batch.scope);
         let sql = match table.is_read_directly() {
             true => format!(
@@ -1060,13 +1120,16 @@ impl SqlitePruner {
         table: &Table,
         parents: &[Value],
     ) -> rusqlite::Result<Option<String>> {
-        for (key, parent) in table.deferred.iter().zip(parents) {
+        let mut parents = parents.iter();
+        for key in &table.deferred {
+            let own: Vec<&Value> = parents.by_ref().take(key.to.len()).collect();
             let sql = format!(
-                "SELECT 1 FROM \"{}\" WHERE \"{}\" = ?1 LIMIT 1",
-                key.table, key.from
+                "SELECT 1 FROM {} WHERE {} LIMIT 1",
+                key.table,
+                key_is(&key.from)
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
-            if statement.exists([parent])? {
+            if statement.exists(params_from_iter(own))? {
                 return Ok(Some(format!(
                     "FOREIGN KEY constraint failed: {} still refers to it (deferred)",
                     key.table
