@@ -1,10 +1,11 @@
 //! `taskmon cleanup` on tables, paths and folders of unusual shape.
 
-use crate::cleanup::{age, cleanup, column, ids, kinds, make_files, old, prepare, run};
+use crate::cleanup::{AS_OF, age, cleanup, column, ids, kinds, make_files, old, prepare, run};
 use crate::env::{TestEnv, plain_port};
 use crate::on_each_database;
 use crate::rows::Task;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A table of one's own with one file column, and nothing else of the preset.
@@ -186,4 +187,149 @@ fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do
             .contains("the primary")
     );
     assert!(env.path("uploads/image_1.png").exists());
+}
+
+/// Numbers that look like chance, the same ones every time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// One of ninety files in one of several spellings, or none.
+    fn path(&mut self, env: &TestEnv) -> String {
+        let name = format!("f{}", self.below(90));
+        match self.below(6) {
+            0 => "NULL".to_owned(),
+            1 => format!("'./uploads//{name}'"),
+            2 => format!("'uploads/x/../{name}'"),
+            3 => format!("'{}'", env.path(format!("uploads/{name}")).display()),
+            _ => format!("'uploads/{name}'"),
+        }
+    }
+
+    /// Mostly long ago.
+    fn time(&mut self) -> &'static str {
+        ["'2026-10-01 10:00:00'", "'2026-11-24 10:00:00'"][usize::from(self.below(5) == 0)]
+    }
+}
+
+/// Tasks, receipts and tracking rows that name each other's files, some of which other rows refer to.
+fn fill_by_chance(env: &TestEnv, chance: &mut Chance) {
+    let mut sql = String::from(
+        "CREATE TABLE refers (task integer REFERENCES tasks (id), receipt integer REFERENCES delivery_receipts (id) DEFERRABLE INITIALLY DEFERRED);",
+    );
+    for id in 1..=60 {
+        let status = [
+            "COMPLETED",
+            "COMPLETED",
+            "COMPLETED",
+            "FAILED",
+            "PENDING",
+            "RETURNED",
+        ][chance.below(6) as usize];
+        let (image, document, time) = (chance.path(env), chance.path(env), chance.time());
+        sql += &format!(
+            "INSERT INTO tasks (id, task_id, status, image_path, document_path, tracking_number, created_at, updated_at, completed_at, retry_count) \
+             VALUES ({id}, 't{id}', '{status}', {image}, {document}, 'T{link}', {time}, {time}, {time}, 0);",
+            link = chance.below(50),
+        );
+    }
+    for id in 1..=40 {
+        let (code, document, shot, time) = (
+            chance.path(env),
+            chance.path(env),
+            chance.path(env),
+            chance.time(),
+        );
+        sql += &format!(
+            "INSERT INTO delivery_receipts (id, tracking_number, qr_code_path, delivery_receipt_doc_path, created_at) \
+             VALUES ({id}, 'T{id}', {code}, {document}, {time}); \
+             INSERT INTO tracking_info (id, delivery_receipt_id, screenshot_path) VALUES ({id}, {id}, {shot});"
+        );
+    }
+    for _ in 0..5 {
+        sql += &format!(
+            "INSERT INTO refers VALUES ({}, {});",
+            1 + chance.below(60),
+            1 + chance.below(40)
+        );
+    }
+    env.sql(sql.trim_end_matches(';'));
+}
+
+/// The names of the files that rows name.
+fn named(env: &TestEnv) -> BTreeSet<String> {
+    let paths = column(
+        env,
+        "SELECT image_path FROM tasks WHERE image_path IS NOT NULL UNION SELECT document_path FROM tasks WHERE document_path IS NOT NULL \
+         UNION SELECT qr_code_path FROM delivery_receipts WHERE qr_code_path IS NOT NULL \
+         UNION SELECT delivery_receipt_doc_path FROM delivery_receipts WHERE delivery_receipt_doc_path IS NOT NULL \
+         UNION SELECT screenshot_path FROM tracking_info WHERE screenshot_path IS NOT NULL",
+    );
+    let name = |path: &String| path.rsplit('/').next().unwrap().to_owned();
+    paths.iter().map(name).collect()
+}
+
+fn whoever_names_whatever(make: fn() -> TestEnv) {
+    for seed in 1..=6 {
+        let env = make();
+        make_files(&env, &[]);
+        std::fs::create_dir_all(env.path("uploads/x")).unwrap();
+        for n in 0..90 {
+            env.write(&format!("uploads/f{n}"), &"x".repeat(n * 5_000));
+        }
+        std::fs::hard_link(env.path("uploads/f28"), env.path("uploads/x/another_name")).unwrap();
+        let mut chance = Chance(seed);
+        fill_by_chance(&env, &mut chance);
+        let before = named(&env);
+        let size = (1 + chance.below(40)).to_string();
+        let arguments = ["--only", "tasks,receipts", "--batch-size", &size];
+        let code = |more: &[&str]| {
+            let finished = env
+                .taskmon(
+                    ["-q", "-q", "cleanup", "--as-of", AS_OF]
+                        .iter()
+                        .chain(&arguments)
+                        .chain(more)
+                        .copied(),
+                )
+                .run();
+            assert!(matches!(finished.code, Some(0 | 1)), "{:?}", finished.code);
+            finished.json()
+        };
+        let rehearsed = code(&["--dry-run"]);
+        let result = code(&[]);
+        for key in [
+            "tasks_cleaned",
+            "receipts_cleaned",
+            "files_cleaned",
+            "disk_space_freed_mb",
+            "files_shared",
+            "errors",
+        ] {
+            assert_eq!(rehearsed[key], result[key], "seed {seed}: {key}");
+        }
+        assert!(result["files_cleaned"].as_u64().unwrap() > 0, "seed {seed}");
+        let after = named(&env);
+        for name in before {
+            let there = env.path(format!("uploads/{name}")).exists();
+            assert_eq!(there, after.contains(&name), "seed {seed}: {name}");
+        }
+    }
+}
+
+#[test]
+fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_postgres() {
+    whoever_names_whatever(TestEnv::postgres);
+}
+
+#[test]
+fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_sqlite() {
+    whoever_names_whatever(TestEnv::sqlite);
 }
