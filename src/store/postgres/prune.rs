@@ -16,6 +16,7 @@ use super::session::{Broken, Session, ask};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
+use postgres::error::SqlState;
 use postgres::types::{FromSql, Type};
 use postgres::{Row, SimpleQueryMessage};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -132,9 +133,34 @@ impl PostgresPruner {
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
-        self.session
-            .ask(sql, keys)
-            .map_err(|broken| broken.failure(doing))
+        self.read(doing, &mut |session| session.ask(sql, keys))
+    }
+
+    /// Tells the rows of a long answer; some of them again if the connection is lost on the way.
+    fn each(&mut self, doing: &str, sql: &str, tell: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
+        self.read(doing, &mut |session| session.each(sql, tell))
+    }
+
+    /// Reads something outside a transaction, again on a new connection where one is lost.
+    fn read<T>(
+        &mut self,
+        doing: &str,
+        work: &mut dyn FnMut(&Session) -> Result<T, Broken>,
+    ) -> Result<T, Failure> {
+        let mut tries = 1;
+        loop {
+            let broken = match work(&self.session) {
+                Ok(answer) => return Ok(answer),
+                Err(broken) => broken,
+            };
+            match verdict(&broken, doing) {
+                Verdict::Batch(Stopped::Lost(failure)) if tries < TRIES => {
+                    self.reconnect(failure)?;
+                }
+                _ => return Err(broken.failure(doing)),
+            }
+            tries += 1;
+        }
     }
 
     /// One transaction over the rows at these places.
@@ -215,7 +241,7 @@ impl PostgresPruner {
                     return Ok(Err(words));
                 }
                 Err(Stopped::Lost(failure)) => {
-                    if let Some(deletion) = self.recover(failure.clone(), mark)? {
+                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
                         return Ok(Ok(deletion));
                     }
                     failure
@@ -239,7 +265,12 @@ impl PostgresPruner {
     }
 
     /// Connects again. What was deleted, if the transaction that was cut off was committed all the same.
-    fn recover(&mut self, cause: Failure, mark: Mark) -> Result<Option<Deletion>, Failure> {
+    fn recover(
+        &mut self,
+        batch: &Batch,
+        cause: Failure,
+        mark: Mark,
+    ) -> Result<Option<Deletion>, Failure> {
         let recovered = self.reconnect(cause).and_then(|()| match &mark.numbers {
             Some((number, process)) => {
                 self.was_committed(number, process, mark.committing.is_some())
@@ -247,7 +278,12 @@ impl PostgresPruner {
             None => Ok(false),
         });
         match (recovered, mark.committing) {
-            (Ok(true), deletion) => Ok(deletion),
+            // After a crash the number may be another transaction's, if this one's had not reached the disk: the rows say it too.
+            (Ok(true), Some(deletion)) => match self.are_gone(batch, &deletion) {
+                Ok(gone) => Ok(gone.then_some(deletion)),
+                Err(failure) => Err(in_doubt(failure, deletion.deleted.len())),
+            },
+            (Ok(true), None) => Ok(None),
             (Ok(false), _) => Ok(None),
             (Err(failure), None) => Err(failure),
             (Err(failure), Some(deletion)) => Err(in_doubt(failure, deletion.deleted.len())),
@@ -286,8 +322,18 @@ impl PostgresPruner {
         }
         let doing = "asking whether a batch was committed";
         let asked = Instant::now();
+        let question = format!("SELECT txid_status({number})");
         loop {
-            let rows = self.query(doing, &format!("SELECT txid_status({number})"), &[])?;
+            let rows = match self.session.ask(&question, &[]) {
+                Ok(rows) => rows,
+                // "In the future": a crash lost it, for nothing of it had come to the disk, and so neither had its COMMIT.
+                Err(Broken::Server(error))
+                    if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
+                {
+                    return Ok(false);
+                }
+                Err(broken) => return Err(broken.failure(doing)),
+            };
             let status: Option<String> = rows.first().and_then(|row| row.get(0));
             match status.as_deref() {
                 Some("committed") => return Ok(true),
@@ -303,6 +349,15 @@ impl PostgresPruner {
                 }
             }
         }
+    }
+
+    /// Whether none of the rows that were deleted is there.
+    fn are_gone(&mut self, batch: &Batch, deletion: &Deletion) -> Result<bool, Failure> {
+        let keys = deletion.deleted.iter().map(|place| &batch.rows[*place].key);
+        let width = self.tables.of(batch.scope)?.key.len();
+        let (sql, keys) = (self.tables.rows(batch.scope)?, columns(keys, width));
+        let left = self.query("asking whether rows are gone", &sql, &keys)?;
+        Ok(left.is_empty())
     }
 
     /// A connection that is gone has rolled back already, and says so with the next statement.
@@ -439,7 +494,7 @@ impl Pruner for PostgresPruner {
         let Some(sql) = self.tables.shared(scope)? else {
             return Ok(());
         };
-        let told = self.session.each(&sql, &mut |row| {
+        let told = self.each(doing, &sql, &mut |row| {
             let Raw(path) = row.get(2);
             tell(Witness {
                 source: text::source(row.get(0)),
@@ -448,7 +503,7 @@ impl Pruner for PostgresPruner {
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
         });
-        Ok(told.map_err(|broken| broken.failure(doing))?)
+        Ok(told?)
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
@@ -477,11 +532,10 @@ impl Pruner for PostgresPruner {
     fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
         let doing = "asking which temporary files rows name";
         for sql in self.tables.beneath(beneath) {
-            let told = self.session.each(&sql, &mut |row| {
+            self.each(doing, &sql, &mut |row| {
                 let Raw(path) = row.get(0);
                 tell(&path);
-            });
-            told.map_err(|broken| broken.failure(doing))?;
+            })?;
         }
         Ok(())
     }
