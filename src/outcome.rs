@@ -48,6 +48,8 @@ pub enum Kind {
     Locked,
     /// The lock file cannot be opened.
     LockFailed,
+    /// It was asked to end while it waited.
+    Interrupted,
     /// Anything that has no kind of its own.
     Internal,
 }

@@ -7,6 +7,7 @@
 #   TASKMON_TEST_PG_PLAIN_PORT  the standby on 127.0.0.1, without TLS
 #   TASKMON_TEST_PG_CA          the CA that signed the primary's certificate, whose only name is localhost
 #   TASKMON_TEST_PG_WRONG_CA    a CA that signed nothing
+#   TASKMON_TEST_PG_PROGRAMS    the folder of initdb and pg_ctl, for a test that needs a server to stop
 # postgres_stop FOLDER stops them.
 #
 # Roles: postgres (superuser) and reader get in without a password; locked needs 's3cret:p@ss';
@@ -125,6 +126,7 @@ SQL
     export TASKMON_TEST_PG_PLAIN_PORT=$standby
     export TASKMON_TEST_PG_CA=$folder/ca.crt
     export TASKMON_TEST_PG_WRONG_CA=$folder/wrong-ca.crt
+    export TASKMON_TEST_PG_PROGRAMS=$programs
 }
 
 postgres_stop() {

@@ -102,6 +102,12 @@ impl Roots {
             .collect()
     }
 
+    /// Where a file really is, no symbolic link on the way.
+    pub fn real_path(&self, place: &Place) -> PathBuf {
+        let root = &self.roots[place.root].real;
+        root.join(&place.folder).join(&place.name)
+    }
+
     /// Looks at the paths, on several threads; nothing is changed.
     pub fn examine<'p>(
         &self,

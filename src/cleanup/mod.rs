@@ -135,12 +135,30 @@ pub fn run(
     watch: &Watch,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
+    match clean(settings, roots, database, watch, &mut tally) {
+        Err(error) if is_interrupted(&error) && watch.stop(&mut tally) => Ok(tally),
+        ended => ended.map(|()| tally),
+    }
+}
+
+/// The run was asked to end, and what it waited for was given up.
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    Failure::of(error).kind == Kind::Interrupted
+}
+
+fn clean(
+    settings: &Settings,
+    roots: &Roots,
+    database: &mut Database,
+    watch: &Watch,
+    tally: &mut Tally,
+) -> Result<()> {
     if let Database::Open(pruner) = database {
         check_clock(settings, pruner.as_mut())?;
         check_brake(settings, pruner.as_mut())?;
-        advise(settings, pruner.as_mut(), &mut tally)?;
-        if let Err(error) = clean_rows(settings, roots, pruner.as_mut(), watch, &mut tally) {
-            if tally.has_done_nothing() {
+        advise(settings, pruner.as_mut(), tally)?;
+        if let Err(error) = clean_rows(settings, roots, pruner.as_mut(), watch, tally) {
+            if tally.has_done_nothing() || is_interrupted(&error) {
                 return Err(error);
             }
             tally.trouble(rows::database_trouble(&error));
@@ -148,12 +166,12 @@ pub fn run(
         }
     }
     if settings.parts.contains(&Part::Temp) {
-        sweep_temp(settings, roots, database, watch, &mut tally)?;
+        sweep_temp(settings, roots, database, watch, tally)?;
     }
     if settings.parts.contains(&Part::Logs) {
-        sweep_logs(settings, watch, &mut tally)?;
+        sweep_logs(settings, watch, tally)?;
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// The result of a run that took so many seconds.
@@ -308,7 +326,9 @@ fn sweep_temp(
             Database::Open(pruner) => {
                 match named_beneath(settings, target, pruner.as_mut(), &hasher) {
                     Ok(named) => Some(named),
-                    Err(error) if tally.has_done_nothing() => return Err(error),
+                    Err(error) if tally.has_done_nothing() || is_interrupted(&error) => {
+                        return Err(error);
+                    }
                     Err(error) => {
                         tally.trouble(left_alone(target, &Failure::of(&error).message));
                         continue;

@@ -12,10 +12,12 @@ use crate::outcome::{Failure, Trouble};
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
 };
+use crate::tables::paths::Spellings;
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 /// How many keys are chosen at once.
@@ -152,7 +154,7 @@ impl Rows<'_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let questions = self.questions(&candidates, shared);
+        let questions = self.questions(&candidates, &findings, shared);
         let batch = Batch {
             scope,
             rows: &candidates,
@@ -168,7 +170,7 @@ impl Rows<'_> {
             gone: self.gone,
             hasher: self.hasher,
             done: BTreeMap::new(),
-            troubles: Vec::new(),
+            troubles: BTreeMap::new(),
             shared: BTreeSet::new(),
         };
         let ended = self
@@ -181,10 +183,10 @@ impl Rows<'_> {
             ..
         } = settling;
         self.count_files(&done);
-        for trouble in troubles {
+        for trouble in troubles.into_values() {
             self.tally.trouble(trouble);
         }
-        let deletion = ended?;
+        let deletion = ended.map_err(|error| half_done(error, self.settings.mode, &done))?;
         self.count_rows(scope, &candidates, &deletion);
         self.tally.shared += shared.len() as u64;
         if self.settings.mode == Mode::Apply && self.settings.remove_empty_folders {
@@ -238,26 +240,40 @@ impl Rows<'_> {
     }
 
     /// What the database is asked about the batch's files while it deletes.
-    fn questions(&self, rows: &[ExpiredRow], shared: &Shared) -> Vec<Question> {
+    fn questions(
+        &self,
+        rows: &[ExpiredRow],
+        findings: &[Vec<Finding>],
+        shared: &Shared,
+    ) -> Vec<Question> {
+        let spellings = &self.settings.spellings;
         let mut questions = BTreeMap::new();
-        for path in rows.iter().flat_map(|row| &row.paths) {
-            let path = self.settings.spellings.normal(path);
-            if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path)) {
-                questions.insert(path, named);
+        for (row, found) in rows.iter().zip(findings) {
+            for (path, finding) in row.paths.iter().zip(found) {
+                let path = spellings.normal(path);
+                let named = shared.paths.get(&self.hasher.hash_one(&path));
+                if let Some(real) = real_spelling(self.roots, spellings, &path, finding) {
+                    // Nobody has looked yet who else names the file so.
+                    questions.insert(real, (Vec::new(), false));
+                }
+                if let Some(named) = named {
+                    let witnesses = named.witnesses.clone();
+                    questions.entry(path).or_insert((witnesses, named.complete));
+                }
             }
         }
         questions
             .into_iter()
-            .map(|(path, named)| Question {
+            .map(|(path, (witnesses, complete))| Question {
                 path,
-                witnesses: named.witnesses.clone(),
-                complete: named.complete,
+                witnesses,
+                complete,
             })
             .collect()
     }
 
     fn count_files(&mut self, done: &BTreeMap<Place, Removal>) {
-        for removal in done.values() {
+        for (place, removal) in done {
             if let Ok(freed) = removal.outcome
                 && removal.was_there
             {
@@ -266,6 +282,7 @@ impl Rows<'_> {
                     Mode::Apply => freed,
                     Mode::Rehearse => {
                         let look = &removal.look;
+                        self.tally.rehearse(&self.roots.real_path(place));
                         self.tally.rehearsed_bytes(look.id, look.links, look.len)
                     }
                 };
@@ -304,6 +321,21 @@ fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
     hasher.hash_one((source, key))
 }
 
+/// The spelling of the file's real place, where the row's own, in its one spelling, leads there through a symbolic link: a row that stays may
+/// name the file without that link.
+fn real_spelling(
+    roots: &Roots,
+    spellings: &Spellings,
+    normal: &[u8],
+    finding: &Finding,
+) -> Option<Vec<u8>> {
+    let Finding::Removable(place, _) = finding else {
+        return None;
+    };
+    let real = spellings.normal(roots.real_path(place).as_os_str().as_bytes());
+    (real != normal).then_some(real)
+}
+
 fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Trouble {
     let path = shown(path);
     let message = format!("{} stays with its files: {path}: {why}", row.label);
@@ -328,7 +360,8 @@ struct Settling<'a> {
     gone: &'a HashSet<u64>,
     hasher: &'a RandomState,
     done: BTreeMap<Place, Removal>,
-    troubles: Vec<Trouble>,
+    /// By row and message: a batch that is begun again meets the same ones again.
+    troubles: BTreeMap<(usize, String), Trouble>,
     /// Paths that stay because a row that stays names them.
     shared: BTreeSet<Vec<u8>>,
 }
@@ -363,7 +396,9 @@ impl Settling<'_> {
             }
             for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
                 let normal = self.settings.spellings.normal(path);
-                if kept.contains(normal.as_slice()) {
+                let real = real_spelling(self.roots, &self.settings.spellings, &normal, finding);
+                let stays = |path: &[u8]| kept.contains(path);
+                if stays(&normal) || real.as_deref().is_some_and(stays) {
                     self.shared.insert(normal);
                     continue;
                 }
@@ -373,7 +408,9 @@ impl Settling<'_> {
                         owners.1.push(*place);
                     }
                     Finding::Refused(kind, why) => {
-                        self.troubles.push(about(row, path, kind, why));
+                        let trouble = about(row, path, kind, why);
+                        let key = (*place, trouble.message.clone());
+                        self.troubles.insert(key, trouble);
                         back.insert(*place);
                     }
                     Finding::Gone | Finding::Outside(_) => {}
@@ -406,32 +443,51 @@ impl Settling<'_> {
             let Some(look) = looks.get(&place).copied() else {
                 continue;
             };
-            if let Err(why) = &outcome {
-                for owner in &files[&place].1 {
-                    let row = &self.rows[*owner];
-                    let path = place.shown();
-                    let message = format!("{} stays: {path}: {why}", row.label);
-                    let trouble = Trouble::new("unlink_failed", message);
-                    self.troubles.push(trouble.path(path).task(&row.label));
-                    back.insert(*owner);
-                }
-            }
             let was_there = outcome.is_ok();
-            self.done.insert(
-                place,
-                Removal {
-                    look,
-                    outcome,
-                    was_there,
-                },
-            );
+            let removal = Removal {
+                look,
+                outcome,
+                was_there,
+            };
+            self.done.insert(place, removal);
+        }
+        // Those too that could not be removed when the batch was begun before.
+        for (place, (_, owners)) in &files {
+            let Some(Err(why)) = self.done.get(place).map(|removal| &removal.outcome) else {
+                continue;
+            };
+            for owner in owners {
+                let row = &self.rows[*owner];
+                let path = place.shown();
+                let message = format!("{} stays: {path}: {why}", row.label);
+                let trouble = Trouble::new("unlink_failed", message.clone());
+                let trouble = trouble.path(path).task(&row.label);
+                self.troubles.insert((*owner, message), trouble);
+                back.insert(*owner);
+            }
         }
         back.into_iter().collect()
     }
 }
 
+/// Says of a batch that failed with its files gone that they are.
+fn half_done(error: anyhow::Error, mode: Mode, done: &BTreeMap<Place, Removal>) -> anyhow::Error {
+    let gone = done.values().filter(|file| file.outcome.is_ok()).count();
+    if mode == Mode::Rehearse || gone == 0 {
+        return error;
+    }
+    let failure = Failure::of(&error);
+    let message = format!(
+        "{}; {gone} files of the batch are gone already: the next run takes those of its rows that are still there",
+        failure.message
+    );
+    Failure { message, ..failure }.into()
+}
+
 /// The error entry of a database that failed when part of the work was done.
 pub fn database_trouble(error: &anyhow::Error) -> Trouble {
     let failure = Failure::of(error);
-    Trouble::new("database_failed", failure.message)
+    let advice = failure.hint.map(|hint| format!("; {hint}"));
+    let message = failure.message + advice.as_deref().unwrap_or_default();
+    Trouble::new("database_failed", message)
 }

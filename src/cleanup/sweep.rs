@@ -183,6 +183,9 @@ impl Sweep<'_> {
         if !is_old {
             return false;
         }
+        if self.tally.has_seen_go(&self.target.real.join(relative)) {
+            return false;
+        }
         let is_named = self.is_named(relative);
         if is_named {
             self.tally.shared += 1;
@@ -251,6 +254,10 @@ impl Sweep<'_> {
         match outcome {
             Removed::Not => {}
             Removed::Gone(look) => {
+                if self.settings.mode == Mode::Rehearse {
+                    self.tally
+                        .rehearse(&self.target.real.join(folder).join(name));
+                }
                 let bytes = match self.settings.mode {
                     Mode::Apply if look.links > 1 => 0,
                     Mode::Apply => look.len,
@@ -286,7 +293,10 @@ impl Sweep<'_> {
                 .protect
                 .matched_path_or_any_parents(&path, true)
                 .is_ignore();
-            if !is_due || is_protected {
+            let real = self.target.real.join(&path);
+            let mut named = self.settings.temp.iter().chain(&self.settings.logs);
+            let is_named = named.any(|target| target.real == real);
+            if !is_due || is_protected || is_named {
                 continue;
             }
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {

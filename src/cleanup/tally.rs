@@ -2,7 +2,9 @@
 
 use crate::outcome::Trouble;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 
 /// More entries than this are counted and not listed.
 const LISTED_ERRORS: usize = 1000;
@@ -22,6 +24,9 @@ pub struct Tally {
     pub stopped: Option<&'static str>,
     /// In a rehearsal: how many names of a file with several would have gone, by device and inode.
     links: HashMap<(u64, u64), u32>,
+    /// In a rehearsal: the real paths of the files that would have gone, by hash.
+    gone: HashSet<u64>,
+    hasher: RandomState,
 }
 
 impl Tally {
@@ -47,6 +52,16 @@ impl Tally {
         let gone = self.links.entry(id).or_default();
         *gone += 1;
         if *gone == links { len } else { 0 }
+    }
+
+    /// Notes that the file at a real path would have gone; false if that was known.
+    pub fn rehearse(&mut self, path: &Path) -> bool {
+        self.gone.insert(self.hasher.hash_one(path))
+    }
+
+    /// Whether a rehearsal has seen the file at a real path go.
+    pub fn has_seen_go(&self, path: &Path) -> bool {
+        !self.gone.is_empty() && self.gone.contains(&self.hasher.hash_one(path))
     }
 
     pub fn has_done_nothing(&self) -> bool {

@@ -225,11 +225,12 @@ impl Session {
             Mode::Rehearse => None,
             Mode::Apply => self.lock("cleanup", &config)?,
         };
-        let mut database = self.cleanup_database(&config, &settings)?;
+        let asked_to_end = Arc::new(AtomicBool::new(false));
+        let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
         let most = arguments
             .max_runtime
             .unwrap_or(config.cleanup.max_runtime_seconds);
-        let asked_to_end = listen_for_signals()?;
+        listen_for_signals(&asked_to_end)?;
         let total = match &mut database {
             Database::Open(pruner) if io::stderr().is_terminal() => {
                 pruner.count_tasks(&cleanup::task_scope(&settings))?.expired
@@ -336,7 +337,12 @@ impl Session {
     }
 
     /// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
-    fn cleanup_database(&self, config: &Config, settings: &Settings) -> Result<Database> {
+    fn cleanup_database(
+        &self,
+        config: &Config,
+        settings: &Settings,
+        asked_to_end: &Arc<AtomicBool>,
+    ) -> Result<Database> {
         let has = |part| settings.parts.contains(&part);
         let needs_rows = has(Part::Tasks) || has(Part::Receipts);
         let Some(target) = &config.database.target else {
@@ -354,7 +360,7 @@ impl Session {
                 .hint("name the table there, or write delete_from = \"\" to keep every row")
                 .into());
         }
-        match self.open_pruner(config, target, settings) {
+        match self.open_pruner(config, target, settings, asked_to_end) {
             Ok(pruner) => Ok(Database::Open(pruner)),
             Err(error) if needs_rows => Err(error),
             Err(error) => Ok(Database::Unreachable(Failure::of(&error))),
@@ -366,6 +372,7 @@ impl Session {
         config: &Config,
         target: &Target,
         settings: &Settings,
+        asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Box<dyn Pruner>> {
         let database = &config.database;
         open_pruner(
@@ -377,6 +384,7 @@ impl Session {
                 statement_timeout: database.statement_timeout,
                 spellings: settings.spellings.clone(),
                 mode: settings.mode,
+                asked_to_end: Arc::clone(asked_to_end),
             },
         )
     }
@@ -853,7 +861,7 @@ fn needed(config: &Config) -> Vec<forbidden::Needed> {
         what: "the configuration",
         path: path.clone(),
     }));
-    if let Some(Target::Sqlite(path)) = &config.database.target {
+    if let Some(Target::Sqlite(path) | Target::SqliteReadOnly(path)) = &config.database.target {
         needed.push(forbidden::Needed {
             what: "the database",
             path: path.clone(),
@@ -880,17 +888,16 @@ fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
     Spellings::new(folders)
 }
 
-/// A flag that SIGTERM and SIGINT raise; a second signal ends the process at once.
-fn listen_for_signals() -> Result<Arc<AtomicBool>> {
+/// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
+fn listen_for_signals(asked: &Arc<AtomicBool>) -> Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::flag;
-    let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, Arc::clone(&asked))
-            .and_then(|_| flag::register(signal, Arc::clone(&asked)))
+        flag::register_conditional_default(signal, Arc::clone(asked))
+            .and_then(|_| flag::register(signal, Arc::clone(asked)))
             .context("signals cannot be listened for")?;
     }
-    Ok(asked)
+    Ok(())
 }
 
 /// Hidden unless standard error is a terminal.

@@ -508,13 +508,17 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
         ),
         "57014" => new(
             Kind::StatementTimeout,
-            "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes",
+            "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes, and whether another session holds a lock on the table",
         ),
         "42501" => new(Kind::PermissionDenied, &grant_hint(db.message())),
         "3F000" => new(Kind::MappingMismatch, MAPPING_HINT),
         "40001" => new(
             Kind::QueryFailed,
             "run again; on a standby, max_standby_streaming_delay or hot_standby_feedback give long statements time",
+        ),
+        "53100" => new(
+            Kind::QueryFailed,
+            "the server's disk is full: make room there, and run again",
         ),
         "53300" | "57P01" | "57P02" | "57P03" | "57P05" => new(
             Kind::DatabaseUnavailable,

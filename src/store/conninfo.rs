@@ -1155,12 +1155,20 @@ mod tests {
                 "sqlite+pysqlite:////data/a%20b.db?check_same_thread=false",
                 "/data/a%20b.db",
             ),
-            ("sqlite:jobs.db?mode=ro", "/base/jobs.db"),
+            ("sqlite:jobs.db?mode=rw", "/base/jobs.db"),
             ("SQLITE:jobs.db", "/base/jobs.db"),
         ] {
             let path = Path::new(expected).to_owned();
             assert_eq!(parse_with(url, &[]), Ok(Target::Sqlite(path)), "{url}");
         }
+    }
+
+    #[test]
+    fn a_sqlite_url_may_forbid_writing() {
+        let url = "sqlite:jobs.db?cache=shared&mode=ro";
+        let target = parse_with(url, &[]).unwrap();
+        assert_eq!(target, Target::SqliteReadOnly("/base/jobs.db".into()));
+        assert_eq!(target.display(), "sqlite:/base/jobs.db?mode=ro");
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub struct Settings {
 pub fn open(target: &Target, settings: Settings) -> Result<Box<dyn Store>> {
     Ok(match target {
         Target::Postgres(target) => Box::new(postgres::PostgresStore::open(target, settings)?),
-        Target::Sqlite(path) => Box::new(sqlite::SqliteStore::open(path, settings)?),
+        Target::Sqlite(path) | Target::SqliteReadOnly(path) => {
+            Box::new(sqlite::SqliteStore::open(path, settings)?)
+        }
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod plan;
 pub mod prune;
+mod session;
 mod shape;
 
 use super::connect::{connect, failure};

@@ -5,11 +5,14 @@
 
 use super::target::Target;
 use super::{postgres, sqlite};
+use crate::outcome::{Failure, Kind};
 use crate::tables::paths::Spellings;
 use crate::tables::{Mapping, State};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// A database that rows are deleted from.
@@ -69,6 +72,16 @@ pub fn open_pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn P
             Box::new(postgres::prune::PostgresPruner::open(target, settings)?)
         }
         Target::Sqlite(path) => Box::new(sqlite::prune::SqlitePruner::open(path, settings)?),
+        Target::SqliteReadOnly(path) => {
+            let message = format!(
+                "the database's URL says mode=ro, so nothing is deleted from {}",
+                path.display()
+            );
+            let failure = Failure::new(Kind::ConfigInvalid, message);
+            return Err(failure
+                .hint("leave mode=ro out of the URL for cleanup")
+                .into());
+        }
     })
 }
 
@@ -84,6 +97,8 @@ pub struct PruneSettings {
     pub statement_timeout: Duration,
     pub spellings: Spellings,
     pub mode: Mode,
+    /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
+    pub asked_to_end: Arc<AtomicBool>,
 }
 
 /// Which rows may go. What is not named here is never deleted.
@@ -187,4 +202,15 @@ pub struct Deletion {
     pub referring: Vec<(Source, Key, Vec<u8>)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
+}
+
+impl Deletion {
+    /// Adds what became of other rows of the same batch.
+    pub fn add(&mut self, other: Deletion) {
+        self.deleted.extend(other.deleted);
+        self.refused.extend(other.refused);
+        self.changed.extend(other.changed);
+        self.referring.extend(other.referring);
+        self.linked.extend(other.linked);
+    }
 }

@@ -17,6 +17,8 @@ pub enum Target {
     Postgres(Box<PostgresTarget>),
     /// A SQLite file, absolute. Whether it exists shows when it is opened.
     Sqlite(PathBuf),
+    /// The same under `mode=ro`: reports may be made from it, and nothing may be deleted.
+    SqliteReadOnly(PathBuf),
 }
 
 /// What it takes to connect to PostgreSQL. It holds passwords: its `Debug` masks them.
@@ -178,7 +180,7 @@ impl Target {
                 let target = conninfo::parse(rest, style, context)?;
                 Ok(Target::Postgres(Box::new(target)))
             }
-            ("sqlite", _) => parse_sqlite(rest, driver, context.base_dir).map(Target::Sqlite),
+            ("sqlite", _) => parse_sqlite(rest, driver, context.base_dir),
             ("postgres" | "postgresql", None) => {
                 Err("the URL of a PostgreSQL database starts with postgresql://".to_owned())
             }
@@ -195,6 +197,7 @@ impl Target {
         match self {
             Target::Postgres(target) => target.display(),
             Target::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Target::SqliteReadOnly(path) => format!("sqlite:{}?mode=ro", path.display()),
         }
     }
 }
@@ -204,6 +207,7 @@ impl fmt::Debug for Target {
         match self {
             Target::Postgres(target) => target.fmt(f),
             Target::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Target::SqliteReadOnly(path) => f.debug_tuple("SqliteReadOnly").field(path).finish(),
         }
     }
 }
@@ -225,7 +229,7 @@ const SQLITE_FORMS: &str = "write sqlite:PATH, sqlite:///relative/path or sqlite
 /// `rest` is what stands behind `sqlite:`.
 ///
 /// Paths are taken as they are: SQLAlchemy does not decode percent signs in them either.
-fn parse_sqlite(rest: &str, driver: Option<&str>, base_dir: &Path) -> Result<PathBuf, String> {
+fn parse_sqlite(rest: &str, driver: Option<&str>, base_dir: &Path) -> Result<Target, String> {
     if driver.is_some_and(|driver| driver.contains("cipher")) {
         return Err("encrypted SQLite databases are not supported".to_owned());
     }
@@ -256,8 +260,12 @@ fn parse_sqlite(rest: &str, driver: Option<&str>, base_dir: &Path) -> Result<Pat
         return Err(format!("it names a folder, not a file; {SQLITE_FORMS}"));
     }
     let path = base_dir.join(path);
-    std::path::absolute(&path)
-        .map_err(|error| format!("the path {} cannot be resolved: {error}", path.display()))
+    let path = std::path::absolute(&path)
+        .map_err(|error| format!("the path {} cannot be resolved: {error}", path.display()))?;
+    Ok(match query.split('&').any(|pair| pair == "mode=ro") {
+        true => Target::SqliteReadOnly(path),
+        false => Target::Sqlite(path),
+    })
 }
 
 /// What SQLAlchemy and sqlx put there concerns their own drivers, but for a database in memory.

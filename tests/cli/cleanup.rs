@@ -10,17 +10,17 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The time from which the tests' limits count back.
-const AS_OF: &str = "2026-11-25T04:00:00+08:00";
+pub const AS_OF: &str = "2026-11-25T04:00:00+08:00";
 
 /// A completed task that has expired by then.
-fn old(n: u32) -> Task {
+pub fn old(n: u32) -> Task {
     Task::new(n).at("2026-10-01 10:00:00")
 }
 
 const FILES: [&str; 3] = ["image_path", "document_path", "screenshot_path"];
 
 /// The files that a task names, ten bytes each.
-fn make_files(env: &TestEnv, tasks: &[Task]) {
+pub fn make_files(env: &TestEnv, tasks: &[Task]) {
     // A root that holds nothing is taken for a volume that is not mounted.
     env.write("uploads/keep/.gitkeep", "");
     env.write("static/keep/.gitkeep", "");
@@ -29,7 +29,7 @@ fn make_files(env: &TestEnv, tasks: &[Task]) {
     }
 }
 
-fn paths(task: &Task) -> Vec<String> {
+pub fn paths(task: &Task) -> Vec<String> {
     FILES
         .iter()
         .filter_map(|column| task.columns.get(column)?.clone())
@@ -37,7 +37,7 @@ fn paths(task: &Task) -> Vec<String> {
         .collect()
 }
 
-fn has_files(env: &TestEnv, task: &Task) -> bool {
+pub fn has_files(env: &TestEnv, task: &Task) -> bool {
     let there: Vec<bool> = paths(task)
         .iter()
         .map(|path| env.path(path).exists())
@@ -50,25 +50,25 @@ fn has_files(env: &TestEnv, task: &Task) -> bool {
     there[0]
 }
 
-fn prepare(env: &TestEnv, tasks: &[Task]) {
+pub fn prepare(env: &TestEnv, tasks: &[Task]) {
     make_files(env, tasks);
     env.insert(tasks.iter().cloned());
 }
 
 #[track_caller]
-fn run(env: &TestEnv, code: i32, more: &[&str]) -> Finished {
+pub fn run(env: &TestEnv, code: i32, more: &[&str]) -> Finished {
     let mut arguments = vec!["-q", "-q", "cleanup", "--as-of", AS_OF];
     arguments.extend(more);
     env.taskmon(arguments).exits(code)
 }
 
 #[track_caller]
-fn cleanup(env: &TestEnv, code: i32, more: &[&str]) -> Value {
+pub fn cleanup(env: &TestEnv, code: i32, more: &[&str]) -> Value {
     run(env, code, more).json()
 }
 
 /// One column of a query's rows, as text.
-fn column(env: &TestEnv, query: &str) -> Vec<String> {
+pub fn column(env: &TestEnv, query: &str) -> Vec<String> {
     if env.url().starts_with("sqlite") {
         let connection = env.connection();
         let mut statement = connection.prepare(query).unwrap();
@@ -88,11 +88,11 @@ fn column(env: &TestEnv, query: &str) -> Vec<String> {
     }
 }
 
-fn ids(env: &TestEnv) -> Vec<String> {
+pub fn ids(env: &TestEnv) -> Vec<String> {
     column(env, "SELECT id FROM tasks ORDER BY id")
 }
 
-fn kinds(result: &Value) -> Vec<&str> {
+pub fn kinds(result: &Value) -> Vec<&str> {
     let errors = result["errors"].as_array().unwrap();
     errors
         .iter()
@@ -101,7 +101,7 @@ fn kinds(result: &Value) -> Vec<&str> {
 }
 
 /// Every file and folder with its times and length.
-fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
+pub fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
     walkdir::WalkDir::new(folder)
         .into_iter()
         .map(|entry| {
@@ -113,7 +113,7 @@ fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
         .collect()
 }
 
-fn age(path: &Path, hours: u64) {
+pub fn age(path: &Path, hours: u64) {
     let now = std::time::SystemTime::now();
     let file = std::fs::File::open(path).unwrap();
     file.set_modified(now - Duration::from_secs(hours * 3600))
@@ -556,7 +556,7 @@ on_each_database! {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -565,7 +565,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn prepare_again(env: &TestEnv, tasks: &[Task], left: &[String]) {
+pub fn prepare_again(env: &TestEnv, tasks: &[Task], left: &[String]) {
     let gone = tasks
         .iter()
         .filter(|task| !left.contains(task.columns["id"].as_ref().unwrap()));

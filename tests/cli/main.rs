@@ -10,11 +10,14 @@
 )]
 
 mod cleanup;
+mod cleanup_corners;
+mod cleanup_failures;
 mod config;
 mod disk;
 mod env;
 mod errors;
 mod postgres;
+mod proxy;
 mod reference;
 mod rows;
 mod small;

@@ -92,6 +92,7 @@ impl View {
             statement_timeout: self.statement_timeout,
             spellings: spellings(),
             mode: Mode::Apply,
+            asked_to_end: Default::default(),
         };
         open_pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()
     }

@@ -26,5 +26,8 @@ mod prune;
 #[path = "../cli/env.rs"]
 mod env;
 #[allow(dead_code)]
+#[path = "../cli/proxy.rs"]
+mod proxy;
+#[allow(dead_code)]
 #[path = "../cli/rows.rs"]
 mod rows;

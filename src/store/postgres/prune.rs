@@ -12,16 +12,20 @@ use super::super::prune::{
     TaskCounts, Witness,
 };
 use super::super::target::PostgresTarget;
+use super::session::{Broken, Session, ask};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use postgres::fallible_iterator::FallibleIterator;
-use postgres::types::{FromSql, ToSql, Type};
-use postgres::{Client, Row, SimpleQueryMessage};
+use postgres::error::SqlState;
+use postgres::types::{FromSql, Type};
+use postgres::{Row, SimpleQueryMessage};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use text::Tables;
+
+/// Seconds to wait before each attempt to connect again: a server that is restarted needs some.
+const RECONNECT_PAUSES: [u64; 5] = [0, 1, 3, 6, 10];
 
 /// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
 const TRIES: u32 = 4;
@@ -29,9 +33,12 @@ const TRIES: u32 = 4;
 /// Any run of taskmon in this database holds it while it deletes a batch; the number says nothing.
 const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
 
+/// How long a session that was cut off is given to end, once it was told to.
+const LINGERING: Duration = Duration::from_secs(15);
+
 pub struct PostgresPruner {
     target: PostgresTarget,
-    client: Client,
+    session: Session,
     settings: PruneSettings,
     tables: Tables,
 }
@@ -53,9 +60,20 @@ impl<'a> FromSql<'a> for Raw {
 enum Stopped {
     /// A new transaction may fare better.
     Conflict(Failure),
-    /// The connection went; the transaction's number if its COMMIT was already sent.
-    Lost(Failure, Option<String>),
+    /// The connection went.
+    Lost(Failure),
+    /// COMMIT itself was refused, for a row's sake: the server's words.
+    Uncommitted(String),
     Failed(Failure),
+}
+
+/// What tells a batch's transaction from every other, in case its connection goes.
+#[derive(Debug, Clone, Default)]
+struct Mark {
+    /// The transaction's number and its session's process; `None` in a rehearsal, which commits nothing.
+    numbers: Option<(String, String)>,
+    /// What was deleted, once COMMIT was sent.
+    committing: Option<Deletion>,
 }
 
 /// What an error means for a batch.
@@ -65,8 +83,13 @@ enum Verdict {
     Batch(Stopped),
 }
 
-fn verdict(error: &postgres::Error, doing: &str) -> Verdict {
-    let failure = failure(error, doing);
+fn verdict(broken: &Broken, doing: &str) -> Verdict {
+    let failure = broken.failure(doing);
+    let error = match broken {
+        Broken::Server(error) => error,
+        Broken::Silent(_) | Broken::Gone => return Verdict::Batch(Stopped::Lost(failure)),
+        Broken::Interrupted => return Verdict::Batch(Stopped::Failed(failure)),
+    };
     let code = error.code().map(|code| code.code().to_owned());
     let code = code.as_deref().unwrap_or("");
     let words = || {
@@ -78,151 +101,289 @@ fn verdict(error: &postgres::Error, doing: &str) -> Verdict {
         ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
         // Integrity, and whatever a trigger raises or trips over.
         (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
-        _ if failure.kind == Kind::DatabaseUnavailable => {
-            Verdict::Batch(Stopped::Lost(failure, None))
-        }
+        // The server ends a session that is idle within a transaction for too long, which the removal of many files can look like.
+        ("25P03" | "25P04", _) => Verdict::Batch(Stopped::Lost(failure)),
+        _ if failure.kind == Kind::DatabaseUnavailable => Verdict::Batch(Stopped::Lost(failure)),
         _ => Verdict::Batch(Stopped::Failed(failure)),
     }
 }
 
-fn stopped(error: &postgres::Error, doing: &str) -> Stopped {
-    match verdict(error, doing) {
+fn stopped(broken: &Broken, doing: &str) -> Stopped {
+    match verdict(broken, doing) {
         Verdict::Batch(stopped) => stopped,
-        Verdict::Row(_) => Stopped::Failed(failure(error, doing)),
+        Verdict::Row(_) => Stopped::Failed(broken.failure(doing)),
     }
 }
 
 impl PostgresPruner {
     pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
-        let mut client = connect(target)?;
-        let tables = Tables::read(&mut client, &settings)?;
+        let session = Session::new(connect(target)?, &settings)?;
+        limit_statements(&session, &settings)?;
+        let mapping = settings.clone();
+        let tables = session
+            .with(move |client| Tables::read(client, &mapping))
+            .map_err(|broken| broken.failure("reading the tables' shape"))??;
         let target = target.clone();
-        let mut pruner = Self {
+        Ok(Self {
             target,
-            client,
+            session,
             settings,
             tables,
-        };
-        pruner.limit_statements()?;
-        Ok(pruner)
-    }
-
-    /// For the statements outside a batch's transaction; a pooler that hands the session on resets it or has a limit of its own.
-    fn limit_statements(&mut self) -> Result<(), Failure> {
-        let limit = self.settings.statement_timeout.as_millis();
-        self.client
-            .batch_execute(&format!("SET statement_timeout = {limit}; SET jit = off"))
-            .map_err(|error| failure(&error, "setting the time limit"))
+        })
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
-        ask(&mut self.client, sql, keys).map_err(|error| failure(&error, doing))
+        self.read(doing, &mut |session| session.ask(sql, keys))
     }
 
-    /// Reads an answer row by row, however long it is.
-    fn each_row(
+    /// Tells the rows of a long answer; some of them again if the connection is lost on the way.
+    fn each(&mut self, doing: &str, sql: &str, tell: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
+        self.read(doing, &mut |session| session.each(sql, tell))
+    }
+
+    /// Reads something outside a transaction, again on a new connection where one is lost.
+    fn read<T>(
         &mut self,
-        sql: &str,
         doing: &str,
-        tell: &mut dyn FnMut(&Row),
-    ) -> Result<(), Failure> {
-        let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
-        let fail = |error: postgres::Error| failure(&error, doing);
-        let mut rows = self.client.query_typed_raw(sql, nothing).map_err(fail)?;
-        while let Some(row) = rows.next().map_err(fail)? {
-            tell(&row);
+        work: &mut dyn FnMut(&Session) -> Result<T, Broken>,
+    ) -> Result<T, Failure> {
+        let mut tries = 1;
+        loop {
+            let broken = match work(&self.session) {
+                Ok(answer) => return Ok(answer),
+                Err(broken) => broken,
+            };
+            match verdict(&broken, doing) {
+                Verdict::Batch(Stopped::Lost(failure)) if tries < TRIES => {
+                    self.reconnect(failure)?;
+                }
+                _ => return Err(broken.failure(doing)),
+            }
+            tries += 1;
+        }
+    }
+
+    /// One transaction over the rows at these places.
+    fn try_delete(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        mark: &mut Mark,
+    ) -> Result<Deletion, Stopped> {
+        let transaction = Deleting {
+            session: &self.session,
+            tables: &self.tables,
+            settings: &self.settings,
+            batch,
+            places,
+        };
+        mark.numbers = transaction.begin()?;
+        transaction.before()?;
+        let deletion = transaction.delete_settled(settle)?;
+        if self.settings.mode == Mode::Rehearse {
+            transaction.step("ROLLBACK")?;
+            return Ok(deletion);
+        }
+        // Kept for the case that the answer to COMMIT is lost and it did succeed.
+        mark.committing = Some(deletion.clone());
+        match transaction.run("COMMIT") {
+            Ok(()) => {
+                self.session.commit_to(false);
+                Ok(deletion)
+            }
+            Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
+                Verdict::Row(words) => Stopped::Uncommitted(words),
+                Verdict::Batch(stopped) => stopped,
+            }),
+        }
+    }
+
+    /// Deletes the rows at these places, again where that may help; a row for whose sake COMMIT itself fails is searched for by halves.
+    fn delete_places(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        whole: &mut Deletion,
+    ) -> Result<()> {
+        match self.delete_persistently(batch, places, settle)? {
+            Ok(deletion) => whole.add(deletion),
+            Err(words) => {
+                if let [place] = places {
+                    let words = format!(
+                        "{words} (only once the deletion was being committed, when its files were gone already)"
+                    );
+                    whole.refused.push((*place, words));
+                    return Ok(());
+                }
+                let (first, second) = places.split_at(places.len() / 2);
+                self.delete_places(batch, first, settle, whole)?;
+                self.delete_places(batch, second, settle, whole)?;
+            }
         }
         Ok(())
     }
 
-    fn try_delete(
+    /// `Err` within `Ok`: COMMIT was refused, in the server's words.
+    fn delete_persistently(
         &mut self,
         batch: &Batch,
+        places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-        done: &mut Option<Deletion>,
-    ) -> Result<Deletion, Stopped> {
-        let doing = "deleting a batch";
-        let mut transaction = Deleting {
-            client: &mut self.client,
-            tables: &self.tables,
-            settings: &self.settings,
-            batch,
-        };
-        transaction
-            .run(&begin(&self.settings))
-            .map_err(|error| stopped(&error, doing))?;
-        transaction.before()?;
-        let deletion = transaction.delete_settled(settle)?;
-        if self.settings.mode == Mode::Rehearse {
-            self.client
-                .batch_execute("ROLLBACK")
-                .map_err(|error| stopped(&error, doing))?;
-            return Ok(deletion);
+    ) -> Result<Result<Deletion, String>> {
+        for attempt in 1..=TRIES {
+            let mut mark = Mark::default();
+            let failure = match self.try_delete(batch, places, settle, &mut mark) {
+                Ok(deletion) => return Ok(Ok(deletion)),
+                Err(Stopped::Uncommitted(words)) => {
+                    self.roll_back();
+                    return Ok(Err(words));
+                }
+                Err(Stopped::Lost(failure)) => {
+                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
+                        return Ok(Ok(deletion));
+                    }
+                    failure
+                }
+                Err(Stopped::Conflict(failure)) => {
+                    self.roll_back();
+                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
+                    failure
+                }
+                Err(Stopped::Failed(failure)) => {
+                    self.roll_back();
+                    return Err(failure.into());
+                }
+            };
+            if attempt == TRIES {
+                return Err(failure.into());
+            }
+            log::info!("beginning a batch again: {failure}");
         }
-        let number = transaction_number(&mut self.client)?;
-        // Kept for the case that the answer to COMMIT is lost and it did succeed.
-        *done = Some(deletion.clone());
-        match self.client.batch_execute("COMMIT") {
-            Ok(()) => Ok(deletion),
-            Err(error) => Err(match stopped(&error, "committing a batch") {
-                Stopped::Lost(failure, _) => Stopped::Lost(failure, Some(number)),
-                other => other,
-            }),
+        Err(Failure::new(Kind::Internal, "a batch was tried without an end").into())
+    }
+
+    /// Connects again. What was deleted, if the transaction that was cut off was committed all the same.
+    fn recover(
+        &mut self,
+        batch: &Batch,
+        cause: Failure,
+        mark: Mark,
+    ) -> Result<Option<Deletion>, Failure> {
+        let recovered = self.reconnect(cause).and_then(|()| match &mark.numbers {
+            Some((number, process)) => {
+                self.was_committed(number, process, mark.committing.is_some())
+            }
+            None => Ok(false),
+        });
+        match (recovered, mark.committing) {
+            // After a crash the number may be another transaction's, if this one's had not reached the disk: the rows say it too.
+            (Ok(true), Some(deletion)) => match self.are_gone(batch, &deletion) {
+                Ok(gone) => Ok(gone.then_some(deletion)),
+                Err(failure) => Err(in_doubt(failure, deletion.deleted.len())),
+            },
+            (Ok(true), None) => Ok(None),
+            (Ok(false), _) => Ok(None),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(deletion)) => Err(in_doubt(failure, deletion.deleted.len())),
         }
     }
 
     fn reconnect(&mut self, cause: Failure) -> Result<(), Failure> {
         log::info!("connecting again: {cause}");
-        for pause in [0, 1, 3] {
+        for pause in RECONNECT_PAUSES {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
-                self.client = client;
-                return self.limit_statements();
+                self.session = Session::new(client, &self.settings)?;
+                return limit_statements(&self.session, &self.settings);
             }
         }
         Err(cause)
     }
 
-    fn was_committed(&mut self, number: &str) -> Result<bool, Failure> {
-        let sql = format!("SELECT txid_status({number})");
-        let rows = self.query("asking what became of a batch", &sql, &[])?;
-        let status: Option<&str> = rows.first().and_then(|row| row.get(0));
-        Ok(status == Some("committed"))
+    /// Ends the transaction that was cut off, whose session may live on without a client and hold its rows and the batch lock, and asks what
+    /// became of it.
+    fn was_committed(
+        &mut self,
+        number: &str,
+        process: &str,
+        committing: bool,
+    ) -> Result<bool, Failure> {
+        // By the transaction too: the process may serve somebody else by now, behind a pooler or under a number that was used again.
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {process} AND backend_xid::text = ({number} % 4294967296)::text"
+        );
+        if let Err(broken) = self.session.ask(&end, &[]) {
+            log::info!("{}", broken.failure("ending the session that was lost"));
+        }
+        if !committing {
+            return Ok(false);
+        }
+        let doing = "asking whether a batch was committed";
+        let asked = Instant::now();
+        let question = format!("SELECT txid_status({number})");
+        loop {
+            let rows = match self.session.ask(&question, &[]) {
+                Ok(rows) => rows,
+                // "In the future": a crash lost it, for nothing of it had come to the disk, and so neither had its COMMIT.
+                Err(Broken::Server(error))
+                    if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
+                {
+                    return Ok(false);
+                }
+                Err(broken) => return Err(broken.failure(doing)),
+            };
+            let status: Option<String> = rows.first().and_then(|row| row.get(0));
+            match status.as_deref() {
+                Some("committed") => return Ok(true),
+                Some("aborted") => return Ok(false),
+                Some(_) if asked.elapsed() < LINGERING => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                other => {
+                    let status = other.unwrap_or("forgotten");
+                    let message = format!("{doing}: its transaction {number} is {status}");
+                    return Err(Failure::new(Kind::DatabaseUnavailable, message)
+                        .hint("run again when the server is well"));
+                }
+            }
+        }
+    }
+
+    /// Whether none of the rows that were deleted is there.
+    fn are_gone(&mut self, batch: &Batch, deletion: &Deletion) -> Result<bool, Failure> {
+        let keys = deletion.deleted.iter().map(|place| &batch.rows[*place].key);
+        let width = self.tables.of(batch.scope)?.key.len();
+        let (sql, keys) = (self.tables.rows(batch.scope)?, columns(keys, width));
+        let left = self.query("asking whether rows are gone", &sql, &keys)?;
+        Ok(left.is_empty())
+    }
+
+    /// A connection that is gone has rolled back already, and says so with the next statement.
+    fn roll_back(&mut self) {
+        self.session.commit_to(false);
+        if let Err(broken) = self.session.simple("ROLLBACK") {
+            log::debug!("{}", broken.failure("rolling back"));
+        }
     }
 }
 
-fn begin(settings: &PruneSettings) -> String {
+/// For the statements outside a batch's transaction; a pooler that hands the session on resets it or has a limit of its own.
+fn limit_statements(session: &Session, settings: &PruneSettings) -> Result<(), Failure> {
     let limit = settings.statement_timeout.as_millis();
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
+    session
+        .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
+        .map(drop)
+        .map_err(|broken| broken.failure("setting the time limit"))
+}
+
+fn in_doubt(failure: Failure, rows: usize) -> Failure {
+    let message = format!(
+        "{}; the connection went while {rows} rows were being committed, and whether they are deleted is not known",
+        failure.message
     );
-    match settings.mode {
-        Mode::Apply => format!("{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK})"),
-        Mode::Rehearse => begin,
-    }
-}
-
-fn transaction_number(client: &mut Client) -> Result<String, Stopped> {
-    let answer = client
-        .simple_query("SELECT txid_current()")
-        .map_err(|error| stopped(&error, "numbering a batch"))?;
-    answer
-        .iter()
-        .find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-            _ => None,
-        })
-        .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
-}
-
-/// Keys go as one array of text for each column.
-fn ask(client: &mut Client, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, postgres::Error> {
-    log::debug!("{sql}");
-    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = keys
-        .iter()
-        .map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY))
-        .collect();
-    client.query_typed(sql, &parameters)
+    Failure { message, ..failure }
 }
 
 /// One list a column.
@@ -333,15 +494,12 @@ impl Pruner for PostgresPruner {
         let Some(sql) = self.tables.shared(scope)? else {
             return Ok(());
         };
-        let fail = |error: postgres::Error| failure(&error, doing);
         let limit = self.settings.statement_timeout.as_millis();
         // Nothing says to the planner how many paths there are. Once it takes them for two, it compares each with each, which has no end.
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
         );
-        self.client.batch_execute(&begin).map_err(fail)?;
-        log::debug!("{sql}");
-        self.each_row(&sql, doing, &mut |row| {
+        let mut tell = |row: &Row| {
             let Raw(path) = row.get(2);
             tell(Witness {
                 source: text::source(row.get(0)),
@@ -349,8 +507,13 @@ impl Pruner for PostgresPruner {
                 path,
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
-        })?;
-        Ok(self.client.batch_execute("COMMIT").map_err(fail)?)
+        };
+        let found = self.read(doing, &mut |session| {
+            session.simple(&begin)?;
+            session.each(&sql, &mut tell)?;
+            session.simple("COMMIT").map(drop)
+        });
+        Ok(found?)
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
@@ -370,42 +533,16 @@ impl Pruner for PostgresPruner {
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion> {
-        for attempt in 1.. {
-            let mut done = None;
-            let ended = self.try_delete(batch, settle, &mut done);
-            match ended {
-                Ok(deletion) => return Ok(deletion),
-                Err(Stopped::Lost(failure, number)) if attempt < TRIES => {
-                    self.reconnect(failure)?;
-                    if let (Some(number), Some(deletion)) = (number, done)
-                        && self.was_committed(&number)?
-                    {
-                        return Ok(deletion);
-                    }
-                }
-                Err(Stopped::Conflict(failure)) if attempt < TRIES => {
-                    log::info!("beginning a batch again: {failure}");
-                    self.roll_back();
-                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
-                }
-                Err(
-                    Stopped::Conflict(failure)
-                    | Stopped::Lost(failure, _)
-                    | Stopped::Failed(failure),
-                ) => {
-                    self.roll_back();
-                    return Err(failure.into());
-                }
-            }
-        }
-        Err(Failure::new(Kind::Internal, "a batch was tried without an end").into())
+        let places: Vec<usize> = (0..batch.rows.len()).collect();
+        let mut whole = Deletion::default();
+        self.delete_places(batch, &places, settle, &mut whole)?;
+        Ok(whole)
     }
 
     fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
         let doing = "asking which temporary files rows name";
         for sql in self.tables.beneath(beneath) {
-            log::debug!("{sql}");
-            self.each_row(&sql, doing, &mut |row| {
+            self.each(doing, &sql, &mut |row| {
                 let Raw(path) = row.get(0);
                 tell(&path);
             })?;
@@ -429,15 +566,6 @@ impl Pruner for PostgresPruner {
     }
 }
 
-impl PostgresPruner {
-    /// A connection that is gone has rolled back already, and says so with the next statement.
-    fn roll_back(&mut self) {
-        if let Err(error) = self.client.batch_execute("ROLLBACK") {
-            log::debug!("rolling back: {error}");
-        }
-    }
-}
-
 fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres::Error> {
     rows.iter()
         .map(|row| Ok((row.try_get(width)?, read_key(row, width)?)))
@@ -446,30 +574,68 @@ fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres
 
 /// A batch's transaction.
 struct Deleting<'a> {
-    client: &'a mut Client,
+    session: &'a Session,
     tables: &'a Tables,
     settings: &'a PruneSettings,
     batch: &'a Batch<'a>,
+    /// Which of the batch's rows are in it.
+    places: &'a [usize],
 }
 
 impl Deleting<'_> {
-    fn run(&mut self, statements: &str) -> Result<(), postgres::Error> {
-        log::debug!("{statements}");
-        // Through the simple protocol with its answer read, since the advisory lock answers with a row.
-        self.client.simple_query(statements).map(drop)
+    /// Through the simple protocol: several statements in one round trip.
+    fn run(&self, statements: &str) -> Result<(), Broken> {
+        self.session.simple(statements).map(drop)
     }
 
-    fn step(&mut self, statements: &str) -> Result<(), Stopped> {
+    fn doing(&self) -> String {
+        format!(
+            "deleting from {}",
+            self.tables.deleted_from(self.batch.scope)
+        )
+    }
+
+    fn step(&self, statements: &str) -> Result<(), Stopped> {
         self.run(statements)
-            .map_err(|error| stopped(&error, "deleting a batch"))
+            .map_err(|broken| stopped(&broken, &self.doing()))
     }
 
-    fn ask(&mut self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
-        ask(self.client, sql, keys).map_err(|error| stopped(&error, "looking at a batch"))
+    fn ask(&self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
+        self.session
+            .ask(sql, keys)
+            .map_err(|broken| stopped(&broken, &self.doing()))
+    }
+
+    /// The transaction's number and its process, where it will be committed. Now, since once the files are gone nothing must come between
+    /// them and COMMIT that could fail.
+    fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
+        self.session.commit_to(false);
+        let limit = self.settings.statement_timeout.as_millis();
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
+        );
+        if self.settings.mode == Mode::Rehearse {
+            return self.step(&begin).map(|()| None);
+        }
+        let answer = self
+            .session
+            .simple(&format!(
+                "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); SELECT txid_current(), pg_backend_pid()"
+            ))
+            .map_err(|broken| stopped(&broken, &self.doing()))?;
+        let numbers = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) if row.len() == 2 => {
+                Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))
+            }
+            _ => None,
+        });
+        numbers
+            .map(Some)
+            .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
     }
 
     /// In a rehearsal, the tasks that would have gone before go first.
-    fn before(&mut self) -> Result<(), Stopped> {
+    fn before(&self) -> Result<(), Stopped> {
         if self.batch.before.is_empty() {
             return Ok(());
         }
@@ -479,19 +645,20 @@ impl Deleting<'_> {
     }
 
     fn delete_settled(
-        &mut self,
+        &self,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion, Stopped> {
         let mut taken_back = BTreeSet::new();
         loop {
             self.step("SAVEPOINT taskmon_batch")?;
-            let places: Vec<usize> = (0..self.batch.rows.len())
+            let places: Vec<usize> = (self.places.iter().copied())
                 .filter(|place| !taken_back.contains(place))
                 .collect();
             let mut deletion = Deletion::default();
             self.delete_some(&places, &mut deletion)?;
             self.look_around(&mut deletion)?;
             let back = settle(&deletion);
+            self.session.commit_to(true);
             if back.is_empty() {
                 return Ok(deletion);
             }
@@ -501,21 +668,26 @@ impl Deleting<'_> {
     }
 
     /// Deletes rows; where the database refuses, halves until it is known which row it keeps.
-    fn delete_some(&mut self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
+    fn delete_some(&self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
         if places.is_empty() {
             return Ok(());
         }
         self.step("SAVEPOINT taskmon_rows")?;
         match self.delete_all(places) {
             Ok(deleted) => {
-                self.step("RELEASE SAVEPOINT taskmon_rows")?;
                 let gone: HashSet<usize> = deleted.iter().map(|(place, _)| *place).collect();
-                let rest: Vec<usize> = places
-                    .iter()
-                    .copied()
-                    .filter(|place| !gone.contains(place))
-                    .collect();
+                let (gone, rest): (Vec<usize>, Vec<usize>) =
+                    places.iter().partition(|place| gone.contains(place));
+                // What depends on a receipt that stays must come back.
+                let takes_back = !rest.is_empty() && self.tables.has_dependents(self.batch.scope);
+                if takes_back {
+                    self.step("ROLLBACK TO SAVEPOINT taskmon_rows")?;
+                }
+                self.step("RELEASE SAVEPOINT taskmon_rows")?;
                 self.explain_kept(&rest, deletion)?;
+                if takes_back {
+                    return self.delete_some(&gone, deletion);
+                }
                 for (place, changed) in deleted {
                     deletion.deleted.push(place);
                     if changed {
@@ -525,7 +697,7 @@ impl Deleting<'_> {
                 Ok(())
             }
             Err(error) => {
-                let words = match verdict(&error, "deleting a batch") {
+                let words = match verdict(&error, &self.doing()) {
                     Verdict::Row(words) => words,
                     Verdict::Batch(stopped) => return Err(stopped),
                 };
@@ -542,7 +714,7 @@ impl Deleting<'_> {
     }
 
     /// The places of the rows that went, and whether their paths are others than those that were read before.
-    fn delete_all(&mut self, places: &[usize]) -> Result<Vec<(usize, bool)>, postgres::Error> {
+    fn delete_all(&self, places: &[usize]) -> Result<Vec<(usize, bool)>, Broken> {
         let rows = self.batch.rows;
         let width = rows[places[0]].key.len();
         let columns = columns(places.iter().map(|place| &rows[*place].key), width);
@@ -553,7 +725,7 @@ impl Deleting<'_> {
         let mut found: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
         if matches!(self.batch.scope, Scope::Receipts(_)) {
             for sql in self.tables.delete_dependents() {
-                for row in ask(self.client, &sql, &columns)? {
+                for row in self.session.ask(&sql, &columns)? {
                     let owner: Key = vec![row.try_get(0)?];
                     if let Some(place) = by_key.get(&owner) {
                         found
@@ -566,7 +738,7 @@ impl Deleting<'_> {
         }
         let sql = self.tables.delete(self.batch.scope);
         let mut deleted = Vec::new();
-        for row in ask(self.client, &sql, &columns)? {
+        for row in self.session.ask(&sql, &columns)? {
             if let Some(place) = by_key.get(&read_key(&row, width)?) {
                 found
                     .entry(*place)
@@ -575,7 +747,8 @@ impl Deleting<'_> {
                 deleted.push(*place);
             }
         }
-        self.run("SET CONSTRAINTS ALL IMMEDIATE")?;
+        // Twice: what the first has a trigger do may wait for COMMIT in its turn.
+        self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
         let can_compare = self.tables.returns_paths(self.batch.scope);
         Ok(deleted
             .into_iter()
@@ -588,7 +761,7 @@ impl Deleting<'_> {
     }
 
     /// A row that was not deleted and could have been was kept by a trigger or a policy; another one was gone or is no longer expired.
-    fn explain_kept(&mut self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
+    fn explain_kept(&self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
         if places.is_empty() {
             return Ok(());
         }
@@ -617,7 +790,7 @@ impl Deleting<'_> {
     }
 
     /// Who still names the batch's files, and who still refers to its receipts.
-    fn look_around(&mut self, deletion: &mut Deletion) -> Result<(), Stopped> {
+    fn look_around(&self, deletion: &mut Deletion) -> Result<(), Stopped> {
         let mut open: Vec<&Question> = Vec::new();
         let mut by_source: BTreeMap<Source, BTreeSet<&Key>> = BTreeMap::new();
         for question in self.batch.questions {
@@ -660,13 +833,13 @@ impl Deleting<'_> {
             let links = self.batch.rows.iter().filter_map(|row| row.link.clone());
             let rows = self.ask(&sql, &[links.collect()])?;
             deletion.linked = read_links(&rows, self.tables.tasks.key.len())
-                .map_err(|error| stopped(&error, "looking at a batch"))?;
+                .map_err(|error| stopped(&error.into(), &self.doing()))?;
         }
         Ok(())
     }
 
     /// Rows that came after the search for shared files, where an index finds them at once.
-    fn look_for_recent(&mut self, deletion: &mut Deletion) -> Result<(), Stopped> {
+    fn look_for_recent(&self, deletion: &mut Deletion) -> Result<(), Stopped> {
         let Some((sql, width)) = self.tables.recent(self.batch.recent_since) else {
             return Ok(());
         };
@@ -697,7 +870,7 @@ impl Deleting<'_> {
         for row in rows {
             let read =
                 || Ok::<_, postgres::Error>((read_key(row, width)?, read_paths(row, width)?));
-            let (key, paths) = read().map_err(|error| stopped(&error, "looking at a batch"))?;
+            let (key, paths) = read().map_err(|error| stopped(&error.into(), &self.doing()))?;
             for path in paths {
                 let path = self.settings.spellings.normal(&path);
                 deletion.referring.push((source, key.clone(), path));

@@ -20,7 +20,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,11 +60,11 @@ struct Dependent {
     files: Vec<String>,
 }
 
-/// A foreign key that is deferred: the table and column that refer, and the column that they refer to.
+/// A foreign key that is deferred: the table and columns that refer, and the columns that they refer to, as expressions.
 struct Deferred {
     table: String,
-    from: String,
-    to: String,
+    from: Vec<String>,
+    to: Vec<String>,
 }
 
 impl SqlitePruner {
@@ -122,7 +123,8 @@ impl SqlitePruner {
     }
 
     fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
-        let message = format!("{doing}: {}", words(error));
+        let path = self.connection.path().unwrap_or_default();
+        let message = format!("{doing} ({path}): {}", words(error));
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Failure::new(Kind::DatabaseUnavailable, message)
@@ -132,12 +134,13 @@ impl SqlitePruner {
                 Failure::new(Kind::PermissionDenied, message)
                     .hint("cleanup needs the right to write the database's file and its folder")
             }
+            Some(ErrorCode::DiskFull) => Failure::new(Kind::DatabaseUnavailable, message)
+                .hint("make room on the database's disk, and run again"),
             Some(
                 ErrorCode::CannotOpen
                 | ErrorCode::NotADatabase
                 | ErrorCode::DatabaseCorrupt
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::DiskFull,
+                | ErrorCode::SystemIoFailure,
             ) => Failure::new(Kind::DatabaseUnavailable, message),
             _ => Failure::new(Kind::QueryFailed, message),
         }
@@ -152,8 +155,10 @@ impl SqlitePruner {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map([], |row| {
-            let label: String = row.get(0)?;
-            Ok((table.states.of(Some(&label)), row.get(1)?))
+            // One that is no text is in no state, so that its literal is never used.
+            let label = lossy(row, 0)?;
+            let literal = lossy(row, 1)?.unwrap_or_default();
+            Ok((table.states.of(label.as_deref()), literal))
         })?;
         rows.collect()
     }
@@ -316,7 +321,7 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
         })
         .and_then(|()| {
             connection.create_scalar_function(NORMAL, 1, flags, move |context| {
-                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(path))))
+                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(&path))))
             })
         })
         .map_err(|error| unavailable("functions cannot be added", &error))
@@ -329,12 +334,22 @@ fn instant(moment: Moment, zone: Tz) -> i64 {
     }
 }
 
-/// The bytes of a text that is not empty.
-fn bytes(value: ValueRef<'_>) -> Option<&[u8]> {
+/// The bytes of a text that is not empty; a number is its text, which a column without a type keeps as a number.
+fn bytes(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => Some(bytes),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => {
+            Some(Cow::Borrowed(bytes))
+        }
+        ValueRef::Integer(number) => Some(Cow::Owned(number.to_string().into_bytes())),
+        ValueRef::Real(number) => Some(Cow::Owned(format!("{number:?}").into_bytes())),
         _ => None,
     }
+}
+
+/// A text for messages and comparisons, whatever its bytes.
+fn lossy(row: &Row, place: usize) -> rusqlite::Result<Option<String>> {
+    let found = bytes(row.get_ref(place)?);
+    Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 fn text_or_blob(bytes: Vec<u8>) -> Value {
@@ -381,19 +396,51 @@ fn deferred(
     key: &[String],
 ) -> rusqlite::Result<Vec<Deferred>> {
     let mut statement = connection.prepare(
-        "SELECT s.name, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \
+        "SELECT s.name, f.id, f.seq, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \
          WHERE s.type = 'table' AND s.sql LIKE '%deferred%' AND lower(f.\"table\") = lower(?1) \
-         AND f.on_delete = 'NO ACTION'",
+         AND f.on_delete = 'NO ACTION' ORDER BY s.name, f.id, f.seq",
     )?;
-    let rows = statement.query_map([table], |row| {
-        let to: Option<String> = row.get(2)?;
-        Ok(Deferred {
-            table: row.get(0)?,
-            from: row.get(1)?,
-            to: to.unwrap_or_else(|| key.first().cloned().unwrap_or_default()),
-        })
-    })?;
-    rows.collect()
+    let mut found: BTreeMap<(String, i64), Deferred> = BTreeMap::new();
+    let mut rows = statement.query([bare_name(table)])?;
+    while let Some(row) = rows.next()? {
+        let (table, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (from, to): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+        // Without columns it refers to the primary key.
+        let place: usize = row.get::<_, i64>(2)?.unsigned_abs() as usize;
+        let to = to.map(|to| identifier(&to));
+        let to = to.or_else(|| key.get(place).cloned());
+        let entry = found.entry((table.clone(), id)).or_insert(Deferred {
+            table: identifier(&table),
+            from: Vec::new(),
+            to: Vec::new(),
+        });
+        entry.from.push(identifier(&from));
+        entry.to.extend(to);
+    }
+    Ok(found.into_values().collect())
+}
+
+/// A name as an identifier.
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The name of a table without its schema and its quotes.
+fn bare_name(table: &str) -> String {
+    let table = table.trim();
+    for (open, close) in [('"', '"'), ('`', '`'), ('[', ']')] {
+        if let Some(rest) = table.strip_suffix(close) {
+            let doubled = format!("{close}{close}");
+            let start = rest.replace(&doubled, "\0\0").rfind(open);
+            return match start {
+                Some(start) => {
+                    rest[start + open.len_utf8()..].replace(&doubled, &close.to_string())
+                }
+                None => rest.to_owned(),
+            };
+        }
+    }
+    table.rsplit('.').next().unwrap_or(table).to_owned()
 }
 
 impl Table {
@@ -459,10 +506,15 @@ fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
     (0..width).map(|place| row.get(place)).collect()
 }
 
+/// The literals of a key that travelled as a JSON array.
+fn parts(key: &str) -> Key {
+    serde_json::from_str(key).unwrap_or_default()
+}
+
 fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
     let mut paths = Vec::new();
     for place in first..first + count {
-        paths.extend(bytes(row.get_ref(place)?).map(<[u8]>::to_vec));
+        paths.extend(bytes(row.get_ref(place)?).map(Cow::into_owned));
     }
     Ok(paths)
 }
@@ -473,6 +525,8 @@ enum Stopped {
     Busy(rusqlite::Error),
     /// A trigger rolled the whole transaction back over this row.
     RolledBack(usize, String),
+    /// COMMIT itself was refused, for a row's sake.
+    Uncommitted(String),
     Failed(rusqlite::Error),
 }
 
@@ -558,8 +612,8 @@ impl Pruner for SqlitePruner {
                 let key: String = row.get(1)?;
                 tell(Witness {
                     source: source(row.get(0)?),
-                    key: key.split('\u{1f}').map(str::to_owned).collect(),
-                    path: bytes(row.get_ref(2)?).unwrap_or_default().to_vec(),
+                    key: parts(&key),
+                    path: bytes(row.get_ref(2)?).unwrap_or_default().into_owned(),
                     rows: row.get::<_, i64>(3)?.unsigned_abs(),
                 });
             }
@@ -579,26 +633,10 @@ impl Pruner for SqlitePruner {
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion> {
-        let began = Instant::now();
-        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
-        let mut rolled_back: Vec<(usize, String)> = Vec::new();
-        loop {
-            let ended = self.try_delete(batch, settle, &rolled_back);
-            if !self.connection.is_autocommit() {
-                let undone = self.connection.execute_batch("ROLLBACK");
-                undone.map_err(|error| self.failure(&error, "rolling back a batch"))?;
-            }
-            match ended {
-                Ok(deletion) => return Ok(deletion),
-                Err(Stopped::Busy(_)) if began.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
-                Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
-                    return Err(self.failure(&error, "deleting a batch").into());
-                }
-            }
-        }
+        let places: Vec<usize> = (0..batch.rows.len()).collect();
+        let mut whole = Deletion::default();
+        self.delete_places(batch, &places, settle, &mut whole)?;
+        Ok(whole)
     }
 
     fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
@@ -626,7 +664,7 @@ impl Pruner for SqlitePruner {
                     let mut rows = statement.query([])?;
                     while let Some(row) = rows.next()? {
                         if let Some(path) = bytes(row.get_ref(0)?) {
-                            tell(path);
+                            tell(&path);
                         }
                     }
                     Ok(())
@@ -691,9 +729,18 @@ impl Pruner for SqlitePruner {
                 Ok(plan.iter().any(|step| step.starts_with("SCAN")))
             };
             if scans().map_err(|error| self.failure(&error, "looking for indexes"))? {
-                statements.push(format!("CREATE INDEX ON {from} ({columns});").replace(
-                    "CREATE INDEX ON",
-                    &format!("CREATE INDEX {}_taskmon ON", from.replace('.', "_")),
+                let name: String = (bare_name(from).chars())
+                    .map(|letter| {
+                        if letter.is_alphanumeric() {
+                            letter
+                        } else {
+                            '_'
+                        }
+                    })
+                    .collect();
+                let number = statements.len() + 1;
+                statements.push(format!(
+                    "CREATE INDEX taskmon_{name}_{number} ON {from} ({columns});"
                 ));
             }
         }
@@ -702,6 +749,67 @@ impl Pruner for SqlitePruner {
 }
 
 impl SqlitePruner {
+    /// Deletes the rows at these places; a row for whose sake COMMIT itself fails is searched for by halves.
+    fn delete_places(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        whole: &mut Deletion,
+    ) -> Result<()> {
+        match self.delete_persistently(batch, places, settle)? {
+            Ok(deletion) => whole.add(deletion),
+            Err(words) => {
+                if let [place] = places {
+                    let words = format!(
+                        "{words} (only once the deletion was being committed, when its files were gone already)"
+                    );
+                    whole.refused.push((*place, words));
+                    return Ok(());
+                }
+                let (first, second) = places.split_at(places.len() / 2);
+                self.delete_places(batch, first, settle, whole)?;
+                self.delete_places(batch, second, settle, whole)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Again where that may help. `Err` within `Ok`: COMMIT was refused, in the database's words.
+    fn delete_persistently(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Result<Deletion, String>> {
+        let began = Instant::now();
+        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
+        let mut rolled_back: Vec<(usize, String)> = Vec::new();
+        let mut was_full = false;
+        loop {
+            let ended = self.try_delete(batch, places, settle, &rolled_back);
+            if !self.connection.is_autocommit() {
+                let undone = self.connection.execute_batch("ROLLBACK");
+                undone.map_err(|error| self.failure(&error, "rolling back a batch"))?;
+            }
+            match ended {
+                Ok(deletion) => return Ok(Ok(deletion)),
+                Err(Stopped::Uncommitted(words)) => return Ok(Err(words)),
+                Err(Stopped::Busy(_)) if began.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
+                // The batch's files may have made the room that is missing.
+                Err(Stopped::Failed(error)) if is_full(&error) && !was_full => was_full = true,
+                Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
+                    let table = self.of(batch.scope)?;
+                    let doing = format!("deleting from {}", table.delete_from);
+                    return Err(self.failure(&error, &doing).into());
+                }
+            }
+        }
+    }
+
     fn row(&self, scope: &Scope, key: &Key) -> rusqlite::Result<Option<ExpiredRow>> {
         let Ok(table) = self.of(scope) else {
             return Ok(None);
@@ -727,7 +835,7 @@ impl SqlitePruner {
         };
         let mut found = ExpiredRow {
             key: read_key(row, width)?,
-            label: row.get::<_, Option<String>>(width)?.unwrap_or_default(),
+            label: lossy(row, width)?.unwrap_or_default(),
             link: row.get(width + 1)?,
             paths: read_paths(row, width + 2, table.files.len())?,
         };
@@ -769,7 +877,8 @@ impl SqlitePruner {
             return Ok(Vec::new());
         };
         let sql = format!(
-            "SELECT {}, CAST(({link}) AS TEXT) FROM {} WHERE ({link}) = ?1",
+            // A link that is a number, where the receipts have text, is none the less the same.
+            "SELECT {} FROM {} WHERE ({link}) IN (?1, CAST(?1 AS NUMERIC))",
             self.tasks.key_literals(),
             self.tasks.from
         );
@@ -777,10 +886,9 @@ impl SqlitePruner {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = Vec::new();
         for link in links {
-            let rows =
-                statement.query_map([link], |row| Ok((row.get(width)?, read_key(row, width)?)))?;
-            for row in rows {
-                found.push(row?);
+            for key in statement.query_map([link], |row| read_key(row, width))? {
+                // As it was asked for: the table's own may differ in case and be equal all the same.
+                found.push((link.clone(), key?));
             }
         }
         Ok(found)
@@ -797,7 +905,6 @@ impl SqlitePruner {
         for (source, key, from, files) in self.sources() {
             let is_own = source == expired_source;
             let goes_along = matches!((scope, source), (Scope::Receipts(_), Source::Dependents(_)));
-            let quoted: Vec<String> = key.iter().map(|name| format!("quote({name})")).collect();
             for file in &files {
                 let expired = if is_own {
                     format!("coalesce({condition}, 0)")
@@ -805,10 +912,10 @@ impl SqlitePruner {
                     "0".to_owned()
                 };
                 all.push(format!(
-                    "SELECT {} AS source, {} AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
+                    "SELECT {} AS source, json_array({}) AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
                      WHERE ({file}) <> ''",
                     number(source),
-                    quoted.join(" || char(31) || "),
+                    literals(&key),
                 ));
                 if is_own || goes_along {
                     let which = if is_own {
@@ -840,10 +947,15 @@ impl SqlitePruner {
     fn try_delete(
         &self,
         batch: &Batch,
+        places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
         rolled_back: &[(usize, String)],
     ) -> Result<Deletion, Stopped> {
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.connection.execute_batch(match self.settings.mode {
+            // Without a write-ahead log a reader could hold COMMIT up, when the files are gone already.
+            Mode::Apply => "BEGIN EXCLUSIVE",
+            Mode::Rehearse => "BEGIN IMMEDIATE",
+        })?;
         for key in batch.before {
             let sql = format!(
                 "DELETE FROM {} WHERE {}",
@@ -861,12 +973,16 @@ impl SqlitePruner {
                 refused: rolled_back.to_vec(),
                 ..Deletion::default()
             };
-            for place in 0..batch.rows.len() {
+            for &place in places {
                 if !taken_back.contains(&place) {
                     self.delete_row(batch, place, &mut deletion)?;
                 }
             }
             self.look_around(batch, &mut deletion)?;
+            if self.settings.mode == Mode::Apply {
+                // A disk that is full must say so now, not at COMMIT when the files are gone.
+                self.connection.cache_flush()?;
+            }
             let back = settle(&deletion);
             if back.is_empty() {
                 break deletion;
@@ -880,8 +996,13 @@ impl SqlitePruner {
             Mode::Apply => "COMMIT",
             Mode::Rehearse => "ROLLBACK",
         };
-        self.connection.execute_batch(end)?;
-        Ok(deletion)
+        match self.connection.execute_batch(end) {
+            Ok(()) => Ok(deletion),
+            Err(error) => Err(match error.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => Stopped::Uncommitted(words(&error)),
+                _ => error.into(),
+            }),
+        }
     }
 
     /// Deletes one row with its dependents, or notes why it stays.
@@ -938,7 +1059,9 @@ impl SqlitePruner {
                 paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
             }
         }
-        let referred: Vec<String> = table.deferred.iter().map(|key| key.to.clone()).collect();
+        let referred: Vec<String> = (table.deferred.iter())
+            .flat_map(|key| key.to.iter().cloned())
+            .collect();
         let condition = self.condition(batch.scope);
         let sql = match table.is_read_directly() {
             true => format!(
@@ -997,13 +1120,16 @@ impl SqlitePruner {
         table: &Table,
         parents: &[Value],
     ) -> rusqlite::Result<Option<String>> {
-        for (key, parent) in table.deferred.iter().zip(parents) {
+        let mut parents = parents.iter();
+        for key in &table.deferred {
+            let own: Vec<&Value> = parents.by_ref().take(key.to.len()).collect();
             let sql = format!(
-                "SELECT 1 FROM \"{}\" WHERE \"{}\" = ?1 LIMIT 1",
-                key.table, key.from
+                "SELECT 1 FROM {} WHERE {} LIMIT 1",
+                key.table,
+                key_is(&key.from)
             );
             let mut statement = self.connection.prepare_cached(&sql)?;
-            if statement.exists([parent])? {
+            if statement.exists(params_from_iter(own))? {
                 return Ok(Some(format!(
                     "FOREIGN KEY constraint failed: {} still refers to it (deferred)",
                     key.table
@@ -1116,6 +1242,10 @@ impl SqlitePruner {
         }
         Ok(paths)
     }
+}
+
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// What became of one row.

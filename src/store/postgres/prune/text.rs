@@ -22,6 +22,7 @@ pub struct Table {
     pub key: Vec<(String, String)>,
     label: String,
     link: Option<String>,
+    link_type: String,
     files: Vec<String>,
     guard: Option<String>,
 }
@@ -112,6 +113,7 @@ impl Tables {
             key: typed_key(&receipts.key, &types),
             label: receipts.key[0].clone(),
             link: Some(receipts.link.clone()),
+            link_type: types.get("link").cloned().unwrap_or_default(),
             files: receipts.files.clone(),
             guard: None,
         });
@@ -350,6 +352,15 @@ impl Tables {
         self.dependents.iter().map(select).collect()
     }
 
+    /// The table that rows of a scope are deleted from, for messages.
+    pub fn deleted_from(&self, scope: &Scope) -> &str {
+        self.of(scope).map_or("", |table| &table.delete_from)
+    }
+
+    pub fn has_dependents(&self, scope: &Scope) -> bool {
+        matches!(scope, Scope::Receipts(_)) && !self.dependents.is_empty()
+    }
+
     pub fn delete_dependents(&self) -> Vec<String> {
         let delete = |dependent: &Dependent| {
             format!(
@@ -399,9 +410,23 @@ impl Tables {
         )
     }
 
-    /// The key and the link of tasks that have one of these links.
+    /// The key of tasks that have one of these links, and the link as it was asked for.
     pub fn linked(&self) -> Option<String> {
         let link = self.tasks.link.as_ref()?;
+        let (own, asked) = (&self.tasks.link_type, &self.receipts.as_ref()?.link_type);
+        let is_text = matches!(own.as_str(), "text" | "character varying" | "character");
+        if !is_text {
+            // What is equal is the database's to say, in the type that both have.
+            let (link, asked) = match own == asked {
+                true => (link.clone(), format!("taskmon_asked.link::{own}")),
+                false => (format!("({link})::text"), "taskmon_asked.link".to_owned()),
+            };
+            return Some(format!(
+                "SELECT {}, taskmon_asked.link FROM (SELECT DISTINCT unnest($1::text[]) AS link) AS taskmon_asked, {} WHERE ({link}) = {asked}",
+                self.tasks.key_texts(),
+                self.tasks.from
+            ));
+        }
         Some(format!(
             "SELECT {}, ({link})::text FROM {} WHERE ({link}) = ANY ($1::text[])",
             self.tasks.key_texts(),
@@ -862,6 +887,7 @@ fn task_table(tasks: &TaskTable, types: &Types) -> Table {
         key: typed_key(&tasks.key, types),
         label: tasks.label.clone(),
         link: tasks.link.clone(),
+        link_type: types.get("link").cloned().unwrap_or_default(),
         files: tasks.files.clone(),
         guard: tasks.guard.clone(),
     }

@@ -1,0 +1,335 @@
+//! `taskmon cleanup` on tables, paths and folders of unusual shape.
+
+use crate::cleanup::{AS_OF, age, cleanup, column, ids, kinds, make_files, old, prepare, run};
+use crate::env::{TestEnv, plain_port};
+use crate::on_each_database;
+use crate::rows::Task;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A table of one's own with one file column, and nothing else of the preset.
+fn own_table(env: &TestEnv, from: &str, key: &str, label: &str) {
+    env.config(&format!(
+        "[database.tasks]\nfrom = '{from}'\ndelete_from = '{from}'\nkey = {key}\nlabel = '{label}'\nstatus = 'state'\n\
+         created_at = 'made'\ncompleted_at = 'made'\nstarted_at = ''\nupdated_at = ''\nprocessing_time = ''\nerror_message = ''\n\
+         retry_count = ''\nqueue = ''\nname = ''\nlink = ''\nfiles = ['\"Datei Pfad\"']\n\
+         [database.tasks.states]\npending = []\nprocessing = []\ncompleted = ['done']\nfailed = []\n[database.receipts]\nenabled = false"
+    ));
+}
+
+on_each_database! {
+    fn a_file_stays_that_a_row_names_without_the_link_that_an_expired_one_goes_by(env) {
+        let tasks = [
+            old(1).with("image_path", "uploads/alias/a.png"),
+            old(2).with("image_path", "uploads/alias/b.png"),
+            Task::new(3).with("image_path", "uploads/real/a.png"),
+        ];
+        env.write("uploads/real/.gitkeep", "");
+        std::os::unix::fs::symlink("real", env.path("uploads/alias")).unwrap();
+        prepare(&env, &tasks);
+        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        assert_eq!(ids(&env), ["3"]);
+        assert!(env.path("uploads/real/a.png").exists());
+        assert!(!env.path("uploads/real/b.png").exists());
+        for key in ["files_cleaned", "files_shared"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(5), &json!(1)));
+    }
+
+    fn a_file_in_several_folders_that_are_swept_is_rehearsed_once(env) {
+        prepare(&env, &[old(1).with("image_path", "uploads/temp/sub/named.png")]);
+        env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']\nlog_dirs = ['logs', 'uploads/temp']");
+        for path in ["uploads/temp/sub/named.png", "uploads/temp/sub/old.log", "uploads/temp/other/old.bin", "logs/a.log"] {
+            env.write(path, "0123456789");
+            age(&env.path(path), 5000);
+        }
+        for folder in ["uploads/temp/sub", "uploads/temp/other"] {
+            age(&env.path(folder), 5000);
+        }
+        let rehearsed = cleanup(&env, 0, &["--dry-run"]);
+        let result = cleanup(&env, 0, &[]);
+        for key in ["tasks_cleaned", "files_cleaned", "logs_cleaned", "files_shared", "disk_space_freed_mb"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!((&result["files_cleaned"], &result["logs_cleaned"]), (&json!(5), &json!(1)));
+        assert!(env.path("uploads/temp/sub").exists(), "a folder that is named stays");
+    }
+
+    fn a_folder_that_is_named_stays_though_the_one_above_it_is_swept_too(env) {
+        env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']");
+        env.write("uploads/temp/sub/old.bin", "1");
+        for path in ["uploads/temp/sub/old.bin", "uploads/temp/sub"] {
+            age(&env.path(path), 5000);
+        }
+        let result = cleanup(&env, 0, &["--only", "temp"]);
+        assert_eq!((&result["files_cleaned"], &result["folders_removed"]), (&json!(1), &json!(0)));
+        assert!(env.path("uploads/temp/sub").exists());
+    }
+
+    fn receipts_and_tasks_may_be_linked_by_numbers(env) {
+        make_files(&env, &[]);
+        let receipts = "INSERT INTO delivery_receipts (id, tracking_number, created_at) VALUES (1, '51', '2026-10-01'), (2, '52', '2026-10-01')";
+        match env.url().starts_with("sqlite") {
+            // An expression has no type that would make its number equal to a text.
+            true => {
+                env.insert([Task::new(1).with("tracking_number", "51")]);
+                env.config("[database.tasks]\nlink = 'tracking_number + 0'");
+                env.sql(receipts);
+            }
+            false => {
+                env.sql(receipts);
+                env.sql("ALTER TABLE tasks ALTER tracking_number TYPE bigint USING tracking_number::bigint");
+                env.insert([Task::new(1).with("tracking_number", "51")]);
+            }
+        }
+        let result = cleanup(&env, 0, &["--only", "receipts"]);
+        assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["1"], "{result:#}");
+        if !env.url().starts_with("sqlite") {
+            env.sql("ALTER TABLE delivery_receipts ALTER tracking_number TYPE bigint USING tracking_number::bigint");
+            cleanup(&env, 0, &["--only", "receipts"]);
+            assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["1"]);
+        }
+    }
+
+    fn a_table_may_have_any_name_and_its_rows_any_key(env) {
+        let is_sqlite = env.url().starts_with("sqlite");
+        // A unit separator, a quote and a character beyond ASCII in the keys.
+        let key = |name: &str| match is_sqlite {
+            true => format!("'{name}' || char(31) || '''名'"),
+            false => format!("'{name}' || chr(31) || '''名'"),
+        };
+        let without = if is_sqlite { " WITHOUT ROWID" } else { "" };
+        env.sql(&format!(
+            "CREATE TABLE \"My Jobs\" (\"Id\" text, part integer, state text, \"Datei Pfad\" text, made timestamp, PRIMARY KEY (\"Id\", part)){without}; \
+             INSERT INTO \"My Jobs\" VALUES ({a}, 1, 'done', 'uploads/一.png', '2026-01-01'), ({b}, 2, 'done', 'uploads/shared.png', '2026-01-01'), \
+             ({c}, 3, 'open', 'uploads/shared.png', '2026-01-01'), ({d}, 4, 'done', 'uploads/four.png', '2026-01-01'), ({d}, 5, 'done', 'uploads/five.png', '2026-01-01'); \
+             CREATE TABLE \"later on\" (\"job id\" text, part integer, \
+             FOREIGN KEY (\"job id\", part) REFERENCES \"My Jobs\" (\"Id\", part) DEFERRABLE INITIALLY DEFERRED); \
+             INSERT INTO \"later on\" VALUES ({d}, 4)",
+            a = key("a"), b = key("b"), c = key("c"), d = key("d"),
+        ));
+        for name in ["一", "shared", "four", "five"] {
+            env.write(&format!("uploads/{name}.png"), "12345");
+        }
+        own_table(&env, "\"My Jobs\"", "['\"Id\"', 'part']", "part");
+        let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+        let result = cleanup(&env, 1, &[]);
+        for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!(column(&env, "SELECT part FROM \"My Jobs\" ORDER BY part"), ["3", "4"]);
+        assert_eq!(kinds(&result), ["row_refused"]);
+        assert_eq!(result["errors"][0]["task_id"], "4");
+        let there = ["一", "shared", "four", "five"].map(|name| env.path(format!("uploads/{name}.png")).exists());
+        assert_eq!(there, [false, true, true, false]);
+    }
+}
+
+#[test]
+fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
+    let env = TestEnv::sqlite();
+    env.sql(
+        "CREATE TABLE jobs (id integer PRIMARY KEY, name, state text, \"Datei Pfad\", made text); \
+         INSERT INTO jobs VALUES (1, 'a', 'done', CAST('uploads/blob.png' AS BLOB), '2026-01-01'), (2, 'b', 'done', 123, '2026-01-01'), \
+         (3, CAST(X'ff41' AS TEXT), 'done', 'uploads/c.png', '2026-01-01'), (4, 'd', CAST(X'ff' AS TEXT), NULL, '2026-01-01'), \
+         (5, 'e', 'done', CAST(X'75706c6f6164732fff' AS TEXT), '2026-01-01')",
+    );
+    for path in ["uploads/blob.png", "uploads/c.png", "123"] {
+        env.write(path, "12345");
+    }
+    own_table(&env, "jobs", "['id']", "name");
+    let result = cleanup(&env, 1, &[]);
+    assert_eq!(
+        kinds(&result),
+        ["outside_roots", "unusable_path"],
+        "{result:#}"
+    );
+    assert_eq!(
+        column(&env, "SELECT id FROM jobs ORDER BY id"),
+        ["2", "4", "5"]
+    );
+    assert!(env.path("123").exists());
+    assert!(!env.path("uploads/blob.png").exists() && !env.path("uploads/c.png").exists());
+}
+
+#[test]
+fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[old(1)]);
+    let role = env.role("");
+    let url = env.url_of(&role);
+    let refused = run(&env, 3, &["--only", "tasks", "--database-url", &url]);
+    let document = refused.failure("permission_denied", &["deleting from tasks"]);
+    assert_eq!(
+        document["error"]["hint"],
+        "GRANT SELECT, DELETE ON tasks to the role"
+    );
+    let standby = format!(
+        "postgresql://postgres@127.0.0.1:{}/{}",
+        plain_port(),
+        env.name()
+    );
+    let read = |url: &str| {
+        postgres::Client::connect(url, postgres::NoTls)?.query("SELECT 1 FROM tasks", &[])
+    };
+    while !read(&standby).is_ok_and(|rows| rows.len() == 1) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let refused = run(&env, 3, &["--only", "tasks", "--database-url", &standby]);
+    let document = refused.failure("query_failed", &["deleting from tasks", "recovery"]);
+    assert!(
+        document["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("the primary")
+    );
+    assert!(env.path("uploads/image_1.png").exists());
+}
+
+/// Numbers that look like chance, the same ones every time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+
+    /// One of ninety files in one of several spellings, or none.
+    fn path(&mut self, env: &TestEnv) -> String {
+        let name = format!("f{}", self.below(90));
+        match self.below(6) {
+            0 => "NULL".to_owned(),
+            1 => format!("'./uploads//{name}'"),
+            2 => format!("'uploads/x/../{name}'"),
+            3 => format!("'{}'", env.path(format!("uploads/{name}")).display()),
+            _ => format!("'uploads/{name}'"),
+        }
+    }
+
+    /// Mostly long ago.
+    fn time(&mut self) -> &'static str {
+        ["'2026-10-01 10:00:00'", "'2026-11-24 10:00:00'"][usize::from(self.below(5) == 0)]
+    }
+}
+
+/// Tasks, receipts and tracking rows that name each other's files, some of which other rows refer to.
+fn fill_by_chance(env: &TestEnv, chance: &mut Chance) {
+    let mut sql = String::from(
+        "CREATE TABLE refers (task integer REFERENCES tasks (id), receipt integer REFERENCES delivery_receipts (id) DEFERRABLE INITIALLY DEFERRED);",
+    );
+    for id in 1..=60 {
+        let status = [
+            "COMPLETED",
+            "COMPLETED",
+            "COMPLETED",
+            "FAILED",
+            "PENDING",
+            "RETURNED",
+        ][chance.below(6) as usize];
+        let (image, document, time) = (chance.path(env), chance.path(env), chance.time());
+        sql += &format!(
+            "INSERT INTO tasks (id, task_id, status, image_path, document_path, tracking_number, created_at, updated_at, completed_at, retry_count) \
+             VALUES ({id}, 't{id}', '{status}', {image}, {document}, 'T{link}', {time}, {time}, {time}, 0);",
+            link = chance.below(50),
+        );
+    }
+    for id in 1..=40 {
+        let (code, document, shot, time) = (
+            chance.path(env),
+            chance.path(env),
+            chance.path(env),
+            chance.time(),
+        );
+        sql += &format!(
+            "INSERT INTO delivery_receipts (id, tracking_number, qr_code_path, delivery_receipt_doc_path, created_at) \
+             VALUES ({id}, 'T{id}', {code}, {document}, {time}); \
+             INSERT INTO tracking_info (id, delivery_receipt_id, screenshot_path) VALUES ({id}, {id}, {shot});"
+        );
+    }
+    for _ in 0..5 {
+        sql += &format!(
+            "INSERT INTO refers VALUES ({}, {});",
+            1 + chance.below(60),
+            1 + chance.below(40)
+        );
+    }
+    env.sql(sql.trim_end_matches(';'));
+}
+
+/// The names of the files that rows name.
+fn named(env: &TestEnv) -> BTreeSet<String> {
+    let paths = column(
+        env,
+        "SELECT image_path FROM tasks WHERE image_path IS NOT NULL UNION SELECT document_path FROM tasks WHERE document_path IS NOT NULL \
+         UNION SELECT qr_code_path FROM delivery_receipts WHERE qr_code_path IS NOT NULL \
+         UNION SELECT delivery_receipt_doc_path FROM delivery_receipts WHERE delivery_receipt_doc_path IS NOT NULL \
+         UNION SELECT screenshot_path FROM tracking_info WHERE screenshot_path IS NOT NULL",
+    );
+    let name = |path: &String| path.rsplit('/').next().unwrap().to_owned();
+    paths.iter().map(name).collect()
+}
+
+fn whoever_names_whatever(make: fn() -> TestEnv) {
+    for seed in 1..=6 {
+        let env = make();
+        make_files(&env, &[]);
+        std::fs::create_dir_all(env.path("uploads/x")).unwrap();
+        for n in 0..90 {
+            env.write(&format!("uploads/f{n}"), &"x".repeat(n * 5_000));
+        }
+        std::fs::hard_link(env.path("uploads/f28"), env.path("uploads/x/another_name")).unwrap();
+        let mut chance = Chance(seed);
+        fill_by_chance(&env, &mut chance);
+        let before = named(&env);
+        let size = (1 + chance.below(40)).to_string();
+        let arguments = ["--only", "tasks,receipts", "--batch-size", &size];
+        let code = |more: &[&str]| {
+            let finished = env
+                .taskmon(
+                    ["-q", "-q", "cleanup", "--as-of", AS_OF]
+                        .iter()
+                        .chain(&arguments)
+                        .chain(more)
+                        .copied(),
+                )
+                .run();
+            assert!(matches!(finished.code, Some(0 | 1)), "{:?}", finished.code);
+            finished.json()
+        };
+        let rehearsed = code(&["--dry-run"]);
+        let result = code(&[]);
+        for key in [
+            "tasks_cleaned",
+            "receipts_cleaned",
+            "files_cleaned",
+            "disk_space_freed_mb",
+            "files_shared",
+            "errors",
+        ] {
+            assert_eq!(rehearsed[key], result[key], "seed {seed}: {key}");
+        }
+        assert!(result["files_cleaned"].as_u64().unwrap() > 0, "seed {seed}");
+        let after = named(&env);
+        for name in before {
+            let there = env.path(format!("uploads/{name}")).exists();
+            assert_eq!(there, after.contains(&name), "seed {seed}: {name}");
+        }
+    }
+}
+
+#[test]
+fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_postgres() {
+    whoever_names_whatever(TestEnv::postgres);
+}
+
+#[test]
+fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_sqlite() {
+    whoever_names_whatever(TestEnv::sqlite);
+}
