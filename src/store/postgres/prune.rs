@@ -511,7 +511,7 @@ impl Pruner for PostgresPruner {
         let found = self.read(doing, &mut |session| {
             session.simple(&begin)?;
             session.each(&sql, &mut tell)?;
-            session.simple("COMMIT").map(drop)
+            session.simple("ROLLBACK").map(drop)
         });
         Ok(found?)
     }
