@@ -205,3 +205,32 @@ fn of_severity(alerts: &[Told], severity: Severity) -> Vec<Told> {
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_limit_and_vary_a_little() {
+        let pauses = Pauses::default();
+        let middle = |attempts| pauses.after(attempts, None, 0.5).as_millis();
+        let grown: Vec<u128> = (1..=8).map(middle).collect();
+        assert_eq!(
+            grown,
+            [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
+        );
+        assert_eq!(middle(100), 30_000);
+        for (chance, expected) in [(0.0, 750), (1.0, 1250)] {
+            assert_eq!(pauses.after(1, None, chance).as_millis(), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_service_asks_for_counts_up_to_half_a_minute() {
+        let pauses = Pauses::default();
+        for (asked, expected) in [(0, 1), (5, 5), (30, 30), (3600, 30)] {
+            let pause = pauses.after(1, Some(Duration::from_secs(asked)), 0.5);
+            assert_eq!(pause.as_secs(), expected, "{asked}");
+        }
+    }
+}

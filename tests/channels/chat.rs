@@ -238,8 +238,8 @@ fn a_code_in_the_body_decides() {
             true,
             "Key Words Not Found",
         ),
-        (feishu, r#"{"msg":"no code"}"#, true, "without a code"),
-        (feishu, r#"{"code":"0"}"#, true, "without a code"),
+        (feishu, r#"{"msg":"no code"}"#, true, "without \"code\""),
+        (feishu, r#"{"code":"0"}"#, true, "without \"code\""),
         (
             dingtalk,
             r#"{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}"#,
@@ -282,8 +282,8 @@ fn a_code_in_the_body_decides() {
             true,
             "no such robot",
         ),
-        (wecom, "", true, "without a errcode"),
-        (wecom, "[0]", true, "without a errcode"),
+        (wecom, "", true, "without \"errcode\""),
+        (wecom, "[0]", true, "without \"errcode\""),
     ] {
         let server = Server::plain(vec![ok(answer)]);
         let error = refusal(
@@ -356,6 +356,45 @@ fn a_status_is_heeded_before_the_body() {
         );
         assert!(!error.permanent, "{error}");
         assert_eq!(server.requests().len(), 1);
+    }
+}
+
+/// Feishu, for one, answers some of its own codes with status 400.
+#[test]
+fn a_code_beside_a_status_of_4xx_decides_whether_it_may_pass() {
+    let said =
+        |status, body: &str| Server::plain(vec![Answer::Http(status, vec![], body.to_owned())]);
+    for (server, permanent, words) in [
+        (
+            said(400, r#"{"code":11232,"msg":"limited"}"#),
+            false,
+            "code 11232 (throttled): \"limited\"",
+        ),
+        (
+            said(400, r#"{"code":19001,"msg":"param invalid"}"#),
+            true,
+            "code 19001 (no such bot",
+        ),
+        (
+            said(400, r#"{"code":0,"msg":"success"}"#),
+            true,
+            "status 400",
+        ),
+        (said(400, "<html>"), true, "status 400"),
+        (
+            said(503, r#"{"code":19001,"msg":"param invalid"}"#),
+            false,
+            "status 503",
+        ),
+        (said(302, r#"{"code":0}"#), true, "redirect"),
+    ] {
+        let place = feishu(&server, None);
+        let error = refusal(
+            &*channel(place, PATIENCE),
+            &notice(Language::Zh, two_alerts()),
+        );
+        assert_eq!(error.permanent, permanent, "{error}");
+        assert!(error.message.contains(words), "{words}: {error}");
     }
 }
 

@@ -247,6 +247,36 @@ fn a_message_that_fails_takes_back_none_before_it() {
     assert_eq!(server.requests().len(), 2);
 }
 
+struct Mistaken;
+
+impl Channel for Mistaken {
+    fn send(&self, _: &Notice) -> Result<(), SendError> {
+        panic!("a mistake")
+    }
+}
+
+#[test]
+fn a_channel_that_panics_takes_none_of_the_others_along() {
+    let server = Server::plain(vec![status(200)]);
+    let mistaken = Outgoing {
+        channel: Box::new(Mistaken),
+        ..to(webhook(&server), PATIENCE, 0, two_alerts())
+    };
+    let deliveries = deliver(
+        vec![mistaken, to(webhook(&server), PATIENCE, 0, two_alerts())],
+        &PAUSES,
+    );
+    assert_eq!(deliveries[0].untaken[0].alerts, two_alerts());
+    assert!(
+        deliveries[0]
+            .error()
+            .unwrap()
+            .message
+            .contains("mistake in taskmon")
+    );
+    assert_eq!(deliveries[1].taken, two_alerts());
+}
+
 #[test]
 fn a_dead_channel_delays_none_of_the_others() {
     let (silent, fast) = (

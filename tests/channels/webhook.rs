@@ -290,6 +290,21 @@ fn without_certificates_https_fails_and_http_does_not() {
 }
 
 #[test]
+fn a_login_in_the_url_is_sent_as_one() {
+    let server = Server::plain(vec![status(200)]);
+    let url = server.url("/hook").replace("://", "://user:p%40ss@");
+    webhook(&url, PATIENCE).send(&example()).unwrap();
+    let request = server.only();
+    // user:p@ss
+    assert_eq!(request.header("authorization"), Some("Basic dXNlcjpwQHNz"));
+    assert_eq!(request.target, "/hook");
+    assert_eq!(
+        request.header("host"),
+        Some(format!("localhost:{}", server.port).as_str())
+    );
+}
+
+#[test]
 fn a_url_that_is_none_is_refused_without_being_quoted() {
     for url in [
         "",

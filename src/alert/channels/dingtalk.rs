@@ -1,6 +1,6 @@
 //! Custom robots of DingTalk: Markdown.
 
-use super::http::{Endpoint, Request};
+use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
 use crate::alert::notice::Notice;
@@ -17,8 +17,13 @@ const FORM: Form = Form {
     measure: message::json_bytes,
 };
 
-/// More than 20 messages in a minute, in the older and the newer interface; and the service is busy.
-const THROTTLED: [i64; 4] = [130_101, 660_026, 410_100, -1];
+const CODES: Codes = Codes {
+    code: "errcode",
+    text: "errmsg",
+    // More than 20 messages in a minute, in the older and the newer interface; and the service is busy.
+    throttled: &[130_101, 660_026, 410_100, -1],
+    explain,
+};
 
 pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
@@ -49,14 +54,7 @@ impl Channel for Dingtalk {
             body: &body(notice).to_string(),
             ..Request::default()
         })?;
-        super::http::check_code(
-            &self.endpoint,
-            &answer,
-            "errcode",
-            "errmsg",
-            &THROTTLED,
-            explain,
-        )
+        CODES.check(&self.endpoint, answer)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Custom bots of Feishu (Lark): a card in plain text.
 
-use super::http::{Endpoint, Request};
+use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
 use crate::alert::notice::Notice;
@@ -18,8 +18,13 @@ const FORM: Form = Form {
     measure: message::json_bytes,
 };
 
-/// More than 5 messages in a second or 100 in a minute, or the service is busy.
-const THROTTLED: [i64; 1] = [11232];
+const CODES: Codes = Codes {
+    code: "code",
+    text: "msg",
+    // More than 5 messages in a second or 100 in a minute, or the service is busy.
+    throttled: &[11232],
+    explain,
+};
 
 pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
@@ -44,7 +49,7 @@ impl Channel for Feishu {
             body: &body.to_string(),
             ..Request::default()
         })?;
-        super::http::check_code(&self.endpoint, &answer, "code", "msg", &THROTTLED, explain)
+        CODES.check(&self.endpoint, answer)
     }
 }
 

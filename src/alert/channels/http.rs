@@ -2,7 +2,10 @@
 
 use super::redact::Redactor;
 use super::{Clock, Hidden, Roots, SendError, Surroundings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +28,9 @@ pub struct Proxy {
 /// One URL and what it takes to send something there.
 pub struct Endpoint {
     agent: Agent,
+    /// Without its login.
     url: Hidden,
+    login: Option<Hidden>,
     /// The URL as it may be shown: scheme, host and port.
     shown: String,
     timeout: Duration,
@@ -41,6 +46,13 @@ pub struct Request<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// JSON.
     pub body: &'a str,
+}
+
+/// What a service answered.
+pub struct Reply {
+    pub text: String,
+    /// What its status says, where that is not 2xx.
+    pub refusal: Option<SendError>,
 }
 
 impl Endpoint {
@@ -82,7 +94,8 @@ impl Endpoint {
         }
         Ok(Self {
             agent: builder.build().new_agent(),
-            url: url.clone(),
+            url: without_login(url),
+            login: login(&uri),
             shown,
             timeout,
             redactor,
@@ -100,15 +113,23 @@ impl Endpoint {
     /// # Errors
     /// Every status but 2xx.
     pub fn post(&self, request: &Request) -> Result<(), SendError> {
-        self.sent(request).map(|_| ())
+        let mut response = self.exchange(request)?;
+        match response.status().is_success() {
+            true => Ok(()),
+            false => self.unwelcome(&mut response).refusal.map_or(Ok(()), Err),
+        }
     }
 
-    /// Posts a request and returns the text that it was answered with.
+    /// Posts a request and returns what it was answered with, whatever the status.
     ///
     /// # Errors
-    /// Every status but 2xx, and an answer that breaks off, comes too slowly or is too large.
-    pub fn ask(&self, request: &Request) -> Result<String, SendError> {
-        let mut response = self.sent(request)?;
+    /// An answer of success that breaks off, comes too slowly or is too large. Of another one, as much as came is enough.
+    pub fn ask(&self, request: &Request) -> Result<Reply, SendError> {
+        let mut response = self.exchange(request)?;
+        if !response.status().is_success() {
+            let refusal = self.unwelcome(&mut response);
+            return Ok(refusal);
+        }
         let mut answer = Vec::new();
         let reader = response.body_mut().as_reader();
         let read = reader.take(LARGEST_ANSWER + 1).read_to_end(&mut answer);
@@ -117,7 +138,10 @@ impl Endpoint {
             let what = format!("answered with more than {} KiB", LARGEST_ANSWER / 1024);
             return Err(self.refused(&what));
         }
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        Ok(Reply {
+            text: String::from_utf8_lossy(&answer).into_owned(),
+            refusal: None,
+        })
     }
 
     /// An error about what the service said.
@@ -130,7 +154,7 @@ impl Endpoint {
         self.redactor.quote(text)
     }
 
-    fn sent(&self, request: &Request) -> Result<Response<Body>, SendError> {
+    fn exchange(&self, request: &Request) -> Result<Response<Body>, SendError> {
         let url = with_query(self.url.expose(), request.query);
         let mut builder = self
             .agent
@@ -139,24 +163,23 @@ impl Endpoint {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
-        let mut response = builder
-            .send(request.body)
-            .map_err(|error| self.failure(&error))?;
-        match response.status().is_success() {
-            true => Ok(response),
-            false => Err(self.unwelcome(&mut response)),
+        if let Some(login) = &self.login {
+            builder = builder.header("Authorization", login.expose());
         }
+        builder
+            .send(request.body)
+            .map_err(|error| self.failure(&error))
     }
 
     /// What is said of an answer whose status is not 2xx.
-    fn unwelcome(&self, response: &mut Response<Body>) -> SendError {
+    fn unwelcome(&self, response: &mut Response<Body>) -> Reply {
         let status = response.status();
         let retry_after = self.retry_after(response);
         let mut answer = Vec::new();
         // As much of it as came: the status alone is reason enough.
         let reader = response.body_mut().as_reader();
         let _ = reader.take(LARGEST_ANSWER).read_to_end(&mut answer);
-        let text = String::from_utf8_lossy(&answer);
+        let text = String::from_utf8_lossy(&answer).into_owned();
         let said = match text.trim() {
             "" => String::new(),
             text => format!(": {}", self.quote(text)),
@@ -166,10 +189,14 @@ impl Endpoint {
             false => "",
         };
         let code = status.as_u16();
-        SendError {
+        let refusal = SendError {
             message: format!("{} answered with status {code}{what}{said}", self.shown),
             permanent: !(code == 408 || code == 429 || status.is_server_error()),
             retry_after,
+        };
+        Reply {
+            text,
+            refusal: Some(refusal),
         }
     }
 
@@ -257,6 +284,28 @@ fn parse(url: &Hidden) -> Result<Uri, SendError> {
     })
 }
 
+/// The login of a URL as a header. The HTTP library would send it as it stands, percent-encoded.
+fn login(uri: &Uri) -> Option<Hidden> {
+    let (login, _) = uri.authority()?.as_str().rsplit_once('@')?;
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let mut decoded: Vec<u8> = percent_decode_str(user).collect();
+    decoded.push(b':');
+    decoded.extend(percent_decode_str(password));
+    Some(Hidden::new(format!("Basic {}", STANDARD.encode(decoded))))
+}
+
+fn without_login(url: &Hidden) -> Hidden {
+    let text = url.expose();
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let end = text[start..]
+        .find(['/', '?', '#'])
+        .map_or(text.len(), |at| start + at);
+    match text[start..end].rfind('@') {
+        Some(at) => Hidden::new(format!("{}{}", &text[..start], &text[start + at + 1..])),
+        None => url.clone(),
+    }
+}
+
 fn shown(uri: &Uri) -> String {
     let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
     let (scheme, host) = (
@@ -271,8 +320,7 @@ fn with_query(url: &str, added: &[(&str, &str)]) -> String {
     let mut url = url.split('#').next().unwrap_or_default().to_owned();
     for (name, value) in added {
         url.push(if url.contains('?') { '&' } else { '?' });
-        let encoded =
-            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+        let encoded = utf8_percent_encode(value, NON_ALPHANUMERIC);
         url.push_str(&format!("{name}={encoded}"));
     }
     url
@@ -317,37 +365,47 @@ fn through(proxy: &Proxy) -> Result<ureq::Proxy, String> {
     builder.build().map_err(invalid)
 }
 
-/// Reads the code that a chat service answers with: 0 is success, whatever the HTTP status says.
-///
-/// # Errors
-/// Every other code, and an answer that holds none. Those of `throttled` may pass.
-pub fn check_code(
-    endpoint: &Endpoint,
-    answer: &str,
-    code: &str,
-    text: &str,
-    throttled: &[i64],
-    explain: fn(i64) -> Option<&'static str>,
-) -> Result<(), SendError> {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(answer).ok();
-    let found = parsed
-        .as_ref()
-        .and_then(|answer| answer.get(code)?.as_i64());
-    let Some(number) = found else {
-        let said = endpoint.quote(answer);
-        return Err(endpoint.refused(&format!("answered without a {code}: {said}")));
-    };
-    if number == 0 {
-        return Ok(());
+/// Where a chat service's answer holds its code, and what the codes mean.
+pub struct Codes {
+    /// The keys of the code and of its text.
+    pub code: &'static str,
+    pub text: &'static str,
+    /// Those that may have passed by the next attempt.
+    pub throttled: &'static [i64],
+    /// What an operator can do about one.
+    pub explain: fn(i64) -> Option<&'static str>,
+}
+
+impl Codes {
+    /// Whether the code is 0. Services send theirs with status 200, and some of them with 400.
+    ///
+    /// # Errors
+    /// Every other code, an answer that holds none, and every status but 2xx.
+    pub fn check(&self, endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
+        let parsed: Option<serde_json::Value> = serde_json::from_str(&reply.text).ok();
+        let parsed = parsed.unwrap_or_default();
+        let number = parsed.get(self.code).and_then(serde_json::Value::as_i64);
+        match (number, reply.refusal) {
+            (Some(0), None) => Ok(()),
+            // The code of a status that may pass, or of none at all, adds nothing to it.
+            (None | Some(0), Some(refusal)) => Err(refusal),
+            (Some(_), Some(refusal)) if !refusal.permanent => Err(refusal),
+            (None, None) => {
+                let said = endpoint.quote(&reply.text);
+                Err(endpoint.refused(&format!("answered without \"{}\": {said}", self.code)))
+            }
+            (Some(number), refusal) => {
+                let said = parsed.get(self.text).and_then(serde_json::Value::as_str);
+                let said = endpoint.quote(said.unwrap_or_default());
+                let meaning = (self.explain)(number);
+                let meaning = meaning.map_or(String::new(), |meaning| format!(" ({meaning})"));
+                let code = self.code;
+                Err(SendError {
+                    permanent: !self.throttled.contains(&number),
+                    retry_after: refusal.and_then(|refusal| refusal.retry_after),
+                    ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
+                })
+            }
+        }
     }
-    let said = parsed
-        .as_ref()
-        .and_then(|answer| answer.get(text)?.as_str())
-        .unwrap_or_default();
-    let meaning = explain(number).map_or(String::new(), |meaning| format!(" ({meaning})"));
-    let said = endpoint.quote(said);
-    Err(SendError {
-        permanent: !throttled.contains(&number),
-        ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
-    })
 }

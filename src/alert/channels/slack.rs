@@ -29,7 +29,10 @@ impl Channel for Slack {
             body: &body,
             ..Request::default()
         })?;
-        match answer.trim() {
+        if let Some(refusal) = answer.refusal {
+            return Err(refusal);
+        }
+        match answer.text.trim() {
             "ok" => Ok(()),
             other => {
                 let said = self.0.quote(other);

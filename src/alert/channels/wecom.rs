@@ -1,6 +1,6 @@
 //! Group robots of WeCom (企业微信): Markdown.
 
-use super::http::{Endpoint, Request};
+use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError};
 use crate::alert::notice::Notice;
@@ -9,8 +9,13 @@ use serde_json::{Value, json};
 /// The most that `markdown.content` may have, in bytes.
 const LIMIT: usize = 4096;
 
-/// More than 20 messages in a minute, too many at once; and the service is busy.
-const THROTTLED: [i64; 3] = [45009, 45033, -1];
+const CODES: Codes = Codes {
+    code: "errcode",
+    text: "errmsg",
+    // More than 20 messages in a minute, too many at once; and the service is busy.
+    throttled: &[45009, 45033, -1],
+    explain,
+};
 
 pub fn build(url: &Hidden, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, None, config.timeout, &config.surroundings)?;
@@ -25,7 +30,7 @@ impl Channel for Wecom {
             body: &body(notice).to_string(),
             ..Request::default()
         })?;
-        super::http::check_code(&self.0, &answer, "errcode", "errmsg", &THROTTLED, explain)
+        CODES.check(&self.0, answer)
     }
 }
 
