@@ -23,6 +23,7 @@ chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
+aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 TABLE
 }
 
@@ -44,6 +45,8 @@ have() {
     case $1 in
         postgres-server) postgres_bin >/dev/null ;;
         gnu-time) [ -x /usr/bin/time ] ;;
+        # A library of the system's own interpreter; another `python3` may stand before it on PATH.
+        aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;
         zoneinfo) [ -e /usr/share/zoneinfo/Asia/Shanghai ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

@@ -309,7 +309,7 @@ impl ChannelType {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             ChannelType::Webhook => "webhook",
             ChannelType::Slack => "slack",

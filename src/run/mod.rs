@@ -1,5 +1,7 @@
 //! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
 
+pub mod channels;
+
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
 use crate::cli::{
     CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, ManArgs,

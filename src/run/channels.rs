@@ -1,0 +1,271 @@
+//! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
+
+use crate::alert::Notice;
+use crate::alert::channels::{
+    Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy, Roots,
+    SendError, Surroundings, try_build, unusable,
+};
+use crate::alert::deliver::Outgoing;
+use crate::config::file::MailTls;
+use crate::config::{Channel, ChannelType, Env};
+use crate::outcome::Severity;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A configured channel, ready to send.
+pub struct Prepared {
+    /// Its type; the second and further ones of a type are numbered: `webhook`, `webhook 2`.
+    pub name: String,
+    pub min_severity: Severity,
+    /// Why it cannot send: a secret that is not there, an address that is none. Sending says the same.
+    pub trouble: Option<SendError>,
+    channel: Box<dyn Sender + Send>,
+    grouping: Grouping,
+    retries: u32,
+}
+
+impl Prepared {
+    /// With what it is to be told.
+    pub fn outgoing(self, notice: Notice) -> Outgoing {
+        Outgoing {
+            name: self.name,
+            channel: self.channel,
+            grouping: self.grouping,
+            retries: self.retries,
+            notice,
+        }
+    }
+}
+
+/// Prepares every channel, in the order of the configuration. One that cannot be prepared is among them, and its sending fails.
+///
+/// `now` is the time at which the run began, which was at `started`.
+pub fn prepare(
+    channels: &[Channel],
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Vec<Prepared> {
+    let surroundings = surroundings(channels, env, now, started);
+    let prepared = channels.iter().enumerate().map(|(at, channel)| {
+        let before = channels[..at].iter();
+        let number = 1 + before.filter(|other| other.kind == channel.kind).count();
+        prepare_one(channel, number, env, &surroundings)
+    });
+    prepared.collect()
+}
+
+fn prepare_one(
+    channel: &Channel,
+    number: usize,
+    env: &Env,
+    surroundings: &Surroundings,
+) -> Prepared {
+    let name = match number {
+        1 => channel.kind.name().to_owned(),
+        n => format!("{} {n}", channel.kind.name()),
+    };
+    let (sender, grouping, trouble) = match place(channel, env) {
+        Ok(place) => {
+            let grouping = place.grouping();
+            let config = ChannelConfig {
+                place,
+                timeout: Duration::from_secs(channel.timeout_seconds.into()),
+                surroundings: surroundings.clone(),
+            };
+            match try_build(&config) {
+                Ok(sender) => (sender, grouping, None),
+                Err(error) => (unusable(error.clone()), grouping, Some(error)),
+            }
+        }
+        Err(why) => {
+            let error = SendError::permanent(why);
+            (unusable(error.clone()), Grouping::Run, Some(error))
+        }
+    };
+    Prepared {
+        name,
+        min_severity: channel.min_severity,
+        trouble,
+        channel: sender,
+        grouping,
+        retries: channel.retries,
+    }
+}
+
+/// # Errors
+/// Which key, variable or file is at fault. No value of theirs is quoted.
+fn place(channel: &Channel, env: &Env) -> Result<Place, String> {
+    let url = || url(channel, env);
+    let secret = || secret(channel, env);
+    Ok(match channel.kind {
+        ChannelType::Webhook => Place::Webhook {
+            url: url()?,
+            secret: secret()?,
+        },
+        ChannelType::Slack => Place::Slack { url: url()? },
+        ChannelType::Feishu => Place::Feishu {
+            url: url()?,
+            secret: secret()?,
+        },
+        ChannelType::Dingtalk => Place::Dingtalk {
+            url: url()?,
+            secret: secret()?,
+        },
+        ChannelType::Wecom => Place::Wecom { url: url()? },
+        ChannelType::Email => Place::Email(Mail {
+            url: url()?,
+            password: password(channel, env)?,
+            from: channel.from.clone().unwrap_or_default(),
+            to: channel.to.clone().unwrap_or_default(),
+            encryption: channel.tls.map(encryption),
+        }),
+        ChannelType::Command => Place::Command(channel.command.clone().unwrap_or_default()),
+    })
+}
+
+fn encryption(tls: MailTls) -> Encryption {
+    match tls {
+        MailTls::Starttls => Encryption::Starttls,
+        MailTls::Tls => Encryption::Tls,
+        MailTls::None => Encryption::None,
+    }
+}
+
+fn url(channel: &Channel, env: &Env) -> Result<Hidden, String> {
+    let given = channel.url.as_ref().map(|url| url.expose());
+    let source = Source {
+        key: "url",
+        given,
+        variable: channel.url_env.as_deref(),
+        file: channel.url_file.as_deref(),
+    };
+    source
+        .read(env)?
+        .ok_or_else(|| "`url` is missing".to_owned())
+}
+
+fn secret(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
+    let given = channel.secret.as_ref().map(|secret| secret.expose());
+    let source = Source {
+        key: "secret",
+        given,
+        variable: channel.secret_env.as_deref(),
+        file: channel.secret_file.as_deref(),
+    };
+    source.read(env)
+}
+
+fn password(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
+    let given = channel.password.as_ref().map(|password| password.expose());
+    let source = Source {
+        key: "password",
+        given,
+        variable: channel.password_env.as_deref(),
+        file: channel.password_file.as_deref(),
+    };
+    source.read(env)
+}
+
+/// Where a secret may stand; the configuration has seen to it that at most one is given.
+struct Source<'a> {
+    key: &'static str,
+    given: Option<&'a str>,
+    variable: Option<&'a str>,
+    file: Option<&'a Path>,
+}
+
+impl Source<'_> {
+    /// `None`: it stands nowhere.
+    fn read(&self, env: &Env) -> Result<Option<Hidden>, String> {
+        let key = self.key;
+        if let Some(name) = self.variable {
+            let value = env
+                .text(name)
+                .map_err(|failure| format!("`{key}_env`: {failure}"))?;
+            return match value {
+                Some(value) => Ok(Some(Hidden::new(value))),
+                None => Err(format!(
+                    "`{key}_env` names the environment variable {name}, which is not set or empty (cron passes on next to none; a crontab can set variables)"
+                )),
+            };
+        }
+        if let Some(path) = self.file {
+            return self.read_file(path).map(Some);
+        }
+        match self.given {
+            Some("") => Err(format!("`{key}` is empty")),
+            given => Ok(given.map(Hidden::new)),
+        }
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Hidden, String> {
+        let (key, shown) = (self.key, path.display());
+        // An editor, and `echo`, end a file with a line break.
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("`{key}_file`: {shown} cannot be read: {error}"))?;
+        match text.trim_end_matches(['\n', '\r']) {
+            "" => Err(format!("`{key}_file`: {shown} is empty")),
+            text => Ok(Hidden::new(text)),
+        }
+    }
+}
+
+// ---- what channels take from the machine
+
+fn surroundings(
+    channels: &[Channel],
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
+    let needs_roots = channels
+        .iter()
+        .any(|channel| channel.kind != ChannelType::Command);
+    let roots = match needs_roots {
+        true => roots(),
+        false => Ok(Roots::from([])),
+    };
+    let clock = move || {
+        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+        now + elapsed
+    };
+    Surroundings {
+        clock: Arc::new(clock),
+        roots,
+        proxy: proxy(env),
+    }
+}
+
+/// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.
+fn roots() -> Result<Roots, String> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.certs.is_empty() {
+        return Ok(found.certs.into());
+    }
+    let why = found
+        .errors
+        .first()
+        .map_or(String::new(), |error| format!(" ({error})"));
+    Err(format!(
+        "there are no certificates to check the server's with{why}: install the package ca-certificates, or name a file in SSL_CERT_FILE"
+    ))
+}
+
+/// `$HTTPS_PROXY`, else `$ALL_PROXY`, in either case, with the exceptions of `$NO_PROXY`, as curl has them.
+///
+/// For `https` alone, whose tunnel shows the proxy a host name and nothing more. What is sent over plain `http` goes to the host directly: such a
+/// hook is within the local network, and a proxy would read its token.
+fn proxy(env: &Env) -> Option<Proxy> {
+    let first = |names: &[&str]| {
+        let mut values = names.iter().map(|name| env.text(name));
+        values.find_map(|value| value.ok().flatten())
+    };
+    let url = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?;
+    Some(Proxy {
+        url: Hidden::new(url),
+        except: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,178 @@
+//! Delivery to real servers on this machine: HTTP and HTTPS, SMTP with STARTTLS and TLS, programs.
+//!
+//! The mail server is aiosmtpd, a Python library that `scripts/test.sh` installs; the certificates are made with `openssl`. What is missing is a
+//! failure; nothing is skipped.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod certificates;
+mod chat;
+mod command;
+mod delivery;
+mod email;
+mod prepared;
+mod secrets;
+mod server;
+mod webhook;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use taskmon::alert::channels::{
+    Channel, ChannelConfig, Hidden, Place, Roots, SendError, Surroundings, build,
+};
+use taskmon::alert::{Alert, Notice, Status, Told};
+use taskmon::language::Language;
+use taskmon::outcome::Severity;
+
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// 2023-12-01T18:00:01.250Z
+const NOW_MILLIS: i64 = 1_701_453_601_250;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(NOW_MILLIS).unwrap()
+}
+
+fn time() -> DateTime<FixedOffset> {
+    DateTime::parse_from_rfc3339("2023-12-02T02:00:01+08:00").unwrap()
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        clock: Arc::new(now),
+        roots: Ok(certificates::roots()),
+        proxy: None,
+    }
+}
+
+fn channel(place: Place, timeout: Duration) -> Box<dyn Channel + Send> {
+    channel_in(place, timeout, surroundings())
+}
+
+fn channel_in(
+    place: Place,
+    timeout: Duration,
+    surroundings: Surroundings,
+) -> Box<dyn Channel + Send> {
+    build(ChannelConfig {
+        place,
+        timeout,
+        surroundings,
+    })
+}
+
+fn hidden(text: &str) -> Hidden {
+    Hidden::new(text)
+}
+
+fn alert(kind: &str, severity: Severity, message: &str) -> Alert {
+    Alert {
+        kind: kind.to_owned(),
+        severity,
+        message: message.to_owned(),
+        subject: None,
+        value: None,
+        threshold: None,
+    }
+}
+
+fn firing(alert: Alert) -> Told {
+    Told {
+        alert,
+        status: Status::Firing,
+    }
+}
+
+fn resolved(alert: Alert) -> Told {
+    Told {
+        alert,
+        status: Status::Resolved,
+    }
+}
+
+/// An alert with everything that an alert can have, and one that has ceased.
+fn two_alerts() -> Vec<Told> {
+    let failing = Alert {
+        value: serde_json::Number::from_f64(63.5),
+        threshold: Some(50.into()),
+        ..alert(
+            "critical_failure_rate",
+            Severity::Critical,
+            "任务失败率过高: 63.5%",
+        )
+    };
+    let full = Alert {
+        subject: Some("/var".to_owned()),
+        ..alert(
+            "disk_space_critical",
+            Severity::Critical,
+            "磁盘空间不足: 95%",
+        )
+    };
+    vec![firing(failing), resolved(full)]
+}
+
+fn notice(language: Language, alerts: Vec<Told>) -> Notice {
+    Notice {
+        host: "web-1".to_owned(),
+        time: time(),
+        language,
+        alerts,
+    }
+}
+
+/// One alert whose every text tries to be more than text.
+fn hostile() -> Notice {
+    let text = "[x](http://evil.example) <script>alert(1)</script> **b** @all <at user_id=\"all\">a</at> <!channel> <@U1> & \r\n\r\nBcc: x@evil.example\n> `c` \u{202e}rtl \0 \u{1b}[31m";
+    let evil = Alert {
+        subject: Some(text.to_owned()),
+        ..alert(&format!("kind {text}"), Severity::Error, text)
+    };
+    Notice {
+        host: format!("host\r\n{text}"),
+        ..notice(Language::En, vec![firing(evil)])
+    }
+}
+
+/// The error of a notice that is refused.
+fn refusal(channel: &(dyn Channel + Send), notice: &Notice) -> SendError {
+    channel
+        .send(notice)
+        .expect_err("the notice should have been refused")
+}
+
+/// Everything that the program and its libraries log while the tests run.
+static LOG: Log = Log(Mutex::new(String::new()));
+
+struct Log(Mutex<String>);
+
+impl Log {
+    fn start() {
+        // A second test of this process finds it started.
+        let _ = log::set_logger(&LOG);
+        log::set_max_level(log::LevelFilter::Trace);
+    }
+
+    fn text() -> String {
+        LOG.0.lock().unwrap().clone()
+    }
+}
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        let line = format!("{} {} {}\n", record.level(), record.target(), record.args());
+        self.0.lock().unwrap().push_str(&line);
+    }
+
+    fn flush(&self) {}
+}
+
+fn no_roots() -> Roots {
+    Roots::from([])
+}
