@@ -21,6 +21,9 @@ pub struct Shape {
     /// Of the time that tasks are counted by.
     pub time: TimeType,
     pub started: Option<TimeType>,
+    /// What the types of the two are called, which only the live figures need; `None`: no such column.
+    pub updated: Option<String>,
+    pub completed: Option<String>,
     pub status: StatusType,
 }
 
@@ -94,6 +97,8 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         fields,
         time,
         started,
+        updated: types.get("updated").map(str::to_owned),
+        completed: types.get("completed").map(str::to_owned),
         status,
     };
     Ok((bounded.connection?, shape))
@@ -188,15 +193,18 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
 ///
 /// `pg_typeof` of a column that an outer join leaves NULL tells its type without reading a row.
 fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
-    let started = match fields.has(Field::StartedAt) {
-        true => "pg_typeof(t.started_at)::text",
-        false => "NULL",
+    let type_of = |field: Field| match fields.has(field) {
+        true => format!("pg_typeof(t.{})::text", field.name()),
+        false => "NULL".to_owned(),
     };
     let types = format!(
-        "SELECT pg_typeof(t.{time})::text AS time, {started} AS started, pg_typeof(t.status)::text AS status, \
+        "SELECT pg_typeof(t.{time})::text AS time, {} AS started, {} AS updated, {} AS completed, pg_typeof(t.status)::text AS status, \
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
           WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels \
          FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
+        type_of(Field::StartedAt),
+        type_of(Field::UpdatedAt),
+        type_of(Field::CompletedAt),
         source(table, &fields.present, &[]),
         time = fields.counted_by.name(),
     );
@@ -222,7 +230,11 @@ pub fn is_plain_name(text: &str) -> bool {
             .all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
 }
 
-fn time_type(table: &TaskTable, field: Field, found: Option<&str>) -> Result<TimeType, Failure> {
+pub fn time_type(
+    table: &TaskTable,
+    field: Field,
+    found: Option<&str>,
+) -> Result<TimeType, Failure> {
     let found = found.unwrap_or("unknown");
     let expression = table.field(field).unwrap_or_default();
     TimeType::of(found).ok_or_else(|| unfit_time(field, expression, found))
