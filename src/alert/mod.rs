@@ -3,6 +3,8 @@
 //! The rules look at a report or at the live state and say what stands ([`Alert`]); the decision, a pure function of that and of what the
 //! records remember, says for each channel what is to be told and why; then each channel gets its [`Notice`].
 
+pub mod live;
 mod notice;
+pub mod rules;
 
 pub use notice::{Alert, Notice, Status, Told};
