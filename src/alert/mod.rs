@@ -3,8 +3,13 @@
 //! The rules look at a report or at the live state and say what stands ([`Alert`]); the decision, a pure function of that and of what the
 //! records remember, says for each channel what is to be told and why; then each channel gets its [`Notice`].
 
+pub mod decide;
 pub mod live;
 mod notice;
+pub mod plan;
+pub mod records;
 pub mod rules;
 
 pub use notice::{Alert, Notice, Status, Told};
+pub use plan::{Context, Delivery, Listener, Mode, Offer, Summary, tell};
+pub use rules::Evaluation;
