@@ -4,6 +4,8 @@
 #   scripts/bench.sh stats [ROWS...]    the report of a day against the best statement written by hand, through psql, for each number
 #                                       of rows (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
+#   scripts/bench.sh alert [ROWS]       `taskmon alert --dry-run` against the best statement written by hand, through psql (10000000 rows, most of
+#                                       them final, thousands open)
 #   scripts/bench.sh cleanup [ROWS]     some 30000 expired rows against the two floors: deleting in psql, unlinking with threads; sweeping
 #                                       against find
 #
@@ -24,7 +26,7 @@ if [ "${1-}" = --report ]; then
     shift
 fi
 case ${1-} in
-    stats | disk | cleanup) ;;
+    stats | disk | alert | cleanup) ;;
     *) usage; exit 2 ;;
 esac
 if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
@@ -54,12 +56,14 @@ trap 'exit 143' TERM
 
 compare() { python3 "$root/scripts/bench/compare.py" "$@" || missed=1; }
 
-# fill ROWS DAYS: a new database with so many tasks.
+# fill ROWS DAYS [VARIABLE=VALUE...]: a new database with so many tasks.
 fill() {
+    local variables=() variable
+    for variable in "${@:3}"; do variables+=(-v "$variable"); done
     say "making $1 tasks over $2 days"
     query -d postgres -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" -c "CREATE DATABASE $database TEMPLATE template0"
     query -d "$database" -f "$root/tests/fixtures/taskmon_postgres.sql"
-    query -d "$database" -v tasks="$1" -v days="$2" -v last_day="$last_day" -f "$root/scripts/bench/rows.sql" >/dev/null
+    query -d "$database" -v tasks="$1" -v days="$2" -v last_day="$last_day" "${variables[@]}" -f "$root/scripts/bench/rows.sql" >/dev/null
     query -d "$database" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
 }
 
@@ -133,6 +137,21 @@ disk() {
     compare --pairs 200 --most 3 --memory 30 "disk /" "$taskmon disk /" "df /"
 }
 
+# At this time of this day: what has yet to be made by then goes again.
+alert() {
+    local rows=$1 url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database" form peers=()
+    last_day=$(TZ=Asia/Shanghai date +%F)
+    fill "$rows" 60 settled=0.995 open_days=0
+    query -d "$database" -c "DELETE FROM tasks WHERE created_at > now() AT TIME ZONE 'Asia/Shanghai'" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder'" >"$folder/taskmon.toml"
+    local now="\$(TZ=Asia/Shanghai date +%FT%T)"
+    for form in "" "-c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_index_scan_size=0 -c min_parallel_table_scan_size=0"; do
+        peers+=("bash -c \"PGOPTIONS='-c jit=off $form' exec psql -X -q -At -v ON_ERROR_STOP=1 -v now=$now -f $root/scripts/bench/live_postgres.sql $url\"")
+    done
+    compare --pairs 15 --most 1.2 --memory 30 "alert, $rows rows, PostgreSQL" \
+        "$taskmon alert --dry-run -c $folder/taskmon.toml --database-url $url" "${peers[@]}"
+}
+
 cleanup() {
     local rows=$1 storage=$folder/storage config=$folder/taskmon.toml url
     url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
@@ -170,6 +189,7 @@ case $1 in
         stats "$@"
         ;;
     disk) disk ;;
+    alert) alert "${2:-10000000}" ;;
     cleanup) cleanup "${2:-60000}" ;;
 esac
 if [ "$missed" -ne 0 ]; then

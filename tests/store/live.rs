@@ -152,6 +152,28 @@ on_each_database! {
         assert_eq!((figures.finished, figures.missing), (None, vec![]));
     }
 
+    fn labels_that_sql_wants_quoted_are_told_apart(env) {
+        env.sql(
+            "CREATE TABLE jobs (id integer, state text, made timestamp);
+             CREATE INDEX jobs_state ON jobs (state)",
+        );
+        for (n, state) in (1..).zip(["it's", "a\\b", "A\\B", "", "it''s", "\u{fffd}"]) {
+            let state = state.replace('\'', "''");
+            env.sql(&format!("INSERT INTO jobs VALUES ({n}, '{state}', '2026-11-22 10:00:00')"));
+        }
+        let figures = live(&View::of(&env).map(|tasks| {
+            (tasks.from, tasks.key) = ("jobs".into(), vec!["id".into()]);
+            (tasks.label, tasks.status) = ("'job ' || id".into(), "state".into());
+            (tasks.created_at, tasks.started_at, tasks.updated_at) = ("made".into(), String::new(), String::new());
+            (tasks.completed_at, tasks.processing_time, tasks.error_message) = Default::default();
+            tasks.retry_count = String::new();
+            tasks.states = Default::default();
+            tasks.states.pending = vec!["it's".into()];
+            tasks.states.processing = vec!["a\\B".into()];
+        }));
+        assert_eq!((figures.pending.tasks, figures.processing.tasks), (1, 2));
+    }
+
     // ---- processing
 
     fn a_processing_task_is_stuck_a_microsecond_before_the_limit_and_not_at_it(env) {

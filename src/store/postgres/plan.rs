@@ -7,14 +7,14 @@ use super::super::{
     BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, PERCENTILES,
     Percentiles, Settings, SlowTask,
 };
-use super::shape::{Shape, StatusType, TimeType};
+use super::shape::{Shape, StatusType, TimeType, literal};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
-use crate::tables::{Field, State, TaskTable};
+use crate::tables::{Field, State, States, TaskTable};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use postgres::Row;
 use postgres::types::{ToSql, Type};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a row of the day's statement tells, as its first column says.
 mod part {
@@ -129,18 +129,15 @@ impl Draft<'_> {
     fn in_states(&mut self, states: &[State]) -> String {
         let mapping = &self.writer.settings.tasks.states;
         match &self.writer.shape.status {
-            StatusType::Enum { labels, .. } => {
-                // Written out: a bound text[] would be cast to the enum anew for each row that is compared.
-                let claimed = labels
-                    .iter()
-                    .filter(|label| states.contains(&mapping.of(Some(label))));
-                let literals: Vec<String> = claimed.map(|label| literal(label)).collect();
-                match literals.is_empty() {
-                    true => "false".to_owned(),
-                    false => format!("t.status IN ({})", literals.join(", ")),
-                }
+            StatusType::Enum { labels, .. } => in_labels(labels.iter(), states, mapping),
+            StatusType::Text {
+                labels: Some(labels),
+            } => {
+                // The configured ones too: they may have come up since the index was asked.
+                let configured = states.iter().flat_map(|state| mapping.labels(*state));
+                in_labels(labels.iter().chain(configured), states, mapping)
             }
-            StatusType::Text => {
+            StatusType::Text { labels: None } => {
                 let claimed = states.iter().flat_map(|state| mapping.labels(*state));
                 let labels = claimed.map(|label| label.to_lowercase()).collect();
                 let labels = self.bind(Bound::Texts(labels));
@@ -229,12 +226,21 @@ impl Plan {
     }
 }
 
-/// Text in quotes, whichever way the session reads backslashes.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    match quoted.contains('\\') {
-        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
-        false => format!("'{quoted}'"),
+/// "The status is one of these labels that stand for these states", written out: a bound text[] would be cast to an enum anew for each row
+/// that is compared.
+fn in_labels<'a>(
+    labels: impl Iterator<Item = &'a String>,
+    states: &[State],
+    mapping: &States,
+) -> String {
+    let claimed = labels.filter(|label| states.contains(&mapping.of(Some(label))));
+    let literals: BTreeSet<String> = claimed.map(|label| literal(label)).collect();
+    match literals.is_empty() {
+        true => "false".to_owned(),
+        false => {
+            let literals: Vec<String> = literals.into_iter().collect();
+            format!("t.status IN ({})", literals.join(", "))
+        }
     }
 }
 
