@@ -11,5 +11,5 @@ pub mod records;
 pub mod rules;
 
 pub use notice::{Alert, Notice, Status, Told};
-pub use plan::{Context, Delivery, Listener, Mode, Offer, Summary, tell};
+pub use plan::{Answer, Context, Listener, Mode, Offer, Refusal, Summary, tell};
 pub use rules::Evaluation;

@@ -59,13 +59,27 @@ pub enum Mode {
 
 /// What came of a notice.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
+pub struct Answer {
     /// The listener's name.
     pub channel: String,
-    /// How many of the notice's alerts it took, from the first on: all, unless there is an error.
-    pub taken: usize,
-    pub attempts: u32,
-    pub error: Option<String>,
+    /// Of the notice's alerts those that it did not take; it took all others.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Alerts that a channel did not take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub alerts: Vec<Told>,
+    /// `None`: not known.
+    pub attempts: Option<u32>,
+    pub error: String,
+}
+
+impl Answer {
+    fn refusal(&self, told: &Told) -> Option<&Refusal> {
+        let mut refusals = self.refusals.iter();
+        refusals.find(|refusal| refusal.alerts.contains(told))
+    }
 }
 
 /// What a run tells, and why it does not tell the rest.
@@ -132,19 +146,19 @@ pub struct Decision {
 pub fn tell(
     evaluations: &[Evaluation],
     context: &Context,
-    deliver: impl FnOnce(&[(String, Notice)]) -> Vec<Delivery>,
+    deliver: impl FnOnce(&[(String, Notice)]) -> Vec<Answer>,
 ) -> Summary {
     let plan = plan(evaluations, context);
     if context.mode == Mode::Rehearse {
         return plan.summary(&[], context);
     }
     // The logs first: they are quick, and stand whatever becomes of a channel that hangs.
-    let mut deliveries = vec![plan.log(context)];
+    let mut answers = vec![plan.log(context)];
     let notices = plan.notices(context);
     if !notices.is_empty() {
-        deliveries.extend(deliver(&notices));
+        answers.extend(deliver(&notices));
     }
-    record(plan, &deliveries, context)
+    record(plan, &answers, context)
 }
 
 /// Reads what the records remember, decides, and reserves what is to be told.
@@ -183,9 +197,9 @@ pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
 }
 
 /// Records what came of a plan, and sums it up.
-pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Summary {
+pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary {
     let records = Records::new(context.records_dir);
-    let lines = plan.records(deliveries, context);
+    let lines = plan.records(answers, context);
     if !lines.is_empty() {
         let mut troubles = Vec::new();
         let turn = take_turn(&records, context, &mut troubles);
@@ -207,7 +221,7 @@ pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Sum
             plan.troubles = troubles;
         }
     }
-    plan.summary(deliveries, context)
+    plan.summary(answers, context)
 }
 
 fn take_turn(records: &Records, context: &Context, troubles: &mut Vec<Trouble>) -> Option<Turn> {
@@ -422,26 +436,23 @@ impl Plan {
     }
 
     /// Writes what the logs are to be told.
-    pub fn log(&self, context: &Context) -> Delivery {
-        let told = self.told(LOG).map(|entry| {
-            let severity = entry.told.alert.severity;
-            let line = log_line(
-                context.now,
-                severity,
-                &sentence(&entry.told, context.language),
-            );
+    pub fn log(&self, context: &Context) -> Answer {
+        let told: Vec<Told> = self.told(LOG).map(|entry| entry.told.clone()).collect();
+        let lines = told.iter().map(|told| {
+            let severity = told.alert.severity;
+            let line = log_line(context.now, severity, &sentence(told, context.language));
             (severity, line)
         });
-        let lines: Vec<(Severity, String)> = told.collect();
-        let error = write_logs(context.logs_dir, &lines).err();
-        Delivery {
-            channel: LOG.to_owned(),
-            taken: match error {
-                Some(_) => 0,
-                None => lines.len(),
-            },
-            attempts: 1,
+        let lines: Vec<(Severity, String)> = lines.collect();
+        let refused = |error| Refusal {
+            alerts: told,
+            attempts: None,
             error,
+        };
+        let written = write_logs(context.logs_dir, &lines);
+        Answer {
+            channel: LOG.to_owned(),
+            refusals: written.err().map(refused).into_iter().collect(),
         }
     }
 
@@ -476,68 +487,71 @@ impl Plan {
     }
 
     /// A record for each alert.
-    fn records(&self, deliveries: &[Delivery], context: &Context) -> Vec<Record> {
-        let outcomes = Outcomes::new(self, deliveries);
-        let records = self
-            .entries
-            .iter()
-            .enumerate()
-            .map(|(place, entry)| Record {
-                time: context.now,
-                host: context.host.to_owned(),
-                origin: entry.origin,
-                alert: entry.told.alert.clone(),
-                status: entry.told.status,
-                channels: outcomes.of(place, entry),
-            });
+    fn records(&self, answers: &[Answer], context: &Context) -> Vec<Record> {
+        let outcomes = Outcomes { answers };
+        let records = self.entries.iter().map(|entry| Record {
+            time: context.now,
+            host: context.host.to_owned(),
+            origin: entry.origin,
+            alert: entry.told.alert.clone(),
+            status: entry.told.status,
+            channels: outcomes.of(entry),
+        });
         records.collect()
     }
 
-    fn summary(mut self, deliveries: &[Delivery], context: &Context) -> Summary {
-        let outcomes = Outcomes::new(&self, deliveries);
+    fn summary(self, answers: &[Answer], context: &Context) -> Summary {
+        let outcomes = Outcomes { answers };
         let counted: Vec<&str> = match context.listeners {
             [] => vec![LOG],
             listeners => listeners.iter().map(|listener| &*listener.name).collect(),
         };
-        let reached = |place: usize, entry: &Entry| {
-            let outcomes = outcomes.of(place, entry);
-            counted.iter().any(|name| {
-                let outcome = outcomes.get(*name);
-                outcome.is_some_and(|outcome| outcome.result == Happened::Sent)
-            })
-        };
-        let of = |status: Status| {
-            let entries = self.entries.iter().enumerate();
-            entries.filter(move |(_, entry)| entry.told.status == status)
-        };
+        let (firing, resolved): (Vec<&Entry>, Vec<&Entry>) = self
+            .entries
+            .iter()
+            .partition(|entry| entry.told.status == Status::Firing);
+        let reached = |entry: &Entry| counted.iter().any(|name| outcomes.is_sent(entry, name));
         let is_held_back = |entry: &Entry| !counted.iter().any(|name| entry.is_told(name));
-        let summary = Summary {
-            alerts: of(Status::Firing)
-                .map(|(_, entry)| entry.told.alert.clone())
-                .collect(),
-            alerts_sent: of(Status::Firing)
-                .filter(|(place, entry)| reached(*place, entry))
-                .count(),
-            alerts_suppressed: of(Status::Firing)
-                .filter(|(_, entry)| is_held_back(entry))
-                .count(),
-            alerts_resolved: of(Status::Resolved)
-                .filter(|(place, entry)| reached(*place, entry))
-                .count(),
-            channels: channels(deliveries, context),
-            decisions: self.entries.iter().map(Entry::decision).collect(),
-            errors: Vec::new(),
-            said: self.said(context),
-            warnings: std::mem::take(&mut self.warnings),
+        let count = |entries: &[&Entry], holds: &dyn Fn(&Entry) -> bool| {
+            entries.iter().filter(|entry| holds(entry)).count()
         };
-        let failed = deliveries.iter().filter_map(failed);
+        let failed = answers.iter().filter_map(failed);
         Summary {
-            errors: std::mem::take(&mut self.troubles)
-                .into_iter()
-                .chain(failed)
+            alerts: firing
+                .iter()
+                .map(|entry| entry.told.alert.clone())
                 .collect(),
-            ..summary
+            alerts_sent: count(&firing, &reached),
+            alerts_suppressed: count(&firing, &is_held_back),
+            alerts_resolved: count(&resolved, &reached),
+            channels: self.channels(&outcomes, context),
+            decisions: self.entries.iter().map(Entry::decision).collect(),
+            errors: self.troubles.iter().cloned().chain(failed).collect(),
+            said: self.said(context),
+            warnings: self.warnings.clone(),
         }
+    }
+
+    fn channels(&self, outcomes: &Outcomes, context: &Context) -> Vec<ChannelSummary> {
+        let listeners = context.listeners.iter();
+        let channels = listeners.map(|listener| {
+            let name = &listener.name;
+            let sent = self
+                .entries
+                .iter()
+                .filter(|entry| outcomes.is_sent(entry, name));
+            let mut answers = outcomes
+                .answers
+                .iter()
+                .filter(|answer| answer.channel == *name);
+            let refusal = answers.find_map(|answer| answer.refusals.first());
+            ChannelSummary {
+                channel: name.clone(),
+                sent: sent.count(),
+                error: refusal.map(|refusal| refusal.error.clone()),
+            }
+        });
+        channels.collect()
     }
 
     fn said(&self, context: &Context) -> Vec<(Severity, String)> {
@@ -576,24 +590,10 @@ fn sentence(told: &Told, language: Language) -> String {
     }
 }
 
-fn channels(deliveries: &[Delivery], context: &Context) -> Vec<ChannelSummary> {
-    let listeners = context.listeners.iter();
-    let channels = listeners.map(|listener| {
-        let delivery = deliveries
-            .iter()
-            .find(|delivery| delivery.channel == listener.name);
-        ChannelSummary {
-            channel: listener.name.clone(),
-            sent: delivery.map_or(0, |delivery| delivery.taken),
-            error: delivery.and_then(|delivery| delivery.error.clone()),
-        }
-    });
-    channels.collect()
-}
-
-fn failed(delivery: &Delivery) -> Option<Trouble> {
-    let error = delivery.error.as_ref()?;
-    Some(match delivery.channel.as_str() {
+/// An entry of `errors` for a channel that refused something.
+fn failed(answer: &Answer) -> Option<Trouble> {
+    let error = &answer.refusals.first()?.error;
+    Some(match answer.channel.as_str() {
         LOG => Trouble::new(
             "alert_log_unwritable",
             format!("the alerts' log cannot be written: {error}"),
@@ -605,68 +605,52 @@ fn failed(delivery: &Delivery) -> Option<Trouble> {
     })
 }
 
-/// What happened to each alert of a plan on each channel.
+/// What happened to each alert on each channel.
 struct Outcomes<'a> {
-    deliveries: &'a [Delivery],
-    /// By channel, the entries of its notice in their order.
-    told: BTreeMap<String, Vec<usize>>,
+    answers: &'a [Answer],
 }
 
-impl<'a> Outcomes<'a> {
-    fn new(plan: &Plan, deliveries: &'a [Delivery]) -> Self {
-        let mut told: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (place, entry) in plan.entries.iter().enumerate() {
-            for (channel, _) in entry.decisions.iter().filter(|(_, reason)| reason.sends()) {
-                told.entry(channel.clone()).or_default().push(place);
-            }
-        }
-        Self { deliveries, told }
-    }
-
-    fn of(&self, place: usize, entry: &Entry) -> BTreeMap<String, Outcome> {
+impl Outcomes<'_> {
+    fn of(&self, entry: &Entry) -> BTreeMap<String, Outcome> {
         let outcomes = entry.decisions.iter().map(|(channel, reason)| {
-            let outcome = match reason.sends() {
-                true => self.delivered(place, channel, *reason),
-                false => Outcome {
-                    result: match reason {
-                        Reason::BelowMinimum => Happened::BelowMinimum,
-                        _ => Happened::Suppressed,
-                    },
-                    reason: *reason,
-                    attempts: None,
-                    error: None,
-                },
+            let outcome = match reason {
+                reason if reason.sends() => self.told(channel, entry, *reason),
+                Reason::BelowMinimum => plainly(Happened::BelowMinimum, *reason),
+                _ => plainly(Happened::Suppressed, *reason),
             };
             (channel.clone(), outcome)
         });
         outcomes.collect()
     }
 
-    fn delivered(&self, place: usize, channel: &str, reason: Reason) -> Outcome {
-        let delivery = self
-            .deliveries
-            .iter()
-            .find(|delivery| delivery.channel == channel);
-        let number = self
-            .told
-            .get(channel)
-            .and_then(|places| places.iter().position(|own| *own == place));
-        let is_taken = delivery
-            .zip(number)
-            .is_some_and(|(delivery, number)| number < delivery.taken);
-        let error = delivery.and_then(|delivery| delivery.error.clone());
-        Outcome {
-            result: match is_taken {
-                true => Happened::Sent,
-                false => Happened::Failed,
-            },
-            reason,
-            attempts: delivery.map(|delivery| delivery.attempts),
-            error: match is_taken {
-                true => None,
-                false => Some(error.unwrap_or_else(|| "nothing was delivered".to_owned())),
-            },
+    fn told(&self, channel: &str, entry: &Entry, reason: Reason) -> Outcome {
+        let mut answers = self.answers.iter();
+        let refused = |error: &str, attempts| Outcome {
+            attempts,
+            error: Some(error.to_owned()),
+            ..plainly(Happened::Failed, reason)
+        };
+        let Some(answer) = answers.find(|answer| answer.channel == channel) else {
+            return refused("nothing was delivered", None);
+        };
+        match answer.refusal(&entry.told) {
+            Some(refusal) => refused(&refusal.error, refusal.attempts),
+            None => plainly(Happened::Sent, reason),
         }
+    }
+
+    fn is_sent(&self, entry: &Entry, channel: &str) -> bool {
+        let reason = entry.decisions.get(channel).filter(|reason| reason.sends());
+        reason.is_some_and(|reason| self.told(channel, entry, *reason).result == Happened::Sent)
+    }
+}
+
+fn plainly(result: Happened, reason: Reason) -> Outcome {
+    Outcome {
+        result,
+        reason,
+        attempts: None,
+        error: None,
     }
 }
 

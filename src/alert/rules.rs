@@ -4,7 +4,7 @@
 //! no difference whether a result comes from this run or from a file. A rule that cannot be evaluated is itself an alert and never
 //! says that something has ceased.
 //!
-//! To add a rule, add an entry to [`BUILT_IN`].
+//! To add a rule, add an entry to the table `BUILT_IN`.
 
 use super::live::Limits;
 use super::notice::Alert;

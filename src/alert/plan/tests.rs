@@ -66,7 +66,7 @@ impl Desk {
         })
     }
 
-    fn take(&self, channel: &str, notice: &Notice) -> Delivery {
+    fn take(&self, channel: &str, notice: &Notice) -> Answer {
         let limit = self.broken.iter().find(|(name, _)| *name == channel);
         let taken = limit.map_or(notice.alerts.len(), |(_, taken)| *taken);
         let heard = notice.alerts[..taken].iter().map(|told| {
@@ -78,11 +78,14 @@ impl Desk {
             format!("{channel}: {sign}{}{subject}", told.alert.kind)
         });
         self.heard.lock().unwrap().extend(heard);
-        Delivery {
+        let refusal = limit.map(|_| Refusal {
+            alerts: notice.alerts[taken..].to_vec(),
+            attempts: Some(4),
+            error: "503".to_owned(),
+        });
+        Answer {
             channel: channel.to_owned(),
-            taken,
-            attempts: 4,
-            error: limit.map(|_| "503".to_owned()),
+            refusals: refusal.into_iter().collect(),
         }
     }
 
