@@ -176,11 +176,7 @@ pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
             if troubles.is_empty() {
                 troubles.push(unusable("read", context, &error));
             }
-            Past {
-                // What was not read must not be carried on as all there is.
-                is_carried: true,
-                ..Past::default()
-            }
+            Past::default()
         });
     let entries = Decider::new(past.memory, context).decide(evaluations);
     let mut plan = Plan {

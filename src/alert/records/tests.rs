@@ -226,6 +226,10 @@ fn what_neither_stands_nor_matters_is_left_out() {
     let mut sent = record("sent", noon());
     sent.origin = Origin::Send;
     memory.note(&sent);
+    // Nobody can say that a job without a name has succeeded.
+    let mut nameless = record("nameless", noon());
+    (nameless.origin, nameless.alert.subject) = (Origin::Job, None);
+    memory.note(&nameless);
     memory.note(&record("stands", noon()));
     let pruned = |hours: i64| {
         let mut memory = memory.clone();
@@ -233,7 +237,7 @@ fn what_neither_stands_nor_matters_is_left_out() {
         memory.prune(now, TimeDelta::hours(24));
         memory.0.len()
     };
-    assert_eq!((pruned(23), pruned(24), pruned(10_000)), (2, 1, 1));
+    assert_eq!((pruned(23), pruned(24), pruned(10_000)), (3, 1, 1));
 }
 
 #[test]
