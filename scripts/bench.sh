@@ -7,6 +7,8 @@
 #   scripts/bench.sh cleanup [ROWS]     expired rows with their files against the two floors (deleting in psql, unlinking with as many
 #                                       threads) and against a loop over objects; sweeping against find
 #   scripts/bench.sh memory             the most memory for 10000 and for 1000000 expired rows
+#   scripts/bench.sh alert [ROWS]       `taskmon alert --dry-run` against the best statement written by hand, through psql (10000000 rows, most of
+#                                       them final, thousands open)
 #
 # Each line says whether its target is kept; the exit code is 1 if one is missed, unless --report stands first. A release build is
 # made, and the servers of scripts/test.sh are started and stopped.
@@ -25,7 +27,7 @@ if [ "${1-}" = --report ]; then
     shift
 fi
 case ${1-} in
-    stats | disk | cleanup | memory) ;;
+    stats | disk | alert | cleanup | memory) ;;
     *) usage; exit 2 ;;
 esac
 if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
@@ -55,12 +57,14 @@ trap 'exit 143' TERM
 
 compare() { python3 "$root/scripts/bench/compare.py" "$@" || missed=1; }
 
-# fill ROWS DAYS: a new database with so many tasks.
+# fill ROWS DAYS [VARIABLE=VALUE...]: a new database with so many tasks.
 fill() {
+    local variables=() variable
+    for variable in "${@:3}"; do variables+=(-v "$variable"); done
     say "making $1 tasks over $2 days"
     query -d postgres -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" -c "CREATE DATABASE $database TEMPLATE template0"
     query -d "$database" -f "$root/tests/fixtures/taskmon_postgres.sql"
-    query -d "$database" -v tasks="$1" -v days="$2" -v last_day="$last_day" -f "$root/scripts/bench/rows.sql" >/dev/null
+    query -d "$database" -v tasks="$1" -v days="$2" -v last_day="$last_day" "${variables[@]}" -f "$root/scripts/bench/rows.sql" >/dev/null
     query -d "$database" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
 }
 
@@ -134,6 +138,21 @@ disk() {
     compare --pairs 200 --most 3 --memory 30 "disk /" "$taskmon disk /" "df /"
 }
 
+# At this time of this day: what has yet to be made by then goes again.
+alert() {
+    local rows=$1 url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database" form peers=()
+    last_day=$(TZ=Asia/Shanghai date +%F)
+    fill "$rows" 60 settled=0.995 open_days=0
+    query -d "$database" -c "DELETE FROM tasks WHERE created_at > now() AT TIME ZONE 'Asia/Shanghai'" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder'" >"$folder/taskmon.toml"
+    local now="\$(TZ=Asia/Shanghai date +%FT%T)"
+    for form in "" "-c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_index_scan_size=0 -c min_parallel_table_scan_size=0"; do
+        peers+=("bash -c \"PGOPTIONS='-c jit=off $form' exec psql -X -q -At -v ON_ERROR_STOP=1 -v now=$now -f $root/scripts/bench/live_postgres.sql $url\"")
+    done
+    compare --pairs 15 --most 1.2 --memory 30 "alert, $rows rows, PostgreSQL" \
+        "$taskmon alert --dry-run -c $folder/taskmon.toml --database-url $url" "${peers[@]}"
+}
+
 cleanup() {
     local rows=$1 storage=$folder/storage url own restore files python
     url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
@@ -200,6 +219,7 @@ case $1 in
         stats "$@"
         ;;
     disk) disk ;;
+    alert) alert "${2:-10000000}" ;;
     cleanup) cleanup "${2:-60000}" ;;
     memory) memory ;;
 esac

@@ -2,7 +2,15 @@
 -- The shares, the day's curve and the widths are those of tests/reference/generate.py, but the server makes the rows itself, which is
 -- fast enough for ten millions.
 --
+-- Of the tasks that are open when they are drawn, the share :settled has been completed since, on the days that lie more than
+-- :open_days before the last; without the two, 0.8 and 1.
+--
 -- Unlogged, because nothing here has to outlive the server, and because a standby has no use for it.
+\if :{?settled}
+\else
+    \set settled 0.8
+    \set open_days 1
+\endif
 ALTER TABLE tasks SET UNLOGGED;
 DROP INDEX idx_tasks_status_created, idx_tasks_created_at, idx_tasks_user_status, idx_tasks_tracking_number;
 SET maintenance_work_mem = '512MB';
@@ -49,7 +57,7 @@ FROM (
     SELECT n, md5(n::text) AS hash, chance, created, created - ln(1 - wait) * interval '3 seconds' AS started,
         -- A lognormal duration; three chances sum up to nearly a normal distribution.
         exp(2.6 + 1.5 * (a + b + c - 1.5)) * interval '1 second' AS took,
-        CASE WHEN ago > 1 AND state < 0.05 AND settled < 0.8 THEN 'COMPLETED'
+        CASE WHEN ago > :open_days AND state < 0.05 AND settled < :settled THEN 'COMPLETED'
             WHEN state < 0.010 THEN 'PENDING' WHEN state < 0.015 THEN 'RECOGNIZING' WHEN state < 0.035 THEN 'TRACKING'
             WHEN state < 0.045 THEN 'DELIVERED' WHEN state < 0.050 THEN 'GENERATING' WHEN state < 0.100 THEN 'FAILED'
             WHEN state < 0.110 THEN 'RETURNED' ELSE 'COMPLETED' END AS status

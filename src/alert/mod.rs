@@ -4,7 +4,14 @@
 //! records remember, says for each channel what is to be told and why; then each channel gets its [`Notice`].
 
 pub mod channels;
+pub mod decide;
 pub mod deliver;
+pub mod live;
 mod notice;
+pub mod plan;
+pub mod records;
+pub mod rules;
 
 pub use notice::{Alert, Notice, Status, Told};
+pub use plan::{Answer, Context, Listener, Mode, Offer, Refusal, Summary, tell};
+pub use rules::Evaluation;

@@ -340,6 +340,9 @@ pub struct Live {
     pub backlog_after_minutes: u32,
     #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000_000>")]
     pub backlog_max: u64,
+    /// Of so many tasks on, today's failure rate counts.
+    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000_000>")]
+    pub min_tasks: u64,
 }
 
 /// `[broker]`

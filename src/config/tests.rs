@@ -405,7 +405,7 @@ fn the_defaults_are_the_documented_ones() {
         json!({"logs_dir": at_base("logs"), "records_dir": at_base("reports/alerts"),
                "failure_rate_warning": 20.0, "failure_rate_critical": 50.0, "error_concentration_percent": 50.0,
                "no_tasks": true, "repeat_after_hours": 24, "rules": [], "channels": [],
-               "live": {"stuck_after_minutes": 60, "backlog_after_minutes": 30, "backlog_max": 1000}})
+               "live": {"stuck_after_minutes": 60, "backlog_after_minutes": 30, "backlog_max": 1000, "min_tasks": 20}})
     );
     assert_eq!(
         shown["broker"],
@@ -522,7 +522,7 @@ fn the_default_file_has_every_key() {
         ),
         (
             "alerts.live.",
-            "stuck_after_minutes backlog_after_minutes backlog_max",
+            "stuck_after_minutes backlog_after_minutes backlog_max min_tasks",
         ),
         ("broker.", "url queues"),
         ("heartbeat.", "cleanup stats"),

@@ -27,6 +27,12 @@ pub trait Store {
     /// # Errors
     /// A [`crate::outcome::Failure`]: the database went away, a statement took too long or was refused, the mapping does not fit.
     fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures>;
+
+    /// What the open tasks and those of today look like now, all from one snapshot, read-only. Finished tasks of other days are not read.
+    ///
+    /// # Errors
+    /// As [`Store::day_figures`].
+    fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures>;
 }
 
 /// What a store has to know beside where it is.
@@ -164,4 +170,53 @@ pub struct BacklogCount {
     pub label: String,
     pub queue: Option<String>,
     pub tasks: u64,
+}
+
+/// What the live rules want to know. A time that says "before" does not belong to what it bounds.
+#[derive(Debug, Clone)]
+pub struct LiveRequest {
+    /// The day so far; a task belongs to it as to a report's day.
+    pub today: Day,
+    /// A processing task that started before it is stuck.
+    pub stuck_before: DateTime<Utc>,
+    /// A pending task that was made before it waits too long.
+    pub waiting_before: DateTime<Utc>,
+    /// Tasks that finished in this time are counted: from its start on, up to and including its end …
+    pub finished_in: (DateTime<Utc>, DateTime<Utc>),
+    /// … as far as they were made at this time or later: tables have no index on the time of finishing, so this is what bounds the search.
+    pub finished_made_since: DateTime<Utc>,
+}
+
+/// What a store knows of the tasks that are not final, and of today's.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct LiveFigures {
+    /// The fields that the mapping names and the table lacks.
+    pub missing: Vec<Field>,
+    /// By the time that tasks are counted by.
+    pub pending: OpenTasks,
+    /// By their start, else their last update, else their creation.
+    pub processing: OpenTasks,
+    /// Completed and failed tasks that finished in the time asked for: completed ones by their completion, else their last update, failed ones
+    /// by their last update, else their completion, either else by the time that tasks are counted by. `None`: the table has neither column.
+    pub finished: Option<u64>,
+    /// Today's tasks; the day is always 0.
+    pub today: Vec<DayCount>,
+    /// Open tasks whose time cannot be read, with one of the values; they are counted, and never as too old.
+    pub unreadable: Option<(u64, String)>,
+}
+
+/// The tasks of one state.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct OpenTasks {
+    /// All of them, also those without a time.
+    pub tasks: u64,
+    /// Those older than asked for.
+    pub older: u64,
+    pub oldest: Option<OpenTask>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenTask {
+    pub task: Option<String>,
+    pub since: DateTime<Utc>,
 }

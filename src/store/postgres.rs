@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-//! A day's report is five statements. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
+//! A day's report is five statements, the live figures are four. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
 //! snapshot; a second one joins that snapshot, and both take statements from one list. Where the second cannot be had (a
 //! connection limit, a pooler) the leader does all of it: the report is the same, only slower.
 //!
@@ -14,10 +14,10 @@ mod shape;
 
 use super::connect::{connect, failure};
 use super::target::PostgresTarget;
-use super::{DayFigures, DayRequest, Settings, Store};
+use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Settings, Store};
 use crate::outcome::{Failure, Kind};
 use anyhow::{Context, Result};
-use plan::{Plan, Statement};
+use plan::{Figures, Plan, Statement};
 use postgres::error::SqlState;
 use postgres::{Client, Row, SimpleQueryMessage};
 use shape::Shape;
@@ -60,7 +60,7 @@ impl Refused {
     }
 }
 
-type Answers = Result<DayFigures, Refused>;
+type Answers = Result<Figures, Refused>;
 
 impl PostgresStore {
     /// Connects, and opens the second connection while the table's shape is read: only once the first stands, lest the second take
@@ -76,6 +76,21 @@ impl PostgresStore {
             settings,
             shape,
         })
+    }
+
+    fn figures(&mut self, plan: Plan) -> Result<Figures> {
+        let plan = Arc::new(plan);
+        let mut tries = 1;
+        loop {
+            match self.try_figures(&plan)? {
+                Ok(figures) => return Ok(figures),
+                Err(refused) if refused.is_conflict && tries < TRIES => {
+                    log::info!("beginning the report again: {}", refused.failure);
+                    tries += 1;
+                }
+                Err(refused) => return Err(refused.failure.into()),
+            }
+        }
     }
 
     fn try_figures(&mut self, plan: &Arc<Plan>) -> Result<Answers> {
@@ -142,18 +157,16 @@ fn silent(waited: Duration) -> Failure {
 
 impl Store for PostgresStore {
     fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
-        let plan = Arc::new(Plan::new(&self.settings, &self.shape, request));
-        let mut tries = 1;
-        loop {
-            match self.try_figures(&plan)? {
-                Ok(figures) => return Ok(figures),
-                Err(refused) if refused.is_conflict && tries < TRIES => {
-                    log::info!("beginning the report again: {}", refused.failure);
-                    tries += 1;
-                }
-                Err(refused) => return Err(refused.failure.into()),
-            }
-        }
+        let plan = Plan::new(&self.settings, &self.shape, request);
+        Ok(self.figures(plan)?.day)
+    }
+
+    fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
+        let plan = Plan::live(&self.settings, &self.shape, request)?;
+        let Figures { day, mut live } = self.figures(plan)?;
+        live.today = day.trend;
+        live.today.retain(|count| count.tasks > 0);
+        Ok(live)
     }
 }
 

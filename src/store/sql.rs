@@ -202,7 +202,6 @@ pub fn task_columns(table: &TaskTable) -> Vec<Column> {
         .into_iter()
         .filter_map(|field| Some(column(field.name(), table.field(field)?)));
     let others = [
-        ("completed_at", &table.completed_at),
         ("name", &table.name),
         ("link", &table.link),
         ("guard", &table.guard),

@@ -6,12 +6,13 @@
 //! where forms are mixed, they ask a function of ours about each row.
 
 mod clock;
+mod live;
 pub mod prune;
 
 use super::sql::{Fields, Refusal, key_order, source};
 use super::{
-    BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles,
-    Settings, SlowTask, Store,
+    BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, LiveRequest,
+    PERCENTILES, Percentiles, Settings, SlowTask, Store,
 };
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of};
 use crate::outcome::{Failure, Kind};
@@ -182,15 +183,30 @@ fn refusal(error: &rusqlite::Error) -> Refusal {
 
 impl Store for SqliteStore {
     fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
+        self.report(request, |report| report.figures())
+    }
+
+    fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
+        self.report(&live::day(request), |report| report.live(request))
+    }
+}
+
+impl SqliteStore {
+    /// Makes a report from one snapshot, within the time limit.
+    fn report<T>(
+        &self,
+        request: &DayRequest,
+        make: impl FnOnce(&Report) -> Result<T, Broken>,
+    ) -> Result<T> {
         let watchdog = Watchdog::start(&self.connection, self.settings.statement_timeout);
-        let result = Report::begin(self, request).and_then(|report| report.figures());
+        let result = Report::begin(self, request).and_then(|report| make(&report));
         drop(watchdog);
         // The snapshot ends whatever came of the report.
         let ended = self.connection.execute_batch("ROLLBACK");
-        let figures = result.map_err(|(doing, error)| failure(&error, doing, &self.settings))?;
+        let made = result.map_err(|(doing, error)| failure(&error, doing, &self.settings))?;
         ended
             .map_err(|error| failure(&error, "ending the report's transaction", &self.settings))?;
-        Ok(figures)
+        Ok(made)
     }
 }
 

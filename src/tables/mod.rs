@@ -134,6 +134,7 @@ pub enum Field {
     Label,
     CreatedAt,
     StartedAt,
+    CompletedAt,
     UpdatedAt,
     ProcessingTime,
     ErrorMessage,
@@ -142,11 +143,12 @@ pub enum Field {
 }
 
 impl Field {
-    pub const ALL: [Field; 9] = [
+    pub const ALL: [Field; 10] = [
         Field::Status,
         Field::Label,
         Field::CreatedAt,
         Field::StartedAt,
+        Field::CompletedAt,
         Field::UpdatedAt,
         Field::ProcessingTime,
         Field::ErrorMessage,
@@ -161,6 +163,7 @@ impl Field {
             Field::Label => "label",
             Field::CreatedAt => "created_at",
             Field::StartedAt => "started_at",
+            Field::CompletedAt => "completed_at",
             Field::UpdatedAt => "updated_at",
             Field::ProcessingTime => "processing_time",
             Field::ErrorMessage => "error_message",
@@ -178,6 +181,7 @@ impl TaskTable {
             Field::Label => Some(&self.label),
             Field::CreatedAt => self.created_at.as_deref(),
             Field::StartedAt => self.started_at.as_deref(),
+            Field::CompletedAt => self.completed_at.as_deref(),
             Field::UpdatedAt => self.updated_at.as_deref(),
             Field::ProcessingTime => self.processing_time.as_deref(),
             Field::ErrorMessage => self.error_message.as_deref(),

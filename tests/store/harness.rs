@@ -25,6 +25,7 @@ pub const DAY: &str = "2026-11-22";
 pub struct View {
     url: String,
     tasks: Tasks,
+    naive_zone: Tz,
     statement_timeout: Duration,
     connect_timeout: Duration,
 }
@@ -34,6 +35,7 @@ impl View {
         Self {
             url: env.url(),
             tasks: preset_tasks(),
+            naive_zone: ZONE,
             statement_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(20),
         }
@@ -46,6 +48,12 @@ impl View {
 
     pub fn url(mut self, url: String) -> Self {
         self.url = url;
+        self
+    }
+
+    /// The zone of timestamps that have none.
+    pub fn naive_zone(mut self, zone: Tz) -> Self {
+        self.naive_zone = zone;
         self
     }
 
@@ -70,7 +78,7 @@ impl View {
         let target = Target::parse(&self.url, &context).unwrap();
         let settings = Settings {
             tasks: preset::mapping(&self.tasks, None).unwrap().tasks,
-            naive_zone: ZONE,
+            naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
         };
@@ -87,7 +95,7 @@ impl View {
         };
         let settings = PruneSettings {
             mapping: preset::mapping(&self.tasks, None).unwrap(),
-            naive_zone: ZONE,
+            naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
             spellings: spellings(),

@@ -2,7 +2,7 @@
 //!
 //! A case is a function in [`on_each_database!`]; what it finds in the database is its own, made for it. `day.rs` has the figures
 //! of a day, `mapping.rs` what a mapping may say and what it must not, `limits.rs` how long a database is waited for,
-//! `frozen.rs` what becomes of one that stops answering, `prune.rs` what is deleted. What only one database
+//! `live.rs` what is open now, `frozen.rs` what becomes of one that stops answering, `prune.rs` what is deleted. What only one database
 //! can do stands at the end of each file as an ordinary test.
 //!
 //! The databases are those of `scripts/test.sh`; without them these tests fail, they never skip.
@@ -18,6 +18,7 @@ mod day;
 mod frozen;
 mod harness;
 mod limits;
+mod live;
 mod mapping;
 mod prune;
 

@@ -1,18 +1,20 @@
 //! The statements of a day's report, and how their rows become figures. See `store/sql.rs` for what both databases share.
 
+mod live;
+
 use super::super::sql::{Fields, key_order, source};
 use super::super::{
-    BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles,
-    Settings, SlowTask,
+    BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, PERCENTILES,
+    Percentiles, Settings, SlowTask,
 };
-use super::shape::{Shape, StatusType, TimeType};
+use super::shape::{Shape, StatusType, TimeType, literal};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
-use crate::tables::{Field, State, TaskTable};
+use crate::tables::{Field, State, States, TaskTable};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use postgres::Row;
 use postgres::types::{ToSql, Type};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a row of the day's statement tells, as its first column says.
 mod part {
@@ -32,8 +34,17 @@ pub struct Plan {
     fields: Fields,
     naive_zone: Tz,
     time: TimeType,
+    /// Of the time since which tasks are processed.
+    since: TimeType,
     hours: Buckets<u8>,
     days: Buckets<usize>,
+}
+
+/// What the rows say. A plan fills the one or the other.
+#[derive(Default)]
+pub struct Figures {
+    pub day: DayFigures,
+    pub live: LiveFigures,
 }
 
 /// One question, and what is done with its answer.
@@ -44,7 +55,12 @@ pub struct Statement {
     read: Reader,
 }
 
-type Reader = fn(&Plan, &[Row], &mut DayFigures) -> Result<(), postgres::Error>;
+enum Reader {
+    Day(Fold<DayFigures>),
+    Live(Fold<LiveFigures>),
+}
+
+type Fold<F> = fn(&Plan, &[Row], &mut F) -> Result<(), postgres::Error>;
 
 /// A value that is bound to a statement.
 enum Bound {
@@ -113,18 +129,15 @@ impl Draft<'_> {
     fn in_states(&mut self, states: &[State]) -> String {
         let mapping = &self.writer.settings.tasks.states;
         match &self.writer.shape.status {
-            StatusType::Enum { labels, .. } => {
-                // Written out: a bound text[] would be cast to the enum anew for each row that is compared.
-                let claimed = labels
-                    .iter()
-                    .filter(|label| states.contains(&mapping.of(Some(label))));
-                let literals: Vec<String> = claimed.map(|label| literal(label)).collect();
-                match literals.is_empty() {
-                    true => "false".to_owned(),
-                    false => format!("t.status IN ({})", literals.join(", ")),
-                }
+            StatusType::Enum { labels, .. } => in_labels(labels.iter(), states, mapping),
+            StatusType::Text {
+                labels: Some(labels),
+            } => {
+                // The configured ones too: they may have come up since the index was asked.
+                let configured = states.iter().flat_map(|state| mapping.labels(*state));
+                in_labels(labels.iter().chain(configured), states, mapping)
             }
-            StatusType::Text => {
+            StatusType::Text { labels: None } => {
                 let claimed = states.iter().flat_map(|state| mapping.labels(*state));
                 let labels = claimed.map(|label| label.to_lowercase()).collect();
                 let labels = self.bind(Bound::Texts(labels));
@@ -133,7 +146,11 @@ impl Draft<'_> {
         }
     }
 
-    fn finish(self, name: &'static str, sql: String, read: Reader) -> Statement {
+    fn finish(self, name: &'static str, sql: String, read: Fold<DayFigures>) -> Statement {
+        self.finish_for(Reader::Day(read), name, sql)
+    }
+
+    fn finish_for(self, read: Reader, name: &'static str, sql: String) -> Statement {
         Statement {
             name,
             sql,
@@ -180,6 +197,7 @@ impl Plan {
             fields: shape.fields.clone(),
             naive_zone: settings.naive_zone,
             time: shape.time,
+            since: shape.time,
             hours,
             days,
         }
@@ -193,25 +211,36 @@ impl Plan {
     }
 
     /// The figures that the rows say.
-    pub fn fold(&self, answers: &[(usize, Vec<Row>)]) -> Result<DayFigures, postgres::Error> {
-        let mut figures = DayFigures {
-            counted_by: Some(self.fields.counted_by),
-            missing: self.fields.missing.clone(),
-            ..DayFigures::default()
-        };
+    pub fn fold(&self, answers: &[(usize, Vec<Row>)]) -> Result<Figures, postgres::Error> {
+        let mut figures = Figures::default();
+        figures.day.counted_by = Some(self.fields.counted_by);
+        figures.day.missing = self.fields.missing.clone();
+        figures.live.missing = self.fields.missing.clone();
         for (place, rows) in answers {
-            (self.statements[*place].read)(self, rows, &mut figures)?;
+            match self.statements[*place].read {
+                Reader::Day(read) => read(self, rows, &mut figures.day)?,
+                Reader::Live(read) => read(self, rows, &mut figures.live)?,
+            }
         }
         Ok(figures)
     }
 }
 
-/// Text in quotes, whichever way the session reads backslashes.
-fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    match quoted.contains('\\') {
-        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
-        false => format!("'{quoted}'"),
+/// "The status is one of these labels that stand for these states", written out: a bound text[] would be cast to an enum anew for each row
+/// that is compared.
+fn in_labels<'a>(
+    labels: impl Iterator<Item = &'a String>,
+    states: &[State],
+    mapping: &States,
+) -> String {
+    let claimed = labels.filter(|label| states.contains(&mapping.of(Some(label))));
+    let literals: BTreeSet<String> = claimed.map(|label| literal(label)).collect();
+    match literals.is_empty() {
+        true => "false".to_owned(),
+        false => {
+            let literals: Vec<String> = literals.into_iter().collect();
+            format!("t.status IN ({})", literals.join(", "))
+        }
     }
 }
 
@@ -277,8 +306,13 @@ impl Writer<'_> {
 
     /// Instants as the time column has them.
     fn times(&self, instants: Vec<DateTime<Utc>>) -> Bound {
+        self.times_in(self.shape.time, instants)
+    }
+
+    /// Instants as a column of this type has them.
+    fn times_in(&self, time: TimeType, instants: Vec<DateTime<Utc>>) -> Bound {
         let zone = self.settings.naive_zone;
-        match self.shape.time {
+        match time {
             TimeType::Instant => Bound::Instants(instants),
             TimeType::WallClock | TimeType::Date => Bound::WallClocks(
                 instants
@@ -567,11 +601,8 @@ impl Plan {
 
     fn read_failed(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
         for row in rows {
-            let created_at = match self.time {
-                TimeType::Instant => row.try_get(3)?,
-                TimeType::WallClock | TimeType::Date => {
-                    instant_of(row.try_get::<_, NaiveDateTime>(3)?, self.naive_zone)
-                }
+            let Some(created_at) = self.instant(row, 3, self.time)? else {
+                continue; // the day's condition lets none through
             };
             figures.failed.push(FailedTask {
                 task: row.try_get(0)?,
@@ -581,6 +612,22 @@ impl Plan {
             });
         }
         Ok(())
+    }
+
+    /// A time of this type in a row's column.
+    fn instant(
+        &self,
+        row: &Row,
+        column: usize,
+        time: TimeType,
+    ) -> Result<Option<DateTime<Utc>>, postgres::Error> {
+        Ok(match time {
+            TimeType::Instant => row.try_get(column)?,
+            TimeType::WallClock | TimeType::Date => {
+                let wall_clock: Option<NaiveDateTime> = row.try_get(column)?;
+                wall_clock.map(|wall_clock| instant_of(wall_clock, self.naive_zone))
+            }
+        })
     }
 
     fn read_backlog(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {

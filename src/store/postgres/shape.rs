@@ -21,6 +21,9 @@ pub struct Shape {
     /// Of the time that tasks are counted by.
     pub time: TimeType,
     pub started: Option<TimeType>,
+    /// What the types of the two are called, which only the live figures need; `None`: no such column.
+    pub updated: Option<String>,
+    pub completed: Option<String>,
     pub status: StatusType,
 }
 
@@ -55,8 +58,8 @@ pub enum StatusType {
         /// tables: it refuses the join that this takes, and each shard counts its own rows at the same time anyway.
         is_indexed: bool,
     },
-    /// Anything else is compared as text, in lower case.
-    Text,
+    /// Anything else is compared as text: as it is where an index told the labels that occur, else in lower case.
+    Text { labels: Option<Vec<String>> },
 }
 
 /// Reads the shape of a table, and hands the connection back.
@@ -77,10 +80,7 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
     let catalogue = bounded
         .query(&catalogue_query(table, &fields))
         .map_err(|unanswered| unanswered.into_failure("reading the catalogue"))?;
-    let mut rows = catalogue.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
+    let mut rows = rows_of(&catalogue);
     let types = rows
         .next()
         .ok_or_else(|| anyhow::anyhow!("the catalogue says nothing of {}", table.from))?;
@@ -89,11 +89,20 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         true => Some(time_type(table, Field::StartedAt, types.get("started"))?),
         false => None,
     };
-    let status = status_type(types, rows.next().is_some())?;
+    let indexes = rows.next();
+    let has_index = |name: &str| indexes.is_some_and(|row| row.get(name) == Some("t"));
+    let status = match status_type(types, has_index("with_time"))? {
+        StatusType::Text { .. } if is_text(types) && has_index("leads") => StatusType::Text {
+            labels: bounded.labels(table)?,
+        },
+        status => status,
+    };
     let shape = Shape {
         fields,
         time,
         started,
+        updated: types.get("updated").map(str::to_owned),
+        completed: types.get("completed").map(str::to_owned),
         status,
     };
     Ok((bounded.connection?, shape))
@@ -159,6 +168,51 @@ impl Bounded {
     }
 }
 
+/// More labels than this are no statuses to go through one by one.
+const MOST_LABELS: usize = 100;
+
+impl Bounded {
+    /// The labels that occur, found by leaps through an index, each a question of its own, as a distributed engine answers it, too. `None`: too many.
+    fn labels(&mut self, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
+        let mut labels: Vec<String> = Vec::new();
+        while labels.len() <= MOST_LABELS {
+            let beyond = labels
+                .last()
+                .map(|last| format!("WHERE {} > {}", table.status, literal(last)));
+            let sql = format!(
+                "SELECT min({}) FROM {} {}",
+                table.status,
+                table.from,
+                beyond.unwrap_or_default()
+            );
+            let answer = self
+                .query(&sql)
+                .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
+            match rows_of(&answer).next().and_then(|row| row.get(0)) {
+                Some(label) => labels.push(label.to_owned()),
+                None => return Ok(Some(labels)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+/// Text in quotes, whichever way the session reads backslashes.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match quoted.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}
+
 pub fn refusal(error: &postgres::Error) -> Refusal {
     let (Some(code), Some(detail)) = (error.code(), error.as_db_error()) else {
         return Refusal::Failed(failure(error, "looking at the tables"));
@@ -184,19 +238,22 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
     }
 }
 
-/// The types of what a report compares; then, as a second answer, a row if the index is there.
+/// The types of what a report compares; then, as a second answer, whether an index begins with the status, and whether one goes on with the time.
 ///
 /// `pg_typeof` of a column that an outer join leaves NULL tells its type without reading a row.
 fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
-    let started = match fields.has(Field::StartedAt) {
-        true => "pg_typeof(t.started_at)::text",
-        false => "NULL",
+    let type_of = |field: Field| match fields.has(field) {
+        true => format!("pg_typeof(t.{})::text", field.name()),
+        false => "NULL".to_owned(),
     };
     let types = format!(
-        "SELECT pg_typeof(t.{time})::text AS time, {started} AS started, pg_typeof(t.status)::text AS status, \
+        "SELECT pg_typeof(t.{time})::text AS time, {} AS started, {} AS updated, {} AS completed, pg_typeof(t.status)::text AS status, \
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
           WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels \
          FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
+        type_of(Field::StartedAt),
+        type_of(Field::UpdatedAt),
+        type_of(Field::CompletedAt),
         source(table, &fields.present, &[]),
         time = fields.counted_by.name(),
     );
@@ -206,10 +263,12 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
         return types;
     }
     format!(
-        "{types}; SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass('{}') AND i.indisvalid \
-         AND i.indpred IS NULL AND pg_get_indexdef(i.indexrelid, 1, true) = '{}' \
-         AND pg_get_indexdef(i.indexrelid, 2, true) = '{counted_by}' \
-         AND to_regclass('pg_catalog.pg_dist_partition') IS NULL LIMIT 1",
+        "{types}; SELECT count(*) > 0 AS leads, coalesce(bool_or(pg_get_indexdef(i.indexrelid, 2, true) = '{counted_by}'), false) \
+         AND to_regclass('pg_catalog.pg_dist_partition') IS NULL AS with_time \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+         JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'btree' \
+         WHERE i.indrelid = to_regclass('{}') AND i.indisvalid \
+         AND i.indpred IS NULL AND pg_get_indexdef(i.indexrelid, 1, true) = '{}'",
         table.from, table.status
     )
 }
@@ -222,15 +281,24 @@ pub fn is_plain_name(text: &str) -> bool {
             .all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
 }
 
-fn time_type(table: &TaskTable, field: Field, found: Option<&str>) -> Result<TimeType, Failure> {
+pub fn time_type(
+    table: &TaskTable,
+    field: Field,
+    found: Option<&str>,
+) -> Result<TimeType, Failure> {
     let found = found.unwrap_or("unknown");
     let expression = table.field(field).unwrap_or_default();
     TimeType::of(found).ok_or_else(|| unfit_time(field, expression, found))
 }
 
+/// Whether statuses compare and sort as plain text.
+fn is_text(types: &SimpleQueryRow) -> bool {
+    matches!(types.get("status"), Some("text" | "character varying"))
+}
+
 fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, Failure> {
     let (Some(name), Some(labels)) = (types.get("status"), types.get("labels")) else {
-        return Ok(StatusType::Text);
+        return Ok(StatusType::Text { labels: None });
     };
     let labels = serde_json::from_str(labels).map_err(|error| {
         Failure::new(

@@ -1,0 +1,654 @@
+//! From what stands to who is told: the records are read, decisions made, channels served, and what came of it is recorded.
+
+use super::decide::{Now, Reason, decide};
+use super::notice::{Alert, Notice, Status, Told};
+use super::records::{
+    Happened, Identity, Memory, Outcome, PATIENCE, Past, Record, Records, Remembered, Reservation,
+    Sending, Turn, escaped, log_line, write_logs,
+};
+use super::rules::{Evaluation, Origin};
+use crate::language::Language;
+use crate::outcome::{Severity, Trouble};
+use chrono::{DateTime, FixedOffset, TimeDelta};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// The name under which the text logs are a channel.
+pub const LOG: &str = "log";
+
+/// A channel, as far as a decision has to know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Which it is among all channels, today and tomorrow; the records know it by this name. Not [`LOG`].
+    pub name: String,
+    pub min_severity: Severity,
+}
+
+/// What a run is told.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// In the configured zone.
+    pub now: DateTime<FixedOffset>,
+    pub language: Language,
+    pub host: &'a str,
+    /// Nothing: whatever stands is always told.
+    pub repeat_after: TimeDelta,
+    pub listeners: &'a [Listener],
+    pub records_dir: &'a Path,
+    pub logs_dir: &'a Path,
+    pub offer: Offer,
+    pub mode: Mode,
+}
+
+/// What becomes of what channels did not take before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// It is offered to them again: runs of `alert`.
+    Again,
+    /// Nothing is told but what was found: `--send`, `--test`, other jobs.
+    OnlyNew,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Deliver,
+    /// Nothing is delivered or written.
+    Rehearse,
+}
+
+/// What came of a notice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The listener's name.
+    pub channel: String,
+    /// Of the notice's alerts those that it did not take; it took all others.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Alerts that a channel did not take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub alerts: Vec<Told>,
+    /// `None`: not known.
+    pub attempts: Option<u32>,
+    pub error: String,
+}
+
+impl Answer {
+    fn refusal(&self, told: &Told) -> Option<&Refusal> {
+        let mut refusals = self.refusals.iter();
+        refusals.find(|refusal| refusal.alerts.contains(told))
+    }
+}
+
+/// What a run tells, and why it does not tell the rest.
+#[derive(Debug)]
+pub struct Plan {
+    entries: Vec<Entry>,
+    is_carried: bool,
+    reservation: Option<Reservation>,
+    troubles: Vec<Trouble>,
+    warnings: Vec<String>,
+}
+
+/// One alert of this run.
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    told: Told,
+    origin: Origin,
+    /// By channel.
+    decisions: BTreeMap<String, Reason>,
+}
+
+/// The result of an alert run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// All that stand as far as this run saw, suppressed ones included.
+    pub alerts: Vec<Alert>,
+    /// Those that reached a channel; the logs count where no channel is configured.
+    pub alerts_sent: usize,
+    /// Those that were held back everywhere.
+    pub alerts_suppressed: usize,
+    /// Those whose end reached a channel.
+    pub alerts_resolved: usize,
+    pub channels: Vec<ChannelSummary>,
+    pub decisions: Vec<Decision>,
+    pub errors: Vec<Trouble>,
+    /// What was told, for standard error: severity and one line.
+    #[serde(skip)]
+    pub said: Vec<(Severity, String)>,
+    /// What a person should know although it stops nothing.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChannelSummary {
+    pub channel: String,
+    /// Alerts that it took, ends included.
+    pub sent: usize,
+    pub error: Option<String>,
+}
+
+/// Why each channel was told of an alert, or was not.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    #[serde(flatten)]
+    pub alert: Identity,
+    pub status: Status,
+    pub channels: BTreeMap<String, Reason>,
+}
+
+/// Tells what is to be told of some evaluations: `deliver` gets a notice for each channel that is to hear something, in the order of the listeners.
+///
+/// Records that cannot be read or written keep nobody from being told; they stand in `errors`.
+pub fn tell(
+    evaluations: &[Evaluation],
+    context: &Context,
+    deliver: impl FnOnce(&[(String, Notice)]) -> Vec<Answer>,
+) -> Summary {
+    let plan = plan(evaluations, context);
+    if context.mode == Mode::Rehearse {
+        return plan.summary(&[], context);
+    }
+    // The logs first: they are quick, and stand whatever becomes of a channel that hangs.
+    let mut answers = vec![plan.log(context)];
+    let notices = plan.notices(context);
+    if !notices.is_empty() {
+        answers.extend(deliver(&notices));
+    }
+    record(plan, &answers, context)
+}
+
+/// Reads what the records remember, decides, and reserves what is to be told.
+pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
+    let records = Records::new(context.records_dir);
+    let mut troubles = Vec::new();
+    let turn = match context.mode {
+        Mode::Rehearse => None,
+        Mode::Deliver => take_turn(&records, context, &mut troubles),
+    };
+    let past = records
+        .read(context.now, turn.as_ref())
+        .unwrap_or_else(|error| {
+            // A folder that fails, fails at every step; it is said once.
+            if troubles.is_empty() {
+                troubles.push(unusable("read", context, &error));
+            }
+            Past::default()
+        });
+    let entries = Decider::new(past.memory, context).decide(evaluations);
+    let mut plan = Plan {
+        entries,
+        is_carried: past.is_carried,
+        reservation: None,
+        troubles,
+        warnings: past.warnings,
+    };
+    if turn.is_some() {
+        plan.reserve(&records, context);
+    }
+    plan
+}
+
+/// Records what came of a plan, and sums it up.
+pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary {
+    let records = Records::new(context.records_dir);
+    let lines = plan.records(answers, context);
+    if !lines.is_empty() {
+        let mut troubles = Vec::new();
+        let turn = take_turn(&records, context, &mut troubles);
+        // Read again: another run may have begun the day's file since.
+        let past = match plan.is_carried {
+            true => None,
+            false => records.read(context.now, turn.as_ref()).ok(),
+        };
+        let carried = past.filter(|past| !past.is_carried).map(|mut past| {
+            past.memory
+                .prune(context.now.to_utc(), context.repeat_after);
+            past.memory
+        });
+        if let Err(error) = records.append(context.now, carried.as_ref(), &lines) {
+            troubles.push(unusable("written", context, &error));
+        }
+        if plan.troubles.is_empty() {
+            troubles.truncate(1);
+            plan.troubles = troubles;
+        }
+    }
+    plan.summary(answers, context)
+}
+
+fn take_turn(records: &Records, context: &Context, troubles: &mut Vec<Trouble>) -> Option<Turn> {
+    let turn = records.turn(PATIENCE);
+    turn.map_err(|error| troubles.push(unusable("written", context, &error)))
+        .ok()
+}
+
+fn unusable(what: &str, context: &Context, error: &std::io::Error) -> Trouble {
+    let folder = context.records_dir.display();
+    Trouble::new(
+        "records_unusable",
+        format!("the alerts' records in {folder} cannot be {what}, so an alert may be told again too soon: {error}"),
+    )
+    .path(folder.to_string())
+}
+
+// ---- deciding
+
+/// Goes through what was found and what is remembered, once.
+struct Decider<'a> {
+    memory: Memory,
+    context: &'a Context<'a>,
+    /// The logs, and then the channels.
+    listeners: Vec<Listener>,
+    entries: Vec<Entry>,
+    /// What this run has said something of.
+    seen: BTreeSet<Identity>,
+}
+
+impl<'a> Decider<'a> {
+    fn new(memory: Memory, context: &'a Context<'a>) -> Self {
+        let log = Listener {
+            name: LOG.to_owned(),
+            min_severity: Severity::Warning,
+        };
+        Self {
+            memory,
+            context,
+            listeners: [log]
+                .into_iter()
+                .chain(context.listeners.iter().cloned())
+                .collect(),
+            entries: Vec::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    fn decide(mut self, evaluations: &[Evaluation]) -> Vec<Entry> {
+        for evaluation in evaluations {
+            for alert in &evaluation.alerts {
+                self.stands(evaluation.origin, alert);
+            }
+        }
+        let remembered: Vec<(Identity, Remembered)> = self.memory.0.clone().into_iter().collect();
+        for (identity, known) in &remembered {
+            self.may_have_ceased(identity, known, evaluations);
+        }
+        if self.context.offer == Offer::Again {
+            for (identity, known) in &remembered {
+                self.may_be_owed(identity, known);
+            }
+        }
+        self.entries
+    }
+
+    fn stands(&mut self, origin: Origin, alert: &Alert) {
+        let identity = Identity::of(alert);
+        let now = self.context.now.to_utc();
+        let mut decisions = BTreeMap::new();
+        for listener in &self.listeners {
+            let known = self.memory.0.entry(identity.clone());
+            let known = known.or_insert_with(|| Remembered {
+                alert: alert.clone(),
+                origin,
+                claims: BTreeSet::new(),
+                channels: BTreeMap::new(),
+            });
+            let heard = known.channels.entry(listener.name.clone()).or_default();
+            let what = Now::Stands {
+                severity: alert.severity,
+                minimum: listener.min_severity,
+            };
+            let reason = match origin {
+                // It is there to be seen, whatever was seen before and whatever is asked for.
+                Origin::Test => Reason::First,
+                _ => decide(now, self.context.repeat_after, heard, what),
+            };
+            if reason.sends() {
+                // A second alert of the same identity in this run finds the channel told.
+                heard.took(Status::Firing, alert.severity, now);
+            }
+            decisions.insert(listener.name.clone(), reason);
+        }
+        self.seen.insert(identity);
+        self.entries.push(Entry {
+            told: Told {
+                alert: alert.clone(),
+                status: Status::Firing,
+            },
+            origin,
+            decisions,
+        });
+    }
+
+    /// An alert ceases when all who said that it stands have looked again and do not find it.
+    fn may_have_ceased(
+        &mut self,
+        identity: &Identity,
+        known: &Remembered,
+        evaluations: &[Evaluation],
+    ) {
+        let finds = |evaluation: &Evaluation| {
+            let mut alerts = evaluation.alerts.iter();
+            alerts.any(|alert| Identity::of(alert) == *identity)
+        };
+        let gone: Vec<Origin> = evaluations
+            .iter()
+            .filter(|evaluation| {
+                known.claims.contains(&evaluation.origin)
+                    && !finds(evaluation)
+                    && evaluation.judges(&identity.kind, identity.subject.as_deref())
+            })
+            .map(|evaluation| evaluation.origin)
+            .collect();
+        let others_say_so =
+            known.claims.iter().any(|claim| !gone.contains(claim)) || evaluations.iter().any(finds);
+        let Some((last, others)) = gone.split_last() else {
+            return;
+        };
+        let ended = |origin: Origin, decisions| Entry {
+            told: Told {
+                alert: known.alert.clone(),
+                status: Status::Resolved,
+            },
+            origin,
+            decisions,
+        };
+        let decisions = match others_say_so {
+            true => BTreeMap::new(),
+            false => self.decisions(known, Now::Ceased),
+        };
+        // Another run tells the channel something of it just now; whatever that is, the next run knows.
+        if decisions.values().any(|reason| *reason == Reason::InHand) {
+            return;
+        }
+        for origin in others {
+            self.entries.push(ended(*origin, BTreeMap::new()));
+        }
+        self.entries.push(ended(*last, decisions));
+        self.seen.insert(identity.clone());
+    }
+
+    fn may_be_owed(&mut self, identity: &Identity, known: &Remembered) {
+        if self.seen.contains(identity) {
+            return;
+        }
+        let mut decisions = self.decisions(known, Now::NotJudged);
+        decisions.retain(|_, reason| *reason == Reason::OfferedAgain);
+        let owed = |name: &String| known.channels.get(name)?.owed.map(|owed| owed.status);
+        for status in [Status::Firing, Status::Resolved] {
+            let own: BTreeMap<String, Reason> = decisions
+                .iter()
+                .filter(|(name, _)| owed(name) == Some(status))
+                .map(|(name, reason)| (name.clone(), *reason))
+                .collect();
+            if !own.is_empty() {
+                self.entries.push(Entry {
+                    told: Told {
+                        alert: known.alert.clone(),
+                        status,
+                    },
+                    origin: known.origin,
+                    decisions: own,
+                });
+            }
+        }
+    }
+
+    fn decisions(&self, known: &Remembered, what: Now) -> BTreeMap<String, Reason> {
+        let now = self.context.now.to_utc();
+        let decided = self.listeners.iter().filter_map(|listener| {
+            let heard = known.channels.get(&listener.name)?;
+            let reason = decide(now, self.context.repeat_after, heard, what);
+            Some((listener.name.clone(), reason))
+        });
+        decided.collect()
+    }
+}
+
+// ---- carrying out
+
+impl Plan {
+    /// What each channel is to be told, in the order of the listeners; those that are to hear nothing are left out.
+    pub fn notices(&self, context: &Context) -> Vec<(String, Notice)> {
+        let listeners = context.listeners.iter();
+        let notices = listeners.map(|listener| {
+            let notice = Notice {
+                host: context.host.to_owned(),
+                time: context.now,
+                language: context.language,
+                alerts: self
+                    .told(&listener.name)
+                    .map(|entry| entry.told.clone())
+                    .collect(),
+            };
+            (listener.name.clone(), notice)
+        });
+        notices
+            .filter(|(_, notice)| !notice.alerts.is_empty())
+            .collect()
+    }
+
+    /// Writes what the logs are to be told.
+    pub fn log(&self, context: &Context) -> Answer {
+        let told: Vec<Told> = self.told(LOG).map(|entry| entry.told.clone()).collect();
+        let lines = told.iter().map(|told| {
+            let severity = told.alert.severity;
+            let line = log_line(context.now, severity, &sentence(told, context.language));
+            (severity, line)
+        });
+        let lines: Vec<(Severity, String)> = lines.collect();
+        let refused = |error| Refusal {
+            alerts: told,
+            attempts: None,
+            error,
+        };
+        let written = write_logs(context.logs_dir, &lines);
+        Answer {
+            channel: LOG.to_owned(),
+            refusals: written.err().map(refused).into_iter().collect(),
+        }
+    }
+
+    /// What a channel is to be told, the order in which it is.
+    fn told(&self, channel: &str) -> impl Iterator<Item = &Entry> {
+        let name = channel.to_owned();
+        self.entries
+            .iter()
+            .filter(move |entry| entry.is_told(&name))
+    }
+
+    fn reserve(&mut self, records: &Records, context: &Context) {
+        let of = |entry: &Entry| {
+            let identity = Identity::of(&entry.told.alert);
+            let severity = entry.told.alert.severity;
+            let told = entry.decisions.iter().filter(|(_, reason)| reason.sends());
+            let sending = told.map(move |(channel, _)| Sending {
+                identity: identity.clone(),
+                severity,
+                channel: channel.clone(),
+            });
+            sending.collect::<Vec<_>>()
+        };
+        let sending: Vec<Sending> = self.entries.iter().flat_map(of).collect();
+        if sending.is_empty() {
+            return;
+        }
+        match records.reserve(&sending) {
+            Ok(reservation) => self.reservation = Some(reservation),
+            Err(error) => self.troubles.push(unusable("written", context, &error)),
+        }
+    }
+
+    /// A record for each alert.
+    fn records(&self, answers: &[Answer], context: &Context) -> Vec<Record> {
+        let outcomes = Outcomes { answers };
+        let records = self.entries.iter().map(|entry| Record {
+            time: context.now,
+            host: context.host.to_owned(),
+            origin: entry.origin,
+            alert: entry.told.alert.clone(),
+            status: entry.told.status,
+            channels: outcomes.of(entry),
+        });
+        records.collect()
+    }
+
+    fn summary(self, answers: &[Answer], context: &Context) -> Summary {
+        let outcomes = Outcomes { answers };
+        let counted: Vec<&str> = match context.listeners {
+            [] => vec![LOG],
+            listeners => listeners.iter().map(|listener| &*listener.name).collect(),
+        };
+        let (firing, resolved): (Vec<&Entry>, Vec<&Entry>) = self
+            .entries
+            .iter()
+            .partition(|entry| entry.told.status == Status::Firing);
+        let reached = |entry: &Entry| counted.iter().any(|name| outcomes.is_sent(entry, name));
+        let is_held_back = |entry: &Entry| !counted.iter().any(|name| entry.is_told(name));
+        let count = |entries: &[&Entry], holds: &dyn Fn(&Entry) -> bool| {
+            entries.iter().filter(|entry| holds(entry)).count()
+        };
+        let failed = answers.iter().filter_map(failed);
+        Summary {
+            alerts: firing
+                .iter()
+                .map(|entry| entry.told.alert.clone())
+                .collect(),
+            alerts_sent: count(&firing, &reached),
+            alerts_suppressed: count(&firing, &is_held_back),
+            alerts_resolved: count(&resolved, &reached),
+            channels: self.channels(&outcomes, context),
+            decisions: self.entries.iter().map(Entry::decision).collect(),
+            errors: self.troubles.iter().cloned().chain(failed).collect(),
+            said: self.said(context),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn channels(&self, outcomes: &Outcomes, context: &Context) -> Vec<ChannelSummary> {
+        let listeners = context.listeners.iter();
+        let channels = listeners.map(|listener| {
+            let name = &listener.name;
+            let sent = self
+                .entries
+                .iter()
+                .filter(|entry| outcomes.is_sent(entry, name));
+            let mut answers = outcomes
+                .answers
+                .iter()
+                .filter(|answer| answer.channel == *name);
+            let refusal = answers.find_map(|answer| answer.refusals.first());
+            ChannelSummary {
+                channel: name.clone(),
+                sent: sent.count(),
+                error: refusal.map(|refusal| refusal.error.clone()),
+            }
+        });
+        channels.collect()
+    }
+
+    fn said(&self, context: &Context) -> Vec<(Severity, String)> {
+        let told = self.told(LOG).map(|entry| {
+            let line = escaped(&sentence(&entry.told, context.language));
+            (entry.told.alert.severity, line)
+        });
+        told.collect()
+    }
+}
+
+impl Entry {
+    fn is_told(&self, channel: &str) -> bool {
+        self.decisions
+            .get(channel)
+            .is_some_and(|reason| reason.sends())
+    }
+
+    fn decision(&self) -> Decision {
+        Decision {
+            alert: Identity::of(&self.told.alert),
+            status: self.told.status,
+            channels: self.decisions.clone(),
+        }
+    }
+}
+
+/// A message as logs and people read it: an end says that it is one.
+fn sentence(told: &Told, language: Language) -> String {
+    let message = &told.alert.message;
+    match told.status {
+        Status::Firing => message.clone(),
+        Status::Resolved => {
+            language.pick(format!("已恢复: {message}"), format!("Resolved: {message}"))
+        }
+    }
+}
+
+/// An entry of `errors` for a channel that refused something.
+fn failed(answer: &Answer) -> Option<Trouble> {
+    let error = &answer.refusals.first()?.error;
+    Some(match answer.channel.as_str() {
+        LOG => Trouble::new(
+            "alert_log_unwritable",
+            format!("the alerts' log cannot be written: {error}"),
+        ),
+        channel => Trouble::new(
+            "channel_failed",
+            format!("the channel {channel} failed: {error}"),
+        ),
+    })
+}
+
+/// What happened to each alert on each channel.
+struct Outcomes<'a> {
+    answers: &'a [Answer],
+}
+
+impl Outcomes<'_> {
+    fn of(&self, entry: &Entry) -> BTreeMap<String, Outcome> {
+        let outcomes = entry.decisions.iter().map(|(channel, reason)| {
+            let outcome = match reason {
+                reason if reason.sends() => self.told(channel, entry, *reason),
+                Reason::BelowMinimum => plainly(Happened::BelowMinimum, *reason),
+                _ => plainly(Happened::Suppressed, *reason),
+            };
+            (channel.clone(), outcome)
+        });
+        outcomes.collect()
+    }
+
+    fn told(&self, channel: &str, entry: &Entry, reason: Reason) -> Outcome {
+        let mut answers = self.answers.iter();
+        let refused = |error: &str, attempts| Outcome {
+            attempts,
+            error: Some(error.to_owned()),
+            ..plainly(Happened::Failed, reason)
+        };
+        let Some(answer) = answers.find(|answer| answer.channel == channel) else {
+            return refused("nothing was delivered", None);
+        };
+        match answer.refusal(&entry.told) {
+            Some(refusal) => refused(&refusal.error, refusal.attempts),
+            None => plainly(Happened::Sent, reason),
+        }
+    }
+
+    fn is_sent(&self, entry: &Entry, channel: &str) -> bool {
+        let reason = entry.decisions.get(channel).filter(|reason| reason.sends());
+        reason.is_some_and(|reason| self.told(channel, entry, *reason).result == Happened::Sent)
+    }
+}
+
+fn plainly(result: Happened, reason: Reason) -> Outcome {
+    Outcome {
+        result,
+        reason,
+        attempts: None,
+        error: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

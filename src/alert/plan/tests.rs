@@ -1,0 +1,631 @@
+use super::*;
+use crate::alert::rules::tests::settings;
+use crate::alert::rules::{evaluate, given, read};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A folder, channels, and what each of them heard.
+struct Desk {
+    folder: TempDir,
+    listeners: Vec<Listener>,
+    /// Channels that take only so many alerts of a notice.
+    broken: Vec<(&'static str, usize)>,
+    repeat_hours: i64,
+    offer: Offer,
+    heard: Mutex<Vec<String>>,
+}
+
+impl Desk {
+    fn new(channels: &[&str]) -> Self {
+        let listener = |name: &&str| Listener {
+            name: (*name).to_owned(),
+            min_severity: Severity::Warning,
+        };
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            listeners: channels.iter().map(listener).collect(),
+            broken: Vec::new(),
+            repeat_hours: 24,
+            offer: Offer::OnlyNew,
+            heard: Mutex::default(),
+        }
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// Tells of the evaluations, so many hours after noon, and says what the channels heard: `hook: type/subject`, an end with `-` before it.
+    fn run(&self, hours: i64, evaluations: &[Evaluation]) -> (Summary, Vec<String>) {
+        let summary = self.run_in(Mode::Deliver, hours, evaluations);
+        (summary, std::mem::take(&mut self.heard.lock().unwrap()))
+    }
+
+    fn run_in(&self, mode: Mode, hours: i64, evaluations: &[Evaluation]) -> Summary {
+        let (records_dir, logs_dir) = (self.path("records"), self.path("logs"));
+        let noon = DateTime::parse_from_rfc3339("2026-11-22T12:00:00+08:00").unwrap();
+        let context = Context {
+            now: noon + TimeDelta::hours(hours),
+            language: Language::En,
+            host: "h",
+            repeat_after: TimeDelta::hours(self.repeat_hours),
+            listeners: &self.listeners,
+            records_dir: &records_dir,
+            logs_dir: &logs_dir,
+            offer: self.offer,
+            mode,
+        };
+        tell(evaluations, &context, |notices| {
+            notices
+                .iter()
+                .map(|(channel, notice)| self.take(channel, notice))
+                .collect()
+        })
+    }
+
+    fn take(&self, channel: &str, notice: &Notice) -> Answer {
+        let limit = self.broken.iter().find(|(name, _)| *name == channel);
+        let taken = limit.map_or(notice.alerts.len(), |(_, taken)| *taken);
+        let heard = notice.alerts[..taken].iter().map(|told| {
+            let sign = match told.status {
+                Status::Firing => "",
+                Status::Resolved => "-",
+            };
+            let subject = told.alert.subject.as_deref().unwrap_or_default();
+            format!("{channel}: {sign}{}{subject}", told.alert.kind)
+        });
+        self.heard.lock().unwrap().extend(heard);
+        let refusal = limit.map(|_| Refusal {
+            alerts: notice.alerts[taken..].to_vec(),
+            attempts: Some(4),
+            error: "503".to_owned(),
+        });
+        Answer {
+            channel: channel.to_owned(),
+            refusals: refusal.into_iter().collect(),
+        }
+    }
+
+    fn heard(&self, hours: i64, evaluations: &[Evaluation]) -> Vec<String> {
+        self.run(hours, evaluations).1
+    }
+
+    /// The day's records, parsed.
+    fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.path("records/alerts_20261122.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|line: &Value| line["carried"].is_null())
+            .collect()
+    }
+
+    fn log(&self, severity: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("logs/{severity}_alerts.log")))
+            .unwrap_or_default()
+    }
+}
+
+fn stats(failure_rate: f64) -> Evaluation {
+    let report = json!({"success": true, "date": "2026-11-21", "task_statistics": {"total_tasks": 9, "failure_rate": failure_rate},
+        "error_statistics": {"error_categories": {}}});
+    evaluate(&read(report).unwrap(), &settings())
+}
+
+fn disks(statuses: &[(&str, &str)]) -> Evaluation {
+    let disks: Vec<Value> = statuses
+        .iter()
+        .map(|(path, status)| json!({"path": path, "status": status, "usage_percent": 85.0}))
+        .collect();
+    let report = json!({"success": true, "disks": disks});
+    evaluate(&read(report).unwrap(), &settings())
+}
+
+/// The same as the live state finds it.
+fn live_disk(status: &str) -> Evaluation {
+    let document = json!({"stuck": {"tasks": 0}, "backlog": {"pending": 0, "older_than_limit": 0}, "today": {"total": 0, "failure_rate": 0},
+        "jobs": {"missed": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
+    crate::alert::rules::hold(crate::alert::rules::On::Live, &document, &settings())
+}
+
+fn send(kind: &str, key: Option<&str>, severity: &str) -> Evaluation {
+    let alerts = json!([{"type": kind, "key": key, "message": "m", "severity": severity}]);
+    Evaluation::given(given(alerts).unwrap())
+}
+
+const NOBODY: [&str; 0] = [];
+
+#[test]
+fn an_alert_is_told_once_and_again_when_it_is_due() {
+    let desk = Desk::new(&["hook"]);
+    let (summary, heard) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(heard, ["hook: high_failure_rate"]);
+    assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
+    let (summary, heard) = desk.run(23, &[stats(35.0)]);
+    assert_eq!(heard, NOBODY);
+    assert_eq!(
+        (
+            summary.alerts.len(),
+            summary.alerts_sent,
+            summary.alerts_suppressed
+        ),
+        (1, 0, 1)
+    );
+    assert_eq!(desk.heard(24, &[stats(35.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(desk.heard(47, &[stats(35.0)]), NOBODY);
+    assert_eq!(desk.heard(48, &[stats(35.0)]), ["hook: high_failure_rate"]);
+}
+
+#[test]
+fn a_worse_severity_is_told_at_once_and_a_lesser_one_is_not() {
+    let desk = Desk::new(&["hook"]);
+    assert_eq!(
+        desk.heard(0, &[send("deploy", None, "warning")]),
+        ["hook: deploy"]
+    );
+    assert_eq!(
+        desk.heard(1, &[send("deploy", None, "critical")]),
+        ["hook: deploy"]
+    );
+    assert_eq!(desk.heard(2, &[send("deploy", None, "error")]), NOBODY);
+    assert_eq!(
+        desk.heard(3, &[send("deploy", Some("api"), "warning")]),
+        ["hook: deployapi"]
+    );
+}
+
+#[test]
+fn two_alerts_of_one_identity_in_one_run_are_one() {
+    let desk = Desk::new(&["hook"]);
+    let (summary, heard) = desk.run(0, &[send("a", None, "warning"), send("a", None, "warning")]);
+    assert_eq!(heard, ["hook: a"]);
+    assert_eq!(
+        (
+            summary.alerts.len(),
+            summary.alerts_sent,
+            summary.alerts_suppressed
+        ),
+        (2, 1, 1)
+    );
+}
+
+#[test]
+fn an_end_is_told_once_and_what_returns_is_new() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[stats(30.0)]);
+    let (summary, heard) = desk.run(1, &[stats(3.0)]);
+    assert_eq!(heard, ["hook: -high_failure_rate"]);
+    assert_eq!(
+        (
+            summary.alerts.len(),
+            summary.alerts_sent,
+            summary.alerts_resolved
+        ),
+        (0, 0, 1)
+    );
+    assert_eq!(desk.heard(2, &[stats(3.0)]), NOBODY);
+    assert_eq!(desk.heard(3, &[stats(30.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(
+        desk.log("warning")
+            .lines()
+            .map(|line| line.split_once(" - WARNING - ").unwrap().1)
+            .collect::<Vec<_>>(),
+        [
+            "Task failure rate is high: 30%",
+            "Resolved: Task failure rate is high: 30%",
+            "Task failure rate is high: 30%"
+        ]
+    );
+}
+
+#[test]
+fn an_alert_that_stands_is_remembered_however_long_ago_it_was_told() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[stats(30.0)]);
+    // Other runs write the files of the days after it.
+    for day in 1..40 {
+        desk.heard(24 * day, &[send("note", Some(&day.to_string()), "warning")]);
+    }
+    assert_eq!(
+        desk.heard(24 * 40, &[stats(3.0)]),
+        ["hook: -high_failure_rate"]
+    );
+}
+
+#[test]
+fn only_the_origin_of_an_alert_resolves_it() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[stats(30.0)]);
+    for other in [
+        disks(&[("/", "normal")]),
+        live_disk("normal"),
+        send("a", None, "warning"),
+        Evaluation::job_succeeded("stats"),
+    ] {
+        assert!(
+            !desk
+                .heard(1, &[other])
+                .contains(&"hook: -high_failure_rate".to_owned())
+        );
+    }
+    assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
+}
+
+#[test]
+fn a_disk_run_resolves_only_the_paths_that_it_measured() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[disks(&[("/", "warning"), ("/data", "warning")])]);
+    assert_eq!(
+        desk.heard(1, &[disks(&[("/", "normal")])]),
+        ["hook: -disk_space_warning/"]
+    );
+    assert_eq!(desk.heard(2, &[disks(&[])]), NOBODY);
+    assert_eq!(
+        desk.heard(3, &[disks(&[("/data", "normal")])]),
+        ["hook: -disk_space_warning/data"]
+    );
+}
+
+#[test]
+fn what_two_origins_say_ends_when_neither_does() {
+    let desk = Desk::new(&["hook"]);
+    assert_eq!(
+        desk.heard(0, &[disks(&[("/", "warning")])]),
+        ["hook: disk_space_warning/"]
+    );
+    assert_eq!(desk.heard(1, &[live_disk("warning")]), NOBODY);
+    assert_eq!(desk.heard(2, &[live_disk("normal")]), NOBODY);
+    assert_eq!(
+        desk.heard(3, &[disks(&[("/", "normal")])]),
+        ["hook: -disk_space_warning/"]
+    );
+}
+
+#[test]
+fn what_becomes_worse_is_not_over_and_both_end_together() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[disks(&[("/", "warning")])]);
+    assert_eq!(
+        desk.heard(1, &[disks(&[("/", "critical")])]),
+        ["hook: disk_space_critical/"]
+    );
+    assert_eq!(
+        desk.heard(2, &[disks(&[("/", "warning")])]),
+        ["hook: -disk_space_critical/"]
+    );
+    desk.heard(3, &[disks(&[("/", "critical")])]);
+    assert_eq!(
+        desk.heard(4, &[disks(&[("/", "normal")])]),
+        ["hook: -disk_space_critical/", "hook: -disk_space_warning/"]
+    );
+}
+
+#[test]
+fn what_could_not_be_judged_is_not_resolved() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[stats(30.0)]);
+    let broken = json!({"success": true, "task_statistics": {"total_tasks": 9}, "error_statistics": {"error_categories": null}});
+    let broken = evaluate(&read(broken).unwrap(), &settings());
+    assert_eq!(
+        desk.heard(1, &[broken]),
+        ["hook: alert_check_errorfailure_rate"]
+    );
+    assert_eq!(
+        desk.heard(2, &[stats(3.0)]),
+        [
+            "hook: -alert_check_errorfailure_rate",
+            "hook: -high_failure_rate"
+        ]
+    );
+}
+
+#[test]
+fn a_job_that_failed_is_over_when_it_succeeds() {
+    let desk = Desk::new(&["hook"]);
+    let failed = |job| Evaluation::job_failed(job, "no route", Language::En);
+    assert_eq!(
+        desk.heard(0, &[failed(Some("stats"))]),
+        ["hook: job_failedstats"]
+    );
+    assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("disk")]), NOBODY);
+    assert_eq!(
+        desk.heard(1, &[Evaluation::job_succeeded("stats")]),
+        ["hook: -job_failedstats"]
+    );
+    // One without a name is told and never resolved.
+    assert_eq!(desk.heard(2, &[failed(None)]), ["hook: job_failed"]);
+    assert_eq!(desk.heard(3, &[Evaluation::job_succeeded("stats")]), NOBODY);
+    assert_eq!(desk.heard(4, &[failed(None)]), NOBODY);
+}
+
+#[test]
+fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
+    let mut desk = Desk::new(&["hook", "pager"]);
+    desk.listeners[1].min_severity = Severity::Critical;
+    let (summary, heard) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(heard, ["hook: high_failure_rate"]);
+    assert_eq!(summary.alerts_sent, 1);
+    assert_eq!(
+        desk.records()[0]["channels"]["pager"],
+        json!({"result": "below_minimum", "reason": "below_minimum"})
+    );
+    assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
+    // Below the minimum everywhere, it is held back everywhere; the log has it.
+    desk.listeners.remove(0);
+    let (summary, heard) = desk.run(2, &[stats(30.0)]);
+    assert_eq!(
+        (heard.len(), summary.alerts_sent, summary.alerts_suppressed),
+        (0, 0, 1)
+    );
+    assert_eq!(desk.log("warning").lines().count(), 3);
+}
+
+// ---- channels that fail
+
+#[test]
+fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
+    let mut desk = Desk::new(&["hook", "chat"]);
+    desk.broken = vec![("hook", 0)];
+    let (summary, heard) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(heard, ["chat: high_failure_rate"]);
+    assert_eq!(summary.alerts_sent, 1);
+    assert_eq!(summary.errors.len(), 1);
+    assert_eq!(
+        (summary.errors[0].kind, &*summary.errors[0].message),
+        ("channel_failed", "the channel hook failed: 503")
+    );
+    assert_eq!(
+        serde_json::to_value(&summary.channels).unwrap(),
+        json!([{"channel": "hook", "sent": 0, "error": "503"}, {"channel": "chat", "sent": 1, "error": null}])
+    );
+    assert_eq!(
+        desk.records()[0]["channels"]["hook"],
+        json!({"result": "failed", "reason": "first", "attempts": 4, "error": "503"})
+    );
+    // Another job tells only what it found; the next run of `alert` offers the rest, though it does not look at that report.
+    desk.broken.clear();
+    assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), NOBODY);
+    desk.offer = Offer::Again;
+    let (summary, heard) = desk.run(2, &[live_disk("normal")]);
+    assert_eq!(heard, ["hook: high_failure_rate"]);
+    assert_eq!((summary.alerts.len(), summary.alerts_sent), (1, 1));
+    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+    assert_eq!(
+        desk.heard(4, &[stats(3.0)]),
+        ["hook: -high_failure_rate", "chat: -high_failure_rate"]
+    );
+}
+
+#[test]
+fn what_is_owed_is_offered_for_a_day() {
+    let mut desk = Desk::new(&["hook"]);
+    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 0)]);
+    desk.run(0, &[send("a", None, "warning")]);
+    desk.run(12, &[live_disk("normal")]);
+    desk.broken.clear();
+    assert_eq!(desk.heard(25, &[live_disk("normal")]), NOBODY);
+    desk.broken = vec![("hook", 0)];
+    desk.run(26, &[send("b", None, "warning")]);
+    desk.broken.clear();
+    assert_eq!(desk.heard(50, &[live_disk("normal")]), ["hook: b"]);
+}
+
+#[test]
+fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
+    let mut desk = Desk::new(&["hook"]);
+    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 1)]);
+    let two = disks(&[("/", "warning"), ("/data", "warning")]);
+    assert_eq!(
+        desk.heard(0, std::slice::from_ref(&two)),
+        ["hook: disk_space_warning/"]
+    );
+    desk.broken.clear();
+    assert_eq!(desk.heard(1, &[two]), ["hook: disk_space_warning/data"]);
+}
+
+#[test]
+fn what_ended_before_it_was_taken_is_not_offered_any_more() {
+    let mut desk = Desk::new(&["hook"]);
+    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 0)]);
+    desk.run(0, &[stats(30.0)]);
+    desk.broken.clear();
+    assert_eq!(desk.heard(1, &[stats(3.0)]), NOBODY);
+    assert_eq!(desk.heard(2, &[live_disk("normal")]), NOBODY);
+}
+
+#[test]
+fn an_end_that_was_not_taken_is_offered_again() {
+    let mut desk = Desk::new(&["hook"]);
+    desk.offer = Offer::Again;
+    desk.run(0, &[stats(30.0)]);
+    desk.broken = vec![("hook", 0)];
+    desk.run(1, &[stats(3.0)]);
+    desk.broken.clear();
+    assert_eq!(
+        desk.heard(2, &[live_disk("normal")]),
+        ["hook: -high_failure_rate"]
+    );
+    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+}
+
+// ---- the logs, rehearsals, tests
+
+#[test]
+fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
+    let desk = Desk::new(&[]);
+    let (summary, _) = desk.run(0, &[stats(60.0)]);
+    assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
+    assert_eq!(
+        summary.said,
+        [(
+            Severity::Critical,
+            "Task failure rate is critical: 60%".to_owned()
+        )]
+    );
+    let (summary, _) = desk.run(1, &[stats(60.0)]);
+    assert_eq!(
+        (
+            summary.alerts_sent,
+            summary.alerts_suppressed,
+            summary.said.len()
+        ),
+        (0, 1, 0)
+    );
+    assert_eq!(
+        desk.log("critical"),
+        "2026-11-22T12:00:00+08:00 - CRITICAL - Task failure rate is critical: 60%\n"
+    );
+    let records = desk.records();
+    let results: Vec<&Value> = records
+        .iter()
+        .map(|record| &record["channels"]["log"]["result"])
+        .collect();
+    assert_eq!(results, ["sent", "suppressed"]);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_and_tried_again() {
+    let desk = Desk::new(&[]);
+    std::fs::write(desk.path("logs"), "a file").unwrap();
+    let (summary, _) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(
+        (summary.alerts_sent, summary.errors[0].kind),
+        (0, "alert_log_unwritable")
+    );
+    std::fs::remove_file(desk.path("logs")).unwrap();
+    assert_eq!(desk.run(1, &[stats(30.0)]).0.alerts_sent, 1);
+}
+
+#[test]
+fn a_rehearsal_decides_and_leaves_nothing_behind() {
+    let desk = Desk::new(&["hook"]);
+    let summary = desk.run_in(Mode::Rehearse, 0, &[stats(30.0)]);
+    assert_eq!(
+        (
+            summary.alerts.len(),
+            summary.alerts_sent,
+            summary.errors.len()
+        ),
+        (1, 0, 0)
+    );
+    assert_eq!(summary.decisions[0].channels["hook"], Reason::First);
+    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
+    assert!(desk.heard.lock().unwrap().is_empty());
+    desk.run(1, &[stats(30.0)]);
+    let summary = desk.run_in(Mode::Rehearse, 2, &[stats(30.0)]);
+    assert_eq!(
+        (
+            summary.alerts_suppressed,
+            summary.decisions[0].channels["hook"]
+        ),
+        (1, Reason::Suppressed)
+    );
+}
+
+#[test]
+fn a_test_reaches_every_channel_every_time_and_is_not_remembered() {
+    let mut desk = Desk::new(&["hook", "pager"]);
+    desk.listeners[1].min_severity = Severity::Critical;
+    for hours in [0, 1] {
+        let heard = desk.heard(hours, &[Evaluation::test(Language::En)]);
+        assert_eq!(heard, ["hook: test", "pager: test"]);
+    }
+    desk.offer = Offer::Again;
+    desk.broken = vec![("hook", 0)];
+    desk.run(2, &[Evaluation::test(Language::En)]);
+    desk.broken.clear();
+    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+}
+
+#[test]
+fn nothing_repeats_where_no_hours_are_configured_but_everything() {
+    let mut desk = Desk::new(&["hook"]);
+    desk.repeat_hours = 0;
+    for hours in [0, 0, 1] {
+        assert_eq!(
+            desk.heard(hours, &[stats(30.0)]),
+            ["hook: high_failure_rate"]
+        );
+    }
+}
+
+// ---- records that fail, and two runs at once
+
+#[test]
+fn without_a_folder_for_records_alerts_are_told_and_it_is_said() {
+    let desk = Desk::new(&["hook"]);
+    std::fs::write(desk.path("records"), "a file").unwrap();
+    for _ in 0..2 {
+        let (summary, heard) = desk.run(0, &[stats(30.0)]);
+        assert_eq!(heard, ["hook: high_failure_rate"]);
+        assert_eq!(summary.alerts_sent, 1);
+        let kinds: Vec<&str> = summary.errors.iter().map(|trouble| trouble.kind).collect();
+        assert_eq!(kinds, ["records_unusable"]);
+    }
+}
+
+#[test]
+fn runs_at_the_same_time_tell_an_alert_once() {
+    let desk = Desk::new(&["hook"]);
+    let told = Mutex::new(0);
+    let (records_dir, logs_dir) = (desk.path("records"), desk.path("logs"));
+    let context = Context {
+        now: DateTime::parse_from_rfc3339("2026-11-22T12:00:00+08:00").unwrap(),
+        language: Language::En,
+        host: "h",
+        repeat_after: TimeDelta::hours(24),
+        listeners: &desk.listeners,
+        records_dir: &records_dir,
+        logs_dir: &logs_dir,
+        offer: Offer::Again,
+        mode: Mode::Deliver,
+    };
+    let summaries: Vec<Summary> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    tell(&[stats(30.0)], &context, |notices| {
+                        *told.lock().unwrap() += notices.len();
+                        // The others come while it is under way.
+                        std::thread::sleep(Duration::from_millis(200));
+                        notices
+                            .iter()
+                            .map(|(channel, notice)| desk.take(channel, notice))
+                            .collect()
+                    })
+                })
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(
+        summaries
+            .iter()
+            .map(|summary| summary.alerts_sent)
+            .sum::<usize>(),
+        1
+    );
+    assert_eq!(
+        summaries
+            .iter()
+            .map(|summary| summary.alerts_suppressed)
+            .sum::<usize>(),
+        7
+    );
+    assert_eq!(desk.records().len(), 8);
+    assert_eq!(desk.log("warning").lines().count(), 1);
+}
+
+#[test]
+fn a_run_that_died_while_it_delivered_is_made_up_for() {
+    let desk = Desk::new(&["hook"]);
+    desk.heard(0, &[send("a", None, "warning")]);
+    // As a killed run leaves it: nobody holds its lock.
+    let left = json!([{"type": "high_failure_rate", "severity": "warning", "channel": "hook"}]);
+    std::fs::write(desk.path("records/.sending-1-2"), left.to_string()).unwrap();
+    assert_eq!(desk.heard(0, &[stats(30.0)]), ["hook: high_failure_rate"]);
+    assert!(!desk.path("records/.sending-1-2").exists());
+}

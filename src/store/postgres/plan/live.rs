@@ -1,0 +1,241 @@
+//! The statements of the live figures.
+//!
+//! Open tasks are few and found by their status; tasks that are final are read only as far as they were made today, or lately. No
+//! statement sorts by the creation time with a limit: the planner would then walk the index on it from the oldest task on, past
+//! every finished one, to the first that is open.
+
+use super::super::super::sql::{key_order, source};
+use super::super::super::{DayRequest, LiveRequest, OpenTask, OpenTasks, Settings};
+use super::super::shape::{Shape, TimeType, time_type};
+use super::{Draft, Plan, Reader, Statement, Writer, begin, overlay, unsigned};
+use crate::calendar::{day_buckets, hour_buckets};
+use crate::outcome::Failure;
+use crate::tables::{Field, State};
+use chrono::{DateTime, TimeDelta, Utc};
+use postgres::Row;
+
+/// A time column as it is computed, and its type.
+struct Clock {
+    sql: String,
+    time: TimeType,
+}
+
+/// Of several times of a task the first that is there.
+struct Clocks(Vec<Clock>);
+
+impl Plan {
+    /// # Errors
+    /// A column for the last update or the completion that holds no time.
+    pub fn live(
+        settings: &Settings,
+        shape: &Shape,
+        request: &LiveRequest,
+    ) -> Result<Self, Failure> {
+        let day = DayRequest {
+            day: request.today.clone(),
+            trend: vec![request.today.clone()],
+            slowest: 0,
+            failed_details: 0,
+            categories: Vec::new(),
+        };
+        let (hours, days) = (hour_buckets(&day.day), day_buckets(&day.trend));
+        let writer = Writer {
+            settings,
+            shape,
+            request: &day,
+            source: source(
+                &settings.tasks,
+                &shape.fields.present,
+                &overlay(&settings.tasks, shape),
+            ),
+            hours: &hours,
+            days: &days,
+        };
+        let since = writer.clocks(&[Field::StartedAt, Field::UpdatedAt])?;
+        let mut statements = vec![writer.trend()];
+        statements.extend(writer.finished(request)?);
+        statements.push(writer.processing(request, &since));
+        statements.push(writer.pending(request));
+        Ok(Self {
+            statements,
+            begin: begin(settings),
+            fields: shape.fields.clone(),
+            naive_zone: settings.naive_zone,
+            time: shape.time,
+            since: since.time(),
+            hours,
+            days,
+        })
+    }
+}
+
+impl Writer<'_> {
+    /// The time that tasks are counted by, or one of the other three.
+    fn clock(&self, field: Field) -> Result<Option<Clock>, Failure> {
+        let shape = self.shape;
+        let found = |name: &Option<String>| {
+            let table = &self.settings.tasks;
+            name.as_deref()
+                .map(|name| time_type(table, field, Some(name)))
+                .transpose()
+        };
+        let time = match field {
+            field if field == shape.fields.counted_by => Some(shape.time),
+            Field::StartedAt => shape.started,
+            Field::UpdatedAt => found(&shape.updated)?,
+            Field::CompletedAt => found(&shape.completed)?,
+            _ => None,
+        };
+        Ok(time.map(|time| Clock {
+            sql: match time {
+                TimeType::Date => format!("t.{}::timestamp", field.name()),
+                _ => format!("t.{}", field.name()),
+            },
+            time,
+        }))
+    }
+
+    /// These times as far as the table has them, and at last the one that tasks are counted by.
+    fn clocks(&self, fields: &[Field]) -> Result<Clocks, Failure> {
+        let mut clocks = Vec::new();
+        for field in fields.iter().chain([&self.shape.fields.counted_by]) {
+            clocks.extend(self.clock(*field)?);
+        }
+        Ok(Clocks(clocks))
+    }
+
+    /// Counts and the earliest time from the index alone, as one aggregate; then the task of that time.
+    fn pending(&self, request: &LiveRequest) -> Statement {
+        let mut draft = self.draft();
+        let (time, source) = (self.time(), &self.source);
+        let states = draft.in_states(&[State::Pending]);
+        let before = draft.bind_times(vec![request.waiting_before]);
+        let sql = format!(
+            "WITH waiting AS MATERIALIZED (SELECT count(*) AS tasks, \
+             count(*) FILTER (WHERE isfinite({time}) AND {time} < ({before})[1]) AS older, \
+             min({time}) FILTER (WHERE isfinite({time})) AS oldest FROM {source} WHERE {states}) \
+             SELECT NULL::text, oldest, older, tasks FROM waiting \
+             UNION ALL (SELECT t.label::text, NULL, NULL, NULL FROM {source} \
+             WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
+            keys = key_order(&self.settings.tasks),
+        );
+        let read = Reader::Live(|plan, rows, figures| {
+            figures.pending = plan.open_tasks(rows, plan.time)?;
+            Ok(())
+        });
+        draft.finish_for(read, "counting pending tasks", sql)
+    }
+
+    /// Every processing task is read: its start stands in no index.
+    fn processing(&self, request: &LiveRequest, since: &Clocks) -> Statement {
+        let mut draft = self.draft();
+        let keys = key_order(&self.settings.tasks);
+        let sql = format!(
+            "SELECT label::text, since, count(*) FILTER (WHERE late) OVER (), count(*) OVER () \
+             FROM (SELECT t.label, {since} AS since, {late} AS late, {keys} FROM {source} WHERE {states}) AS open \
+             ORDER BY since, {keys} LIMIT 1",
+            since = since.value(self.settings.naive_zone.name()),
+            late = since.each(|clock| {
+                let before = draft.bind_times_in(clock.time, vec![request.stuck_before]);
+                format!("{} < ({before})[1]", clock.sql)
+            }),
+            source = self.source,
+            states = draft.in_states(&[State::Processing]),
+        );
+        let read = Reader::Live(|plan, rows, figures| {
+            figures.processing = plan.open_tasks(rows, plan.since)?;
+            Ok(())
+        });
+        draft.finish_for(read, "looking for stuck tasks", sql)
+    }
+
+    /// `None`: nothing says when a task finished.
+    fn finished(&self, request: &LiveRequest) -> Result<Option<Statement>, Failure> {
+        if !self.has(Field::CompletedAt) && !self.has(Field::UpdatedAt) {
+            return Ok(None);
+        }
+        let completed = self.clocks(&[Field::CompletedAt, Field::UpdatedAt])?;
+        let failed = self.clocks(&[Field::UpdatedAt, Field::CompletedAt])?;
+        let mut draft = self.draft();
+        let made = draft.bind_times(vec![request.finished_made_since]);
+        let (first, last) = request.finished_in;
+        let after = last + TimeDelta::microseconds(1);
+        let mut within = |clock: &Clock| {
+            let bounds = draft.bind_times_in(clock.time, vec![first, after]);
+            format!(
+                "{sql} >= ({bounds})[1] AND {sql} < ({bounds})[2]",
+                sql = clock.sql
+            )
+        };
+        let (completed_then, failed_then) = (completed.each(&mut within), failed.each(&mut within));
+        let sql = format!(
+            "SELECT count(*) FROM {source} WHERE {final_states} AND {time} >= ({made})[1] \
+             AND CASE WHEN {failed} THEN {failed_then} ELSE {completed_then} END",
+            source = self.source,
+            time = self.time(),
+            final_states = draft.in_states(&[State::Completed, State::Failed]),
+            failed = draft.in_states(&[State::Failed]),
+        );
+        let read = Reader::Live(|_, rows, figures| {
+            for row in rows {
+                figures.finished = Some(unsigned(row.try_get(0)?));
+            }
+            Ok(())
+        });
+        Ok(Some(draft.finish_for(read, "counting finished tasks", sql)))
+    }
+}
+
+impl Draft<'_> {
+    fn bind_times_in(&mut self, time: TimeType, times: Vec<DateTime<Utc>>) -> String {
+        let bound = self.writer.times_in(time, times);
+        self.bind(bound)
+    }
+}
+
+impl Clocks {
+    /// What is said of the first time that is there; an infinite one is none.
+    fn each(&self, mut say: impl FnMut(&Clock) -> String) -> String {
+        let cases: Vec<String> = self
+            .0
+            .iter()
+            .map(|clock| format!("WHEN isfinite({}) THEN {}", clock.sql, say(clock)))
+            .collect();
+        format!("CASE {} END", cases.join(" "))
+    }
+
+    /// The type of [`Clocks::value`].
+    fn time(&self) -> TimeType {
+        let instants = self.0.iter().any(|clock| clock.time == TimeType::Instant);
+        match instants {
+            true => TimeType::Instant,
+            false => TimeType::WallClock,
+        }
+    }
+
+    /// The first time that is there; wall clocks of a zone become instants where they stand beside instants.
+    fn value(&self, zone: &str) -> String {
+        let type_of_all = self.time();
+        self.each(|clock| match (type_of_all, clock.time) {
+            (TimeType::Instant, TimeType::WallClock | TimeType::Date) => {
+                format!("{} AT TIME ZONE '{zone}'", clock.sql)
+            }
+            _ => clock.sql.clone(),
+        })
+    }
+}
+
+impl Plan {
+    /// Rows of a label, the earliest time, the tasks that are too old and all tasks; each may leave to another what it does not know.
+    fn open_tasks(&self, rows: &[Row], time: TimeType) -> Result<OpenTasks, postgres::Error> {
+        let (mut found, mut task, mut since) = (OpenTasks::default(), None, None);
+        for row in rows {
+            task = row.try_get::<_, Option<String>>(0)?.or(task);
+            since = self.instant(row, 1, time)?.or(since);
+            found.older += unsigned(row.try_get::<_, Option<i64>>(2)?.unwrap_or(0));
+            found.tasks += unsigned(row.try_get::<_, Option<i64>>(3)?.unwrap_or(0));
+        }
+        found.oldest = since.map(|since| OpenTask { task, since });
+        Ok(found)
+    }
+}
