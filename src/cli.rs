@@ -19,7 +19,7 @@ Exit codes:
   1     done, but something could not be done: see \"errors\" in the result
   2     wrong usage or wrong configuration
   3     could not do the job
-  4     done, and a disk is at or above --fail-on
+  4     done, and an alert at or above --fail-on stands
   75    another run of the same job is under way: nothing was done";
 
 /// Cleans up, reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
@@ -51,6 +51,9 @@ pub struct Common {
     /// JSON on one line; the default in a pipe or a file
     #[arg(long, global = true)]
     pub compact: bool,
+    /// Exit with 4 if an alert of this severity or a worse one stands
+    #[arg(long, value_name = "SEVERITY", global = true)]
+    pub fail_on: Option<FailOn>,
     /// Run even if another run of the same job is under way
     #[arg(long, global = true)]
     pub no_lock: bool,
@@ -76,6 +79,8 @@ pub enum Command {
     Stats(StatsArgs),
     /// Measure file systems against thresholds
     Disk(DiskArgs),
+    /// Evaluate the live rules and deliver alerts; or raise them from a result, send given ones, test the channels
+    Alert(AlertArgs),
     /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
     Demo(DemoArgs),
     /// Print the configuration in force, secrets masked
@@ -113,8 +118,11 @@ pub struct StatsArgs {
     #[arg(long)]
     pub no_save: bool,
     /// Deliver no alerts, whatever the report says
-    #[arg(long)]
+    #[arg(long, conflicts_with = "alert")]
     pub no_alert: bool,
+    /// Deliver alerts although --date is given
+    #[arg(long)]
+    pub alert: bool,
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +171,9 @@ pub struct CleanupArgs {
     /// Go on although the clocks differ, the brake holds or a storage root is missing
     #[arg(long)]
     pub force: bool,
+    /// Tell nobody if the run fails
+    #[arg(long)]
+    pub no_alert: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -179,6 +190,7 @@ Examples:
   taskmon disk                          the configured paths, / by default
   taskmon disk / /data --warning 70     two paths, warned of earlier
   taskmon disk --fail-on critical       exit 4 if a disk is in state critical
+  taskmon disk --no-alert               measure, and tell nobody
   taskmon disk | jq -r '.disks[] | [.path, .usage_percent, .status] | @tsv'")]
 pub struct DiskArgs {
     /// Files or folders; the file system that each lies on is measured
@@ -190,9 +202,42 @@ pub struct DiskArgs {
     /// Above this percentage of space or inodes a disk is in state critical
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub critical: Option<String>,
-    /// Exit with 4 if a disk is in this state or a worse one
-    #[arg(long, value_name = "SEVERITY")]
-    pub fail_on: Option<FailOn>,
+    /// Deliver no alerts
+    #[arg(long)]
+    pub no_alert: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon alert                           what cron runs every five minutes: the live rules
+  taskmon alert --dry-run | jq .live      the live state; nothing is delivered or written
+  taskmon alert --test --output text      does each channel work?
+  taskmon stats --date 2023-12-01 | taskmon alert --report -
+  taskmon alert --send '[{\"type\": \"deploy\", \"message\": \"done\", \"severity\": \"warning\"}]'
+
+Delivered are: a line in logs/{critical,warning,error}_alerts.log and on standard error, a record in
+reports/alerts/alerts_YYYYMMDD.jsonl, and a message to each channel of [[alerts.channels]].")]
+pub struct AlertArgs {
+    /// Raise alerts from a result of stats or disk, or from an error document: a file, or - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "test"])]
+    pub report: Option<PathBuf>,
+    /// Deliver these: a JSON list of {"type", "message", "severity"}, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON", conflicts_with = "test")]
+    pub send: Option<String>,
+    /// Send a test alert through every channel
+    #[arg(long)]
+    pub test: bool,
+    /// Say what would be delivered; deliver and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl AlertArgs {
+    /// Whether it is the live state that is looked at, for real.
+    pub fn is_live(&self) -> bool {
+        self.report.is_none() && self.send.is_none() && !self.test && !self.dry_run
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -114,7 +114,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "report",
-        may: &["stats::**", "system::**", "cleanup"],
+        may: &["stats::**", "system::**", "cleanup", "alert"],
     },
     Rule {
         module: "demo",

@@ -14,4 +14,5 @@ pub mod rules;
 
 pub use notice::{Alert, Notice, Status, Told};
 pub use plan::{Answer, Context, Listener, Mode, Offer, Refusal, Summary, tell};
+pub use records::escaped;
 pub use rules::Evaluation;

@@ -442,16 +442,6 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
 fn questionable(values: &File, given: &Given) -> Vec<String> {
     let mut warnings = Vec::new();
     for (configured, key, what) in [
-        (
-            !values.alerts.channels.is_empty(),
-            "alerts.channels",
-            "delivers no alerts",
-        ),
-        (
-            !values.alerts.rules.is_empty(),
-            "alerts.rules",
-            "evaluates no rules",
-        ),
         (values.broker.url.is_some(), "broker.url", "asks no broker"),
         (given.has("heartbeat"), "heartbeat", "sends no heartbeats"),
     ] {

@@ -1,5 +1,6 @@
 //! A result as a page that a person reads in ten seconds.
 
+use crate::alert::{Summary, escaped};
 use crate::cleanup::CleanupReport;
 use crate::language::Language;
 use crate::outcome::{Failure, Trouble};
@@ -93,6 +94,52 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     if unlisted > 0 {
         page.line(format!("  … {unlisted}"));
     }
+    page.text
+}
+
+/// What an alert run found, and whom it told.
+pub fn alert(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+    let mut page = Page::new(language);
+    page.line(match (is_rehearsed, summary.alerts.len()) {
+        (_, 0) => language.pick("没有告警", "No alert stands").to_owned(),
+        (true, count) => language.pick(
+            format!("{count} 条告警（预演，未发送）"),
+            format!("Alerts, rehearsed: {count} stand and nobody was told"),
+        ),
+        (false, count) => language.pick(
+            format!(
+                "{count} 条告警：已发送 {}，已抑制 {}",
+                summary.alerts_sent, summary.alerts_suppressed
+            ),
+            format!(
+                "Alerts: {count} stand, {} sent, {} suppressed",
+                summary.alerts_sent, summary.alerts_suppressed
+            ),
+        ),
+    });
+    for alert in &summary.alerts {
+        page.line(format!(
+            "  {:8}  {}",
+            alert.severity.name(),
+            escaped(&alert.message)
+        ));
+    }
+    if summary.alerts_resolved > 0 {
+        let ended = language.pick("条告警已恢复", "have ended");
+        page.line(format!("  {} {ended}", summary.alerts_resolved));
+    }
+    if !summary.channels.is_empty() && !is_rehearsed {
+        page.heading("渠道", "Channels");
+        for channel in &summary.channels {
+            let state = match (&channel.error, channel.sent) {
+                (Some(error), _) => format!("{}: {error}", language.pick("失败", "failed")),
+                (None, 0) => language.pick("无需发送", "nothing to send").to_owned(),
+                (None, sent) => format!("{} ({sent})", language.pick("成功", "ok")),
+            };
+            page.line(format!("  {:12}  {state}", channel.channel));
+        }
+    }
+    page.troubles(&summary.errors);
     page.text
 }
 

@@ -1,11 +1,11 @@
 //! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
 
-use crate::alert::Notice;
 use crate::alert::channels::{
     Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy, Roots,
     SendError, Surroundings, try_build, unusable,
 };
 use crate::alert::deliver::Outgoing;
+use crate::alert::{Listener, Notice};
 use crate::config::file::MailTls;
 use crate::config::{Channel, ChannelType, Env};
 use crate::outcome::Severity;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// A configured channel, ready to send.
 pub struct Prepared {
-    /// Its type; the second and further ones of a type are numbered: `webhook`, `webhook 2`.
+    /// As in [`listeners`].
     pub name: String,
     pub min_severity: Severity,
     /// Why it cannot send: a secret that is not there, an address that is none. Sending says the same.
@@ -39,6 +39,24 @@ impl Prepared {
     }
 }
 
+/// The channels as the records know them, in the order of the configuration: by their type, the second and further ones of a type
+/// numbered, `webhook`, `webhook 2`.
+pub fn listeners(channels: &[Channel]) -> Vec<Listener> {
+    let listeners = channels.iter().enumerate().map(|(at, channel)| {
+        let before = channels[..at].iter();
+        let number = 1 + before.filter(|other| other.kind == channel.kind).count();
+        let name = match number {
+            1 => channel.kind.name().to_owned(),
+            n => format!("{} {n}", channel.kind.name()),
+        };
+        Listener {
+            name,
+            min_severity: channel.min_severity,
+        }
+    });
+    listeners.collect()
+}
+
 /// Prepares every channel, in the order of the configuration. One that cannot be prepared is among them, and its sending fails.
 ///
 /// `now` is the time at which the run began, which was at `started`.
@@ -49,24 +67,19 @@ pub fn prepare(
     started: Instant,
 ) -> Vec<Prepared> {
     let surroundings = surroundings(channels, env, now, started);
-    let prepared = channels.iter().enumerate().map(|(at, channel)| {
-        let before = channels[..at].iter();
-        let number = 1 + before.filter(|other| other.kind == channel.kind).count();
-        prepare_one(channel, number, env, &surroundings)
-    });
+    let prepared = channels
+        .iter()
+        .zip(listeners(channels))
+        .map(|(channel, listener)| prepare_one(channel, listener, env, &surroundings));
     prepared.collect()
 }
 
 fn prepare_one(
     channel: &Channel,
-    number: usize,
+    listener: Listener,
     env: &Env,
     surroundings: &Surroundings,
 ) -> Prepared {
-    let name = match number {
-        1 => channel.kind.name().to_owned(),
-        n => format!("{} {n}", channel.kind.name()),
-    };
     let (sender, grouping, trouble) = match place(channel, env) {
         Ok(place) => {
             let grouping = place.grouping();
@@ -86,8 +99,8 @@ fn prepare_one(
         }
     };
     Prepared {
-        name,
-        min_severity: channel.min_severity,
+        name: listener.name,
+        min_severity: listener.min_severity,
         trouble,
         channel: sender,
         grouping,

@@ -1,17 +1,18 @@
 //! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
 
+mod alert;
 pub mod channels;
 
+use crate::alert::Evaluation;
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
 use crate::cli::{
-    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, FailOn, Format, ManArgs,
-    StatsArgs,
+    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, ManArgs, StatsArgs,
 };
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
-use crate::outcome::{Failure, Kind, Outcome, Trouble};
+use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::{json, manual, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
@@ -48,7 +49,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let session = Session::new(cli.common, now);
     let (printed, outcome) = match session.perform(&cli.command) {
         Ok(done) => done,
-        Err(error) => session.fail(&error),
+        Err(error) => session.fail(&cli.command, &error),
     };
     match session.print(&printed) {
         Ok(()) => outcome.exit_code(),
@@ -98,6 +99,7 @@ impl Session {
             Command::Cleanup(arguments) => self.cleanup(arguments),
             Command::Stats(arguments) => self.stats(arguments),
             Command::Disk(arguments) => self.disk(arguments),
+            Command::Alert(arguments) => self.alert(arguments),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
                 Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
@@ -113,10 +115,11 @@ impl Session {
     }
 
     /// The error document on standard output; the same in words on standard error.
-    fn fail(&self, error: &anyhow::Error) -> Done {
+    fn fail(&self, command: &Command, error: &anyhow::Error) -> Done {
         let failure = Failure::of(error);
         log::debug!("{error:?}");
         log::error!("{}", failure.message);
+        self.raise_failure(command, &failure);
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
@@ -208,16 +211,24 @@ impl Session {
             true => &config.disk.paths,
             false => &arguments.paths,
         };
-        let report = disk::measure(paths, thresholds(&config), disk::DEADLINE);
+        let mut report = disk::measure(paths, thresholds(&config), disk::DEADLINE);
         if report.nothing_measured() {
             return Err(nothing_measured(&report).into());
         }
         tell(&report.errors);
+        let evaluation = self.evaluate(&config, &report)?;
+        let standing = severities(&evaluation);
+        report.alerts = as_json(&evaluation)?;
+        if !arguments.no_alert {
+            let troubles = self.raise(&config, "disk", Some(evaluation))?;
+            report.errors.extend(troubles);
+        }
+        let outcome = self.judge(standing.into_iter(), &report.errors);
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
             Format::Text => text::disk(&report, config.language),
         };
-        Ok((printed, disk_outcome(&report, arguments.fail_on)))
+        Ok((printed, outcome))
     }
 
     fn cleanup(&self, arguments: &CleanupArgs) -> Result<Done> {
@@ -259,7 +270,13 @@ impl Session {
         };
         let ended = cleanup::run(&settings, &roots, &mut database, &watch);
         bar.finish_and_clear();
-        let report = cleanup::report(&settings, ended?, self.seconds());
+        let mut tally = ended?;
+        if settings.mode == Mode::Apply && !arguments.no_alert {
+            for trouble in self.raise(&config, "cleanup", None)? {
+                tally.trouble(trouble);
+            }
+        }
+        let report = cleanup::report(&settings, tally, self.seconds());
         let outcome = match report.errors_total {
             0 => Outcome::Done,
             _ => Outcome::DoneWithErrors,
@@ -395,11 +412,25 @@ impl Session {
         let config = self.configuration()?;
         let dates = dates(arguments, &config, self.now)?;
         let _lock = self.lock("stats", &config)?;
-        let reports = self.reports(&config, &dates, !arguments.no_save)?;
-        let outcome = match reports.iter().all(|report| report.errors.is_empty()) {
-            true => Outcome::Done,
-            false => Outcome::DoneWithErrors,
-        };
+        let (mut reports, evaluations) = self.reports(&config, &dates, !arguments.no_save)?;
+        let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
+        // Of several days the newest is news.
+        let newest = evaluations.into_iter().next_back();
+        let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
+        if let Some(report) = reports.last_mut().filter(|_| is_told) {
+            let troubles = self.raise(&config, "stats", newest)?;
+            // What is saved is what is printed, and what nobody could be told is known only now.
+            let is_changed = !troubles.is_empty();
+            report.errors.extend(troubles);
+            if is_changed && report.report_path.is_some() {
+                self.save(&config, report)?;
+            }
+        }
+        let errors: Vec<Trouble> = reports
+            .iter()
+            .flat_map(|report| report.errors.clone())
+            .collect();
+        let outcome = self.judge(standing.into_iter(), &errors);
         let printed = match (self.common.output, reports.as_slice()) {
             (Format::Text, reports) => {
                 let pages: Vec<String> = reports
@@ -422,16 +453,20 @@ impl Session {
         config: &Config,
         dates: &[NaiveDate],
         save: bool,
-    ) -> Result<Vec<DailyReport>> {
+    ) -> Result<(Vec<DailyReport>, Vec<Evaluation>)> {
         let mut store = open_store(config)?;
         let progress = indicatif::ProgressBar::new(dates.len() as u64);
         if dates.len() < 2 {
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
         let mut reports = Vec::new();
+        let mut evaluations = Vec::new();
         for date in dates {
             let mut report = self.report(config, store.as_mut(), *date)?;
             tell(&report.errors);
+            let evaluation = self.evaluate(config, &report)?;
+            report.alerts = as_json(&evaluation)?;
+            evaluations.push(evaluation);
             if save {
                 self.save(config, &mut report)?;
             }
@@ -439,7 +474,7 @@ impl Session {
             progress.inc(1);
         }
         progress.finish_and_clear();
-        Ok(reports)
+        Ok((reports, evaluations))
     }
 
     fn report(
@@ -519,7 +554,7 @@ impl Session {
         let sandbox = demo::make(&arguments.dir, &request)?;
         let url = format!("sqlite:{}", sandbox.database.display());
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
-        let reports = self.reports(&config, &[yesterday(&config, self.now)], true)?;
+        let (reports, _) = self.reports(&config, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
         let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
@@ -681,17 +716,16 @@ fn nothing_measured(report: &disk::DiskReport) -> Failure {
         .hint("name paths that exist, as arguments or under disk.paths")
 }
 
-fn disk_outcome(report: &disk::DiskReport, fail_on: Option<FailOn>) -> Outcome {
-    let limit = fail_on.map(|severity| match severity {
-        FailOn::Warning => disk::Status::Warning,
-        FailOn::Critical => disk::Status::Critical,
-    });
-    let worst = report.disks.iter().map(|disk| disk.status).max();
-    match (limit, worst) {
-        (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertStands,
-        _ if report.errors.is_empty() => Outcome::Done,
-        _ => Outcome::DoneWithErrors,
-    }
+fn severities(evaluation: &Evaluation) -> Vec<Severity> {
+    let alerts = evaluation.alerts.iter();
+    alerts.map(|alert| alert.severity).collect()
+}
+
+fn as_json(evaluation: &Evaluation) -> Result<Vec<serde_json::Value>> {
+    let alerts = evaluation.alerts.iter().map(serde_json::to_value);
+    alerts
+        .collect::<Result<_, _>>()
+        .context("an alert is no JSON")
 }
 
 fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {

@@ -1,0 +1,335 @@
+//! Alerts: those that the jobs raise from their own results, and the command that evaluates, sends and tests.
+
+use super::channels::{self, Prepared};
+use super::{Done, Session, open_store, tell, thresholds};
+use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
+use crate::alert::live::{self, Limits, LiveState};
+use crate::alert::rules::{self, CustomRule, On, Op};
+use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Summary};
+use crate::cli::{AlertArgs, Command, FailOn, Format};
+use crate::config::file::{Comparison, RuleOn};
+use crate::config::{Config, Env};
+use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::report::{json, text};
+use crate::system::disk;
+use anyhow::{Context as _, Result};
+use chrono::TimeDelta;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Read;
+use std::path::Path;
+
+/// The result of `alert`.
+#[derive(Serialize)]
+struct AlertResult<'a> {
+    success: bool,
+    dry_run: bool,
+    #[serde(flatten)]
+    summary: &'a Summary,
+    /// What the live rules looked at; their metrics are paths into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<LiveState>,
+    /// Seconds.
+    execution_time: f64,
+}
+
+/// What `alert` was asked to look at.
+struct Found {
+    evaluations: Vec<Evaluation>,
+    offer: Offer,
+    live: Option<LiveState>,
+    troubles: Vec<Trouble>,
+}
+
+impl Session {
+    pub(super) fn alert(&self, arguments: &AlertArgs) -> Result<Done> {
+        let config = self.configuration()?;
+        let found = self.found(arguments, &config)?;
+        let mode = match arguments.dry_run {
+            true => Mode::Rehearse,
+            false => Mode::Deliver,
+        };
+        let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
+        summary.errors.extend(found.troubles);
+        tell(&summary.errors);
+        let outcome = self.judge(
+            summary.alerts.iter().map(|alert| alert.severity),
+            &summary.errors,
+        );
+        let printed = match self.common.output {
+            Format::Json => {
+                let result = AlertResult {
+                    success: true,
+                    dry_run: arguments.dry_run,
+                    summary: &summary,
+                    live: found.live,
+                    execution_time: self.seconds(),
+                };
+                json::render(&result, self.layout())?
+            }
+            Format::Text => text::alert(&summary, mode == Mode::Rehearse, config.language),
+        };
+        Ok((printed, outcome))
+    }
+
+    fn found(&self, arguments: &AlertArgs, config: &Config) -> Result<Found> {
+        let only = |evaluation, offer| Found {
+            evaluations: vec![evaluation],
+            offer,
+            live: None,
+            troubles: Vec::new(),
+        };
+        if let Some(file) = &arguments.report {
+            let document = rules::read(read_json("--report", file)?)?;
+            let evaluation = rules::evaluate(&document, &rule_settings(config));
+            return Ok(only(evaluation, Offer::Again));
+        }
+        if let Some(given) = &arguments.send {
+            let alerts = rules::given(given_json(given)?)?;
+            return Ok(only(Evaluation::given(alerts), Offer::OnlyNew));
+        }
+        if arguments.test {
+            return Ok(only(Evaluation::test(config.language), Offer::OnlyNew));
+        }
+        let _lock = match arguments.dry_run {
+            true => None,
+            false => self.lock("alert", config)?,
+        };
+        self.live(config)
+    }
+
+    /// The live state, and what the rules say of it.
+    fn live(&self, config: &Config) -> Result<Found> {
+        let settings = rule_settings(config);
+        let mut store = open_store(config)?;
+        let request = live::request(self.now, config.timezone, &settings.live);
+        let figures = store.live_figures(&request)?;
+        let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+        let state = live::state(
+            &figures,
+            &live::Surroundings {
+                now: self.now,
+                zone: config.timezone,
+                states: &config.database.mapping.tasks.states,
+                disk: Some(&disks),
+                missed: None,
+            },
+        );
+        let mut troubles = live::troubles(&figures);
+        troubles.extend(disks.errors);
+        Ok(Found {
+            evaluations: vec![
+                live::evaluate(&state, &settings)?,
+                Evaluation::job_succeeded("alert"),
+            ],
+            offer: Offer::Again,
+            live: Some(state),
+            troubles,
+        })
+    }
+
+    /// The alerts that stand by a result of `stats` or `disk`.
+    pub(super) fn evaluate(&self, config: &Config, result: &impl Serialize) -> Result<Evaluation> {
+        let document = serde_json::to_value(result).context("the result is no JSON")?;
+        Ok(rules::evaluate(
+            &rules::read(document)?,
+            &rule_settings(config),
+        ))
+    }
+
+    /// Tells what a job's own result raises, and that the job worked; what could not be told.
+    pub(super) fn raise(
+        &self,
+        config: &Config,
+        job: &str,
+        evaluation: Option<Evaluation>,
+    ) -> Result<Vec<Trouble>> {
+        let mut evaluations: Vec<Evaluation> = evaluation.into_iter().collect();
+        evaluations.push(Evaluation::job_succeeded(job));
+        let summary = self.tell_alerts(config, &evaluations, Offer::OnlyNew, Mode::Deliver)?;
+        tell(&summary.errors);
+        Ok(summary.errors)
+    }
+
+    /// Tells that a job failed. Nothing is told of wrong usage, of a run that another one holds up or that was asked to end, of rehearsals, and of
+    /// a day that somebody asked for by hand.
+    pub(super) fn raise_failure(&self, command: &Command, failure: &Failure) {
+        let Some(job) = told_job(command) else {
+            return;
+        };
+        if matches!(failure.kind, Kind::Usage | Kind::Locked | Kind::Interrupted) {
+            return;
+        }
+        // Without a configuration nobody knows whom to tell; that it failed is the error itself.
+        let Ok(config) = self.resolve() else {
+            return;
+        };
+        let evaluation = Evaluation::job_failed(Some(job), &failure.message, config.language);
+        match self.tell_alerts(&config, &[evaluation], Offer::OnlyNew, Mode::Deliver) {
+            Ok(summary) => tell(&summary.errors),
+            Err(error) => log::error!("the failure could not be told: {error:#}"),
+        }
+    }
+
+    fn tell_alerts(
+        &self,
+        config: &Config,
+        evaluations: &[Evaluation],
+        offer: Offer,
+        mode: Mode,
+    ) -> Result<Summary> {
+        let listeners = channels::listeners(&config.alerts.channels);
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let context = Context {
+            now: self.now.with_timezone(&config.timezone).fixed_offset(),
+            language: config.language,
+            host: &host,
+            repeat_after: TimeDelta::hours(config.alerts.repeat_after_hours.into()),
+            listeners: &listeners,
+            records_dir: &config.alerts.records_dir,
+            logs_dir: &config.alerts.logs_dir,
+            offer,
+            mode,
+        };
+        let summary = crate::alert::tell(evaluations, &context, |notices| {
+            let own = &config.alerts.channels;
+            answers(
+                channels::prepare(own, &Env::read(), self.now, self.started),
+                notices,
+            )
+        });
+        for (severity, line) in &summary.said {
+            match severity {
+                Severity::Warning => log::warn!("{line}"),
+                Severity::Error | Severity::Critical => log::error!("{line}"),
+            }
+        }
+        for warning in &summary.warnings {
+            log::warn!("{warning}");
+        }
+        Ok(summary)
+    }
+
+    /// How a run ends by the alerts that stand and by what could not be done.
+    pub(super) fn judge(
+        &self,
+        standing: impl Iterator<Item = Severity>,
+        errors: &[Trouble],
+    ) -> Outcome {
+        let limit = self.common.fail_on.map(|limit| match limit {
+            FailOn::Warning => Severity::Warning,
+            FailOn::Critical => Severity::Critical,
+        });
+        match (limit, standing.max()) {
+            (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertStands,
+            _ if errors.is_empty() => Outcome::Done,
+            _ => Outcome::DoneWithErrors,
+        }
+    }
+}
+
+/// The job whose failure is told of.
+fn told_job(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Cleanup(arguments) => (!arguments.dry_run).then_some("cleanup"),
+        Command::Stats(arguments) => {
+            let by_hand = arguments.date.is_some() && !arguments.alert;
+            (!arguments.no_alert && !by_hand).then_some("stats")
+        }
+        Command::Disk(arguments) => (!arguments.no_alert).then_some("disk"),
+        Command::Alert(arguments) => arguments.is_live().then_some("alert"),
+        _ => None,
+    }
+}
+
+/// Serves each channel that has a notice.
+fn answers(prepared: Vec<Prepared>, notices: &[(String, Notice)]) -> Vec<Answer> {
+    let mut outgoing: Vec<Outgoing> = Vec::new();
+    for channel in prepared {
+        if let Some((_, notice)) = notices.iter().find(|(name, _)| *name == channel.name) {
+            outgoing.push(channel.outgoing(notice.clone()));
+        }
+    }
+    deliver(outgoing, &Pauses::default())
+        .into_iter()
+        .map(answer)
+        .collect()
+}
+
+fn answer(delivery: Delivery) -> Answer {
+    let refusals = delivery.untaken.into_iter().map(|untaken| Refusal {
+        alerts: untaken.alerts,
+        attempts: None,
+        error: untaken.error.message,
+    });
+    Answer {
+        channel: delivery.name,
+        refusals: refusals.collect(),
+    }
+}
+
+fn rule_settings(config: &Config) -> rules::Settings {
+    let own = &config.alerts;
+    let custom = own.rules.iter().map(|rule| CustomRule {
+        name: rule.name.clone(),
+        on: match rule.on {
+            RuleOn::Stats => On::Stats,
+            RuleOn::Disk => On::Disk,
+            RuleOn::Live => On::Live,
+        },
+        metric: rule.metric.clone(),
+        op: match rule.op {
+            Comparison::Above => Op::Above,
+            Comparison::AtLeast => Op::AtLeast,
+            Comparison::Below => Op::Below,
+            Comparison::AtMost => Op::AtMost,
+            Comparison::Equal => Op::Equal,
+            Comparison::NotEqual => Op::NotEqual,
+        },
+        value: rule.value,
+        severity: rule.severity,
+        message: rule.message.clone(),
+    });
+    rules::Settings {
+        language: config.language,
+        failure_rate_warning: own.failure_rate_warning,
+        failure_rate_critical: own.failure_rate_critical,
+        error_concentration_percent: own.error_concentration_percent,
+        no_tasks: own.no_tasks,
+        disk_warning_percent: config.disk.warning_percent,
+        disk_critical_percent: config.disk.critical_percent,
+        live: Limits {
+            stuck_after_minutes: own.live.stuck_after_minutes,
+            backlog_after_minutes: own.live.backlog_after_minutes,
+            backlog_max: own.live.backlog_max,
+            min_tasks: own.live.min_tasks,
+        },
+        custom: custom.collect(),
+    }
+}
+
+/// The JSON in a file, or on standard input (`-`).
+fn read_json(flag: &str, file: &Path) -> Result<Value> {
+    let mut content = Vec::new();
+    let read = match file == Path::new("-") {
+        true => std::io::stdin().lock().read_to_end(&mut content).map(drop),
+        false => std::fs::read(file).map(|read| content = read),
+    };
+    let usage = |message: String| Failure::new(Kind::Usage, message);
+    read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
+    let parsed = serde_json::from_slice(&content);
+    Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
+}
+
+/// `--send JSON`, `--send @FILE`, `--send -`.
+fn given_json(given: &str) -> Result<Value> {
+    match given.strip_prefix('@') {
+        Some(file) => read_json("--send", Path::new(file)),
+        None if given == "-" => read_json("--send", Path::new("-")),
+        None => Ok(serde_json::from_str(given).map_err(|error| {
+            Failure::new(Kind::Usage, format!("--send is no JSON: {error}"))
+                .hint("give it a JSON list, @FILE, or - for standard input")
+        })?),
+    }
+}
