@@ -164,32 +164,41 @@ pub fn tell(
 /// Reads what the records remember, decides, and reserves what is to be told.
 pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
     let records = Records::new(context.records_dir);
+    // Most runs have nothing to tell: they take no turn, and make neither a folder nor a file.
+    let glance = read_and_decide(&records, evaluations, context, None, Vec::new());
+    if context.mode == Mode::Rehearse || glance.entries.is_empty() {
+        return glance;
+    }
     let mut troubles = Vec::new();
-    let turn = match context.mode {
-        Mode::Rehearse => None,
-        Mode::Deliver => take_turn(&records, context, &mut troubles),
-    };
-    let past = records
-        .read(context.now, turn.as_ref())
-        .unwrap_or_else(|error| {
-            // A folder that fails, fails at every step; it is said once.
-            if troubles.is_empty() {
-                troubles.push(unusable("read", context, &error));
-            }
-            Past::default()
-        });
-    let entries = Decider::new(past.memory, context).decide(evaluations);
-    let mut plan = Plan {
-        entries,
-        is_carried: past.is_carried,
-        reservation: None,
-        troubles,
-        warnings: past.warnings,
-    };
+    let turn = take_turn(&records, context, &mut troubles);
+    let mut plan = read_and_decide(&records, evaluations, context, turn.as_ref(), troubles);
     if turn.is_some() {
         plan.reserve(&records, context);
     }
     plan
+}
+
+fn read_and_decide(
+    records: &Records,
+    evaluations: &[Evaluation],
+    context: &Context,
+    turn: Option<&Turn>,
+    mut troubles: Vec<Trouble>,
+) -> Plan {
+    let past = records.read(context.now, turn).unwrap_or_else(|error| {
+        // A folder that fails, fails at every step; it is said once.
+        if troubles.is_empty() {
+            troubles.push(unusable("read", context, &error));
+        }
+        Past::default()
+    });
+    Plan {
+        entries: Decider::new(past.memory, context).decide(evaluations),
+        is_carried: past.is_carried,
+        reservation: None,
+        troubles,
+        warnings: past.warnings,
+    }
 }
 
 /// Records what came of a plan, and sums it up.
