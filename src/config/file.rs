@@ -737,9 +737,21 @@ fn over_preset(mut values: Table, given: &Given) -> Result<Table, Failure> {
         // Reading it into the structs says what is wrong.
         _ => Table::new(),
     };
+    let tables = without_forms_of(&database, tables);
     let database = reader::overlay(database, tables);
     values.insert("database".to_owned(), Value::Table(database));
     Ok(values)
+}
+
+/// A preset's own form of an expression for SQLite does not outlive the expression: whoever writes another means it for his database.
+fn without_forms_of(database: &Table, mut tables: Table) -> Table {
+    if let (Some(Value::Table(given)), Some(Value::Table(tasks))) =
+        (database.get("tasks"), tables.get_mut("tasks"))
+        && let Some(Value::Table(forms)) = tasks.get_mut("sqlite")
+    {
+        forms.retain(|key, _| !given.contains_key(key));
+    }
+    tables
 }
 
 fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {

@@ -126,10 +126,12 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
     };
     let url = urls.database()?;
     let read_url = urls.read()?;
+    let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
+    let is_sqlite = target.as_ref().is_some_and(Target::is_sqlite);
     let database = Database {
-        target: url.as_ref().map(|url| urls.target(url)).transpose()?,
+        mapping: mapping(&values, &given, is_sqlite)?,
+        target,
         read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
-        mapping: mapping(&values, &given)?,
         undeletable: undeletable(&given),
         naive_zone: naive_zone(&values, &given, timezone)?,
         connect_timeout: connect_timeout(&values),
@@ -305,9 +307,14 @@ fn undeletable(given: &Given) -> Option<String> {
     })
 }
 
-fn mapping(values: &File, given: &Given) -> Result<Mapping, Failure> {
+/// The mapping in the dialect of the database.
+fn mapping(values: &File, given: &Given, is_sqlite: bool) -> Result<Mapping, Failure> {
     let database = &values.database;
-    preset::mapping(&database.tasks, database.receipts.as_ref())
+    let tasks = match is_sqlite {
+        true => database.tasks.on_sqlite(),
+        false => database.tasks.clone(),
+    };
+    preset::mapping(&tasks, database.receipts.as_ref())
         .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
 }
 
