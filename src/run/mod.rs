@@ -21,6 +21,7 @@ use crate::store::{self, Store};
 use crate::system::{disk, resources};
 use crate::tables::State;
 use crate::tables::paths::Spellings;
+use crate::tables::preset;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use clap::{CommandFactory, Parser};
@@ -104,7 +105,10 @@ impl Session {
             Command::Config(arguments) if arguments.default => {
                 Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
             }
-            Command::Config(_) => self.config(),
+            Command::Config(arguments) => match &arguments.preset {
+                Some(name) => Ok((starting_point(name)?, Outcome::Done)),
+                None => self.config(),
+            },
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
@@ -671,6 +675,33 @@ fn page(arguments: &ManArgs) -> Result<String> {
             .hint(format!("the commands are {known}"))
     };
     Ok(page.ok_or_else(unknown)?)
+}
+
+/// A preset as a configuration that means the same.
+fn starting_point(name: &str) -> Result<String> {
+    let unknown = || {
+        let names: Vec<&str> = preset::names().collect();
+        Failure::new(Kind::Usage, format!("--preset is {name:?}, which is none"))
+            .hint(format!("the presets are {}", names.join(", ")))
+    };
+    let sections = preset::find(name).ok_or_else(unknown)?;
+    let lines = sections.lines().map(|line| {
+        let own = line.replacen("[[", "[[database.", 1);
+        match line.starts_with('[') {
+            true if own == line => line.replacen('[', "[database.", 1),
+            true => own,
+            false => line.to_owned(),
+        }
+    });
+    let head = [
+        "# The preset as it is. `preset` alone says all of this; keep below it what is different with you.".to_owned(),
+        String::new(),
+        "[database]".to_owned(),
+        format!("preset = {name:?}"),
+        String::new(),
+    ];
+    let page: Vec<String> = head.into_iter().chain(lines).collect();
+    Ok(page.join("\n") + "\n")
 }
 
 /// TOML has no null: what is not set is left out.

@@ -17,6 +17,7 @@ mod disk;
 mod env;
 mod errors;
 mod postgres;
+mod presets;
 mod proxy;
 mod reference;
 mod rows;
