@@ -23,6 +23,9 @@ chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
+redis-server     redis-server      redis                       redis
+celery           python3-celery    python3-celery              py3-celery
+kombu-redis      python3-redis     python3-redis               py3-redis
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 TABLE
 }
@@ -46,6 +49,8 @@ have() {
         postgres-server) postgres_bin >/dev/null ;;
         gnu-time) [ -x /usr/bin/time ] ;;
         # A library of the system's own interpreter; another `python3` may stand before it on PATH.
+        celery) /usr/bin/python3 -c 'import celery' 2>/dev/null ;;
+        kombu-redis) /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;
         zoneinfo) [ -e /usr/share/zoneinfo/Asia/Shanghai ] ;;
         *) command -v "$1" >/dev/null ;;

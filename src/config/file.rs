@@ -350,8 +350,17 @@ pub struct Live {
 pub struct Broker {
     #[serde(default, deserialize_with = "some_url")]
     pub url: Option<SecretUrl>,
+    /// Empty: those that the broker knows of.
     #[serde(deserialize_with = "texts")]
     pub queues: Vec<String>,
+    /// Celery's transport options on Redis: `priority_steps`, `sep`, `global_keyprefix`, `visibility_timeout`.
+    pub priority_steps: Vec<u32>,
+    pub separator: String,
+    pub global_keyprefix: String,
+    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000_000>")]
+    pub visibility_timeout_seconds: u32,
+    #[serde(deserialize_with = "whole::<_, _, 1, 3600>")]
+    pub timeout_seconds: u32,
 }
 
 /// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
@@ -912,7 +921,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     scheme(
         "broker.url",
         &file.broker.url,
-        &["redis", "rediss", "amqp", "amqps"],
+        &["redis", "rediss", "redis+socket", "amqp", "amqps"],
         given,
     )?;
     for (job, url) in file.heartbeat.urls() {

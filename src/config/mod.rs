@@ -138,7 +138,7 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    warnings.extend(questionable(&values, &given));
+    warnings.extend(questionable(&given));
     let source = |url: Url| (SecretUrl::new(url.text), url.source);
     let sources = Sources {
         database_url: url.map(source),
@@ -446,12 +446,9 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
 }
 
 /// Settings of the file that are valid and yet not what somebody may think.
-fn questionable(values: &File, given: &Given) -> Vec<String> {
+fn questionable(given: &Given) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (configured, key, what) in [
-        (values.broker.url.is_some(), "broker.url", "asks no broker"),
-        (given.has("heartbeat"), "heartbeat", "sends no heartbeats"),
-    ] {
+    for (configured, key, what) in [(given.has("heartbeat"), "heartbeat", "sends no heartbeats")] {
         if configured {
             let place = given.place(key);
             warnings.push(format!(

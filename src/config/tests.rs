@@ -439,7 +439,7 @@ fn the_default_file_says_what_holds_without_it() {
 fn the_default_file_is_valid_with_every_line_that_it_proposes() {
     let (proposed, given) = file::read(&default_with_everything(), "all.toml").unwrap();
     let (default, _) = file::defaults().unwrap();
-    let mapping = |file: &File| mapping(file, &given).unwrap();
+    let mapping = |file: &File| mapping(file, &given, false).unwrap();
     assert_eq!(
         mapping(&proposed),
         mapping(&default),

@@ -18,7 +18,7 @@ use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, Syst
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self, Store};
-use crate::system::{disk, resources};
+use crate::system::{broker, disk, resources};
 use crate::tables::State;
 use crate::tables::paths::Spellings;
 use crate::tables::preset;
@@ -508,7 +508,7 @@ impl Session {
                     free_gb: worst.free_gb,
                     usage_percent: worst.usage_percent,
                 }),
-                queue_statistics: queue_statistics(config, day.queue),
+                queue_statistics: queue_statistics(config, day.queue, self.now),
                 resource_usage: resources::read(),
             },
             trend_analysis: day.trend,
@@ -1010,15 +1010,35 @@ fn stats_settings(config: &Config) -> stats::Settings {
     }
 }
 
-/// A broker that is configured knows the queues; this version cannot ask it, and says so rather than to give the table's figures for its.
-fn queue_statistics(config: &Config, from_table: QueueStatistics) -> QueueStatistics {
+/// What the broker says where one is configured, else what the table does. A broker that cannot be asked never breaks the report.
+fn queue_statistics(
+    config: &Config,
+    from_table: QueueStatistics,
+    now: DateTime<Utc>,
+) -> QueueStatistics {
+    let own = &config.broker;
     let Some(url) = &config.broker_url else {
         return from_table;
     };
-    QueueStatistics {
-        source: if url.scheme().starts_with("redis") { "redis" } else { "rabbitmq" },
-        error: Some("this version does not ask a broker; without broker.url the figures come from the table".into()),
-        ..QueueStatistics::default()
+    let settings = broker::Settings {
+        url: url.expose().to_owned(),
+        queues: own.queues.clone(),
+        priority_steps: own.priority_steps.clone(),
+        separator: own.separator.clone(),
+        global_keyprefix: own.global_keyprefix.clone(),
+        visibility_timeout: Duration::from_secs(own.visibility_timeout_seconds.into()),
+        timeout: Duration::from_secs(own.timeout_seconds.into()),
+    };
+    match broker::ask(&settings, now) {
+        Ok(figures) => QueueStatistics::of_broker(figures, &from_table),
+        Err(error) => {
+            log::warn!("{error}");
+            QueueStatistics {
+                source: broker::name(url.scheme()),
+                error: Some(error),
+                ..QueueStatistics::default()
+            }
+        }
     }
 }
 

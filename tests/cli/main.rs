@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+mod broker;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
