@@ -350,6 +350,9 @@ pub struct Live {
 pub struct Broker {
     #[serde(default, deserialize_with = "some_url")]
     pub url: Option<SecretUrl>,
+    /// RabbitMQ's management API, where it is not beside the broker.
+    #[serde(default, deserialize_with = "some_url")]
+    pub management_url: Option<SecretUrl>,
     /// Empty: those that the broker knows of.
     #[serde(deserialize_with = "texts")]
     pub queues: Vec<String>,
@@ -856,7 +859,8 @@ fn quoted(key: &str, value: &Value) -> String {
 
 fn holds_a_secret(key: &str) -> bool {
     let name = key.rsplit('.').next().unwrap_or(key);
-    key.starts_with("heartbeat.") || ["url", "read_url", "secret", "password"].contains(&name)
+    key.starts_with("heartbeat.")
+        || ["url", "read_url", "management_url", "secret", "password"].contains(&name)
 }
 
 fn sounds_secret(text: &str) -> bool {
@@ -922,6 +926,12 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
         "broker.url",
         &file.broker.url,
         &["redis", "rediss", "redis+socket", "amqp", "amqps"],
+        given,
+    )?;
+    scheme(
+        "broker.management_url",
+        &file.broker.management_url,
+        &["http", "https"],
         given,
     )?;
     for (job, url) in file.heartbeat.urls() {

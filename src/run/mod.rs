@@ -1022,6 +1022,10 @@ fn queue_statistics(
     };
     let settings = broker::Settings {
         url: url.expose().to_owned(),
+        management_url: own
+            .management_url
+            .as_ref()
+            .map(|url| url.expose().to_owned()),
         queues: own.queues.clone(),
         priority_steps: own.priority_steps.clone(),
         separator: own.separator.clone(),

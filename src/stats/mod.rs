@@ -79,6 +79,9 @@ pub struct QueueStatistics {
     /// Deliveries that workers hold, by queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unacknowledged: Option<BTreeMap<String, u64>>,
+    /// Consumers by queue, as far as the broker knows them: a queue without one is served by nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<BTreeMap<String, u64>>,
     /// Those that are held longer than the broker's visibility timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_tasks: Option<u64>,
@@ -88,7 +91,7 @@ pub struct QueueStatistics {
     pub source: &'static str,
     /// Why a figure is null, by its key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub reasons: BTreeMap<&'static str, String>,
+    pub reasons: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -246,11 +249,14 @@ impl QueueStatistics {
         let mut reasons = figures.reasons;
         // A message of another application in the same queues would hide one; nothing would make one up.
         let lost_tasks = match (figures.is_whole, from_table.total_pending) {
-            (true, Some(pending)) => Some(pending.saturating_sub(waiting + reserved)),
+            (true, Some(pending)) => {
+                let held = waiting + reserved + figures.scheduled.unwrap_or(0);
+                Some(pending.saturating_sub(held))
+            }
             (true, None) => None,
             (false, _) => {
                 let why = "broker.queues does not name all of the broker's queues";
-                reasons.insert("lost_tasks", why.to_owned());
+                reasons.insert("lost_tasks".to_owned(), why.to_owned());
                 None
             }
         };
@@ -261,6 +267,7 @@ impl QueueStatistics {
             total_pending: Some(waiting),
             queues: Some(figures.queues),
             unacknowledged: Some(figures.unacknowledged),
+            consumers: figures.consumers,
             overdue_tasks: figures.overdue,
             lost_tasks,
             source: figures.source,

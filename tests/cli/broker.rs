@@ -237,7 +237,10 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
         ),
         (format!("redis://{garbled}/0"), "cannot be asked"),
         (wrong, "password"),
-        ("amqp://guest:s3cret@127.0.0.1:1/".to_owned(), "amqp"),
+        (
+            "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
+            "cannot be asked",
+        ),
     ] {
         configure(&env, &url, "timeout_seconds = 1");
         let finished = env
@@ -266,4 +269,170 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
             finished.took
         );
     }
+}
+
+/// A RabbitMQ node of this test's own, with its management API.
+struct Rabbit {
+    node: Child,
+    port: u16,
+    api: u16,
+}
+
+impl Rabbit {
+    fn start(env: &TestEnv) -> Self {
+        let (port, api) = (free_port(), free_port());
+        env.write(
+            "rabbit.conf",
+            &format!(
+                "listeners.tcp.default = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {api}\n\
+                 collect_statistics_interval = 500\ndefault_user = shop\ndefault_pass = {PASSWORD}\n"
+            ),
+        );
+        env.write("plugins", "[rabbitmq_management].");
+        let program = [
+            "/usr/lib/rabbitmq/bin/rabbitmq-server",
+            "/usr/lib/rabbitmq/lib/rabbitmq-server/sbin/rabbitmq-server",
+        ]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+        .expect("rabbitmq-server is missing: run scripts/test.sh");
+        let log = std::fs::File::create(env.path("rabbit.log")).unwrap();
+        let node = Command::new(program)
+            .env("RABBITMQ_NODENAME", format!("taskmon{port}@localhost"))
+            .env("RABBITMQ_CONFIG_FILE", env.path("rabbit.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", env.path("plugins"))
+            .env("RABBITMQ_MNESIA_BASE", env.path("rabbit"))
+            .env("RABBITMQ_LOG_BASE", env.path("rabbit"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("HOME", env.path("home"))
+            // Distribution: the node talks to nobody.
+            .env("RABBITMQ_DIST_PORT", free_port().to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let rabbit = Self { node, port, api };
+        let began = Instant::now();
+        for port in [port, api] {
+            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(
+                    began.elapsed() < Duration::from_secs(120),
+                    "{}",
+                    env.read("rabbit.log")
+                );
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        rabbit
+    }
+
+    fn url(&self) -> String {
+        let password = PASSWORD.replace(':', "%3A");
+        format!("amqp://shop:{password}@127.0.0.1:{}//", self.port)
+    }
+
+    fn celery(&self, arguments: &[&str]) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/celery_app.py");
+        let mut celery = Command::new("/usr/bin/python3");
+        celery
+            .arg(script)
+            .args(arguments)
+            .env("TEST_BROKER", self.url())
+            .env("TEST_TRANSPORT_OPTIONS", "{}")
+            .env("C_FORCE_ROOT", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        celery
+    }
+}
+
+impl Drop for Rabbit {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.node.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.node.wait();
+        // Erlang's own daemon outlives the node; it refuses to end while another node is there.
+        let _ = Command::new("epmd").arg("-kill").output();
+    }
+}
+
+/// Queues report their figures now and then: waits until they say what is expected.
+fn awaited(env: &TestEnv, expected: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let figures = stats(env);
+        if expected(&figures) {
+            return figures;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{figures:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn queues_of_a_real_rabbitmq_and_a_worker() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=32).map(|n| Task::new(n).with("status", "PENDING")));
+    let rabbit = Rabbit::start(&env);
+    for arguments in [
+        ["send", "mail", "0", "20"],
+        ["send", "file", "0", "7"],
+        ["send", "celery_delayed_3", "0", "2"],
+    ] {
+        let output = rabbit
+            .celery(&arguments)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let api = format!(
+        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
+        rabbit.api
+    );
+    configure(&env, &rabbit.url(), &api);
+    let before = awaited(&env, |figures| {
+        figures["total_pending"] == 27 && figures["scheduled_tasks"] == 2
+    });
+    assert_eq!(before["source"], "rabbitmq");
+    // What waits for its time stands apart.
+    assert_eq!(before["queues"], json!({"file": 7, "mail": 20}));
+    assert_eq!(before["lost_tasks"], 3);
+    assert!(before["active_tasks"].is_null() && before["reasons"]["active_tasks"].is_string());
+
+    let mut celery = rabbit.celery(&["work", "mail"]);
+    celery.stderr(Stdio::null());
+    let worker = Worker(celery.process_group(0).spawn().unwrap());
+    let held = awaited(&env, |figures| figures["reserved_tasks"] == 4);
+    assert_eq!(held["queues"], json!({"file": 7, "mail": 16}));
+    assert_eq!(held["unacknowledged"], json!({"file": 0, "mail": 4}));
+    assert_eq!(held["consumers"], json!({"file": 0, "mail": 1}));
+    drop(worker);
+
+    configure(
+        &env,
+        &rabbit.url(),
+        &api.replace("[]", "['mail', 'nobody']"),
+    );
+    let some = stats(&env);
+    assert_eq!(some["queues"]["nobody"], 0);
+    assert!(some["reasons"]["queues.nobody"].is_string(), "{some:#}");
+    assert!(some["lost_tasks"].is_null());
+
+    configure(&env, &rabbit.url().replace("s3cret", "wr0ng"), &api);
+    let refused = env
+        .taskmon(["stats", "--no-save", "--no-alert", "-q"])
+        .success();
+    let error = queue(&refused)["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.contains("refuses the user or the password"),
+        "{error}"
+    );
 }

@@ -1,5 +1,6 @@
 //! What the broker says of its queues: what waits, and what workers hold without having acknowledged it.
 
+mod rabbitmq;
 mod redis;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Holds a password, so it goes into no message.
     pub url: String,
+    /// RabbitMQ's management API, where it is not at its usual port beside the broker.
+    pub management_url: Option<String>,
     /// Empty: those that the broker knows of.
     pub queues: Vec<String>,
     /// The priority steps of Celery's transport option `priority_steps`: a queue has a list for each.
@@ -35,12 +38,14 @@ pub struct Figures {
     pub queues: BTreeMap<String, u64>,
     /// Deliveries that workers hold unacknowledged, by queue.
     pub unacknowledged: BTreeMap<String, u64>,
+    /// Consumers by queue, where the broker knows them.
+    pub consumers: Option<BTreeMap<String, u64>>,
     /// Those that are held longer than the visibility timeout.
     pub overdue: Option<u64>,
     pub active: Option<u64>,
     pub scheduled: Option<u64>,
-    /// By the key of the report that is null.
-    pub reasons: BTreeMap<&'static str, String>,
+    /// By the key of the report that is null, or stands for something that is not there.
+    pub reasons: BTreeMap<String, String>,
 }
 
 /// What a report calls the source of its figures.
@@ -59,8 +64,25 @@ pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     let scheme = settings.url.split(':').next().unwrap_or_default();
     match scheme {
         "redis" | "rediss" | "redis+socket" => redis::ask(settings, now),
-        _ => Err(format!(
-            "this version does not ask a broker of the scheme {scheme}"
-        )),
+        "amqp" | "amqps" => rabbitmq::ask(settings),
+        _ => Err(format!("no broker has the scheme {scheme}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn settings() -> Settings {
+        Settings {
+            url: String::new(),
+            management_url: None,
+            queues: Vec::new(),
+            priority_steps: vec![0],
+            separator: String::new(),
+            global_keyprefix: String::new(),
+            visibility_timeout: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        }
     }
 }

@@ -64,16 +64,17 @@ impl<'a> Redis<'a> {
             is_whole,
             queues,
             unacknowledged,
+            consumers: None,
             overdue: Some(self.overdue(now)?),
             active: None,
             scheduled: None,
             reasons: BTreeMap::from([
                 (
-                    "active_tasks",
+                    "active_tasks".to_owned(),
                     says("which of the tasks that workers hold have begun"),
                 ),
                 (
-                    "scheduled_tasks",
+                    "scheduled_tasks".to_owned(),
                     says("which of the tasks that workers hold wait for their time"),
                 ),
             ]),
