@@ -9,6 +9,7 @@
     clippy::print_stderr
 )]
 
+mod broker;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -17,6 +18,7 @@ mod disk;
 mod env;
 mod errors;
 mod postgres;
+mod presets;
 mod proxy;
 mod reference;
 mod rows;

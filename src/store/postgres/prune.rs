@@ -687,7 +687,7 @@ impl Deleting<'_> {
                 let gone: HashSet<usize> = deleted.iter().map(|(place, _)| *place).collect();
                 let (gone, rest): (Vec<usize>, Vec<usize>) =
                     places.iter().partition(|place| gone.contains(place));
-                // What depends on a receipt that stays must come back.
+                // What depends on a row that stays must come back.
                 let takes_back = !rest.is_empty() && self.tables.has_dependents(self.batch.scope);
                 if takes_back {
                     self.step("ROLLBACK TO SAVEPOINT taskmon_rows")?;
@@ -743,6 +743,11 @@ impl Deleting<'_> {
                             .extend(read_paths(&row, 1)?);
                     }
                 }
+            }
+        }
+        if matches!(self.batch.scope, Scope::Tasks(_)) {
+            for sql in self.tables.delete_task_dependents(self.batch.scope) {
+                self.session.ask(&sql, &columns)?;
             }
         }
         let sql = self.tables.delete(self.batch.scope);
