@@ -25,6 +25,8 @@ script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
 redis-server     redis-server      redis                       redis
 rabbitmq         rabbitmq-server   rabbitmq-server             rabbitmq-server
+npm              npm               npm                         npm
+python3-venv     python3-venv      python3                     python3
 celery           python3-celery    python3-celery              py3-celery
 kombu-redis      python3-redis     python3-redis               py3-redis
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
@@ -60,6 +62,7 @@ have() {
         gnu-time) [ -x /usr/bin/time ] ;;
         # A library of the system's own interpreter; another `python3` may stand before it on PATH.
         rabbitmq) rabbitmq_server >/dev/null ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         celery) /usr/bin/python3 -c 'import celery' 2>/dev/null ;;
         kombu-redis) /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;

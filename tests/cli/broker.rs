@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 const PASSWORD: &str = "br0ker:s3cret";
 
 /// A Redis server of this test's own, and Celery's idea of it.
-struct Redis {
+pub struct Redis {
     server: Child,
     port: u16,
     options: Value,
 }
 
 impl Redis {
-    fn start(env: &TestEnv, options: Value) -> Self {
+    pub fn start(env: &TestEnv, options: Value) -> Self {
         let port = free_port();
         let log = std::fs::File::create(env.path("redis.log")).unwrap();
         let server = Command::new("redis-server")
@@ -42,7 +42,7 @@ impl Redis {
         redis
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let password = PASSWORD.replace(':', "%3A");
         format!("redis://:{password}@127.0.0.1:{}/3", self.port)
     }
@@ -329,7 +329,7 @@ impl Rabbit {
         rabbit
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let password = PASSWORD.replace(':', "%3A");
         format!("amqp://shop:{password}@127.0.0.1:{}//", self.port)
     }

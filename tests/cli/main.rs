@@ -17,6 +17,7 @@ mod config;
 mod disk;
 mod env;
 mod errors;
+mod libraries;
 mod postgres;
 mod presets;
 mod proxy;
