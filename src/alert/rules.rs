@@ -335,11 +335,15 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
         return Err(usage("not a JSON list".to_owned()));
     };
     let alert = |(place, element): (usize, Value)| {
+        if !element.is_object() {
+            return Err(usage(format!("element {place} is not an object")));
+        }
         let text = |key: &str| {
             let text = element.get(key).and_then(Value::as_str);
             let text = text.filter(|text| !text.trim().is_empty());
             text.ok_or_else(|| usage(format!("element {place} has no text \"{key}\"")))
         };
+        let (kind, message) = (text("type")?.to_owned(), text("message")?.to_owned());
         let severity = element.get("severity").cloned().unwrap_or_default();
         let severity = serde_json::from_value(severity).map_err(|_| {
             usage(format!(
@@ -359,9 +363,9 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
             Some(_) => return Err(wrong("key", "a text")),
         };
         Ok(Alert {
-            kind: text("type")?.to_owned(),
+            kind,
             severity,
-            message: text("message")?.to_owned(),
+            message,
             subject,
             value: number("value")?,
             threshold: number("threshold")?,

@@ -10,6 +10,7 @@ use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::report::text::AlertPage;
 use crate::report::{json, text};
 use crate::system::disk;
 use anyhow::{Context as _, Result};
@@ -67,7 +68,13 @@ impl Session {
                 };
                 json::render(&result, self.layout())?
             }
-            Format::Text => text::alert(&summary, mode == Mode::Rehearse, config.language),
+            Format::Text => {
+                let asked = match arguments.test {
+                    true => AlertPage::Tested,
+                    false => AlertPage::Raised(found.live.as_ref()),
+                };
+                text::alert(&summary, asked, arguments.dry_run, config.language)
+            }
         };
         Ok((printed, outcome))
     }

@@ -9,6 +9,10 @@
     clippy::print_stderr
 )]
 
+mod alert;
+#[allow(dead_code)]
+#[path = "../channels/certificates.rs"]
+mod certificates;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -20,6 +24,10 @@ mod postgres;
 mod proxy;
 mod reference;
 mod rows;
+/// The receivers of the channels' own tests.
+#[allow(dead_code)]
+#[path = "../channels/server.rs"]
+mod server;
 mod small;
 mod snapshot;
 mod stats;
