@@ -1062,7 +1062,7 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         let name = look
             .text(&at("job"))?
             .ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
-        let due = look.text(&at("due"))?.unwrap_or_default();
+        let due = readable(look.text(&at("due"))?.unwrap_or_default());
         found.alerts.push(Alert {
             kind: JOB_MISSED.to_owned(),
             severity: Severity::Error,
@@ -1076,6 +1076,14 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         });
     }
     Ok(())
+}
+
+/// An RFC 3339 time as people read it: `2026-11-22 02:00 +08:00`. What is none stays as it is.
+fn readable(time: &str) -> String {
+    let parsed = chrono::DateTime::parse_from_rfc3339(time);
+    parsed.map_or(time.to_owned(), |time| {
+        time.format("%Y-%m-%d %H:%M %:z").to_string()
+    })
 }
 
 /// The oldest task of a part of the live state.

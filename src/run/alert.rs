@@ -172,7 +172,12 @@ impl Session {
             return;
         };
         let evaluation = Evaluation::job_failed(Some(job), &failure.message, config.language);
-        match self.tell_alerts(&config, &[evaluation], Offer::OnlyNew, Mode::Deliver) {
+        // A database that is down for hours must not keep what a channel did not take from being offered again.
+        let offer = match job {
+            "alert" => Offer::Again,
+            _ => Offer::OnlyNew,
+        };
+        match self.tell_alerts(&config, &[evaluation], offer, Mode::Deliver) {
             Ok(summary) => tell(&summary.errors),
             Err(error) => log::error!("the failure could not be told: {error:#}"),
         }

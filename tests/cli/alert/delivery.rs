@@ -70,6 +70,19 @@ on_each_database! {
         }
     }
 
+    fn it_is_offered_again_also_while_the_database_is_down(env) {
+        let (down, up) = (Server::plain(vec![status(500)]), Server::plain(vec![status(200)]));
+        configure(&env, &webhook(&down));
+        env.insert(of_yesterday(20, 6));
+        env.taskmon(["stats"]).exits(1).stderr_contains("webhook failed").json();
+        configure(&env, &webhook(&up));
+        let failing = || env.taskmon(["alert"]).env("TASKMON_DATABASE_URL", "sqlite:gone.db").exits(3);
+        failing().stderr_contains("运行失败").json();
+        assert_eq!(heard(&up), [["job_failed", "high_failure_rate"]]);
+        failing().stderr_contains("gone.db").json();
+        assert_eq!(heard(&up).len(), 1);
+    }
+
     fn an_end_that_a_channel_did_not_take_is_offered_again(env) {
         let (up, down) = (Server::plain(vec![status(200)]), Server::plain(vec![status(500)]));
         env.insert([processing(1, minutes(90))]);
