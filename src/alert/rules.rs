@@ -183,7 +183,7 @@ impl Evaluation {
             kind: JOB_FAILED.to_owned(),
             severity: Severity::Error,
             message: language.pick(
-                format!("任务 {name} 运行失败: {message}"),
+                format!("作业 {name} 运行失败: {message}"),
                 format!("The job {name} failed: {message}"),
             ),
             subject: job.map(str::to_owned),
@@ -837,10 +837,13 @@ fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         found.alerts.push(Alert {
             kind: "no_tasks".to_owned(),
             severity: Severity::Warning,
-            message: look.pick(
-                format!("没有任何任务 {date}").trim_end().to_owned(),
-                format!("There was no task {date}").trim_end().to_owned(),
-            ),
+            message: match date {
+                "" => look.pick("没有任何任务", "There was no task").to_owned(),
+                date => look.pick(
+                    format!("{date} 没有任何任务"),
+                    format!("There was no task on {date}"),
+                ),
+            },
             subject: None,
             value: Some(total.clone()),
             threshold: None,

@@ -161,10 +161,21 @@ fn raised(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
             format!("{count} 条告警（预演，未发送）"),
             format!("Alerts, rehearsed: {count} stand and nobody was told"),
         ),
-        (false, count) => language.pick(
-            format!("{count} 条告警：已发送 {sent}，已抑制 {suppressed}"),
-            format!("Alerts: {count} stand, {sent} sent, {suppressed} suppressed"),
-        ),
+        (false, count) => {
+            let told = language.pick(
+                format!("{count} 条告警：已发送 {sent}，已抑制 {suppressed}"),
+                format!("Alerts: {count} stand, {sent} sent, {suppressed} suppressed"),
+            );
+            match count.saturating_sub(sent + suppressed) {
+                0 => told,
+                lost => {
+                    told + &language.pick(
+                        format!("，未送达 {lost}"),
+                        format!(", {lost} not delivered"),
+                    )
+                }
+            }
+        }
     }
 }
 

@@ -98,6 +98,8 @@ impl Session {
         if arguments.test {
             return Ok(only(Evaluation::test(config.language), Offer::OnlyNew));
         }
+        // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
+        // that tell at the same time know of each other by the records.
         let _lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,

@@ -284,7 +284,7 @@ on_each_database! {
     fn as_text_it_is_a_page_for_a_person(env) {
         env.insert(small_day());
         let page = env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "text"]).success();
-        for part in [DAY, "8", "37.5", "二维码识别错误", "task_2"] {
+        for part in [DAY, "8", "37.5", "二维码识别错误", "task_2", "告警\n  ! 任务失败率过高: 37.5%"] {
             page.stdout_contains(part);
         }
         assert!(serde_json::from_str::<Value>(page.stdout()).is_err());

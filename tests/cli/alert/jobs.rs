@@ -149,7 +149,7 @@ on_each_database! {
             assert_eq!(
                 told,
                 &json!({"type": "job_failed", "severity": "error", "subject": job, "status": "firing",
-                    "message": format!("任务 {job} 运行失败: {message}")})
+                    "message": format!("作业 {job} 运行失败: {message}")})
             );
             // Once.
             let again = failing(&[]);
@@ -158,7 +158,7 @@ on_each_database! {
             std::fs::create_dir_all(env.path("uploads/temp")).unwrap();
             let finished = env.taskmon([job]).success();
             finished.json();
-            finished.stderr_contains(&format!("已恢复: 任务 {job} 运行失败"));
+            finished.stderr_contains(&format!("已恢复: 作业 {job} 运行失败"));
             let mut words = vec!["-job_failed".to_owned()];
             // Yesterday was without a task.
             if job == "stats" {

@@ -44,8 +44,16 @@ on_each_database! {
         assert_eq!(result["dry_run"], true);
         assert_eq!(result["live"]["backlog"]["pending"], 0);
         assert_eq!(result["live"]["today"]["total"], 0);
-        assert!(page(&env, "zh").starts_with("没有告警"), "{}", page(&env, "zh"));
-        assert!(page(&env, "en").starts_with("No alert stands"), "{}", page(&env, "en"));
+        for (language, verdict, facts) in [
+            ("zh", "没有告警\n\n当前\n", ["待处理          0", "处理中          0", "今日            0  失败 0 (0%)"]),
+            ("en", "No alert stands\n\nNow\n", ["waiting         0", "active          0", "today           0  failed 0 (0%)"]),
+        ] {
+            let page = page(&env, language);
+            assert!(page.starts_with(verdict), "{page}");
+            for fact in facts {
+                assert!(page.lines().any(|line| line.trim() == fact), "{fact}\n{page}");
+            }
+        }
     }
 
     fn a_task_is_stuck_when_it_has_been_processed_for_longer_than_the_limit(env) {
@@ -190,6 +198,36 @@ on_each_database! {
                 "WARNING - 今日任务失败率过高: 25%",
             ]
         );
+    }
+
+    fn the_page_says_what_stands_who_was_told_and_how_it_is_now(env) {
+        let (good, bad) = (Server::plain(vec![status(200)]), Server::plain(vec![status(403)]));
+        env.insert([processing(1, minutes(90)), processing(2, minutes(9)), pending(3, minutes(40)), pending(4, minutes(4))]);
+        configure(&env, &format!("{}{}", webhook(&bad), storing(&env, "stored")));
+        let text = |code| {
+            let finished = alert(&env, code, &["--output", "text"]);
+            finished.stderr();
+            finished.stdout().lines().map(|line| line.trim().to_owned()).collect::<Vec<String>>()
+        };
+        let page = text(1);
+        assert_eq!(page[0], "2 条告警：已发送 2，已抑制 0");
+        assert!(page[1].starts_with("警告      任务卡住: 1 个"), "{page:?}");
+        for line in ["待处理          2  超时 1", "处理中          2  卡住 1", "今日            4  失败 0 (0%)", "command       成功 (2)"] {
+            assert!(page.iter().any(|found| found == line), "{line}: {page:?}");
+        }
+        assert!(page.iter().any(|line| line.starts_with("webhook       失败: ") && line.contains("403")), "{page:?}");
+        // A channel's failure is said once.
+        assert_eq!(page.iter().filter(|line| line.contains("403")).count(), 1, "{page:?}");
+
+        // Where it reaches nobody, neither sent nor suppressed would be all that is said.
+        configure(&env, &webhook(&bad));
+        assert_eq!(text(1)[0], "2 条告警：已发送 0，已抑制 0，未送达 2");
+        configure(&env, &webhook(&good));
+        assert_eq!(text(0)[0], "2 条告警：已发送 2，已抑制 0");
+        assert_eq!(text(0)[0], "2 条告警：已发送 0，已抑制 2");
+        replace(&env, []);
+        let page = text(0);
+        assert_eq!(page[..2], ["没有告警", "已恢复 2 条"], "{page:?}");
     }
 
     fn it_is_told_again_after_so_many_hours(env) {

@@ -127,6 +127,33 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
     holds_no_secret("the page", page.stdout());
 }
 
+/// A program inherits the environment, and a script that fails may print it.
+#[test]
+fn a_program_cannot_betray_what_it_inherits() {
+    let env = TestEnv::sqlite();
+    let telling = "[[alerts.channels]]\ntype = \"command\"\ncommand = [\"/bin/sh\", \"-c\", \"echo I fail: $DING, $DING_SECRET, $TASKMON_DATABASE_URL, $PGPASSWORD >&2; exit 1\"]\n";
+    let base = "http://127.0.0.1:1";
+    configure(&env, &format!("{}{telling}", channels(&env, base, 1)));
+    let finished = env
+        .taskmon(["alert", "--test"])
+        .env(
+            "DING",
+            format!("{base}/robot/send?access_token={ENV_TOKEN}"),
+        )
+        .env("DING_SECRET", HMAC_ENV)
+        .env(
+            "TASKMON_DATABASE_URL",
+            format!("postgresql://u:{MAIL}@127.0.0.1:1/none"),
+        )
+        .env("PGPASSWORD", HMAC)
+        .exits(1);
+    let error = finished.json()["channels"][6]["error"].to_string();
+    assert!(error.contains("I fail"), "{error}");
+    let both = format!("{}{}", finished.stdout(), finished.stderr());
+    holds_no_secret("the run", &both);
+    holds_no_secret("its record", &records(&env)[0].to_string());
+}
+
 /// A job's failure names the database, whose password is no alert's business either.
 #[test]
 fn a_failed_job_tells_nobody_the_databases_password() {
