@@ -332,6 +332,10 @@ fn read_json(flag: &str, file: &Path) -> Result<Value> {
     };
     let usage = |message: String| Failure::new(Kind::Usage, message);
     read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
+    // A command before the pipe that broke off leaves nothing, and the parser's words for that are no help.
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return Err(usage(format!("{flag} {} is empty", file.display())).into());
+    }
     let parsed = serde_json::from_slice(&content);
     Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
 }

@@ -308,3 +308,47 @@ fn channels_hear_what_they_ask_for() {
     // Each severity has its log.
     assert_eq!(logged(&env), ["CRITICAL - m", "ERROR - m", "WARNING - m"]);
 }
+
+/// What only a process of its own shows: the variables that name the certificates and the proxy.
+#[test]
+fn https_is_checked_against_the_named_authority_and_goes_through_the_proxy() {
+    let env = TestEnv::new();
+    let (secure, plain) = (
+        Server::tls(vec![status(200)]),
+        Server::plain(vec![status(200)]),
+    );
+    configure(
+        &env,
+        &format!(
+            "repeat_after_hours = 0\n{}{}",
+            webhook(&secure),
+            webhook(&plain)
+        ),
+    );
+    let (port, tunnels) = crate::server::proxy();
+    let run = |variables: &[(&str, String)], code: i32| {
+        let run = env.taskmon(["alert", "--test"]);
+        let run = variables
+            .iter()
+            .fold(run, |run, (name, value)| run.env(name, value));
+        let finished = run.exits(code);
+        finished.stderr();
+        finished.json()["channels"][0]["error"].to_string()
+    };
+    let proxy = ("HTTPS_PROXY", format!("http://localhost:{port}"));
+    let authority = (
+        "SSL_CERT_FILE",
+        crate::certificates::file("ca.crt").display().to_string(),
+    );
+    let error = run(&[], 1);
+    assert!(error.contains("certificate"), "{error}");
+    assert_eq!(run(std::slice::from_ref(&authority), 0), "null");
+    assert_eq!(tunnels.lock().unwrap().len(), 0);
+    assert_eq!(run(&[authority.clone(), proxy.clone()], 0), "null");
+    assert_eq!(tunnels.lock().unwrap().len(), 1);
+    let around = ("NO_PROXY", "localhost".to_owned());
+    assert_eq!(run(&[authority, proxy, around], 0), "null");
+    // Past the exception, and never for http.
+    assert_eq!(tunnels.lock().unwrap().len(), 1);
+    assert_eq!((secure.requests().len(), plain.requests().len()), (3, 4));
+}

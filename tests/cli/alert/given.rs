@@ -57,7 +57,7 @@ fn anything_else_is_no_result_and_what_is_wrong_is_named() {
         ("missing.json", "", vec!["--report", "missing.json"]),
         ("home", "", vec!["--report", "home"]),
         ("letter.txt", "", vec!["letter.txt", "no JSON"]),
-        ("-", "", vec!["--report -", "no JSON"]),
+        ("-", "\n", vec!["--report - is empty"]),
         ("-", "{\"success\": true", vec!["no JSON"]),
         ("-", "17", vec!["not a JSON object"]),
         ("-", "{\"success\": true}", vec!["keys of neither"]),
