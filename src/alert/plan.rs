@@ -25,6 +25,9 @@ pub struct Listener {
     pub min_severity: Severity,
 }
 
+/// The kind of the error that a channel failed.
+pub const CHANNEL_FAILED: &str = "channel_failed";
+
 /// What a run is told.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
@@ -559,7 +562,11 @@ impl Plan {
         channels.collect()
     }
 
+    /// Standard error is mailed by cron: a rehearsal, which tells nobody, says nothing there either.
     fn said(&self, context: &Context) -> Vec<(Severity, String)> {
+        if context.mode == Mode::Rehearse {
+            return Vec::new();
+        }
         let told = self.told(LOG).map(|entry| {
             let line = escaped(&sentence(&entry.told, context.language));
             (entry.told.alert.severity, line)
@@ -604,7 +611,7 @@ fn failed(answer: &Answer) -> Option<Trouble> {
             format!("the alerts' log cannot be written: {error}"),
         ),
         channel => Trouble::new(
-            "channel_failed",
+            CHANNEL_FAILED,
             format!("the channel {channel} failed: {error}"),
         ),
     })

@@ -9,6 +9,10 @@
     clippy::print_stderr
 )]
 
+mod alert;
+#[allow(dead_code)]
+#[path = "../channels/certificates.rs"]
+mod certificates;
 mod broker;
 mod cleanup;
 mod cleanup_corners;
@@ -23,6 +27,10 @@ mod presets;
 mod proxy;
 mod reference;
 mod rows;
+/// The receivers of the channels' own tests.
+#[allow(dead_code)]
+#[path = "../channels/server.rs"]
+mod server;
 mod small;
 mod snapshot;
 mod stats;
