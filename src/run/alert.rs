@@ -3,7 +3,7 @@
 use super::channels::{self, Prepared};
 use super::{Done, Session, open_store, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
-use crate::alert::live::{self, Limits, LiveState};
+use crate::alert::live::{self, Limits, LiveState, MissedJob};
 use crate::alert::rules::{self, CustomRule, On, Op};
 use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Summary};
 use crate::cli::{AlertArgs, Command, FailOn, Format};
@@ -105,6 +105,12 @@ impl Session {
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+        let missed = self.missed(config).map(|missed| {
+            let missed = missed.into_iter();
+            missed
+                .map(|(job, due)| MissedJob { job, due })
+                .collect::<Vec<_>>()
+        });
         let state = live::state(
             &figures,
             &live::Surroundings {
@@ -112,7 +118,7 @@ impl Session {
                 zone: config.timezone,
                 states: &config.database.mapping.tasks.states,
                 disk: Some(&disks),
-                missed: None,
+                missed: missed.as_deref(),
             },
         );
         let mut troubles = live::troubles(&figures);
@@ -157,7 +163,10 @@ impl Session {
         let Some(job) = told_job(command) else {
             return;
         };
-        if matches!(failure.kind, Kind::Usage | Kind::Locked | Kind::Interrupted) {
+        if matches!(
+            failure.kind,
+            Kind::Usage | Kind::Locked | Kind::LockedElsewhere | Kind::Interrupted
+        ) {
             return;
         }
         // Without a configuration nobody knows whom to tell; that it failed is the error itself.

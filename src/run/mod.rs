@@ -2,6 +2,7 @@
 
 mod alert;
 pub mod channels;
+mod schedule;
 
 use crate::alert::Evaluation;
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
@@ -35,7 +36,8 @@ use std::time::{Duration, Instant};
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let now = Utc::now();
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // clap's own text: help to standard output, mistakes to standard error.
@@ -47,17 +49,21 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     start_logger(&cli.common);
     let session = Session::new(cli.common, now);
+    let recorder = schedule::Recorder::new(&session, &cli.command, &arguments);
+    recorder.record_when_a_signal_ends_the_run();
     let (printed, outcome) = match session.perform(&cli.command) {
         Ok(done) => done,
         Err(error) => session.fail(&cli.command, &error),
     };
-    match session.print(&printed) {
+    let exit_code = match session.print(&printed) {
         Ok(()) => outcome.exit_code(),
         Err(error) => {
             log::error!("standard output cannot be written: {error}");
             Outcome::Failed(Kind::OutputFailed).exit_code()
         }
-    }
+    };
+    recorder.record(schedule::Ended::of(outcome, exit_code));
+    exit_code
 }
 
 /// Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for others'.
@@ -100,6 +106,7 @@ impl Session {
             Command::Stats(arguments) => self.stats(arguments),
             Command::Disk(arguments) => self.disk(arguments),
             Command::Alert(arguments) => self.alert(arguments),
+            Command::Schedule(command) => self.schedule(command),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
                 Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
@@ -168,7 +175,7 @@ impl Session {
 
     /// Seconds since the run began, to the millisecond.
     fn seconds(&self) -> f64 {
-        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+        milliseconds(self.started.elapsed())
     }
 
     /// Writes the result. A reader that closed the pipe has seen what it wanted.
@@ -639,6 +646,11 @@ fn tell(troubles: &[Trouble]) {
     for trouble in troubles {
         log::error!("{}", trouble.message);
     }
+}
+
+/// Seconds, to the millisecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn working_dir() -> Result<PathBuf> {
