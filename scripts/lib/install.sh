@@ -23,6 +23,8 @@ chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
+crontab          cron              cronie                      busybox
+systemd-analyze  systemd           systemd                     systemd
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 TABLE
 }

@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 /// How often a file of records that is followed is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long a change of a crontab waits for another one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 impl Session {
     pub(super) fn schedule(&self, command: &ScheduleCommand) -> Result<Done> {
         let config = self.configuration()?;
@@ -320,11 +323,21 @@ impl Session {
         Ok((printed, Outcome::Done))
     }
 
-    /// Between reading a crontab and writing it, no other run of this must.
+    /// Between reading a crontab and writing it, no other run of this must: it is waited for.
     fn schedule_lock(&self) -> Result<Option<lock::Lock>> {
-        match self.common.no_lock {
-            true => Ok(None),
-            false => lock::acquire("schedule", "").map(Some),
+        if self.common.no_lock {
+            return Ok(None);
+        }
+        let begin = Instant::now();
+        loop {
+            match lock::acquire("schedule", "") {
+                Err(error)
+                    if Failure::of(&error).kind == Kind::Locked && begin.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                taken => return taken.map(Some),
+            }
         }
     }
 
@@ -571,8 +584,14 @@ fn job(own: &config::file::Job) -> Result<Job> {
             Command::Cleanup(_) | Command::Stats(_) | Command::Disk(_) | Command::Alert(_)
         )
     });
-    if !is_job {
+    let names_config = parsed
+        .as_ref()
+        .is_ok_and(|cli| cli.common.config.as_deref() != Some(Path::new("taskmon.toml")));
+    if !is_job || names_config {
         let why = match parsed {
+            Ok(_) if names_config => {
+                "which names a configuration with --config; a job has that of its file".to_owned()
+            }
             Ok(_) => "which is none of cleanup, stats, disk and alert".to_owned(),
             Err(error) => {
                 let said = error.to_string();

@@ -20,12 +20,31 @@ impl Program {
     pub fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
         let output = self.run(&["-l"], None)?;
         if output.status.success() {
-            return Ok(Some(output.stdout));
+            return self.as_it_is(output.stdout).map(Some);
         }
         let said = String::from_utf8_lossy(&output.stderr);
         match output.stdout.is_empty() && says_none(&said) {
             true => Ok(None),
             false => Err(self.refused("-l", &output)),
+        }
+    }
+
+    /// Debian's `crontab -l` shows a carriage return as the two characters `\r`, and what is written back would have those. An editor is given the file
+    /// itself: here one that only prints it, whereupon `crontab -e` finds nothing to change.
+    fn as_it_is(&self, listed: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        if !listed.windows(2).any(|pair| pair == b"\\r") {
+            return Ok(listed);
+        }
+        let output = self.run(&["-e"], None)?;
+        let shown = output.stdout.split(|byte| *byte == b'\r');
+        let shown: Vec<&[u8]> = shown.collect();
+        match output.status.success() && (output.stdout == listed || shown.join(&b"\\r"[..]) == listed) {
+            true => Ok(output.stdout),
+            false => Err(Failure::new(
+                Kind::CrontabRefused,
+                "the crontab holds `\\r`, and whether that is a carriage return cannot be found out",
+            )
+            .hint("nothing was changed; take the carriage returns out with `crontab -e`")),
         }
     }
 
@@ -69,6 +88,8 @@ impl Program {
             .args(arguments)
             // What it says has to be understood; and Debian's would hand out its own heading as part of the crontab.
             .env("LC_ALL", "C")
+            .env("EDITOR", "cat")
+            .env("VISUAL", "cat")
             .env_remove("LANGUAGE")
             .env_remove("CRONTAB_NOHEADER")
             .stdin(match input {

@@ -20,6 +20,7 @@ mod postgres;
 mod proxy;
 mod reference;
 mod rows;
+mod schedule;
 mod small;
 mod snapshot;
 mod stats;
