@@ -9,8 +9,10 @@ use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Su
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
+use crate::lock::Lock;
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::{json, text};
+use crate::store::advisory::Held;
 use crate::system::disk;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 /// The result of `alert`.
 #[derive(Serialize)]
@@ -39,6 +42,8 @@ struct Found {
     offer: Offer,
     live: Option<LiveState>,
     troubles: Vec<Trouble>,
+    /// Held until the alerts are delivered.
+    _locks: Option<(Lock, Option<Held>)>,
 }
 
 impl Session {
@@ -78,6 +83,7 @@ impl Session {
             offer,
             live: None,
             troubles: Vec::new(),
+            _locks: None,
         };
         if let Some(file) = &arguments.report {
             let document = rules::read(read_json("--report", file)?)?;
@@ -91,17 +97,29 @@ impl Session {
         if arguments.test {
             return Ok(only(Evaluation::test(config.language), Offer::OnlyNew));
         }
-        let _lock = match arguments.dry_run {
+        let lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,
         };
-        self.live(config)
+        self.live(config, lock)
+    }
+
+    /// Every host looks at its own disks and jobs, so that one which finds another at it waits its turn, for it is short.
+    fn live_lock(&self, config: &Config) -> Result<Option<Held>> {
+        const TURN: Duration = Duration::from_secs(30);
+        let database = &config.database;
+        let target = database.read_target.as_ref().or(database.target.as_ref());
+        self.lock_across("alert", config, target, TURN)
     }
 
     /// The live state, and what the rules say of it.
-    fn live(&self, config: &Config) -> Result<Found> {
+    fn live(&self, config: &Config, lock: Option<Lock>) -> Result<Found> {
         let settings = rule_settings(config);
         let mut store = open_store(config)?;
+        let locks = match lock {
+            Some(lock) => Some((lock, self.live_lock(config)?)),
+            None => None,
+        };
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
@@ -131,6 +149,7 @@ impl Session {
             offer: Offer::Again,
             live: Some(state),
             troubles,
+            _locks: locks,
         })
     }
 

@@ -16,6 +16,7 @@ use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::{json, manual, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
+use crate::store::advisory::{self, Attempt};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self, Store};
@@ -197,6 +198,33 @@ impl Session {
         lock::acquire(job, &identity(config)).map(Some)
     }
 
+    /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
+    fn lock_across(
+        &self,
+        job: &str,
+        config: &Config,
+        target: Option<&Target>,
+        patience: Duration,
+    ) -> Result<Option<advisory::Held>> {
+        let Some(target) = target.filter(|_| !self.common.no_lock) else {
+            return Ok(None);
+        };
+        match advisory::lock(target, lock_key(job, config), patience) {
+            Ok(Attempt::Held(held)) => Ok(Some(held)),
+            Ok(Attempt::NotNeeded) => Ok(None),
+            Ok(Attempt::Busy) => Err(Failure::new(
+                Kind::LockedElsewhere,
+                format!("a run of {job} on another host, with this configuration and database, is under way; nothing was done"),
+            )
+            .hint("--no-lock runs all the same")
+            .into()),
+            Err(error) => {
+                log::info!("runs on other hosts are not kept from running at the same time: {error:#}");
+                Ok(None)
+            }
+        }
+    }
+
     fn config(&self) -> Result<Done> {
         let effective = self.configuration()?.effective()?;
         let printed = match self.common.output {
@@ -247,6 +275,12 @@ impl Session {
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
+        // Temp files and logs are each host's own.
+        let rows = match settings.mode == Mode::Apply && needs_rows(&settings) {
+            true => config.database.target.as_ref(),
+            false => None,
+        };
+        let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
         let most = arguments
             .max_runtime
             .unwrap_or(config.cleanup.max_runtime_seconds);
@@ -370,7 +404,7 @@ impl Session {
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Database> {
         let has = |part| settings.parts.contains(&part);
-        let needs_rows = has(Part::Tasks) || has(Part::Receipts);
+        let needs_rows = needs_rows(settings);
         let Some(target) = &config.database.target else {
             return match needs_rows {
                 false => Ok(Database::None),
@@ -419,7 +453,12 @@ impl Session {
         let config = self.configuration()?;
         let dates = dates(arguments, &config, self.now)?;
         let _lock = self.lock("stats", &config)?;
-        let (mut reports, evaluations) = self.reports(&config, &dates, !arguments.no_save)?;
+        let store = open_store(&config)?;
+        let database = &config.database;
+        let target = database.read_target.as_ref().or(database.target.as_ref());
+        let _across = self.lock_across("stats", &config, target, Duration::ZERO)?;
+        let (mut reports, evaluations) =
+            self.reports(&config, store, &dates, !arguments.no_save)?;
         let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
@@ -458,10 +497,10 @@ impl Session {
     fn reports(
         &self,
         config: &Config,
+        mut store: Box<dyn Store>,
         dates: &[NaiveDate],
         save: bool,
     ) -> Result<(Vec<DailyReport>, Vec<Evaluation>)> {
-        let mut store = open_store(config)?;
         let progress = indicatif::ProgressBar::new(dates.len() as u64);
         if dates.len() < 2 {
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -561,7 +600,8 @@ impl Session {
         let sandbox = demo::make(&arguments.dir, &request)?;
         let url = format!("sqlite:{}", sandbox.database.display());
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
-        let (reports, _) = self.reports(&config, &[yesterday(&config, self.now)], true)?;
+        let store = open_store(&config)?;
+        let (reports, _) = self.reports(&config, store, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
         let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
@@ -655,6 +695,21 @@ fn milliseconds(duration: Duration) -> f64 {
 
 fn working_dir() -> Result<PathBuf> {
     std::env::current_dir().context("the working directory is gone")
+}
+
+fn needs_rows(settings: &Settings) -> bool {
+    let has = |part| settings.parts.contains(&part);
+    has(Part::Tasks) || has(Part::Receipts)
+}
+
+/// The number of a job's lock across hosts: the same on every host, for every version of this program. The database is where the lock is; hosts may know
+/// it by different names. The configuration goes by the path of its file.
+fn lock_key(job: &str, config: &Config) -> i64 {
+    let file = config.file.as_deref().unwrap_or(Path::new(""));
+    let text = format!("taskmon\n{job}\n{}", file.display());
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let first = digest.as_ref().iter().take(8);
+    first.fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
 /// What tells one configuration from another: its file and its database.

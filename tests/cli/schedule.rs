@@ -839,6 +839,109 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
     );
 }
 
+/// The lock of a job across hosts, as another host's run holds it: its number is the same for every version of taskmon.
+fn hold<'c>(
+    client: &'c mut postgres::Client,
+    env: &TestEnv,
+    job: &str,
+) -> postgres::Transaction<'c> {
+    let named = format!("taskmon\n{job}\n{}", env.path("taskmon.toml").display());
+    let mut held = client.transaction().unwrap();
+    let number = "SELECT pg_try_advisory_xact_lock(('x' || left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 16))::bit(64)::bigint)";
+    let row = held.query_one(number, &[&named]).unwrap();
+    assert!(row.get::<_, bool>(0), "{job}: somebody holds it");
+    held
+}
+
+#[test]
+fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    for job in ["cleanup", "stats"] {
+        let held = hold(&mut other, &env, job);
+        let refused = env.taskmon([job, "--no-alert"]).exits(75);
+        refused.failure("locked_elsewhere", &[job, "another host"]);
+        // What is each host's own, a rehearsal, and a run that wants no lock.
+        if job == "cleanup" {
+            env.taskmon(["cleanup", "--only", "temp,logs"])
+                .success()
+                .json();
+            env.taskmon(["cleanup", "--dry-run"]).success().json();
+        }
+        env.taskmon([job, "--no-lock", "--no-alert"])
+            .success()
+            .json();
+        drop(held);
+        env.taskmon([job, "--no-alert"]).success().json();
+        // The run gave it back.
+        drop(hold(&mut other, &env, job));
+    }
+    let skipped: Vec<Value> = records(&env)
+        .iter()
+        .filter(|run| run["skipped"] == true)
+        .map(|run| json!([run["job"], run["exit_code"], run["held_by"]]))
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            json!(["cleanup", 75, "other_host"]),
+            json!(["stats", 75, "other_host"])
+        ]
+    );
+}
+
+#[test]
+fn the_live_rules_of_a_host_wait_for_those_of_another() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    let held = hold(&mut other, &env, "alert");
+    let mut observer = env.client();
+    let asking = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_catalog.pg_try_advisory_xact_lock(%'
+                  AND pid <> pg_backend_pid() AND state = 'idle in transaction'";
+    let waiting = env.taskmon(["alert"]).spawn();
+    wait_until("it asks for the lock", || {
+        !observer.query(asking, &[]).unwrap().is_empty()
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let written = env.path("reports/alerts").exists();
+    assert!(!written, "it did not wait\n{}", env.tree());
+    drop(held);
+    let finished = waiting.wait();
+    assert_eq!(finished.json()["success"], true);
+    finished.stderr();
+}
+
+/// While a run holds the lock it holds back no vacuum and no time limit for idle transactions ends it.
+#[test]
+fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
+    let env = TestEnv::postgres();
+    env.sql(&format!(
+        "ALTER DATABASE {0} SET idle_in_transaction_session_timeout = '200ms';
+         ALTER DATABASE {0} SET default_transaction_isolation = 'serializable'",
+        env.name()
+    ));
+    // The alert's own lock is held while it is delivered: by a program that takes its time.
+    let mut text = env.read("taskmon.toml");
+    text += "\n[[alerts.channels]]\ntype = \"command\"\ncommand = [\"sleep\", \"2\"]\n[alerts.live]\nbacklog_max = 0\n";
+    env.write("taskmon.toml", &text);
+    env.sql("INSERT INTO tasks (task_id, status, created_at, updated_at) VALUES ('waits', 'PENDING', now() - interval '9 h', now() - interval '9 h')");
+    let running = env.taskmon(["alert"]).spawn();
+    let mut observer = env.client();
+    let holder = "SELECT backend_xmin IS NULL AND backend_xid IS NULL, now() - state_change > '600 ms' FROM pg_stat_activity JOIN pg_locks USING (pid)
+                  WHERE datname = current_database() AND locktype = 'advisory' AND granted AND pid <> pg_backend_pid()";
+    wait_until("the lock is held well beyond the limit", || {
+        let rows = observer.query(holder, &[]).unwrap();
+        let idle = rows.first().filter(|row| row.get(1));
+        if let Some(row) = idle {
+            assert!(row.get::<_, bool>(0), "it holds a snapshot");
+        }
+        idle.is_some()
+    });
+    let finished = running.wait();
+    assert_eq!(finished.json()["success"], true);
+    finished.stderr();
+}
+
 #[test]
 fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
     let env = TestEnv::sqlite();
