@@ -137,6 +137,7 @@ impl Session {
                 states: &config.database.mapping.tasks.states,
                 disk: Some(&disks),
                 missed: missed.as_deref(),
+                skipped: self.skipped(config).as_deref(),
             },
         );
         let mut troubles = live::troubles(&figures);

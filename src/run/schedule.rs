@@ -1,6 +1,7 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
 use super::{Done, Session, identity};
+use crate::alert::live::SkippedJob;
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
     ScheduleRemoveArgs, ScheduleStatusArgs,
@@ -406,6 +407,23 @@ impl Session {
             Some((entry.name, due))
         });
         Some(missed.collect())
+    }
+}
+
+impl Session {
+    /// The jobs that a lock has skipped too often in a row, for the live rules; `None`: the records cannot be read.
+    pub(super) fn skipped(&self, config: &Config) -> Option<Vec<SkippedJob>> {
+        let runs = runs::read(&config.alerts.logs_dir).ok()?;
+        let jobs = config.schedule.jobs.iter();
+        let skipped = jobs.filter_map(|job| {
+            let words = own_words(&shlex::split(&job.command)?);
+            let times = schedule::skipped_in_a_row(&words, &runs);
+            (times >= schedule::SKIPPED_TOO_OFTEN).then(|| SkippedJob {
+                job: job.name.clone(),
+                times,
+            })
+        });
+        Some(skipped.collect())
     }
 }
 

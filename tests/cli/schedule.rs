@@ -891,6 +891,30 @@ fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
 }
 
 #[test]
+fn a_job_that_is_skipped_three_times_in_a_row_is_told_of() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    let told = |env: &TestEnv| -> Vec<Value> {
+        let finished = env.taskmon(["alert", "--dry-run", "-qq"]).success();
+        let alerts = finished.json()["alerts"].as_array().unwrap().clone();
+        let skipped = alerts.iter().filter(|alert| alert["type"] == "job_skipped");
+        skipped
+            .map(|alert| json!([alert["subject"], alert["severity"], alert["value"]]))
+            .collect()
+    };
+    let held = hold(&mut other, &env, "cleanup");
+    for _ in 0..2 {
+        env.taskmon(["cleanup", "-qq"]).exits(75).json();
+    }
+    assert_eq!(told(&env), Vec::<Value>::new());
+    env.taskmon(["cleanup", "-qq"]).exits(75).json();
+    assert_eq!(told(&env), [json!(["cleanup-expired-tasks", "warning", 3])]);
+    drop(held);
+    env.taskmon(["cleanup", "-qq"]).success().json();
+    assert_eq!(told(&env), Vec::<Value>::new());
+}
+
+#[test]
 fn the_live_rules_of_a_host_wait_for_those_of_another() {
     let env = TestEnv::postgres();
     let mut other = env.client();
