@@ -112,9 +112,20 @@ const RULES: &[Rule] = &[
         module: "system",
         may: &[],
     },
+    // It writes down what it is told to: jobs come from `config` and go to `alert` through `run`.
+    Rule {
+        module: "schedule",
+        may: &["schedule::**"],
+    },
     Rule {
         module: "report",
-        may: &["stats::**", "system::**", "cleanup", "alert"],
+        may: &[
+            "stats::**",
+            "system::**",
+            "cleanup",
+            "alert",
+            "schedule::**",
+        ],
     },
     Rule {
         module: "demo",

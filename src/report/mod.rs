@@ -2,4 +2,5 @@
 
 pub mod json;
 pub mod manual;
+pub mod schedule;
 pub mod text;

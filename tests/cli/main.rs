@@ -10,10 +10,10 @@
 )]
 
 mod alert;
+mod broker;
 #[allow(dead_code)]
 #[path = "../channels/certificates.rs"]
 mod certificates;
-mod broker;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -27,6 +27,7 @@ mod presets;
 mod proxy;
 mod reference;
 mod rows;
+mod schedule;
 /// The receivers of the channels' own tests.
 #[allow(dead_code)]
 #[path = "../channels/server.rs"]
