@@ -114,7 +114,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "report",
-        may: &["stats::**", "system::**", "cleanup", "alert"],
+        may: &["stats::**", "system::**", "cleanup", "alert", "alert::live"],
     },
     Rule {
         module: "demo",

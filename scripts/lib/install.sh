@@ -24,6 +24,9 @@ setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
+promtool         prometheus        golang-github-prometheus    prometheus
+prometheus-py    python3-prometheus-client python3-prometheus_client py3-prometheus-client
+plugin-pm        libmonitoring-plugin-perl perl-Monitoring-Plugin perl-monitoring-plugin
 TABLE
 }
 
@@ -47,6 +50,8 @@ have() {
         gnu-time) [ -x /usr/bin/time ] ;;
         # A library of the system's own interpreter; another `python3` may stand before it on PATH.
         aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;
+        prometheus-py) /usr/bin/python3 -c 'import prometheus_client.parser' 2>/dev/null ;;
+        plugin-pm) perl -MMonitoring::Plugin::Performance -e 1 2>/dev/null ;;
         zoneinfo) [ -e /usr/share/zoneinfo/Asia/Shanghai ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

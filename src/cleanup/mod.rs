@@ -184,6 +184,7 @@ pub fn report(settings: &Settings, tally: Tally, seconds: f64) -> CleanupReport 
         receipts_cleaned: tally.receipts,
         logs_cleaned: tally.logs,
         disk_space_freed_mb: units::mib(tally.bytes),
+        bytes_freed: tally.bytes,
         files_shared: tally.shared,
         folders_removed: tally.folders,
         stopped: tally.stopped,

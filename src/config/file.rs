@@ -368,6 +368,12 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
+    /// The URL of a job.
+    pub fn url(&self, job: &str) -> Option<&SecretUrl> {
+        let mut urls = self.urls().into_iter();
+        urls.find_map(|(name, url)| url.as_ref().filter(|_| name == job))
+    }
+
     fn urls(&self) -> [(&'static str, &Option<SecretUrl>); 4] {
         [
             ("cleanup", &self.cleanup),

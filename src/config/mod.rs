@@ -441,18 +441,18 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
 /// Settings of the file that are valid and yet not what somebody may think.
 fn questionable(values: &File, given: &Given) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (configured, key, what) in [
-        (values.broker.url.is_some(), "broker.url", "asks no broker"),
-        (given.has("heartbeat"), "heartbeat", "sends no heartbeats"),
-    ] {
-        if configured {
-            let place = given.place(key);
-            warnings.push(format!(
-                "{place}: `{key}` is set, but this version of taskmon {what} yet."
-            ));
-        }
+    if values.broker.url.is_some() {
+        let place = given.place("broker.url");
+        warnings.push(format!(
+            "{place}: `broker.url` is set, but this version of taskmon asks no broker yet."
+        ));
     }
     warnings
+}
+
+/// The system's time zone, for what has to be said before a configuration is read; UTC where nobody knows it.
+pub fn system_zone(env: &Env) -> Tz {
+    zone::of_the_system(env).map_or(Tz::UTC, |found| found.zone)
 }
 
 impl Disk {

@@ -2,4 +2,6 @@
 
 pub mod json;
 pub mod manual;
+pub mod nagios;
+pub mod prometheus;
 pub mod text;

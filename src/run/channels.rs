@@ -7,7 +7,7 @@ use crate::alert::channels::{
 use crate::alert::deliver::Outgoing;
 use crate::alert::{Listener, Notice};
 use crate::config::file::MailTls;
-use crate::config::{Channel, ChannelType, Env};
+use crate::config::{Channel, ChannelType, Env, SecretUrl};
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::Path;
@@ -241,6 +241,29 @@ fn surroundings(
         true => roots(),
         false => Ok(Roots::from([])),
     };
+    with_roots(roots, env, now, started)
+}
+
+/// The same for requests to one URL. Certificates are read only if it asks for TLS.
+pub(super) fn surroundings_of(
+    url: &SecretUrl,
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
+    let roots = match url.scheme() {
+        "http" => Ok(Roots::from([])),
+        _ => roots(),
+    };
+    with_roots(roots, env, now, started)
+}
+
+fn with_roots(
+    roots: Result<Roots, String>,
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
     let clock = move || {
         let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
         now + elapsed

@@ -2,8 +2,12 @@
 
 mod alert;
 pub mod channels;
+mod heartbeat;
+mod journal;
+mod output;
 
 use crate::alert::Evaluation;
+use crate::calendar::Day;
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
 use crate::cli::{
     CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, ManArgs, StatsArgs,
@@ -13,7 +17,8 @@ use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
-use crate::report::{json, manual, text};
+use crate::report::prometheus::Figures;
+use crate::report::{json, manual, nagios, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
@@ -23,8 +28,13 @@ use crate::tables::State;
 use crate::tables::paths::Spellings;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use clap::error::ErrorKind as Misuse;
 use clap::{CommandFactory, Parser};
+use journal::Journal;
+use output::Done;
 use serde_json::json;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -35,54 +45,62 @@ use std::time::{Duration, Instant};
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let now = Utc::now();
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap's own text: help to standard output, mistakes to standard error.
-            return match error.print() {
-                Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
-                _ => u8::try_from(error.exit_code()).unwrap_or(2),
-            };
-        }
+        Err(error) => return misused(&error, &arguments),
     };
-    start_logger(&cli.common);
-    let session = Session::new(cli.common, now);
-    let (printed, outcome) = match session.perform(&cli.command) {
+    let mut session = Session::new(cli.common, now);
+    session.journal = journal::start(&session.common, session.zone());
+    let ended = session
+        .open_log()
+        .and_then(|()| session.perform(&cli.command));
+    let mut done = match ended {
         Ok(done) => done,
         Err(error) => session.fail(&cli.command, &error),
     };
-    match session.print(&printed) {
-        Ok(()) => outcome.exit_code(),
-        Err(error) => {
-            log::error!("standard output cannot be written: {error}");
-            Outcome::Failed(Kind::OutputFailed).exit_code()
-        }
+    if let Err(error) = session.print(&done.printed) {
+        log::error!("standard output cannot be written: {error}");
+        done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
+        session.export_failure(&cli.command, done.outcome);
+    }
+    session.ping_end(&cli.command, done.outcome);
+    session.check_log();
+    done.exit_code()
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)?;
+    match cli.misfit() {
+        Some(misfit) => Err(Cli::command().error(Misuse::ArgumentConflict, misfit)),
+        None => Ok(cli),
     }
 }
 
-/// Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for others'.
-fn start_logger(common: &Common) {
-    let level = match i32::from(common.verbose) - i32::from(common.quiet) {
-        ..=-2 => "off",
-        -1 => "error",
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+/// clap's own text: help to standard output, mistakes to standard error. A monitoring system that called with a mistake must not take the usual 2
+/// for critical.
+fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let has = |words: &[&str]| {
+        arguments
+            .iter()
+            .any(|own| words.iter().any(|word| own == word))
     };
-    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
-    env_logger::Builder::from_env(wanted)
-        .format_target(false)
-        .init();
+    let is_plugin = has(&["nagios", "--output=nagios"]) && has(&["disk", "stats", "alert"]);
+    match error.print() {
+        Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
+        _ if is_plugin && error.use_stderr() => nagios::State::Unknown.exit_code(),
+        _ => u8::try_from(error.exit_code()).unwrap_or(2),
+    }
 }
-
-/// What a command prints, and how the run ended.
-type Done = (String, Outcome);
 
 /// One run: its common options, and the time that it takes for now.
 struct Session {
     common: Common,
     now: DateTime<Utc>,
     started: Instant,
+    journal: Arc<Journal>,
+    /// The ping that said that the job started.
+    start_ping: RefCell<Option<heartbeat::Ping>>,
 }
 
 impl Session {
@@ -91,6 +109,28 @@ impl Session {
             common,
             now,
             started: Instant::now(),
+            journal: Arc::default(),
+            start_ping: RefCell::default(),
+        }
+    }
+
+    /// The zone of the log's times, where the configuration may be what is wrong.
+    fn zone(&self) -> Tz {
+        self.resolve()
+            .map_or_else(|_| config::system_zone(&Env::read()), |own| own.timezone)
+    }
+
+    fn open_log(&self) -> Result<()> {
+        match &self.common.log_file {
+            Some(path) => Ok(self.journal.open(path)?),
+            None => Ok(()),
+        }
+    }
+
+    /// A log that lacks lines costs nothing but those lines, and is said where somebody may see it.
+    fn check_log(&self) {
+        if let (Some(path), Some(error)) = (&self.common.log_file, self.journal.take_failure()) {
+            log::error!("the log file {} lacks lines: {error}", path.display());
         }
     }
 
@@ -102,15 +142,15 @@ impl Session {
             Command::Alert(arguments) => self.alert(arguments),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
-                Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
+                Ok(Done::new(config::file::DEFAULT.to_owned(), Outcome::Done))
             }
             Command::Config(_) => self.config(),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
-                Ok((String::from_utf8(script)?, Outcome::Done))
+                Ok(Done::new(String::from_utf8(script)?, Outcome::Done))
             }
-            Command::Man(arguments) => Ok((page(arguments)?, Outcome::Done)),
+            Command::Man(arguments) => Ok(Done::new(page(arguments)?, Outcome::Done)),
         }
     }
 
@@ -120,14 +160,20 @@ impl Session {
         log::debug!("{error:?}");
         log::error!("{}", failure.message);
         self.raise_failure(command, &failure);
+        let outcome = Outcome::Failed(failure.kind);
+        self.export_failure(command, outcome);
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
                 let document = json!({"success": false, "error": &failure});
                 json::render(&document, self.layout()).unwrap_or_default()
             }
+            Format::Nagios => {
+                let service = command.job().unwrap_or("taskmon");
+                return Done::plugin(nagios::failure(service, &failure), outcome);
+            }
         };
-        (printed, Outcome::Failed(failure.kind))
+        Done::new(printed, outcome)
     }
 
     /// The language to fail in, where the configuration may be what failed.
@@ -193,11 +239,11 @@ impl Session {
     fn config(&self) -> Result<Done> {
         let effective = self.configuration()?.effective()?;
         let printed = match self.common.output {
-            Format::Json => json::render(&effective, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&effective, self.layout())?,
             Format::Text => toml::to_string_pretty(&without_nulls(&effective))
                 .context("the configuration cannot be written as TOML")?,
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
@@ -207,6 +253,7 @@ impl Session {
             percent("--critical", arguments.critical.as_deref())?,
         )?;
         let _lock = self.lock("disk", &config)?;
+        self.ping_start("disk", &config);
         let paths = match arguments.paths.is_empty() {
             true => &config.disk.paths,
             false => &arguments.paths,
@@ -223,12 +270,20 @@ impl Session {
             let troubles = self.raise(&config, "disk", Some(evaluation))?;
             report.errors.extend(troubles);
         }
-        let outcome = self.judge(standing.into_iter(), &report.errors);
+        let mut outcome = self.judge(standing.into_iter(), &report.errors);
+        if let Some(trouble) = self.export("disk", outcome, Figures::Disk(&report)) {
+            report.errors.push(trouble);
+            outcome = outcome.with_trouble();
+        }
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
             Format::Text => text::disk(&report, config.language),
+            Format::Nagios => {
+                let line = nagios::disk(&report, disk_limits(&config), config.language);
+                return Ok(Done::plugin(line, outcome));
+            }
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     fn cleanup(&self, arguments: &CleanupArgs) -> Result<Done> {
@@ -236,7 +291,11 @@ impl Session {
         let (settings, roots) = self.cleanup_settings(arguments, &config)?;
         let _lock = match settings.mode {
             Mode::Rehearse => None,
-            Mode::Apply => self.lock("cleanup", &config)?,
+            Mode::Apply => {
+                let lock = self.lock("cleanup", &config)?;
+                self.ping_start("cleanup", &config);
+                lock
+            }
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
@@ -276,16 +335,23 @@ impl Session {
                 tally.trouble(trouble);
             }
         }
-        let report = cleanup::report(&settings, tally, self.seconds());
-        let outcome = match report.errors_total {
+        let mut report = cleanup::report(&settings, tally, self.seconds());
+        let mut outcome = match report.errors_total {
             0 => Outcome::Done,
             _ => Outcome::DoneWithErrors,
         };
+        if settings.mode == Mode::Apply
+            && let Some(trouble) = self.export("cleanup", outcome, Figures::Cleanup(&report))
+        {
+            report.errors.push(trouble);
+            report.errors_total += 1;
+            outcome = outcome.with_trouble();
+        }
         let printed = match self.common.output {
-            Format::Json => json::render(&report, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => text::cleanup(&report, config.language),
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     /// Everything that the run was told, checked before anything is touched.
@@ -412,26 +478,42 @@ impl Session {
         let config = self.configuration()?;
         let dates = dates(arguments, &config, self.now)?;
         let _lock = self.lock("stats", &config)?;
+        self.ping_start("stats", &config);
         let (mut reports, evaluations) = self.reports(&config, &dates, !arguments.no_save)?;
         let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        if let Some(report) = reports.last_mut().filter(|_| is_told) {
-            let troubles = self.raise(&config, "stats", newest)?;
+        let mut troubles = match is_told {
+            true => self.raise(&config, "stats", newest)?,
+            false => Vec::new(),
+        };
+        let earlier = reports.iter().flat_map(|report| report.errors.clone());
+        let mut errors: Vec<Trouble> = earlier.chain(troubles.clone()).collect();
+        if let Some(report) = reports.last_mut() {
+            let outcome = self.judge(standing.iter().copied(), &errors);
+            report.errors.append(&mut troubles.clone());
+            let unwritten = self.export("stats", outcome, figures(report, &config));
+            report.errors.extend(unwritten.clone());
+            errors.extend(unwritten.clone());
+            troubles.extend(unwritten);
             // What is saved is what is printed, and what nobody could be told is known only now.
-            let is_changed = !troubles.is_empty();
-            report.errors.extend(troubles);
-            if is_changed && report.report_path.is_some() {
+            if !troubles.is_empty() && report.report_path.is_some() {
                 self.save(&config, report)?;
             }
         }
-        let errors: Vec<Trouble> = reports
-            .iter()
-            .flat_map(|report| report.errors.clone())
-            .collect();
         let outcome = self.judge(standing.into_iter(), &errors);
-        let printed = match (self.common.output, reports.as_slice()) {
+        self.render_stats(arguments, &config, &reports, outcome)
+    }
+
+    fn render_stats(
+        &self,
+        arguments: &StatsArgs,
+        config: &Config,
+        reports: &[DailyReport],
+        outcome: Outcome,
+    ) -> Result<Done> {
+        let printed = match (self.common.output, reports) {
             (Format::Text, reports) => {
                 let pages: Vec<String> = reports
                     .iter()
@@ -439,12 +521,14 @@ impl Session {
                     .collect();
                 pages.join("\n")
             }
-            (Format::Json, [report]) if arguments.days.is_none() => {
-                json::render(report, self.layout())?
+            (Format::Nagios, [.., newest]) => {
+                let line = nagios::stats(newest, rate_limits(config), config.language);
+                return Ok(Done::plugin(line, outcome));
             }
-            (Format::Json, reports) => json::render(&reports, self.layout())?,
+            (_, [report]) if arguments.days.is_none() => json::render(report, self.layout())?,
+            (_, reports) => json::render(&reports, self.layout())?,
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     /// The reports of some days, each from a snapshot of its own.
@@ -558,7 +642,7 @@ impl Session {
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
         let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
-            Format::Json => json::render(
+            Format::Json | Format::Nagios => json::render(
                 &json!({
                     "success": true,
                     "sandbox": sandbox.dir,
@@ -593,7 +677,7 @@ impl Session {
         } else {
             Outcome::DoneWithErrors
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 }
 
@@ -703,6 +787,28 @@ fn thresholds(config: &Config) -> disk::Thresholds {
     disk::Thresholds {
         warning: config.disk.warning_percent,
         critical: config.disk.critical_percent,
+    }
+}
+
+fn disk_limits(config: &Config) -> nagios::Limits {
+    nagios::Limits {
+        warning: config.disk.warning_percent,
+        critical: config.disk.critical_percent,
+    }
+}
+
+fn rate_limits(config: &Config) -> nagios::Limits {
+    nagios::Limits {
+        warning: config.alerts.failure_rate_warning,
+        critical: config.alerts.failure_rate_critical,
+    }
+}
+
+fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {
+    let spans = Day::new(report.date, config.timezone).ranges();
+    Figures::Stats {
+        report,
+        day_start: spans.first().map(|(start, _)| *start),
     }
 }
 
@@ -991,10 +1097,15 @@ fn queue_statistics(config: &Config, from_table: QueueStatistics) -> QueueStatis
     }
 }
 
-/// Writes a file beside its place and renames it, so that a reader never sees half of it.
+/// Writes a file aside and renames it, in a folder that is made where it is missing.
 fn write_aside(path: &Path, content: &str) -> io::Result<()> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    write_beside(path, content)
+}
+
+/// Writes a file beside its place and renames it, so that a reader never sees half of it.
+fn write_beside(path: &Path, content: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = std::fs::File::create(&aside).and_then(|mut file| {

@@ -9,6 +9,9 @@
     clippy::print_stderr
 )]
 
+#[path = "../channels/certificates.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod certificates;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -16,11 +19,17 @@ mod config;
 mod disk;
 mod env;
 mod errors;
+mod heartbeat;
+mod nagios;
 mod postgres;
 mod proxy;
 mod reference;
 mod rows;
+#[path = "../channels/server.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod server;
 mod small;
 mod snapshot;
 mod stats;
+mod textfile;
 mod time;

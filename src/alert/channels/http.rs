@@ -41,11 +41,30 @@ pub struct Endpoint {
 /// What is sent beside the URL's own parts.
 #[derive(Default)]
 pub struct Request<'a> {
+    /// Added to the URL's path, in front of a query; empty: nothing.
+    pub beneath: &'a str,
     /// Added to the URL's query; the values percent-encoded.
     pub query: &'a [(&'a str, &'a str)],
     pub headers: &'a [(&'a str, &'a str)],
-    /// JSON.
+    pub content: Content,
     pub body: &'a str,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Content {
+    #[default]
+    Json,
+    Text,
+}
+
+impl Content {
+    fn kind(self) -> &'static str {
+        match self {
+            Content::Json => "application/json; charset=utf-8",
+            Content::Text => "text/plain; charset=utf-8",
+        }
+    }
 }
 
 /// What a service answered.
@@ -155,11 +174,9 @@ impl Endpoint {
     }
 
     fn exchange(&self, request: &Request) -> Result<Response<Body>, SendError> {
-        let url = with_query(self.url.expose(), request.query);
-        let mut builder = self
-            .agent
-            .post(url)
-            .content_type("application/json; charset=utf-8");
+        let url = beneath(self.url.expose(), request.beneath);
+        let url = with_query(&url, request.query);
+        let mut builder = self.agent.post(url).content_type(request.content.kind());
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
@@ -315,6 +332,16 @@ fn shown(uri: &Uri) -> String {
     format!("{scheme}://{host}{port}")
 }
 
+/// A URL with one more part of its path.
+fn beneath(url: &str, part: &str) -> String {
+    if part.is_empty() {
+        return url.to_owned();
+    }
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (place, rest) = url.split_at(end);
+    format!("{}/{part}{rest}", place.trim_end_matches('/'))
+}
+
 fn with_query(url: &str, added: &[(&str, &str)]) -> String {
     // What stands behind `#` is never sent, and must not swallow the query.
     let mut url = url.split('#').next().unwrap_or_default().to_owned();
@@ -406,6 +433,26 @@ impl Codes {
                     ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
                 })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_goes_to_the_end_of_the_path() {
+        for (url, expected) in [
+            ("https://h/uuid", "https://h/uuid/start"),
+            ("https://h/uuid/", "https://h/uuid/start"),
+            ("https://h", "https://h/start"),
+            ("https://h/uuid?a=b/c&d=e", "https://h/uuid/start?a=b/c&d=e"),
+            ("https://h/?a=b", "https://h/start?a=b"),
+            ("https://h/uuid#x?y", "https://h/uuid/start#x?y"),
+        ] {
+            assert_eq!(beneath(url, "start"), expected, "{url}");
+            assert_eq!(beneath(url, ""), url);
         }
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod dingtalk;
 mod email;
 mod feishu;
+mod heartbeat;
 mod http;
 mod message;
 mod redact;
@@ -15,6 +16,7 @@ mod webhook;
 mod wecom;
 
 pub use email::{Encryption, Mail};
+pub use heartbeat::ping;
 pub use http::Proxy;
 
 use super::notice::Notice;
