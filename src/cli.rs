@@ -88,6 +88,14 @@ pub enum Command {
     Disk(DiskArgs),
     /// Evaluate the live rules and deliver alerts; or raise them from a result, send given ones, test the channels
     Alert(AlertArgs),
+    /// Say whether taskmon could do its work here: configuration, database, tables, rights, folders, channels
+    #[command(after_help = "\
+Examples:
+  taskmon check --output text           a checklist
+  taskmon check | jq -r '.checks[] | select(.status == \"failed\") | .message'
+
+Exit codes: 0, or 1 if something failed. It sends nothing and changes nothing.")]
+    Check,
     /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
     Demo(DemoArgs),
     /// Print the configuration in force, secrets masked

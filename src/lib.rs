@@ -20,6 +20,7 @@
 
 pub mod alert;
 pub mod calendar;
+pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config;

@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use sweep::{Counter, Rule, Target};
 
 /// How far this host's clock and the database's may differ.
-const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
+pub const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {

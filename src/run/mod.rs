@@ -2,6 +2,7 @@
 
 mod alert;
 pub mod channels;
+mod check;
 mod heartbeat;
 mod journal;
 mod output;
@@ -140,6 +141,7 @@ impl Session {
             Command::Stats(arguments) => self.stats(arguments),
             Command::Disk(arguments) => self.disk(arguments),
             Command::Alert(arguments) => self.alert(arguments),
+            Command::Check => self.check(),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
                 Ok(Done::new(config::file::DEFAULT.to_owned(), Outcome::Done))

@@ -12,6 +12,7 @@
 #[path = "../channels/certificates.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod certificates;
+mod check;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;

@@ -1,5 +1,6 @@
 //! Requests to one URL: bounded in time and size, never redirected, and without the URL in what is said about them.
 
+use super::reach::Encrypted;
 use super::redact::Redactor;
 use super::{Clock, Hidden, Roots, SendError, Surroundings};
 use base64::Engine;
@@ -299,6 +300,41 @@ fn parse(url: &Hidden) -> Result<Uri, SendError> {
             "the url is not a valid http:// or https:// URL (characters outside ASCII, and blanks, have to be percent-encoded)",
         )
     })
+}
+
+/// The host and the port of a URL, and whether TLS is spoken there.
+///
+/// # Errors
+/// If the URL is none.
+pub fn host_and_encryption(url: &Hidden) -> Result<(String, u16, Encrypted), SendError> {
+    let uri = parse(url)?;
+    let (encrypted, port) = match uri.scheme_str() {
+        Some("https") => (Encrypted::Yes, 443),
+        _ => (Encrypted::No, 80),
+    };
+    let host = uri.host().unwrap_or_default().to_owned();
+    Ok((host, uri.port_u16().unwrap_or(port), encrypted))
+}
+
+/// The host and the port of the proxy that requests to a URL go through.
+///
+/// # Errors
+/// What is wrong with the URL or the proxy.
+pub fn proxy_for(
+    url: &Hidden,
+    surroundings: &Surroundings,
+) -> Result<Option<(String, u16)>, SendError> {
+    let uri = parse(url)?;
+    let Some(proxy) = surroundings
+        .proxy
+        .as_ref()
+        .filter(|_| uri.scheme_str() == Some("https"))
+    else {
+        return Ok(None);
+    };
+    let proxy = through(proxy).map_err(SendError::permanent)?;
+    let place = (proxy.host().to_owned(), proxy.port());
+    Ok((!proxy.is_no_proxy(&uri)).then_some(place))
 }
 
 /// The login of a URL as a header. The HTTP library would send it as it stands, percent-encoded.

@@ -10,6 +10,7 @@ mod feishu;
 mod heartbeat;
 mod http;
 mod message;
+mod reach;
 mod redact;
 mod slack;
 mod webhook;
@@ -18,6 +19,7 @@ mod wecom;
 pub use email::{Encryption, Mail};
 pub use heartbeat::ping;
 pub use http::Proxy;
+pub use reach::{reach, reach_url};
 
 use super::notice::Notice;
 use chrono::{DateTime, Utc};
