@@ -199,6 +199,7 @@ fn every_option_is_explained() {
         "cleanup",
         "stats",
         "disk",
+        "check",
         "demo",
         "config",
         "completions",
@@ -249,6 +250,7 @@ fn every_key_of_the_results_is_explained() {
         "taskmon demo . > /dev/null && taskmon stats",
         "taskmon cleanup --dry-run",
         "taskmon disk .",
+        "taskmon check",
     ] {
         let (code, printed) = shell(command, folder.path(), 0, ENGLISH.locale);
         assert_eq!(code, 0, "{printed}");
