@@ -9,7 +9,7 @@ use crate::store::inspect::{Inspection, Rights};
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
 use crate::tables::{Field, State, States};
 use crate::units;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use std::path::Path;
@@ -280,6 +280,17 @@ pub fn clock(
     }
 }
 
+/// Where cron, which goes by the system's zone, has other hours than the reports.
+pub fn zones(system: Tz, own: Tz, now: DateTime<Utc>, language: Language) -> Option<Finding> {
+    let offset = |zone: Tz| now.with_timezone(&zone).offset().fix();
+    (offset(system) != offset(own)).then(|| {
+        Finding::ok(language.pick(
+            format!("cron 按系统时区 {system} 运行，日期按 {own} 划分"),
+            format!("cron goes by the system's zone, {system}; days are counted in {own}"),
+        ))
+    })
+}
+
 /// What this user may do with the tables.
 pub fn rights(inspection: &Inspection, language: Language) -> Vec<Finding> {
     let mut findings: Vec<Finding> = inspection
@@ -410,6 +421,18 @@ mod tests {
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_system_in_another_zone_is_told_of() {
+        let told = |system, own| zones(system, own, at(0), Language::En).map(|found| found.message);
+        assert_eq!(told(Tz::Asia__Shanghai, Tz::Asia__Shanghai), None);
+        assert_eq!(told(Tz::UTC, Tz::Etc__UTC), None, "two names of one zone");
+        let message = told(Tz::UTC, Tz::Asia__Shanghai).unwrap();
+        assert!(
+            message.contains("zone, UTC;") && message.contains("Asia/Shanghai"),
+            "{message}"
+        );
     }
 
     fn inspection(clock: Option<DateTime<Utc>>) -> Inspection {

@@ -11,6 +11,7 @@ Examples:
   taskmon cleanup --dry-run             what has expired and would go
   taskmon stats --date 2023-12-01 | jq .task_statistics
   taskmon disk / /data --output text    how full the disks are, for people
+  taskmon check --output text           what is in the jobs' way
   taskmon config --default > taskmon.toml
   taskmon stats --help                  more about a command
 

@@ -4,7 +4,7 @@ use super::{Session, channels, no_database, spellings, thresholds};
 use crate::check::{self, Check, CheckReport, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
-use crate::config::{Config, Env};
+use crate::config::{self, Config, Env};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};
@@ -57,6 +57,9 @@ impl Session {
     fn all_checks(&self, config: &Config) -> Vec<Check> {
         let language = config.language;
         let tables = tables(config);
+        let mut clock = tables.clock;
+        let system = config::system_zone(&Env::read());
+        clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
         let findings = [
@@ -67,7 +70,7 @@ impl Session {
             ("database", tables.database),
             ("mapping", tables.mapping),
             ("indexes", tables.indexes),
-            ("clock", tables.clock),
+            ("clock", clock),
             ("permissions", permissions),
             ("storage", storage(config)),
             ("broker", vec![broker(config)]),

@@ -3,6 +3,7 @@
 use crate::env::{PASSWORD_IN_URL, TestEnv, plain_port};
 use crate::errors::wait_until;
 use crate::on_each_database;
+use crate::proxy::{Freeze, Proxy};
 use crate::rows::Task;
 use crate::server::{Server, dead_port, ok};
 use serde_json::Value;
@@ -103,7 +104,7 @@ on_each_database! {
             is(&found, name, "skipped", &[]);
         }
         is(&found, "config", "ok", &["taskmon.toml"]);
-        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai"]);
+        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", "cron"]);
         is(&found, "mapping", "ok", &["2 个任务"]);
         assert_eq!(snapshot(&env), before);
     }
@@ -313,6 +314,19 @@ fn a_server_that_is_gone_is_one_failure_and_what_hangs_on_it_is_skipped() {
         &["no database is configured", "database.url"],
     );
     assert!(!env.path("gone.db").exists());
+}
+
+/// It ends, and in time for somebody who waits.
+#[test]
+fn a_server_that_stops_answering_is_a_failure() {
+    let env = TestEnv::postgres();
+    env.config("statement_timeout_seconds = 1\n");
+    let proxy = Proxy::new("current_user", Freeze::Everything);
+    let url = proxy.url(env.name());
+    let found = checks(&env, &["--database-url", &url], 1);
+    is(&found, "database", "failed", &["has not answered"]);
+    is(&found, "mapping", "skipped", &[]);
+    assert!(proxy.is_frozen());
 }
 
 #[test]

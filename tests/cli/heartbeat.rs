@@ -2,7 +2,7 @@
 
 use crate::env::TestEnv;
 use crate::rows::Task;
-use crate::server::{Answer, Server, dead_port, ok, status};
+use crate::server::{Answer, Server, dead_port, ok, proxy, status};
 use std::time::Duration;
 
 /// A configuration that pings `url` for every job.
@@ -230,6 +230,76 @@ fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
         }
     }
     assert_eq!(pings(&elsewhere), [""; 0]);
+}
+
+/// As the channels do it: TLS with the system's certificates, through the proxy of the environment.
+#[test]
+fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
+    let env = TestEnv::new();
+    env.config("");
+    let server = Server::tls(vec![ok("OK")]);
+    beating(&env, &server.url("/ping/s3cret-9f8e7d6c"));
+    let disk = || {
+        env.taskmon([
+            "disk",
+            "--no-alert",
+            "--warning",
+            "100",
+            "--critical",
+            "100",
+        ])
+    };
+    let distrusting = disk().success();
+    distrusting.stderr_contains("certificate").json();
+    assert_eq!(pings(&server), [""; 0]);
+    let (port, tunnels) = proxy();
+    let finished = disk()
+        .env("SSL_CERT_FILE", crate::certificates::file("ca.crt"))
+        .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
+        .success();
+    finished.json();
+    assert_eq!(
+        pings(&server),
+        ["/ping/s3cret-9f8e7d6c/start", "/ping/s3cret-9f8e7d6c"]
+    );
+    assert_eq!(tunnels.lock().unwrap().len(), 2);
+}
+
+/// Nor does the log of the library that sends it.
+#[test]
+fn no_log_shows_the_url() {
+    let env = TestEnv::new();
+    env.config("");
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/ping/s3cret-9f8e7d6c?key=s3cret-1a2b3c"));
+    let finished = env
+        .taskmon([
+            "disk",
+            "--no-alert",
+            "--warning",
+            "100",
+            "--critical",
+            "100",
+            "--log-file",
+            "own.log",
+        ])
+        .env("RUST_LOG", "trace")
+        .success();
+    finished.json();
+    assert!(!finished.stderr().is_empty(), "the library says something");
+    let bodies: String = server
+        .requests()
+        .into_iter()
+        .map(|request| request.body)
+        .collect();
+    let log = env.read("own.log");
+    assert!(!log.is_empty());
+    for text in [finished.stderr(), &log, &bodies] {
+        assert!(
+            !text.contains("9f8e7d6c") && !text.contains("1a2b3c"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
