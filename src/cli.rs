@@ -11,6 +11,7 @@ Examples:
   taskmon cleanup --dry-run             what has expired and would go
   taskmon stats --date 2023-12-01 | jq .task_statistics
   taskmon disk / /data --output text    how full the disks are, for people
+  taskmon check --output text           what is in the jobs' way
   taskmon config --default > taskmon.toml
   taskmon stats --help                  more about a command
 
@@ -42,7 +43,7 @@ pub struct Common {
     /// The database, as postgresql://user@host/name or sqlite:FILE; beats $TASKMON_DATABASE_URL, $DATABASE_URL and the file
     #[arg(long, value_name = "URL", global = true)]
     pub database_url: Option<String>,
-    /// What is printed: one JSON document, or a page for people
+    /// What is printed: one JSON document, a page for people, or for disk, stats and alert the line of a monitoring plugin, whose exit codes are 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[arg(long, value_name = "FORMAT", default_value = "json", global = true)]
     pub output: Format,
     /// JSON over several lines; the default on a terminal
@@ -57,6 +58,12 @@ pub struct Common {
     /// Run even if another run of the same job is under way
     #[arg(long, global = true)]
     pub no_lock: bool,
+    /// Write the result of a job as Prometheus text to this file too, for the node exporter; a file for each job
+    #[arg(long, value_name = "FILE.prom", global = true)]
+    pub textfile: Option<PathBuf>,
+    /// Append the log to this file too
+    #[arg(long, value_name = "FILE", global = true)]
+    pub log_file: Option<PathBuf>,
     /// More log on standard error; twice for every statement ($RUST_LOG wins)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
@@ -69,6 +76,7 @@ pub struct Common {
 pub enum Format {
     Json,
     Text,
+    Nagios,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,6 +92,14 @@ pub enum Command {
     /// Put the jobs into the crontab, or make timers of systemd of them; say when they are due and how they went
     #[command(subcommand, after_help = SCHEDULE_EXAMPLES)]
     Schedule(ScheduleCommand),
+    /// Say whether taskmon could do its work here: configuration, database, tables, rights, folders, channels
+    #[command(after_help = "\
+Examples:
+  taskmon check --output text           a checklist
+  taskmon check | jq -r '.checks[] | select(.status == \"failed\") | .message'
+
+Exit codes: 0, or 1 if something failed. It sends nothing and changes nothing.")]
+    Check,
     /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
     Demo(DemoArgs),
     /// Print the configuration in force, secrets masked
@@ -99,6 +115,43 @@ Examples:
     },
     /// Print the manual page of taskmon, or of one of its commands
     Man(ManArgs),
+}
+
+impl Cli {
+    /// Options that do not go together with the command, which clap cannot say of options that every command has.
+    pub fn misfit(&self) -> Option<String> {
+        let job = self.command.job();
+        if self.common.output == Format::Nagios && !matches!(job, Some("disk" | "stats" | "alert"))
+        {
+            return Some("--output nagios is for disk, stats and alert".to_owned());
+        }
+        if self.common.textfile.is_some() && job.is_none() {
+            return Some("--textfile is for cleanup, stats, disk and alert".to_owned());
+        }
+        None
+    }
+}
+
+impl Command {
+    /// The job that it is, as locks, heartbeats and figures call it; `None`: it is none of cron's.
+    pub fn job(&self) -> Option<&'static str> {
+        match self {
+            Command::Cleanup(_) => Some("cleanup"),
+            Command::Stats(_) => Some("stats"),
+            Command::Disk(_) => Some("disk"),
+            Command::Alert(_) => Some("alert"),
+            _ => None,
+        }
+    }
+
+    /// Whether it says what it would do and does nothing.
+    pub fn is_rehearsal(&self) -> bool {
+        match self {
+            Command::Cleanup(arguments) => arguments.dry_run,
+            Command::Alert(arguments) => arguments.dry_run,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@
 //!
 //! - `main → run → everything`. Below `run`, nobody imports `cli`.
 //! - Features (`stats`, `cleanup`) import `tables`, `units`, `calendar`, the `Store` and `Pruner` traits and `system`, and not each other.
+//! - `check` judges what the store and the disks said of themselves; `run` looks.
 //! - `alert` reads the reports of `stats` and `system::disk` as the JSON that they are printed as; its channels know the notice that they send, and nothing else.
 //! - `schedule` writes jobs down where cron or systemd find them and reads how they went; it imports nothing but the words.
 //! - `store/postgres` and `store/sqlite` import `tables`, `units`, `calendar` and `store/sql`. No SQL stands outside `store/`.
@@ -21,6 +22,7 @@
 
 pub mod alert;
 pub mod calendar;
+pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config;

@@ -174,6 +174,19 @@ impl Outcome {
             Outcome::Failed(kind) => kind.exit_code(),
         }
     }
+
+    /// Whether the job was done: what the result says under `success`.
+    pub fn is_success(self) -> bool {
+        !matches!(self, Outcome::Failed(_))
+    }
+
+    /// The same once something more could not be done. An alert that stands is told first.
+    pub fn with_trouble(self) -> Self {
+        match self {
+            Outcome::Done => Outcome::DoneWithErrors,
+            other => other,
+        }
+    }
 }
 
 /// The severity of an alert, in rising order.

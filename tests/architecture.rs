@@ -75,6 +75,7 @@ const RULES: &[Rule] = &[
         module: "store::postgres",
         may: &[
             "store",
+            "store::inspect",
             "store::prune",
             "store::sql",
             "store::target",
@@ -84,7 +85,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "store::sqlite",
-        may: &["store", "store::prune", "store::sql", "store::target"],
+        may: &[
+            "store",
+            "store::inspect",
+            "store::prune",
+            "store::sql",
+            "store::target",
+        ],
     },
     Rule {
         module: "store::sql",
@@ -124,12 +131,19 @@ const RULES: &[Rule] = &[
             "system::**",
             "cleanup",
             "alert",
+            "alert::live",
+            "check",
             "schedule::**",
         ],
     },
     Rule {
         module: "demo",
         may: &[],
+    },
+    // It judges what others found.
+    Rule {
+        module: "check",
+        may: &["store::inspect", "system::disk"],
     },
 ];
 

@@ -200,6 +200,7 @@ fn every_option_is_explained() {
         "stats",
         "disk",
         "alert",
+        "check",
         "demo",
         "config",
         "completions",
@@ -251,6 +252,7 @@ fn every_key_of_the_results_is_explained() {
         "taskmon cleanup --dry-run",
         "taskmon disk . --no-alert",
         "printf '[[alerts.channels]]\ntype = \"command\"\ncommand = [\"true\"]\n' >> taskmon.toml && taskmon alert 2> /dev/null",
+        "taskmon check",
     ] {
         let (code, printed) = shell(command, folder.path(), 0, ENGLISH.locale);
         assert_eq!(code, 0, "{printed}");

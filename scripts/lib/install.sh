@@ -32,6 +32,9 @@ kombu-redis      python3-redis     python3-redis               py3-redis
 crontab          cron              cronie                      busybox
 systemd-analyze  systemd           systemd                     systemd
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
+promtool         prometheus        golang-github-prometheus    prometheus
+prometheus-py    python3-prometheus-client python3-prometheus_client py3-prometheus-client
+plugin-pm        libmonitoring-plugin-perl perl-Monitoring-Plugin perl-monitoring-plugin
 TABLE
 }
 
@@ -68,6 +71,8 @@ have() {
         celery) /usr/bin/python3 -c 'import celery' 2>/dev/null ;;
         kombu-redis) /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;
+        prometheus-py) /usr/bin/python3 -c 'import prometheus_client.parser' 2>/dev/null ;;
+        plugin-pm) perl -MMonitoring::Plugin::Performance -e 1 2>/dev/null ;;
         zoneinfo) [ -e /usr/share/zoneinfo/Asia/Shanghai ] ;;
         *) command -v "$1" >/dev/null ;;
     esac

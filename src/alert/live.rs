@@ -317,6 +317,7 @@ mod tests {
             usage_percent,
             inodes_usage_percent: None,
             status,
+            bytes: Default::default(),
         };
         DiskReport {
             success: true,

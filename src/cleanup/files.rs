@@ -89,6 +89,14 @@ impl Roots {
         }
     }
 
+    /// The roots that hold rows back, and why.
+    pub fn unusable(&self) -> Vec<(PathBuf, String)> {
+        let roots = self.roots.iter();
+        roots
+            .filter_map(|root| Some((root.path.clone(), root.unusable.clone()?)))
+            .collect()
+    }
+
     /// Closes the folders of a batch.
     pub fn release(&self) {
         self.held.lock().clear();

@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, RandomState};
 use sweep::{Counter, Rule, Target};
 
 /// How far this host's clock and the database's may differ.
-const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
+pub const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -184,6 +184,7 @@ pub fn report(settings: &Settings, tally: Tally, seconds: f64) -> CleanupReport 
         receipts_cleaned: tally.receipts,
         logs_cleaned: tally.logs,
         disk_space_freed_mb: units::mib(tally.bytes),
+        bytes_freed: tally.bytes,
         files_shared: tally.shared,
         folders_removed: tally.folders,
         stopped: tally.stopped,

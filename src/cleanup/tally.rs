@@ -80,6 +80,9 @@ pub struct CleanupReport {
     pub logs_cleaned: u64,
     /// MiB, 2 decimals.
     pub disk_space_freed_mb: f64,
+    /// The same before it was rounded.
+    #[serde(skip)]
+    pub bytes_freed: u64,
     /// Files that stayed because a row that stays names them too.
     pub files_shared: u64,
     pub folders_removed: u64,

@@ -380,6 +380,19 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
+    /// The URL of a job.
+    pub fn url(&self, job: &str) -> Option<&SecretUrl> {
+        let mut urls = self.all().into_iter();
+        urls.find_map(|(name, url)| (name == job).then_some(url))
+    }
+
+    /// The jobs that have one, and it.
+    pub fn all(&self) -> Vec<(&'static str, &SecretUrl)> {
+        let urls = self.urls().into_iter();
+        urls.filter_map(|(job, url)| Some((job, url.as_ref()?)))
+            .collect()
+    }
+
     fn urls(&self) -> [(&'static str, &Option<SecretUrl>); 4] {
         [
             ("cleanup", &self.cleanup),

@@ -139,7 +139,6 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    warnings.extend(questionable(&given));
     let source = |url: Url| (SecretUrl::new(url.text), url.source);
     let sources = Sources {
         database_url: url.map(source),
@@ -446,18 +445,9 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
     })
 }
 
-/// Settings of the file that are valid and yet not what somebody may think.
-fn questionable(given: &Given) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (configured, key, what) in [(given.has("heartbeat"), "heartbeat", "sends no heartbeats")] {
-        if configured {
-            let place = given.place(key);
-            warnings.push(format!(
-                "{place}: `{key}` is set, but this version of taskmon {what} yet."
-            ));
-        }
-    }
-    warnings
+/// The system's time zone, for what has to be said before a configuration is read; UTC where nobody knows it.
+pub fn system_zone(env: &Env) -> Tz {
+    zone::of_the_system(env).map_or(Tz::UTC, |found| found.zone)
 }
 
 impl Disk {

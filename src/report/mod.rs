@@ -2,5 +2,7 @@
 
 pub mod json;
 pub mod manual;
+pub mod nagios;
+pub mod prometheus;
 pub mod schedule;
 pub mod text;

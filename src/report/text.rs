@@ -1,6 +1,7 @@
 //! A result as a page that a person reads in ten seconds.
 
 use crate::alert::{Alert, CHANNEL_FAILED, LiveState, Summary, escaped};
+use crate::check::{CheckReport, Finding, Status as CheckStatus};
 use crate::cleanup::CleanupReport;
 use crate::language::Language;
 use crate::outcome::{Failure, Severity, Trouble};
@@ -39,6 +40,12 @@ impl Page {
     pub(super) fn heading(&mut self, zh: &str, en: &str) {
         let heading = self.language.pick(zh, en);
         let _ = writeln!(self.text, "\n{heading}");
+    }
+
+    fn hint(&mut self, finding: &Finding) {
+        if let Some(hint) = &finding.hint {
+            self.line(format!("{:15}→ {}", "", escaped(hint)));
+        }
     }
 
     fn troubles(&mut self, troubles: &[Trouble]) {
@@ -497,6 +504,86 @@ fn fullness(percent: f64, free: f64, total: f64, language: Language) -> String {
 /// GiB as people say them.
 fn size(gib: f64) -> String {
     humansize::format_size((gib * 1024f64.powi(3)) as u64, humansize::BINARY)
+}
+
+/// A checklist: ✓ it works, ! somebody should know, ✗ it does not work, – not looked at.
+pub fn check(report: &CheckReport, language: Language) -> String {
+    let mut page = Page::new(language);
+    for check in &report.checks {
+        let (mark, name) = (mark(check.status), check_name(check.name, language));
+        let own = Finding {
+            status: check.status,
+            message: check.message.clone(),
+            hint: check.hint.clone(),
+        };
+        let findings = match check.findings.as_slice() {
+            [] => std::slice::from_ref(&own),
+            several => several,
+        };
+        let padding = 12usize.saturating_sub(width(name));
+        let [first, rest @ ..] = findings else {
+            continue;
+        };
+        page.line(format!(
+            "{mark} {name}{:padding$} {}",
+            "",
+            said(first, check.status)
+        ));
+        page.hint(first);
+        for finding in rest {
+            page.line(format!("{:15}{}", "", said(finding, check.status)));
+            page.hint(finding);
+        }
+    }
+    let failed = report
+        .checks
+        .iter()
+        .filter(|check| check.status == CheckStatus::Failed)
+        .count();
+    page.line("");
+    page.line(match failed {
+        0 => language.pick(
+            "没有发现妨碍运行的问题".to_owned(),
+            "nothing keeps the jobs from their work".to_owned(),
+        ),
+        n => language.pick(format!("{n} 项不通过"), format!("{n} failed")),
+    });
+    page.text
+}
+
+/// With its own mark where it is not the check's.
+fn said(finding: &Finding, of: CheckStatus) -> String {
+    match finding.status == of {
+        true => escaped(&finding.message),
+        false => format!("{} {}", mark(finding.status), escaped(&finding.message)),
+    }
+}
+
+fn mark(status: CheckStatus) -> char {
+    match status {
+        CheckStatus::Ok => '✓',
+        CheckStatus::Warning => '!',
+        CheckStatus::Failed => '✗',
+        CheckStatus::Skipped => '–',
+    }
+}
+
+fn check_name(name: &'static str, language: Language) -> &'static str {
+    let zh = match name {
+        "config" => "配置",
+        "database" => "数据库",
+        "mapping" => "表的映射",
+        "indexes" => "索引",
+        "clock" => "时钟",
+        "permissions" => "权限",
+        "storage" => "存储",
+        "broker" => "消息队列",
+        "channels" => "告警渠道",
+        "cron" => "定时任务",
+        "runs" => "运行记录",
+        other => other,
+    };
+    language.pick(zh, name)
 }
 
 /// What ended a run, and what to do about it.

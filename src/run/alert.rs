@@ -1,7 +1,7 @@
 //! Alerts: those that the jobs raise from their own results, and the command that evaluates, sends and tests.
 
 use super::channels::{self, Prepared};
-use super::{Done, Session, open_store, tell, thresholds};
+use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
 use crate::alert::live::{self, Limits, LiveState, MissedJob};
 use crate::alert::rules::{self, CustomRule, On, Op};
@@ -11,8 +11,9 @@ use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
 use crate::lock::Lock;
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
-use crate::report::{json, text};
+use crate::report::{json, nagios, text};
 use crate::store::advisory::Held;
 use crate::system::disk;
 use anyhow::{Context as _, Result};
@@ -56,10 +57,20 @@ impl Session {
         let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
         summary.errors.extend(found.troubles);
         tell(&summary.errors);
-        let outcome = self.judge(
+        let mut outcome = self.judge(
             summary.alerts.iter().map(|alert| alert.severity),
             &summary.errors,
         );
+        let figures = Figures::Alert {
+            summary: &summary,
+            live: found.live.as_ref(),
+        };
+        if mode == Mode::Deliver
+            && let Some(trouble) = self.export("alert", outcome, figures)
+        {
+            summary.errors.push(trouble);
+            outcome = outcome.with_trouble();
+        }
         let printed = match self.common.output {
             Format::Json => {
                 let result = AlertResult {
@@ -78,8 +89,13 @@ impl Session {
                 };
                 text::alert(&summary, asked, arguments.dry_run, config.language)
             }
+            Format::Nagios => {
+                let live = found.live.as_ref();
+                let line = nagios::alert(&summary, live, &live_limits(&config), config.language);
+                return Ok(Done::plugin(line, outcome));
+            }
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     fn found(&self, arguments: &AlertArgs, config: &Config) -> Result<Found> {
@@ -107,6 +123,9 @@ impl Session {
             true => None,
             false => self.lock("alert", config)?,
         };
+        if !arguments.dry_run {
+            self.ping_start("alert", config);
+        }
         self.live(config, lock)
     }
 
@@ -345,6 +364,16 @@ fn rule_settings(config: &Config) -> rules::Settings {
             min_tasks: own.live.min_tasks,
         },
         custom: custom.collect(),
+    }
+}
+
+fn live_limits(config: &Config) -> nagios::LiveLimits {
+    let own = &config.alerts.live;
+    nagios::LiveLimits {
+        failure_rate: rate_limits(config),
+        backlog_max: own.backlog_max,
+        backlog_after_seconds: u64::from(own.backlog_after_minutes) * 60,
+        stuck_after_seconds: u64::from(own.stuck_after_minutes) * 60,
     }
 }
 

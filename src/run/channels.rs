@@ -1,17 +1,21 @@
 //! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
 
 use crate::alert::channels::{
-    Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy, Roots,
-    SendError, Surroundings, try_build, unusable,
+    self, Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy,
+    Roots, SendError, Surroundings, try_build, unusable,
 };
 use crate::alert::deliver::Outgoing;
 use crate::alert::{Listener, Notice};
 use crate::config::file::MailTls;
-use crate::config::{Channel, ChannelType, Env};
+use crate::config::{Channel, ChannelType, Config, Env, SecretUrl};
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::path::Path;
+use rustix::fs::{Access, access};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A configured channel, ready to send.
@@ -226,6 +230,94 @@ impl Source<'_> {
     }
 }
 
+// ---- whether they could send
+
+/// Reaches for every channel and heartbeat at once, each for no longer than `patience`, and sends nothing: what each is called, and what was
+/// reached or why nothing was.
+pub fn reach(
+    config: &Config,
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+    patience: Duration,
+) -> Vec<(String, Result<String, String>)> {
+    let channels = &config.alerts.channels;
+    let around = surroundings(channels, env, now, started);
+    let mut looks: Vec<(String, Receiver<Result<String, String>>)> = Vec::new();
+    for (channel, prepared) in channels.iter().zip(prepare(channels, env, now, started)) {
+        let (place, around) = (place(channel, env), around.clone());
+        let program = channel.command.clone().unwrap_or_default();
+        let search = env.path("PATH").unwrap_or_default();
+        let look = move || match (prepared.trouble, place) {
+            (Some(trouble), _) => Err(trouble.message),
+            (None, Err(why)) => Err(why),
+            (None, Ok(place)) => match channels::reach(&place, patience, &around) {
+                Some(reached) => reached.map_err(|error| error.message),
+                None => runnable(
+                    program.first().map_or("", String::as_str),
+                    search.as_os_str(),
+                ),
+            },
+        };
+        looks.push((prepared.name, aside(look)));
+    }
+    for (job, url) in config.heartbeat.all() {
+        let (url, env) = (url.clone(), env.clone());
+        let look = move || {
+            let around = surroundings_of(&url, &env, now, started);
+            let url = Hidden::new(url.expose());
+            channels::reach_url(&url, patience, &around).map_err(|error| error.message)
+        };
+        looks.push((format!("heartbeat.{job}"), aside(look)));
+    }
+    // Beside the time of each step, for a host name whose lookup hangs.
+    let deadline = Instant::now() + patience + Duration::from_secs(1);
+    let wait = |answer: Receiver<Result<String, String>>| {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let late = || Err(format!("no answer within {} s", patience.as_secs()));
+        answer.recv_timeout(rest).unwrap_or_else(|_| late())
+    };
+    looks
+        .into_iter()
+        .map(|(name, answer)| (name, wait(answer)))
+        .collect()
+}
+
+/// Looks in a thread of its own.
+fn aside(
+    look: impl FnOnce() -> Result<String, String> + Send + 'static,
+) -> Receiver<Result<String, String>> {
+    let (sender, receiver) = channel();
+    let failed = sender.clone();
+    // Nobody listens any more once the time is over.
+    let work = move || drop(sender.send(look()));
+    if let Err(error) = thread::Builder::new().spawn(work) {
+        let _ = failed.send(Err(format!("no thread can be started: {error}")));
+    }
+    receiver
+}
+
+/// Where a program stands that a channel runs.
+fn runnable(program: &str, search: &OsStr) -> Result<String, String> {
+    let candidates: Vec<PathBuf> = match program.contains('/') {
+        true => vec![PathBuf::from(program)],
+        false => std::env::split_paths(search)
+            .map(|folder| folder.join(program))
+            .collect(),
+    };
+    let is_there = |path: &&PathBuf| path.is_file();
+    let Some(found) = candidates.iter().find(is_there) else {
+        return Err(match program.contains('/') {
+            true => format!("there is no program {program}"),
+            false => format!("there is no program {program} in any folder of PATH"),
+        });
+    };
+    match access(found, Access::EXEC_OK) {
+        Ok(()) => Ok(found.display().to_string()),
+        Err(error) => Err(format!("{} cannot be run: {error}", found.display())),
+    }
+}
+
 // ---- what channels take from the machine
 
 fn surroundings(
@@ -241,6 +333,30 @@ fn surroundings(
         true => roots(),
         false => Ok(Roots::from([])),
     };
+    with_roots(roots, channels, env, now, started)
+}
+
+/// The same for requests to one URL. Certificates are read only if it asks for TLS.
+pub(super) fn surroundings_of(
+    url: &SecretUrl,
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
+    let roots = match url.scheme() {
+        "http" => Ok(Roots::from([])),
+        _ => roots(),
+    };
+    with_roots(roots, &[], env, now, started)
+}
+
+fn with_roots(
+    roots: Result<Roots, String>,
+    channels: &[Channel],
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
     let clock = move || {
         let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
         now + elapsed

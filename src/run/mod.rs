@@ -2,9 +2,14 @@
 
 mod alert;
 pub mod channels;
+mod check;
+mod heartbeat;
+mod journal;
+mod output;
 mod schedule;
 
 use crate::alert::Evaluation;
+use crate::calendar::Day;
 use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
 use crate::cli::{
     CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, ManArgs, StatsArgs,
@@ -14,7 +19,8 @@ use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
-use crate::report::{json, manual, text};
+use crate::report::prometheus::Figures;
+use crate::report::{json, manual, nagios, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::advisory::{self, Attempt};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
@@ -26,8 +32,13 @@ use crate::tables::paths::Spellings;
 use crate::tables::preset;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use clap::error::ErrorKind as Misuse;
 use clap::{CommandFactory, Parser};
+use journal::Journal;
+use output::Done;
 use serde_json::json;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -39,58 +50,64 @@ use std::time::{Duration, Instant};
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let now = Utc::now();
     let arguments: Vec<OsString> = arguments.collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap's own text: help to standard output, mistakes to standard error.
-            return match error.print() {
-                Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
-                _ => u8::try_from(error.exit_code()).unwrap_or(2),
-            };
-        }
+        Err(error) => return misused(&error, &arguments),
     };
-    start_logger(&cli.common);
-    let session = Session::new(cli.common, now);
+    let mut session = Session::new(cli.common, now);
+    session.journal = journal::start(&session.common, session.zone());
     let recorder = schedule::Recorder::new(&session, &cli.command, &arguments);
     recorder.record_when_a_signal_ends_the_run();
-    let (printed, outcome) = match session.perform(&cli.command) {
+    let ended = session
+        .open_log()
+        .and_then(|()| session.perform(&cli.command));
+    let mut done = match ended {
         Ok(done) => done,
         Err(error) => session.fail(&cli.command, &error),
     };
-    let exit_code = match session.print(&printed) {
-        Ok(()) => outcome.exit_code(),
-        Err(error) => {
-            log::error!("standard output cannot be written: {error}");
-            Outcome::Failed(Kind::OutputFailed).exit_code()
-        }
-    };
-    recorder.record(schedule::Ended::of(outcome, exit_code));
-    exit_code
+    if let Err(error) = session.print(&done.printed) {
+        log::error!("standard output cannot be written: {error}");
+        done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
+        session.export_failure(&cli.command, done.outcome);
+    }
+    recorder.record(schedule::Ended::of(done.outcome, done.outcome.exit_code()));
+    session.ping_end(&cli.command, done.outcome);
+    session.check_log();
+    done.exit_code()
 }
 
-/// Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for others'.
-fn start_logger(common: &Common) {
-    let level = match i32::from(common.verbose) - i32::from(common.quiet) {
-        ..=-2 => "off",
-        -1 => "error",
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
-    env_logger::Builder::from_env(wanted)
-        .format_target(false)
-        .init();
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)?;
+    match cli.misfit() {
+        Some(misfit) => Err(Cli::command().error(Misuse::ArgumentConflict, misfit)),
+        None => Ok(cli),
+    }
 }
 
-/// What a command prints, and how the run ended.
-type Done = (String, Outcome);
+/// clap's own text: help to standard output, mistakes to standard error. A monitoring system that called with a mistake must not take the usual 2
+/// for critical.
+fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let has = |words: &[&str]| {
+        arguments
+            .iter()
+            .any(|own| words.iter().any(|word| own == word))
+    };
+    let is_plugin = has(&["nagios", "--output=nagios"]) && has(&["disk", "stats", "alert"]);
+    match error.print() {
+        Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
+        _ if is_plugin && error.use_stderr() => nagios::State::Unknown.exit_code(),
+        _ => u8::try_from(error.exit_code()).unwrap_or(2),
+    }
+}
 
 /// One run: its common options, and the time that it takes for now.
 struct Session {
     common: Common,
     now: DateTime<Utc>,
     started: Instant,
+    journal: Arc<Journal>,
+    /// The ping that said that the job started.
+    start_ping: RefCell<Option<heartbeat::Ping>>,
 }
 
 impl Session {
@@ -99,6 +116,28 @@ impl Session {
             common,
             now,
             started: Instant::now(),
+            journal: Arc::default(),
+            start_ping: RefCell::default(),
+        }
+    }
+
+    /// The zone of the log's times, where the configuration may be what is wrong.
+    fn zone(&self) -> Tz {
+        self.resolve()
+            .map_or_else(|_| config::system_zone(&Env::read()), |own| own.timezone)
+    }
+
+    fn open_log(&self) -> Result<()> {
+        match &self.common.log_file {
+            Some(path) => Ok(self.journal.open(path)?),
+            None => Ok(()),
+        }
+    }
+
+    /// A log that lacks lines costs nothing but those lines, and is said where somebody may see it.
+    fn check_log(&self) {
+        if let (Some(path), Some(error)) = (&self.common.log_file, self.journal.take_failure()) {
+            log::error!("the log file {} lacks lines: {error}", path.display());
         }
     }
 
@@ -109,20 +148,21 @@ impl Session {
             Command::Disk(arguments) => self.disk(arguments),
             Command::Alert(arguments) => self.alert(arguments),
             Command::Schedule(command) => self.schedule(command),
+            Command::Check => self.check(),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
-                Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
+                Ok(Done::new(config::file::DEFAULT.to_owned(), Outcome::Done))
             }
             Command::Config(arguments) => match &arguments.preset {
-                Some(name) => Ok((starting_point(name)?, Outcome::Done)),
+                Some(name) => Ok(Done::new(starting_point(name)?, Outcome::Done)),
                 None => self.config(),
             },
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
-                Ok((String::from_utf8(script)?, Outcome::Done))
+                Ok(Done::new(String::from_utf8(script)?, Outcome::Done))
             }
-            Command::Man(arguments) => Ok((page(arguments)?, Outcome::Done)),
+            Command::Man(arguments) => Ok(Done::new(page(arguments)?, Outcome::Done)),
         }
     }
 
@@ -132,14 +172,20 @@ impl Session {
         log::debug!("{error:?}");
         log::error!("{}", failure.message);
         self.raise_failure(command, &failure);
+        let outcome = Outcome::Failed(failure.kind);
+        self.export_failure(command, outcome);
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
                 let document = json!({"success": false, "error": &failure});
                 json::render(&document, self.layout()).unwrap_or_default()
             }
+            Format::Nagios => {
+                let service = command.job().unwrap_or("taskmon");
+                return Done::plugin(nagios::failure(service, &failure), outcome);
+            }
         };
-        (printed, Outcome::Failed(failure.kind))
+        Done::new(printed, outcome)
     }
 
     /// The language to fail in, where the configuration may be what failed.
@@ -232,11 +278,11 @@ impl Session {
     fn config(&self) -> Result<Done> {
         let effective = self.configuration()?.effective()?;
         let printed = match self.common.output {
-            Format::Json => json::render(&effective, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&effective, self.layout())?,
             Format::Text => toml::to_string_pretty(&without_nulls(&effective))
                 .context("the configuration cannot be written as TOML")?,
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
@@ -246,6 +292,7 @@ impl Session {
             percent("--critical", arguments.critical.as_deref())?,
         )?;
         let _lock = self.lock("disk", &config)?;
+        self.ping_start("disk", &config);
         let paths = match arguments.paths.is_empty() {
             true => &config.disk.paths,
             false => &arguments.paths,
@@ -262,12 +309,20 @@ impl Session {
             let troubles = self.raise(&config, "disk", Some(evaluation))?;
             report.errors.extend(troubles);
         }
-        let outcome = self.judge(standing.into_iter(), &report.errors);
+        let mut outcome = self.judge(standing.into_iter(), &report.errors);
+        if let Some(trouble) = self.export("disk", outcome, Figures::Disk(&report)) {
+            report.errors.push(trouble);
+            outcome = outcome.with_trouble();
+        }
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
             Format::Text => text::disk(&report, config.language),
+            Format::Nagios => {
+                let line = nagios::disk(&report, disk_limits(&config), config.language);
+                return Ok(Done::plugin(line, outcome));
+            }
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     fn cleanup(&self, arguments: &CleanupArgs) -> Result<Done> {
@@ -275,7 +330,11 @@ impl Session {
         let (settings, roots) = self.cleanup_settings(arguments, &config)?;
         let _lock = match settings.mode {
             Mode::Rehearse => None,
-            Mode::Apply => self.lock("cleanup", &config)?,
+            Mode::Apply => {
+                let lock = self.lock("cleanup", &config)?;
+                self.ping_start("cleanup", &config);
+                lock
+            }
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
@@ -321,16 +380,23 @@ impl Session {
                 tally.trouble(trouble);
             }
         }
-        let report = cleanup::report(&settings, tally, self.seconds());
-        let outcome = match report.errors_total {
+        let mut report = cleanup::report(&settings, tally, self.seconds());
+        let mut outcome = match report.errors_total {
             0 => Outcome::Done,
             _ => Outcome::DoneWithErrors,
         };
+        if settings.mode == Mode::Apply
+            && let Some(trouble) = self.export("cleanup", outcome, Figures::Cleanup(&report))
+        {
+            report.errors.push(trouble);
+            report.errors_total += 1;
+            outcome = outcome.with_trouble();
+        }
         let printed = match self.common.output {
-            Format::Json => json::render(&report, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => text::cleanup(&report, config.language),
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     /// Everything that the run was told, checked before anything is touched.
@@ -461,27 +527,43 @@ impl Session {
         let database = &config.database;
         let target = database.read_target.as_ref().or(database.target.as_ref());
         let _across = self.lock_across("stats", &config, target, Duration::ZERO)?;
+        self.ping_start("stats", &config);
         let (mut reports, evaluations) =
             self.reports(&config, store, &dates, !arguments.no_save)?;
         let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        if let Some(report) = reports.last_mut().filter(|_| is_told) {
-            let troubles = self.raise(&config, "stats", newest)?;
+        let mut troubles = match is_told {
+            true => self.raise(&config, "stats", newest)?,
+            false => Vec::new(),
+        };
+        let earlier = reports.iter().flat_map(|report| report.errors.clone());
+        let mut errors: Vec<Trouble> = earlier.chain(troubles.clone()).collect();
+        if let Some(report) = reports.last_mut() {
+            let outcome = self.judge(standing.iter().copied(), &errors);
+            report.errors.append(&mut troubles.clone());
+            let unwritten = self.export("stats", outcome, figures(report, &config));
+            report.errors.extend(unwritten.clone());
+            errors.extend(unwritten.clone());
+            troubles.extend(unwritten);
             // What is saved is what is printed, and what nobody could be told is known only now.
-            let is_changed = !troubles.is_empty();
-            report.errors.extend(troubles);
-            if is_changed && report.report_path.is_some() {
+            if !troubles.is_empty() && report.report_path.is_some() {
                 self.save(&config, report)?;
             }
         }
-        let errors: Vec<Trouble> = reports
-            .iter()
-            .flat_map(|report| report.errors.clone())
-            .collect();
         let outcome = self.judge(standing.into_iter(), &errors);
-        let printed = match (self.common.output, reports.as_slice()) {
+        self.render_stats(arguments, &config, &reports, outcome)
+    }
+
+    fn render_stats(
+        &self,
+        arguments: &StatsArgs,
+        config: &Config,
+        reports: &[DailyReport],
+        outcome: Outcome,
+    ) -> Result<Done> {
+        let printed = match (self.common.output, reports) {
             (Format::Text, reports) => {
                 let pages: Vec<String> = reports
                     .iter()
@@ -489,12 +571,14 @@ impl Session {
                     .collect();
                 pages.join("\n")
             }
-            (Format::Json, [report]) if arguments.days.is_none() => {
-                json::render(report, self.layout())?
+            (Format::Nagios, [.., newest]) => {
+                let line = nagios::stats(newest, rate_limits(config), config.language);
+                return Ok(Done::plugin(line, outcome));
             }
-            (Format::Json, reports) => json::render(&reports, self.layout())?,
+            (_, [report]) if arguments.days.is_none() => json::render(report, self.layout())?,
+            (_, reports) => json::render(&reports, self.layout())?,
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 
     /// The reports of some days, each from a snapshot of its own.
@@ -609,7 +693,7 @@ impl Session {
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
         let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
-            Format::Json => json::render(
+            Format::Json | Format::Nagios => json::render(
                 &json!({
                     "success": true,
                     "sandbox": sandbox.dir,
@@ -644,7 +728,7 @@ impl Session {
         } else {
             Outcome::DoneWithErrors
         };
-        Ok((printed, outcome))
+        Ok(Done::new(printed, outcome))
     }
 }
 
@@ -801,6 +885,28 @@ fn thresholds(config: &Config) -> disk::Thresholds {
     disk::Thresholds {
         warning: config.disk.warning_percent,
         critical: config.disk.critical_percent,
+    }
+}
+
+fn disk_limits(config: &Config) -> nagios::Limits {
+    nagios::Limits {
+        warning: config.disk.warning_percent,
+        critical: config.disk.critical_percent,
+    }
+}
+
+fn rate_limits(config: &Config) -> nagios::Limits {
+    nagios::Limits {
+        warning: config.alerts.failure_rate_warning,
+        critical: config.alerts.failure_rate_critical,
+    }
+}
+
+fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {
+    let spans = Day::new(report.date, config.timezone).ranges();
+    Figures::Stats {
+        report,
+        day_start: spans.first().map(|(start, _)| *start),
     }
 }
 
@@ -1113,10 +1219,15 @@ fn queue_statistics(
     }
 }
 
-/// Writes a file beside its place and renames it, so that a reader never sees half of it.
+/// Writes a file aside and renames it, in a folder that is made where it is missing.
 fn write_aside(path: &Path, content: &str) -> io::Result<()> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    write_beside(path, content)
+}
+
+/// Writes a file beside its place and renames it, so that a reader never sees half of it.
+fn write_beside(path: &Path, content: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = std::fs::File::create(&aside).and_then(|mut file| {

@@ -56,10 +56,10 @@ impl Session {
             jobs: served.map(|job| self.line(job, zone)).collect(),
         };
         let printed = match self.common.output {
-            Format::Json => json::render(&report, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::list(&report, config.language),
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     fn line(&self, job: &Job, zone: Tz) -> JobLine {
@@ -130,10 +130,10 @@ impl Session {
             notes,
         };
         let printed = match self.common.output {
-            Format::Json => json::render(&report, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::status(&report, config.language),
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.
@@ -186,23 +186,23 @@ impl Session {
                 std::thread::sleep(LOOK);
                 self.tell_runs(&follower.poll().with_context(unreadable)?, config)?;
             }
-            return Ok((String::new(), Outcome::Done));
+            return Ok(Done::new(String::new(), Outcome::Done));
         }
         let report = LogReport {
             success: true,
             runs: found,
         };
         let printed = match self.common.output {
-            Format::Json => json::render(&report, self.layout())?,
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::logs(&report.runs, config.language),
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<()> {
         for run in runs {
             let line = match self.common.output {
-                Format::Json => json::render(run, json::Layout::Compact)?,
+                Format::Json | Format::Nagios => json::render(run, json::Layout::Compact)?,
                 Format::Text => page::logs(std::slice::from_ref(run), config.language),
             };
             self.print(&line).map_err(|error| {
@@ -318,10 +318,10 @@ impl Session {
             log::warn!("{note}");
         }
         let printed = match self.common.output {
-            Format::Json => json::render(change, self.layout())?,
+            Format::Json | Format::Nagios => json::render(change, self.layout())?,
             Format::Text => page::change(change, config.language),
         };
-        Ok((printed, Outcome::Done))
+        Ok(Done::new(printed, Outcome::Done))
     }
 
     /// Between reading a crontab and writing it, no other run of this must: it is waited for.

@@ -3,6 +3,7 @@
 pub mod advisory;
 pub mod connect;
 mod conninfo;
+pub mod inspect;
 mod passfile;
 pub mod prune;
 pub mod target;
@@ -34,6 +35,9 @@ pub trait Store {
     /// # Errors
     /// As [`Store::day_figures`].
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures>;
+
+    /// The fields that the mapping names and the table lacks, which reports do without.
+    fn missing(&self) -> &[Field];
 }
 
 /// What a store has to know beside where it is.

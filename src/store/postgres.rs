@@ -7,6 +7,7 @@
 //! Every statement is sent unnamed with its parameters' types (`query_typed`): one round trip, and nothing that a pooler
 //! between transactions could trip over.
 
+pub mod inspect;
 mod plan;
 pub mod prune;
 mod session;
@@ -16,6 +17,7 @@ use super::connect::{connect, failure};
 use super::target::PostgresTarget;
 use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Settings, Store};
 use crate::outcome::{Failure, Kind};
+use crate::tables::Field;
 use anyhow::{Context, Result};
 use plan::{Figures, Plan, Statement};
 use postgres::error::SqlState;
@@ -167,6 +169,10 @@ impl Store for PostgresStore {
         live.today = day.trend;
         live.today.retain(|count| count.tasks > 0);
         Ok(live)
+    }
+
+    fn missing(&self) -> &[Field] {
+        &self.shape.fields.missing
     }
 }
 

@@ -6,6 +6,7 @@
 //! where forms are mixed, they ask a function of ours about each row.
 
 mod clock;
+pub mod inspect;
 mod live;
 pub mod prune;
 
@@ -188,6 +189,10 @@ impl Store for SqliteStore {
 
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
         self.report(&live::day(request), |report| report.live(request))
+    }
+
+    fn missing(&self) -> &[Field] {
+        &self.fields.missing
     }
 }
 

@@ -91,6 +91,18 @@ pub struct Disk {
     /// `None` where the file system does not count inodes (btrfs, vfat).
     pub inodes_usage_percent: Option<f64>,
     pub status: Status,
+    /// The figures in GB before they were rounded.
+    #[serde(skip)]
+    pub bytes: Bytes,
+}
+
+/// A file system's space to the byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bytes {
+    pub total: u64,
+    pub used: u64,
+    /// What a user without privileges can still write.
+    pub available: u64,
 }
 
 /// What a file system says of itself, as `statvfs(3)` has it.
@@ -137,8 +149,13 @@ impl Usage {
         self.blocks.saturating_sub(self.free)
     }
 
-    fn gib(&self, blocks: u64) -> f64 {
-        units::gib(blocks.saturating_mul(self.block_size))
+    fn bytes(&self) -> Bytes {
+        let bytes = |blocks: u64| blocks.saturating_mul(self.block_size);
+        Bytes {
+            total: bytes(self.blocks),
+            used: bytes(self.used()),
+            available: bytes(self.available),
+        }
     }
 
     /// The fuller of space and inodes.
@@ -321,17 +338,19 @@ fn mounts_unreadable(error: &io::Error) -> Trouble {
 }
 
 fn disk(path: &Path, mount: Option<&Mount>, usage: &Usage, thresholds: Thresholds) -> Disk {
+    let bytes = usage.bytes();
     Disk {
         path: path.to_string_lossy().into_owned(),
         mount: mount.map(|mount| mount.point.to_string_lossy().into_owned()),
         device: mount.map(|mount| mount.device.clone()),
         fs_type: mount.map(|mount| mount.fs_type.clone()),
-        total_gb: usage.gib(usage.blocks),
-        used_gb: usage.gib(usage.used()),
-        free_gb: usage.gib(usage.available),
+        total_gb: units::gib(bytes.total),
+        used_gb: units::gib(bytes.used),
+        free_gb: units::gib(bytes.available),
         usage_percent: usage.space().percent(),
         inodes_usage_percent: usage.inodes().map(Share::percent),
         status: usage.status(thresholds),
+        bytes,
     }
 }
 
@@ -546,7 +565,7 @@ mod tests {
         };
         assert_eq!(usage.status(LIMITS), Status::Critical);
         assert_eq!(usage.space().percent(), 100.0);
-        assert_eq!(usage.gib(usage.blocks), units::gib(u64::MAX));
+        assert_eq!(usage.bytes().total, u64::MAX);
     }
 
     #[test]

@@ -11,9 +11,10 @@
 
 mod alert;
 mod broker;
-#[allow(dead_code)]
 #[path = "../channels/certificates.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod certificates;
+mod check;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -21,7 +22,9 @@ mod config;
 mod disk;
 mod env;
 mod errors;
+mod heartbeat;
 mod libraries;
+mod nagios;
 mod postgres;
 mod presets;
 mod proxy;
@@ -29,10 +32,11 @@ mod reference;
 mod rows;
 mod schedule;
 /// The receivers of the channels' own tests.
-#[allow(dead_code)]
 #[path = "../channels/server.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod server;
 mod small;
 mod snapshot;
 mod stats;
+mod textfile;
 mod time;

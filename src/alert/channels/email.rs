@@ -2,6 +2,7 @@
 
 use super::http::tls_trouble;
 use super::message::{self, Form, Tone, bytes};
+use super::reach::Encrypted;
 use super::redact::Redactor;
 use super::{Built, Channel, ChannelConfig, Clock, Hidden, SendError, Surroundings};
 use crate::alert::notice::{Notice, Told};
@@ -79,6 +80,19 @@ pub fn build(mail: &Mail, config: &ChannelConfig) -> Built {
         to,
         clock: config.surroundings.clock.clone(),
     }))
+}
+
+/// The host and the port of a mail server, and whether TLS is spoken there from the first byte on.
+///
+/// # Errors
+/// What is wrong with its URL.
+pub fn host_and_encryption(mail: &Mail) -> Result<(String, u16, Encrypted), SendError> {
+    let server = Server::parse(mail)?;
+    let encrypted = match server.encryption {
+        Encryption::Tls => Encrypted::Yes,
+        Encryption::Starttls | Encryption::None => Encrypted::No,
+    };
+    Ok((server.host, server.port, encrypted))
 }
 
 fn mailbox(key: &str, text: &str) -> Result<Mailbox, SendError> {

@@ -1,5 +1,6 @@
 //! Requests to one URL: bounded in time and size, never redirected, and without the URL in what is said about them.
 
+use super::reach::Encrypted;
 use super::redact::Redactor;
 use super::{Clock, Hidden, Roots, SendError, Surroundings};
 use base64::Engine;
@@ -41,11 +42,30 @@ pub struct Endpoint {
 /// What is sent beside the URL's own parts.
 #[derive(Default)]
 pub struct Request<'a> {
+    /// Added to the URL's path, in front of a query; empty: nothing.
+    pub beneath: &'a str,
     /// Added to the URL's query; the values percent-encoded.
     pub query: &'a [(&'a str, &'a str)],
     pub headers: &'a [(&'a str, &'a str)],
-    /// JSON.
+    pub content: Content,
     pub body: &'a str,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Content {
+    #[default]
+    Json,
+    Text,
+}
+
+impl Content {
+    fn kind(self) -> &'static str {
+        match self {
+            Content::Json => "application/json; charset=utf-8",
+            Content::Text => "text/plain; charset=utf-8",
+        }
+    }
 }
 
 /// What a service answered.
@@ -155,11 +175,9 @@ impl Endpoint {
     }
 
     fn exchange(&self, request: &Request) -> Result<Response<Body>, SendError> {
-        let url = with_query(self.url.expose(), request.query);
-        let mut builder = self
-            .agent
-            .post(url)
-            .content_type("application/json; charset=utf-8");
+        let url = beneath(self.url.expose(), request.beneath);
+        let url = with_query(&url, request.query);
+        let mut builder = self.agent.post(url).content_type(request.content.kind());
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
@@ -284,6 +302,41 @@ fn parse(url: &Hidden) -> Result<Uri, SendError> {
     })
 }
 
+/// The host and the port of a URL, and whether TLS is spoken there.
+///
+/// # Errors
+/// If the URL is none.
+pub fn host_and_encryption(url: &Hidden) -> Result<(String, u16, Encrypted), SendError> {
+    let uri = parse(url)?;
+    let (encrypted, port) = match uri.scheme_str() {
+        Some("https") => (Encrypted::Yes, 443),
+        _ => (Encrypted::No, 80),
+    };
+    let host = uri.host().unwrap_or_default().to_owned();
+    Ok((host, uri.port_u16().unwrap_or(port), encrypted))
+}
+
+/// The host and the port of the proxy that requests to a URL go through.
+///
+/// # Errors
+/// What is wrong with the URL or the proxy.
+pub fn proxy_for(
+    url: &Hidden,
+    surroundings: &Surroundings,
+) -> Result<Option<(String, u16)>, SendError> {
+    let uri = parse(url)?;
+    let Some(proxy) = surroundings
+        .proxy
+        .as_ref()
+        .filter(|_| uri.scheme_str() == Some("https"))
+    else {
+        return Ok(None);
+    };
+    let proxy = through(proxy).map_err(SendError::permanent)?;
+    let place = (proxy.host().to_owned(), proxy.port());
+    Ok((!proxy.is_no_proxy(&uri)).then_some(place))
+}
+
 /// The login of a URL as a header. The HTTP library would send it as it stands, percent-encoded.
 fn login(uri: &Uri) -> Option<Hidden> {
     let (login, _) = uri.authority()?.as_str().rsplit_once('@')?;
@@ -313,6 +366,16 @@ fn shown(uri: &Uri) -> String {
         uri.host().unwrap_or_default(),
     );
     format!("{scheme}://{host}{port}")
+}
+
+/// A URL with one more part of its path.
+fn beneath(url: &str, part: &str) -> String {
+    if part.is_empty() {
+        return url.to_owned();
+    }
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (place, rest) = url.split_at(end);
+    format!("{}/{part}{rest}", place.trim_end_matches('/'))
 }
 
 fn with_query(url: &str, added: &[(&str, &str)]) -> String {
@@ -406,6 +469,26 @@ impl Codes {
                     ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
                 })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_goes_to_the_end_of_the_path() {
+        for (url, expected) in [
+            ("https://h/uuid", "https://h/uuid/start"),
+            ("https://h/uuid/", "https://h/uuid/start"),
+            ("https://h", "https://h/start"),
+            ("https://h/uuid?a=b/c&d=e", "https://h/uuid/start?a=b/c&d=e"),
+            ("https://h/?a=b", "https://h/start?a=b"),
+            ("https://h/uuid#x?y", "https://h/uuid/start#x?y"),
+        ] {
+            assert_eq!(beneath(url, "start"), expected, "{url}");
+            assert_eq!(beneath(url, ""), url);
         }
     }
 }

@@ -7,15 +7,19 @@ mod command;
 mod dingtalk;
 mod email;
 mod feishu;
+mod heartbeat;
 mod http;
 mod message;
+mod reach;
 mod redact;
 mod slack;
 mod webhook;
 mod wecom;
 
 pub use email::{Encryption, Mail};
+pub use heartbeat::ping;
 pub use http::Proxy;
+pub use reach::{reach, reach_url};
 
 use super::notice::Notice;
 use chrono::{DateTime, Utc};

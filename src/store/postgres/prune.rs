@@ -379,7 +379,7 @@ impl PostgresPruner {
 }
 
 /// For the statements outside a batch's transaction; a pooler that hands the session on resets it or has a limit of its own.
-fn limit_statements(session: &Session, settings: &PruneSettings) -> Result<(), Failure> {
+pub fn limit_statements(session: &Session, settings: &PruneSettings) -> Result<(), Failure> {
     let limit = settings.statement_timeout.as_millis();
     session
         .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))

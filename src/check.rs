@@ -1,0 +1,482 @@
+//! Whether taskmon could do its work here: what was found, judged and put in words. Pure; `run` looks, and hands in what it saw.
+//!
+//! `failed` is what keeps a job from its work, `warning` what somebody should know although the jobs run, `skipped` what there is nothing to look
+//! at for, or what could not be looked at because of something else that failed.
+
+use crate::language::Language;
+use crate::outcome::{Failure, Kind};
+use crate::store::inspect::{Inspection, Rights};
+use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
+use crate::tables::{Field, State, States};
+use crate::units;
+use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+use std::path::Path;
+
+/// The result of `taskmon check`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckReport {
+    pub success: bool,
+    pub checks: Vec<Check>,
+}
+
+impl CheckReport {
+    pub fn new(checks: Vec<Check>) -> Self {
+        Self {
+            success: true,
+            checks,
+        }
+    }
+
+    /// Whether something keeps a job from its work.
+    pub fn has_failed(&self) -> bool {
+        self.checks
+            .iter()
+            .any(|check| check.status == Status::Failed)
+    }
+}
+
+/// In rising order: the worst of several findings is the check's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Skipped,
+    Ok,
+    Warning,
+    Failed,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    pub status: Status,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    pub fn new(status: Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub fn ok(message: impl Into<String>) -> Self {
+        Self::new(Status::Ok, message)
+    }
+
+    pub fn skipped(message: impl Into<String>) -> Self {
+        Self::new(Status::Skipped, message)
+    }
+
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::new(Status::Warning, message)
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Status::Failed, message)
+    }
+
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            hint: failure.hint.clone(),
+            ..Self::failed(&failure.message)
+        }
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+/// Everything about one subject.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub status: Status,
+    /// Those of the findings that decide the status.
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl Check {
+    /// `findings`: at least one.
+    pub fn of(name: &'static str, findings: Vec<Finding>) -> Self {
+        let status = findings.iter().map(|finding| finding.status).max();
+        let status = status.unwrap_or(Status::Skipped);
+        let decisive = || findings.iter().filter(|finding| finding.status == status);
+        let messages: Vec<&str> = decisive().map(|finding| finding.message.as_str()).collect();
+        let mut hints: Vec<&str> = decisive()
+            .filter_map(|finding| finding.hint.as_deref())
+            .collect();
+        hints.dedup();
+        Self {
+            name,
+            status,
+            message: messages.join("; "),
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
+            findings: match findings.len() {
+                1 => Vec::new(),
+                _ => findings,
+            },
+        }
+    }
+}
+
+/// The configuration that was read, and what it warns of.
+pub fn config(file: Option<&Path>, warnings: &[String], language: Language) -> Vec<Finding> {
+    let mut findings = vec![match file {
+        Some(file) => Finding::ok(file.display().to_string()),
+        None => Finding::warning(language.pick(
+            "没有找到配置文件，使用默认值",
+            "no configuration file was found; the defaults hold",
+        ))
+        .hint("taskmon config --default > taskmon.toml"),
+    }];
+    findings.extend(warnings.iter().map(Finding::warning));
+    findings
+}
+
+pub fn database(inspection: &Inspection, language: Language) -> Finding {
+    let server = &inspection.server;
+    Finding::ok(match &inspection.user {
+        Some(user) => language.pick(
+            format!("{server}，用户 {user}"),
+            format!("{server}, as {user}"),
+        ),
+        None => server.clone(),
+    })
+}
+
+/// Whether reports find their columns. `opened`: the fields that are missing, or why the table does not fit.
+pub fn mapping(opened: Result<&[Field], &Failure>, language: Language) -> Finding {
+    let missing = match opened {
+        Ok([]) => {
+            return Finding::ok(language.pick(
+                "统计所需的列都在",
+                "the table has the columns that reports need",
+            ));
+        }
+        Ok(missing) => missing,
+        Err(failure) if failure.kind == Kind::PermissionDenied => {
+            return Finding::skipped(&failure.message);
+        }
+        Err(failure) => return Finding::of(failure),
+    };
+    let names: Vec<&str> = missing.iter().map(|field| field.name()).collect();
+    let names = names.join(", ");
+    Finding::warning(language.pick(
+        format!("表中没有这些列：{names}；报告中相应的值为 null，cleanup 会拒绝运行"),
+        format!("the table lacks what the mapping names for {names}: reports say null, and cleanup refuses to run"),
+    ))
+    .hint(language.pick(
+        "在 [database.tasks] 中改为实际的列名，没有的写 \"\"",
+        "in [database.tasks] name the columns that there are, and write \"\" for one that there is not",
+    ))
+}
+
+/// Labels of the status column that no state claims: such tasks are in no report's figures but `other`, and are never deleted.
+pub fn labels(
+    found: &Result<Vec<(Option<String>, u64)>, String>,
+    states: &States,
+    language: Language,
+) -> Finding {
+    let labels = match found {
+        Ok(labels) => labels,
+        Err(why) => return Finding::skipped(why),
+    };
+    let total: u64 = labels.iter().map(|(_, count)| count).sum();
+    let unclaimed: Vec<String> = labels
+        .iter()
+        .filter(|(label, _)| states.of(label.as_deref()) == State::Other)
+        .map(|(label, count)| format!("{} ({count})", label.as_deref().unwrap_or("NULL")))
+        .collect();
+    if unclaimed.is_empty() {
+        return Finding::ok(language.pick(
+            format!("{total} 个任务的状态都能识别"),
+            format!("the statuses of all {total} tasks are known"),
+        ));
+    }
+    let shown = unclaimed.join(", ");
+    Finding::warning(language.pick(
+        format!("没有归类的状态（任务数）：{shown}；这些任务计为 other，永不删除"),
+        format!("statuses that no state claims, with their tasks: {shown}; they count as other and are never deleted"),
+    ))
+    .hint(language.pick(
+        "在 [database.tasks.states] 中写明它们属于哪个状态",
+        "say in [database.tasks.states] which state they are",
+    ))
+}
+
+/// `statements`: what would create the indexes that cleanup lacks.
+pub fn indexes(statements: &[String], language: Language) -> Vec<Finding> {
+    let missing = statements.iter().map(|statement| {
+        let statement = statement.trim_end_matches(';');
+        let place = statement
+            .split_once(" ON ")
+            .map_or(statement, |(_, place)| place);
+        Finding::warning(language.pick(
+            format!("{place} 上没有索引，cleanup 会一遍遍扫描整个表"),
+            format!("there is no index on {place}: cleanup reads the whole table again and again"),
+        ))
+        .hint(statement)
+    });
+    let mut findings: Vec<Finding> = missing.collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok(language.pick(
+            "cleanup 所需的索引都在",
+            "cleanup has the indexes that it needs",
+        )));
+    }
+    findings
+}
+
+/// What is not worth a word between two clocks.
+const SMALL_SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// `host`: this host's time when the database said its own. From `most` on cleanup refuses to run.
+pub fn clock(
+    host: DateTime<Utc>,
+    inspection: Option<&Inspection>,
+    zone: Tz,
+    most: TimeDelta,
+    language: Language,
+) -> Finding {
+    let shown = host
+        .with_timezone(&zone)
+        .to_rfc3339_opts(SecondsFormat::Secs, false);
+    let here = language.pick(
+        format!("本机时间 {shown}（{zone}）"),
+        format!("this host has {shown} ({zone})"),
+    );
+    let Some((time, theirs)) = inspection.and_then(|own| own.clock.zip(own.zone.as_deref())) else {
+        return Finding::ok(here);
+    };
+    let skew = time - host;
+    let seconds = skew.num_milliseconds() as f64 / 1000.0;
+    let message = language.pick(
+        format!("{here}，数据库相差 {seconds:.1} 秒，其时区为 {theirs}"),
+        format!("{here}; the database's clock is {seconds:+.1} s off it, its zone {theirs}"),
+    );
+    let hint = language.pick(
+        "校准走得不准的那台机器（NTP）",
+        "set the clock that is wrong, with NTP",
+    );
+    match skew.abs() {
+        skew if skew > most => Finding::failed(message).hint(hint),
+        skew if skew > SMALL_SKEW => Finding::warning(message).hint(hint),
+        _ => Finding::ok(message),
+    }
+}
+
+/// Where cron, which goes by the system's zone, has other hours than the reports.
+pub fn zones(system: Tz, own: Tz, now: DateTime<Utc>, language: Language) -> Option<Finding> {
+    let offset = |zone: Tz| now.with_timezone(&zone).offset().fix();
+    (offset(system) != offset(own)).then(|| {
+        Finding::ok(language.pick(
+            format!("cron 按系统时区 {system} 运行，日期按 {own} 划分"),
+            format!("cron goes by the system's zone, {system}; days are counted in {own}"),
+        ))
+    })
+}
+
+/// What this user may do with the tables.
+pub fn rights(inspection: &Inspection, language: Language) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = inspection
+        .read_only
+        .iter()
+        .map(|why| {
+            Finding::failed(language.pick(
+                format!("无法删除：{why}；stats 可用，cleanup 不行"),
+                format!("nothing can be deleted: {why}; stats works, cleanup does not"),
+            ))
+        })
+        .collect();
+    // In a file, whoever cannot write one table cannot write any, and has been told.
+    let lacking = inspection
+        .rights
+        .iter()
+        .filter(|_| inspection.user.is_some());
+    findings.extend(lacking.filter_map(|rights| lacks(rights, inspection, language)));
+    if findings.is_empty() {
+        findings.push(Finding::ok(language.pick(
+            "可以读取和删除表中的行",
+            "the tables can be read and deleted from",
+        )));
+    }
+    findings
+}
+
+fn lacks(rights: &Rights, inspection: &Inspection, language: Language) -> Option<Finding> {
+    let missing: Vec<&str> = [("SELECT", rights.select), ("DELETE", rights.delete)]
+        .into_iter()
+        .filter(|(_, may)| *may == Some(false))
+        .map(|(right, _)| right)
+        .collect();
+    let (right, table) = (missing.join(", "), &rights.table);
+    let user = inspection.user.as_deref().unwrap_or_default();
+    (!missing.is_empty()).then(|| {
+        Finding::failed(language.pick(
+            format!("{user} 对 {table} 没有 {right} 权限"),
+            format!("{user} lacks {right} on {table}"),
+        ))
+        .hint(format!("GRANT {right} ON {table} TO {user}"))
+    })
+}
+
+/// Less than this is too little for reports and records, in bytes.
+const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
+
+/// The file systems of the folders that taskmon works in.
+pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = report
+        .errors
+        .iter()
+        .map(|trouble| Finding::warning(&trouble.message))
+        .collect();
+    findings.extend(by_mount(report).into_iter().map(|(disk, paths)| {
+        let mount = disk.mount.as_deref().unwrap_or("?");
+        let kind = disk.fs_type.as_deref().unwrap_or("?");
+        let (used, free) = (disk.usage_percent, units::gib(disk.bytes.available));
+        let paths = paths.join(", ");
+        let message = language.pick(
+            format!("{mount}（{kind}）已用 {used}%，可用 {free} GiB：{paths}"),
+            format!("{mount} ({kind}), {used}% used, {free} GiB free: {paths}"),
+        );
+        match disk.bytes.available < LITTLE_SPACE || disk.status != DiskStatus::Normal {
+            true => Finding::warning(message).hint(language.pick(
+                "磁盘快满了：报告和记录可能写不进去",
+                "make room, or reports and records may not be written",
+            )),
+            false => Finding::ok(message),
+        }
+    }));
+    findings
+}
+
+/// The file systems, each once, with the paths on it.
+fn by_mount(report: &DiskReport) -> Vec<(&Disk, Vec<&str>)> {
+    let mut mounts: Vec<(&Disk, Vec<&str>)> = Vec::new();
+    for disk in &report.disks {
+        let same = |known: &&mut (&Disk, Vec<&str>)| {
+            known.0.mount.is_some() && known.0.mount == disk.mount
+        };
+        match mounts.iter_mut().find(same) {
+            Some((_, paths)) => paths.push(&disk.path),
+            None => mounts.push((disk, vec![&disk.path])),
+        }
+    }
+    mounts
+}
+
+/// What crontab holds, and whether cron runs it with this configuration.
+pub fn cron(language: Language) -> Finding {
+    Finding::skipped(language.pick(
+        "此版本尚不检查 crontab：crontab -l 可列出其中的任务",
+        "this version does not look at the crontab yet; crontab -l shows it",
+    ))
+}
+
+/// The jobs' last runs.
+pub fn runs(language: Language) -> Finding {
+    Finding::skipped(language.pick(
+        "此版本尚不检查运行记录",
+        "this version does not look at the records of runs yet",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_findings_speak_for_a_check() {
+        let check = Check::of(
+            "storage",
+            vec![
+                Finding::ok("fine"),
+                Finding::warning("one").hint("do this"),
+                Finding::skipped("nothing"),
+                Finding::warning("two").hint("do this"),
+            ],
+        );
+        assert_eq!(
+            (check.status, check.message.as_str()),
+            (Status::Warning, "one; two")
+        );
+        assert_eq!(check.hint.as_deref(), Some("do this"));
+        assert_eq!(check.findings.len(), 4);
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn a_system_in_another_zone_is_told_of() {
+        let told = |system, own| zones(system, own, at(0), Language::En).map(|found| found.message);
+        assert_eq!(told(Tz::Asia__Shanghai, Tz::Asia__Shanghai), None);
+        assert_eq!(told(Tz::UTC, Tz::Etc__UTC), None, "two names of one zone");
+        let message = told(Tz::UTC, Tz::Asia__Shanghai).unwrap();
+        assert!(
+            message.contains("zone, UTC;") && message.contains("Asia/Shanghai"),
+            "{message}"
+        );
+    }
+
+    fn inspection(clock: Option<DateTime<Utc>>) -> Inspection {
+        Inspection {
+            server: "PostgreSQL 15".into(),
+            user: Some("reader".into()),
+            clock,
+            zone: clock.map(|_| "UTC".into()),
+            read_only: None,
+            rights: Vec::new(),
+            labels: Ok(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn clocks_are_judged_by_how_far_they_differ() {
+        let most = TimeDelta::minutes(5);
+        for (seconds, expected) in [
+            (0, Status::Ok),
+            (30, Status::Ok),
+            (-31, Status::Warning),
+            (300, Status::Warning),
+            (301, Status::Failed),
+            (-301, Status::Failed),
+        ] {
+            let found = clock(
+                at(0),
+                Some(&inspection(Some(at(seconds)))),
+                Tz::UTC,
+                most,
+                Language::En,
+            );
+            assert_eq!(found.status, expected, "{seconds}: {}", found.message);
+        }
+        let alone = clock(
+            at(0),
+            Some(&inspection(None)),
+            Tz::Asia__Shanghai,
+            most,
+            Language::Zh,
+        );
+        assert_eq!(
+            alone.message,
+            "本机时间 2027-01-15T16:00:00+08:00（Asia/Shanghai）"
+        );
+    }
+}

@@ -1,0 +1,460 @@
+//! `taskmon check`: looks at everything that the jobs need, and changes nothing.
+
+use super::{Session, channels, no_database, spellings, thresholds};
+use crate::check::{self, Check, CheckReport, Finding};
+use crate::cleanup::{self, forbidden};
+use crate::cli::Format;
+use crate::config::{self, Config, Env};
+use crate::language::Language;
+use crate::outcome::{Failure, Kind, Outcome};
+use crate::report::{json, text};
+use crate::run::output::Done;
+use crate::store::inspect::{Inspection, inspect};
+use crate::store::prune::{Mode, PruneSettings, open_pruner};
+use crate::store::target::Target;
+use crate::store::{self};
+use crate::system::disk;
+use anyhow::Result;
+use chrono::Utc;
+use rustix::fs::{Access, access};
+use std::collections::BTreeSet;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+/// The most that one look at a database or a far host may take: somebody waits for the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the database and its tables are like.
+struct Tables {
+    database: Vec<Finding>,
+    mapping: Vec<Finding>,
+    indexes: Vec<Finding>,
+    clock: Vec<Finding>,
+    rights: Vec<Finding>,
+}
+
+impl Session {
+    pub(super) fn check(&self) -> Result<Done> {
+        let (language, checks) = match self.resolve() {
+            Ok(config) => (config.language, self.all_checks(&config)),
+            Err(error) => (Language::En, without_config(&error)),
+        };
+        let report = CheckReport::new(checks);
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => text::check(&report, language),
+        };
+        let outcome = match report.has_failed() {
+            true => Outcome::DoneWithErrors,
+            false => Outcome::Done,
+        };
+        Ok(Done::new(printed, outcome))
+    }
+
+    fn all_checks(&self, config: &Config) -> Vec<Check> {
+        let language = config.language;
+        let tables = tables(config);
+        let mut clock = tables.clock;
+        let system = config::system_zone(&Env::read());
+        clock.extend(check::zones(system, config.timezone, Utc::now(), language));
+        let mut permissions = tables.rights;
+        permissions.extend(folders(config));
+        let findings = [
+            (
+                "config",
+                check::config(config.file.as_deref(), &config.warnings, language),
+            ),
+            ("database", tables.database),
+            ("mapping", tables.mapping),
+            ("indexes", tables.indexes),
+            ("clock", clock),
+            ("permissions", permissions),
+            ("storage", storage(config)),
+            ("broker", vec![broker(config)]),
+            ("channels", self.channels(config)),
+            ("cron", vec![check::cron(language)]),
+            ("runs", vec![check::runs(language)]),
+        ];
+        findings
+            .into_iter()
+            .map(|(name, findings)| Check::of(name, findings))
+            .collect()
+    }
+
+    /// Each channel and heartbeat, all at once.
+    fn channels(&self, config: &Config) -> Vec<Finding> {
+        let own = channels::reach(config, &Env::read(), self.now, self.started, PATIENCE);
+        if own.is_empty() {
+            return vec![Finding::skipped(config.language.pick(
+                "没有配置告警渠道：告警只写入日志",
+                "no channel is configured: alerts go to the logs alone",
+            ))];
+        }
+        let findings = own.into_iter().map(|(name, reached)| match reached {
+            Ok(what) => Finding::ok(format!("{name}: {what}")),
+            Err(why) => Finding::failed(format!("{name}: {why}")),
+        });
+        findings.collect()
+    }
+}
+
+/// Nothing can be looked at without a configuration but itself.
+fn without_config(error: &anyhow::Error) -> Vec<Check> {
+    let others = [
+        "database",
+        "mapping",
+        "indexes",
+        "clock",
+        "permissions",
+        "storage",
+        "broker",
+        "channels",
+        "cron",
+        "runs",
+    ];
+    let skipped = |name| {
+        let why = Finding::skipped("the configuration has to be valid first");
+        Check::of(name, vec![why])
+    };
+    let own = Check::of("config", vec![Finding::of(&Failure::of(error))]);
+    std::iter::once(own).chain(others.map(skipped)).collect()
+}
+
+// ---- the database
+
+fn tables(config: &Config) -> Tables {
+    let language = config.language;
+    let unknown = |database: Finding| {
+        let skipped = || {
+            vec![Finding::skipped(language.pick(
+                "先要能连上数据库",
+                "the database has to be reached first",
+            ))]
+        };
+        Tables {
+            database: vec![database],
+            mapping: skipped(),
+            indexes: skipped(),
+            clock: vec![check::clock(
+                Utc::now(),
+                None,
+                config.timezone,
+                cleanup::MOST_SKEW,
+                language,
+            )],
+            rights: skipped(),
+        }
+    };
+    let Some(target) = &config.database.target else {
+        return unknown(Finding::of(&no_database(
+            "so cleanup, stats and alert cannot work",
+        )));
+    };
+    let settings = prune_settings(config);
+    let found = match inspect(target, &settings) {
+        Ok(found) => found,
+        Err(error) => return unknown(Finding::of(&Failure::of(&error))),
+    };
+    let clock = check::clock(
+        Utc::now(),
+        Some(&found),
+        config.timezone,
+        cleanup::MOST_SKEW,
+        language,
+    );
+    let mut database = vec![check::database(&found, language)];
+    database.extend(read_target(config, &settings));
+    let (mapping, indexes) = mapping(config, target, settings, &found);
+    Tables {
+        database,
+        mapping,
+        indexes,
+        clock: vec![clock],
+        rights: check::rights(&found, language),
+    }
+}
+
+/// The server that reports read from, where it is another one.
+fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
+    let target = config.database.read_target.as_ref()?;
+    Some(match inspect(target, settings) {
+        Ok(found) => check::database(&found, config.language),
+        Err(error) => Finding::of(&Failure::of(&error)),
+    })
+}
+
+fn prune_settings(config: &Config) -> PruneSettings {
+    let database = &config.database;
+    let limit = database.statement_timeout;
+    PruneSettings {
+        mapping: database.mapping.clone(),
+        naive_zone: database.naive_zone,
+        connect_timeout: database.connect_timeout.min(PATIENCE),
+        statement_timeout: match limit.is_zero() {
+            true => PATIENCE,
+            false => limit.min(PATIENCE),
+        },
+        spellings: spellings(config, &roots(config)),
+        // It would change nothing if it were asked to delete.
+        mode: Mode::Rehearse,
+        asked_to_end: Default::default(),
+    }
+}
+
+/// How the mapping fits what reports read, and what cleanup deletes from; and the indexes that it lacks.
+fn mapping(
+    config: &Config,
+    target: &Target,
+    settings: PruneSettings,
+    found: &Inspection,
+) -> (Vec<Finding>, Vec<Finding>) {
+    let (language, database) = (config.language, &config.database);
+    let opened = store::open(
+        database.read_target.as_ref().unwrap_or(target),
+        store::Settings {
+            tasks: database.mapping.tasks.clone(),
+            naive_zone: database.naive_zone,
+            connect_timeout: settings.connect_timeout,
+            statement_timeout: settings.statement_timeout,
+        },
+    );
+    let failure = opened.as_ref().err().map(Failure::of);
+    let mut findings = vec![match (&opened, &failure) {
+        (Ok(store), _) => check::mapping(Ok(store.missing()), language),
+        (_, Some(failure)) => check::mapping(Err(failure), language),
+        (Err(error), None) => Finding::of(&Failure::of(error)),
+    }];
+    findings.push(check::labels(
+        &found.labels,
+        &database.mapping.tasks.states,
+        language,
+    ));
+    // SQLite leaves two files behind where a reader closes a database in WAL mode last; who may write clears them away.
+    drop(opened);
+    let (deleting, indexes) = deleting(config, target, settings);
+    findings.push(deleting);
+    (findings, indexes)
+}
+
+/// Whether cleanup could begin, and its indexes.
+fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Finding, Vec<Finding>) {
+    let language = config.language;
+    let without = |finding: Finding| {
+        let why = language.pick("cleanup 不删除任何行", "cleanup deletes no rows");
+        (finding, vec![Finding::skipped(why)])
+    };
+    if let Some(why) = &config.database.undeletable {
+        return without(
+            Finding::warning(why)
+                .hint("name the table there, or write delete_from = \"\" to keep every row"),
+        );
+    }
+    if matches!(target, Target::SqliteReadOnly(_)) {
+        return without(Finding::skipped("mode=ro"));
+    }
+    let mut pruner = match open_pruner(target, settings) {
+        Ok(pruner) => pruner,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            return without(match failure.kind {
+                // `permissions` says it for each table.
+                Kind::PermissionDenied => Finding::skipped(&failure.message),
+                _ => Finding::of(&failure),
+            });
+        }
+    };
+    let ready = language.pick(
+        "cleanup 所需的表和列都在",
+        "cleanup has the tables and columns that it needs",
+    );
+    let indexes = match pruner.missing_indexes() {
+        Ok(statements) => check::indexes(&statements, language),
+        Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
+    };
+    (Finding::ok(ready), indexes)
+}
+
+// ---- folders and file systems
+
+fn roots(config: &Config) -> cleanup::files::Roots {
+    let own = &config.cleanup;
+    let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
+    cleanup::files::Roots::open(&own.storage_roots, marker, &config.base_dir, false)
+}
+
+/// The folders that taskmon writes to. What is missing it makes, where it may.
+fn folders(config: &Config) -> Vec<Finding> {
+    let own = [
+        ("stats.reports_dir", &config.stats.reports_dir),
+        ("alerts.records_dir", &config.alerts.records_dir),
+        ("alerts.logs_dir", &config.alerts.logs_dir),
+    ];
+    own.map(|(key, folder)| writable(key, folder, config.language))
+        .into()
+}
+
+fn writable(key: &str, folder: &Path, language: Language) -> Finding {
+    let there = existing(folder);
+    let shown = folder.display();
+    match access(&there, Access::WRITE_OK | Access::EXEC_OK) {
+        Ok(()) if !there.is_dir() => {
+            Finding::failed(format!("{key}: {} is no folder", there.display()))
+        }
+        Ok(()) if there == folder => Finding::ok(format!("{key}: {shown}")),
+        Ok(()) => Finding::ok(language.pick(
+            format!("{key}：{shown} 还没有，用到时会创建"),
+            format!("{key}: {shown} is not there yet and will be made"),
+        )),
+        Err(error) => {
+            let there = there.display();
+            Finding::failed(language.pick(
+                format!("{key}：无法写入 {there}：{error}"),
+                format!("{key}: {there} cannot be written to: {error}"),
+            ))
+            .hint(language.pick(
+                "cron 所用的用户必须能写这个文件夹",
+                "the user that cron runs the jobs as has to be able to write there",
+            ))
+        }
+    }
+}
+
+/// The folder, or what there is of the way to it.
+fn existing(folder: &Path) -> PathBuf {
+    let mut ancestors = folder.ancestors();
+    let found = ancestors.find(|ancestor| ancestor.symlink_metadata().is_ok());
+    found.unwrap_or(Path::new("/")).to_owned()
+}
+
+fn storage(config: &Config) -> Vec<Finding> {
+    let (own, language) = (&config.cleanup, config.language);
+    // First of all, since each has a thread of its own: a mount that hangs is told of here, and holds up what looks into it.
+    let wanted = own
+        .storage_roots
+        .iter()
+        .chain(&own.temp_dirs)
+        .chain(&own.log_dirs)
+        .chain([&config.stats.reports_dir, &config.alerts.records_dir]);
+    let wanted: BTreeSet<PathBuf> = wanted.map(|folder| existing(folder)).collect();
+    let wanted: Vec<PathBuf> = wanted.into_iter().collect();
+    let mut findings = check::space(
+        &disk::measure(&wanted, thresholds(config), disk::DEADLINE),
+        language,
+    );
+    if own.storage_roots.is_empty() {
+        findings.push(Finding::warning(language.pick(
+            "cleanup.storage_roots 为空：不会删除任何任务的文件",
+            "cleanup.storage_roots is empty: no file of a task is ever removed",
+        )));
+    }
+    findings.extend(roots(config).unusable().into_iter().map(|(_, why)| {
+        Finding::warning(why).hint(language.pick(
+            "若有任务的文件在其下，cleanup 会保留这些任务；挂载它，或从 cleanup.storage_roots 中去掉",
+            "cleanup keeps the rows that name files beneath it: mount it, or take it out of cleanup.storage_roots",
+        ))
+    }));
+    findings.extend(swept(config));
+    findings
+}
+
+/// Folders that are never swept stop cleanup before it begins.
+fn swept(config: &Config) -> Vec<Finding> {
+    let needed = super::needed(config);
+    let homes = forbidden::homes(std::env::home_dir().as_deref());
+    let folders = [
+        ("cleanup.temp_dirs", &config.cleanup.temp_dirs),
+        ("cleanup.log_dirs", &config.cleanup.log_dirs),
+    ];
+    let refused = folders
+        .iter()
+        .filter_map(|(key, folders)| forbidden::targets(key, folders, &needed, &homes).err());
+    refused.map(|failure| Finding::of(&failure)).collect()
+}
+
+// ---- the broker
+
+/// Only whether somebody listens there: nothing is asked.
+fn broker(config: &Config) -> Finding {
+    let language = config.language;
+    let Some(url) = &config.broker_url else {
+        return Finding::skipped(language.pick(
+            "没有配置 broker：队列统计来自数据库",
+            "no broker is configured: queue statistics come from the database",
+        ));
+    };
+    let shown = url.shown();
+    let Some((host, port)) = broker_place(url.scheme(), url.expose()) else {
+        return Finding::failed(format!("broker.url names no host: {shown}"));
+    };
+    let (sender, receiver) = channel();
+    let knock = move || {
+        // Nobody listens any more once the time is over.
+        let _ = sender.send(connect(&host, port));
+    };
+    let started = thread::Builder::new().spawn(knock).map(drop);
+    let late = || Err(std::io::Error::other("no answer in time"));
+    match started.and_then(|()| receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| late())) {
+        Ok(()) => Finding::ok(shown),
+        Err(error) => Finding::failed(format!("{shown}: {error}")).hint(language.pick(
+            "broker 是否在运行？broker.url 是否正确？",
+            "does the broker run, and is broker.url right?",
+        )),
+    }
+}
+
+fn connect(host: &str, port: u16) -> std::io::Result<()> {
+    let mut last = std::io::Error::other("the host name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE / 2) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// `scheme://[login@]host[:port][/…]`
+fn broker_place(scheme: &str, url: &str) -> Option<(String, u16)> {
+    let usual = match scheme {
+        "amqp" => 5672,
+        "amqps" => 5671,
+        _ => 6379,
+    };
+    let (_, rest) = url.split_once("://")?;
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let (host, port) = match place.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (place, usual),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brokers_place() {
+        for (url, expected) in [
+            ("redis://localhost", Some(("localhost", 6379))),
+            ("redis://:s3@cret@h:7000/0", Some(("h", 7000))),
+            ("rediss://h/0?x=y:z@w", Some(("h", 6379))),
+            ("amqp://u:p@h/vhost", Some(("h", 5672))),
+            ("amqps://h", Some(("h", 5671))),
+            ("redis://[::1]:6380/1", Some(("::1", 6380))),
+            ("redis://[::1]", Some(("::1", 6379))),
+            ("redis:///0", None),
+            ("redis://h:x", None),
+        ] {
+            let scheme = url.split(':').next().unwrap();
+            let found = broker_place(scheme, url);
+            let found = found.as_ref().map(|(host, port)| (host.as_str(), *port));
+            assert_eq!(found, expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Heartbeats: a ping when a job starts, and one that says how it ended.
+
+use super::{Session, channels};
+use crate::alert::channels::{Hidden, SendError, ping};
+use crate::cli::Command;
+use crate::config::{Config, Env, SecretUrl};
+use crate::outcome::{Kind, Outcome};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The most that one ping may take, and the most by which it delays the end of the run.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A ping under way, in a thread of its own.
+pub(super) struct Ping {
+    answer: Receiver<Result<(), SendError>>,
+    sent: Instant,
+}
+
+impl Ping {
+    /// Waits for the answer as long as the ping may take. One that failed is told of on standard error, and changes nothing else.
+    fn wait(self) {
+        // Looking up a host's name can hang where no time limit reaches, so the thread is left behind then.
+        let rest = LIMIT.saturating_sub(self.sent.elapsed());
+        let grace = Duration::from_millis(200);
+        match self.answer.recv_timeout(rest + grace) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
+            Err(_) => log::warn!("a heartbeat was not taken within {} s", LIMIT.as_secs()),
+        }
+    }
+}
+
+impl Session {
+    /// Says that a job starts, and does not wait for it to be heard. To be called with the lock in hand: a run that a lock skips pings nothing.
+    pub(super) fn ping_start(&self, job: &str, config: &Config) {
+        if let Some(url) = config.heartbeat.url(job) {
+            let ping = self.ping(url.clone(), "start".to_owned(), String::new());
+            self.start_ping.replace(ping);
+        }
+    }
+
+    /// Says how a job ended: the URL itself after success, which the exit codes 0, 1 and 4 are, else the exit code beneath it.
+    ///
+    /// Nothing is said of rehearsals, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
+    pub(super) fn ping_end(&self, command: &Command, outcome: Outcome) {
+        let is_silent = command.is_rehearsal() || outcome == Outcome::Failed(Kind::Locked);
+        let Some(job) = command.job().filter(|_| !is_silent) else {
+            return;
+        };
+        if matches!(command, Command::Alert(arguments) if !arguments.is_live()) {
+            return;
+        }
+        // Without a configuration nobody knows where to; the ping that does not come says enough.
+        let Ok(config) = self.resolve() else {
+            return;
+        };
+        let Some(url) = config.heartbeat.url(job) else {
+            return;
+        };
+        // Heard after the end, the start would look like a run that never ends.
+        if let Some(start) = self.start_ping.take() {
+            start.wait();
+        }
+        let beneath = match outcome.is_success() {
+            true => String::new(),
+            false => outcome.exit_code().to_string(),
+        };
+        if let Some(ping) = self.ping(url.clone(), beneath, self.journal.end()) {
+            ping.wait();
+        }
+    }
+
+    fn ping(&self, url: SecretUrl, beneath: String, body: String) -> Option<Ping> {
+        let (sender, answer) = channel();
+        let (now, started, sent) = (self.now, self.started, Instant::now());
+        let ask = move || {
+            let surroundings = channels::surroundings_of(&url, &Env::read(), now, started);
+            let url = Hidden::new(url.expose());
+            // Nobody listens any more once the limit has passed.
+            let _ = sender.send(ping(&url, &beneath, &body, LIMIT, &surroundings));
+        };
+        match thread::Builder::new().spawn(ask) {
+            Ok(_) => Some(Ping { answer, sent }),
+            Err(error) => {
+                log::warn!("a heartbeat could not be sent: {error}");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! taskmon's own log: lines on standard error, the same in a file, and the end of them for a heartbeat's body.
+
+use crate::alert::escaped;
+use crate::cli::Common;
+use crate::outcome::{Failure, Kind};
+use chrono::{SecondsFormat, Utc};
+use chrono_tz::Tz;
+use log::{Log, Metadata, Record};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How much of the log's end is kept, in bytes.
+const KEPT: usize = 10 * 1024;
+
+/// What has been logged, beside standard error.
+#[derive(Default)]
+pub struct Journal {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    lines: VecDeque<String>,
+    /// Of the lines.
+    bytes: usize,
+    file: Option<File>,
+    /// Why the file lacks lines.
+    failed: Option<io::Error>,
+}
+
+impl Journal {
+    /// The last lines, about 10 KiB of them.
+    pub fn end(&self) -> String {
+        self.with(|inner| inner.lines.iter().map(String::as_str).collect())
+    }
+
+    /// Has further lines go to a file too, behind what it holds.
+    ///
+    /// A run opens it once and by appending alone, so that a log rotation may rename it as well as copy and truncate it.
+    ///
+    /// # Errors
+    /// [`Kind::OutputFailed`] if it cannot be opened. Folders are not made: a mistyped one would swallow the log.
+    pub fn open(&self, path: &Path) -> Result<(), Failure> {
+        let opened = File::options().append(true).create(true).open(path);
+        let file = opened.map_err(|error| {
+            let message = format!("the log file {} cannot be opened: {error}", path.display());
+            Failure::new(Kind::OutputFailed, message)
+                .hint("its folder has to be there; --log-file names another file")
+        })?;
+        self.with(|inner| inner.file = Some(file));
+        Ok(())
+    }
+
+    /// Why lines are missing in the file, the first time that it is asked.
+    pub fn take_failure(&self) -> Option<io::Error> {
+        self.with(|inner| inner.failed.take())
+    }
+
+    fn add(&self, line: String) {
+        self.with(|inner| {
+            // In one call, so that lines of several runs do not mix.
+            if let Some(Err(error)) = inner
+                .file
+                .as_mut()
+                .map(|file| file.write_all(line.as_bytes()))
+            {
+                inner.failed.get_or_insert(error);
+            }
+            inner.bytes += line.len();
+            inner.lines.push_back(line);
+            while inner.bytes > KEPT && inner.lines.len() > 1 {
+                let gone = inner.lines.pop_front().unwrap_or_default();
+                inner.bytes -= gone.len();
+            }
+        });
+    }
+
+    /// A thread that died while it logged is no reason to lose the log.
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Starts the log. Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
+/// others'. Times are in `zone`, on standard error in UTC.
+pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
+    let level = match i32::from(common.verbose) - i32::from(common.quiet) {
+        ..=-2 => "off",
+        -1 => "error",
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
+    let mut builder = env_logger::Builder::from_env(wanted);
+    let shown = builder.format_target(false).build();
+    let journal = Arc::new(Journal::default());
+    let most = shown.filter();
+    let tee = Tee {
+        shown,
+        journal: Arc::clone(&journal),
+        zone,
+    };
+    // Only a second logger in one process would be refused.
+    if log::set_boxed_logger(Box::new(tee)).is_ok() {
+        log::set_max_level(most);
+    }
+    journal
+}
+
+/// Hands each line to standard error and to the journal.
+struct Tee {
+    shown: env_logger::Logger,
+    journal: Arc<Journal>,
+    zone: Tz,
+}
+
+impl Log for Tee {
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        self.shown.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record) {
+        if !self.shown.matches(record) {
+            return;
+        }
+        self.shown.log(record);
+        let time = Utc::now().with_timezone(&self.zone);
+        let time = time.to_rfc3339_opts(SecondsFormat::Secs, false);
+        // A line is a line, whatever a database or a service said in it.
+        let said = escaped(&record.args().to_string());
+        self.journal
+            .add(format!("{time} {:5} {said}\n", record.level()));
+    }
+
+    fn flush(&self) {
+        self.shown.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_kept_and_is_made_of_whole_lines() {
+        let journal = Journal::default();
+        for number in 0..1000 {
+            journal.add(format!("line {number} {}\n", "字".repeat(10)));
+        }
+        let end = journal.end();
+        assert!(end.len() <= KEPT && end.len() > KEPT - 100, "{}", end.len());
+        assert!(
+            end.starts_with("line ") && end.ends_with("line 999 字字字字字字字字字字\n"),
+            "{end}"
+        );
+        let numbers: Vec<usize> = end
+            .lines()
+            .map(|line| line.split(' ').nth(1).unwrap().parse().unwrap())
+            .collect();
+        assert!(
+            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+            "{numbers:?}"
+        );
+    }
+
+    #[test]
+    fn one_endless_line_is_kept() {
+        let journal = Journal::default();
+        journal.add("before\n".to_owned());
+        journal.add("x".repeat(3 * KEPT));
+        assert_eq!(journal.end().len(), 3 * KEPT);
+    }
+}

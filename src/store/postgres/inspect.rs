@@ -1,0 +1,90 @@
+//! What a PostgreSQL server says of itself and of this user's rights.
+
+use super::super::connect::connect;
+use super::super::inspect::{Inspection, Rights, tables};
+use super::super::prune::PruneSettings;
+use super::super::target::PostgresTarget;
+use super::prune::limit_statements;
+use super::session::{Broken, Session};
+use anyhow::{Context, Result};
+use postgres::Row;
+
+const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
+                   current_setting('TimeZone'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
+
+pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Inspection> {
+    let session = Session::new(connect(target)?, settings)?;
+    limit_statements(&session, settings)?;
+    let doing = "asking the database about itself";
+    let rows = session
+        .ask(WHO, &[])
+        .map_err(|broken| broken.failure(doing))?;
+    let who = rows
+        .first()
+        .context("the database says nothing of itself")?;
+    let version: String = who.try_get(1)?;
+    let rights = tables(&settings.mapping)
+        .into_iter()
+        .map(|(table, deletes)| rights(&session, table, deletes))
+        .collect::<Result<_, _>>()
+        .map_err(|broken: Broken| broken.failure("asking for the rights on the tables"))?;
+    Ok(Inspection {
+        server: format!("PostgreSQL {version}, {}", target.display()),
+        user: Some(who.try_get(0)?),
+        clock: Some(who.try_get(2)?),
+        zone: Some(who.try_get(3)?),
+        read_only: read_only(who)?,
+        rights,
+        labels: labels(&session, settings),
+    })
+}
+
+fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
+    let is_standby: bool = who.try_get(4)?;
+    let default: String = who.try_get(5)?;
+    Ok(match (is_standby, default.as_str()) {
+        (true, _) => Some("the server is a standby".to_owned()),
+        (false, "on") => Some("default_transaction_read_only is on".to_owned()),
+        (false, _) => None,
+    })
+}
+
+/// A FROM clause is no table that rights could be asked for, and of a table that is missing others say so.
+fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Broken> {
+    let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE') \
+               FROM unnest($1) AS n";
+    let mut known = Rights {
+        table: table.clone(),
+        select: None,
+        delete: None,
+    };
+    match session.ask(sql, &[vec![table]]) {
+        Ok(rows) => {
+            if let Some(row) = rows.first() {
+                known.select = row.try_get(0)?;
+                known.delete = row.try_get(1)?;
+            }
+        }
+        // It is no name.
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => {}
+        Err(broken) => return Err(broken),
+    }
+    known.delete = known.delete.filter(|_| deletes);
+    Ok(known)
+}
+
+fn labels(
+    session: &Session,
+    settings: &PruneSettings,
+) -> Result<Vec<(Option<String>, u64)>, String> {
+    let table = &settings.mapping.tasks;
+    let sql = format!(
+        "SELECT ({})::text, count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
+        table.status, table.from
+    );
+    let answer = session.ask(&sql, &[]);
+    let rows = answer.map_err(|broken| broken.failure("counting tasks by status").message)?;
+    let read = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()));
+    let counts: Result<Vec<_>, postgres::Error> = rows.iter().map(read).collect();
+    counts.map_err(|error| error.to_string())
+}

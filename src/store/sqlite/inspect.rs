@@ -1,0 +1,64 @@
+//! What a SQLite file says of itself, and whether it could be written to.
+
+use super::super::inspect::{Inspection, Rights, tables};
+use super::super::prune::PruneSettings;
+use super::{Watchdog, open_read_only, words};
+use anyhow::Result;
+use rusqlite::Connection;
+use rustix::fs::{Access, access};
+use std::path::Path;
+
+pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
+    let connection = open_read_only(path, settings.connect_timeout)?;
+    let read_only = read_only(path);
+    let rights = tables(&settings.mapping).into_iter();
+    Ok(Inspection {
+        server: format!("SQLite {}, {}", rusqlite::version(), path.display()),
+        user: None,
+        clock: None,
+        zone: None,
+        // The file's rights are those of every table in it.
+        rights: rights
+            .map(|(table, deletes)| Rights {
+                table,
+                select: Some(true),
+                delete: deletes.then_some(read_only.is_none()),
+            })
+            .collect(),
+        read_only,
+        labels: labels(&connection, settings).map_err(|error| words(&error)),
+    })
+}
+
+/// Asked of the system rather than tried: nothing is changed.
+fn read_only(path: &Path) -> Option<String> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // A deletion writes a journal beside the file.
+    for (what, wanted) in [
+        (path, Access::WRITE_OK),
+        (folder, Access::WRITE_OK | Access::EXEC_OK),
+    ] {
+        if let Err(error) = access(what, wanted) {
+            return Some(format!("{} cannot be written to: {error}", what.display()));
+        }
+    }
+    None
+}
+
+fn labels(
+    connection: &Connection,
+    settings: &PruneSettings,
+) -> rusqlite::Result<Vec<(Option<String>, u64)>> {
+    let table = &settings.mapping.tasks;
+    let sql = format!(
+        "SELECT CAST(({}) AS TEXT), count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
+        table.status, table.from
+    );
+    let _watchdog = Watchdog::start(connection, settings.statement_timeout);
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let count: i64 = row.get(1)?;
+        Ok((row.get(0)?, count.unsigned_abs()))
+    })?;
+    rows.collect()
+}

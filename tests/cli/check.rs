@@ -1,0 +1,566 @@
+//! `taskmon check` where all is well, and where each thing in turn is not.
+
+use crate::env::{PASSWORD_IN_URL, TestEnv, plain_port};
+use crate::errors::wait_until;
+use crate::on_each_database;
+use crate::proxy::{Freeze, Proxy};
+use crate::rows::Task;
+use crate::server::{Server, dead_port, ok};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+
+const NAMES: [&str; 11] = [
+    "config",
+    "database",
+    "mapping",
+    "indexes",
+    "clock",
+    "permissions",
+    "storage",
+    "broker",
+    "channels",
+    "cron",
+    "runs",
+];
+
+/// The checks by name. Every one is there, has a message, and its status and hint follow from its findings.
+#[track_caller]
+fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
+    let finished = env
+        .taskmon(["check"].iter().chain(arguments).copied())
+        .exits(code);
+    let result = finished.json();
+    assert_eq!(result["success"], true);
+    let checks = result["checks"].as_array().unwrap();
+    let names: Vec<&str> = checks
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, NAMES);
+    for check in checks {
+        assert!(!check["message"].as_str().unwrap().is_empty(), "{check}");
+        let known = ["ok", "warning", "failed", "skipped"];
+        assert!(
+            known.contains(&check["status"].as_str().unwrap()),
+            "{check}"
+        );
+    }
+    let failed = checks.iter().any(|check| check["status"] == "failed");
+    assert_eq!(failed, code == 1, "{result:#}");
+    checks
+        .iter()
+        .map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone()))
+        .collect()
+}
+
+#[track_caller]
+fn is(checks: &BTreeMap<String, Value>, name: &str, status: &str, parts: &[&str]) {
+    let check = &checks[name];
+    assert_eq!(check["status"], status, "{check:#}");
+    for part in parts {
+        let said = format!("{} {}", check["message"], check["hint"]);
+        assert!(said.contains(part), "{part} in {check:#}");
+    }
+}
+
+/// Storage roots as they are where the volume is mounted.
+fn volumes(env: &TestEnv) {
+    env.write("uploads/a.png", "a");
+    env.write("static/b.png", "b");
+}
+
+/// Names, contents and times of everything in the folder.
+fn snapshot(env: &TestEnv) -> Vec<(String, String, std::time::SystemTime)> {
+    let entries = walkdir::WalkDir::new(env.path("."))
+        .sort_by_file_name()
+        .into_iter();
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let content = match entry.file_type().is_file() {
+                true => format!("{:?}", std::fs::read(entry.path()).unwrap()),
+                false => String::new(),
+            };
+            (
+                entry.path().display().to_string(),
+                content,
+                entry.metadata().unwrap().modified().unwrap(),
+            )
+        })
+        .collect()
+}
+
+on_each_database! {
+    fn all_is_well(env) {
+        volumes(&env);
+        env.insert([Task::new(1), Task::new(2).failed("x")]);
+        let before = snapshot(&env);
+        let found = checks(&env, &[], 0);
+        for name in ["config", "database", "mapping", "clock", "permissions", "storage"] {
+            is(&found, name, "ok", &[]);
+        }
+        for name in ["broker", "channels", "cron", "runs"] {
+            is(&found, name, "skipped", &[]);
+        }
+        is(&found, "config", "ok", &["taskmon.toml"]);
+        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", "cron"]);
+        is(&found, "mapping", "ok", &["2 个任务"]);
+        assert_eq!(snapshot(&env), before);
+    }
+
+    fn statements_that_it_proposes_make_the_indexes_that_are_missing(env) {
+        env.sql("DROP INDEX idx_tasks_tracking_number");
+        let found = checks(&env, &[], 0);
+        is(&found, "indexes", "warning", &["CREATE INDEX", "tasks (tracking_number)"]);
+        let hint = found["indexes"]["hint"].as_str().unwrap();
+        for statement in hint.split("; ") {
+            // CONCURRENTLY takes a transaction of its own.
+            env.sql(&statement.replace("CONCURRENTLY ", ""));
+        }
+        is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+    }
+
+    fn a_column_that_is_missing_is_named(env) {
+        env.sql("ALTER TABLE tasks DROP COLUMN retry_count");
+        let found = checks(&env, &[], 1);
+        is(&found, "mapping", "failed", &["retry_count"]);
+        // A report does without it.
+        let findings = found["mapping"]["findings"].as_array().unwrap();
+        let warning = findings.iter().find(|finding| finding["status"] == "warning").unwrap();
+        assert!(warning["message"].as_str().unwrap().contains("retry_count"), "{warning}");
+        for name in ["database", "permissions", "clock"] {
+            is(&found, name, "ok", &[]);
+        }
+    }
+
+    fn a_table_that_is_missing_is_named(env) {
+        env.sql("DROP TABLE tracking_info");
+        is(&checks(&env, &[], 1), "mapping", "failed", &["tracking_info"]);
+    }
+
+    fn statuses_that_no_state_claims_are_counted(env) {
+        let database = env.url();
+        let states = "[database.tasks.states]\nfailed = []\n";
+        env.write("own.toml", &format!("language = 'en'\n[database]\nurl = '{database}'\n{states}"));
+        env.insert([Task::new(1), Task::new(2).failed("x"), Task::new(3).failed("y")]);
+        let found = checks(&env, &["--config", "own.toml"], 0);
+        is(&found, "mapping", "warning", &["FAILED (2)", "never deleted", "[database.tasks.states]"]);
+    }
+}
+
+#[test]
+fn a_database_in_wal_mode_is_left_as_it_was() {
+    let env = TestEnv::sqlite();
+    volumes(&env);
+    env.connection()
+        .pragma_update(None, "journal_mode", "wal")
+        .unwrap();
+    let names = |env: &TestEnv| {
+        snapshot(env)
+            .into_iter()
+            .map(|(name, content, _)| (name, content))
+            .collect::<Vec<_>>()
+    };
+    let before = names(&env);
+    checks(&env, &[], 0);
+    assert_eq!(names(&env), before);
+}
+
+/// Not one row, column or right differs, nor does the catalogue hold anything new.
+#[test]
+fn nothing_in_postgres_is_changed() {
+    let env = TestEnv::postgres();
+    env.insert((1..=20).map(|n| Task::new(n).at("2020-01-01 00:00:00")));
+    let dump = || {
+        let dumped = env.program("pg_dump", ["--inserts", &env.url()]).success();
+        let lines = dumped
+            .stdout()
+            .lines()
+            .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let before = dump();
+    assert!(before.contains("INSERT INTO public.tasks"));
+    checks(&env, &[], 0);
+    assert_eq!(dump(), before);
+}
+
+fn url_option(env: &TestEnv, user: &str) -> [String; 2] {
+    ["--database-url".into(), env.url_of(user)]
+}
+
+#[test]
+fn a_role_that_may_not_delete_is_told_what_to_grant() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    let option = url_option(&env, &role);
+    let found = checks(&env, &[&option[0], &option[1]], 1);
+    let grant = format!("GRANT DELETE ON tasks TO {role}");
+    is(
+        &found,
+        "permissions",
+        "failed",
+        &[
+            "DELETE",
+            "tasks",
+            "delivery_receipts",
+            "tracking_info",
+            &grant,
+        ],
+    );
+    is(&found, "database", "ok", &[&role]);
+    is(&found, "mapping", "ok", &[]);
+    // What it proposes is enough.
+    for statement in found["permissions"]["hint"].as_str().unwrap().split("; ") {
+        env.sql(statement);
+    }
+    is(
+        &checks(&env, &[&option[0], &option[1]], 0),
+        "permissions",
+        "ok",
+        &[],
+    );
+}
+
+#[test]
+fn a_role_that_may_not_read_is_told_what_to_grant() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    env.sql(&format!(
+        "REVOKE SELECT ON tasks FROM {role}; GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    ));
+    let option = url_option(&env, &role);
+    let found = checks(&env, &[&option[0], &option[1]], 1);
+    is(
+        &found,
+        "permissions",
+        "failed",
+        &[&format!("GRANT SELECT ON tasks TO {role}")],
+    );
+    is(&found, "mapping", "skipped", &["permission denied"]);
+    is(&found, "database", "ok", &[]);
+}
+
+#[test]
+fn a_standby_is_no_place_to_delete_from() {
+    let env = TestEnv::postgres();
+    let url = format!(
+        "postgresql://postgres@127.0.0.1:{}/{}",
+        plain_port(),
+        env.name()
+    );
+    wait_until("the standby has the tables", || {
+        let tried = env
+            .taskmon(["stats", "--no-save", "--no-alert", "--database-url", &url])
+            .run();
+        tried.stdout();
+        tried.stderr();
+        tried.code == Some(0)
+    });
+    let found = checks(&env, &["--database-url", &url], 1);
+    is(&found, "permissions", "failed", &["standby"]);
+    is(&found, "database", "ok", &[]);
+    let role = env.role("");
+    env.sql(&format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; ALTER ROLE {role} SET default_transaction_read_only = on"));
+    let option = url_option(&env, &role);
+    let found = checks(&env, &[&option[0], &option[1]], 1);
+    is(
+        &found,
+        "permissions",
+        "failed",
+        &["default_transaction_read_only"],
+    );
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_with_how_much() {
+    let env = TestEnv::postgres();
+    env.sql(&format!(
+        "CREATE SCHEMA wrong;
+         CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+         $$ SELECT pg_catalog.clock_timestamp() - interval '400 seconds' $$;
+         ALTER DATABASE {} SET search_path = wrong, pg_catalog, public",
+        env.name()
+    ));
+    let found = checks(&env, &[], 1);
+    is(&found, "clock", "failed", &["-400.0", "NTP"]);
+    env.sql(
+        "CREATE OR REPLACE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+             $$ SELECT pg_catalog.clock_timestamp() + interval '60 seconds' $$",
+    );
+    is(&checks(&env, &[], 0), "clock", "warning", &["60.0"]);
+}
+
+#[test]
+fn a_server_that_is_gone_is_one_failure_and_what_hangs_on_it_is_skipped() {
+    let env = TestEnv::new();
+    let url = format!(
+        "postgresql://locked:{PASSWORD_IN_URL}@127.0.0.1:{}/x",
+        dead_port()
+    );
+    let found = checks(&env, &["--database-url", &url], 1);
+    is(&found, "database", "failed", &["127.0.0.1"]);
+    for name in ["mapping", "indexes"] {
+        is(&found, name, "skipped", &[]);
+    }
+    is(&found, "permissions", "ok", &[]);
+    let found = checks(&env, &["--database-url", "sqlite:gone.db"], 1);
+    is(&found, "database", "failed", &["gone.db"]);
+    is(
+        &checks(&env, &[], 1),
+        "database",
+        "failed",
+        &["no database is configured", "database.url"],
+    );
+    assert!(!env.path("gone.db").exists());
+}
+
+/// It ends, and in time for somebody who waits.
+#[test]
+fn a_server_that_stops_answering_is_a_failure() {
+    let env = TestEnv::postgres();
+    env.config("statement_timeout_seconds = 1\n");
+    let proxy = Proxy::new("current_user", Freeze::Everything);
+    let url = proxy.url(env.name());
+    let found = checks(&env, &["--database-url", &url], 1);
+    is(&found, "database", "failed", &["has not answered"]);
+    is(&found, "mapping", "skipped", &[]);
+    assert!(proxy.is_frozen());
+}
+
+#[test]
+fn a_configuration_that_is_not_valid_is_told_with_its_line() {
+    let env = TestEnv::new();
+    env.write(
+        "taskmon.toml",
+        "timezone = 'Asia/Shanghai'\ntimezon = 'x'\n",
+    );
+    let found = checks(&env, &[], 1);
+    is(
+        &found,
+        "config",
+        "failed",
+        &["taskmon.toml", "line 2", "timezon"],
+    );
+    for name in &NAMES[1..] {
+        is(&found, name, "skipped", &[]);
+    }
+    let warned = TestEnv::sqlite();
+    let config = warned.read("taskmon.toml");
+    warned.write(
+        "taskmon.toml",
+        &format!(
+            "{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{}/0'\n",
+            dead_port()
+        ),
+    );
+    let found = checks(&warned, &[], 1);
+    is(&found, "config", "warning", &["broker.url"]);
+    is(&found, "broker", "failed", &["127.0.0.1"]);
+}
+
+#[test]
+fn a_broker_that_listens_is_reached() {
+    let env = TestEnv::sqlite();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = env.read("taskmon.toml");
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{port}/0'\n"),
+    );
+    is(&checks(&env, &[], 0), "broker", "ok", &[&port.to_string()]);
+    listener.accept().unwrap();
+}
+
+#[test]
+fn storage_that_is_not_mounted_and_folders_that_are_never_swept() {
+    let env = TestEnv::sqlite();
+    let found = checks(&env, &[], 0);
+    is(&found, "storage", "warning", &["uploads", "static"]);
+    volumes(&env);
+    let config = env.read("taskmon.toml");
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[cleanup]\nroot_marker = '.here'\nstorage_roots = ['uploads']\n"),
+    );
+    is(
+        &checks(&env, &[], 0),
+        "storage",
+        "warning",
+        &["uploads", ".here"],
+    );
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[cleanup]\ntemp_dirs = ['/tmp']\n"),
+    );
+    is(
+        &checks(&env, &[], 1),
+        "storage",
+        "failed",
+        &["cleanup.temp_dirs", "/tmp"],
+    );
+}
+
+/// As a user that is not root, which may do everything.
+#[test]
+fn folders_and_a_file_that_cannot_be_written_to() {
+    let env = TestEnv::sqlite();
+    volumes(&env);
+    env.write("reports/daily/x", "");
+    let mode = |path: &str, mode: u32| {
+        std::fs::set_permissions(env.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (path, bits) in [("tasks.db", 0o444), ("reports/daily", 0o555), (".", 0o555)] {
+        mode(path, bits);
+    }
+    let finished = match rustix::process::geteuid().is_root() {
+        false => env.taskmon(["check"]).run(),
+        true => {
+            let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+            let own = [env!("CARGO_BIN_EXE_taskmon"), "check"];
+            env.program("/usr/bin/setpriv", words.into_iter().chain(own))
+                .run()
+        }
+    };
+    mode(".", 0o755);
+    mode("reports/daily", 0o755);
+    assert_eq!(finished.code, Some(1));
+    let result = finished.json();
+    let mut checks = result["checks"].as_array().unwrap().iter();
+    let permissions = checks.find(|check| check["name"] == "permissions").unwrap();
+    assert_eq!(permissions["status"], "failed");
+    let message = permissions["message"].as_str().unwrap();
+    for part in [
+        "tasks.db",
+        "stats.reports_dir",
+        "alerts.logs_dir",
+        "Permission denied",
+    ] {
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[test]
+fn channels_are_reached_and_nothing_is_sent() {
+    let env = TestEnv::sqlite();
+    let (plain, tls) = (Server::plain(vec![ok("")]), Server::tls(vec![ok("")]));
+    env.write("bin/tell", "#!/bin/sh\ntouch told\n");
+    std::fs::set_permissions(env.path("bin/tell"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    env.write("bin/text", "#!/bin/sh\n");
+    let config = env.read("taskmon.toml");
+    let channel =
+        |kind: &str, more: &str| format!("[[alerts.channels]]\ntype = '{kind}'\n{more}\n");
+    let good = [
+        channel(
+            "webhook",
+            &format!("url = '{}'", plain.url("/hook/s3cret-1")),
+        ),
+        channel("feishu", &format!("url = '{}'", tls.url("/hook/s3cret-2"))),
+        channel(
+            "command",
+            &format!(
+                "command = ['{}', 's3cret-3']",
+                env.path("bin/tell").display()
+            ),
+        ),
+        channel(
+            "email",
+            &format!(
+                "url = 'smtp://127.0.0.1:{}'\nfrom = 'a@b.example'\nto = ['c@d.example']",
+                plain.port
+            ),
+        ),
+        format!("[heartbeat]\nstats = '{}'\n", plain.url("/ping/s3cret-4")),
+    ];
+    env.write("good.toml", &format!("{config}\n{}", good.concat()));
+    let trusted = crate::certificates::file("ca.crt");
+    let finished = env
+        .taskmon(["check", "--config", "good.toml"])
+        .env("SSL_CERT_FILE", &trusted)
+        .exits(0);
+    let found = finished.json();
+    let own = found["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["name"] == "channels")
+        .unwrap();
+    assert_eq!(own["status"], "ok", "{own:#}");
+    assert_eq!(own["findings"].as_array().unwrap().len(), 5, "{own:#}");
+    assert!(plain.requests().is_empty() && tls.requests().is_empty() && !env.path("told").exists());
+
+    let bad = [
+        channel(
+            "webhook",
+            &format!("url = 'http://127.0.0.1:{}/hook/s3cret-1'", dead_port()),
+        ),
+        channel("feishu", &format!("url = '{}'", tls.url("/hook/s3cret-2"))),
+        channel("slack", "url_env = 'NO_SUCH_VARIABLE'"),
+        channel(
+            "command",
+            "command = ['no-such-program-anywhere', 's3cret-3']",
+        ),
+        channel(
+            "command",
+            &format!("command = ['{}']", env.path("bin/text").display()),
+        ),
+    ];
+    env.write("bad.toml", &format!("{config}\n{}", bad.concat()));
+    let found = checks(&env, &["--config", "bad.toml"], 1);
+    let findings = found["channels"]["findings"].as_array().unwrap();
+    let parts = [
+        "webhook: ",
+        "feishu: ",
+        "NO_SUCH_VARIABLE",
+        "no-such-program-anywhere",
+        "bin/text cannot be run",
+    ];
+    assert_eq!(findings.len(), parts.len());
+    for (finding, part) in findings.iter().zip(parts) {
+        assert_eq!(finding["status"], "failed", "{finding}");
+        assert!(
+            finding["message"].as_str().unwrap().contains(part),
+            "{part} in {finding}"
+        );
+    }
+    assert!(
+        findings[1]["message"]
+            .as_str()
+            .unwrap()
+            .contains("certificate"),
+        "{}",
+        findings[1]
+    );
+}
+
+#[test]
+fn a_checklist_for_people() {
+    let env = TestEnv::sqlite();
+    let zh = env.taskmon(["check", "--output", "text"]).success();
+    let page = zh.stdout();
+    for line in [
+        "✓ 配置",
+        "✓ 数据库",
+        "✓ 时钟",
+        "! 存储",
+        "– 告警渠道",
+        "没有发现妨碍运行的问题",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    let en = env
+        .taskmon(["check", "--output", "text", "--config", "/missing.toml"])
+        .exits(1);
+    let page = en.stdout();
+    for line in [
+        "✗ config ",
+        "– database ",
+        "/missing.toml",
+        "→ ",
+        "1 failed",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+}

@@ -1,0 +1,408 @@
+//! `[heartbeat]` against a real server, and `--log-file`.
+
+use crate::env::TestEnv;
+use crate::rows::Task;
+use crate::server::{Answer, Server, dead_port, ok, proxy, status};
+use std::time::Duration;
+
+/// A configuration that pings `url` for every job.
+fn beating(env: &TestEnv, url: &str) {
+    let config = env.read("taskmon.toml");
+    let urls: String = ["cleanup", "stats", "disk", "alert"]
+        .map(|job| format!("{job} = \"{url}\"\n"))
+        .concat();
+    env.write("taskmon.toml", &format!("{config}\n[heartbeat]\n{urls}"));
+}
+
+fn pings(server: &Server) -> Vec<String> {
+    server
+        .requests()
+        .into_iter()
+        .map(|request| request.target)
+        .collect()
+}
+
+#[test]
+fn every_job_pings_its_start_and_its_success() {
+    for job in ["cleanup", "stats", "disk", "alert"] {
+        let env = TestEnv::sqlite();
+        let server = Server::plain(vec![ok("OK")]);
+        beating(&env, &server.url("/ping/0b1c2d3e?source=taskmon"));
+        let finished = env.taskmon([job]).success();
+        finished.json();
+        finished.stderr();
+        assert_eq!(
+            pings(&server),
+            [
+                "/ping/0b1c2d3e/start?source=taskmon",
+                "/ping/0b1c2d3e?source=taskmon"
+            ],
+            "{job}"
+        );
+        for request in server.requests() {
+            assert_eq!(request.method, "POST");
+            assert_eq!(
+                request.header("content-type"),
+                Some("text/plain; charset=utf-8")
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
+    let env = TestEnv::sqlite();
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/ping/0b1c2d3e/"));
+    let finished = env
+        .taskmon(["stats", "--database-url", "sqlite:gone.db"])
+        .exits(3);
+    finished.json();
+    let last = server.requests().pop().unwrap();
+    assert_eq!(pings(&server), ["/ping/0b1c2d3e/start", "/ping/0b1c2d3e/3"]);
+    assert!(
+        last.body.contains("gone.db") && last.body.contains("ERROR"),
+        "{}",
+        last.body
+    );
+    // Each line as standard error has it, with its time in the configured zone.
+    assert_eq!(
+        last.body.lines().count(),
+        finished.stderr().lines().count(),
+        "{}",
+        last.body
+    );
+    assert!(
+        last.body.lines().all(|line| &line[19..25] == "+08:00"),
+        "{}",
+        last.body
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_a_failure_too() {
+    let env = TestEnv::new();
+    let server = Server::plain(vec![ok("OK")]);
+    env.config("");
+    beating(&env, &server.url("/x1y2z3w4"));
+    let finished = env.taskmon(["cleanup"]).exits(2);
+    finished.failure("database_not_configured", &[]);
+    assert_eq!(pings(&server).last().unwrap(), "/x1y2z3w4/2");
+}
+
+/// With 1 the work is done as far as it could be, and with 4 it is the alert's channel that tells of the alert.
+#[test]
+fn what_was_done_with_errors_or_alerts_is_a_success() {
+    let env = TestEnv::new();
+    let server = Server::plain(vec![ok("OK")]);
+    env.config("");
+    beating(&env, &server.url("/x1y2z3w4"));
+    let partly = env
+        .taskmon([
+            "disk",
+            "/",
+            "/missing",
+            "--warning",
+            "100",
+            "--critical",
+            "100",
+        ])
+        .exits(1);
+    partly.json();
+    partly.stderr();
+    let full = env
+        .taskmon([
+            "disk",
+            "--warning",
+            "0",
+            "--critical",
+            "0",
+            "--fail-on",
+            "critical",
+        ])
+        .exits(4);
+    full.json();
+    full.stderr();
+    assert_eq!(
+        pings(&server),
+        [
+            "/x1y2z3w4/start",
+            "/x1y2z3w4",
+            "/x1y2z3w4/start",
+            "/x1y2z3w4"
+        ]
+    );
+    assert!(server.requests()[1].body.contains("/missing"));
+}
+
+#[test]
+fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
+    let env = TestEnv::postgres();
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/x1y2z3w4"));
+    for arguments in [
+        vec!["cleanup", "--dry-run"],
+        vec!["alert", "--dry-run"],
+        vec!["alert", "--test"],
+        vec!["config"],
+    ] {
+        let finished = env.taskmon(arguments).success();
+        finished.json();
+        finished.stderr();
+    }
+    assert_eq!(pings(&server), [""; 0]);
+
+    let mut blocker = env.client();
+    let mut held = blocker.transaction().unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let first = env.taskmon(["stats"]).spawn();
+    crate::errors::wait_until("the first run has pinged", || {
+        pings(&server) == ["/x1y2z3w4/start"]
+    });
+    env.taskmon(["stats"]).exits(75).failure("locked", &[]);
+    assert_eq!(pings(&server), ["/x1y2z3w4/start"]);
+    drop(held);
+    let first = first.wait();
+    first.json();
+    first.stderr();
+    assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
+}
+
+/// The job itself is on time, and a ping that fails is told of without the URL's secret.
+#[test]
+fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
+    let elsewhere = Server::plain(vec![ok("OK")]);
+    let redirect = Answer::Http(
+        302,
+        vec![("Location", elsewhere.url("/stolen"))],
+        String::new(),
+    );
+    for (answer, least, most) in [
+        (Some(Answer::Silence), 5, 13),
+        (Some(Answer::Trickle), 0, 13),
+        (Some(Answer::Hangup), 0, 5),
+        (Some(status(500)), 0, 5),
+        (Some(redirect), 0, 5),
+        (None, 0, 5),
+    ] {
+        let env = TestEnv::new();
+        env.config("");
+        let what = format!("{:?}", answer.is_some());
+        let url = match answer {
+            Some(answer) => Server::plain(vec![answer]).url("/ping/s3cret-9f8e7d6c"),
+            None => format!("http://127.0.0.1:{}/ping/s3cret-9f8e7d6c", dead_port()),
+        };
+        beating(&env, &url);
+        // Only a marker on standard output says when the result was there.
+        let started = std::time::Instant::now();
+        let finished = env
+            .taskmon([
+                "disk",
+                "--no-alert",
+                "--warning",
+                "100",
+                "--critical",
+                "100",
+                "--textfile",
+                "t.prom",
+            ])
+            .success();
+        assert_eq!(finished.json()["success"], true);
+        let took = started.elapsed();
+        assert!(
+            took >= Duration::from_secs(least) && took < Duration::from_secs(most),
+            "{what} {took:?}"
+        );
+        let text = env.read("t.prom");
+        let duration = text
+            .lines()
+            .find_map(|line| line.strip_prefix("taskmon_last_run_duration_seconds{job=\"disk\"} "))
+            .unwrap();
+        assert!(
+            duration.parse::<f64>().unwrap() < 4.0,
+            "the job waited {duration} s"
+        );
+        let told = finished.stderr();
+        assert!(!told.contains("9f8e7d6c"), "{told}");
+        if least > 0 || most < 13 {
+            assert!(told.contains("a heartbeat was not taken"), "{told}");
+        }
+    }
+    assert_eq!(pings(&elsewhere), [""; 0]);
+}
+
+/// As the channels do it: TLS with the system's certificates, through the proxy of the environment.
+#[test]
+fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
+    let env = TestEnv::new();
+    env.config("");
+    let server = Server::tls(vec![ok("OK")]);
+    beating(&env, &server.url("/ping/s3cret-9f8e7d6c"));
+    let disk = || {
+        env.taskmon([
+            "disk",
+            "--no-alert",
+            "--warning",
+            "100",
+            "--critical",
+            "100",
+        ])
+    };
+    let distrusting = disk().success();
+    distrusting.stderr_contains("certificate").json();
+    assert_eq!(pings(&server), [""; 0]);
+    let (port, tunnels) = proxy();
+    let finished = disk()
+        .env("SSL_CERT_FILE", crate::certificates::file("ca.crt"))
+        .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
+        .success();
+    finished.json();
+    assert_eq!(
+        pings(&server),
+        ["/ping/s3cret-9f8e7d6c/start", "/ping/s3cret-9f8e7d6c"]
+    );
+    assert_eq!(tunnels.lock().unwrap().len(), 2);
+}
+
+/// Nor does the log of the library that sends it.
+#[test]
+fn no_log_shows_the_url() {
+    let env = TestEnv::new();
+    env.config("");
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/ping/s3cret-9f8e7d6c?key=s3cret-1a2b3c"));
+    let finished = env
+        .taskmon([
+            "disk",
+            "--no-alert",
+            "--warning",
+            "100",
+            "--critical",
+            "100",
+            "--log-file",
+            "own.log",
+        ])
+        .env("RUST_LOG", "trace")
+        .success();
+    finished.json();
+    assert!(!finished.stderr().is_empty(), "the library says something");
+    let bodies: String = server
+        .requests()
+        .into_iter()
+        .map(|request| request.body)
+        .collect();
+    let log = env.read("own.log");
+    assert!(!log.is_empty());
+    for text in [finished.stderr(), &log, &bodies] {
+        assert!(
+            !text.contains("9f8e7d6c") && !text.contains("1a2b3c"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_body_is_the_end_of_a_long_log() {
+    let env = TestEnv::sqlite();
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/x1y2z3w4"));
+    env.insert((1..=200).map(|n| {
+        let path = format!("/outside/{}/{n}.png", "x".repeat(60));
+        Task::new(n)
+            .at("2020-01-01 00:00:00")
+            .with("image_path", path)
+    }));
+    let finished = env.taskmon(["cleanup", "--only", "tasks"]).exits(1);
+    finished.json();
+    let told = finished.stderr().lines().count();
+    let body = server.requests().pop().unwrap().body;
+    assert!(
+        body.len() > 8 * 1024 && body.len() <= 10 * 1024,
+        "{}",
+        body.len()
+    );
+    assert!(told >= 200 && body.lines().count() < 200, "{told}");
+    assert!(body.starts_with("20"), "{}", &body[..80]);
+}
+
+#[test]
+fn the_log_goes_to_a_file_as_well() {
+    let env = TestEnv::new();
+    env.config("");
+    env.write("own.log", "before\n");
+    for _ in 0..2 {
+        let finished = env
+            .taskmon([
+                "disk",
+                "/missing",
+                "/",
+                "--no-alert",
+                "--log-file",
+                "own.log",
+            ])
+            .run();
+        assert_eq!(finished.code, Some(1));
+        finished.json();
+        finished.stderr_contains("/missing does not exist");
+    }
+    let log = env.read("own.log");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert_eq!(lines[0], "before");
+    for line in &lines[1..] {
+        let (time, rest) = line.split_once(' ').unwrap();
+        let time = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+        assert_eq!(time.offset().local_minus_utc(), 8 * 3600);
+        assert!((chrono::Utc::now() - time.to_utc()).num_seconds().abs() < 60);
+        assert_eq!(rest, "ERROR /missing does not exist");
+    }
+}
+
+/// Without a configuration the system's zone holds; a line stays a line.
+#[test]
+fn the_logs_times_are_the_systems_without_a_configuration() {
+    let env = TestEnv::new();
+    let finished = env
+        .taskmon(["disk", "/mis\nsing", "--log-file", "own.log"])
+        .env("TZ", "Asia/Kolkata")
+        .exits(3);
+    finished.json();
+    finished.stderr();
+    let log = env.read("own.log");
+    assert!(log.lines().all(|line| &line[19..25] == "+05:30"), "{log}");
+    assert!(log.contains(r"/mis\nsing"), "{log}");
+}
+
+#[test]
+fn a_log_file_that_cannot_be_opened_ends_the_run_before_it_begins() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).at("2020-01-01 00:00:00")]);
+    let finished = env
+        .taskmon(["cleanup", "--log-file", "missing/own.log", "--no-alert"])
+        .exits(3);
+    finished.failure("output_failed", &["missing/own.log"]);
+    let tasks: i64 = env
+        .connection()
+        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tasks, 1);
+    assert!(!env.path("missing").exists());
+}
+
+#[test]
+fn a_log_file_that_fills_up_is_said_on_standard_error() {
+    let env = TestEnv::new();
+    let finished = env
+        .taskmon([
+            "disk",
+            "/missing",
+            "/",
+            "--no-alert",
+            "--log-file",
+            "/dev/full",
+        ])
+        .exits(1);
+    finished.json();
+    finished.stderr_contains("the log file /dev/full lacks lines");
+}
