@@ -199,6 +199,11 @@ fn every_option_is_explained() {
         "cleanup",
         "stats",
         "disk",
+        "schedule list",
+        "schedule status",
+        "schedule logs",
+        "schedule install",
+        "schedule remove",
         "demo",
         "config",
         "completions",
@@ -249,6 +254,10 @@ fn every_key_of_the_results_is_explained() {
         "taskmon demo . > /dev/null && taskmon stats",
         "taskmon cleanup --dry-run",
         "taskmon disk .",
+        "taskmon schedule status",
+        "taskmon schedule logs",
+        "taskmon schedule install --dry-run",
+        "taskmon schedule install --systemd --unit-dir units",
     ] {
         let (code, printed) = shell(command, folder.path(), 0, ENGLISH.locale);
         assert_eq!(code, 0, "{printed}");
