@@ -1,6 +1,6 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, channels, no_database, spellings, thresholds};
+use super::{Session, broker_settings, channels, no_database, spellings, thresholds};
 use crate::check::{self, Check, CheckReport, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
@@ -13,15 +13,12 @@ use crate::store::inspect::{Inspection, inspect};
 use crate::store::prune::{Mode, PruneSettings, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self};
-use crate::system::disk;
+use crate::system::{broker, disk};
 use anyhow::Result;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rustix::fs::{Access, access};
 use std::collections::BTreeSet;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 /// The most that one look at a database or a far host may take: somebody waits for the answer.
@@ -62,6 +59,16 @@ impl Session {
         clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
+        let (cron, runs) = match self.scheduled(config) {
+            Ok(scheduled) => (
+                check::cron(&scheduled, language),
+                check::runs(&scheduled.jobs, language),
+            ),
+            Err(error) => {
+                let why = Finding::of(&Failure::of(&error));
+                (vec![why.clone()], vec![why])
+            }
+        };
         let findings = [
             (
                 "config",
@@ -73,10 +80,10 @@ impl Session {
             ("clock", clock),
             ("permissions", permissions),
             ("storage", storage(config)),
-            ("broker", vec![broker(config)]),
+            ("broker", broker(config, self.now)),
             ("channels", self.channels(config)),
-            ("cron", vec![check::cron(language)]),
-            ("runs", vec![check::runs(language)]),
+            ("cron", cron),
+            ("runs", runs),
         ];
         findings
             .into_iter()
@@ -377,84 +384,19 @@ fn swept(config: &Config) -> Vec<Finding> {
 // ---- the broker
 
 /// Only whether somebody listens there: nothing is asked.
-fn broker(config: &Config) -> Finding {
+fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let language = config.language;
-    let Some(url) = &config.broker_url else {
-        return Finding::skipped(language.pick(
+    let Some(settings) = broker_settings(config) else {
+        return vec![Finding::skipped(language.pick(
             "没有配置 broker：队列统计来自数据库",
             "no broker is configured: queue statistics come from the database",
-        ));
+        ))];
     };
-    let shown = url.shown();
-    let Some((host, port)) = broker_place(url.scheme(), url.expose()) else {
-        return Finding::failed(format!("broker.url names no host: {shown}"));
-    };
-    let (sender, receiver) = channel();
-    let knock = move || {
-        // Nobody listens any more once the time is over.
-        let _ = sender.send(connect(&host, port));
-    };
-    let started = thread::Builder::new().spawn(knock).map(drop);
-    let late = || Err(std::io::Error::other("no answer in time"));
-    match started.and_then(|()| receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| late())) {
-        Ok(()) => Finding::ok(shown),
-        Err(error) => Finding::failed(format!("{shown}: {error}")).hint(language.pick(
-            "broker 是否在运行？broker.url 是否正确？",
-            "does the broker run, and is broker.url right?",
-        )),
-    }
-}
-
-fn connect(host: &str, port: u16) -> std::io::Result<()> {
-    let mut last = std::io::Error::other("the host name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE / 2) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// `scheme://[login@]host[:port][/…]`
-fn broker_place(scheme: &str, url: &str) -> Option<(String, u16)> {
-    let usual = match scheme {
-        "amqp" => 5672,
-        "amqps" => 5671,
-        _ => 6379,
-    };
-    let (_, rest) = url.split_once("://")?;
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (place, usual),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_brokers_place() {
-        for (url, expected) in [
-            ("redis://localhost", Some(("localhost", 6379))),
-            ("redis://:s3@cret@h:7000/0", Some(("h", 7000))),
-            ("rediss://h/0?x=y:z@w", Some(("h", 6379))),
-            ("amqp://u:p@h/vhost", Some(("h", 5672))),
-            ("amqps://h", Some(("h", 5671))),
-            ("redis://[::1]:6380/1", Some(("::1", 6380))),
-            ("redis://[::1]", Some(("::1", 6379))),
-            ("redis:///0", None),
-            ("redis://h:x", None),
-        ] {
-            let scheme = url.split(':').next().unwrap();
-            let found = broker_place(scheme, url);
-            let found = found.as_ref().map(|(host, port)| (host.as_str(), *port));
-            assert_eq!(found, expected, "{url}");
-        }
+    match broker::ask(&settings, now) {
+        Ok(figures) => check::broker(&figures, language),
+        Err(error) => vec![Finding::failed(error).hint(language.pick(
+            "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
+            "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
+        ))],
     }
 }

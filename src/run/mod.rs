@@ -1189,34 +1189,37 @@ fn queue_statistics(
     from_table: QueueStatistics,
     now: DateTime<Utc>,
 ) -> QueueStatistics {
-    let own = &config.broker;
-    let Some(url) = &config.broker_url else {
+    let Some(settings) = broker_settings(config) else {
         return from_table;
-    };
-    let settings = broker::Settings {
-        url: url.expose().to_owned(),
-        management_url: own
-            .management_url
-            .as_ref()
-            .map(|url| url.expose().to_owned()),
-        queues: own.queues.clone(),
-        priority_steps: own.priority_steps.clone(),
-        separator: own.separator.clone(),
-        global_keyprefix: own.global_keyprefix.clone(),
-        visibility_timeout: Duration::from_secs(own.visibility_timeout_seconds.into()),
-        timeout: Duration::from_secs(own.timeout_seconds.into()),
     };
     match broker::ask(&settings, now) {
         Ok(figures) => QueueStatistics::of_broker(figures, &from_table),
         Err(error) => {
             log::warn!("{error}");
             QueueStatistics {
-                source: broker::name(url.scheme()),
+                source: broker::name(&settings),
                 error: Some(error),
                 ..QueueStatistics::default()
             }
         }
     }
+}
+
+/// `None`: no broker is configured.
+fn broker_settings(config: &Config) -> Option<broker::Settings> {
+    let own = &config.broker;
+    let shown = |url: &config::SecretUrl| url.expose().to_owned();
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Some(broker::Settings {
+        url: shown(config.broker_url.as_ref()?),
+        management_url: own.management_url.as_ref().map(shown),
+        queues: own.queues.clone(),
+        priority_steps: own.priority_steps.clone(),
+        separator: own.separator.clone(),
+        global_keyprefix: own.global_keyprefix.clone(),
+        visibility_timeout: seconds(own.visibility_timeout_seconds),
+        timeout: seconds(own.timeout_seconds),
+    })
 }
 
 /// Writes a file aside and renames it, in a folder that is made where it is missing.
