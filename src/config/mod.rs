@@ -127,17 +127,19 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
     };
     let url = urls.database()?;
     let read_url = urls.read()?;
+    let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
+    let is_sqlite = target.as_ref().is_some_and(Target::is_sqlite);
     let database = Database {
-        target: url.as_ref().map(|url| urls.target(url)).transpose()?,
+        mapping: mapping(&values, &given, is_sqlite)?,
+        target,
         read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
-        mapping: mapping(&values, &given)?,
         undeletable: undeletable(&given),
         naive_zone: naive_zone(&values, &given, timezone)?,
         connect_timeout: connect_timeout(&values),
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    warnings.extend(questionable(&values, &given));
+    warnings.extend(questionable(&given));
     let source = |url: Url| (SecretUrl::new(url.text), url.source);
     let sources = Sources {
         database_url: url.map(source),
@@ -306,9 +308,14 @@ fn undeletable(given: &Given) -> Option<String> {
     })
 }
 
-fn mapping(values: &File, given: &Given) -> Result<Mapping, Failure> {
+/// The mapping in the dialect of the database.
+fn mapping(values: &File, given: &Given, is_sqlite: bool) -> Result<Mapping, Failure> {
     let database = &values.database;
-    preset::mapping(&database.tasks, database.receipts.as_ref())
+    let tasks = match is_sqlite {
+        true => database.tasks.on_sqlite(),
+        false => database.tasks.clone(),
+    };
+    preset::mapping(&tasks, database.receipts.as_ref())
         .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
 }
 
@@ -440,12 +447,9 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
 }
 
 /// Settings of the file that are valid and yet not what somebody may think.
-fn questionable(values: &File, given: &Given) -> Vec<String> {
+fn questionable(given: &Given) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (configured, key, what) in [
-        (values.broker.url.is_some(), "broker.url", "asks no broker"),
-        (given.has("heartbeat"), "heartbeat", "sends no heartbeats"),
-    ] {
+    for (configured, key, what) in [(given.has("heartbeat"), "heartbeat", "sends no heartbeats")] {
         if configured {
             let place = given.place(key);
             warnings.push(format!(

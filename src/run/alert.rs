@@ -9,8 +9,8 @@ use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Su
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
-use crate::lock::Lock;
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::report::text::AlertPage;
 use crate::report::{json, text};
 use crate::store::advisory::Held;
 use crate::system::disk;
@@ -42,8 +42,6 @@ struct Found {
     offer: Offer,
     live: Option<LiveState>,
     troubles: Vec<Trouble>,
-    /// Held until the alerts are delivered.
-    _locks: Option<(Lock, Option<Held>)>,
 }
 
 impl Session {
@@ -72,7 +70,13 @@ impl Session {
                 };
                 json::render(&result, self.layout())?
             }
-            Format::Text => text::alert(&summary, mode == Mode::Rehearse, config.language),
+            Format::Text => {
+                let asked = match arguments.test {
+                    true => AlertPage::Tested,
+                    false => AlertPage::Raised(found.live.as_ref()),
+                };
+                text::alert(&summary, asked, arguments.dry_run, config.language)
+            }
         };
         Ok((printed, outcome))
     }
@@ -83,7 +87,6 @@ impl Session {
             offer,
             live: None,
             troubles: Vec::new(),
-            _locks: None,
         };
         if let Some(file) = &arguments.report {
             let document = rules::read(read_json("--report", file)?)?;
@@ -97,11 +100,13 @@ impl Session {
         if arguments.test {
             return Ok(only(Evaluation::test(config.language), Offer::OnlyNew));
         }
-        let lock = match arguments.dry_run {
+        // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
+        // that tell at the same time know of each other by the records.
+        let _lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,
         };
-        self.live(config, lock)
+        self.live(config, arguments)
     }
 
     /// Every host looks at its own disks and jobs, so that one which finds another at it waits its turn, for it is short.
@@ -113,12 +118,12 @@ impl Session {
     }
 
     /// The live state, and what the rules say of it.
-    fn live(&self, config: &Config, lock: Option<Lock>) -> Result<Found> {
+    fn live(&self, config: &Config, arguments: &AlertArgs) -> Result<Found> {
         let settings = rule_settings(config);
         let mut store = open_store(config)?;
-        let locks = match lock {
-            Some(lock) => Some((lock, self.live_lock(config)?)),
-            None => None,
+        let _turn = match arguments.dry_run {
+            true => None,
+            false => self.live_lock(config)?,
         };
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
@@ -150,7 +155,6 @@ impl Session {
             offer: Offer::Again,
             live: Some(state),
             troubles,
-            _locks: locks,
         })
     }
 
@@ -194,7 +198,12 @@ impl Session {
             return;
         };
         let evaluation = Evaluation::job_failed(Some(job), &failure.message, config.language);
-        match self.tell_alerts(&config, &[evaluation], Offer::OnlyNew, Mode::Deliver) {
+        // A database that is down for hours must not keep what a channel did not take from being offered again.
+        let offer = match job {
+            "alert" => Offer::Again,
+            _ => Offer::OnlyNew,
+        };
+        match self.tell_alerts(&config, &[evaluation], offer, Mode::Deliver) {
             Ok(summary) => tell(&summary.errors),
             Err(error) => log::error!("the failure could not be told: {error:#}"),
         }
@@ -347,6 +356,10 @@ fn read_json(flag: &str, file: &Path) -> Result<Value> {
     };
     let usage = |message: String| Failure::new(Kind::Usage, message);
     read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
+    // A command before the pipe that broke off leaves nothing, and the parser's words for that are no help.
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return Err(usage(format!("{flag} {} is empty", file.display())).into());
+    }
     let parsed = serde_json::from_slice(&content);
     Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
 }

@@ -249,7 +249,31 @@ fn surroundings(
         clock: Arc::new(clock),
         roots,
         proxy: proxy(env),
+        secrets: secrets(channels, env),
     }
+}
+
+/// Variables that may hold a password of the database's or the proxy's.
+const SECRET_VARIABLES: [&str; 8] = [
+    "TASKMON_DATABASE_URL",
+    "TASKMON_READ_DATABASE_URL",
+    "DATABASE_URL",
+    "PGPASSWORD",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+/// What the environment holds that nobody may see.
+fn secrets(channels: &[Channel], env: &Env) -> Arc<[Hidden]> {
+    let own = channels.iter().flat_map(|channel| {
+        let names = [&channel.url_env, &channel.secret_env, &channel.password_env];
+        names.into_iter().flatten().map(String::as_str)
+    });
+    let names = own.chain(SECRET_VARIABLES);
+    let values = names.filter_map(|name| env.text(name).ok().flatten());
+    values.map(Hidden::new).collect()
 }
 
 /// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.

@@ -20,9 +20,10 @@ use crate::store::advisory::{self, Attempt};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self, Store};
-use crate::system::{disk, resources};
+use crate::system::{broker, disk, resources};
 use crate::tables::State;
 use crate::tables::paths::Spellings;
+use crate::tables::preset;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use clap::{CommandFactory, Parser};
@@ -112,7 +113,10 @@ impl Session {
             Command::Config(arguments) if arguments.default => {
                 Ok((config::file::DEFAULT.to_owned(), Outcome::Done))
             }
-            Command::Config(_) => self.config(),
+            Command::Config(arguments) => match &arguments.preset {
+                Some(name) => Ok((starting_point(name)?, Outcome::Done)),
+                None => self.config(),
+            },
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
@@ -550,7 +554,7 @@ impl Session {
                     free_gb: worst.free_gb,
                     usage_percent: worst.usage_percent,
                 }),
-                queue_statistics: queue_statistics(config, day.queue),
+                queue_statistics: queue_statistics(config, day.queue, self.now),
                 resource_usage: resources::read(),
             },
             trend_analysis: day.trend,
@@ -738,6 +742,33 @@ fn page(arguments: &ManArgs) -> Result<String> {
             .hint(format!("the commands are {known}"))
     };
     Ok(page.ok_or_else(unknown)?)
+}
+
+/// A preset as a configuration that means the same.
+fn starting_point(name: &str) -> Result<String> {
+    let unknown = || {
+        let names: Vec<&str> = preset::names().collect();
+        Failure::new(Kind::Usage, format!("--preset is {name:?}, which is none"))
+            .hint(format!("the presets are {}", names.join(", ")))
+    };
+    let sections = preset::find(name).ok_or_else(unknown)?;
+    let lines = sections.lines().map(|line| {
+        let own = line.replacen("[[", "[[database.", 1);
+        match line.starts_with('[') {
+            true if own == line => line.replacen('[', "[database.", 1),
+            true => own,
+            false => line.to_owned(),
+        }
+    });
+    let head = [
+        "# The preset as it is. `preset` alone says all of this; keep below it what is different with you.".to_owned(),
+        String::new(),
+        "[database]".to_owned(),
+        format!("preset = {name:?}"),
+        String::new(),
+    ];
+    let page: Vec<String> = head.into_iter().chain(lines).collect();
+    Ok(page.join("\n") + "\n")
 }
 
 /// TOML has no null: what is not set is left out.
@@ -1046,15 +1077,39 @@ fn stats_settings(config: &Config) -> stats::Settings {
     }
 }
 
-/// A broker that is configured knows the queues; this version cannot ask it, and says so rather than to give the table's figures for its.
-fn queue_statistics(config: &Config, from_table: QueueStatistics) -> QueueStatistics {
+/// What the broker says where one is configured, else what the table does. A broker that cannot be asked never breaks the report.
+fn queue_statistics(
+    config: &Config,
+    from_table: QueueStatistics,
+    now: DateTime<Utc>,
+) -> QueueStatistics {
+    let own = &config.broker;
     let Some(url) = &config.broker_url else {
         return from_table;
     };
-    QueueStatistics {
-        source: if url.scheme().starts_with("redis") { "redis" } else { "rabbitmq" },
-        error: Some("this version does not ask a broker; without broker.url the figures come from the table".into()),
-        ..QueueStatistics::default()
+    let settings = broker::Settings {
+        url: url.expose().to_owned(),
+        management_url: own
+            .management_url
+            .as_ref()
+            .map(|url| url.expose().to_owned()),
+        queues: own.queues.clone(),
+        priority_steps: own.priority_steps.clone(),
+        separator: own.separator.clone(),
+        global_keyprefix: own.global_keyprefix.clone(),
+        visibility_timeout: Duration::from_secs(own.visibility_timeout_seconds.into()),
+        timeout: Duration::from_secs(own.timeout_seconds.into()),
+    };
+    match broker::ask(&settings, now) {
+        Ok(figures) => QueueStatistics::of_broker(figures, &from_table),
+        Err(error) => {
+            log::warn!("{error}");
+            QueueStatistics {
+                source: broker::name(url.scheme()),
+                error: Some(error),
+                ..QueueStatistics::default()
+            }
+        }
     }
 }
 

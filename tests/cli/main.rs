@@ -9,6 +9,11 @@
     clippy::print_stderr
 )]
 
+mod alert;
+mod broker;
+#[allow(dead_code)]
+#[path = "../channels/certificates.rs"]
+mod certificates;
 mod cleanup;
 mod cleanup_corners;
 mod cleanup_failures;
@@ -16,11 +21,17 @@ mod config;
 mod disk;
 mod env;
 mod errors;
+mod libraries;
 mod postgres;
+mod presets;
 mod proxy;
 mod reference;
 mod rows;
 mod schedule;
+/// The receivers of the channels' own tests.
+#[allow(dead_code)]
+#[path = "../channels/server.rs"]
+mod server;
 mod small;
 mod snapshot;
 mod stats;
