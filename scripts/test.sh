@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/install.sh
 # shellcheck source=scripts/lib/postgres.sh
 . scripts/lib/postgres.sh
+# shellcheck source=scripts/lib/libraries.sh
+. scripts/lib/libraries.sh
 
 servers=(postgres)
 folder=""
@@ -80,5 +82,6 @@ if [ "${1-}" = --servers ]; then
     [ $# -gt 0 ] || fail "--servers needs a command"
     "$@"
 else
+    libraries "${CARGO_TARGET_DIR:-target}/libraries"
     run_tests "$@"
 fi

@@ -316,11 +316,15 @@ pub struct DemoArgs {
 Examples:
   taskmon config                             what is in force here
   taskmon config | jq .sources               and where it comes from
-  taskmon config --default > taskmon.toml    start a configuration")]
+  taskmon config --default > taskmon.toml    start a configuration
+  taskmon config --preset celery             how the tables of Celery's result backend are read")]
 pub struct ConfigArgs {
     /// Print the default configuration file, with every key explained
-    #[arg(long)]
+    #[arg(long, conflicts_with = "preset")]
     pub default: bool,
+    /// Print how a queue's tables are described, to start a configuration from: celery, pg-boss, river …
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,12 @@ chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
+redis-server     redis-server      redis                       redis
+rabbitmq         rabbitmq-server   rabbitmq-server             rabbitmq-server
+npm              npm               npm                         npm
+python3-venv     python3-venv      python3                     python3
+celery           python3-celery    python3-celery              py3-celery
+kombu-redis      python3-redis     python3-redis               py3-redis
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 promtool         prometheus        golang-github-prometheus    prometheus
 prometheus-py    python3-prometheus-client python3-prometheus_client py3-prometheus-client
@@ -44,11 +50,24 @@ postgres_bin() {
     [ -n "$found" ] && printf '%s\n' "$found"
 }
 
+# Prints RabbitMQ's own start script: what stands on PATH changes to another user.
+rabbitmq_server() {
+    local candidate
+    for candidate in /usr/lib/rabbitmq/bin/rabbitmq-server /usr/lib/rabbitmq/lib/*/sbin/rabbitmq-server; do
+        if [ -x "$candidate" ]; then printf '%s\n' "$candidate" && return; fi
+    done
+    return 1
+}
+
 have() {
     case $1 in
         postgres-server) postgres_bin >/dev/null ;;
         gnu-time) [ -x /usr/bin/time ] ;;
         # A library of the system's own interpreter; another `python3` may stand before it on PATH.
+        rabbitmq) rabbitmq_server >/dev/null ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        celery) /usr/bin/python3 -c 'import celery' 2>/dev/null ;;
+        kombu-redis) /usr/bin/python3 -c 'import redis' 2>/dev/null ;;
         aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd.smtp' 2>/dev/null ;;
         prometheus-py) /usr/bin/python3 -c 'import prometheus_client.parser' 2>/dev/null ;;
         plugin-pm) perl -MMonitoring::Plugin::Performance -e 1 2>/dev/null ;;
@@ -77,8 +96,16 @@ install_packages() {
                 as_root mkdir -p /etc/postgresql-common
                 echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
             fi
+            # Nor is any other server to be started: the tests start their own.
+            local policy=/usr/sbin/policy-rc.d has_policy=true
+            if [ ! -e "$policy" ]; then
+                has_policy=false
+                printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+                as_root chmod 755 "$policy"
+            fi
             as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-                -o Dpkg::Options::=--force-confold "$@" >&2
+                -o Dpkg::Options::=--force-confold "$@" >&2 || { [ "$has_policy" = true ] || as_root rm -f "$policy"; return 1; }
+            [ "$has_policy" = true ] || as_root rm -f "$policy"
             ;;
         dnf) as_root dnf install -qy "$@" >&2 ;;
         apk) as_root apk add -q "$@" >&2 ;;

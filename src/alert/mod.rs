@@ -12,7 +12,8 @@ pub mod plan;
 pub mod records;
 pub mod rules;
 
+pub use live::LiveState;
 pub use notice::{Alert, Notice, Status, Told};
-pub use plan::{Answer, Context, Listener, Mode, Offer, Refusal, Summary, tell};
+pub use plan::{Answer, CHANNEL_FAILED, Context, Listener, Mode, Offer, Refusal, Summary, tell};
 pub use records::escaped;
 pub use rules::Evaluation;

@@ -25,6 +25,9 @@ pub struct Listener {
     pub min_severity: Severity,
 }
 
+/// The kind of the error that a channel failed.
+pub const CHANNEL_FAILED: &str = "channel_failed";
+
 /// What a run is told.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
@@ -164,32 +167,41 @@ pub fn tell(
 /// Reads what the records remember, decides, and reserves what is to be told.
 pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
     let records = Records::new(context.records_dir);
+    // Most runs have nothing to tell: they take no turn, and make neither a folder nor a file.
+    let glance = read_and_decide(&records, evaluations, context, None, Vec::new());
+    if context.mode == Mode::Rehearse || glance.entries.is_empty() {
+        return glance;
+    }
     let mut troubles = Vec::new();
-    let turn = match context.mode {
-        Mode::Rehearse => None,
-        Mode::Deliver => take_turn(&records, context, &mut troubles),
-    };
-    let past = records
-        .read(context.now, turn.as_ref())
-        .unwrap_or_else(|error| {
-            // A folder that fails, fails at every step; it is said once.
-            if troubles.is_empty() {
-                troubles.push(unusable("read", context, &error));
-            }
-            Past::default()
-        });
-    let entries = Decider::new(past.memory, context).decide(evaluations);
-    let mut plan = Plan {
-        entries,
-        is_carried: past.is_carried,
-        reservation: None,
-        troubles,
-        warnings: past.warnings,
-    };
+    let turn = take_turn(&records, context, &mut troubles);
+    let mut plan = read_and_decide(&records, evaluations, context, turn.as_ref(), troubles);
     if turn.is_some() {
         plan.reserve(&records, context);
     }
     plan
+}
+
+fn read_and_decide(
+    records: &Records,
+    evaluations: &[Evaluation],
+    context: &Context,
+    turn: Option<&Turn>,
+    mut troubles: Vec<Trouble>,
+) -> Plan {
+    let past = records.read(context.now, turn).unwrap_or_else(|error| {
+        // A folder that fails, fails at every step; it is said once.
+        if troubles.is_empty() {
+            troubles.push(unusable("read", context, &error));
+        }
+        Past::default()
+    });
+    Plan {
+        entries: Decider::new(past.memory, context).decide(evaluations),
+        is_carried: past.is_carried,
+        reservation: None,
+        troubles,
+        warnings: past.warnings,
+    }
 }
 
 /// Records what came of a plan, and sums it up.
@@ -550,7 +562,11 @@ impl Plan {
         channels.collect()
     }
 
+    /// Standard error is mailed by cron: a rehearsal, which tells nobody, says nothing there either.
     fn said(&self, context: &Context) -> Vec<(Severity, String)> {
+        if context.mode == Mode::Rehearse {
+            return Vec::new();
+        }
         let told = self.told(LOG).map(|entry| {
             let line = escaped(&sentence(&entry.told, context.language));
             (entry.told.alert.severity, line)
@@ -595,7 +611,7 @@ fn failed(answer: &Answer) -> Option<Trouble> {
             format!("the alerts' log cannot be written: {error}"),
         ),
         channel => Trouble::new(
-            "channel_failed",
+            CHANNEL_FAILED,
             format!("the channel {channel} failed: {error}"),
         ),
     })

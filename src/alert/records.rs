@@ -437,7 +437,10 @@ fn line_of(value: &impl Serialize) -> io::Result<String> {
 /// A lock file, made if it is not there. Read access is enough to lock it, so another user's serves, too.
 fn open_lock(path: &Path) -> io::Result<File> {
     match OpenOptions::new().append(true).create(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            // That it is not there is no answer: it may not be made.
+            File::open(path).map_err(|_| error)
+        }
         opened => opened,
     }
 }

@@ -183,7 +183,7 @@ impl Evaluation {
             kind: JOB_FAILED.to_owned(),
             severity: Severity::Error,
             message: language.pick(
-                format!("任务 {name} 运行失败: {message}"),
+                format!("作业 {name} 运行失败: {message}"),
                 format!("The job {name} failed: {message}"),
             ),
             subject: job.map(str::to_owned),
@@ -335,11 +335,15 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
         return Err(usage("not a JSON list".to_owned()));
     };
     let alert = |(place, element): (usize, Value)| {
+        if !element.is_object() {
+            return Err(usage(format!("element {place} is not an object")));
+        }
         let text = |key: &str| {
             let text = element.get(key).and_then(Value::as_str);
             let text = text.filter(|text| !text.trim().is_empty());
             text.ok_or_else(|| usage(format!("element {place} has no text \"{key}\"")))
         };
+        let (kind, message) = (text("type")?.to_owned(), text("message")?.to_owned());
         let severity = element.get("severity").cloned().unwrap_or_default();
         let severity = serde_json::from_value(severity).map_err(|_| {
             usage(format!(
@@ -359,9 +363,9 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
             Some(_) => return Err(wrong("key", "a text")),
         };
         Ok(Alert {
-            kind: text("type")?.to_owned(),
+            kind,
             severity,
-            message: text("message")?.to_owned(),
+            message,
             subject,
             value: number("value")?,
             threshold: number("threshold")?,
@@ -833,10 +837,13 @@ fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         found.alerts.push(Alert {
             kind: "no_tasks".to_owned(),
             severity: Severity::Warning,
-            message: look.pick(
-                format!("没有任何任务 {date}").trim_end().to_owned(),
-                format!("There was no task {date}").trim_end().to_owned(),
-            ),
+            message: match date {
+                "" => look.pick("没有任何任务", "There was no task").to_owned(),
+                date => look.pick(
+                    format!("{date} 没有任何任务"),
+                    format!("There was no task on {date}"),
+                ),
+            },
             subject: None,
             value: Some(total.clone()),
             threshold: None,
@@ -1058,7 +1065,7 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         let name = look
             .text(&at("job"))?
             .ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
-        let due = look.text(&at("due"))?.unwrap_or_default();
+        let due = readable(look.text(&at("due"))?.unwrap_or_default());
         found.alerts.push(Alert {
             kind: JOB_MISSED.to_owned(),
             severity: Severity::Error,
@@ -1072,6 +1079,14 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         });
     }
     Ok(())
+}
+
+/// An RFC 3339 time as people read it: `2026-11-22 02:00 +08:00`. What is none stays as it is.
+fn readable(time: &str) -> String {
+    let parsed = chrono::DateTime::parse_from_rfc3339(time);
+    parsed.map_or(time.to_owned(), |time| {
+        time.format("%Y-%m-%d %H:%M %:z").to_string()
+    })
 }
 
 /// The oldest task of a part of the live state.

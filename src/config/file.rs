@@ -350,8 +350,20 @@ pub struct Live {
 pub struct Broker {
     #[serde(default, deserialize_with = "some_url")]
     pub url: Option<SecretUrl>,
+    /// RabbitMQ's management API, where it is not beside the broker.
+    #[serde(default, deserialize_with = "some_url")]
+    pub management_url: Option<SecretUrl>,
+    /// Empty: those that the broker knows of.
     #[serde(deserialize_with = "texts")]
     pub queues: Vec<String>,
+    /// Celery's transport options on Redis: `priority_steps`, `sep`, `global_keyprefix`, `visibility_timeout`.
+    pub priority_steps: Vec<u32>,
+    pub separator: String,
+    pub global_keyprefix: String,
+    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000_000>")]
+    pub visibility_timeout_seconds: u32,
+    #[serde(deserialize_with = "whole::<_, _, 1, 3600>")]
+    pub timeout_seconds: u32,
 }
 
 /// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
@@ -750,9 +762,21 @@ fn over_preset(mut values: Table, given: &Given) -> Result<Table, Failure> {
         // Reading it into the structs says what is wrong.
         _ => Table::new(),
     };
+    let tables = without_forms_of(&database, tables);
     let database = reader::overlay(database, tables);
     values.insert("database".to_owned(), Value::Table(database));
     Ok(values)
+}
+
+/// A preset's own form of an expression for SQLite does not outlive the expression: whoever writes another means it for his database.
+fn without_forms_of(database: &Table, mut tables: Table) -> Table {
+    if let (Some(Value::Table(given)), Some(Value::Table(tasks))) =
+        (database.get("tasks"), tables.get_mut("tasks"))
+        && let Some(Value::Table(forms)) = tasks.get_mut("sqlite")
+    {
+        forms.retain(|key, _| !given.contains_key(key));
+    }
+    tables
 }
 
 fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {
@@ -848,7 +872,8 @@ fn quoted(key: &str, value: &Value) -> String {
 
 fn holds_a_secret(key: &str) -> bool {
     let name = key.rsplit('.').next().unwrap_or(key);
-    key.starts_with("heartbeat.") || ["url", "read_url", "secret", "password"].contains(&name)
+    key.starts_with("heartbeat.")
+        || ["url", "read_url", "management_url", "secret", "password"].contains(&name)
 }
 
 fn sounds_secret(text: &str) -> bool {
@@ -913,7 +938,13 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     scheme(
         "broker.url",
         &file.broker.url,
-        &["redis", "rediss", "amqp", "amqps"],
+        &["redis", "rediss", "redis+socket", "amqp", "amqps"],
+        given,
+    )?;
+    scheme(
+        "broker.management_url",
+        &file.broker.management_url,
+        &["http", "https"],
         given,
     )?;
     for (job, url) in file.heartbeat.urls() {

@@ -52,7 +52,7 @@ pub struct Config {
     pub stats: Stats,
     pub disk: Disk,
     pub alerts: Alerts,
-    /// `broker.url`, whose queues this version cannot ask yet.
+    /// `broker.url`
     pub broker_url: Option<SecretUrl>,
     pub broker: Broker,
     pub heartbeat: Heartbeat,
@@ -126,17 +126,18 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
     };
     let url = urls.database()?;
     let read_url = urls.read()?;
+    let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
+    let is_sqlite = target.as_ref().is_some_and(Target::is_sqlite);
     let database = Database {
-        target: url.as_ref().map(|url| urls.target(url)).transpose()?,
+        mapping: mapping(&values, &given, is_sqlite)?,
+        target,
         read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
-        mapping: mapping(&values, &given)?,
         undeletable: undeletable(&given),
         naive_zone: naive_zone(&values, &given, timezone)?,
         connect_timeout: connect_timeout(&values),
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    warnings.extend(questionable(&values, &given));
     let source = |url: Url| (SecretUrl::new(url.text), url.source);
     let sources = Sources {
         database_url: url.map(source),
@@ -305,9 +306,14 @@ fn undeletable(given: &Given) -> Option<String> {
     })
 }
 
-fn mapping(values: &File, given: &Given) -> Result<Mapping, Failure> {
+/// The mapping in the dialect of the database.
+fn mapping(values: &File, given: &Given, is_sqlite: bool) -> Result<Mapping, Failure> {
     let database = &values.database;
-    preset::mapping(&database.tasks, database.receipts.as_ref())
+    let tasks = match is_sqlite {
+        true => database.tasks.on_sqlite(),
+        false => database.tasks.clone(),
+    };
+    preset::mapping(&tasks, database.receipts.as_ref())
         .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
 }
 
@@ -436,18 +442,6 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
             url.source, read_url.source
         )
     })
-}
-
-/// Settings of the file that are valid and yet not what somebody may think.
-fn questionable(values: &File, given: &Given) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if values.broker.url.is_some() {
-        let place = given.place("broker.url");
-        warnings.push(format!(
-            "{place}: `broker.url` is set, but this version of taskmon asks no broker yet."
-        ));
-    }
-    warnings
 }
 
 /// The system's time zone, for what has to be said before a configuration is read; UTC where nobody knows it.

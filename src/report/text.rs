@@ -1,10 +1,10 @@
 //! A result as a page that a person reads in ten seconds.
 
-use crate::alert::{Summary, escaped};
+use crate::alert::{Alert, CHANNEL_FAILED, LiveState, Summary, escaped};
 use crate::check::{CheckReport, Finding, Status as CheckStatus};
 use crate::cleanup::CleanupReport;
 use crate::language::Language;
-use crate::outcome::{Failure, Trouble};
+use crate::outcome::{Failure, Severity, Trouble};
 use crate::stats::{DailyReport, QueueStatistics};
 use crate::system::disk::{Disk, DiskReport, Status};
 use chrono::Datelike;
@@ -104,36 +104,39 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     page.text
 }
 
+/// What an alert run was asked to do, as far as its page says it.
+#[derive(Debug, Clone, Copy)]
+pub enum AlertPage<'a> {
+    /// Alerts that were evaluated or given; the live state if it was looked at.
+    Raised(Option<&'a LiveState>),
+    /// The channels were tried.
+    Tested,
+}
+
 /// What an alert run found, and whom it told.
-pub fn alert(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+pub fn alert(
+    summary: &Summary,
+    asked: AlertPage,
+    is_rehearsed: bool,
+    language: Language,
+) -> String {
     let mut page = Page::new(language);
-    page.line(match (is_rehearsed, summary.alerts.len()) {
-        (_, 0) => language.pick("没有告警", "No alert stands").to_owned(),
-        (true, count) => language.pick(
-            format!("{count} 条告警（预演，未发送）"),
-            format!("Alerts, rehearsed: {count} stand and nobody was told"),
-        ),
-        (false, count) => language.pick(
-            format!(
-                "{count} 条告警：已发送 {}，已抑制 {}",
-                summary.alerts_sent, summary.alerts_suppressed
-            ),
-            format!(
-                "Alerts: {count} stand, {} sent, {} suppressed",
-                summary.alerts_sent, summary.alerts_suppressed
-            ),
-        ),
+    page.line(match asked {
+        AlertPage::Raised(_) => raised(summary, is_rehearsed, language),
+        AlertPage::Tested => tested(summary, is_rehearsed, language),
     });
     for alert in &summary.alerts {
-        page.line(format!(
-            "  {:8}  {}",
-            alert.severity.name(),
-            escaped(&alert.message)
-        ));
+        alert_line(&mut page, alert);
     }
     if summary.alerts_resolved > 0 {
-        let ended = language.pick("条告警已恢复", "have ended");
-        page.line(format!("  {} {ended}", summary.alerts_resolved));
+        let count = summary.alerts_resolved;
+        page.line(language.pick(
+            format!("  已恢复 {count} 条"),
+            format!("  {count} resolved"),
+        ));
+    }
+    if let AlertPage::Raised(Some(live)) = asked {
+        live_state(&mut page, live);
     }
     if !summary.channels.is_empty() && !is_rehearsed {
         page.heading("渠道", "Channels");
@@ -146,8 +149,106 @@ pub fn alert(summary: &Summary, is_rehearsed: bool, language: Language) -> Strin
             page.line(format!("  {:12}  {state}", channel.channel));
         }
     }
-    page.troubles(&summary.errors);
+    page.troubles(&other_troubles(summary));
     page.text
+}
+
+/// A channel's failure stands beside its name already.
+fn other_troubles(summary: &Summary) -> Vec<Trouble> {
+    let failed = |trouble: &&Trouble| trouble.kind == CHANNEL_FAILED;
+    let others = summary.errors.iter().filter(|trouble| !failed(trouble));
+    others.cloned().collect()
+}
+
+fn raised(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+    let (sent, suppressed) = (summary.alerts_sent, summary.alerts_suppressed);
+    match (is_rehearsed, summary.alerts.len()) {
+        (_, 0) => language.pick("没有告警", "No alert stands").to_owned(),
+        (true, count) => language.pick(
+            format!("{count} 条告警（预演，未发送）"),
+            format!("Alerts, rehearsed: {count} stand and nobody was told"),
+        ),
+        (false, count) => {
+            let told = language.pick(
+                format!("{count} 条告警：已发送 {sent}，已抑制 {suppressed}"),
+                format!("Alerts: {count} stand, {sent} sent, {suppressed} suppressed"),
+            );
+            match count.saturating_sub(sent + suppressed) {
+                0 => told,
+                lost => {
+                    told + &language.pick(
+                        format!("，未送达 {lost}"),
+                        format!(", {lost} not delivered"),
+                    )
+                }
+            }
+        }
+    }
+}
+
+fn tested(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+    let all = summary.channels.len();
+    let good = summary.channels.iter().filter(|own| own.error.is_none());
+    match (is_rehearsed, all, good.count()) {
+        (_, 0, _) => language.pick(
+            "测试告警：没有配置任何渠道，告警只写入日志".to_owned(),
+            "Test alert: no channel is configured, alerts go to the logs alone".to_owned(),
+        ),
+        (true, ..) => language.pick(
+            format!("测试告警（预演，未发送）：共 {all} 个渠道"),
+            format!("Test alert, rehearsed: {all} channels, and nobody was told"),
+        ),
+        (false, _, good) => language.pick(
+            format!("测试告警：{all} 个渠道中 {good} 个成功"),
+            format!("Test alert: {good} of {all} channels took it"),
+        ),
+    }
+}
+
+fn alert_line(page: &mut Page, alert: &Alert) {
+    let (zh, en) = match alert.severity {
+        Severity::Warning => ("警告", "warning"),
+        Severity::Error => ("错误", "error"),
+        Severity::Critical => ("严重", "critical"),
+    };
+    let word = page.language.pick(zh, en);
+    let padding = 8usize.saturating_sub(width(word));
+    page.line(format!(
+        "  {word}{:padding$}  {}",
+        "",
+        escaped(&alert.message)
+    ));
+}
+
+fn live_state(page: &mut Page, live: &LiveState) {
+    let language = page.language;
+    page.heading("当前", "Now");
+    let of = |count: u64, zh: &str, en: &str| match count {
+        0 => String::new(),
+        count => format!("  {} {count}", language.pick(zh, en)),
+    };
+    let (waiting, working) = (&live.backlog, &live.stuck);
+    let late = of(waiting.older_than_limit, "超时", "too long");
+    page.entry("待处理", "waiting", format!("{}{late}", waiting.pending));
+    let stuck = of(working.tasks, "卡住", "stuck");
+    page.entry("处理中", "active", format!("{}{stuck}", working.processing));
+    let today = &live.today;
+    let failed = language.pick("失败", "failed");
+    page.entry(
+        "今日",
+        "today",
+        format!(
+            "{}  {failed} {} ({}%)",
+            today.total, today.failed, today.failure_rate
+        ),
+    );
+    if let Some(worst) = live.disk.as_ref().and_then(|disk| disk.disk_info.as_ref()) {
+        page.entry(
+            "磁盘",
+            "disk",
+            fullness(worst.usage_percent, worst.free_gb, worst.total_gb, language),
+        );
+    }
 }
 
 /// A day's report.
@@ -174,6 +275,7 @@ pub fn stats(report: &DailyReport, language: Language) -> String {
     errors(&mut page, report);
     curve(&mut page, report);
     trend(&mut page, report);
+    alerts(&mut page, &report.alerts);
     system(&mut page, report);
     if !report.unavailable.is_empty() {
         page.heading("该表没有的数据", "Not in this table");
@@ -325,6 +427,18 @@ fn trend(page: &mut Page, report: &DailyReport) {
         for anomaly in &trend.anomalies {
             page.line(format!("  ! {}", anomaly.reason));
         }
+    }
+}
+
+/// What a report raises, whoever is told of it.
+fn alerts(page: &mut Page, alerts: &[Value]) {
+    if alerts.is_empty() {
+        return;
+    }
+    page.heading("告警", "Alerts");
+    for alert in alerts {
+        let message = alert.get("message").and_then(Value::as_str);
+        page.line(format!("  ! {}", escaped(message.unwrap_or_default())));
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::prometheus::Figures;
+use crate::report::text::AlertPage;
 use crate::report::{json, nagios, text};
 use crate::system::disk;
 use anyhow::{Context as _, Result};
@@ -78,7 +79,13 @@ impl Session {
                 };
                 json::render(&result, self.layout())?
             }
-            Format::Text => text::alert(&summary, mode == Mode::Rehearse, config.language),
+            Format::Text => {
+                let asked = match arguments.test {
+                    true => AlertPage::Tested,
+                    false => AlertPage::Raised(found.live.as_ref()),
+                };
+                text::alert(&summary, asked, arguments.dry_run, config.language)
+            }
             Format::Nagios => {
                 let live = found.live.as_ref();
                 let line = nagios::alert(&summary, live, &live_limits(&config), config.language);
@@ -107,6 +114,8 @@ impl Session {
         if arguments.test {
             return Ok(only(Evaluation::test(config.language), Offer::OnlyNew));
         }
+        // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
+        // that tell at the same time know of each other by the records.
         let _lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,
@@ -184,7 +193,12 @@ impl Session {
             return;
         };
         let evaluation = Evaluation::job_failed(Some(job), &failure.message, config.language);
-        match self.tell_alerts(&config, &[evaluation], Offer::OnlyNew, Mode::Deliver) {
+        // A database that is down for hours must not keep what a channel did not take from being offered again.
+        let offer = match job {
+            "alert" => Offer::Again,
+            _ => Offer::OnlyNew,
+        };
+        match self.tell_alerts(&config, &[evaluation], offer, Mode::Deliver) {
             Ok(summary) => tell(&summary.errors),
             Err(error) => log::error!("the failure could not be told: {error:#}"),
         }
@@ -347,6 +361,10 @@ fn read_json(flag: &str, file: &Path) -> Result<Value> {
     };
     let usage = |message: String| Failure::new(Kind::Usage, message);
     read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
+    // A command before the pipe that broke off leaves nothing, and the parser's words for that are no help.
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return Err(usage(format!("{flag} {} is empty", file.display())).into());
+    }
     let parsed = serde_json::from_slice(&content);
     Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
 }

@@ -333,7 +333,16 @@ fn surroundings(
         true => roots(),
         false => Ok(Roots::from([])),
     };
-    with_roots(roots, env, now, started)
+    let clock = move || {
+        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+        now + elapsed
+    };
+    Surroundings {
+        clock: Arc::new(clock),
+        roots,
+        proxy: proxy(env),
+        secrets: secrets(channels, env),
+    }
 }
 
 /// The same for requests to one URL. Certificates are read only if it asks for TLS.
@@ -343,28 +352,37 @@ pub(super) fn surroundings_of(
     now: DateTime<Utc>,
     started: Instant,
 ) -> Surroundings {
-    let roots = match url.scheme() {
-        "http" => Ok(Roots::from([])),
-        _ => roots(),
-    };
-    with_roots(roots, env, now, started)
+    let around = surroundings(&[], env, now, started);
+    match url.scheme() {
+        "http" => around,
+        _ => Surroundings {
+            roots: roots(),
+            ..around
+        },
+    }
 }
 
-fn with_roots(
-    roots: Result<Roots, String>,
-    env: &Env,
-    now: DateTime<Utc>,
-    started: Instant,
-) -> Surroundings {
-    let clock = move || {
-        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
-        now + elapsed
-    };
-    Surroundings {
-        clock: Arc::new(clock),
-        roots,
-        proxy: proxy(env),
-    }
+/// Variables that may hold a password of the database's or the proxy's.
+const SECRET_VARIABLES: [&str; 8] = [
+    "TASKMON_DATABASE_URL",
+    "TASKMON_READ_DATABASE_URL",
+    "DATABASE_URL",
+    "PGPASSWORD",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+/// What the environment holds that nobody may see.
+fn secrets(channels: &[Channel], env: &Env) -> Arc<[Hidden]> {
+    let own = channels.iter().flat_map(|channel| {
+        let names = [&channel.url_env, &channel.secret_env, &channel.password_env];
+        names.into_iter().flatten().map(String::as_str)
+    });
+    let names = own.chain(SECRET_VARIABLES);
+    let values = names.filter_map(|name| env.text(name).ok().flatten());
+    values.map(Hidden::new).collect()
 }
 
 /// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.

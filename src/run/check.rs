@@ -1,10 +1,10 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, channels, no_database, spellings, thresholds};
+use super::{Session, ask_broker, channels, no_database, spellings, thresholds};
 use crate::check::{self, Check, CheckReport, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
-use crate::config::{self, Config, Env};
+use crate::config::{self, Config, Env, SecretUrl};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};
@@ -18,10 +18,7 @@ use anyhow::Result;
 use chrono::Utc;
 use rustix::fs::{Access, access};
 use std::collections::BTreeSet;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
 
 /// The most that one look at a database or a far host may take: somebody waits for the answer.
@@ -376,85 +373,26 @@ fn swept(config: &Config) -> Vec<Finding> {
 
 // ---- the broker
 
-/// Only whether somebody listens there: nothing is asked.
+/// Asked as a report asks it, which changes nothing there.
 fn broker(config: &Config) -> Finding {
     let language = config.language;
-    let Some(url) = &config.broker_url else {
-        return Finding::skipped(language.pick(
+    let shown = config.broker_url.as_ref().map(SecretUrl::shown);
+    match ask_broker(config, Utc::now()) {
+        None => Finding::skipped(language.pick(
             "没有配置 broker：队列统计来自数据库",
             "no broker is configured: queue statistics come from the database",
-        ));
-    };
-    let shown = url.shown();
-    let Some((host, port)) = broker_place(url.scheme(), url.expose()) else {
-        return Finding::failed(format!("broker.url names no host: {shown}"));
-    };
-    let (sender, receiver) = channel();
-    let knock = move || {
-        // Nobody listens any more once the time is over.
-        let _ = sender.send(connect(&host, port));
-    };
-    let started = thread::Builder::new().spawn(knock).map(drop);
-    let late = || Err(std::io::Error::other("no answer in time"));
-    match started.and_then(|()| receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| late())) {
-        Ok(()) => Finding::ok(shown),
-        Err(error) => Finding::failed(format!("{shown}: {error}")).hint(language.pick(
-            "broker 是否在运行？broker.url 是否正确？",
-            "does the broker run, and is broker.url right?",
         )),
-    }
-}
-
-fn connect(host: &str, port: u16) -> std::io::Result<()> {
-    let mut last = std::io::Error::other("the host name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE / 2) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = error,
+        Some(Ok(figures)) => {
+            let (shown, queues) = (shown.unwrap_or_default(), figures.queues.len());
+            let waiting: u64 = figures.queues.values().sum();
+            Finding::ok(language.pick(
+                format!("{shown}：{queues} 个队列，{waiting} 条消息在等待"),
+                format!("{shown}: {queues} queues, {waiting} messages wait"),
+            ))
         }
-    }
-    Err(last)
-}
-
-/// `scheme://[login@]host[:port][/…]`
-fn broker_place(scheme: &str, url: &str) -> Option<(String, u16)> {
-    let usual = match scheme {
-        "amqp" => 5672,
-        "amqps" => 5671,
-        _ => 6379,
-    };
-    let (_, rest) = url.split_once("://")?;
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    let (host, port) = match place.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (place, usual),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_owned(), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_brokers_place() {
-        for (url, expected) in [
-            ("redis://localhost", Some(("localhost", 6379))),
-            ("redis://:s3@cret@h:7000/0", Some(("h", 7000))),
-            ("rediss://h/0?x=y:z@w", Some(("h", 6379))),
-            ("amqp://u:p@h/vhost", Some(("h", 5672))),
-            ("amqps://h", Some(("h", 5671))),
-            ("redis://[::1]:6380/1", Some(("::1", 6380))),
-            ("redis://[::1]", Some(("::1", 6379))),
-            ("redis:///0", None),
-            ("redis://h:x", None),
-        ] {
-            let scheme = url.split(':').next().unwrap();
-            let found = broker_place(scheme, url);
-            let found = found.as_ref().map(|(host, port)| (host.as_str(), *port));
-            assert_eq!(found, expected, "{url}");
-        }
+        Some(Err(why)) => Finding::failed(why).hint(language.pick(
+            "broker 是否在运行？broker.url 是否正确？在此之前报告中的队列统计为 null",
+            "does the broker run, and is broker.url right? Until then reports have no queue statistics",
+        )),
     }
 }

@@ -24,9 +24,10 @@ use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, Syst
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self, Store};
-use crate::system::{disk, resources};
+use crate::system::{broker, disk, resources};
 use crate::tables::State;
 use crate::tables::paths::Spellings;
+use crate::tables::preset;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
@@ -146,7 +147,10 @@ impl Session {
             Command::Config(arguments) if arguments.default => {
                 Ok(Done::new(config::file::DEFAULT.to_owned(), Outcome::Done))
             }
-            Command::Config(_) => self.config(),
+            Command::Config(arguments) => match &arguments.preset {
+                Some(name) => Ok(Done::new(starting_point(name)?, Outcome::Done)),
+                None => self.config(),
+            },
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
@@ -486,25 +490,25 @@ impl Session {
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        let mut troubles = match is_told {
+        let troubles = match is_told {
             true => self.raise(&config, "stats", newest)?,
             false => Vec::new(),
         };
-        let earlier = reports.iter().flat_map(|report| report.errors.clone());
-        let mut errors: Vec<Trouble> = earlier.chain(troubles.clone()).collect();
+        let mut is_changed = !troubles.is_empty();
         if let Some(report) = reports.last_mut() {
-            let outcome = self.judge(standing.iter().copied(), &errors);
-            report.errors.append(&mut troubles.clone());
+            report.errors.extend(troubles);
+        }
+        let outcome = self.judge(standing.iter().copied(), &all_errors(&reports));
+        if let Some(report) = reports.last_mut() {
             let unwritten = self.export("stats", outcome, figures(report, &config));
-            report.errors.extend(unwritten.clone());
-            errors.extend(unwritten.clone());
-            troubles.extend(unwritten);
-            // What is saved is what is printed, and what nobody could be told is known only now.
-            if !troubles.is_empty() && report.report_path.is_some() {
+            is_changed |= unwritten.is_some();
+            report.errors.extend(unwritten);
+            // What is saved is what is printed, and what could not be told or written is known only now.
+            if is_changed && report.report_path.is_some() {
                 self.save(&config, report)?;
             }
         }
-        let outcome = self.judge(standing.into_iter(), &errors);
+        let outcome = self.judge(standing.into_iter(), &all_errors(&reports));
         self.render_stats(arguments, &config, &reports, outcome)
     }
 
@@ -590,7 +594,7 @@ impl Session {
                     free_gb: worst.free_gb,
                     usage_percent: worst.usage_percent,
                 }),
-                queue_statistics: queue_statistics(config, day.queue),
+                queue_statistics: queue_statistics(config, day.queue, self.now),
                 resource_usage: resources::read(),
             },
             trend_analysis: day.trend,
@@ -759,6 +763,33 @@ fn page(arguments: &ManArgs) -> Result<String> {
     Ok(page.ok_or_else(unknown)?)
 }
 
+/// A preset as a configuration that means the same.
+fn starting_point(name: &str) -> Result<String> {
+    let unknown = || {
+        let names: Vec<&str> = preset::names().collect();
+        Failure::new(Kind::Usage, format!("--preset is {name:?}, which is none"))
+            .hint(format!("the presets are {}", names.join(", ")))
+    };
+    let sections = preset::find(name).ok_or_else(unknown)?;
+    let lines = sections.lines().map(|line| {
+        let own = line.replacen("[[", "[[database.", 1);
+        match line.starts_with('[') {
+            true if own == line => line.replacen('[', "[database.", 1),
+            true => own,
+            false => line.to_owned(),
+        }
+    });
+    let head = [
+        "# The preset as it is. `preset` alone says all of this; keep below it what is different with you.".to_owned(),
+        String::new(),
+        "[database]".to_owned(),
+        format!("preset = {name:?}"),
+        String::new(),
+    ];
+    let page: Vec<String> = head.into_iter().chain(lines).collect();
+    Ok(page.join("\n") + "\n")
+}
+
 /// TOML has no null: what is not set is left out.
 fn without_nulls(value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
@@ -804,6 +835,11 @@ fn rate_limits(config: &Config) -> nagios::Limits {
         warning: config.alerts.failure_rate_warning,
         critical: config.alerts.failure_rate_critical,
     }
+}
+
+fn all_errors(reports: &[DailyReport]) -> Vec<Trouble> {
+    let errors = reports.iter().flat_map(|report| report.errors.clone());
+    errors.collect()
 }
 
 fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {
@@ -1087,16 +1123,44 @@ fn stats_settings(config: &Config) -> stats::Settings {
     }
 }
 
-/// A broker that is configured knows the queues; this version cannot ask it, and says so rather than to give the table's figures for its.
-fn queue_statistics(config: &Config, from_table: QueueStatistics) -> QueueStatistics {
-    let Some(url) = &config.broker_url else {
-        return from_table;
-    };
-    QueueStatistics {
-        source: if url.scheme().starts_with("redis") { "redis" } else { "rabbitmq" },
-        error: Some("this version does not ask a broker; without broker.url the figures come from the table".into()),
-        ..QueueStatistics::default()
+/// What the broker says where one is configured, else what the table does. A broker that cannot be asked never breaks the report.
+fn queue_statistics(
+    config: &Config,
+    from_table: QueueStatistics,
+    now: DateTime<Utc>,
+) -> QueueStatistics {
+    match (ask_broker(config, now), &config.broker_url) {
+        (Some(Ok(figures)), _) => QueueStatistics::of_broker(figures, &from_table),
+        (Some(Err(error)), Some(url)) => {
+            log::warn!("{error}");
+            QueueStatistics {
+                source: broker::name(url.scheme()),
+                error: Some(error),
+                ..QueueStatistics::default()
+            }
+        }
+        _ => from_table,
     }
+}
+
+/// `None`: no broker is configured.
+fn ask_broker(config: &Config, now: DateTime<Utc>) -> Option<Result<broker::Figures, String>> {
+    let own = &config.broker;
+    let url = config.broker_url.as_ref()?;
+    let settings = broker::Settings {
+        url: url.expose().to_owned(),
+        management_url: own
+            .management_url
+            .as_ref()
+            .map(|url| url.expose().to_owned()),
+        queues: own.queues.clone(),
+        priority_steps: own.priority_steps.clone(),
+        separator: own.separator.clone(),
+        global_keyprefix: own.global_keyprefix.clone(),
+        visibility_timeout: Duration::from_secs(own.visibility_timeout_seconds.into()),
+        timeout: Duration::from_secs(own.timeout_seconds.into()),
+    };
+    Some(broker::ask(&settings, now))
 }
 
 /// Writes a file aside and renames it, in a folder that is made where it is missing.

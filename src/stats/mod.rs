@@ -15,6 +15,7 @@ use crate::calendar::{Day, days_up_to};
 use crate::language::Language;
 use crate::outcome::Trouble;
 use crate::store::{DayFigures, DayRequest};
+use crate::system::broker;
 use crate::system::resources::ResourceUsage;
 use crate::tables::{Field, State, TaskTable};
 use chrono::NaiveDate;
@@ -75,7 +76,22 @@ pub struct QueueStatistics {
     pub reserved_tasks: Option<u64>,
     pub total_pending: Option<u64>,
     pub queues: Option<BTreeMap<String, u64>>,
+    /// Deliveries that workers hold, by queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unacknowledged: Option<BTreeMap<String, u64>>,
+    /// Consumers by queue, as far as the broker knows them: a queue without one is served by nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<BTreeMap<String, u64>>,
+    /// Those that are held longer than the broker's visibility timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_tasks: Option<u64>,
+    /// Tasks that the table calls pending and that the broker does not hold: so many at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_tasks: Option<u64>,
     pub source: &'static str,
+    /// Why a figure is null, by its key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -221,7 +237,43 @@ fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStati
         total_pending: Some(total(State::Pending)),
         queues: (!lacks.field(Field::Queue)).then_some(queues),
         source: "database",
-        error: None,
+        ..QueueStatistics::default()
+    }
+}
+
+impl QueueStatistics {
+    /// The broker's figures instead of the table's, which has its say on what was lost.
+    pub fn of_broker(figures: broker::Figures, from_table: &QueueStatistics) -> Self {
+        let waiting: u64 = figures.queues.values().sum();
+        let reserved: u64 = figures.unacknowledged.values().sum();
+        let mut reasons = figures.reasons;
+        // A message of another application in the same queues would hide one; nothing would make one up.
+        let lost_tasks = match (figures.is_whole, from_table.total_pending) {
+            (true, Some(pending)) => {
+                let held = waiting + reserved + figures.scheduled.unwrap_or(0);
+                Some(pending.saturating_sub(held))
+            }
+            (true, None) => None,
+            (false, _) => {
+                let why = "broker.queues does not name all of the broker's queues";
+                reasons.insert("lost_tasks".to_owned(), why.to_owned());
+                None
+            }
+        };
+        Self {
+            active_tasks: figures.active,
+            scheduled_tasks: figures.scheduled,
+            reserved_tasks: Some(reserved),
+            total_pending: Some(waiting),
+            queues: Some(figures.queues),
+            unacknowledged: Some(figures.unacknowledged),
+            consumers: figures.consumers,
+            overdue_tasks: figures.overdue,
+            lost_tasks,
+            source: figures.source,
+            reasons,
+            error: None,
+        }
     }
 }
 

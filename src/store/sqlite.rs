@@ -17,7 +17,7 @@ use super::{
 };
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of};
 use crate::outcome::{Failure, Kind};
-use crate::tables::{Field, State, TaskTable};
+use crate::tables::{Field, Membership, State, TaskTable};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};
@@ -693,25 +693,32 @@ impl<'a> Report<'a> {
     /// "The task is in one of these states."
     fn in_states(&self, states: &[State]) -> String {
         let mapping = &self.settings.tasks.states;
-        let (column, labels): (&str, Vec<String>) = match &self.labels {
+        let (column, operator, labels): (&str, &str, Vec<String>) = match &self.labels {
             Some(labels) => {
                 let claimed = labels
                     .iter()
                     .filter(|label| states.contains(&mapping.of(Some(label))));
-                ("t.status", claimed.map(|label| quote(label)).collect())
+                (
+                    "t.status",
+                    "IN",
+                    claimed.map(|label| quote(label)).collect(),
+                )
             }
             None => {
-                let claimed = states.iter().flat_map(|state| mapping.labels(*state));
-                let folded: Vec<String> = claimed.map(|label| label.to_lowercase()).collect();
+                let (folded, operator) = match mapping.membership(states) {
+                    Membership::In(labels) => (labels, "IN"),
+                    Membership::NotIn(labels) => (labels, "NOT IN"),
+                };
                 // SQLite's own function knows no letters beyond ASCII, and is faster.
                 let column = match folded.iter().all(|label| label.is_ascii()) {
                     true => "lower(CAST(t.status AS TEXT))",
                     false => "taskmon_lower(CAST(t.status AS TEXT))",
                 };
-                (column, folded.iter().map(|label| quote(label)).collect())
+                let labels = folded.iter().map(|label| quote(label)).collect();
+                (column, operator, labels)
             }
         };
-        format!("{column} IN ({})", labels.join(", "))
+        format!("{column} {operator} ({})", labels.join(", "))
     }
 }
 

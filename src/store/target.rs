@@ -157,6 +157,10 @@ pub struct UrlContext<'a> {
 }
 
 impl Target {
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Target::Sqlite(_) | Target::SqliteReadOnly(_))
+    }
+
     /// Reads a database URL: libpq's, SQLAlchemy's or `sqlite:PATH`.
     ///
     /// The error says what is wrong with the URL (or with a variable or file that completes it) and never holds a

@@ -10,7 +10,27 @@ use serde::Serialize;
 use std::fmt;
 
 /// The presets that this version has: their name and their TOML.
-pub const PRESETS: &[(&str, &str)] = &[("taskmon", include_str!("presets/taskmon.toml"))];
+pub const PRESETS: &[(&str, &str)] = &[
+    ("taskmon", include_str!("presets/taskmon.toml")),
+    ("celery", include_str!("presets/celery.toml")),
+    (
+        "django-celery-results",
+        include_str!("presets/django-celery-results.toml"),
+    ),
+    ("procrastinate", include_str!("presets/procrastinate.toml")),
+    ("pg-boss", include_str!("presets/pg-boss.toml")),
+    ("river", include_str!("presets/river.toml")),
+    ("oban", include_str!("presets/oban.toml")),
+    ("good_job", include_str!("presets/good_job.toml")),
+    ("solid_queue", include_str!("presets/solid_queue.toml")),
+    (
+        "graphile-worker",
+        include_str!("presets/graphile-worker.toml"),
+    ),
+];
+
+/// The label that stands for every label which no state claims; a label that is missing is in no state all the same.
+pub const REST: &str = "*";
 
 /// taskmon's five states, and the catch-all for labels that no state claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -86,6 +106,8 @@ pub struct TaskTable {
     /// What a timestamp without zone means; overrides `[database]`.
     pub naive_timestamps: Option<String>,
     pub states: States,
+    /// Rows that go with a task, before it; they name no files.
+    pub dependents: Vec<DependentTable>,
 }
 
 /// Which labels of the status column stand for which state, without regard to case.
@@ -117,13 +139,31 @@ impl States {
             return State::Other;
         };
         let folded = label.to_lowercase();
-        State::ALL
-            .into_iter()
-            .find(|state| {
+        let claiming = |folded: &str| {
+            State::ALL.into_iter().find(|state| {
                 let mut claimed = self.labels(*state).iter();
                 claimed.any(|claim| claim.to_lowercase() == folded)
             })
+        };
+        claiming(&folded)
+            .or_else(|| claiming(REST))
             .unwrap_or(State::Other)
+    }
+
+    /// What says whether a row is in one of these states, without regard to case.
+    pub fn membership(&self, states: &[State]) -> Membership {
+        let lower = |state: &State| {
+            let labels = self.labels(*state).iter().filter(|label| *label != REST);
+            labels.map(|label| label.to_lowercase()).collect::<Vec<_>>()
+        };
+        let rest = self.of(Some(REST));
+        match states.contains(&rest) && rest != State::Other {
+            false => Membership::In(states.iter().flat_map(lower).collect()),
+            true => {
+                let others = State::ALL.iter().filter(|state| !states.contains(state));
+                Membership::NotIn(others.flat_map(lower).collect())
+            }
+        }
     }
 }
 
@@ -189,6 +229,14 @@ impl TaskTable {
             Field::Queue => self.queue.as_deref(),
         }
     }
+}
+
+/// Labels in lower case that rows of some states have, or do not have.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Membership {
+    In(Vec<String>),
+    /// Whatever else the label is, if there is one.
+    NotIn(Vec<String>),
 }
 
 /// Receipts, which are removed once no task refers to them, with the rows that depend on them.

@@ -3,7 +3,9 @@
 //! A preset has a section `[tasks]` and, where the application has receipts, a section `[receipts]`; a configuration's
 //! `[database.tasks]` and `[database.receipts]` have the same keys and are laid over them before they are read here.
 
-use super::{DependentTable, Expression, Mapping, PRESETS, ReceiptTable, State, States, TaskTable};
+use super::{
+    DependentTable, Expression, Mapping, PRESETS, REST, ReceiptTable, State, States, TaskTable,
+};
 use serde::{Deserialize, Serialize};
 
 /// The TOML of a preset; `None`: this version has none of that name.
@@ -54,6 +56,66 @@ pub struct Tasks {
     pub guard: Expression,
     #[serde(default)]
     pub states: Labels,
+    /// Rows that go with a task, before it, where the database does not see to that itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependents: Vec<TaskDependent>,
+    /// What stands otherwise in SQLite.
+    #[serde(default, skip_serializing_if = "OnSqlite::is_empty")]
+    pub sqlite: OnSqlite,
+}
+
+/// `[tasks.sqlite]`: the expressions that have another form in SQLite's dialect.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OnSqlite {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processing_time: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_count: Option<Expression>,
+}
+
+impl OnSqlite {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Tasks {
+    /// As it is to be read in SQLite.
+    pub fn on_sqlite(&self) -> Self {
+        let own = &self.sqlite;
+        let pick = |own: &Option<String>, general: &String| own.as_ref().unwrap_or(general).clone();
+        Self {
+            from: pick(&own.from, &self.from),
+            delete_from: pick(&own.delete_from, &self.delete_from),
+            status: pick(&own.status, &self.status),
+            completed_at: pick(&own.completed_at, &self.completed_at),
+            updated_at: pick(&own.updated_at, &self.updated_at),
+            processing_time: pick(&own.processing_time, &self.processing_time),
+            error_message: pick(&own.error_message, &self.error_message),
+            retry_count: pick(&own.retry_count, &self.retry_count),
+            ..self.clone()
+        }
+    }
+}
+
+/// `[[tasks.dependents]]` as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDependent {
+    pub from: String,
+    /// What holds the task's key.
+    pub foreign_key: String,
 }
 
 /// `[tasks.states]` as it is written.
@@ -152,7 +214,26 @@ fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {
         guard: optional(&tasks.guard),
         naive_timestamps: optional(&tasks.naive_timestamps),
         states: states(&tasks.states)?,
+        dependents: task_dependents(tasks)?,
     })
+}
+
+fn task_dependents(tasks: &Tasks) -> Result<Vec<DependentTable>, Misfit> {
+    if tasks.key.len() > 1 && !tasks.dependents.is_empty() {
+        let message = "cannot be used where tasks.key has more than one column";
+        return Err(Misfit::new("tasks.dependents", message));
+    }
+    let dependents = tasks.dependents.iter().enumerate();
+    dependents
+        .map(|(index, dependent)| {
+            let key = |name: &str| format!("tasks.dependents[{}].{name}", index + 1);
+            Ok(DependentTable {
+                from: required(&key("from"), &dependent.from)?,
+                foreign_key: required(&key("foreign_key"), &dependent.foreign_key)?,
+                files: Vec::new(),
+            })
+        })
+        .collect()
 }
 
 fn receipt_table(receipts: &Receipts) -> Result<ReceiptTable, Misfit> {
@@ -186,6 +267,17 @@ fn states(labels: &Labels) -> Result<States, Misfit> {
         failed: all("tasks.states.failed", &labels.failed)?,
         cancelled: all("tasks.states.cancelled", &labels.cancelled)?,
     };
+    for state in [State::Completed, State::Failed, State::Cancelled] {
+        if states.labels(state).iter().any(|label| label == REST) {
+            return Err(Misfit::new(
+                format!("tasks.states.{state}"),
+                format!(
+                    "must not hold {REST:?}: what taskmon does not know must not be taken for finished and deleted; \
+                     `states.pending` or `states.processing` may hold it"
+                ),
+            ));
+        }
+    }
     // A row must be in one state: otherwise it would be counted twice, or pruned by the wrong limit.
     for state in State::ALL {
         for label in states.labels(state) {

@@ -44,6 +44,7 @@ fn surroundings() -> Surroundings {
         clock: Arc::new(now),
         roots: Ok(certificates::roots()),
         proxy: None,
+        secrets: Arc::new([]),
     }
 }
 

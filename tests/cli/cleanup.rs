@@ -367,7 +367,8 @@ on_each_database! {
                  CREATE TABLE later_refers (task integer REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED); \
                  INSERT INTO later_refers VALUES (7); \
                  CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                 IF old.id IN (11, 13) THEN RAISE EXCEPTION 'eleven is kept'; END IF; \
+                 IF old.id = 11 THEN RAISE EXCEPTION 'eleven is kept'; END IF; \
+                 IF old.id = 13 THEN PERFORM no_such_column FROM tasks; END IF; \
                  IF old.id = 12 THEN RETURN NULL; END IF; RETURN old; END $$; \
                  CREATE TRIGGER keep BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION keep()"
             ),

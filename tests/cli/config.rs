@@ -122,7 +122,7 @@ fn the_file_is_looked_for_in_the_order_of_the_manual() {
             .unwrap()
             .to_owned()
     };
-    let disk = || env.taskmon(["disk"]);
+    let disk = || env.taskmon(["disk", "--no-alert"]);
     file("home/.config/taskmon/taskmon.toml", 0);
     assert_eq!(critical_at(disk()), "warning");
     file("xdg/taskmon/taskmon.toml", 100);

@@ -59,9 +59,7 @@ fn measure(env: &TestEnv, path: &str) -> Option<(Df, Value)> {
         // Whoever writes much at once pauses sooner or later.
         std::thread::sleep(std::time::Duration::from_millis(50 * attempt));
         let before = df(env, path)?;
-        let finished = env
-            .taskmon(["disk", path, "--warning", "100", "--critical", "100"])
-            .success();
+        let finished = env.taskmon(["disk", path, "--no-alert"]).success();
         let result = finished.json();
         let after = df(env, path)?;
         let shown = |df: &Df| [df.used, df.available].map(|bytes| (bytes / GIB * 100.0).round());
@@ -144,14 +142,22 @@ fn a_folder_belongs_to_the_mount_with_the_longest_prefix() {
     assert_eq!(result["disks"][0]["path"], json!(folder));
     assert_eq!(result["disks"][0]["mount"], json!(df.target));
     if mounts(&env).contains(&"/dev/shm".to_owned()) {
-        let result = env.taskmon(["disk", "/dev/shm"]).run().json();
+        let result = env.taskmon(["disk", "/dev/shm", "--no-alert"]).run().json();
         assert_eq!(result["disks"][0]["mount"], "/dev/shm");
     }
 }
 
 fn statuses(env: &TestEnv, warning: &str, critical: &str) -> (Value, Value) {
     let result = env
-        .taskmon(["disk", "/", "--warning", warning, "--critical", critical])
+        .taskmon([
+            "disk",
+            "/",
+            "--no-alert",
+            "--warning",
+            warning,
+            "--critical",
+            critical,
+        ])
         .success()
         .json();
     (
@@ -180,7 +186,15 @@ fn the_thresholds_of_the_flags_decide_the_status() {
 #[test]
 fn fail_on_turns_a_state_into_an_exit_code() {
     let env = TestEnv::new();
-    let limits = ["disk", "/", "--warning", "0", "--critical", "100"];
+    let limits = [
+        "disk",
+        "/",
+        "--no-alert",
+        "--warning",
+        "0",
+        "--critical",
+        "100",
+    ];
     let exits = |severity: &str, code: i32| {
         let finished = env
             .taskmon(limits)
@@ -200,9 +214,10 @@ fn the_thresholds_of_the_file_decide_where_no_flag_does() {
         "taskmon.toml",
         "[disk]\npaths = [\"/\"]\nwarning_percent = 0\ncritical_percent = 100\n",
     );
-    let result = env.taskmon(["disk"]).success().json();
+    let disk = || env.taskmon(["disk", "--no-alert"]);
+    let result = disk().success().json();
     assert_eq!(result["disk_info"]["status"], "warning");
-    let result = env.taskmon(["disk", "--warning", "100"]).success().json();
+    let result = disk().arg("--warning").arg("100").success().json();
     assert_eq!(result["disk_info"]["status"], "normal");
 }
 
@@ -223,7 +238,9 @@ fn without_a_path_it_is_the_root_and_needs_no_database() {
 fn several_paths_are_all_measured_and_the_worst_stands_on_top() {
     let env = TestEnv::new();
     let folder = env.path("home").display().to_string();
-    let result = env.taskmon(["disk", "/", &folder, "/dev"]).run();
+    let result = env
+        .taskmon(["disk", "/", &folder, "/dev", "--no-alert"])
+        .run();
     assert_eq!(result.code, Some(0));
     let result = result.json();
     let disks = result["disks"].as_array().unwrap();
@@ -251,7 +268,9 @@ fn several_paths_are_all_measured_and_the_worst_stands_on_top() {
 #[test]
 fn a_path_that_is_missing_is_an_error_entry_and_the_others_are_measured() {
     let env = TestEnv::new();
-    let finished = env.taskmon(["disk", "/", "/no/such/place"]).exits(1);
+    let finished = env
+        .taskmon(["disk", "/", "/no/such/place", "--no-alert"])
+        .exits(1);
     // A cron line throws standard output away.
     finished.stderr_contains("/no/such/place does not exist");
     let result = finished.json();
@@ -273,7 +292,7 @@ fn nothing_measured_is_a_failure() {
 #[test]
 fn a_relative_path_starts_in_the_working_directory() {
     let env = TestEnv::new();
-    let result = env.taskmon(["disk", "home"]).run();
+    let result = env.taskmon(["disk", "home", "--no-alert"]).run();
     let mount = df(&env, "home").unwrap().target;
     assert_eq!(result.json()["disks"][0]["mount"], json!(mount));
 }
@@ -299,6 +318,7 @@ fn as_text_it_names_each_path_and_its_status() {
         .taskmon([
             "disk",
             "/",
+            "--no-alert",
             "--output",
             "text",
             "--warning",

@@ -5,7 +5,7 @@ use crate::rows::Task;
 use serde_json::Value;
 use std::cell::Cell;
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -196,6 +196,7 @@ impl TestEnv {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             variables: Vec::new(),
+            input: None,
         }
     }
 }
@@ -252,9 +253,16 @@ pub struct Run<'e> {
     program: PathBuf,
     arguments: Vec<OsString>,
     variables: Vec<(String, OsString)>,
+    input: Option<String>,
 }
 
 impl Run<'_> {
+    /// What stands on standard input.
+    pub fn input(mut self, text: impl Into<String>) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.variables.push((name.into(), value.into()));
         self
@@ -289,12 +297,19 @@ impl Run<'_> {
     pub fn spawn(&self) -> Running {
         let mut command = self.command();
         command
-            .stdin(Stdio::null())
+            .stdin(match self.input {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        if let Some(text) = &self.input {
+            // What a test gives is shorter than a pipe holds; whoever does not read it has hung up.
+            let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+        }
         Running {
             stdout: collect(child.stdout.take().unwrap()),
             stderr: collect(child.stderr.take().unwrap()),
@@ -356,6 +371,10 @@ fn collect(mut stream: impl Read + Send + 'static) -> Stream {
 }
 
 impl Running {
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end, and kills it when it takes far too long.
     #[track_caller]
     pub fn wait(mut self) -> Finished {

@@ -9,8 +9,10 @@
     clippy::print_stderr
 )]
 
+mod alert;
+mod broker;
+#[allow(dead_code)]
 #[path = "../channels/certificates.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod certificates;
 mod check;
 mod cleanup;
@@ -21,13 +23,16 @@ mod disk;
 mod env;
 mod errors;
 mod heartbeat;
+mod libraries;
 mod nagios;
 mod postgres;
+mod presets;
 mod proxy;
 mod reference;
 mod rows;
+/// The receivers of the channels' own tests.
+#[allow(dead_code)]
 #[path = "../channels/server.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod server;
 mod small;
 mod snapshot;

@@ -1,7 +1,7 @@
 //! A program of the operator's own: it gets the alerts as JSON on its standard input.
 
 use super::redact::Redactor;
-use super::{Channel, SendError, message};
+use super::{Channel, ChannelConfig, SendError, message};
 use crate::alert::notice::Notice;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, ErrorKind, Read, Write};
@@ -20,10 +20,16 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The exit code by which a program says that it may succeed another time (`EX_TEMPFAIL` of sysexits.h).
 const TRY_AGAIN: i32 = 75;
 
-pub fn build(command: &[String], timeout: Duration) -> Box<dyn Channel + Send> {
+pub fn build(command: &[String], config: &ChannelConfig) -> Box<dyn Channel + Send> {
+    let mut redactor = Redactor::default();
+    for secret in config.surroundings.secrets.iter() {
+        redactor.add(secret.expose());
+        redactor.add_url(secret);
+    }
     Box::new(Program {
         command: command.to_vec(),
-        timeout,
+        timeout: config.timeout,
+        redactor,
     })
 }
 
@@ -31,6 +37,7 @@ struct Program {
     /// The program and its arguments. An argument may be somebody's key, so messages name the program alone.
     command: Vec<String>,
     timeout: Duration,
+    redactor: Redactor,
 }
 
 impl Channel for Program {
@@ -54,12 +61,12 @@ impl Channel for Program {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(Some(status)) => Err(SendError {
                 permanent: status.code() != Some(TRY_AGAIN),
-                ..SendError::permanent(format!("{name} {}{}", ended(status), said(&words)))
+                ..SendError::permanent(format!("{name} {}{}", ended(status), self.said(&words)))
             }),
             Ok(None) => Err(SendError::transient(format!(
                 "{name} did not end within {} s and was killed{}",
                 self.timeout.as_secs_f32(),
-                said(&words)
+                self.said(&words)
             ))),
             Err(error) => Err(SendError::transient(format!(
                 "{name} cannot be waited for: {error}"
@@ -69,6 +76,14 @@ impl Channel for Program {
 }
 
 impl Program {
+    /// The end of what it said on standard error.
+    fn said(&self, words: &LastWords) -> String {
+        match words.wait().trim() {
+            "" => String::new(),
+            text => format!(": {}", self.redactor.quote_end(text)),
+        }
+    }
+
     /// How it ended; `None`: it was killed at the time limit, and its process group with it.
     fn wait(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + self.timeout;
@@ -86,14 +101,6 @@ impl Program {
         }
         child.wait()?;
         Ok(None)
-    }
-}
-
-/// The end of what it said on standard error. No secret of the configuration's is within its reach.
-fn said(words: &LastWords) -> String {
-    match words.wait().trim() {
-        "" => String::new(),
-        text => format!(": {}", Redactor::default().quote_end(text)),
     }
 }
 

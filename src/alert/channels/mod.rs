@@ -160,6 +160,8 @@ pub struct Surroundings {
     pub roots: Result<Roots, String>,
     /// What requests over `https` go through.
     pub proxy: Option<Proxy>,
+    /// Every secret that the environment holds: a program inherits it, and may repeat it when it fails.
+    pub secrets: Arc<[Hidden]>,
 }
 
 /// Tells the time. Only `run` looks at the system's clock, so it is handed in.
@@ -195,7 +197,7 @@ pub fn try_build(config: &ChannelConfig) -> Result<Box<dyn Channel + Send>, Send
         Place::Dingtalk { url, secret } => dingtalk::build(url, secret.as_ref(), config),
         Place::Wecom { url } => wecom::build(url, config),
         Place::Email(mail) => email::build(mail, config),
-        Place::Command(command) => Ok(command::build(command, config.timeout)),
+        Place::Command(command) => Ok(command::build(command, config)),
     }
 }
 

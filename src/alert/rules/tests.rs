@@ -142,7 +142,7 @@ fn a_day_without_a_task_stands_if_it_is_to() {
     assert_eq!(kinds(document(1)), [""; 0]);
     assert_eq!(
         told(document(0), &in_chinese()),
-        [("no_tasks".into(), "没有任何任务 2026-11-22".into())]
+        [("no_tasks".into(), "2026-11-22 没有任何任务".into())]
     );
     let never = Settings {
         no_tasks: false,
@@ -461,7 +461,7 @@ fn a_document_is_known_by_its_keys() {
         (
             JOB_FAILED,
             Severity::Error,
-            "任务 taskmon 运行失败: no route"
+            "作业 taskmon 运行失败: no route"
         )
     );
     assert!(!evaluation.judges(JOB_FAILED, None));

@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::shape::{Shape, StatusType, TimeType, literal};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
-use crate::tables::{Field, State, States, TaskTable};
+use crate::tables::{Field, Membership, State, States, TaskTable};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use postgres::Row;
@@ -138,10 +138,12 @@ impl Draft<'_> {
                 in_labels(labels.iter().chain(configured), states, mapping)
             }
             StatusType::Text { labels: None } => {
-                let claimed = states.iter().flat_map(|state| mapping.labels(*state));
-                let labels = claimed.map(|label| label.to_lowercase()).collect();
+                let (labels, operator) = match mapping.membership(states) {
+                    Membership::In(labels) => (labels, "= ANY"),
+                    Membership::NotIn(labels) => (labels, "<> ALL"),
+                };
                 let labels = self.bind(Bound::Texts(labels));
-                format!("lower(t.status::text) = ANY ({labels})")
+                format!("lower(t.status::text) {operator} ({labels})")
             }
         }
     }

@@ -101,11 +101,20 @@ fn verdict(broken: &Broken, doing: &str) -> Verdict {
         ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
         // Integrity, and whatever a trigger raises or trips over.
         (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
+        // A trigger that names a column or table that is not there: the mapping's own were looked at before.
+        (_, "42") if happened_within(error) => Verdict::Row(words()),
         // The server ends a session that is idle within a transaction for too long, which the removal of many files can look like.
         ("25P03" | "25P04", _) => Verdict::Batch(Stopped::Lost(failure)),
         _ if failure.kind == Kind::DatabaseUnavailable => Verdict::Batch(Stopped::Lost(failure)),
         _ => Verdict::Batch(Stopped::Failed(failure)),
     }
+}
+
+/// Whether the error came from a statement within a function, as a trigger's does, and not from taskmon's own.
+fn happened_within(error: &postgres::Error) -> bool {
+    error
+        .as_db_error()
+        .is_some_and(|error| error.where_().is_some())
 }
 
 fn stopped(broken: &Broken, doing: &str) -> Stopped {
@@ -678,7 +687,7 @@ impl Deleting<'_> {
                 let gone: HashSet<usize> = deleted.iter().map(|(place, _)| *place).collect();
                 let (gone, rest): (Vec<usize>, Vec<usize>) =
                     places.iter().partition(|place| gone.contains(place));
-                // What depends on a receipt that stays must come back.
+                // What depends on a row that stays must come back.
                 let takes_back = !rest.is_empty() && self.tables.has_dependents(self.batch.scope);
                 if takes_back {
                     self.step("ROLLBACK TO SAVEPOINT taskmon_rows")?;
@@ -734,6 +743,11 @@ impl Deleting<'_> {
                             .extend(read_paths(&row, 1)?);
                     }
                 }
+            }
+        }
+        if matches!(self.batch.scope, Scope::Tasks(_)) {
+            for sql in self.tables.delete_task_dependents(self.batch.scope) {
+                self.session.ask(&sql, &columns)?;
             }
         }
         let sql = self.tables.delete(self.batch.scope);

@@ -12,7 +12,7 @@ use super::clock::{self, Moment};
 use super::{refusal, unavailable, words};
 use crate::calendar::instant_of;
 use crate::outcome::{Failure, Kind};
-use crate::tables::{State, TaskTable};
+use crate::tables::{DependentTable, State, TaskTable};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -36,6 +36,8 @@ pub struct SqlitePruner {
     tasks: Table,
     receipts: Option<Table>,
     dependents: Vec<Dependent>,
+    /// Of tasks, without files.
+    task_dependents: Vec<Dependent>,
     /// The status labels that stand in the table, as SQL literals, by their states.
     labels: Vec<(State, String)>,
     /// What `PRAGMA data_version` said when shared files were looked for.
@@ -82,11 +84,14 @@ impl SqlitePruner {
             tasks: task_table(&connection, &mapping.tasks)?,
             receipts: None,
             dependents: Vec::new(),
+            task_dependents: Vec::new(),
             labels: Vec::new(),
             version: 0,
             connection,
             settings: settings.clone(),
         };
+        pruner.task_dependents =
+            dependents(&pruner.connection, "tasks", &mapping.tasks.dependents)?;
         if let Some(receipts) = &mapping.receipts {
             check(
                 &pruner.connection,
@@ -105,16 +110,7 @@ impl SqlitePruner {
                 deferred: deferred(&pruner.connection, &receipts.from, &receipts.key)
                     .map_err(|error| pruner.failure(&error, "reading the schema"))?,
             });
-            for (place, dependent) in receipts.dependents.iter().enumerate() {
-                let section = format!("receipts.dependents[{}]", place + 1);
-                let columns = sql::dependent_columns(dependent);
-                check(&pruner.connection, &section, &dependent.from, &columns)?;
-                pruner.dependents.push(Dependent {
-                    from: dependent.from.clone(),
-                    foreign_key: dependent.foreign_key.clone(),
-                    files: dependent.files.clone(),
-                });
-            }
+            pruner.dependents = dependents(&pruner.connection, "receipts", &receipts.dependents)?;
         }
         pruner.labels = pruner
             .read_labels()
@@ -387,6 +383,28 @@ fn task_table(connection: &Connection, tasks: &TaskTable) -> Result<Table, Failu
             .map_err(|error| unavailable("the schema cannot be read", &error))?,
         delete_from,
     })
+}
+
+fn dependents(
+    connection: &Connection,
+    section: &str,
+    tables: &[DependentTable],
+) -> Result<Vec<Dependent>, Failure> {
+    let read = |(place, table): (usize, &DependentTable)| {
+        let section = format!("{section}.dependents[{}]", place + 1);
+        check(
+            connection,
+            &section,
+            &table.from,
+            &sql::dependent_columns(table),
+        )?;
+        Ok(Dependent {
+            from: table.from.clone(),
+            foreign_key: table.foreign_key.clone(),
+            files: table.files.clone(),
+        })
+    };
+    tables.iter().enumerate().map(read).collect()
 }
 
 /// The deferred foreign keys that refer to a table. SQLite tells every part of a foreign key but this one, which stands in the table's text.
@@ -714,7 +732,7 @@ impl Pruner for SqlitePruner {
         if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
             wanted.push((&self.tasks.from, link.clone(), format!("({link}) = ?1")));
         }
-        for dependent in &self.dependents {
+        for dependent in self.dependents.iter().chain(&self.task_dependents) {
             let key = &dependent.foreign_key;
             wanted.push((&dependent.from, key.clone(), format!("({key}) = ?1")));
         }
@@ -1054,10 +1072,12 @@ impl SqlitePruner {
             return Ok(Taken::NotThere);
         };
         let mut paths = Vec::new();
-        if matches!(batch.scope, Scope::Receipts(_)) {
-            for dependent in &self.dependents {
-                paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
-            }
+        let dependents = match batch.scope {
+            Scope::Tasks(_) => &self.task_dependents,
+            Scope::Receipts(_) => &self.dependents,
+        };
+        for dependent in dependents {
+            paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
         }
         let referred: Vec<String> = (table.deferred.iter())
             .flat_map(|key| key.to.iter().cloned())

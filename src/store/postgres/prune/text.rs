@@ -9,7 +9,7 @@ use super::super::shape::{TimeType, is_plain_name, refusal};
 use crate::calendar::wall_clock_bound;
 use crate::outcome::{Failure, Kind};
 use crate::tables::paths::Spellings;
-use crate::tables::{ReceiptTable, State, TaskTable};
+use crate::tables::{DependentTable, ReceiptTable, State, TaskTable};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use postgres::{Client, SimpleQueryMessage};
@@ -38,6 +38,8 @@ pub struct Tables {
     pub tasks: Table,
     receipts: Option<Table>,
     dependents: Vec<Dependent>,
+    /// Of tasks, without files.
+    task_dependents: Vec<Dependent>,
     completed_at: Option<Time>,
     updated_at: Option<Time>,
     created_at: Option<Time>,
@@ -81,12 +83,14 @@ impl Tables {
             labels: enum_labels(client, &status_type)?,
             receipts: None,
             dependents: Vec::new(),
+            task_dependents: Vec::new(),
             receipt_created: None,
             mapping: tasks.clone(),
             zone: settings.naive_zone,
             spellings: settings.spellings.clone(),
             created_is_indexed: false,
         };
+        tables.task_dependents = dependents(client, "tasks", &tasks.dependents)?;
         if let Some(receipts) = &mapping.receipts {
             tables.read_receipts(client, receipts)?;
         }
@@ -117,17 +121,7 @@ impl Tables {
             files: receipts.files.clone(),
             guard: None,
         });
-        for (place, dependent) in receipts.dependents.iter().enumerate() {
-            let section = format!("receipts.dependents[{}]", place + 1);
-            let columns = sql::dependent_columns(dependent);
-            let types = types_of(client, &section, &dependent.from, &columns)?;
-            self.dependents.push(Dependent {
-                from: dependent.from.clone(),
-                foreign_key: dependent.foreign_key.clone(),
-                kind: types.get("foreign_key").cloned().unwrap_or_default(),
-                files: dependent.files.clone(),
-            });
-        }
+        self.dependents = dependents(client, "receipts", &receipts.dependents)?;
         Ok(())
     }
 
@@ -358,7 +352,28 @@ impl Tables {
     }
 
     pub fn has_dependents(&self, scope: &Scope) -> bool {
-        matches!(scope, Scope::Receipts(_)) && !self.dependents.is_empty()
+        match scope {
+            Scope::Tasks(_) => !self.task_dependents.is_empty(),
+            Scope::Receipts(_) => !self.dependents.is_empty(),
+        }
+    }
+
+    /// What goes before tasks: the rows of those that still may go.
+    pub fn delete_task_dependents(&self, scope: &Scope) -> Vec<String> {
+        let table = &self.tasks;
+        let delete = |dependent: &Dependent| {
+            format!(
+                "DELETE FROM {} WHERE ({}) IN (SELECT ({})::{} FROM {} WHERE {} AND {})",
+                dependent.from,
+                dependent.foreign_key,
+                table.key_names(),
+                dependent.kind,
+                table.from,
+                table.keys_match(),
+                self.condition(scope)
+            )
+        };
+        self.task_dependents.iter().map(delete).collect()
     }
 
     pub fn delete_dependents(&self) -> Vec<String> {
@@ -689,7 +704,7 @@ impl Tables {
         if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
             wanted.push((&self.tasks.from, vec![link]));
         }
-        for dependent in &self.dependents {
+        for dependent in self.dependents.iter().chain(&self.task_dependents) {
             wanted.push((&dependent.from, vec![&dependent.foreign_key]));
         }
         let question = |(from, columns): (&str, Vec<&str>)| {
@@ -749,6 +764,25 @@ impl Table {
     fn is_read_directly(&self) -> bool {
         self.from.trim() == self.delete_from.trim()
     }
+}
+
+fn dependents(
+    client: &mut Client,
+    section: &str,
+    tables: &[DependentTable],
+) -> Result<Vec<Dependent>, Failure> {
+    let read = |(place, table): (usize, &DependentTable)| {
+        let section = format!("{section}.dependents[{}]", place + 1);
+        let columns = sql::dependent_columns(table);
+        let types = types_of(client, &section, &table.from, &columns)?;
+        Ok(Dependent {
+            from: table.from.clone(),
+            foreign_key: table.foreign_key.clone(),
+            kind: types.get("foreign_key").cloned().unwrap_or_default(),
+            files: table.files.clone(),
+        })
+    };
+    tables.iter().enumerate().map(read).collect()
 }
 
 impl Dependent {

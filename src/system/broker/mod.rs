@@ -1,0 +1,88 @@
+//! What the broker says of its queues: what waits, and what workers hold without having acknowledged it.
+
+mod rabbitmq;
+mod redis;
+
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Which broker, and how Celery uses it.
+#[derive(Clone)]
+pub struct Settings {
+    /// Holds a password, so it goes into no message.
+    pub url: String,
+    /// RabbitMQ's management API, where it is not at its usual port beside the broker.
+    pub management_url: Option<String>,
+    /// Empty: those that the broker knows of.
+    pub queues: Vec<String>,
+    /// The priority steps of Celery's transport option `priority_steps`: a queue has a list for each.
+    pub priority_steps: Vec<u32>,
+    /// What stands in a list's name between the queue and the step: the transport option `sep`.
+    pub separator: String,
+    /// What every name begins with: the transport option `global_keyprefix`.
+    pub global_keyprefix: String,
+    /// After this time an unacknowledged delivery is given to another worker: the transport option `visibility_timeout`.
+    pub visibility_timeout: Duration,
+    /// No answer is waited for longer.
+    pub timeout: Duration,
+}
+
+/// The broker's figures. What it cannot say is `None`, and `reasons` says why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    pub source: &'static str,
+    /// Whether these are all the queues that the broker knows of.
+    pub is_whole: bool,
+    /// Waiting messages by queue, of all priorities.
+    pub queues: BTreeMap<String, u64>,
+    /// Deliveries that workers hold unacknowledged, by queue.
+    pub unacknowledged: BTreeMap<String, u64>,
+    /// Consumers by queue, where the broker knows them.
+    pub consumers: Option<BTreeMap<String, u64>>,
+    /// Those that are held longer than the visibility timeout.
+    pub overdue: Option<u64>,
+    pub active: Option<u64>,
+    pub scheduled: Option<u64>,
+    /// By the key of the report that is null, or stands for something that is not there.
+    pub reasons: BTreeMap<String, String>,
+}
+
+/// What a report calls the source of its figures.
+pub fn name(scheme: &str) -> &'static str {
+    match scheme.starts_with("redis") {
+        true => "redis",
+        false => "rabbitmq",
+    }
+}
+
+/// Asks the broker.
+///
+/// # Errors
+/// Why it cannot be asked: what it is called, without a password, and what happened.
+pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
+    let scheme = settings.url.split(':').next().unwrap_or_default();
+    match scheme {
+        "redis" | "rediss" | "redis+socket" => redis::ask(settings, now),
+        "amqp" | "amqps" => rabbitmq::ask(settings),
+        _ => Err(format!("no broker has the scheme {scheme}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub fn settings() -> Settings {
+        Settings {
+            url: String::new(),
+            management_url: None,
+            queues: Vec::new(),
+            priority_steps: vec![0],
+            separator: String::new(),
+            global_keyprefix: String::new(),
+            visibility_timeout: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}

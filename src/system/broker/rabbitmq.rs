@@ -1,0 +1,315 @@
+//! RabbitMQ through its management API, which the plugin `rabbitmq_management` serves.
+//!
+//! Its figures are some seconds old at most: queues report them every five seconds.
+
+use super::{Figures, Settings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery).
+const DELAYED: &str = "celery_delayed_";
+
+/// Some thousands of queues.
+const LARGEST_ANSWER: u64 = 16 * 1024 * 1024;
+
+#[derive(Deserialize)]
+struct Queue {
+    name: String,
+    /// Missing until the queue has reported for the first time.
+    #[serde(default)]
+    messages_ready: u64,
+    #[serde(default)]
+    messages_unacknowledged: u64,
+    #[serde(default)]
+    consumers: u64,
+}
+
+pub fn ask(settings: &Settings) -> Result<Figures, String> {
+    let api = Api::of(settings)?;
+    let queues = api
+        .queues(settings)
+        .map_err(|why| format!("the broker at {} cannot be asked: {why}", api.place))?;
+    Ok(figures(settings, queues))
+}
+
+/// Where the API is, and with which login it is asked.
+struct Api {
+    url: String,
+    /// The host and port, for messages.
+    place: String,
+    login: String,
+}
+
+impl Api {
+    /// From `broker.management_url` if it is given, else beside the broker, at the port that RabbitMQ uses unless told otherwise.
+    fn of(settings: &Settings) -> Result<Self, String> {
+        let broker = Parts::of(&settings.url)?;
+        let vhost = match broker.path {
+            "" | "/" => "/".to_owned(),
+            path => decoded(&path[1..]),
+        };
+        let vhost = utf8_percent_encode(&vhost, NON_ALPHANUMERIC).to_string();
+        let (base, login, place) = match &settings.management_url {
+            Some(url) => {
+                let own = Parts::of(url)?;
+                let login = own.login.or(broker.login);
+                let base = format!("{}://{}{}", own.scheme, own.place, own.path);
+                (base, login, own.place.to_owned())
+            }
+            None => {
+                let (scheme, port) = match broker.scheme {
+                    "amqps" => ("https", 15671),
+                    _ => ("http", 15672),
+                };
+                let place = format!("{}:{port}", broker.host());
+                (format!("{scheme}://{place}"), broker.login, place)
+            }
+        };
+        let login = login.map_or("guest:guest".to_owned(), decoded);
+        Ok(Self {
+            url: format!(
+                "{}/api/queues/{vhost}?columns=name,messages_ready,messages_unacknowledged,consumers",
+                base.trim_end_matches('/')
+            ),
+            place,
+            login,
+        })
+    }
+
+    fn queues(&self, settings: &Settings) -> Result<Vec<Queue>, String> {
+        let mut builder = Agent::config_builder()
+            .timeout_global(Some(settings.timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None);
+        if self.url.starts_with("https:") {
+            builder = builder.tls_config(tls()?);
+        }
+        let authorization = format!("Basic {}", STANDARD.encode(&self.login));
+        let mut response = builder
+            .build()
+            .new_agent()
+            .get(&self.url)
+            .header("Authorization", &authorization)
+            .call()
+            .map_err(|error| match error {
+                ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
+                ureq::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            })?;
+        match response.status().as_u16() {
+            200 => {}
+            401 | 403 => return Err("it refuses the user or the password".to_owned()),
+            404 => {
+                return Err(
+                    "it knows no such virtual host, or this is no management API".to_owned(),
+                );
+            }
+            status => return Err(format!("its management API answers with status {status}")),
+        }
+        let mut answer = Vec::new();
+        let read = (response.body_mut().as_reader())
+            .take(LARGEST_ANSWER)
+            .read_to_end(&mut answer);
+        read.map_err(|error| format!("its answer breaks off: {error}"))?;
+        serde_json::from_slice(&answer)
+            .map_err(|_| "its answer is not that of RabbitMQ's management API".to_owned())
+    }
+}
+
+fn tls() -> Result<TlsConfig, String> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err("there are no certificates to check its own with: install ca-certificates, or name a file in SSL_CERT_FILE".to_owned());
+    }
+    let certificates: Vec<Certificate<'static>> = found
+        .certs
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .build())
+}
+
+fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
+    let (delayed, queues): (Vec<Queue>, Vec<Queue>) = queues
+        .into_iter()
+        .partition(|queue| queue.name.starts_with(DELAYED));
+    let queues: BTreeMap<&str, &Queue> = queues
+        .iter()
+        .filter(|queue| carries_tasks(&queue.name))
+        .map(|queue| (queue.name.as_str(), queue))
+        .collect();
+    let named: BTreeSet<&str> = settings.queues.iter().map(String::as_str).collect();
+    let is_whole = named.is_empty() || queues.keys().all(|name| named.contains(name));
+    let names: BTreeSet<&str> = match named.is_empty() {
+        true => queues.keys().copied().collect(),
+        false => named,
+    };
+    let count = |of: &dyn Fn(&Queue) -> u64| -> BTreeMap<String, u64> {
+        let counted = names.iter().map(|name| {
+            let count = queues.get(name).map_or(0, |queue| of(queue));
+            ((*name).to_owned(), count)
+        });
+        counted.collect()
+    };
+    let mut reasons = BTreeMap::from([(
+        "active_tasks".to_owned(),
+        "RabbitMQ does not know which of the tasks that workers hold have begun".to_owned(),
+    )]);
+    let scheduled = (!delayed.is_empty()).then(|| {
+        let messages = delayed.iter();
+        messages
+            .map(|queue| queue.messages_ready + queue.messages_unacknowledged)
+            .sum()
+    });
+    if scheduled.is_none() {
+        let why = "there are no delayed queues: workers hold tasks with a time themselves, among the reserved ones";
+        reasons.insert("scheduled_tasks".to_owned(), why.to_owned());
+    }
+    for name in names.iter().filter(|name| !queues.contains_key(*name)) {
+        reasons.insert(
+            format!("queues.{name}"),
+            "the broker has no such queue".to_owned(),
+        );
+    }
+    Figures {
+        source: "rabbitmq",
+        is_whole,
+        queues: count(&|queue| queue.messages_ready),
+        unacknowledged: count(&|queue| queue.messages_unacknowledged),
+        consumers: Some(count(&|queue| queue.consumers)),
+        overdue: None,
+        active: None,
+        scheduled,
+        reasons,
+    }
+}
+
+/// Not what Celery talks through to its workers, and workers among themselves.
+fn carries_tasks(queue: &str) -> bool {
+    !queue.ends_with(".pidbox") && !queue.starts_with("celeryev.")
+}
+
+/// A URL in pieces, as far as it is needed here.
+struct Parts<'u> {
+    scheme: &'u str,
+    /// Percent-encoded, `user:password`.
+    login: Option<&'u str>,
+    /// Host and port.
+    place: &'u str,
+    path: &'u str,
+}
+
+impl<'u> Parts<'u> {
+    fn of(url: &'u str) -> Result<Self, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or("the broker's URL has no scheme")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, authority),
+        };
+        Ok(Self {
+            scheme,
+            login,
+            place,
+            path,
+        })
+    }
+
+    fn host(&self) -> &'u str {
+        let host = match self.place.rsplit_once(':') {
+            Some((host, port)) if port.chars().all(|letter| letter.is_ascii_digit()) => host,
+            _ => self.place,
+        };
+        if host.is_empty() { "localhost" } else { host }
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::settings;
+    use super::*;
+
+    fn api(url: &str, management: Option<&str>) -> Api {
+        Api::of(&Settings {
+            url: url.to_owned(),
+            management_url: management.map(str::to_owned),
+            ..settings()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_api_is_found_beside_the_broker() {
+        for (url, starts, login) in [
+            (
+                "amqp://u:p%40ss@mq.example:5673/",
+                "http://mq.example:15672/api/queues/%2F?",
+                "u:p@ss",
+            ),
+            (
+                "amqps://mq.example/shop%2Fa",
+                "https://mq.example:15671/api/queues/shop%2Fa?",
+                "guest:guest",
+            ),
+            (
+                "amqp://u:p@[::1]//",
+                "http://[::1]:15672/api/queues/%2F?",
+                "u:p",
+            ),
+        ] {
+            let api = api(url, None);
+            assert!(api.url.starts_with(starts), "{}", api.url);
+            assert_eq!(api.login, login);
+        }
+        let api = api(
+            "amqp://u:p@mq.example/shop",
+            Some("https://mq.example/rabbit/"),
+        );
+        assert!(
+            api.url
+                .starts_with("https://mq.example/rabbit/api/queues/shop?"),
+            "{}",
+            api.url
+        );
+        assert_eq!(api.login, "u:p");
+    }
+
+    #[test]
+    fn delayed_queues_stand_apart_and_those_without_tasks_are_left_out() {
+        let queue = |name: &str, ready, held| Queue {
+            name: name.to_owned(),
+            messages_ready: ready,
+            messages_unacknowledged: held,
+            consumers: 1,
+        };
+        let all = vec![
+            queue("mail", 3, 2),
+            queue("celery_delayed_4", 5, 0),
+            queue("celery_delayed_0", 1, 1),
+            queue("celery@host.celery.pidbox", 9, 0),
+            queue("celeryev.1234", 9, 0),
+        ];
+        let figures = figures(&settings(), all);
+        assert_eq!(figures.queues, BTreeMap::from([("mail".to_owned(), 3)]));
+        assert_eq!(figures.scheduled, Some(7));
+        assert!(figures.is_whole);
+    }
+}

@@ -1,0 +1,302 @@
+//! Redis as Celery's transport (kombu) uses it.
+//!
+//! A queue is a list, and one more for each priority step above 0. A delivery that a worker has not acknowledged stands in the hash
+//! `unacked` as `[message, exchange, routing key]`, and in the sorted set `unacked_index` with the time of its delivery in seconds. Which
+//! queues an exchange feeds stands in the set `_kombu.binding.EXCHANGE`, as routing key, pattern and queue with the separator between them.
+
+use super::{Figures, Settings};
+use ::redis::{
+    Client, Connection, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind, Value, cmd,
+    pipe,
+};
+use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+const BINDING: &str = "_kombu.binding.";
+
+/// How many entries of a hash are read at once.
+const PAGE: usize = 500;
+
+/// What Celery talks through to its workers, and workers among themselves: no task waits there.
+const NO_TASKS: [&str; 3] = ["celery.pidbox", "reply.celery.pidbox", "celeryev"];
+
+/// A delivery that stands under no queue that could be found out.
+const UNKNOWN: &str = "?";
+
+pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
+    let place = place(&settings.url);
+    let mut redis = Redis::connect(settings).map_err(|error| failed(&place, &error))?;
+    redis.figures(now).map_err(|error| failed(&place, &error))
+}
+
+struct Redis<'a> {
+    connection: Connection,
+    settings: &'a Settings,
+}
+
+impl<'a> Redis<'a> {
+    fn connect(settings: &'a Settings) -> Result<Self, RedisError> {
+        let info = url(&settings.url).as_str().into_connection_info()?;
+        let client = Client::open(info)?;
+        let connection = client.get_connection_with_timeout(settings.timeout)?;
+        connection.set_read_timeout(Some(settings.timeout))?;
+        connection.set_write_timeout(Some(settings.timeout))?;
+        Ok(Self {
+            connection,
+            settings,
+        })
+    }
+
+    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, RedisError> {
+        let known = self.discover()?;
+        let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
+        let is_whole = named.is_empty() || known.iter().all(|queue| named.contains(queue));
+        let names = if named.is_empty() { known } else { named };
+        let queues = self.lengths(&names)?;
+        let mut unacknowledged = self.unacknowledged()?;
+        for name in &names {
+            unacknowledged.entry(name.clone()).or_default();
+        }
+        let says = |what: &str| format!("Redis does not know {what}");
+        Ok(Figures {
+            source: "redis",
+            is_whole,
+            queues,
+            unacknowledged,
+            consumers: None,
+            overdue: Some(self.overdue(now)?),
+            active: None,
+            scheduled: None,
+            reasons: BTreeMap::from([
+                (
+                    "active_tasks".to_owned(),
+                    says("which of the tasks that workers hold have begun"),
+                ),
+                (
+                    "scheduled_tasks".to_owned(),
+                    says("which of the tasks that workers hold wait for their time"),
+                ),
+            ]),
+        })
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.settings.global_keyprefix)
+    }
+
+    /// The queues of all bindings but those that carry no tasks.
+    fn discover(&mut self) -> Result<BTreeSet<String>, RedisError> {
+        let start = self.key(BINDING);
+        let mut names = BTreeSet::new();
+        for key in self.scan_keys(&format!("{}*", escaped(&start)))? {
+            let exchange = key.strip_prefix(&start).unwrap_or_default();
+            let is_reply = exchange.ends_with(".pidbox") || exchange.starts_with("reply.");
+            if is_reply || NO_TASKS.contains(&exchange) {
+                continue;
+            }
+            for (_, queue) in self.bindings(exchange)? {
+                names.insert(queue);
+            }
+        }
+        Ok(names)
+    }
+
+    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, RedisError> {
+        let mut keys = BTreeSet::new();
+        let mut cursor = 0_u64;
+        loop {
+            let (next, page): (u64, Vec<String>) = cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(pattern)
+                .arg("COUNT")
+                .arg(PAGE * 10)
+                .query(&mut self.connection)?;
+            keys.extend(page);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// Routing key and queue of each binding of an exchange.
+    fn bindings(&mut self, exchange: &str) -> Result<Vec<(String, String)>, RedisError> {
+        let key = self.key(&format!("{BINDING}{exchange}"));
+        let members: Vec<String> = cmd("SMEMBERS").arg(key).query(&mut self.connection)?;
+        let separator = &self.settings.separator;
+        let binding = |member: &String| {
+            let mut parts = member.split(separator.as_str());
+            let routing_key = parts.next()?.to_owned();
+            Some((routing_key, parts.nth(1)?.to_owned()))
+        };
+        Ok(members.iter().filter_map(binding).collect())
+    }
+
+    fn lengths(&mut self, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>, RedisError> {
+        let mut queues = BTreeMap::new();
+        for name in names {
+            let mut lengths = pipe();
+            for step in &self.settings.priority_steps {
+                let list = match step {
+                    0 => self.key(name),
+                    step => self.key(&format!("{name}{}{step}", self.settings.separator)),
+                };
+                lengths.cmd("LLEN").arg(list);
+            }
+            let lengths: Vec<u64> = lengths.query(&mut self.connection).map_err(|error| {
+                match error.kind() {
+                    // Something else has that name.
+                    ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
+                        RedisError::from((
+                            ErrorKind::UnexpectedReturnType,
+                            "a queue is no list",
+                            format!("{name}: {error}"),
+                        ))
+                    }
+                    _ => error,
+                }
+            })?;
+            queues.insert(name.clone(), lengths.iter().sum());
+        }
+        Ok(queues)
+    }
+
+    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, RedisError> {
+        let key = self.key("unacked");
+        let mut by_route: HashMap<(String, String), u64> = HashMap::new();
+        let mut unreadable = 0;
+        let mut cursor = 0_u64;
+        loop {
+            let (next, page): (u64, Vec<(Value, Vec<u8>)>) = cmd("HSCAN")
+                .arg(&key)
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(PAGE)
+                .query(&mut self.connection)?;
+            for (_, delivery) in page {
+                match serde_json::from_slice::<(IgnoredAny, String, String)>(&delivery) {
+                    Ok((_, exchange, routing_key)) => {
+                        *by_route.entry((exchange, routing_key)).or_default() += 1;
+                    }
+                    Err(_) => unreadable += 1,
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let mut by_queue = BTreeMap::new();
+        for ((exchange, routing_key), count) in by_route {
+            let queue = self.queue_of(&exchange, &routing_key)?;
+            *by_queue.entry(queue).or_default() += count;
+        }
+        if unreadable > 0 {
+            *by_queue.entry(UNKNOWN.to_owned()).or_default() += unreadable;
+        }
+        Ok(by_queue)
+    }
+
+    /// The queue that a delivery came from. The default exchange, which has no name, feeds the queue that the routing key names.
+    fn queue_of(&mut self, exchange: &str, routing_key: &str) -> Result<String, RedisError> {
+        if exchange.is_empty() {
+            return Ok(routing_key.to_owned());
+        }
+        let bindings = self.bindings(exchange)?;
+        let bound = bindings
+            .into_iter()
+            .find(|(bound, _)| bound == routing_key || bound.is_empty());
+        Ok(bound.map_or_else(
+            || match routing_key {
+                "" => UNKNOWN.to_owned(),
+                routing_key => routing_key.to_owned(),
+            },
+            |(_, queue)| queue,
+        ))
+    }
+
+    fn overdue(&mut self, now: DateTime<Utc>) -> Result<u64, RedisError> {
+        let timeout = self.settings.visibility_timeout.as_secs_f64();
+        let before = now.timestamp_millis() as f64 / 1000.0 - timeout;
+        cmd("ZCOUNT")
+            .arg(self.key("unacked_index"))
+            .arg("-inf")
+            .arg(format!("({before:.3}"))
+            .query(&mut self.connection)
+    }
+}
+
+/// A name in a pattern of SCAN.
+fn escaped(name: &str) -> String {
+    let special = |letter: char| "*?[]\\^-".contains(letter);
+    let escape = |letter: char| match special(letter) {
+        true => vec!['\\', letter],
+        false => vec![letter],
+    };
+    name.chars().flat_map(escape).collect()
+}
+
+/// Celery's URL as the client library has it: a socket is `redis+socket:///path?virtual_host=1` to Celery.
+fn url(url: &str) -> String {
+    match url.strip_prefix("redis+socket://") {
+        None => url.to_owned(),
+        Some(rest) => format!("redis+unix://{}", rest.replace("virtual_host=", "db=")),
+    }
+}
+
+/// What the broker is called in messages: its host and port, or its socket.
+fn place(url: &str) -> String {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let end = match url.starts_with("redis+socket") {
+        true => rest.find('?'),
+        false => rest.find(['/', '?']),
+    };
+    match &rest[..end.unwrap_or(rest.len())] {
+        "" => "localhost".to_owned(),
+        place => place.to_owned(),
+    }
+}
+
+fn failed(place: &str, error: &RedisError) -> String {
+    let why = match (error.is_timeout(), error.kind()) {
+        (true, _) => "it does not answer in time".to_owned(),
+        (_, ErrorKind::AuthenticationFailed) => "it refuses the password of broker.url".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("the broker at {place} cannot be asked: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_called_by_its_place_without_its_password() {
+        for (url, expected) in [
+            ("redis://:s3cret@host:6380/2", "host:6380"),
+            ("rediss://user:p%40ss@[::1]:6379/0?x=1", "[::1]:6379"),
+            ("redis:///0", "localhost"),
+            (
+                "redis+socket:///run/redis.sock?virtual_host=1",
+                "/run/redis.sock",
+            ),
+        ] {
+            assert_eq!(place(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_written_as_the_library_has_it() {
+        let url = url("redis+socket:///run/redis.sock?virtual_host=3");
+        assert_eq!(url, "redis+unix:///run/redis.sock?db=3");
+        assert!(url.as_str().into_connection_info().is_ok());
+    }
+
+    #[test]
+    fn names_are_taken_literally_in_patterns() {
+        assert_eq!(escaped("a*[b]?"), "a\\*\\[b\\]\\?");
+    }
+}

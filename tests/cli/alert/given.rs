@@ -1,0 +1,359 @@
+//! Alerts from results and from hand: `--report`, `--send`, `--test`, and the rehearsal of each.
+
+use super::*;
+use crate::on_each_database;
+use crate::server::{Answer, dead_port, ok, status};
+
+/// The environment, and a webhook that takes everything.
+fn with_webhook() -> (TestEnv, Server) {
+    let (env, server) = (TestEnv::new(), Server::plain(vec![status(200)]));
+    configure(&env, &webhook(&server));
+    (env, server)
+}
+
+on_each_database! {
+    fn what_stats_and_disk_printed_is_raised_later(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        env.insert(of_yesterday(20, 6));
+        let days = env.taskmon(["stats", "--days", "2", "--no-alert"]).success();
+        let day = env.taskmon(["stats", "--no-alert"]).success();
+        let fields = ["--warning", "0", "--critical", "100"];
+        let disk = fields.iter().fold(env.taskmon(["disk", "/", "--no-alert"]), |run, word| run.arg(*word)).success();
+        let failed = env.taskmon(["stats", "--no-alert"]).env("TASKMON_DATABASE_URL", "sqlite:gone.db").exits(3);
+        failed.failure("database_unavailable", &[]);
+        env.write("disk.json", disk.stdout());
+
+        let report = |file: &str, text: &str| env.taskmon(["alert", "--report", file]).input(text).exits(0);
+        let finished = report("-", day.stdout());
+        finished.stderr_contains("任务失败率过高: 30%");
+        let result = finished.json();
+        // Just as the job itself would have raised it.
+        assert_eq!(result["alerts"], day.json()["alerts"]);
+        assert_eq!(counts(&result), [1, 0, 0]);
+        assert_eq!(result["channels"], json!([{"channel": "webhook", "sent": 1, "error": null}]));
+        assert!(result.get("live").is_none(), "{result}");
+        // The newest of an array is the same day.
+        assert_eq!(counts(&told(report("-", days.stdout()))), [0, 1, 0]);
+        assert_eq!(kinds(&told(report("disk.json", ""))), ["disk_space_warning"]);
+        assert_eq!(kinds(&told(report("-", failed.stdout()))), ["job_failed"]);
+        assert_eq!(heard(&server), [["high_failure_rate"], ["disk_space_warning"], ["job_failed"]]);
+        let record = records(&env).pop().unwrap();
+        assert_eq!((&record["type"], &record["origin"]), (&json!("job_failed"), &json!("job")));
+
+        // A result in which nothing is wrong says that what stood is over.
+        replace(&env, of_yesterday(20, 0));
+        let good = env.taskmon(["stats", "--no-alert"]).success();
+        assert_eq!(counts(&told(report("-", good.stdout()))), [0, 0, 1]);
+        assert_eq!(heard(&server)[3], ["-high_failure_rate"]);
+    }
+}
+
+#[test]
+fn anything_else_is_no_result_and_what_is_wrong_is_named() {
+    let (env, server) = with_webhook();
+    env.write("letter.txt", "dear diary");
+    for (file, text, names) in [
+        ("missing.json", "", vec!["--report", "missing.json"]),
+        ("home", "", vec!["--report", "home"]),
+        ("letter.txt", "", vec!["letter.txt", "no JSON"]),
+        ("-", "\n", vec!["--report - is empty"]),
+        ("-", "{\"success\": true", vec!["no JSON"]),
+        ("-", "17", vec!["not a JSON object"]),
+        ("-", "{\"success\": true}", vec!["keys of neither"]),
+        ("-", "[]", vec!["the list is empty"]),
+        ("-", "[{\"date\": \"2026-11-22\"}]", vec!["element 0"]),
+        (
+            "-",
+            "{\"success\": false}",
+            vec!["error.message is missing"],
+        ),
+        // What cleanup and alert print are no results to raise alerts from.
+        (
+            "-",
+            "{\"success\": true, \"tasks_cleaned\": 1}",
+            vec!["stats or disk"],
+        ),
+    ] {
+        let finished = env
+            .taskmon(["alert", "--report", file])
+            .input(text)
+            .exits(2);
+        finished.failure("usage", &names);
+    }
+    assert_eq!(heard(&server), [[""; 0]; 0]);
+}
+
+#[test]
+fn a_result_that_a_rule_cannot_read_is_an_alert_of_its_own() {
+    let (env, server) = with_webhook();
+    let finished = env
+        .taskmon(["alert", "--report", "-"])
+        .input(r#"{"success": true, "task_statistics": {"total_tasks": 5, "failure_rate": "many"}, "error_statistics": {"error_categories": {}}}"#)
+        .success();
+    let result = finished.json();
+    assert_eq!(
+        result["alerts"],
+        json!([{"type": "alert_check_error", "severity": "error", "subject": "failure_rate",
+            "message": "告警规则 failure_rate 无法评估: task_statistics.failure_rate 不是数字"}])
+    );
+    finished.stderr_contains("ERROR] 告警规则 failure_rate 无法评估");
+    assert_eq!(heard(&server), [["alert_check_error"]]);
+}
+
+#[test]
+fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
+    let (env, server) = with_webhook();
+    let send = |alerts: Value| {
+        told(
+            env.taskmon(["alert", "--send", &alerts.to_string()])
+                .exits(0),
+        )
+    };
+    let deploy = |severity: &str, key: &str| json!([{"type": "deploy", "message": "v1.2 已发布", "severity": severity, "key": key}]);
+    assert_eq!(counts(&send(deploy("warning", "a"))), [1, 0, 0]);
+    assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
+    // Another key is another alert; the message and the value are not what it is.
+    assert_eq!(counts(&send(deploy("warning", "b"))), [1, 0, 0]);
+    assert_eq!(
+        counts(&send(
+            json!([{"type": "deploy", "key": "a", "message": "other", "severity": "warning", "value": 2}])
+        )),
+        [0, 1, 0]
+    );
+    assert_eq!(counts(&send(deploy("error", "a"))), [1, 0, 0]);
+    assert_eq!(counts(&send(deploy("critical", "a"))), [1, 0, 0]);
+    assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
+    assert_eq!(
+        heard(&server),
+        [["deploy"], ["deploy"], ["deploy"], ["deploy"]]
+    );
+    let severities: Vec<Value> = server
+        .requests()
+        .iter()
+        .map(|request| request.json()["alerts"][0]["severity"].clone())
+        .collect();
+    assert_eq!(severities, ["warning", "warning", "error", "critical"]);
+    assert_eq!(server.requests()[0].json()["alerts"][0]["subject"], "a");
+    // Nothing that was sent by hand is ever over, and nothing else is looked at.
+    assert_eq!(counts(&send(json!([]))), [0, 0, 0]);
+    assert_eq!(heard(&server).len(), 4);
+}
+
+#[test]
+fn given_alerts_come_from_the_argument_a_file_or_standard_input() {
+    let (env, server) = with_webhook();
+    let one = |kind: &str| json!([{"type": kind, "message": "m", "severity": "error"}]).to_string();
+    env.write("alerts.json", &one("b"));
+    told(env.taskmon(["alert", "--send", &one("a")]).exits(0));
+    told(env.taskmon(["alert", "--send", "@alerts.json"]).exits(0));
+    told(
+        env.taskmon(["alert", "--send", "-"])
+            .input(one("c"))
+            .exits(0),
+    );
+    assert_eq!(heard(&server), [["a"], ["b"], ["c"]]);
+}
+
+#[test]
+fn what_is_no_list_of_alerts_is_named_and_nothing_of_it_is_sent() {
+    let (env, server) = with_webhook();
+    let good = r#"{"type": "t", "message": "m", "severity": "warning"}"#;
+    let rest = |element: &str| format!("[{good}, {element}]");
+    for (given, names) in [
+        ("deploy done".to_owned(), vec!["--send", "no JSON"]),
+        ("@missing.json".to_owned(), vec!["--send", "missing.json"]),
+        (good.to_owned(), vec!["not a JSON list"]),
+        (rest("17"), vec!["element 1", "not an object"]),
+        (
+            rest(r#"{"type": "t", "severity": "warning"}"#),
+            vec!["element 1", "message"],
+        ),
+        (
+            rest(r#"{"type": "", "message": "m", "severity": "warning"}"#),
+            vec!["element 1", "type"],
+        ),
+        (
+            rest(r#"{"type": "t", "message": "m", "severity": "bad"}"#),
+            vec!["element 1", "severity"],
+        ),
+        (
+            rest(r#"{"type": "t", "message": "m", "severity": "error", "value": "1"}"#),
+            vec!["value", "element 1"],
+        ),
+        (
+            rest(r#"{"type": "t", "message": "m", "severity": "error", "key": 1}"#),
+            vec!["key", "element 1"],
+        ),
+    ] {
+        env.taskmon(["alert", "--send", &given])
+            .exits(2)
+            .failure("usage", &names);
+    }
+    assert_eq!(heard(&server), [[""; 0]; 0]);
+    assert_eq!(logged(&env).len(), 0);
+}
+
+#[test]
+fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
+    let env = TestEnv::new();
+    let (good, bad) = (
+        Server::plain(vec![status(200)]),
+        Server::plain(vec![ok(
+            r#"{"errcode": 310000, "errmsg": "sign not match"}"#,
+        )]),
+    );
+    let channels = format!(
+        "{}min_severity = \"critical\"\n{}[[alerts.channels]]\ntype = \"dingtalk\"\nurl = \"{}\"\nretries = 0\n\
+         [[alerts.channels]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/hook\"\nretries = 0\n\
+         [[alerts.channels]]\ntype = \"slack\"\nurl_env = \"NO_SUCH_VARIABLE\"\n",
+        webhook(&good),
+        storing(&env, "stored"),
+        bad.url("/robot/send?access_token=0a1b2c3d4e5f"),
+        dead_port()
+    );
+    configure(&env, &channels);
+    let finished = alert(&env, 1, &["--test"]);
+    let result = finished.json();
+    // A test reaches the channels whatever they ask for; those that failed say why.
+    let errors: Vec<(&Value, String)> = result["channels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|channel| (&channel["channel"], channel["error"].to_string()))
+        .collect();
+    let expected = [
+        ("webhook", "null"),
+        ("command", "null"),
+        ("dingtalk", "310000"),
+        ("webhook 2", "refused"),
+        ("slack", "NO_SUCH_VARIABLE"),
+    ];
+    assert_eq!(errors.len(), expected.len());
+    for ((name, error), (expected_name, why)) in errors.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        assert!(error.contains(why), "{name}: {error}");
+        finished.stderr_contains(match why {
+            "null" => "测试告警",
+            why => why,
+        });
+    }
+    assert_eq!(result["errors"].as_array().unwrap().len(), 3);
+    assert_eq!(words(&good.only().json()), ["test"]);
+    let stored: Value = serde_json::from_str(env.read("stored").trim()).unwrap();
+    assert_eq!(words(&stored), ["test"]);
+
+    // A line for each channel, whatever was tested a moment ago.
+    let page = alert(&env, 1, &["--test", "--output", "text"]);
+    page.stderr();
+    let lines: Vec<&str> = page.stdout().lines().map(str::trim).collect();
+    for (name, state) in [
+        ("webhook ", "成功"),
+        ("command ", "成功"),
+        ("dingtalk ", "失败: "),
+        ("webhook 2 ", "失败: "),
+        ("slack ", "失败: "),
+    ] {
+        let own: Vec<&&str> = lines
+            .iter()
+            .filter(|line| line.starts_with(name) && line.contains(state))
+            .collect();
+        assert_eq!(own.len(), 1, "{name}\n{}", page.stdout());
+    }
+    assert_eq!(good.requests().len(), 2);
+}
+
+#[test]
+fn a_test_without_channels_says_that_there_are_none() {
+    let env = TestEnv::new();
+    for (language, words) in [
+        ("zh", "没有配置任何渠道"),
+        ("en", "no channel is configured"),
+    ] {
+        env.write("taskmon.toml", &format!("language = \"{language}\"\n"));
+        let page = alert(&env, 0, &["--test", "--output", "text"]);
+        page.stderr();
+        page.stdout_contains(words);
+        // Nor do those who look at the channels' list think that they were reached.
+        let result = told(alert(&env, 0, &["--test"]));
+        assert_eq!(result["channels"], json!([]));
+        assert_eq!(result["alerts_sent"], 1, "the logs count");
+    }
+}
+
+#[test]
+fn a_test_is_not_remembered() {
+    let (env, server) = with_webhook();
+    for run in 1..=2 {
+        assert_eq!(counts(&told(alert(&env, 0, &["--test"]))), [1, 0, 0]);
+        assert_eq!(server.requests().len(), run);
+    }
+    env.taskmon(["disk"]).success().json();
+    assert_eq!(server.requests().len(), 2, "nothing is over");
+}
+
+#[test]
+fn only_one_thing_is_asked_for_at_a_time() {
+    let (env, server) = with_webhook();
+    for arguments in [
+        ["--test", "--send=[]"],
+        ["--test", "--report=-"],
+        ["--send=[]", "--report=-"],
+    ] {
+        alert(&env, 2, &arguments).stderr_contains("cannot be used with");
+    }
+    assert_eq!(heard(&server), [[""; 0]; 0]);
+}
+
+#[test]
+fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
+    let env = TestEnv::sqlite();
+    let server = Server::plain(vec![Answer::Hangup]);
+    configure(
+        &env,
+        &format!("{}{}", webhook(&server), storing(&env, "stored")),
+    );
+    env.insert([processing(1, minutes(90))]);
+    env.write("day.json", r#"{"success": true, "task_statistics": {"failure_rate": 60, "total_tasks": 9}, "error_statistics": {"error_categories": {}}}"#);
+    let sent = r#"[{"type": "t", "message": "m", "severity": "error"}]"#;
+    let before = snapshot(&env);
+    for (arguments, kind) in [
+        (vec![], "stuck_tasks"),
+        (vec!["--report", "day.json"], "critical_failure_rate"),
+        (vec!["--send", sent], "t"),
+        (vec!["--test"], "test"),
+    ] {
+        let words: Vec<&str> = ["--dry-run"].into_iter().chain(arguments).collect();
+        let result = alert(&env, 0, &words).json();
+        assert_eq!(kinds(&result), [kind]);
+        assert_eq!(result["dry_run"], true);
+        assert_eq!(
+            counts(&result),
+            [0, 0, 0],
+            "nothing was sent, and nothing was held back"
+        );
+        let decision = &result["decisions"][0]["channels"];
+        assert_eq!(
+            decision,
+            &json!({"command": "first", "log": "first", "webhook": "first"})
+        );
+        let page = words
+            .iter()
+            .copied()
+            .chain(["--output", "text"])
+            .collect::<Vec<&str>>();
+        alert(&env, 0, &page).stdout_contains("预演");
+    }
+    assert_eq!(snapshot(&env), before);
+    assert_eq!(server.requests().len(), 0);
+
+    // What the records say already, a rehearsal knows.
+    let finished = alert(&env, 1, &[]);
+    finished.stderr();
+    assert_eq!(finished.json()["errors"][0]["kind"], "channel_failed");
+    let result = alert(&env, 0, &["--dry-run"]).json();
+    assert_eq!(
+        result["decisions"][0]["channels"],
+        json!({"command": "suppressed", "log": "suppressed", "webhook": "offered_again"})
+    );
+}

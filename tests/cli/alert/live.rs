@@ -1,0 +1,341 @@
+//! The live rules on the original's tables: each below, at and above its threshold, and what becomes of an alert from run to run.
+
+use super::*;
+use crate::on_each_database;
+use crate::server::status;
+
+/// The one alert that stands.
+#[track_caller]
+fn only(env: &TestEnv) -> Value {
+    let result = rehearsed(env);
+    assert_eq!(result["alerts"].as_array().unwrap().len(), 1, "{result}");
+    result["alerts"][0].clone()
+}
+
+#[track_caller]
+fn none(env: &TestEnv) {
+    assert_eq!(kinds(&rehearsed(env)), [""; 0]);
+}
+
+/// Each look a first one.
+#[track_caller]
+fn rehearsed(env: &TestEnv) -> Value {
+    told(alert(env, 0, &["--dry-run"]))
+}
+
+/// The page in a language; the runs are rehearsed, so their standard error is silent.
+#[track_caller]
+fn page(env: &TestEnv, language: &str) -> String {
+    let text = env.read("taskmon.toml");
+    env.write(
+        "other.toml",
+        &text.replace("language = \"zh\"", &format!("language = \"{language}\"")),
+    );
+    let words = ["--dry-run", "--output", "text", "--config", "other.toml"];
+    alert(env, 0, &words).stdout().to_owned()
+}
+
+on_each_database! {
+    fn nothing_stands_on_empty_tables(env) {
+        configure(&env, "");
+        let result = rehearsed(&env);
+        assert_eq!(result["alerts"], json!([]));
+        assert_eq!(counts(&result), [0, 0, 0]);
+        assert_eq!(result["dry_run"], true);
+        assert_eq!(result["live"]["backlog"]["pending"], 0);
+        assert_eq!(result["live"]["today"]["total"], 0);
+        for (language, verdict, facts) in [
+            ("zh", "没有告警\n\n当前\n", ["待处理          0", "处理中          0", "今日            0  失败 0 (0%)"]),
+            ("en", "No alert stands\n\nNow\n", ["waiting         0", "active          0", "today           0  failed 0 (0%)"]),
+        ] {
+            let page = page(&env, language);
+            assert!(page.starts_with(verdict), "{page}");
+            for fact in facts {
+                assert!(page.lines().any(|line| line.trim() == fact), "{fact}\n{page}");
+            }
+        }
+    }
+
+    fn a_task_is_stuck_when_it_has_been_processed_for_longer_than_the_limit(env) {
+        configure(&env, "");
+        env.insert([processing(1, minutes(58)), processing(2, TimeDelta::seconds(3_570))]);
+        none(&env);
+        env.insert([processing(3, TimeDelta::seconds(3_602)), processing(4, minutes(135))]);
+        let alert = only(&env);
+        assert_eq!(alert["type"], "stuck_tasks");
+        assert_eq!(alert["severity"], "warning");
+        // Both in minutes: how long the oldest has taken, and how long one may.
+        assert_eq!(alert["value"].as_f64().unwrap().floor(), 135.0);
+        assert_eq!(alert["threshold"], 60);
+        assert_eq!(
+            alert["message"],
+            "任务卡住: 2 个任务处理超过 60 分钟仍未结束，最久的是 task_4（2 小时 15 分钟）"
+        );
+        assert!(page(&env, "zh").contains("任务卡住: 2 个任务处理超过 60 分钟仍未结束，最久的是 task_4（2 小时 15 分钟）"));
+        let page = page(&env, "en");
+        assert!(
+            page.contains("Stuck tasks: 2 in processing for more than 60 minutes; the oldest is task_4 (2 h 15 min)"),
+            "{page}"
+        );
+    }
+
+    fn a_task_without_a_start_is_stuck_by_its_last_update(env) {
+        configure(&env, "[alerts.live]\nstuck_after_minutes = 10");
+        let task = |n, updated| processing(n, minutes(200)).without("started_at").with("updated_at", ago(updated));
+        env.insert([task(1, minutes(9))]);
+        none(&env);
+        env.insert([task(2, minutes(11))]);
+        assert_eq!(only(&env)["threshold"], 10);
+    }
+
+    fn a_backlog_stands_when_a_task_waits_for_longer_than_the_limit(env) {
+        configure(&env, "");
+        env.insert([pending(1, TimeDelta::seconds(1_770))]);
+        none(&env);
+        env.insert([pending(2, TimeDelta::seconds(1_802))]);
+        let alert = only(&env);
+        assert_eq!((&alert["type"], &alert["severity"]), (&json!("backlog"), &json!("warning")));
+        assert_eq!(alert["value"].as_f64().unwrap().floor(), 30.0);
+        assert_eq!(alert["threshold"], 30);
+        assert_eq!(
+            alert["message"],
+            "任务积压: 2 个任务等待处理，其中 1 个已等待超过 30 分钟，最久的是 task_2（30 分钟），最近一小时没有任务完成"
+        );
+        let page = page(&env, "en");
+        assert!(
+            page.contains("Backlog: 2 pending; 1 of them for more than 30 minutes, the oldest is task_2 (30 min); no task finished in the last hour"),
+            "{page}"
+        );
+    }
+
+    fn a_backlog_stands_when_more_tasks_wait_than_the_limit(env) {
+        configure(&env, "[alerts.live]\nbacklog_max = 3");
+        env.insert((1..=3).map(|n| pending(n, minutes(5))));
+        none(&env);
+        // Two that finished in the last hour: at that rate the four take two hours.
+        let finished = |n| Task::new(n).at(&ago(minutes(30)));
+        env.insert([pending(4, minutes(5)), finished(5), finished(6)]);
+        let alert = only(&env);
+        assert_eq!((&alert["type"], &alert["value"], &alert["threshold"]), (&json!("backlog"), &json!(4), &json!(3)));
+        assert_eq!(
+            alert["message"],
+            "任务积压: 4 个任务等待处理（上限 3），最近一小时完成 2 个，按此速度还需 2 小时"
+        );
+        let page = page(&env, "en");
+        assert!(page.contains("Backlog: 4 pending (limit 3); 2 finished in the last hour, 2 h left at that rate"), "{page}");
+    }
+
+    fn todays_failure_rate_is_judged_from_enough_tasks_on(env) {
+        configure(&env, "");
+        for (total, failed, expected) in [
+            (19, 19, None),
+            (20, 4, None),
+            (20, 5, Some(("high_failure_rate", "warning", 25.0, 20))),
+            (20, 10, Some(("high_failure_rate", "warning", 50.0, 20))),
+            (20, 11, Some(("critical_failure_rate", "critical", 55.0, 50))),
+        ] {
+            replace(&env, today(total, failed));
+            let result = rehearsed(&env);
+            let expected = expected.map_or(json!([]), |(kind, severity, value, threshold)| {
+                let words = match severity {
+                    "critical" => "严重过高",
+                    _ => "过高",
+                };
+                json!([{"type": kind, "severity": severity, "subject": "today", "value": value, "threshold": threshold,
+                    "message": format!("今日任务失败率{words}: {value}%")}])
+            });
+            assert_eq!(result["alerts"], expected, "{failed} of {total}");
+        }
+        // Tasks of yesterday are none of today's.
+        replace(&env, of_yesterday(40, 40));
+        none(&env);
+    }
+
+    fn one_is_told_once_the_worse_at_once_the_end_once_and_what_returns_is_new(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        replace(&env, today(20, 5));
+        let first = alert(&env, 0, &[]);
+        assert_eq!(counts(&first.json()), [1, 0, 0]);
+        first.stderr_contains("WARN ] 今日任务失败率过高: 25%");
+        assert_eq!(first.stderr().lines().count(), 1);
+        assert_eq!(logged(&env), ["WARNING - 今日任务失败率过高: 25%"]);
+
+        // Suppressed: it stands in the result and in a record, and nobody hears a word. Its value is no part of what it is.
+        replace(&env, today(20, 6));
+        let second = alert(&env, 0, &[]);
+        assert_eq!(counts(&second.json()), [0, 1, 0]);
+        assert_eq!(kinds(&second.json()), ["high_failure_rate"]);
+        assert_eq!(second.json()["channels"], json!([{"channel": "webhook", "sent": 0, "error": null}]));
+        assert_eq!(records(&env).len(), 2);
+        assert_eq!(records(&env)[1]["channels"]["webhook"]["result"], "suppressed");
+
+        replace(&env, today(20, 12));
+        assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
+        // While the critical one stands, the lesser one neither ends nor is told.
+        assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
+        assert_eq!(heard(&server), [["high_failure_rate"], ["critical_failure_rate"]]);
+
+        replace(&env, today(20, 0));
+        let ended = alert(&env, 0, &[]);
+        assert_eq!(ended.json()["alerts"], json!([]));
+        assert_eq!(counts(&ended.json()), [0, 0, 2]);
+        ended.stderr_contains("已恢复: 今日任务失败率严重过高: 60%");
+        assert_eq!(heard(&server)[2], ["-critical_failure_rate", "-high_failure_rate"]);
+        assert_eq!(counts(&told(alert(&env, 0, &[]))), [0, 0, 0]);
+        assert_eq!(heard(&server).len(), 3);
+
+        replace(&env, today(20, 5));
+        assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
+        assert_eq!(heard(&server)[3], ["high_failure_rate"]);
+        assert_eq!(
+            logged(&env),
+            [
+                "CRITICAL - 今日任务失败率严重过高: 60%",
+                "CRITICAL - 已恢复: 今日任务失败率严重过高: 60%",
+                "WARNING - 今日任务失败率过高: 25%",
+                "WARNING - 已恢复: 今日任务失败率过高: 30%",
+                "WARNING - 今日任务失败率过高: 25%",
+            ]
+        );
+    }
+
+    fn the_page_says_what_stands_who_was_told_and_how_it_is_now(env) {
+        let (good, bad) = (Server::plain(vec![status(200)]), Server::plain(vec![status(403)]));
+        env.insert([processing(1, minutes(90)), processing(2, minutes(9)), pending(3, minutes(40)), pending(4, minutes(4))]);
+        configure(&env, &format!("{}{}", webhook(&bad), storing(&env, "stored")));
+        let text = |code| {
+            let finished = alert(&env, code, &["--output", "text"]);
+            finished.stderr();
+            finished.stdout().lines().map(|line| line.trim().to_owned()).collect::<Vec<String>>()
+        };
+        let page = text(1);
+        assert_eq!(page[0], "2 条告警：已发送 2，已抑制 0");
+        assert!(page[1].starts_with("警告      任务卡住: 1 个"), "{page:?}");
+        for line in ["待处理          2  超时 1", "处理中          2  卡住 1", "今日            4  失败 0 (0%)", "command       成功 (2)"] {
+            assert!(page.iter().any(|found| found == line), "{line}: {page:?}");
+        }
+        assert!(page.iter().any(|line| line.starts_with("webhook       失败: ") && line.contains("403")), "{page:?}");
+        // A channel's failure is said once.
+        assert_eq!(page.iter().filter(|line| line.contains("403")).count(), 1, "{page:?}");
+
+        // Where it reaches nobody, neither sent nor suppressed would be all that is said.
+        configure(&env, &webhook(&bad));
+        assert_eq!(text(1)[0], "2 条告警：已发送 0，已抑制 0，未送达 2");
+        configure(&env, &webhook(&good));
+        assert_eq!(text(0)[0], "2 条告警：已发送 2，已抑制 0");
+        assert_eq!(text(0)[0], "2 条告警：已发送 0，已抑制 2");
+        replace(&env, []);
+        let page = text(0);
+        assert_eq!(page[..2], ["没有告警", "已恢复 2 条"], "{page:?}");
+    }
+
+    fn it_is_told_again_after_so_many_hours(env) {
+        let server = Server::plain(vec![status(200)]);
+        for (hours, again_after) in [(6, 6), (24, 24)] {
+            let before = server.requests().len();
+            configure(&env, &format!("repeat_after_hours = {hours}\n{}", webhook(&server)));
+            replace(&env, [processing(1, minutes(90))]);
+            assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
+            age_records(&env, TimeDelta::hours(again_after) - minutes(5));
+            assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
+            age_records(&env, minutes(6));
+            assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
+            assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
+            assert_eq!(server.requests().len() - before, 2, "{hours} hours");
+            std::fs::remove_dir_all(env.path("reports/alerts")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn zero_hours_repeat_whatever_stands() {
+    let env = TestEnv::sqlite();
+    let server = Server::plain(vec![status(200)]);
+    configure(
+        &env,
+        &format!("repeat_after_hours = 0\n{}", webhook(&server)),
+    );
+    env.insert([processing(1, minutes(90))]);
+    for run in 1..=3 {
+        assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
+        assert_eq!(server.requests().len(), run);
+    }
+}
+
+#[test]
+fn a_disk_stands_above_its_thresholds() {
+    let env = TestEnv::sqlite();
+    let usage = env.taskmon(["disk", "--no-alert"]).success().json()["disk_info"]["usage_percent"]
+        .as_f64()
+        .unwrap();
+    // Others write to this disk too.
+    let (below, above) = ((usage - 3.0).max(0.0), (usage + 3.0).min(100.0));
+    for (warning, critical, expected) in [
+        (above, 100.0, json!([])),
+        (
+            below,
+            above,
+            json!([["disk_space_warning", "warning", "/", below]]),
+        ),
+        (
+            0.0,
+            below,
+            json!([["disk_space_critical", "critical", "/", below]]),
+        ),
+    ] {
+        let limits =
+            format!("[disk]\nwarning_percent = {warning}\ncritical_percent = {critical}\n");
+        env.config_in(&zone(), &limits);
+        let result = rehearsed(&env);
+        let alerts = result["alerts"].as_array().unwrap().iter();
+        let found: Vec<Value> = alerts
+            .map(|alert| {
+                assert!(
+                    alert["value"].as_f64().unwrap() > alert["threshold"].as_f64().unwrap(),
+                    "{alert}"
+                );
+                json!([
+                    alert["type"],
+                    alert["severity"],
+                    alert["subject"],
+                    alert["threshold"].as_f64()
+                ])
+            })
+            .collect();
+        assert_eq!(json!(found), expected, "{usage}%: {warning}, {critical}");
+    }
+}
+
+#[test]
+fn ones_own_rules_look_at_the_live_state() {
+    let env = TestEnv::sqlite();
+    let rule = |op: &str, value: &str, message: &str| {
+        format!(
+            "[[alerts.rules]]\nname = \"waiting\"\non = \"live\"\nmetric = \"backlog.pending\"\nop = \"{op}\"\nvalue = {value}\n\
+             severity = \"critical\"\nmessage = \"{message}\"\n"
+        )
+    };
+    env.insert([pending(1, minutes(2)), pending(2, minutes(1))]);
+    configure(&env, &rule(">", "2", ""));
+    none(&env);
+    configure(&env, &rule(">=", "2", "{value} 个等待（{threshold}）"));
+    assert_eq!(
+        only(&env),
+        json!({"type": "waiting", "severity": "critical", "message": "2 个等待（2）", "value": 2, "threshold": 2})
+    );
+    configure(&env, &rule(">", "2", "").replace("pending\"", "nowhere\""));
+    let alert = only(&env);
+    assert_eq!(
+        (&alert["type"], &alert["severity"], &alert["subject"]),
+        (
+            &json!("alert_check_error"),
+            &json!("error"),
+            &json!("waiting")
+        )
+    );
+    assert_eq!(
+        alert["message"],
+        "告警规则 waiting 无法评估: backlog.nowhere 不存在"
+    );
+}

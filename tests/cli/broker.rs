@@ -1,0 +1,438 @@
+//! The broker's figures in a report: a real Redis, filled by a real Celery and emptied by its real worker.
+
+use crate::env::{Finished, TestEnv};
+use crate::rows::Task;
+use serde_json::{Value, json};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PASSWORD: &str = "br0ker:s3cret";
+
+/// A Redis server of this test's own, and Celery's idea of it.
+pub struct Redis {
+    server: Child,
+    port: u16,
+    options: Value,
+}
+
+impl Redis {
+    pub fn start(env: &TestEnv, options: Value) -> Self {
+        let port = free_port();
+        let log = std::fs::File::create(env.path("redis.log")).unwrap();
+        let server = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--requirepass", PASSWORD, "--save", "", "--dir"])
+            .arg(env.path("."))
+            .stdout(log)
+            .spawn()
+            .expect("redis-server is missing: run scripts/test.sh");
+        let redis = Self {
+            server,
+            port,
+            options,
+        };
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "redis-server");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        redis
+    }
+
+    pub fn url(&self) -> String {
+        let password = PASSWORD.replace(':', "%3A");
+        format!("redis://:{password}@127.0.0.1:{}/3", self.port)
+    }
+
+    fn celery(&self, arguments: &[&str]) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/celery_app.py");
+        let mut celery = Command::new("/usr/bin/python3");
+        celery
+            .arg(script)
+            .args(arguments)
+            .env("TEST_BROKER", self.url())
+            .env("TEST_TRANSPORT_OPTIONS", self.options.to_string())
+            .env("C_FORCE_ROOT", "1")
+            .stdin(Stdio::null());
+        celery
+    }
+
+    fn send(&self, arguments: &[&str]) {
+        let output = self.celery(arguments).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A worker with its processes, which go with it.
+struct Worker(Child);
+
+impl Worker {
+    fn start(redis: &Redis, queue: &str) -> Self {
+        let mut celery = redis.celery(&["work", queue]);
+        celery.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(celery.process_group(0).spawn().unwrap())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn configure(env: &TestEnv, url: &str, broker: &str) {
+    env.write(
+        "taskmon.toml",
+        &format!(
+            "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\n[broker]\nurl = '{url}'\n{broker}",
+            env.url()
+        ),
+    );
+}
+
+fn queue(finished: &Finished) -> Value {
+    finished.json()["system_statistics"]["queue_statistics"].clone()
+}
+
+fn stats(env: &TestEnv) -> Value {
+    queue(&env.taskmon(["stats", "--no-save", "--no-alert"]).success())
+}
+
+#[test]
+fn queues_of_a_real_celery_with_priorities_and_a_worker() {
+    let env = TestEnv::sqlite();
+    // Three tasks more than the broker will hold.
+    env.insert((1..=38).map(|n| Task::new(n).with("status", "PENDING")));
+    let redis = Redis::start(&env, json!({"priority_steps": [0, 3, 6, 9]}));
+    for (name, priority, count) in [
+        ("receipt", "0", "20"),
+        ("receipt", "3", "3"),
+        ("receipt", "9", "2"),
+        ("file", "6", "10"),
+    ] {
+        redis.send(&["send", name, priority, count]);
+    }
+    configure(&env, &redis.url(), "queues = []");
+    let before = stats(&env);
+    assert_eq!(
+        before["queues"],
+        json!({"file": 10, "receipt": 25}),
+        "{before:#}"
+    );
+    assert_eq!(before["total_pending"], 35);
+    assert_eq!(before["reserved_tasks"], 0);
+    assert_eq!(before["lost_tasks"], 3);
+    assert_eq!(before["source"], "redis");
+
+    let worker = Worker::start(&redis, "receipt");
+    let began = Instant::now();
+    let held = loop {
+        let figures = stats(&env);
+        if figures["reserved_tasks"] == 4 {
+            break figures;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{figures:#}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    // It works on one and holds the next three; nothing is counted twice, or lost on the way.
+    assert_eq!(held["unacknowledged"], json!({"file": 0, "receipt": 4}));
+    assert_eq!(held["queues"], json!({"file": 10, "receipt": 21}));
+    assert_eq!(held["lost_tasks"], 3);
+    assert_eq!(held["overdue_tasks"], 0);
+    for key in ["active_tasks", "scheduled_tasks"] {
+        assert!(held[key].is_null());
+        assert!(held["reasons"][key].is_string(), "{held:#}");
+    }
+    drop(worker);
+
+    // Nobody acknowledges them any more.
+    std::thread::sleep(Duration::from_millis(1500));
+    configure(
+        &env,
+        &redis.url(),
+        "queues = ['receipt', 'file', 'celery']\nvisibility_timeout_seconds = 1",
+    );
+    let overdue = stats(&env);
+    assert_eq!(overdue["overdue_tasks"], 4);
+    assert_eq!(
+        overdue["queues"],
+        json!({"celery": 0, "file": 10, "receipt": 21})
+    );
+    // Only some of the queues: what waits in the others is not lost.
+    configure(&env, &redis.url(), "queues = ['receipt']");
+    let some = stats(&env);
+    assert_eq!(some["queues"], json!({"receipt": 21}));
+    assert!(some["lost_tasks"].is_null() && some["reasons"]["lost_tasks"].is_string());
+
+    configure(&env, &redis.url(), "queues = []");
+    redis.send(&["send", "file", "0", "1"]);
+    redis.send(&["copy", "file", "100000"]);
+    let full = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
+    assert_eq!(queue(&full)["queues"]["file"], 100_011);
+    assert!(full.took < Duration::from_secs(10), "{:?}", full.took);
+}
+
+#[test]
+fn a_prefix_and_another_separator_are_heeded() {
+    let env = TestEnv::sqlite();
+    let options = json!({"global_keyprefix": "shop[1]:", "sep": ":", "priority_steps": [0, 5]});
+    let redis = Redis::start(&env, options);
+    redis.send(&["send", "mail", "5", "2"]);
+    redis.send(&["send", "mail", "0", "1"]);
+    configure(
+        &env,
+        &redis.url(),
+        "queues = []\nglobal_keyprefix = 'shop[1]:'\nseparator = ':'\npriority_steps = [0, 5]",
+    );
+    assert_eq!(stats(&env)["queues"], json!({"mail": 3}));
+    configure(&env, &redis.url(), "queues = ['mail']");
+    assert_eq!(stats(&env)["queues"], json!({"mail": 0}));
+}
+
+#[test]
+fn a_broker_that_does_not_answer_never_breaks_the_report() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let garbage = TcpListener::bind("127.0.0.1:0").unwrap();
+    let garbled = garbage.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in garbage.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 64];
+            let _ = stream.read(&mut asked);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let wrong = redis.url().replace("s3cret", "wr0ng");
+    for (url, says) in [
+        (
+            format!("redis://127.0.0.1:{}/0", free_port()),
+            "cannot be asked",
+        ),
+        (
+            format!("redis://{}/0", silent.local_addr().unwrap()),
+            "does not answer in time",
+        ),
+        (format!("redis://{garbled}/0"), "cannot be asked"),
+        (wrong, "password"),
+        (
+            "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
+            "cannot be asked",
+        ),
+    ] {
+        configure(&env, &url, "timeout_seconds = 1");
+        let finished = env
+            .taskmon(["stats", "--no-save", "--no-alert", "-vv"])
+            .env("RUST_LOG", "trace")
+            .success();
+        let figures = queue(&finished);
+        let error = figures["error"].as_str().unwrap();
+        assert!(error.contains(says), "{url}: {error}");
+        for key in [
+            "active_tasks",
+            "scheduled_tasks",
+            "reserved_tasks",
+            "total_pending",
+            "queues",
+        ] {
+            assert!(figures[key].is_null(), "{figures:#}");
+        }
+        for secret in ["s3cret", "wr0ng"] {
+            assert!(!finished.stdout().contains(secret), "{url}");
+            assert!(!finished.stderr().contains(secret), "{url}");
+        }
+        assert!(
+            finished.took < Duration::from_secs(8),
+            "{:?}",
+            finished.took
+        );
+    }
+}
+
+/// A RabbitMQ node of this test's own, with its management API.
+struct Rabbit {
+    node: Child,
+    port: u16,
+    api: u16,
+}
+
+impl Rabbit {
+    fn start(env: &TestEnv) -> Self {
+        let (port, api) = (free_port(), free_port());
+        env.write(
+            "rabbit.conf",
+            &format!(
+                "listeners.tcp.default = 127.0.0.1:{port}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {api}\n\
+                 collect_statistics_interval = 500\ndefault_user = shop\ndefault_pass = {PASSWORD}\n"
+            ),
+        );
+        env.write("plugins", "[rabbitmq_management].");
+        let program = [
+            "/usr/lib/rabbitmq/bin/rabbitmq-server",
+            "/usr/lib/rabbitmq/lib/rabbitmq-server/sbin/rabbitmq-server",
+        ]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+        .expect("rabbitmq-server is missing: run scripts/test.sh");
+        let log = std::fs::File::create(env.path("rabbit.log")).unwrap();
+        let node = Command::new(program)
+            .env("RABBITMQ_NODENAME", format!("taskmon{port}@localhost"))
+            .env("RABBITMQ_CONFIG_FILE", env.path("rabbit.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", env.path("plugins"))
+            .env("RABBITMQ_MNESIA_BASE", env.path("rabbit"))
+            .env("RABBITMQ_LOG_BASE", env.path("rabbit"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("HOME", env.path("home"))
+            // Distribution: the node talks to nobody.
+            .env("RABBITMQ_DIST_PORT", free_port().to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let rabbit = Self { node, port, api };
+        let began = Instant::now();
+        for port in [port, api] {
+            while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+                assert!(
+                    began.elapsed() < Duration::from_secs(120),
+                    "{}",
+                    env.read("rabbit.log")
+                );
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        rabbit
+    }
+
+    pub fn url(&self) -> String {
+        let password = PASSWORD.replace(':', "%3A");
+        format!("amqp://shop:{password}@127.0.0.1:{}//", self.port)
+    }
+
+    fn celery(&self, arguments: &[&str]) -> Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/celery_app.py");
+        let mut celery = Command::new("/usr/bin/python3");
+        celery
+            .arg(script)
+            .args(arguments)
+            .env("TEST_BROKER", self.url())
+            .env("TEST_TRANSPORT_OPTIONS", "{}")
+            .env("C_FORCE_ROOT", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        celery
+    }
+}
+
+impl Drop for Rabbit {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.node.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
+        let _ = self.node.wait();
+        // Erlang's own daemon outlives the node; it refuses to end while another node is there.
+        let _ = Command::new("epmd").arg("-kill").output();
+    }
+}
+
+/// Queues report their figures now and then: waits until they say what is expected.
+fn awaited(env: &TestEnv, expected: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let figures = stats(env);
+        if expected(&figures) {
+            return figures;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{figures:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn queues_of_a_real_rabbitmq_and_a_worker() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=32).map(|n| Task::new(n).with("status", "PENDING")));
+    let rabbit = Rabbit::start(&env);
+    for arguments in [
+        ["send", "mail", "0", "20"],
+        ["send", "file", "0", "7"],
+        ["send", "celery_delayed_3", "0", "2"],
+    ] {
+        let output = rabbit
+            .celery(&arguments)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let api = format!(
+        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
+        rabbit.api
+    );
+    configure(&env, &rabbit.url(), &api);
+    let before = awaited(&env, |figures| {
+        figures["total_pending"] == 27 && figures["scheduled_tasks"] == 2
+    });
+    assert_eq!(before["source"], "rabbitmq");
+    // What waits for its time stands apart.
+    assert_eq!(before["queues"], json!({"file": 7, "mail": 20}));
+    assert_eq!(before["lost_tasks"], 3);
+    assert!(before["active_tasks"].is_null() && before["reasons"]["active_tasks"].is_string());
+
+    let mut celery = rabbit.celery(&["work", "mail"]);
+    celery.stderr(Stdio::null());
+    let worker = Worker(celery.process_group(0).spawn().unwrap());
+    let held = awaited(&env, |figures| figures["reserved_tasks"] == 4);
+    assert_eq!(held["queues"], json!({"file": 7, "mail": 16}));
+    assert_eq!(held["unacknowledged"], json!({"file": 0, "mail": 4}));
+    assert_eq!(held["consumers"], json!({"file": 0, "mail": 1}));
+    drop(worker);
+
+    configure(
+        &env,
+        &rabbit.url(),
+        &api.replace("[]", "['mail', 'nobody']"),
+    );
+    let some = stats(&env);
+    assert_eq!(some["queues"]["nobody"], 0);
+    assert!(some["reasons"]["queues.nobody"].is_string(), "{some:#}");
+    assert!(some["lost_tasks"].is_null());
+
+    configure(&env, &rabbit.url().replace("s3cret", "wr0ng"), &api);
+    let refused = env
+        .taskmon(["stats", "--no-save", "--no-alert", "-q"])
+        .success();
+    let error = queue(&refused)["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.contains("refuses the user or the password"),
+        "{error}"
+    );
+}

@@ -1,0 +1,156 @@
+//! The libraries that own the tables: they make the rows, taskmon reports and cleans, and then they must still see a job through.
+
+use crate::broker::Redis;
+use crate::env::{TestEnv, variable};
+use serde_json::{Value, json};
+use std::process::Command;
+
+/// Runs a library's part; its own words if it fails.
+fn see_through(program: &str, script: &str, arguments: &[&str]) {
+    let libraries = variable("TASKMON_TEST_LIBRARIES");
+    let output = Command::new(format!("{libraries}/{program}"))
+        .arg(format!(
+            "{}/tests/reference/{script}",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("seen through"),
+        "{arguments:?}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+struct Expected {
+    preset: &'static str,
+    states: Value,
+    message: Option<&'static str>,
+    cleaned: u64,
+}
+
+/// Today's report, and a cleanup of everything that has ended.
+fn report_and_clean(env: &TestEnv, expected: &Expected) {
+    env.write(
+        "taskmon.toml",
+        &format!(
+            "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\npreset = '{}'\n",
+            env.url(),
+            expected.preset
+        ),
+    );
+    let today = chrono::Utc::now().date_naive().to_string();
+    let report: Value = env
+        .taskmon(["stats", "--no-save", "--no-alert", "--date", &today])
+        .success()
+        .json();
+    assert_eq!(
+        report["task_statistics"]["status_breakdown"],
+        expected.states
+    );
+    let failed = &report["error_statistics"]["failed_tasks"][0];
+    assert_eq!(failed["error_message"], json!(expected.message));
+    let cleaned: Value = env
+        .taskmon(["-q", "cleanup", "--only", "tasks", "--force", "--no-alert"])
+        .arg("--completed-tasks-days=0")
+        .arg("--failed-tasks-days=0")
+        .success()
+        .json();
+    assert_eq!(cleaned["tasks_cleaned"], expected.cleaned, "{cleaned:#}");
+}
+
+#[test]
+fn celery_goes_on_after_a_cleanup_of_its_results() {
+    let env = TestEnv::postgres();
+    let redis = Redis::start(&env, json!({}));
+    let (database, broker) = (env.url(), redis.url());
+    let run = || {
+        see_through(
+            "python/bin/python",
+            "libraries.py",
+            &["celery", &database, &broker],
+        )
+    };
+    run();
+    let expected = Expected {
+        preset: "celery",
+        states: json!({"completed": 2, "failed": 1, "pending": 0, "processing": 0}),
+        message: Some("ValueError: no such address"),
+        cleaned: 3,
+    };
+    report_and_clean(&env, &expected);
+    run();
+    report_and_clean(&env, &expected);
+}
+
+#[test]
+fn procrastinate_goes_on_after_a_cleanup() {
+    let env = TestEnv::postgres();
+    let database = env.url();
+    let run = || {
+        see_through(
+            "python/bin/python",
+            "libraries.py",
+            &["procrastinate", &database],
+        )
+    };
+    run();
+    let expected = Expected {
+        preset: "procrastinate",
+        states: json!({"completed": 2, "failed": 1, "pending": 1, "processing": 0}),
+        message: None,
+        cleaned: 3,
+    };
+    report_and_clean(&env, &expected);
+    run();
+    report_and_clean(&env, &expected);
+}
+
+#[test]
+fn pg_boss_goes_on_after_a_cleanup() {
+    let env = TestEnv::postgres();
+    let database = env.url();
+    let folder = format!("{}/node", variable("TASKMON_TEST_LIBRARIES"));
+    let run = || {
+        let node = "node/node_modules/node/bin/node";
+        see_through(node, "libraries.mjs", &["pg-boss", &folder, &database]);
+    };
+    run();
+    let expected = |pending: u64| Expected {
+        preset: "pg-boss",
+        states: json!({"completed": 2, "failed": 1, "pending": pending, "processing": 0}),
+        message: Some("TypeError: no such address"),
+        cleaned: 3,
+    };
+    report_and_clean(&env, &expected(1));
+    run();
+    report_and_clean(&env, &expected(2));
+}
+
+#[test]
+fn graphile_worker_goes_on_after_a_cleanup() {
+    let env = TestEnv::postgres();
+    let database = env.url();
+    let folder = format!("{}/node", variable("TASKMON_TEST_LIBRARIES"));
+    let run = || {
+        let node = "node/node_modules/node/bin/node";
+        see_through(
+            node,
+            "libraries.mjs",
+            &["graphile-worker", &folder, &database],
+        );
+    };
+    run();
+    // What succeeded the queue has deleted itself.
+    let expected = Expected {
+        preset: "graphile-worker",
+        states: json!({"completed": 0, "failed": 1, "pending": 1, "processing": 0}),
+        message: Some("no such address"),
+        cleaned: 1,
+    };
+    report_and_clean(&env, &expected);
+    run();
+    report_and_clean(&env, &expected);
+}
