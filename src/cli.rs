@@ -89,6 +89,9 @@ pub enum Command {
     Disk(DiskArgs),
     /// Evaluate the live rules and deliver alerts; or raise them from a result, send given ones, test the channels
     Alert(AlertArgs),
+    /// Put the jobs into the crontab, or make timers of systemd of them; say when they are due and how they went
+    #[command(subcommand, after_help = SCHEDULE_EXAMPLES)]
+    Schedule(ScheduleCommand),
     /// Say whether taskmon could do its work here: configuration, database, tables, rights, folders, channels
     #[command(after_help = "\
 Examples:
@@ -291,6 +294,99 @@ impl AlertArgs {
     pub fn is_live(&self) -> bool {
         self.report.is_none() && self.send.is_none() && !self.test && !self.dry_run
     }
+}
+
+const SCHEDULE_EXAMPLES: &str = "\
+Examples:
+  taskmon schedule install --dry-run --output text    the lines that would be put into the crontab
+  taskmon schedule install                            put them in; again, it changes nothing
+  taskmon schedule install --queues receipt,file      only the jobs that this host serves
+  taskmon schedule status --output text               is cron running, how did the jobs go, what is overdue?
+  taskmon schedule logs --lines 5 | jq '.runs[] | [.job, .start, .exit_code]'
+  taskmon schedule logs --follow                      each run as it ends, one JSON line each
+  taskmon schedule install --systemd                  units in ~/.config/systemd/user instead
+  taskmon schedule remove                             take the lines out again";
+
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// The jobs of the configuration, and when each is due next
+    List(ScheduleListArgs),
+    /// The same, with how each went last, and whether it is installed and overdue
+    Status(ScheduleStatusArgs),
+    /// The records of the runs, newest last
+    Logs(ScheduleLogsArgs),
+    /// Write the jobs into the crontab, as one marked block; other lines stay as they are
+    Install(ScheduleInstallArgs),
+    /// Take the block out of the crontab
+    Remove(ScheduleRemoveArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleListArgs {
+    /// Only the jobs of these queues, and those without one
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    pub queues: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleStatusArgs {
+    /// Only the jobs of these queues, and those without one
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    pub queues: Vec<String>,
+    /// Look at another user's crontab; for root
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleLogsArgs {
+    /// Go on with each run as it ends, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+    /// The last so many
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleInstallArgs {
+    /// Only the jobs of these queues, and those without one
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    pub queues: Vec<String>,
+    /// Say what would be written, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub place: SchedulePlace,
+}
+
+#[derive(Debug, Args)]
+pub struct ScheduleRemoveArgs {
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub place: SchedulePlace,
+}
+
+/// Where the jobs are written.
+#[derive(Debug, Args)]
+pub struct SchedulePlace {
+    /// Another user's crontab; for root
+    #[arg(long, value_name = "NAME", conflicts_with = "systemd")]
+    pub user: Option<String>,
+    /// Units of systemd, a service and a timer for each job, instead of the crontab
+    #[arg(long)]
+    pub systemd: bool,
+    /// With --systemd: units of this user, in ~/.config/systemd/user; the default
+    #[arg(long, requires = "systemd", conflicts_with_all = ["system", "unit_dir"])]
+    pub user_units: bool,
+    /// With --systemd: units of the system, in /etc/systemd/system
+    #[arg(long, requires = "systemd")]
+    pub system: bool,
+    /// With --systemd: another folder for the units
+    #[arg(long, value_name = "DIR", requires = "systemd")]
+    pub unit_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

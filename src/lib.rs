@@ -14,6 +14,7 @@
 //! - Features (`stats`, `cleanup`) import `tables`, `units`, `calendar`, the `Store` and `Pruner` traits and `system`, and not each other.
 //! - `check` judges what the store and the disks said of themselves; `run` looks.
 //! - `alert` reads the reports of `stats` and `system::disk` as the JSON that they are printed as; its channels know the notice that they send, and nothing else.
+//! - `schedule` writes jobs down where cron or systemd find them and reads how they went; it imports nothing but the words.
 //! - `store/postgres` and `store/sqlite` import `tables`, `units`, `calendar` and `store/sql`. No SQL stands outside `store/`.
 //! - `tables`, `units`, `calendar` and `outcome` import nothing of taskmon but each other's plain types.
 //! - `report` imports the report structs only.
@@ -31,6 +32,7 @@ pub mod lock;
 pub mod outcome;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod stats;
 pub mod store;
 pub mod system;

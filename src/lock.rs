@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Held as long as it lives.
@@ -25,6 +26,25 @@ pub struct Lock {
 /// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where its file cannot be opened.
 pub fn acquire(job: &str, identity: &str) -> Result<Lock> {
     acquire_in(Path::new("/tmp"), job, identity)
+}
+
+/// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
+/// having it. Where that list cannot be read, nobody is known to hold it.
+pub fn is_held(job: &str, identity: &str) -> bool {
+    is_held_in(Path::new("/tmp"), job, identity)
+}
+
+fn is_held_in(folder: &Path, job: &str, identity: &str) -> bool {
+    let Ok(data) = std::fs::metadata(file_name(folder, job, identity)) else {
+        return false;
+    };
+    // proc(5): `1: FLOCK  ADVISORY  WRITE 708 00:2c:1234 0 EOF`, device in hexadecimal, inode in decimal; `->` marks one that waits.
+    let inode = format!(":{}", data.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let mut fields = locks.lines().map(|line| line.split_whitespace().skip(1));
+    fields.any(|mut line| {
+        line.next() == Some("FLOCK") && line.nth(3).is_some_and(|file| file.ends_with(&inode))
+    })
 }
 
 fn acquire_in(folder: &Path, job: &str, identity: &str) -> Result<Lock> {
@@ -93,6 +113,17 @@ mod tests {
         assert_eq!(kind(&refused), Kind::Locked);
         drop(held);
         acquire_in(folder.path(), "stats", "a").unwrap();
+    }
+
+    #[test]
+    fn whether_it_is_held_is_known_without_touching_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_held_in(folder.path(), "stats", "a"));
+        let held = acquire_in(folder.path(), "stats", "a").unwrap();
+        assert!(is_held_in(folder.path(), "stats", "a"));
+        assert!(!is_held_in(folder.path(), "stats", "b"));
+        drop(held);
+        assert!(!is_held_in(folder.path(), "stats", "a"));
     }
 
     #[test]

@@ -46,6 +46,14 @@ pub enum Kind {
     Brake,
     /// Another run of the same job holds the lock.
     Locked,
+    /// A run on another host holds the lock.
+    LockedElsewhere,
+    /// There is no `crontab` program.
+    CrontabUnavailable,
+    /// The `crontab` program refuses.
+    CrontabRefused,
+    /// The crontab's block cannot be told from what is not taskmon's, or is for another configuration.
+    CrontabDamaged,
     /// The lock file cannot be opened.
     LockFailed,
     /// It was asked to end while it waited.
@@ -63,7 +71,7 @@ impl Kind {
             | Kind::ConfigUnreadable
             | Kind::FolderRefused
             | Kind::DatabaseNotConfigured => 2,
-            Kind::Locked => 75,
+            Kind::Locked | Kind::LockedElsewhere => 75,
             _ => 3,
         }
     }

@@ -119,6 +119,11 @@ const RULES: &[Rule] = &[
         module: "system",
         may: &[],
     },
+    // It writes down what it is told to: jobs come from `config` and go to `alert` through `run`.
+    Rule {
+        module: "schedule",
+        may: &["schedule::**"],
+    },
     Rule {
         module: "report",
         may: &[
@@ -128,6 +133,7 @@ const RULES: &[Rule] = &[
             "alert",
             "alert::live",
             "check",
+            "schedule::**",
         ],
     },
     Rule {

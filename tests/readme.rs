@@ -201,6 +201,11 @@ fn every_option_is_explained() {
         "disk",
         "alert",
         "check",
+        "schedule list",
+        "schedule status",
+        "schedule logs",
+        "schedule install",
+        "schedule remove",
         "demo",
         "config",
         "completions",
@@ -251,8 +256,12 @@ fn every_key_of_the_results_is_explained() {
         "taskmon demo . > /dev/null && taskmon stats --no-alert",
         "taskmon cleanup --dry-run",
         "taskmon disk . --no-alert",
-        "taskmon check",
         "printf '[[alerts.channels]]\ntype = \"command\"\ncommand = [\"true\"]\n' >> taskmon.toml && taskmon alert 2> /dev/null",
+        "taskmon check",
+        "taskmon schedule status",
+        "taskmon schedule logs",
+        "taskmon schedule install --dry-run",
+        "taskmon schedule install --systemd --unit-dir units",
     ] {
         let (code, printed) = shell(command, folder.path(), 0, ENGLISH.locale);
         assert_eq!(code, 0, "{printed}");

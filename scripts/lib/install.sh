@@ -29,6 +29,8 @@ npm              npm               npm                         npm
 python3-venv     python3-venv      python3                     python3
 celery           python3-celery    python3-celery              py3-celery
 kombu-redis      python3-redis     python3-redis               py3-redis
+crontab          cron              cronie                      busybox
+systemd-analyze  systemd           systemd                     systemd
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 promtool         prometheus        golang-github-prometheus    prometheus
 prometheus-py    python3-prometheus-client python3-prometheus_client py3-prometheus-client

@@ -14,6 +14,7 @@
 //! | `today.date`, `today.total`, `today.failed`, `today.failure_rate` | the day so far, the rate in percent of all its tasks |
 //! | `disk.disk_info`, `disk.disks` | as `taskmon disk` prints them; `disk` is null where nothing was measured |
 //! | `jobs.missed` | a `{"job", "due"}` for each scheduled job without a successful run when one was due; null: not known |
+//! | `jobs.skipped` | a `{"job", "times"}` for each job whose last runs were all skipped for a lock, three or more of them; null: not known |
 //! | `unavailable` | the paths that are null because nothing says what stands there |
 
 use super::rules::{self, Evaluation, On, Settings};
@@ -44,6 +45,13 @@ pub struct MissedJob {
     pub job: String,
     /// The last time that it was due.
     pub due: DateTime<Utc>,
+}
+
+/// A job whose last runs were all skipped for a lock.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SkippedJob {
+    pub job: String,
+    pub times: usize,
 }
 
 /// See the module.
@@ -93,6 +101,7 @@ pub struct Disks {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Jobs {
     pub missed: Option<Vec<Missed>>,
+    pub skipped: Option<Vec<SkippedJob>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -129,6 +138,8 @@ pub struct Surroundings<'a> {
     pub disk: Option<&'a DiskReport>,
     /// `None`: nobody knows which jobs are due.
     pub missed: Option<&'a [MissedJob]>,
+    /// `None`: the records of runs cannot be read.
+    pub skipped: Option<&'a [SkippedJob]>,
 }
 
 /// The state that figures and surroundings amount to.
@@ -151,6 +162,7 @@ pub fn state(figures: &LiveFigures, around: &Surroundings) -> LiveState {
     }
     unavailable.extend(disk.is_none().then_some("disk"));
     unavailable.extend(missed.is_none().then_some("jobs.missed"));
+    unavailable.extend(around.skipped.is_none().then_some("jobs.skipped"));
     LiveState {
         time: zoned(around.now),
         backlog: backlog(figures, around.now),
@@ -160,7 +172,10 @@ pub fn state(figures: &LiveFigures, around: &Surroundings) -> LiveState {
             disk_info: report.disk_info.clone(),
             disks: report.disks.clone(),
         }),
-        jobs: Jobs { missed },
+        jobs: Jobs {
+            missed,
+            skipped: around.skipped.map(<[SkippedJob]>::to_vec),
+        },
         unavailable,
     }
 }
@@ -326,6 +341,7 @@ mod tests {
                 states: &states(),
                 disk,
                 missed,
+                skipped: Some(&[]),
             },
         )
     }
@@ -381,7 +397,7 @@ mod tests {
                 "stuck": {"tasks": 0, "processing": 5, "oldest_seconds": 1800, "oldest_task": "task_7"},
                 "today": {"date": "2026-11-22", "total": 100, "failed": 10, "failure_rate": 10.0},
                 "disk": null,
-                "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}]},
+                "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}], "skipped": []},
                 "unavailable": ["disk"],
             })
         );

@@ -19,6 +19,7 @@ pub const CHECK_ERROR: &str = "alert_check_error";
 /// A job that failed.
 pub const JOB_FAILED: &str = "job_failed";
 const JOB_MISSED: &str = "job_missed";
+const JOB_SKIPPED: &str = "job_skipped";
 const DISK_CRITICAL: &str = "disk_space_critical";
 const DISK_WARNING: &str = "disk_space_warning";
 
@@ -472,6 +473,12 @@ const BUILT_IN: &[BuiltIn] = &[
         on: On::Live,
         kinds: &[JOB_MISSED],
         judge: jobs,
+    },
+    BuiltIn {
+        name: "skipped",
+        on: On::Live,
+        kinds: &[JOB_SKIPPED],
+        judge: skipped_jobs,
     },
 ];
 
@@ -1087,6 +1094,32 @@ fn readable(time: &str) -> String {
     parsed.map_or(time.to_owned(), |time| {
         time.format("%Y-%m-%d %H:%M %:z").to_string()
     })
+}
+
+fn skipped_jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
+    let Some(skipped) = look.list("jobs.skipped")? else {
+        found.is_unknown = true;
+        return Ok(());
+    };
+    for place in 0..skipped.len() {
+        let at = |key: &str| format!("jobs.skipped.{place}.{key}");
+        let name = look
+            .text(&at("job"))?
+            .ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
+        let times = look.known(&at("times"))?;
+        found.alerts.push(Alert {
+            kind: JOB_SKIPPED.to_owned(),
+            severity: Severity::Warning,
+            message: look.pick(
+                format!("定时任务 {name} 连续 {times} 次被跳过: 另一次运行一直占用锁"),
+                format!("The scheduled job {name} was skipped {times} times in a row: another run held its lock each time"),
+            ),
+            subject: Some(name.to_owned()),
+            value: Some(times.clone()),
+            threshold: None,
+        });
+    }
+    Ok(())
 }
 
 /// The oldest task of a part of the live state.

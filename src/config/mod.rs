@@ -13,6 +13,7 @@ pub use file::{
     Schedule, Stats,
 };
 pub use secret::{Secret, SecretUrl};
+pub use zone::of_the_host;
 
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};

@@ -99,6 +99,11 @@ fn from_tz(text: &str) -> Option<Tz> {
     name.parse().ok()
 }
 
+/// The zone that the host's own services go by, cron among them: what a shell says in `$TZ` is nothing to them. UTC if it has no name.
+pub fn of_the_host() -> Tz {
+    from_system_files().0.unwrap_or(Tz::UTC)
+}
+
 fn from_system_files() -> (Option<Tz>, &'static str) {
     match iana_time_zone::get_timezone() {
         Ok(name) => (name.parse().ok(), "the system"),

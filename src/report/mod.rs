@@ -4,4 +4,5 @@ pub mod json;
 pub mod manual;
 pub mod nagios;
 pub mod prometheus;
+pub mod schedule;
 pub mod text;

@@ -12,20 +12,20 @@ use serde_json::{Map, Value};
 use std::fmt::Write;
 
 /// Lines of a page. Writing to a `String` cannot fail.
-struct Page {
-    text: String,
+pub(super) struct Page {
+    pub(super) text: String,
     language: Language,
 }
 
 impl Page {
-    fn new(language: Language) -> Self {
+    pub(super) fn new(language: Language) -> Self {
         Self {
             text: String::new(),
             language,
         }
     }
 
-    fn line(&mut self, line: impl AsRef<str>) {
+    pub(super) fn line(&mut self, line: impl AsRef<str>) {
         self.text.push_str(line.as_ref().trim_end());
         self.text.push('\n');
     }
@@ -37,7 +37,7 @@ impl Page {
         let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", value.as_ref());
     }
 
-    fn heading(&mut self, zh: &str, en: &str) {
+    pub(super) fn heading(&mut self, zh: &str, en: &str) {
         let heading = self.language.pick(zh, en);
         let _ = writeln!(self.text, "\n{heading}");
     }
@@ -60,7 +60,7 @@ impl Page {
 }
 
 /// Columns of a terminal: CJK characters take two.
-fn width(text: &str) -> usize {
+pub(super) fn width(text: &str) -> usize {
     text.chars()
         .map(|letter| if letter >= '\u{1100}' { 2 } else { 1 })
         .sum()

@@ -3,16 +3,18 @@
 use super::channels::{self, Prepared};
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
-use crate::alert::live::{self, Limits, LiveState};
+use crate::alert::live::{self, Limits, LiveState, MissedJob};
 use crate::alert::rules::{self, CustomRule, On, Op};
 use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Summary};
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
+use crate::lock::Lock;
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
 use crate::report::{json, nagios, text};
+use crate::store::advisory::Held;
 use crate::system::disk;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
@@ -20,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 /// The result of `alert`.
 #[derive(Serialize)]
@@ -116,23 +119,41 @@ impl Session {
         }
         // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
         // that tell at the same time know of each other by the records.
-        let _lock = match arguments.dry_run {
+        let lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,
         };
         if !arguments.dry_run {
             self.ping_start("alert", config);
         }
-        self.live(config)
+        self.live(config, lock)
+    }
+
+    /// Every host looks at its own disks and jobs, so that one which finds another at it waits its turn, for it is short.
+    fn live_lock(&self, config: &Config) -> Result<Option<Held>> {
+        const TURN: Duration = Duration::from_secs(30);
+        let database = &config.database;
+        let target = database.read_target.as_ref().or(database.target.as_ref());
+        self.lock_across("alert", config, target, TURN)
     }
 
     /// The live state, and what the rules say of it.
-    fn live(&self, config: &Config) -> Result<Found> {
+    fn live(&self, config: &Config, lock: Option<Lock>) -> Result<Found> {
         let settings = rule_settings(config);
         let mut store = open_store(config)?;
+        let _locks = match lock {
+            Some(lock) => Some((lock, self.live_lock(config)?)),
+            None => None,
+        };
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+        let missed = self.missed(config).map(|missed| {
+            let missed = missed.into_iter();
+            missed
+                .map(|(job, due)| MissedJob { job, due })
+                .collect::<Vec<_>>()
+        });
         let state = live::state(
             &figures,
             &live::Surroundings {
@@ -140,7 +161,8 @@ impl Session {
                 zone: config.timezone,
                 states: &config.database.mapping.tasks.states,
                 disk: Some(&disks),
-                missed: None,
+                missed: missed.as_deref(),
+                skipped: self.skipped(config).as_deref(),
             },
         );
         let mut troubles = live::troubles(&figures);
@@ -185,7 +207,10 @@ impl Session {
         let Some(job) = told_job(command) else {
             return;
         };
-        if matches!(failure.kind, Kind::Usage | Kind::Locked | Kind::Interrupted) {
+        if matches!(
+            failure.kind,
+            Kind::Usage | Kind::Locked | Kind::LockedElsewhere | Kind::Interrupted
+        ) {
             return;
         }
         // Without a configuration nobody knows whom to tell; that it failed is the error itself.

@@ -333,16 +333,7 @@ fn surroundings(
         true => roots(),
         false => Ok(Roots::from([])),
     };
-    let clock = move || {
-        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
-        now + elapsed
-    };
-    Surroundings {
-        clock: Arc::new(clock),
-        roots,
-        proxy: proxy(env),
-        secrets: secrets(channels, env),
-    }
+    with_roots(roots, channels, env, now, started)
 }
 
 /// The same for requests to one URL. Certificates are read only if it asks for TLS.
@@ -352,13 +343,29 @@ pub(super) fn surroundings_of(
     now: DateTime<Utc>,
     started: Instant,
 ) -> Surroundings {
-    let around = surroundings(&[], env, now, started);
-    match url.scheme() {
-        "http" => around,
-        _ => Surroundings {
-            roots: roots(),
-            ..around
-        },
+    let roots = match url.scheme() {
+        "http" => Ok(Roots::from([])),
+        _ => roots(),
+    };
+    with_roots(roots, &[], env, now, started)
+}
+
+fn with_roots(
+    roots: Result<Roots, String>,
+    channels: &[Channel],
+    env: &Env,
+    now: DateTime<Utc>,
+    started: Instant,
+) -> Surroundings {
+    let clock = move || {
+        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+        now + elapsed
+    };
+    Surroundings {
+        clock: Arc::new(clock),
+        roots,
+        proxy: proxy(env),
+        secrets: secrets(channels, env),
     }
 }
 

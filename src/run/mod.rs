@@ -6,6 +6,7 @@ mod check;
 mod heartbeat;
 mod journal;
 mod output;
+mod schedule;
 
 use crate::alert::Evaluation;
 use crate::calendar::Day;
@@ -21,6 +22,7 @@ use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::prometheus::Figures;
 use crate::report::{json, manual, nagios, text};
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
+use crate::store::advisory::{self, Attempt};
 use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self, Store};
@@ -54,6 +56,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     let mut session = Session::new(cli.common, now);
     session.journal = journal::start(&session.common, session.zone());
+    let recorder = schedule::Recorder::new(&session, &cli.command, &arguments);
+    recorder.record_when_a_signal_ends_the_run();
     let ended = session
         .open_log()
         .and_then(|()| session.perform(&cli.command));
@@ -66,6 +70,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
         session.export_failure(&cli.command, done.outcome);
     }
+    recorder.record(schedule::Ended::of(done.outcome, done.outcome.exit_code()));
     session.ping_end(&cli.command, done.outcome);
     session.check_log();
     done.exit_code()
@@ -142,6 +147,7 @@ impl Session {
             Command::Stats(arguments) => self.stats(arguments),
             Command::Disk(arguments) => self.disk(arguments),
             Command::Alert(arguments) => self.alert(arguments),
+            Command::Schedule(command) => self.schedule(command),
             Command::Check => self.check(),
             Command::Demo(arguments) => self.demo(arguments),
             Command::Config(arguments) if arguments.default => {
@@ -220,7 +226,7 @@ impl Session {
 
     /// Seconds since the run began, to the millisecond.
     fn seconds(&self) -> f64 {
-        (self.started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+        milliseconds(self.started.elapsed())
     }
 
     /// Writes the result. A reader that closed the pipe has seen what it wanted.
@@ -240,6 +246,33 @@ impl Session {
             return Ok(None);
         }
         lock::acquire(job, &identity(config)).map(Some)
+    }
+
+    /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
+    fn lock_across(
+        &self,
+        job: &str,
+        config: &Config,
+        target: Option<&Target>,
+        patience: Duration,
+    ) -> Result<Option<advisory::Held>> {
+        let Some(target) = target.filter(|_| !self.common.no_lock) else {
+            return Ok(None);
+        };
+        match advisory::lock(target, lock_key(job, config), patience) {
+            Ok(Attempt::Held(held)) => Ok(Some(held)),
+            Ok(Attempt::NotNeeded) => Ok(None),
+            Ok(Attempt::Busy) => Err(Failure::new(
+                Kind::LockedElsewhere,
+                format!("a run of {job} on another host, with this configuration and database, is under way; nothing was done"),
+            )
+            .hint("--no-lock runs all the same")
+            .into()),
+            Err(error) => {
+                log::info!("runs on other hosts are not kept from running at the same time: {error:#}");
+                Ok(None)
+            }
+        }
     }
 
     fn config(&self) -> Result<Done> {
@@ -305,6 +338,12 @@ impl Session {
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
+        // Temp files and logs are each host's own.
+        let rows = match settings.mode == Mode::Apply && needs_rows(&settings) {
+            true => config.database.target.as_ref(),
+            false => None,
+        };
+        let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
         let most = arguments
             .max_runtime
             .unwrap_or(config.cleanup.max_runtime_seconds);
@@ -435,7 +474,7 @@ impl Session {
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Database> {
         let has = |part| settings.parts.contains(&part);
-        let needs_rows = has(Part::Tasks) || has(Part::Receipts);
+        let needs_rows = needs_rows(settings);
         let Some(target) = &config.database.target else {
             return match needs_rows {
                 false => Ok(Database::None),
@@ -484,8 +523,13 @@ impl Session {
         let config = self.configuration()?;
         let dates = dates(arguments, &config, self.now)?;
         let _lock = self.lock("stats", &config)?;
+        let store = open_store(&config)?;
+        let database = &config.database;
+        let target = database.read_target.as_ref().or(database.target.as_ref());
+        let _across = self.lock_across("stats", &config, target, Duration::ZERO)?;
         self.ping_start("stats", &config);
-        let (mut reports, evaluations) = self.reports(&config, &dates, !arguments.no_save)?;
+        let (mut reports, evaluations) =
+            self.reports(&config, store, &dates, !arguments.no_save)?;
         let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
@@ -541,10 +585,10 @@ impl Session {
     fn reports(
         &self,
         config: &Config,
+        mut store: Box<dyn Store>,
         dates: &[NaiveDate],
         save: bool,
     ) -> Result<(Vec<DailyReport>, Vec<Evaluation>)> {
-        let mut store = open_store(config)?;
         let progress = indicatif::ProgressBar::new(dates.len() as u64);
         if dates.len() < 2 {
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -644,7 +688,8 @@ impl Session {
         let sandbox = demo::make(&arguments.dir, &request)?;
         let url = format!("sqlite:{}", sandbox.database.display());
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
-        let (reports, _) = self.reports(&config, &[yesterday(&config, self.now)], true)?;
+        let store = open_store(&config)?;
+        let (reports, _) = self.reports(&config, store, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
         let next = next_steps(&arguments.dir);
         let printed = match self.common.output {
@@ -731,8 +776,28 @@ fn tell(troubles: &[Trouble]) {
     }
 }
 
+/// Seconds, to the millisecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
 fn working_dir() -> Result<PathBuf> {
     std::env::current_dir().context("the working directory is gone")
+}
+
+fn needs_rows(settings: &Settings) -> bool {
+    let has = |part| settings.parts.contains(&part);
+    has(Part::Tasks) || has(Part::Receipts)
+}
+
+/// The number of a job's lock across hosts: the same on every host, for every version of this program. The database is where the lock is; hosts may know
+/// it by different names. The configuration goes by the path of its file.
+fn lock_key(job: &str, config: &Config) -> i64 {
+    let file = config.file.as_deref().unwrap_or(Path::new(""));
+    let text = format!("taskmon\n{job}\n{}", file.display());
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let first = digest.as_ref().iter().take(8);
+    first.fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
 /// What tells one configuration from another: its file and its database.

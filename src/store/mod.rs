@@ -1,5 +1,6 @@
 //! What taskmon asks of a database: the [`Store`] trait, its questions and answers as plain data.
 
+pub mod advisory;
 pub mod connect;
 mod conninfo;
 pub mod inspect;

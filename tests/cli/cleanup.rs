@@ -100,12 +100,16 @@ pub fn kinds(result: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Every file and folder with its times and length.
+/// Every file and folder with its times and length; the record of runs, which even a rehearsal leaves, and the time of its folder aside.
 pub fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
     walkdir::WalkDir::new(folder)
         .into_iter()
+        .map(Result::unwrap)
+        .filter(|entry| {
+            let is_folder_of_records = entry.depth() == 1 && entry.file_name() == "logs";
+            !is_folder_of_records && entry.file_name() != "taskmon_runs.jsonl"
+        })
         .map(|entry| {
-            let entry = entry.unwrap();
             let found = entry.metadata().unwrap();
             let name = entry.path().display().to_string();
             (name, (found.mtime(), found.mtime_nsec(), found.len()))
@@ -694,7 +698,13 @@ fn logs_and_temp_files_need_no_database() {
     }
     assert_eq!(
         names(&env.path("logs")),
-        ["app.log", "link", "mixed", "notes.txt"]
+        [
+            "app.log",
+            "link",
+            "mixed",
+            "notes.txt",
+            "taskmon_runs.jsonl"
+        ]
     );
     assert_eq!(names(&env.path("logs/mixed")), ["b.txt"]);
     assert!(names(&env.path("uploads/temp")).is_empty());

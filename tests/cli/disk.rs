@@ -53,7 +53,8 @@ fn mounts(env: &TestEnv) -> Vec<String> {
         .collect()
 }
 
-/// Measures with both until `df` says the same before and after, so that a busy disk proves nothing wrong.
+/// Measures between two looks of `df`, and gives what `df` may have shown at that moment: others write to the disk all the time, so that each
+/// figure may lie anywhere between the two, and where it lies outside, something else happened in between and it is looked at again.
 fn measure(env: &TestEnv, path: &str) -> Option<(Df, Value)> {
     for attempt in 0..20 {
         // Whoever writes much at once pauses sooner or later.
@@ -62,12 +63,42 @@ fn measure(env: &TestEnv, path: &str) -> Option<(Df, Value)> {
         let finished = env.taskmon(["disk", path, "--no-alert"]).success();
         let result = finished.json();
         let after = df(env, path)?;
-        let shown = |df: &Df| [df.used, df.available].map(|bytes| (bytes / GIB * 100.0).round());
-        if shown(&before) == shown(&after) && before.inodes_used == after.inodes_used {
-            return Some((after, result));
+        if let Some(between) = between(&before, after, &result["disks"][0]) {
+            return Some((between, result));
         }
     }
-    panic!("{path} changed with every look at it");
+    panic!("{path}: what was measured never lay between two looks of df");
+}
+
+/// The `Df` between two that is nearest to what was measured; `None`: what was measured lies outside.
+fn between(before: &Df, after: Df, disk: &Value) -> Option<Df> {
+    let nearest = |measured: Option<f64>, one: f64, other: f64, rounding: f64| {
+        let (low, high) = (one.min(other), one.max(other));
+        let measured = measured.unwrap_or(high);
+        let is_within = (low - rounding..=high + rounding).contains(&measured);
+        is_within.then(|| measured.clamp(low, high))
+    };
+    let bytes = |key: &str| disk[key].as_f64().map(|gib| gib * GIB);
+    let inodes = disk["inodes_usage_percent"].as_f64();
+    let inodes = inodes.map(|percent| percent / 100.0 * after.inodes);
+    let rounding = 0.006 * GIB;
+    Some(Df {
+        used: nearest(bytes("used_gb"), before.used, after.used, rounding)?,
+        available: nearest(
+            bytes("free_gb"),
+            before.available,
+            after.available,
+            rounding,
+        )?,
+        inodes_used: nearest(
+            inodes,
+            before.inodes_used,
+            after.inodes_used,
+            0.006 / 100.0 * after.inodes,
+        )?,
+        percent: after.percent.filter(|_| before.percent == after.percent),
+        ..after
+    })
 }
 
 #[track_caller]

@@ -11,8 +11,8 @@
 
 mod alert;
 mod broker;
-#[allow(dead_code)]
 #[path = "../channels/certificates.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod certificates;
 mod check;
 mod cleanup;
@@ -30,9 +30,10 @@ mod presets;
 mod proxy;
 mod reference;
 mod rows;
+mod schedule;
 /// The receivers of the channels' own tests.
-#[allow(dead_code)]
 #[path = "../channels/server.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod server;
 mod small;
 mod snapshot;

@@ -1,0 +1,308 @@
+//! The results of `schedule`, and their pages.
+
+use super::text::{Page, width};
+use crate::language::Language;
+use crate::schedule::runs::{Holder, RunRecord};
+use chrono::SecondsFormat;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// A job of the configuration.
+#[derive(Debug, Serialize)]
+pub struct JobLine {
+    pub name: String,
+    pub cron: String,
+    pub command: String,
+    pub queue: String,
+    pub priority: u8,
+    /// RFC 3339 in the zone that cron goes by; `None`: never, or at boot.
+    pub next_run: Option<String>,
+}
+
+/// The result of `schedule list`.
+#[derive(Debug, Serialize)]
+pub struct ScheduleReport {
+    pub success: bool,
+    /// The zone that cron goes by.
+    pub timezone: String,
+    pub jobs: Vec<JobLine>,
+}
+
+/// The result of `schedule status`.
+#[derive(Debug, Serialize)]
+pub struct StatusReport {
+    pub success: bool,
+    /// `None`: other users' processes are hidden here.
+    pub cron_running: Option<bool>,
+    pub timezone: String,
+    pub jobs: Vec<JobStatus>,
+    /// Why something is not known.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct JobStatus {
+    #[serde(flatten)]
+    pub line: JobLine,
+    /// `None`: not known.
+    pub installed: Option<bool>,
+    /// Whether it is installed otherwise than configured; `None`: it is not installed.
+    pub outdated: Option<bool>,
+    pub last_run: Option<LastRun>,
+    /// `None`: it is not installed, so it is never due.
+    pub overdue: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LastRun {
+    pub start: String,
+    pub end: String,
+    pub exit_code: u8,
+    pub duration_seconds: f64,
+    pub skipped: bool,
+}
+
+impl LastRun {
+    pub fn of(run: &RunRecord) -> Self {
+        let text = |time: &chrono::DateTime<chrono::FixedOffset>| {
+            time.to_rfc3339_opts(SecondsFormat::Secs, false)
+        };
+        Self {
+            start: text(&run.start),
+            end: text(&run.end),
+            exit_code: run.exit_code,
+            duration_seconds: run.duration_seconds,
+            skipped: run.skipped,
+        }
+    }
+}
+
+/// The result of `schedule logs`.
+#[derive(Debug, Serialize)]
+pub struct LogReport {
+    pub success: bool,
+    pub runs: Vec<RunRecord>,
+}
+
+/// The result of `schedule install` and `schedule remove`.
+#[derive(Debug, Default, Serialize)]
+pub struct Change {
+    pub success: bool,
+    pub dry_run: bool,
+    /// Whether something is other than before, or would be.
+    pub changed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobLine>,
+    /// Jobs of other queues.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// The lines of the crontab, or the units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// Units that were written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
+    /// Units that went.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<PathBuf>,
+    /// Commands to run now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+    /// What a person should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+pub fn list(report: &ScheduleReport, language: Language) -> String {
+    let mut rows = vec![vec![
+        language.pick("任务", "job").to_owned(),
+        "cron".to_owned(),
+        language.pick("命令", "command").to_owned(),
+        language.pick("队列", "queue").to_owned(),
+        language.pick("优先级", "priority").to_owned(),
+        language.pick("下次运行", "next run").to_owned(),
+    ]];
+    rows.extend(report.jobs.iter().map(|job| {
+        vec![
+            job.name.clone(),
+            job.cron.clone(),
+            job.command.clone(),
+            job.queue.clone(),
+            job.priority.to_string(),
+            next_run(job, language),
+        ]
+    }));
+    table(rows, language)
+}
+
+fn next_run(job: &JobLine, language: Language) -> String {
+    match (&job.next_run, job.cron.as_str()) {
+        (Some(time), _) => time.clone(),
+        (None, "@reboot") => language.pick("开机时", "at boot").to_owned(),
+        (None, _) => language.pick("从不", "never").to_owned(),
+    }
+}
+
+pub fn status(report: &StatusReport, language: Language) -> String {
+    let cron = match report.cron_running {
+        Some(true) => language.pick("cron 正在运行", "cron is running"),
+        Some(false) => language.pick(
+            "! cron 没有运行，crontab 中的任务不会执行",
+            "! cron is not running: no job of the crontab will run",
+        ),
+        None => language.pick(
+            "无法得知 cron 是否在运行",
+            "whether cron is running is not known",
+        ),
+    };
+    let mut rows = vec![vec![
+        language.pick("任务", "job").to_owned(),
+        language.pick("状态", "state").to_owned(),
+        language.pick("上次运行", "last run").to_owned(),
+        language.pick("结果", "result").to_owned(),
+        language.pick("下次运行", "next run").to_owned(),
+    ]];
+    rows.extend(report.jobs.iter().map(|job| {
+        let last = job.last_run.as_ref();
+        vec![
+            job.line.name.clone(),
+            state(job, language).to_owned(),
+            last.map_or("-".to_owned(), |run| run.start.clone()),
+            last.map_or("-".to_owned(), |run| match run.skipped {
+                true => language.pick("因锁跳过", "skipped for a lock").to_owned(),
+                false => result(run.exit_code, run.duration_seconds, language),
+            }),
+            next_run(&job.line, language),
+        ]
+    }));
+    let mut page = Page::new(language);
+    page.line(cron);
+    page.line("");
+    page.text += &table(rows, language);
+    for note in &report.notes {
+        page.line(format!("! {note}"));
+    }
+    page.text
+}
+
+fn state(job: &JobStatus, language: Language) -> &'static str {
+    match (job.installed, job.outdated, job.overdue) {
+        (_, _, Some(true)) => language.pick("! 逾期未运行", "! overdue"),
+        (Some(true), Some(true), _) => language.pick("已安装（与配置不同）", "installed, outdated"),
+        (Some(true), ..) => language.pick("已安装", "installed"),
+        (Some(false), ..) => language.pick("未安装", "not installed"),
+        (None, ..) => language.pick("未知", "not known"),
+    }
+}
+
+fn result(exit_code: u8, seconds: f64, language: Language) -> String {
+    let said = match exit_code {
+        0 => language.pick("成功", "done"),
+        1 => language.pick("部分未完成", "done with errors"),
+        4 => language.pick("有告警", "an alert stands"),
+        _ => language.pick("失败", "failed"),
+    };
+    format!("{said} ({exit_code}, {seconds} s)")
+}
+
+/// A line for each run.
+pub fn logs(runs: &[RunRecord], language: Language) -> String {
+    let mut page = Page::new(language);
+    for run in runs {
+        let said = match run.held_by {
+            None => result(run.exit_code, run.duration_seconds, language),
+            Some(Holder::ThisHost) => language.pick("因锁跳过", "skipped for a lock").to_owned(),
+            Some(Holder::OtherHost) => language
+                .pick("跳过：另一台主机正在运行", "skipped: another host is at it")
+                .to_owned(),
+        };
+        let start = run.start.to_rfc3339_opts(SecondsFormat::Secs, false);
+        let rehearsed = match run.dry_run {
+            true => language.pick("（预演）", " (rehearsed)"),
+            false => "",
+        };
+        let command = match run.arguments.is_empty() {
+            true => run.job.clone(),
+            false => run.arguments.join(" "),
+        };
+        page.line(format!("{start}  {said}  {}{rehearsed}", plain(&command)));
+    }
+    page.text
+}
+
+/// A record may hold what somebody typed: no control character of it reaches the terminal.
+fn plain(text: &str) -> String {
+    let plain = |letter: char| match letter.is_control() {
+        true => '\u{fffd}',
+        false => letter,
+    };
+    text.chars().map(plain).collect()
+}
+
+pub fn change(change: &Change, language: Language) -> String {
+    let mut page = Page::new(language);
+    // A rehearsal prints what would be written, ready to be looked at or piped on.
+    if change.dry_run {
+        page.text += change.block.as_deref().unwrap_or_default();
+        for path in &change.removed {
+            let word = language.pick("将删除", "would go");
+            page.line(format!("# {word}: {}", path.display()));
+        }
+        return page.text;
+    }
+    page.line(match (change.changed, change.jobs.is_empty()) {
+        (true, false) => language.pick("已安装", "Installed"),
+        (true, true) => language.pick("已移除", "Removed"),
+        (false, false) => language.pick("已是最新，未做更改", "Nothing to change"),
+        (false, true) => language.pick("没有可移除的内容", "There was nothing to remove"),
+    });
+    for job in &change.jobs {
+        page.line(format!(
+            "  {}  {}  {}",
+            job.cron,
+            job.command,
+            next_run(job, language)
+        ));
+    }
+    for path in &change.files {
+        page.line(format!("  + {}", path.display()));
+    }
+    for path in &change.removed {
+        page.line(format!("  - {}", path.display()));
+    }
+    if !change.left_out.is_empty() {
+        let others = language.pick("属于其他队列，未安装", "of other queues, not installed");
+        page.line(format!("  {others}: {}", change.left_out.join(", ")));
+    }
+    for note in &change.notes {
+        page.line(format!("  ! {note}"));
+    }
+    if !change.next.is_empty() {
+        page.heading("接下来请运行", "Now run");
+        for command in &change.next {
+            page.line(format!("  {command}"));
+        }
+    }
+    page.text
+}
+
+/// Columns, each as wide as its widest cell.
+fn table(rows: Vec<Vec<String>>, language: Language) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widest = |column: usize| {
+        rows.iter()
+            .map(|row| width(&row[column]))
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(widest).collect();
+    let mut page = Page::new(language);
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, wide)| {
+            let padding = wide - width(cell).min(*wide);
+            format!("{cell}{:padding$}", "")
+        });
+        page.line(cells.collect::<Vec<_>>().join("  "));
+    }
+    page.text
+}

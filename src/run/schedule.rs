@@ -1,0 +1,882 @@
+//! The cron side: the jobs of the configuration, where they are installed, and how they went.
+
+use super::{Done, Session, identity};
+use crate::alert::live::SkippedJob;
+use crate::cli::{
+    Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
+    ScheduleRemoveArgs, ScheduleStatusArgs,
+};
+use crate::config::{self, Config};
+use crate::lock;
+use crate::outcome::{Failure, Kind, Outcome};
+use crate::report::schedule::{
+    Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
+};
+use crate::report::{json, schedule as page};
+use crate::schedule::crontab::{self, Crontab};
+use crate::schedule::next::Times;
+use crate::schedule::program::Program;
+use crate::schedule::runs::{self, Follower, Holder, RunRecord};
+use crate::schedule::{self, Installation, Installed, Job, Known, daemon, systemd};
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a file of records that is followed is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long a change of a crontab waits for another one.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Session {
+    pub(super) fn schedule(&self, command: &ScheduleCommand) -> Result<Done> {
+        let config = self.configuration()?;
+        match command {
+            ScheduleCommand::List(arguments) => self.list(&config, &arguments.queues),
+            ScheduleCommand::Status(arguments) => self.status(&config, arguments),
+            ScheduleCommand::Logs(arguments) => self.logs(&config, arguments),
+            ScheduleCommand::Install(arguments) => self.install(&config, arguments),
+            ScheduleCommand::Remove(arguments) => self.remove(&config, arguments),
+        }
+    }
+
+    fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
+        let zone = config::of_the_host();
+        let jobs = jobs(config)?;
+        let served = jobs.iter().filter(|job| job.is_served(queues));
+        let report = ScheduleReport {
+            success: true,
+            timezone: zone.name().to_owned(),
+            jobs: served.map(|job| self.line(job, zone)).collect(),
+        };
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => page::list(&report, config.language),
+        };
+        Ok(Done::new(printed, Outcome::Done))
+    }
+
+    fn line(&self, job: &Job, zone: Tz) -> JobLine {
+        JobLine {
+            name: job.name.clone(),
+            cron: job.cron.clone(),
+            command: job.command(),
+            queue: job.queue.clone(),
+            priority: job.priority,
+            next_run: job.times.next(self.now, zone).map(|at| shown(at, zone)),
+        }
+    }
+
+    fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
+        let zone = config::of_the_host();
+        let jobs = jobs(config)?;
+        let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
+        let mut notes = Vec::new();
+        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
+            Ok(installed) => installed,
+            Err(failure) => {
+                notes.push(failure.message);
+                None
+            }
+        };
+        let runs = runs::read(&config.alerts.logs_dir).with_context(|| {
+            format!(
+                "{} cannot be read",
+                runs::path(&config.alerts.logs_dir).display()
+            )
+        })?;
+        let running = |command: &str| lock::is_held(command, &identity(config));
+        let known = Known {
+            runs: &runs,
+            is_running: &running,
+            now: self.now,
+            zone,
+        };
+        let status = |job: &Job| {
+            let entry = installed
+                .as_ref()
+                .map(|entries| entries.iter().find(|entry| entry.name == job.name));
+            let last = runs
+                .iter()
+                .rev()
+                .find(|run| run.is_of(&own_words(&job.words)));
+            JobStatus {
+                line: self.line(job, zone),
+                installed: entry.map(|entry| entry.is_some()),
+                outdated: entry.flatten().map(|entry| {
+                    (entry.cron.as_str(), entry.command.as_str())
+                        != (job.cron.trim(), job.command().as_str())
+                }),
+                overdue: entry
+                    .flatten()
+                    .map(|entry| schedule::missed(&comparable(entry), &known).is_some()),
+                last_run: last.map(LastRun::of),
+            }
+        };
+        let report = StatusReport {
+            success: true,
+            cron_running: daemon::is_running(
+                Path::new("/proc"),
+                Path::new("/run/systemd/generator"),
+            ),
+            timezone: zone.name().to_owned(),
+            jobs: served.map(status).collect(),
+            notes,
+        };
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => page::status(&report, config.language),
+        };
+        Ok(Done::new(printed, Outcome::Done))
+    }
+
+    /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.
+    fn installed(
+        &self,
+        config: &Config,
+        program: &Program,
+    ) -> Result<Option<Vec<Installed>>, Failure> {
+        let is_own = |other: &Path| config.file.as_deref() == Some(other);
+        let mut found = Vec::new();
+        let mut is_known = false;
+        for folder in [user_units().ok(), Some(PathBuf::from(SYSTEM_UNITS))]
+            .into_iter()
+            .flatten()
+        {
+            let written = systemd::read(&folder).unwrap_or_default();
+            let own = written
+                .jobs
+                .into_iter()
+                .filter(|(config, _)| is_own(config));
+            found.extend(own.map(|(_, job)| job));
+        }
+        is_known |= !found.is_empty();
+        match program.read() {
+            Ok(text) => {
+                let text = text.unwrap_or_default();
+                let crontab = read_crontab(&text)?;
+                if crontab.config().as_deref().is_some_and(is_own) {
+                    found.extend(crontab.jobs());
+                }
+                is_known = true;
+            }
+            // Where there is no cron at all, the timers are what there is.
+            Err(failure) if failure.kind == Kind::CrontabUnavailable && is_known => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(is_known.then_some(found))
+    }
+
+    fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
+        let folder = &config.alerts.logs_dir;
+        let unreadable = || format!("{} cannot be read", runs::path(folder).display());
+        let (mut follower, found) =
+            Follower::start(folder, arguments.lines).with_context(unreadable)?;
+        if arguments.follow {
+            let asked_to_end = Arc::new(AtomicBool::new(false));
+            super::listen_for_signals(&asked_to_end)?;
+            self.tell_runs(&found, config)?;
+            while !asked_to_end.load(Ordering::Relaxed) {
+                std::thread::sleep(LOOK);
+                self.tell_runs(&follower.poll().with_context(unreadable)?, config)?;
+            }
+            return Ok(Done::new(String::new(), Outcome::Done));
+        }
+        let report = LogReport {
+            success: true,
+            runs: found,
+        };
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => page::logs(&report.runs, config.language),
+        };
+        Ok(Done::new(printed, Outcome::Done))
+    }
+
+    fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<()> {
+        for run in runs {
+            let line = match self.common.output {
+                Format::Json | Format::Nagios => json::render(run, json::Layout::Compact)?,
+                Format::Text => page::logs(std::slice::from_ref(run), config.language),
+            };
+            self.print(&line).map_err(|error| {
+                Failure::new(
+                    Kind::OutputFailed,
+                    format!("standard output cannot be written: {error}"),
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
+        let installation = self.installation(config)?;
+        let all = jobs(config)?;
+        let (served, others): (Vec<Job>, Vec<Job>) = all
+            .into_iter()
+            .partition(|job| job.is_served(&arguments.queues));
+        if served.is_empty() {
+            let queues = arguments.queues.join(",");
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("no job is of the queues {queues}, so there is nothing to install"),
+            )
+            .into());
+        }
+        let mut change = Change {
+            success: true,
+            dry_run: arguments.dry_run,
+            notes: surroundings(config)?,
+            ..Change::default()
+        };
+        change.left_out = others.iter().map(|job| job.name.clone()).collect();
+        match arguments.place.systemd {
+            true => install_units(&served, &arguments.place, &installation, &mut change)?,
+            false => self.install_lines(&served, &arguments.place, &installation, &mut change)?,
+        }
+        let zone = config::of_the_host();
+        change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
+        self.changed(&change, config)
+    }
+
+    fn install_lines(
+        &self,
+        jobs: &[Job],
+        place: &SchedulePlace,
+        installation: &Installation,
+        change: &mut Change,
+    ) -> Result<()> {
+        let program = program(place.user.as_deref())?;
+        let _lock = self.schedule_lock()?;
+        let text = program.read()?.unwrap_or_default();
+        let crontab = read_crontab(&text)?;
+        if crontab.block().is_some() && crontab.config().as_ref() != Some(&installation.config) {
+            let other = crontab.config();
+            let other = other.map_or("one that cannot be read".to_owned(), |other| {
+                other.display().to_string()
+            });
+            return Err(Failure::new(
+                Kind::CrontabDamaged,
+                format!("the crontab has a block of taskmon for another configuration, {other}"),
+            )
+            .hint("`taskmon schedule remove` takes it out; another configuration's jobs can be another user's (--user) or timers (--systemd)")
+            .into());
+        }
+        if crontab.sets_zone() {
+            change.notes.push("CRON_TZ is set in the crontab: cronie reads the times of the jobs in that zone, Debian's cron in the system's".to_owned());
+        }
+        let new = crontab.with(jobs, installation);
+        change.changed = new != text;
+        change.block = read_crontab(&new)?
+            .block()
+            .map(|block| String::from_utf8_lossy(block).into_owned());
+        if change.changed && !change.dry_run {
+            program.write(&new)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
+        let mut change = Change {
+            success: true,
+            dry_run: arguments.dry_run,
+            ..Change::default()
+        };
+        match arguments.place.systemd {
+            true => remove_units(&arguments.place, &mut change)?,
+            false => self.remove_lines(&arguments.place, &mut change)?,
+        }
+        self.changed(&change, config)
+    }
+
+    fn remove_lines(&self, place: &SchedulePlace, change: &mut Change) -> Result<()> {
+        let program = program(place.user.as_deref())?;
+        let _lock = self.schedule_lock()?;
+        let text = program.read()?.unwrap_or_default();
+        let crontab = read_crontab(&text)?;
+        change.changed = crontab.block().is_some();
+        change.block = crontab
+            .block()
+            .map(|block| String::from_utf8_lossy(block).into_owned());
+        if change.changed && !change.dry_run {
+            match crontab.without() {
+                rest if rest.is_empty() => program.clear()?,
+                rest => program.write(&rest)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&self, change: &Change, config: &Config) -> Result<Done> {
+        for note in &change.notes {
+            log::warn!("{note}");
+        }
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(change, self.layout())?,
+            Format::Text => page::change(change, config.language),
+        };
+        Ok(Done::new(printed, Outcome::Done))
+    }
+
+    /// Between reading a crontab and writing it, no other run of this must: it is waited for.
+    fn schedule_lock(&self) -> Result<Option<lock::Lock>> {
+        if self.common.no_lock {
+            return Ok(None);
+        }
+        let begin = Instant::now();
+        loop {
+            match lock::acquire("schedule", "") {
+                Err(error)
+                    if Failure::of(&error).kind == Kind::Locked && begin.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                taken => return taken.map(Some),
+            }
+        }
+    }
+
+    fn installation(&self, config: &Config) -> Result<Installation> {
+        let Some(file) = &config.file else {
+            return Err(Failure::new(
+                Kind::Usage,
+                "there is no configuration file, and cron's jobs know nothing else",
+            )
+            .hint("`taskmon config --default > taskmon.toml` makes one; name it with --config")
+            .into());
+        };
+        let binary = own_path()?;
+        // A line of a crontab ends at a line feed, and what is not UTF-8 could not be compared with what is there.
+        for path in [file, &binary] {
+            if path
+                .to_str()
+                .is_none_or(|text| text.contains(char::is_control))
+            {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("the path {path:?} cannot stand in a crontab"),
+                )
+                .into());
+            }
+        }
+        Ok(Installation {
+            binary,
+            config: file.clone(),
+            now: self.now,
+        })
+    }
+
+    /// The scheduled jobs that are missed, for the live rules; `None`: nobody knows which are installed. The run that asks is one itself.
+    pub(super) fn missed(&self, config: &Config) -> Option<Vec<(String, DateTime<Utc>)>> {
+        let installed = match self.installed(config, &Program::default()) {
+            Ok(installed) => installed?,
+            Err(failure) if failure.kind == Kind::CrontabUnavailable => return None,
+            Err(failure) => {
+                log::warn!("which jobs are installed is not known: {}", failure.message);
+                return None;
+            }
+        };
+        if installed.is_empty() {
+            return None;
+        }
+        let runs = match runs::read(&config.alerts.logs_dir) {
+            Ok(runs) => runs,
+            Err(error) => {
+                let path = runs::path(&config.alerts.logs_dir);
+                log::warn!("{} cannot be read: {error}", path.display());
+                return None;
+            }
+        };
+        let running = |command: &str| lock::is_held(command, &identity(config));
+        let known = Known {
+            runs: &runs,
+            is_running: &running,
+            now: self.now,
+            zone: config::of_the_host(),
+        };
+        let entries = installed.iter().map(comparable);
+        let others = entries.filter(|entry| entry.command != "alert");
+        let missed = others.filter_map(|entry| {
+            let due = schedule::missed(&entry, &known)?;
+            Some((entry.name, due))
+        });
+        Some(missed.collect())
+    }
+}
+
+impl Session {
+    /// The jobs that a lock has skipped too often in a row, for the live rules; `None`: the records cannot be read.
+    pub(super) fn skipped(&self, config: &Config) -> Option<Vec<SkippedJob>> {
+        let runs = runs::read(&config.alerts.logs_dir).ok()?;
+        let jobs = config.schedule.jobs.iter();
+        let skipped = jobs.filter_map(|job| {
+            let words = own_words(&shlex::split(&job.command)?);
+            let times = schedule::skipped_in_a_row(&words, &runs);
+            (times >= schedule::SKIPPED_TOO_OFTEN).then(|| SkippedJob {
+                job: job.name.clone(),
+                times,
+            })
+        });
+        Some(skipped.collect())
+    }
+}
+
+/// Records a run once, however it ends.
+pub(super) struct Recorder {
+    run: Arc<Running>,
+    /// It listens for signals itself.
+    ends_in_its_own_time: bool,
+}
+
+/// A run, as far as its record goes.
+struct Running {
+    /// The command, and whether it is a rehearsal; `None`: runs of this command are not recorded.
+    job: Option<(&'static str, bool)>,
+    arguments: Vec<String>,
+    request: config::Request,
+    start: DateTime<Utc>,
+    clock: Instant,
+    is_recorded: AtomicBool,
+}
+
+impl Recorder {
+    pub(super) fn new(session: &Session, command: &Command, arguments: &[OsString]) -> Self {
+        let run = Running {
+            job: recorded_job(command),
+            arguments: own_arguments(arguments),
+            request: config::Request {
+                config_flag: session.common.config.clone(),
+                database_url_flag: session.common.database_url.clone(),
+                env: config::Env::read(),
+                working_dir: super::working_dir().unwrap_or_default(),
+            },
+            start: session.now,
+            clock: session.started,
+            is_recorded: AtomicBool::new(false),
+        };
+        let ends_in_its_own_time = matches!(command, Command::Cleanup(_));
+        Self {
+            run: Arc::new(run),
+            ends_in_its_own_time,
+        }
+    }
+
+    pub(super) fn record(&self, ended: Ended) {
+        self.run.record(ended);
+    }
+
+    /// A run that SIGTERM, SIGINT or SIGHUP ends leaves a record too. `cleanup` ends itself when it is asked to, and needs no help.
+    pub(super) fn record_when_a_signal_ends_the_run(&self) {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        if self.run.job.is_none() || self.ends_in_its_own_time {
+            return;
+        }
+        let mut signals = match signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) {
+            Ok(signals) => signals,
+            Err(error) => {
+                log::warn!("signals cannot be listened for: {error}");
+                return;
+            }
+        };
+        let run = Arc::clone(&self.run);
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                run.record(Ended {
+                    exit_code: 128 + u8::try_from(signal).unwrap_or(0),
+                    held_by: None,
+                });
+                // What a signal does to a program that does not listen: it ends, and its parent sees of what.
+                if signal_hook::low_level::emulate_default_handler(signal).is_err() {
+                    log::error!("signal {signal} does not end the run");
+                }
+            }
+        });
+    }
+}
+
+fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {
+    match command {
+        Command::Cleanup(own) => Some(("cleanup", own.dry_run)),
+        Command::Stats(_) => Some(("stats", false)),
+        Command::Disk(_) => Some(("disk", false)),
+        Command::Alert(own) => Some(("alert", own.dry_run)),
+        _ => None,
+    }
+}
+
+impl Running {
+    /// Appends the record. That it cannot be written is a warning: the job was done all the same.
+    fn record(&self, ended: Ended) {
+        let Some((job, dry_run)) = self.job else {
+            return;
+        };
+        if self.is_recorded.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Without a configuration nobody knows where records are kept.
+        let Ok(config) = config::resolve(&self.request) else {
+            return;
+        };
+        let zoned = |time: DateTime<Utc>| time.with_timezone(&config.timezone).fixed_offset();
+        let record = RunRecord {
+            job: job.to_owned(),
+            start: zoned(self.start),
+            end: zoned(Utc::now()),
+            exit_code: ended.exit_code,
+            skipped: ended.held_by.is_some(),
+            held_by: ended.held_by,
+            duration_seconds: super::milliseconds(self.clock.elapsed()),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            arguments: self.arguments.clone(),
+            dry_run,
+        };
+        let folder = &config.alerts.logs_dir;
+        if let Err(error) = runs::append(folder, &record) {
+            let path = runs::path(folder);
+            log::warn!("the run cannot be recorded in {}: {error}", path.display());
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub exit_code: u8,
+    /// Whose lock kept it from running.
+    pub held_by: Option<Holder>,
+}
+
+impl Ended {
+    pub(super) fn of(outcome: Outcome, exit_code: u8) -> Self {
+        let held_by = match outcome {
+            Outcome::Failed(Kind::Locked) => Some(Holder::ThisHost),
+            Outcome::Failed(Kind::LockedElsewhere) => Some(Holder::OtherHost),
+            _ => None,
+        };
+        Self { exit_code, held_by }
+    }
+}
+
+/// The jobs of the configuration.
+///
+/// # Errors
+/// [`Kind::ConfigInvalid`]: a cron expression that not every cron knows, a command that taskmon does not know.
+fn jobs(config: &Config) -> Result<Vec<Job>> {
+    config.schedule.jobs.iter().map(job).collect()
+}
+
+fn job(own: &config::file::Job) -> Result<Job> {
+    let invalid = |what: String| {
+        Failure::new(
+            Kind::ConfigInvalid,
+            format!(
+                "schedule.jobs: the job \"{}\" {what}",
+                own.name.escape_debug()
+            ),
+        )
+    };
+    let times = Times::read(&own.cron)
+        .map_err(|why| invalid(format!("has the expression \"{}\", which {why}", own.cron)))?;
+    let words = shlex::split(&own.command)
+        .ok_or_else(|| invalid(format!("has an open quote in its command: {}", own.command)))?;
+    if [&own.name, &own.queue, &own.command]
+        .iter()
+        .any(|text| text.contains(char::is_control))
+    {
+        return Err(invalid("holds a line feed or another control character".into()).into());
+    }
+    let whole = ["taskmon", "-c", "taskmon.toml"].into_iter();
+    let parsed = Cli::try_parse_from(whole.chain(words.iter().map(String::as_str)));
+    let is_job = parsed.as_ref().is_ok_and(|cli| {
+        matches!(
+            cli.command,
+            Command::Cleanup(_) | Command::Stats(_) | Command::Disk(_) | Command::Alert(_)
+        )
+    });
+    let names_config = parsed
+        .as_ref()
+        .is_ok_and(|cli| cli.common.config.as_deref() != Some(Path::new("taskmon.toml")));
+    if !is_job || names_config {
+        let why = match parsed {
+            Ok(_) if names_config => {
+                "which names a configuration with --config; a job has that of its file".to_owned()
+            }
+            Ok(_) => "which is none of cleanup, stats, disk and alert".to_owned(),
+            Err(error) => {
+                let said = error.to_string();
+                let first = said.lines().next().unwrap_or_default();
+                first.trim_start_matches("error: ").to_owned()
+            }
+        };
+        return Err(invalid(format!("has the command \"{}\": {why}", own.command)).into());
+    }
+    Ok(Job {
+        name: own.name.clone(),
+        cron: own.cron.split_whitespace().collect::<Vec<_>>().join(" "),
+        times,
+        words,
+        queue: own.queue.clone(),
+        priority: own.priority,
+    })
+}
+
+/// An installed job with its command as records have it.
+fn comparable(entry: &Installed) -> Installed {
+    Installed {
+        command: schedule::quoted_words(&own_words(&entry.words())),
+        ..entry.clone()
+    }
+}
+
+fn own_words(words: &[String]) -> Vec<String> {
+    let program = OsString::from("taskmon");
+    let all = std::iter::once(program).chain(words.iter().map(OsString::from));
+    own_arguments(&all.collect::<Vec<_>>())
+}
+
+/// The command and its own arguments: without the options of every command, which say how a run is told and not what it does, and among which
+/// secrets may be; and without the text of an alert that somebody sends.
+fn own_arguments(arguments: &[OsString]) -> Vec<String> {
+    let cli = Cli::command();
+    let globals: Vec<_> = cli
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .collect();
+    let long = |name: &str| globals.iter().find(|arg| arg.get_long() == Some(name));
+    let short = |letter| globals.iter().find(|arg| arg.get_short() == Some(letter));
+    let takes_value = |arg: &&&clap::Arg| arg.get_action().takes_values();
+    let mut own = Vec::new();
+    let mut words = arguments
+        .iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    while let Some(word) = words.next() {
+        if let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) {
+            let (name, value) = match name.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (name, None),
+            };
+            match long(name) {
+                Some(global) if value.is_none() && takes_value(&global) => drop(words.next()),
+                Some(_) => {}
+                None if name == "send" => {
+                    own.extend(["--send".to_owned(), "…".to_owned()]);
+                    if value.is_none() {
+                        words.next();
+                    }
+                }
+                None => own.push(word),
+            }
+        } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+            let valued = letters
+                .char_indices()
+                .find(|(_, letter)| short(*letter).as_ref().is_some_and(takes_value));
+            match (letters.chars().next().and_then(short), valued) {
+                (None, _) => own.push(word),
+                (Some(_), Some((at, letter))) if at + letter.len_utf8() == letters.len() => {
+                    words.next();
+                }
+                (Some(_), _) => {}
+            }
+        } else {
+            own.push(word);
+        }
+    }
+    own
+}
+
+const SYSTEM_UNITS: &str = "/etc/systemd/system";
+
+fn user_units() -> Result<PathBuf> {
+    let env = config::Env::read();
+    let xdg = env
+        .path("XDG_CONFIG_HOME")
+        .filter(|path| path.is_absolute());
+    let folder = xdg.or_else(|| env.path("HOME").map(|home| home.join(".config")));
+    let folder = folder.ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            "$HOME is not set, so there is no folder for a user's units",
+        )
+        .hint("name one with --unit-dir")
+    })?;
+    Ok(folder.join("systemd/user"))
+}
+
+fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
+    match (&place.unit_dir, place.system) {
+        (Some(folder), _) => Ok(config::file::absolute(&super::working_dir()?, folder)),
+        (None, true) => Ok(PathBuf::from(SYSTEM_UNITS)),
+        (None, false) => user_units(),
+    }
+}
+
+/// The words of `systemctl` that go with a folder of units.
+fn systemctl(place: &SchedulePlace) -> &'static str {
+    match place.system {
+        true => "systemctl",
+        false => "systemctl --user",
+    }
+}
+
+fn install_units(
+    jobs: &[Job],
+    place: &SchedulePlace,
+    installation: &Installation,
+    change: &mut Change,
+) -> Result<()> {
+    let folder = unit_dir(place)?;
+    let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
+    let old: Vec<Installed> = written.jobs.into_iter().map(|(_, job)| job).collect();
+    let mut units = Vec::new();
+    for job in jobs {
+        let made = systemd::units(job, &old, installation)
+            .map_err(|why| Failure::new(Kind::ConfigInvalid, why))?;
+        units.extend(made);
+    }
+    let timers: Vec<&str> = units
+        .iter()
+        .map(|unit| unit.name.as_str())
+        .filter(|name| name.ends_with(".timer"))
+        .collect();
+    let control = systemctl(place);
+    change.next = vec![
+        format!("{control} daemon-reload"),
+        format!("{control} enable --now {}", schedule::quoted_words(&timers)),
+    ];
+    let paths: Vec<PathBuf> = units.iter().map(|unit| folder.join(&unit.name)).collect();
+    let foreign = paths
+        .iter()
+        .find(|path| path.exists() && !written.files.contains(path));
+    if let Some(path) = foreign {
+        return Err(Failure::new(
+            Kind::OutputFailed,
+            format!("{} is there already and not taskmon's own", path.display()),
+        )
+        .into());
+    }
+    // What is no job any more goes, as in the crontab.
+    let gone = written.files.iter().filter(|path| !paths.contains(path));
+    for path in gone {
+        change.removed.push(path.clone());
+        if !change.dry_run {
+            std::fs::remove_file(path).map_err(|error| unwritable(path, &error))?;
+        }
+    }
+    for (unit, path) in units.iter().zip(&paths) {
+        if std::fs::read_to_string(path).is_ok_and(|text| text == unit.text) {
+            continue;
+        }
+        change.files.push(path.clone());
+        if !change.dry_run {
+            super::write_aside(path, &unit.text).map_err(|error| unwritable(path, &error))?;
+        }
+    }
+    change.changed = !change.files.is_empty() || !change.removed.is_empty();
+    let texts: Vec<String> = units
+        .iter()
+        .map(|unit| format!("# {}\n{}", folder.join(&unit.name).display(), unit.text))
+        .collect();
+    change.block = Some(texts.join("\n"));
+    Ok(())
+}
+
+fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result<()> {
+    let folder = unit_dir(place)?;
+    let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
+    let names = written
+        .files
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str());
+    let timers: Vec<&str> = names.filter(|name| name.ends_with(".timer")).collect();
+    let control = systemctl(place);
+    if !timers.is_empty() {
+        change.next = vec![
+            format!(
+                "{control} disable --now {}",
+                schedule::quoted_words(&timers)
+            ),
+            format!("{control} daemon-reload"),
+        ];
+    }
+    for path in written.files {
+        if !change.dry_run {
+            std::fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
+        }
+        change.removed.push(path);
+    }
+    change.changed = !change.removed.is_empty();
+    Ok(())
+}
+
+fn unreadable(folder: &Path) -> String {
+    format!("the folder of units {} cannot be read", folder.display())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Kind::OutputFailed,
+        format!("{} cannot be written: {error}", path.display()),
+    )
+}
+
+fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
+    crontab::read(text).map_err(|crontab::Damaged(message)| {
+        Failure::new(Kind::CrontabDamaged, message)
+            .hint("nothing was changed; put the markers right with `crontab -e`")
+    })
+}
+
+fn program(user: Option<&str>) -> Result<Program> {
+    if user.is_some() && !rustix::process::geteuid().is_root() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "--user is for root: another user's crontab is not yours to change",
+        )
+        .into());
+    }
+    Ok(Program {
+        user: user.map(str::to_owned),
+    })
+}
+
+/// What cron's jobs will lack: whatever this run knows from its environment or its flags.
+fn surroundings(config: &Config) -> Result<Vec<String>> {
+    let effective = config.effective()?;
+    let sources = effective["sources"].as_object().into_iter().flatten();
+    let fleeting = sources.filter_map(|(key, source)| {
+        let source = source.as_str()?;
+        source.starts_with(['$', '-']).then(|| {
+            format!("{key} comes from {source}, which cron's jobs do not have: set it in the configuration file")
+        })
+    });
+    Ok(fleeting.collect())
+}
+
+/// The path of this program as one would write it: where PATH leads to it, that path, which stays the same when a new version is put there.
+fn own_path() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's own path is not known")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join("taskmon"))
+        .find(|candidate| candidate.is_file());
+    Ok(match on_path {
+        Some(found) if found.canonicalize().is_ok_and(|real| real == own) => found,
+        _ => own,
+    })
+}
+
+fn shown(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone)
+        .to_rfc3339_opts(SecondsFormat::Secs, false)
+}

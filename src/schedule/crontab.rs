@@ -1,0 +1,198 @@
+//! The block of lines that is taskmon's own in a crontab, as text.
+//!
+//! ```text
+//! # BEGIN taskmon {"config":"/etc/taskmon/taskmon.toml"}
+//! # taskmon job {"name":"generate-daily-statistics","cron":"0 2 * * *", … ,"installed":"2026-11-25T12:00:00Z"}
+//! 0 2 * * * nice -n 12 /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml stats > /dev/null
+//! # END taskmon
+//! ```
+//!
+//! Whatever stands before and behind it is somebody else's and kept to the byte: a crontab need not be text in any encoding.
+
+use super::{Installation, Installed, Job, quoted_words};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const BEGIN: &str = "# BEGIN taskmon";
+const END: &str = "# END taskmon";
+const JOB: &str = "# taskmon job ";
+
+/// What stands in the first line of a block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Header {
+    config: PathBuf,
+    /// The line before had no line feed, which the block had to add.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    newline_added: bool,
+}
+
+/// A crontab with the place of the block in it.
+#[derive(Debug)]
+pub struct Crontab<'t> {
+    before: &'t [u8],
+    block: Option<&'t [u8]>,
+    after: &'t [u8],
+}
+
+/// Markers that do not make one block: a sentence.
+#[derive(Debug, PartialEq)]
+pub struct Damaged(pub String);
+
+/// Finds the block.
+///
+/// # Errors
+/// A beginning without an end, an end without a beginning, two blocks: it is not known what is whose.
+pub fn read(text: &[u8]) -> Result<Crontab<'_>, Damaged> {
+    let mut begins = Vec::new();
+    let mut ends = Vec::new();
+    let mut at = 0;
+    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if is_marker(line, BEGIN) {
+            begins.push((at, number + 1));
+        } else if is_marker(line, END) {
+            ends.push((at + line.len(), number + 1));
+        }
+        at += line.len();
+    }
+    match (begins.as_slice(), ends.as_slice()) {
+        ([], []) => Ok(Crontab {
+            before: text,
+            block: None,
+            after: &[],
+        }),
+        ([(from, _)], [(to, _)]) if from < to => Ok(Crontab {
+            before: &text[..*from],
+            block: Some(&text[*from..*to]),
+            after: &text[*to..],
+        }),
+        _ => {
+            let lines = |marks: &[(usize, usize)]| match marks {
+                [] => "nowhere".to_owned(),
+                marks => {
+                    let lines: Vec<String> =
+                        marks.iter().map(|(_, line)| line.to_string()).collect();
+                    format!("in line {}", lines.join(" and "))
+                }
+            };
+            Err(Damaged(format!(
+                "the crontab's block of taskmon is damaged: \"{BEGIN}\" stands {}, \"{END}\" {}",
+                lines(&begins),
+                lines(&ends)
+            )))
+        }
+    }
+}
+
+/// The marker alone or followed by a blank; `# BEGIN taskmonitor` is somebody else's.
+fn is_marker(line: &[u8], marker: &str) -> bool {
+    let rest = line.strip_prefix(marker.as_bytes());
+    rest.is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+}
+
+impl Crontab<'_> {
+    pub fn block(&self) -> Option<&[u8]> {
+        self.block
+    }
+
+    /// The configuration that the block is for.
+    pub fn config(&self) -> Option<PathBuf> {
+        self.header().map(|header| header.config)
+    }
+
+    fn header(&self) -> Option<Header> {
+        let line = self.block?.split(|byte| *byte == b'\n').next()?;
+        serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
+    }
+
+    /// The jobs in the block. One whose comment somebody has spoilt is none.
+    pub fn jobs(&self) -> Vec<Installed> {
+        let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
+        let comments = lines.filter_map(|line| line.strip_prefix(JOB.as_bytes()));
+        comments
+            .filter_map(|comment| serde_json::from_slice(comment).ok())
+            .collect()
+    }
+
+    /// Whether a line before the block sets the time zone of those that follow, which cronie heeds and Debian's cron does not.
+    pub fn sets_zone(&self) -> bool {
+        let mut lines = self.before.split(|byte| *byte == b'\n');
+        lines.any(|line| line.trim_ascii_start().starts_with(b"CRON_TZ"))
+    }
+
+    /// The whole crontab with these jobs in place of those that it has.
+    pub fn with(&self, jobs: &[Job], installation: &Installation) -> Vec<u8> {
+        let adds_newline = match self.header() {
+            Some(header) => header.newline_added,
+            None => !self.before.is_empty() && !self.before.ends_with(b"\n"),
+        };
+        let mut text = self.before.to_vec();
+        if self.block.is_none() && adds_newline {
+            text.push(b'\n');
+        }
+        text.extend(block(jobs, &self.jobs(), installation, adds_newline).bytes());
+        text.extend(self.after);
+        text
+    }
+
+    /// The whole crontab without the block, as it was before there was one.
+    pub fn without(&self) -> Vec<u8> {
+        let is_added = self.header().is_some_and(|header| header.newline_added);
+        let before = match self.before.strip_suffix(b"\n") {
+            Some(bare) if is_added && self.after.is_empty() => bare,
+            _ => self.before,
+        };
+        [before, self.after].concat()
+    }
+}
+
+fn block(
+    jobs: &[Job],
+    old: &[Installed],
+    installation: &Installation,
+    newline_added: bool,
+) -> String {
+    let header = Header {
+        config: installation.config.clone(),
+        newline_added,
+    };
+    let mut text = format!("{BEGIN} {}\n", comment(&header));
+    text += "# Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n";
+    for job in jobs {
+        let installed = Installed::of(job, old, installation.now);
+        text += &format!(
+            "{JOB}{}\n{}\n",
+            comment(&installed),
+            line(job, installation)
+        );
+    }
+    text + END + "\n"
+}
+
+/// JSON escapes control characters, so that it is one line.
+fn comment(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The line that cron reads. The result goes nowhere (reports are saved, runs recorded); what is wrong goes to standard error, which cron mails.
+fn line(job: &Job, installation: &Installation) -> String {
+    let mut words = Vec::new();
+    if job.nice() > 0 {
+        words.extend(["nice".to_owned(), "-n".to_owned(), job.nice().to_string()]);
+    }
+    words.push(text_of(&installation.binary));
+    words.push("-c".to_owned());
+    words.push(text_of(&installation.config));
+    words.extend(job.words.iter().cloned());
+    let command = format!("{} > /dev/null", quoted_words(&words));
+    format!("{} {}", job.cron.trim(), escaped(&command))
+}
+
+fn text_of(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// In a crontab `%` ends the command unless a backslash stands before it. A backslash that is part of a word (which then is quoted) must not be
+/// taken for that one: the quotes are closed and opened again between the two.
+fn escaped(command: &str) -> String {
+    command.replace("\\%", "\\''%").replace('%', "\\%")
+}

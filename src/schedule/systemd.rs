@@ -1,0 +1,193 @@
+//! The jobs as timers of systemd: a service and a timer for each, `taskmon-NAME.service` and `taskmon-NAME.timer`.
+
+use super::{Installation, Installed, Job};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const OWN: &str = "# Written by `taskmon schedule install --systemd`; `taskmon schedule remove --systemd` takes it away. Changes are lost. 由 taskmon 写入，请勿手工修改。\n";
+const JOB: &str = "# taskmon job ";
+const CONFIG: &str = "# taskmon config ";
+
+/// A file of a unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
+    pub name: String,
+    pub text: String,
+}
+
+/// The service and the timer of a job. `old` is what is installed already.
+///
+/// # Errors
+/// The expression cannot be said as `OnCalendar=`: a sentence.
+pub fn units(
+    job: &Job,
+    old: &[Installed],
+    installation: &Installation,
+) -> Result<[Unit; 2], String> {
+    let calendar = job.times.calendar();
+    if calendar.is_empty() {
+        return Err(format!(
+            "the job \"{}\" has the expression \"{}\", which a timer of systemd cannot be given as a time of the calendar",
+            job.name,
+            job.cron.trim()
+        ));
+    }
+    let comment = |mark: &str, value: serde_json::Result<String>| {
+        format!("{mark}{}\n", value.unwrap_or_default())
+    };
+    let heading = OWN.to_owned()
+        + &comment(CONFIG, serde_json::to_string(&installation.config))
+        + &comment(
+            JOB,
+            serde_json::to_string(&Installed::of(job, old, installation.now)),
+        );
+    let name = unit_name(&job.name);
+    let words = [
+        installation.binary.display().to_string(),
+        "-c".to_owned(),
+        installation.config.display().to_string(),
+    ];
+    let words: Vec<String> = words
+        .iter()
+        .chain(&job.words)
+        .map(|word| quoted(word))
+        .collect();
+    let class = match job.priority {
+        ..=3 => "idle",
+        _ => "best-effort",
+    };
+    // A run that a lock skips is no failure.
+    let service = format!(
+        "{heading}[Unit]\nDescription=taskmon: {}\n\n[Service]\nType=oneshot\nExecStart={}\nStandardOutput=null\nSuccessExitStatus=75\nNice={}\nIOSchedulingClass={class}\n",
+        described(&job.name),
+        words.join(" "),
+        job.nice(),
+    );
+    let lines: String = calendar
+        .iter()
+        .map(|line| format!("OnCalendar={line}\n"))
+        .collect();
+    let timer = format!(
+        "{heading}[Unit]\nDescription=taskmon: {}\n\n[Timer]\n{lines}Persistent=true\n\n[Install]\nWantedBy=timers.target\n",
+        described(&job.name)
+    );
+    Ok([
+        Unit {
+            name: format!("{name}.service"),
+            text: service,
+        },
+        Unit {
+            name: format!("{name}.timer"),
+            text: timer,
+        },
+    ])
+}
+
+/// A word of `ExecStart=`: `%` and `$` mean something to systemd, and its quotes are like C's.
+fn quoted(word: &str) -> String {
+    let mut text = String::new();
+    for letter in word.chars() {
+        match letter {
+            '%' => text += "%%",
+            '$' => text += "$$",
+            '"' => text += "\\\"",
+            '\\' => text += "\\\\",
+            letter => text.push(letter),
+        }
+    }
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:=@%$".contains(letter);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("\"{text}\""),
+    }
+}
+
+fn described(name: &str) -> String {
+    name.replace('%', "%%").replace('\\', "\\\\")
+}
+
+/// Letters that a unit's name may have stay, others become `\xNN`, as systemd-escape(1) writes them.
+fn unit_name(job: &str) -> String {
+    let mut name = "taskmon-".to_owned();
+    for byte in job.bytes() {
+        match byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
+            true => name.push(char::from(byte)),
+            false => name += &format!("\\x{byte:02x}"),
+        }
+    }
+    name
+}
+
+/// What taskmon has written into a folder of units.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Absolute paths.
+    pub files: Vec<PathBuf>,
+    /// By their timers: the jobs, and the configuration that each is for.
+    pub jobs: Vec<(PathBuf, Installed)>,
+}
+
+/// Finds taskmon's own units by their first line; a folder that is missing has none.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn read(folder: &Path) -> io::Result<Written> {
+    let mut written = Written::default();
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(written),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_timer = name.ends_with(".timer");
+        let is_named = name.starts_with("taskmon-") && (is_timer || name.ends_with(".service"));
+        // What cannot be read is not taken for one's own.
+        let text = match is_named {
+            true => std::fs::read_to_string(&path).unwrap_or_default(),
+            false => continue,
+        };
+        if !text.starts_with(OWN) {
+            continue;
+        }
+        let value = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark));
+        let config = value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
+        let job = value(JOB).and_then(|text| serde_json::from_str(text).ok());
+        if let (true, Some(config), Some(job)) = (is_timer, config, job) {
+            written.jobs.push((config, job));
+        }
+        written.files.push(path);
+    }
+    written.files.sort();
+    written
+        .jobs
+        .sort_by(|one, other| one.1.name.cmp(&other.1.name));
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_words_are_written_as_systemd_reads_them() {
+        assert_eq!(unit_name("daily-stats_2.x"), "taskmon-daily-stats_2.x");
+        assert_eq!(
+            unit_name("a b/c@统"),
+            "taskmon-a\\x20b\\x2fc\\x40\\xe7\\xbb\\x9f"
+        );
+        for (word, expected) in [
+            ("--only", "--only"),
+            ("temp,logs", "temp,logs"),
+            ("a b", "\"a b\""),
+            ("50%", "50%%"),
+            ("$HOME", "$$HOME"),
+            ("say \"\\\"", "\"say \\\"\\\\\\\"\""),
+            ("", "\"\""),
+            ("it's", "\"it's\""),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}

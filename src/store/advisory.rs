@@ -1,0 +1,72 @@
+//! One run of a job at a time among all hosts that share a PostgreSQL database.
+//!
+//! The lock is an advisory one, held by an open transaction on a connection of its own. It is the transaction's and not the session's because of poolers:
+//! where transactions of many clients share a server's sessions, a session's lock would outlive its run and keep every later one away. The transaction
+//! reads nothing while it is open, so that it holds back no vacuum. However the run ends, the server gives the lock back.
+
+use super::connect;
+use super::target::Target;
+use crate::outcome::Failure;
+use postgres::{Client, SimpleQueryMessage};
+use std::time::{Duration, Instant};
+
+/// Held as long as it lives.
+pub struct Held {
+    _client: Box<Client>,
+}
+
+/// What came of the attempt.
+pub enum Attempt {
+    Held(Held),
+    /// Another run holds it.
+    Busy,
+    /// A SQLite file is one host's: the lock there is enough.
+    NotNeeded,
+}
+
+/// How often a lock that is waited for is asked for again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes the lock of this number, and waits for it at most so long.
+///
+/// # Errors
+/// No connection can be had for it, or it fails.
+pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Attempt> {
+    let Target::Postgres(target) = target else {
+        return Ok(Attempt::NotNeeded);
+    };
+    let mut client = connect::connect(target)?;
+    let failure = |error: postgres::Error| -> Failure {
+        connect::failure(&error, "the lock across hosts cannot be taken")
+    };
+    // Long runs are what it is for: no time limit of the server's applies to it.
+    client
+        .batch_execute(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+             SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+             WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')",
+        )
+        .map_err(failure)?;
+    let begin = Instant::now();
+    loop {
+        // As plain text: what is asked with parameters leaves a portal open, and with it the snapshot that vacuum would heed.
+        let answer = client
+            .simple_query(&format!(
+                "SELECT pg_catalog.pg_try_advisory_xact_lock({key})"
+            ))
+            .map_err(failure)?;
+        let is_held = answer.iter().any(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
+            _ => false,
+        });
+        if is_held {
+            return Ok(Attempt::Held(Held {
+                _client: Box::new(client),
+            }));
+        }
+        if begin.elapsed() >= patience {
+            return Ok(Attempt::Busy);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

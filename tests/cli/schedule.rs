@@ -1,0 +1,1218 @@
+//! The cron side, with the `crontab` program, the cron and the systemd of the system that the tests run on.
+//!
+//! No test touches the crontabs of this host: each has a spool of its own, mounted over the system's in a mount namespace. That takes root; without it
+//! these tests fail, they never skip.
+
+use crate::env::{Finished, Run, TestEnv};
+use crate::errors::wait_until;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where cron keeps crontabs: Debian and busybox, or cronie as Fedora has it.
+fn spool() -> &'static str {
+    let debian = "/var/spool/cron/crontabs";
+    match Path::new(debian).is_dir() {
+        true => debian,
+        false => "/var/spool/cron",
+    }
+}
+
+/// A configuration, and an empty spool.
+fn environment() -> TestEnv {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "these tests mount a spool of their own over the system's, which takes root"
+    );
+    let env = TestEnv::sqlite();
+    std::fs::create_dir(env.path("spool")).unwrap();
+    let copy = format!(
+        "chown --reference={0} spool && chmod --reference={0} spool",
+        spool()
+    );
+    env.program("sh", ["-c", &copy]).success();
+    env
+}
+
+/// A program with the test's spool in place of the system's.
+fn isolated<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
+    let mount = format!("mount --bind \"$SPOOL\" {} && exec \"$@\"", spool());
+    let mut all = vec!["--mount", "sh", "-c", &mount, "sh"];
+    all.extend(words);
+    env.program("unshare", all).env("SPOOL", env.path("spool"))
+}
+
+fn schedule<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
+    let mut all = vec!["taskmon", "schedule"];
+    all.extend(words);
+    isolated(env, &all)
+}
+
+/// The crontab as it is: an editor is given the file, where `crontab -l` of Debian shows a carriage return as `\\r`.
+fn crontab(env: &TestEnv) -> String {
+    isolated(env, &["crontab", "-l"]).success().stdout();
+    let finished = isolated(env, &["crontab", "-e"])
+        .env("EDITOR", "cat")
+        .success();
+    finished.stderr();
+    finished.stdout().to_owned()
+}
+
+fn no_crontab(env: &TestEnv) {
+    let finished = isolated(env, &["crontab", "-l"]).exits(1);
+    finished.stderr();
+}
+
+/// Puts a crontab in, as a user does.
+fn put(env: &TestEnv, text: &str) {
+    env.write("new.crontab", text);
+    isolated(env, &["crontab", "new.crontab"]).success();
+}
+
+fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_taskmon")
+}
+
+fn add_jobs(env: &TestEnv, jobs: &[(&str, &str, &str, &str)]) {
+    let mut text = env.read("taskmon.toml");
+    for (name, cron, command, queue) in jobs {
+        text += &format!(
+            "\n[[schedule.jobs]]\nname = {name:?}\ncron = {cron:?}\ncommand = {command:?}\nqueue = {queue:?}\n"
+        );
+    }
+    env.write("taskmon.toml", &text);
+}
+
+/// The lines that are commands.
+fn commands(crontab: &str) -> Vec<&str> {
+    let lines = crontab.lines();
+    lines.filter(|line| !line.starts_with('#')).collect()
+}
+
+// ---- the crontab
+
+#[test]
+fn what_is_installed_are_the_jobs_with_absolute_paths_and_their_niceness() {
+    let env = environment();
+    let result = schedule(&env, &["install"]).success().json();
+    assert_eq!(result["success"], true);
+    assert_eq!(result["changed"], true);
+    let config = env.path("taskmon.toml");
+    let line = |cron: &str, nice: u8, command: &str| {
+        format!(
+            "{cron} nice -n {nice} {} -c {} {command} > /dev/null",
+            binary(),
+            config.display()
+        )
+    };
+    let expected = [
+        line("0 2 * * *", 12, "stats"),
+        line("0 4 * * *", 14, "cleanup"),
+        line("15 * * * *", 10, "disk"),
+        line("*/5 * * * *", 2, "alert"),
+    ];
+    let text = crontab(&env);
+    assert_eq!(commands(&text), expected);
+    assert_eq!(result["block"], text);
+    let names: Vec<&str> = result["jobs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "generate-daily-statistics",
+            "cleanup-expired-tasks",
+            "check-disk-space",
+            "check-live-alerts"
+        ]
+    );
+}
+
+#[test]
+fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
+    for text in [
+        "MAILTO=ann\n# mine\n\n5 4 * * * /bin/true\n",
+        "5 4 * * * /bin/true # 中文\n\n",
+        "5 4 * * * /bin/true\r\n# \\r is not one\n",
+        "5 4 * * * printf 'a\\r'\n",
+    ] {
+        let env = environment();
+        put(&env, text);
+        schedule(&env, &["install"]).success().json();
+        let installed = crontab(&env);
+        assert!(installed.starts_with(text), "{installed}");
+        let again = schedule(&env, &["install"]).success().json();
+        assert_eq!(again["changed"], false);
+        assert_eq!(crontab(&env), installed);
+        let rehearsed = schedule(&env, &["remove", "--dry-run"]).success().json();
+        assert_eq!(rehearsed["changed"], true);
+        assert_eq!(crontab(&env), installed);
+        assert_eq!(
+            schedule(&env, &["remove"]).success().json()["changed"],
+            true
+        );
+        assert_eq!(crontab(&env), text);
+        assert_eq!(
+            schedule(&env, &["remove"]).success().json()["changed"],
+            false
+        );
+        assert_eq!(crontab(&env), text);
+    }
+}
+
+#[test]
+fn a_user_without_a_crontab_gets_one_and_is_left_without() {
+    let env = environment();
+    let rehearsed = schedule(&env, &["install", "--dry-run", "--output", "text"]).success();
+    no_crontab(&env);
+    schedule(&env, &["install"]).success().json();
+    // What a rehearsal prints is the block, the second at which it was made aside.
+    let without_time = |text: &str| -> String {
+        let cut = |line: &str| line.split("\"installed\"").next().unwrap().to_owned();
+        text.lines().map(cut).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(
+        without_time(rehearsed.stdout()),
+        without_time(&crontab(&env))
+    );
+    schedule(&env, &["remove"]).success().json();
+    no_crontab(&env);
+}
+
+#[test]
+fn only_the_jobs_of_the_queues_that_the_host_serves_are_installed() {
+    let env = environment();
+    add_jobs(
+        &env,
+        &[
+            ("report", "0 2 * * *", "stats", "receipt"),
+            ("sweep", "0 4 * * *", "cleanup --only temp,logs", "file"),
+            ("everywhere", "15 * * * *", "disk", ""),
+        ],
+    );
+    let result = schedule(&env, &["install", "--queues", "file,other"])
+        .success()
+        .json();
+    assert_eq!(result["left_out"], json!(["report"]));
+    let text = crontab(&env);
+    let installed: Vec<&str> = commands(&text)
+        .iter()
+        .map(|line| line.split("taskmon.toml ").nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        installed,
+        ["cleanup --only temp,logs > /dev/null", "disk > /dev/null"]
+    );
+    // The host serves another queue from now on.
+    schedule(&env, &["install", "--queues", "receipt"])
+        .success()
+        .json();
+    assert_eq!(commands(&crontab(&env)).len(), 2);
+    let listed = schedule(&env, &["list", "--queues", "receipt"])
+        .success()
+        .json();
+    assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_damaged_block_is_refused_and_the_crontab_stays() {
+    let env = environment();
+    for text in [
+        "# BEGIN taskmon {}\n5 4 * * * /bin/true\n",
+        "5 4 * * * /bin/true\n# END taskmon\n",
+        "# BEGIN taskmon {}\n# END taskmon\n# BEGIN taskmon {}\n# END taskmon\n",
+    ] {
+        put(&env, text);
+        for command in ["install", "remove"] {
+            let finished = schedule(&env, &[command]).exits(3);
+            finished.failure("crontab_damaged", &["BEGIN taskmon", "in line"]);
+        }
+        assert_eq!(crontab(&env), text);
+    }
+}
+
+#[test]
+fn a_block_of_another_configuration_is_not_replaced() {
+    let env = environment();
+    schedule(&env, &["install"]).success().json();
+    let before = crontab(&env);
+    env.write("other/taskmon.toml", "timezone = \"UTC\"\n");
+    let finished = schedule(&env, &["install", "-c", "other/taskmon.toml"]).exits(3);
+    let own = env.path("taskmon.toml").display().to_string();
+    finished.failure("crontab_damaged", &[&own]);
+    assert_eq!(crontab(&env), before);
+    let status = schedule(&env, &["status", "-c", "other/taskmon.toml"])
+        .success()
+        .json();
+    assert_eq!(status["jobs"][0]["installed"], false);
+}
+
+#[test]
+fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
+    let env = environment();
+    // A user whom the system does not know.
+    let finished = schedule(&env, &["install", "--user", "nobody-knows-me"]).exits(3);
+    finished.failure("crontab_refused", &["nobody-knows-me"]);
+    // A crontab that is there and cannot be read.
+    for folder in ["", "spool"] {
+        env.program("chmod", ["755".into(), env.path(folder)])
+            .success();
+    }
+    let nobody = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let mut words = nobody.to_vec();
+    words.extend(["taskmon", "schedule", "install"]);
+    env.write("spool/nobody", "5 4 * * * /bin/true\n");
+    env.program("chmod", ["600".into(), env.path("spool/nobody")])
+        .success();
+    let finished = isolated(&env, &words).exits(3);
+    finished.failure("crontab_refused", &["crontab -l"]);
+    assert_eq!(env.read("spool/nobody"), "5 4 * * * /bin/true\n");
+    // A crontab that cron does not take: its command is too long.
+    let long = format!("cleanup --as-of {}", "0".repeat(1100));
+    add_jobs(&env, &[("long", "0 4 * * *", &long, "")]);
+    put(&env, "5 4 * * * /bin/true\n");
+    let finished = schedule(&env, &["install"]).run();
+    if finished.code == Some(3) {
+        finished.failure("crontab_refused", &["crontab -"]);
+        assert_eq!(crontab(&env), "5 4 * * * /bin/true\n");
+    } else {
+        // cronie has no such limit.
+        assert_eq!(finished.json()["success"], true);
+    }
+}
+
+#[test]
+fn without_a_crontab_program_it_is_exit_code_3_with_a_hint() {
+    let env = environment();
+    let finished = env
+        .taskmon(["schedule", "install"])
+        .env("PATH", "/nonexistent")
+        .exits(3);
+    let document = finished.failure("crontab_unavailable", &["crontab", "PATH"]);
+    assert!(
+        document["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("--systemd")
+    );
+}
+
+#[test]
+fn without_a_configuration_file_there_is_nothing_that_cron_could_go_by() {
+    let env = environment();
+    std::fs::remove_file(env.path("taskmon.toml")).unwrap();
+    let finished = schedule(&env, &["install"]).exits(2);
+    finished.failure("usage", &["no configuration file"]);
+    no_crontab(&env);
+}
+
+#[test]
+fn what_cron_would_not_know_of_the_environment_is_said() {
+    let env = environment();
+    env.write("taskmon.toml", "");
+    let finished = schedule(&env, &["install"])
+        .env("TASKMON_DATABASE_URL", "sqlite:tasks.db")
+        .env("LANG", "zh_CN.UTF-8")
+        .success();
+    let notes = finished.json()["notes"].to_string();
+    assert!(
+        notes.contains("$TASKMON_DATABASE_URL") && notes.contains("$LANG"),
+        "{notes}"
+    );
+    finished.stderr_contains("$TASKMON_DATABASE_URL");
+}
+
+#[test]
+fn another_users_crontab_is_for_root() {
+    let env = environment();
+    schedule(&env, &["install", "--user", "daemon"])
+        .success()
+        .json();
+    no_crontab(&env);
+    let theirs = isolated(&env, &["crontab", "-u", "daemon", "-l"]).success();
+    assert_eq!(commands(theirs.stdout()).len(), 4);
+    env.program("chmod", ["755".into(), env.path("")]).success();
+    let words = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "taskmon",
+        "schedule",
+        "remove",
+        "--user",
+        "daemon",
+    ];
+    isolated(&env, &words)
+        .exits(2)
+        .failure("usage", &["--user"]);
+}
+
+#[test]
+fn a_job_that_cannot_be_run_is_refused_by_its_name() {
+    for (cron, command, names) in [
+        ("0 2 L * *", "stats", &["wrong", "\"0 2 L * *\""][..]),
+        ("0~9 2 * * *", "stats", &["wrong", "0~9"]),
+        ("0 2 * * *", "statistics", &["wrong", "statistics"]),
+        ("0 2 * * *", "stats --dates 1", &["wrong", "--dates"]),
+        ("0 2 * * *", "stats -c other.toml", &["wrong", "--config"]),
+        ("0 2 * * *", "demo", &["wrong", "demo"]),
+        ("0 2 * * *", "stats --date 'x", &["wrong", "quote"]),
+        (
+            "0 2 * * *",
+            "stats\n@reboot rm -rf /",
+            &["wrong", "control character"],
+        ),
+    ] {
+        let env = environment();
+        add_jobs(
+            &env,
+            &[
+                ("right", "0 2 * * *", "disk", ""),
+                ("wrong", cron, command, ""),
+            ],
+        );
+        let finished = schedule(&env, &["install"]).exits(2);
+        finished.failure("config_invalid", names);
+        no_crontab(&env);
+    }
+}
+
+/// What is read here as a cron expression is one for the system's `crontab` too.
+#[test]
+fn every_form_of_a_cron_expression_is_one_for_crontab() {
+    let env = environment();
+    let expressions = [
+        "0 2 * * *",
+        "*/5 * * * *",
+        "0-30/10 * * * *",
+        "0,15,45 8-18/2 1,15,31 */3 *",
+        "5 4 * jan-mar,DEC mon-FRI",
+        "0 0 * * 7",
+        "0 0 29 2 *",
+        "59 23 31 12 0-7",
+        "*/7 */5 */3 */2 */2",
+        "@hourly",
+        "@daily",
+        "@midnight",
+        "@weekly",
+        "@monthly",
+        "@yearly",
+        "@annually",
+        "@reboot",
+    ];
+    let names: Vec<String> = (0..expressions.len())
+        .map(|number| format!("job {number}"))
+        .collect();
+    let jobs: Vec<_> = names
+        .iter()
+        .zip(expressions)
+        .map(|(name, cron)| (name.as_str(), cron, "disk", ""))
+        .collect();
+    add_jobs(&env, &jobs);
+    schedule(&env, &["install"]).success().json();
+    assert_eq!(commands(&crontab(&env)).len(), expressions.len());
+    let listed = schedule(&env, &["list"]).success().json();
+    for job in listed["jobs"].as_array().unwrap() {
+        assert_eq!(job["next_run"].is_null(), job["cron"] == "@reboot", "{job}");
+    }
+}
+
+#[test]
+fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
+    let env = environment();
+    let example = include_str!("../../crontab.example");
+    put(&env, example);
+    assert_eq!(crontab(&env), example);
+    env.write("taskmon.toml", "");
+    let defaults = schedule(&env, &["list"]).success().json();
+    let jobs = defaults["jobs"].as_array().unwrap();
+    let lines: Vec<&str> = example
+        .lines()
+        .filter(|line| line.contains(" nice -n ") && !line.starts_with('#'))
+        .collect();
+    assert_eq!(lines.len(), jobs.len());
+    for (line, job) in lines.iter().zip(jobs) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(json!(words[..5].join(" ")), job["cron"]);
+        let nice = 2 * (9 - job["priority"].as_u64().unwrap());
+        let expected = [
+            "nice".into(),
+            "-n".into(),
+            nice.to_string(),
+            "taskmon".into(),
+        ];
+        assert_eq!(words[5..9], expected);
+        assert_eq!(json!(words[9]), job["command"]);
+        let named = format!(
+            "# {} (queue {}, priority {})",
+            job["name"].as_str().unwrap(),
+            job["queue"].as_str().unwrap(),
+            job["priority"]
+        );
+        assert!(example.contains(&named), "{named}");
+    }
+    // The lines that are commented out are lines of a crontab too.
+    let uncommented: String = example
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest)
+                if rest.contains(" nice -n ")
+                    || rest.starts_with("MAILTO=")
+                    || rest.starts_with("CRON_TZ=") =>
+            {
+                format!("{rest}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    assert_ne!(uncommented, example);
+    put(&env, &uncommented);
+}
+
+// ---- cron itself
+
+/// A real cron with the test's spool and nothing else to do, in a namespace of its own; it ends with the guard.
+struct Cron(std::process::Child);
+
+impl Cron {
+    fn start(env: &TestEnv) -> Self {
+        let script = format!(
+            "mount --bind \"$SPOOL\" {} && mount -t tmpfs none /run && mount -t tmpfs none /etc/cron.d && mount --bind /dev/null /etc/crontab
+             if command -v cron > /dev/null; then exec cron -f; else exec crond -n; fi",
+            spool()
+        );
+        let flags = [
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-c",
+            &script,
+        ];
+        let mut command = env
+            .program("unshare", flags)
+            .env("SPOOL", env.path("spool"))
+            .command();
+        let log = std::fs::File::create(env.path("cron.log")).unwrap();
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Cron {
+    fn drop(&mut self) {
+        // With it everything in its namespace goes.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn cron_runs_what_is_installed() {
+    let env = environment();
+    // A path that the shell and cron would both read wrongly if it were not quoted.
+    let odd = "it's 100% \"odd\" $HOME";
+    env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
+    let config = env.path(odd).join("taskmon.toml");
+    schedule(&env, &["install", "-c", config.to_str().unwrap()])
+        .success()
+        .json();
+    let mut cron = Cron::start(&env);
+    let file = env.path(odd).join("logs/taskmon_runs.jsonl");
+    let begin = Instant::now();
+    while !file.exists() {
+        let ended = cron.0.try_wait().unwrap();
+        assert!(
+            ended.is_none(),
+            "cron ended: {ended:?}\n{}",
+            env.read("cron.log")
+        );
+        assert!(
+            begin.elapsed() < Duration::from_secs(75),
+            "nothing ran\n{}\n{}",
+            env.read("cron.log"),
+            env.tree()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let status = schedule(&env, &["status", "-c", config.to_str().unwrap()])
+        .success()
+        .json();
+    let job = &status["jobs"][0];
+    assert_eq!(job["name"], "每分钟");
+    assert_eq!(
+        job["last_run"]["exit_code"],
+        0,
+        "{status}\n{}",
+        env.read("cron.log")
+    );
+    assert_eq!(job["installed"], true);
+    assert_eq!(job["overdue"], false);
+    // It is there for everybody to see: a process of another namespace is one of this as well.
+    assert_eq!(status["cron_running"], true);
+    let start =
+        chrono::DateTime::parse_from_rfc3339(job["last_run"]["start"].as_str().unwrap()).unwrap();
+    assert!(start.timestamp() % 60 < 30, "{start}");
+    assert_eq!(start.offset().local_minus_utc(), 8 * 3600);
+}
+
+// ---- timers of systemd
+
+fn unit_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn units_are_what_systemd_takes_and_go_again_without_the_others() {
+    let env = environment();
+    add_jobs(
+        &env,
+        &[
+            ("daily report", "0 2 * * *", "stats", ""),
+            (
+                "统计",
+                "*/15 8-18 1,15 * mon-fri",
+                "cleanup --only temp,logs",
+                "",
+            ),
+            ("odd", "@weekly", "disk '/a b/$HOME/50%' --warning 70", ""),
+        ],
+    );
+    env.write("units/other.service", "[Service]\nExecStart=/bin/true\n");
+    env.write(
+        "units/taskmon-mine.service",
+        "[Service]\nExecStart=/bin/true\n",
+    );
+    let words = ["install", "--systemd", "--unit-dir", "units"];
+    let result = schedule(&env, &words).success().json();
+    assert_eq!(result["files"].as_array().unwrap().len(), 6);
+    assert_eq!(result["next"][0], "systemctl --user daemon-reload");
+    let files = unit_files(&env.path("units"));
+    assert_eq!(files.len(), 8);
+    let mut verify = vec!["verify".into(), "--man=no".into()];
+    verify.extend(files.iter().map(|file| file.clone().into_os_string()));
+    // It says what it objects to, and nothing else.
+    env.program("systemd-analyze", verify)
+        .env("SYSTEMD_LOG_LEVEL", "warning")
+        .success();
+    let service = env.read("units/taskmon-odd.service");
+    assert!(
+        service.contains(&format!(
+            "ExecStart={} -c {} disk \"/a b/$$HOME/50%%\" --warning 70\n",
+            binary(),
+            env.path("taskmon.toml").display()
+        )),
+        "{service}"
+    );
+    assert!(service.contains("\nNice=8\n"), "{service}");
+
+    assert_eq!(schedule(&env, &words).success().json()["changed"], false);
+    let status = schedule(&env, &["status"])
+        .env("XDG_CONFIG_HOME", env.path("none"))
+        .success()
+        .json();
+    assert_eq!(status["jobs"][0]["installed"], false);
+    let removed = schedule(&env, &["remove", "--systemd", "--unit-dir", "units"])
+        .success()
+        .json();
+    assert_eq!(removed["removed"].as_array().unwrap().len(), 6);
+    assert_eq!(
+        unit_files(&env.path("units")),
+        [
+            env.path("units/other.service"),
+            env.path("units/taskmon-mine.service")
+        ]
+    );
+    no_crontab(&env);
+}
+
+#[test]
+fn units_of_the_user_are_found_by_status() {
+    let env = environment();
+    schedule(&env, &["install", "--systemd"]).success().json();
+    assert!(
+        env.path("home/.config/systemd/user/taskmon-check-disk-space.timer")
+            .is_file()
+    );
+    let status = schedule(&env, &["status"]).success().json();
+    assert!(
+        status["jobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|job| job["installed"] == true)
+    );
+}
+
+#[test]
+fn a_time_that_no_calendar_has_is_refused_by_the_jobs_name() {
+    let env = environment();
+    add_jobs(&env, &[("at start", "@reboot", "disk", "")]);
+    let finished = schedule(&env, &["install", "--systemd", "--unit-dir", "units"]).exits(2);
+    finished.failure("config_invalid", &["at start", "@reboot"]);
+    assert!(!env.path("units").exists());
+}
+
+/// systemd's next times of `OnCalendar` lines are cron's next times of the expression.
+#[test]
+fn systemd_finds_the_same_next_times() {
+    let env = environment();
+    let expressions = [
+        "0 2 * * *",
+        "*/7 * * * *",
+        "15 3-20/4 * * *",
+        "0 0 31 * *",
+        "5 4 */10 2,6,12 *",
+        "30 12 * * sun",
+        "0 6 13 * 5",
+        "0 6 */2 * 1",
+        "@monthly",
+    ];
+    let names: Vec<String> = (0..expressions.len())
+        .map(|number| format!("j{number}"))
+        .collect();
+    let jobs: Vec<_> = names
+        .iter()
+        .zip(expressions)
+        .map(|(name, cron)| (name.as_str(), cron, "disk", ""))
+        .collect();
+    add_jobs(&env, &jobs);
+    schedule(&env, &["install", "--systemd", "--unit-dir", "units"])
+        .success()
+        .json();
+    // Both in the zone that the system has.
+    let listed = schedule(&env, &["list"]).success().json();
+    for (job, name) in listed["jobs"].as_array().unwrap().iter().zip(&names) {
+        let timer = env.read(format!("units/taskmon-{name}.timer"));
+        let mut words = vec!["calendar".to_owned()];
+        words.extend(
+            timer
+                .lines()
+                .filter_map(|line| line.strip_prefix("OnCalendar="))
+                .map(str::to_owned),
+        );
+        let said = env.program("systemd-analyze", words).success();
+        let next = said
+            .stdout()
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Next elapse: "));
+        let next = next.map(|text| {
+            let naive: Vec<&str> = text.split_whitespace().collect();
+            format!("{}T{}", naive[1], naive[2])
+        });
+        let first = next.min().unwrap();
+        let own = job["next_run"].as_str().unwrap();
+        assert!(
+            own.starts_with(&first),
+            "{} as {}: {own}, systemd says {first}",
+            job["cron"],
+            timer
+        );
+    }
+}
+
+// ---- records
+
+fn records(env: &TestEnv) -> Vec<Value> {
+    let text = env.read("logs/taskmon_runs.jsonl");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn every_run_of_a_job_leaves_a_record() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["stats", "--output", "text", "--date", "2023-12-01", "-qq"])
+        .run()
+        .stdout();
+    env.taskmon(["cleanup", "--dry-run", "--only=temp,logs"])
+        .success()
+        .json();
+    env.taskmon([
+        "alert",
+        "-qq",
+        "--send",
+        "[{\"type\": \"t\", \"message\": \"geheim\", \"severity\": \"warning\"}]",
+    ])
+    .run()
+    .stdout();
+    env.taskmon([
+        "disk",
+        "/nonexistent",
+        "--database-url",
+        "sqlite:/srv/geheim.db",
+        "-qqc",
+        "taskmon.toml",
+    ])
+    .exits(3)
+    .json();
+    env.taskmon(["stats", "-qq", "--date", "gestern"])
+        .exits(2)
+        .json();
+    // None of these is a run of a job.
+    env.taskmon(["config"]).success().json();
+    env.taskmon(["schedule", "logs"]).success().json();
+    let found = records(&env);
+    let short: Vec<Value> = found
+        .iter()
+        .map(|run| {
+            json!([
+                run["job"],
+                run["exit_code"],
+                run["skipped"],
+                run["dry_run"],
+                run["arguments"]
+            ])
+        })
+        .collect();
+    assert_eq!(
+        short,
+        [
+            json!(["stats", 0, false, false, ["stats", "--date", "2023-12-01"]]),
+            json!([
+                "cleanup",
+                0,
+                false,
+                true,
+                ["cleanup", "--dry-run", "--only=temp,logs"]
+            ]),
+            json!(["alert", 0, false, false, ["alert", "--send", "…"]]),
+            json!(["disk", 3, false, false, ["disk", "/nonexistent"]]),
+            json!(["stats", 2, false, false, ["stats", "--date", "gestern"]]),
+        ]
+    );
+    assert!(!env.read("logs/taskmon_runs.jsonl").contains("geheim"));
+    for run in &found {
+        assert!(run["start"].as_str().unwrap().ends_with("+08:00"), "{run}");
+        assert!(run["start"].as_str() <= run["end"].as_str());
+        assert!(run["duration_seconds"].as_f64().is_some() && run["host"].is_string());
+    }
+}
+
+#[test]
+fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
+    let env = TestEnv::postgres();
+    let mut blocker = env.client();
+    let mut held = blocker.transaction().unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let first = env.taskmon(["stats", "--no-alert"]).spawn();
+    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                   WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
+    let mut observer = env.client();
+    wait_until("the first run waits for the table", || {
+        !observer.query(waiting, &[]).unwrap().is_empty()
+    });
+    let second = env.taskmon(["stats", "--no-alert"]).exits(75);
+    second.failure("locked", &["stats"]);
+    drop(held);
+    first.wait().stdout();
+    let runs: Vec<Value> = records(&env)
+        .iter()
+        .map(|run| json!([run["exit_code"], run["skipped"], run["held_by"]]))
+        .collect();
+    assert_eq!(
+        runs,
+        [json!([75, true, "this_host"]), json!([0, false, null])]
+    );
+}
+
+/// The lock of a job across hosts, as another host's run holds it: its number is the same for every version of taskmon.
+fn hold<'c>(
+    client: &'c mut postgres::Client,
+    env: &TestEnv,
+    job: &str,
+) -> postgres::Transaction<'c> {
+    let named = format!("taskmon\n{job}\n{}", env.path("taskmon.toml").display());
+    let mut held = client.transaction().unwrap();
+    let number = "SELECT pg_try_advisory_xact_lock(('x' || left(encode(sha256(convert_to($1, 'UTF8')), 'hex'), 16))::bit(64)::bigint)";
+    let row = held.query_one(number, &[&named]).unwrap();
+    assert!(row.get::<_, bool>(0), "{job}: somebody holds it");
+    held
+}
+
+#[test]
+fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    for job in ["cleanup", "stats"] {
+        let held = hold(&mut other, &env, job);
+        let refused = env.taskmon([job, "--no-alert"]).exits(75);
+        refused.failure("locked_elsewhere", &[job, "another host"]);
+        // What is each host's own, a rehearsal, and a run that wants no lock.
+        if job == "cleanup" {
+            env.taskmon(["cleanup", "--only", "temp,logs"])
+                .success()
+                .json();
+            env.taskmon(["cleanup", "--dry-run"]).success().json();
+        }
+        env.taskmon([job, "--no-lock", "--no-alert"])
+            .success()
+            .json();
+        drop(held);
+        env.taskmon([job, "--no-alert"]).success().json();
+        // The run gave it back.
+        drop(hold(&mut other, &env, job));
+    }
+    let skipped: Vec<Value> = records(&env)
+        .iter()
+        .filter(|run| run["skipped"] == true)
+        .map(|run| json!([run["job"], run["exit_code"], run["held_by"]]))
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            json!(["cleanup", 75, "other_host"]),
+            json!(["stats", 75, "other_host"])
+        ]
+    );
+}
+
+#[test]
+fn a_job_that_is_skipped_three_times_in_a_row_is_told_of() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    let told = |env: &TestEnv| -> Vec<Value> {
+        let finished = env.taskmon(["alert", "--dry-run", "-qq"]).success();
+        let alerts = finished.json()["alerts"].as_array().unwrap().clone();
+        let skipped = alerts.iter().filter(|alert| alert["type"] == "job_skipped");
+        skipped
+            .map(|alert| json!([alert["subject"], alert["severity"], alert["value"]]))
+            .collect()
+    };
+    let held = hold(&mut other, &env, "cleanup");
+    for _ in 0..2 {
+        env.taskmon(["cleanup", "-qq"]).exits(75).json();
+    }
+    assert_eq!(told(&env), Vec::<Value>::new());
+    env.taskmon(["cleanup", "-qq"]).exits(75).json();
+    assert_eq!(told(&env), [json!(["cleanup-expired-tasks", "warning", 3])]);
+    drop(held);
+    env.taskmon(["cleanup", "-qq"]).success().json();
+    assert_eq!(told(&env), Vec::<Value>::new());
+}
+
+#[test]
+fn the_live_rules_of_a_host_wait_for_those_of_another() {
+    let env = TestEnv::postgres();
+    let mut other = env.client();
+    let held = hold(&mut other, &env, "alert");
+    let mut observer = env.client();
+    let asking = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_catalog.pg_try_advisory_xact_lock(%'
+                  AND pid <> pg_backend_pid() AND state = 'idle in transaction'";
+    let waiting = env.taskmon(["alert"]).spawn();
+    wait_until("it asks for the lock", || {
+        !observer.query(asking, &[]).unwrap().is_empty()
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    let written = env.path("reports/alerts").exists();
+    assert!(!written, "it did not wait\n{}", env.tree());
+    drop(held);
+    let finished = waiting.wait();
+    assert_eq!(finished.json()["success"], true);
+    finished.stderr();
+}
+
+/// While a run holds the lock it holds back no vacuum and no time limit for idle transactions ends it.
+#[test]
+fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
+    let env = TestEnv::postgres();
+    env.sql(&format!(
+        "ALTER DATABASE {0} SET idle_in_transaction_session_timeout = '200ms';
+         ALTER DATABASE {0} SET default_transaction_isolation = 'serializable'",
+        env.name()
+    ));
+    // The alert's own lock is held while it is delivered: by a program that takes its time.
+    let mut text = env.read("taskmon.toml");
+    text += "\n[[alerts.channels]]\ntype = \"command\"\ncommand = [\"sleep\", \"2\"]\n[alerts.live]\nbacklog_max = 0\n";
+    env.write("taskmon.toml", &text);
+    env.sql("INSERT INTO tasks (task_id, status, created_at, updated_at) VALUES ('waits', 'PENDING', now() - interval '9 h', now() - interval '9 h')");
+    let running = env.taskmon(["alert"]).spawn();
+    let mut observer = env.client();
+    let holder = "SELECT backend_xmin IS NULL AND backend_xid IS NULL, now() - state_change > '600 ms' FROM pg_stat_activity JOIN pg_locks USING (pid)
+                  WHERE datname = current_database() AND locktype = 'advisory' AND granted AND pid <> pg_backend_pid()";
+    wait_until("the lock is held well beyond the limit", || {
+        let rows = observer.query(holder, &[]).unwrap();
+        let idle = rows.first().filter(|row| row.get(1));
+        if let Some(row) = idle {
+            assert!(row.get::<_, bool>(0), "it holds a snapshot");
+        }
+        idle.is_some()
+    });
+    let finished = running.wait();
+    assert_eq!(finished.json()["success"], true);
+    finished.stderr();
+}
+
+#[test]
+fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
+    let env = TestEnv::sqlite();
+    let mut connection = env.connection();
+    let held = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)
+        .unwrap();
+    let mut command = env.taskmon(["stats"]).command();
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    drop(held);
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&status),
+        Some(15)
+    );
+    let found = records(&env);
+    assert_eq!((found.len(), &found[0]["exit_code"]), (1, &json!(143)));
+}
+
+#[test]
+fn a_record_that_cannot_be_written_is_a_warning_and_changes_nothing() {
+    let env = TestEnv::sqlite();
+    env.write("logs", "a file where the folder should be");
+    let finished = env.taskmon(["disk", "/", "--no-alert"]).success();
+    assert_eq!(finished.json()["success"], true);
+    finished
+        .stderr_contains("WARN")
+        .stderr_contains("taskmon_runs.jsonl");
+}
+
+#[test]
+fn the_file_keeps_its_last_ten_thousand_lines() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["disk", "/", "--no-alert"]).success().json();
+    let line = env.read("logs/taskmon_runs.jsonl");
+    env.write(
+        "logs/taskmon_runs.jsonl",
+        &line.replace("\"disk\"", "\"old\"").repeat(12_000),
+    );
+    env.taskmon(["disk", "/", "--no-alert"]).success().json();
+    let found = records(&env);
+    assert_eq!(found.len(), 10_000);
+    assert_eq!(found[9_999]["job"], "disk");
+    assert_eq!(found[9_998]["job"], "old");
+}
+
+#[test]
+fn logs_shows_the_last_runs_and_skips_what_is_torn() {
+    let env = TestEnv::sqlite();
+    let none = env.taskmon(["schedule", "logs"]).success().json();
+    assert_eq!(none, json!({"success": true, "runs": []}));
+    for path in ["/", "/tmp", "/usr"] {
+        env.taskmon(["disk", path, "--no-alert"]).success().json();
+    }
+    let torn = env.read("logs/taskmon_runs.jsonl") + "{\"job\":\"sta";
+    env.write("logs/taskmon_runs.jsonl", &torn);
+    let shown = env
+        .taskmon(["schedule", "logs", "--lines", "2"])
+        .success()
+        .json();
+    let paths: Vec<&str> = shown["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["arguments"][1].as_str().unwrap())
+        .collect();
+    assert_eq!(paths, ["/tmp", "/usr"]);
+    let text = env
+        .taskmon(["schedule", "logs", "--output", "text"])
+        .success();
+    text.stdout_contains("成功 (0").stdout_contains("disk /usr");
+}
+
+#[test]
+fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
+    let output = std::fs::File::create(env.path("followed")).unwrap();
+    let mut command = env
+        .taskmon(["schedule", "logs", "--follow", "--lines", "1"])
+        .command();
+    let mut child = command.stdout(output).spawn().unwrap();
+    let lines = |count: usize| {
+        let begin = Instant::now();
+        loop {
+            let text = env.read("followed");
+            if text.lines().count() >= count {
+                return text;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "{text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    lines(1);
+    env.taskmon(["disk", "/", "--no-alert"]).success().json();
+    lines(2);
+    std::fs::rename(
+        env.path("logs/taskmon_runs.jsonl"),
+        env.path("logs/taskmon_runs.jsonl.1"),
+    )
+    .unwrap();
+    env.taskmon(["disk", "/usr", "--no-alert"]).success().json();
+    let text = lines(3);
+    let paths: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["arguments"][1].clone())
+        .collect();
+    assert_eq!(paths, ["/tmp", "/", "/usr"]);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+// ---- what is missed
+
+/// The installed crontab as if it had been installed long ago.
+fn installed_long_ago(env: &TestEnv) {
+    schedule(env, &["install"]).success().json();
+    let text = crontab(env);
+    let aged: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once("\"installed\":\"") {
+            Some((before, _)) => format!("{before}\"installed\":\"2020-01-01T00:00:00Z\"}}"),
+            None => line.to_owned(),
+        })
+        .collect();
+    put(env, &(aged.join("\n") + "\n"));
+}
+
+fn missed(env: &TestEnv) -> (Value, Finished) {
+    let finished = isolated(env, &["taskmon", "alert", "--dry-run"]).run();
+    let result = finished.json();
+    finished.stderr();
+    (result, finished)
+}
+
+#[test]
+fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
+    let env = environment();
+    add_jobs(
+        &env,
+        &[
+            ("report", "0 2 * * *", "stats --no-save", ""),
+            ("disks", "15 * * * *", "disk /", ""),
+            ("live", "*/5 * * * *", "alert", ""),
+        ],
+    );
+    // No block: nobody knows.
+    let (result, _run) = missed(&env);
+    assert_eq!(result["live"]["jobs"]["missed"], Value::Null);
+    // Just installed: nothing was due yet.
+    schedule(&env, &["install"]).success().json();
+    let (result, _run) = missed(&env);
+    assert_eq!(result["live"]["jobs"]["missed"], json!([]));
+    schedule(&env, &["remove"]).success().json();
+
+    installed_long_ago(&env);
+    let (result, _run) = missed(&env);
+    let names = |result: &Value| -> Vec<String> {
+        let alerts = result["alerts"].as_array().unwrap().iter();
+        let missed = alerts.filter(|alert| alert["type"] == "job_missed");
+        missed
+            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    // Not the job that asks: it is running.
+    assert_eq!(names(&result), ["report", "disks"]);
+    let severity = &result["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|alert| alert["type"] == "job_missed")
+        .unwrap()["severity"];
+    assert_eq!(severity, "error");
+    let overdue = |env: &TestEnv| -> Vec<bool> {
+        let status = schedule(env, &["status"]).success().json();
+        status["jobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|job| job["overdue"].as_bool().unwrap())
+            .collect()
+    };
+    assert_eq!(overdue(&env), [true, true, true]);
+
+    // A failed run and a rehearsal are none.
+    isolated(
+        &env,
+        &[
+            "taskmon",
+            "stats",
+            "--no-save",
+            "--database-url",
+            "sqlite:none.db",
+        ],
+    )
+    .exits(3)
+    .failure("database_unavailable", &[]);
+    assert_eq!(overdue(&env), [true, true, true]);
+    isolated(
+        &env,
+        &["taskmon", "stats", "--no-save", "--output", "text", "-qq"],
+    )
+    .success()
+    .stdout();
+    isolated(&env, &["taskmon", "disk", "/", "-qq"])
+        .run()
+        .stdout();
+    let (result, _run) = missed(&env);
+    assert_eq!(names(&result), Vec::<String>::new());
+    assert_eq!(overdue(&env), [false, false, true]);
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(status["jobs"][0]["last_run"]["exit_code"], 0);
+    let text = schedule(&env, &["status", "--output", "text"]).success();
+    text.stdout_contains("逾期").stdout_contains("report");
+}
+
+#[test]
+fn pages_say_the_same_in_both_languages() {
+    let env = environment();
+    schedule(&env, &["list", "--output", "text"])
+        .success()
+        .stdout_contains("下次运行");
+    schedule(&env, &["install", "--output", "text"])
+        .success()
+        .stdout_contains("已安装");
+    schedule(&env, &["remove", "--output", "text"])
+        .success()
+        .stdout_contains("已移除");
+    env.write("taskmon.toml", "language = \"en\"\n");
+    schedule(&env, &["list", "--output", "text"])
+        .success()
+        .stdout_contains("next run");
+    schedule(&env, &["install", "--output", "text"])
+        .success()
+        .stdout_contains("Installed");
+    schedule(&env, &["status", "--output", "text"])
+        .success()
+        .stdout_contains("installed");
+    schedule(&env, &["remove", "--output", "text"])
+        .success()
+        .stdout_contains("Removed");
+}
