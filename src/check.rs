@@ -6,6 +6,7 @@
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
 use crate::store::inspect::{Inspection, Rights};
+use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
 use crate::tables::{Field, State, States};
 use crate::units;
@@ -380,20 +381,162 @@ fn by_mount(report: &DiskReport) -> Vec<(&Disk, Vec<&str>)> {
     mounts
 }
 
+/// What the broker holds: whether its queues are served, as far as it knows.
+pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
+    let waiting: u64 = figures.queues.values().sum();
+    let names: Vec<&str> = figures.queues.keys().map(String::as_str).collect();
+    let mut findings = vec![Finding::ok(language.pick(
+        format!(
+            "{}：{} 中有 {waiting} 条消息等待",
+            figures.source,
+            names.join("、")
+        ),
+        format!(
+            "{}: {waiting} messages wait in {}",
+            figures.source,
+            names.join(", ")
+        ),
+    ))];
+    for (queue, consumers) in figures.consumers.iter().flatten() {
+        if *consumers == 0
+            && figures
+                .queues
+                .get(queue)
+                .is_some_and(|waiting| *waiting > 0)
+        {
+            findings.push(Finding::warning(language.pick(
+                format!("队列 {queue} 有消息等待，却没有消费者"),
+                format!("messages wait in the queue {queue}, and it has no consumer"),
+            )));
+        }
+    }
+    for (key, why) in &figures.reasons {
+        if let Some(queue) = key.strip_prefix("queues.") {
+            findings.push(Finding::warning(format!("broker.queues: {queue}: {why}")));
+        }
+    }
+    findings
+}
+
+/// The cron side, as far as it can be known here.
+#[derive(Debug, Clone, Default)]
+pub struct Scheduled {
+    /// `None`: other users' processes are hidden here.
+    pub cron_running: Option<bool>,
+    pub jobs: Vec<ScheduledJob>,
+    /// Why something is not known.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ScheduledJob {
+    pub name: String,
+    /// `None`: not known.
+    pub installed: Option<bool>,
+    /// Whether it is installed otherwise than configured.
+    pub outdated: bool,
+    pub overdue: bool,
+    /// The end and the exit code of its last run that no lock skipped.
+    pub last: Option<(String, u8)>,
+}
+
 /// What crontab holds, and whether cron runs it with this configuration.
-pub fn cron(language: Language) -> Finding {
-    Finding::skipped(language.pick(
-        "此版本尚不检查 crontab：crontab -l 可列出其中的任务",
-        "this version does not look at the crontab yet; crontab -l shows it",
-    ))
+pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
+    let of = |holds: &dyn Fn(&ScheduledJob) -> bool| -> Vec<&str> {
+        let jobs = scheduled.jobs.iter().filter(|job| holds(job));
+        jobs.map(|job| job.name.as_str()).collect()
+    };
+    let installed = of(&|job| job.installed == Some(true));
+    let missing = of(&|job| job.installed == Some(false));
+    let outdated = of(&|job| job.outdated);
+    let mut findings: Vec<Finding> = scheduled.notes.iter().map(Finding::warning).collect();
+    let install = "taskmon schedule install";
+    if installed.is_empty() && !missing.is_empty() {
+        findings.push(
+            Finding::warning(language.pick("没有安装任何定时任务", "no job is installed"))
+                .hint(install),
+        );
+    } else if !missing.is_empty() {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("未安装：{}", missing.join("、")),
+                format!("not installed: {}", missing.join(", ")),
+            ))
+            .hint(language.pick(
+                format!("{install}；若本机不服务这些队列，则无需理会"),
+                format!("{install}; nothing to do if this host does not serve their queues"),
+            )),
+        );
+    }
+    if !outdated.is_empty() {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("与配置不一致：{}", outdated.join("、")),
+                format!(
+                    "installed otherwise than configured: {}",
+                    outdated.join(", ")
+                ),
+            ))
+            .hint(install),
+        );
+    }
+    findings.push(match scheduled.cron_running {
+        Some(false) if !installed.is_empty() => Finding::failed(language.pick(
+            "cron 没有运行，已安装的任务不会执行",
+            "cron is not running, so that no installed job is started",
+        ))
+        .hint(language.pick(
+            "启动 cron，例如 systemctl start cron",
+            "start it, as by systemctl start cron",
+        )),
+        Some(false) => Finding::warning(language.pick("cron 没有运行", "cron is not running")),
+        Some(true) => Finding::ok(language.pick(
+            format!("cron 正在运行；已安装 {} 项任务", installed.len()),
+            format!("cron is running; {} jobs are installed", installed.len()),
+        )),
+        None => Finding::skipped(language.pick(
+            "看不到其他用户的进程，无从得知 cron 是否在运行",
+            "other users' processes are hidden here, so that nobody knows whether cron is running",
+        )),
+    });
+    findings
 }
 
 /// The jobs' last runs.
-pub fn runs(language: Language) -> Finding {
-    Finding::skipped(language.pick(
-        "此版本尚不检查运行记录",
-        "this version does not look at the records of runs yet",
-    ))
+pub fn runs(jobs: &[ScheduledJob], language: Language) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for job in jobs {
+        let name = &job.name;
+        if job.overdue {
+            findings.push(
+                Finding::failed(language.pick(
+                    format!("{name} 逾期：到时没有成功运行"),
+                    format!("{name} is overdue: no run of it ended well when it was due"),
+                ))
+                .hint("taskmon schedule logs --output text"),
+            );
+        }
+        match &job.last {
+            Some((end, code)) if !matches!(code, 0 | 1 | 4) => findings.push(
+                Finding::warning(language.pick(
+                    format!("{name} 上次于 {end} 失败，退出码 {code}"),
+                    format!("{name} failed the last time, at {end}, with exit code {code}"),
+                ))
+                .hint("taskmon schedule logs --output text"),
+            ),
+            Some((end, code)) => findings.push(Finding::ok(language.pick(
+                format!("{name} 上次于 {end} 结束，退出码 {code}"),
+                format!("{name} ended the last time at {end}, with exit code {code}"),
+            ))),
+            None => {}
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::skipped(
+            language.pick("还没有运行记录", "no run has been recorded yet"),
+        ));
+    }
+    findings
 }
 
 #[cfg(test)]

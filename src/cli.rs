@@ -328,7 +328,7 @@ pub struct ScheduleListArgs {
     pub queues: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ScheduleStatusArgs {
     /// Only the jobs of these queues, and those without one
     #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
@@ -413,7 +413,7 @@ Examples:
   taskmon config                             what is in force here
   taskmon config | jq .sources               and where it comes from
   taskmon config --default > taskmon.toml    start a configuration
-  taskmon config --preset celery             how the tables of Celery's result backend are read")]
+  taskmon config --preset celery             how Celery's tables are read")]
 pub struct ConfigArgs {
     /// Print the default configuration file, with every key explained
     #[arg(long, conflicts_with = "preset")]

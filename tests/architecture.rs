@@ -143,7 +143,7 @@ const RULES: &[Rule] = &[
     // It judges what others found.
     Rule {
         module: "check",
-        may: &["store::inspect", "system::disk"],
+        may: &["store::inspect", "system::disk", "system::broker"],
     },
 ];
 

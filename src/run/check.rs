@@ -1,6 +1,6 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, ask_broker, channels, no_database, spellings, thresholds};
+use super::{Session, broker_settings, channels, no_database, spellings, thresholds};
 use crate::check::{self, Check, CheckReport, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
@@ -13,9 +13,9 @@ use crate::store::inspect::{Inspection, inspect};
 use crate::store::prune::{Mode, PruneSettings, open_pruner};
 use crate::store::target::Target;
 use crate::store::{self};
-use crate::system::disk;
+use crate::system::{broker, disk};
 use anyhow::Result;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rustix::fs::{Access, access};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,16 @@ impl Session {
         clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
+        let (cron, runs) = match self.scheduled(config) {
+            Ok(scheduled) => (
+                check::cron(&scheduled, language),
+                check::runs(&scheduled.jobs, language),
+            ),
+            Err(error) => {
+                let why = Finding::of(&Failure::of(&error));
+                (vec![why.clone()], vec![why])
+            }
+        };
         let findings = [
             (
                 "config",
@@ -70,10 +80,10 @@ impl Session {
             ("clock", clock),
             ("permissions", permissions),
             ("storage", storage(config)),
-            ("broker", vec![broker(config)]),
+            ("broker", broker(config, self.now)),
             ("channels", self.channels(config)),
-            ("cron", vec![check::cron(language)]),
-            ("runs", vec![check::runs(language)]),
+            ("cron", cron),
+            ("runs", runs),
         ];
         findings
             .into_iter()
@@ -373,26 +383,20 @@ fn swept(config: &Config) -> Vec<Finding> {
 
 // ---- the broker
 
-/// Asked as a report asks it, which changes nothing there.
-fn broker(config: &Config) -> Finding {
+/// Only whether somebody listens there: nothing is asked.
+fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let language = config.language;
-    let shown = config.broker_url.as_ref().map(SecretUrl::shown);
-    match ask_broker(config, Utc::now()) {
-        None => Finding::skipped(language.pick(
+    let Some(settings) = broker_settings(config) else {
+        return vec![Finding::skipped(language.pick(
             "没有配置 broker：队列统计来自数据库",
             "no broker is configured: queue statistics come from the database",
-        )),
-        Some(Ok(figures)) => {
-            let (shown, queues) = (shown.unwrap_or_default(), figures.queues.len());
-            let waiting: u64 = figures.queues.values().sum();
-            Finding::ok(language.pick(
-                format!("{shown}：{queues} 个队列，{waiting} 条消息在等待"),
-                format!("{shown}: {queues} queues, {waiting} messages wait"),
-            ))
-        }
-        Some(Err(why)) => Finding::failed(why).hint(language.pick(
-            "broker 是否在运行？broker.url 是否正确？在此之前报告中的队列统计为 null",
-            "does the broker run, and is broker.url right? Until then reports have no queue statistics",
-        )),
+        ))];
+    };
+    match broker::ask(&settings, now) {
+        Ok(figures) => check::broker(&figures, language),
+        Err(error) => vec![Finding::failed(error).hint(language.pick(
+            "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
+            "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
+        ))],
     }
 }

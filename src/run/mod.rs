@@ -1194,38 +1194,37 @@ fn queue_statistics(
     from_table: QueueStatistics,
     now: DateTime<Utc>,
 ) -> QueueStatistics {
-    match (ask_broker(config, now), &config.broker_url) {
-        (Some(Ok(figures)), _) => QueueStatistics::of_broker(figures, &from_table),
-        (Some(Err(error)), Some(url)) => {
+    let Some(settings) = broker_settings(config) else {
+        return from_table;
+    };
+    match broker::ask(&settings, now) {
+        Ok(figures) => QueueStatistics::of_broker(figures, &from_table),
+        Err(error) => {
             log::warn!("{error}");
             QueueStatistics {
-                source: broker::name(url.scheme()),
+                source: broker::name(&settings),
                 error: Some(error),
                 ..QueueStatistics::default()
             }
         }
-        _ => from_table,
     }
 }
 
 /// `None`: no broker is configured.
-fn ask_broker(config: &Config, now: DateTime<Utc>) -> Option<Result<broker::Figures, String>> {
+fn broker_settings(config: &Config) -> Option<broker::Settings> {
     let own = &config.broker;
-    let url = config.broker_url.as_ref()?;
-    let settings = broker::Settings {
-        url: url.expose().to_owned(),
-        management_url: own
-            .management_url
-            .as_ref()
-            .map(|url| url.expose().to_owned()),
+    let shown = |url: &config::SecretUrl| url.expose().to_owned();
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    Some(broker::Settings {
+        url: shown(config.broker_url.as_ref()?),
+        management_url: own.management_url.as_ref().map(shown),
         queues: own.queues.clone(),
         priority_steps: own.priority_steps.clone(),
         separator: own.separator.clone(),
         global_keyprefix: own.global_keyprefix.clone(),
-        visibility_timeout: Duration::from_secs(own.visibility_timeout_seconds.into()),
-        timeout: Duration::from_secs(own.timeout_seconds.into()),
-    };
-    Some(broker::ask(&settings, now))
+        visibility_timeout: seconds(own.visibility_timeout_seconds),
+        timeout: seconds(own.timeout_seconds),
+    })
 }
 
 /// Writes a file aside and renames it, in a folder that is made where it is missing.

@@ -2,6 +2,7 @@
 
 use super::{Done, Session, identity};
 use crate::alert::live::SkippedJob;
+use crate::check;
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
     ScheduleRemoveArgs, ScheduleStatusArgs,
@@ -73,7 +74,40 @@ impl Session {
         }
     }
 
+    /// The same for `check`.
+    pub(super) fn scheduled(&self, config: &Config) -> Result<check::Scheduled> {
+        let status = self.status_report(config, &ScheduleStatusArgs::default())?;
+        let jobs = status.jobs.into_iter().map(|job| check::ScheduledJob {
+            name: job.line.name,
+            installed: job.installed,
+            outdated: job.outdated == Some(true),
+            overdue: job.overdue == Some(true),
+            last: job
+                .last_run
+                .filter(|run| !run.skipped)
+                .map(|run| (run.end, run.exit_code)),
+        });
+        Ok(check::Scheduled {
+            cron_running: status.cron_running,
+            jobs: jobs.collect(),
+            notes: status.notes,
+        })
+    }
+
     fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
+        let report = self.status_report(config, arguments)?;
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => page::status(&report, config.language),
+        };
+        Ok(Done::new(printed, Outcome::Done))
+    }
+
+    fn status_report(
+        &self,
+        config: &Config,
+        arguments: &ScheduleStatusArgs,
+    ) -> Result<StatusReport> {
         let zone = config::of_the_host();
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
@@ -119,7 +153,7 @@ impl Session {
                 last_run: last.map(LastRun::of),
             }
         };
-        let report = StatusReport {
+        Ok(StatusReport {
             success: true,
             cron_running: daemon::is_running(
                 Path::new("/proc"),
@@ -128,12 +162,7 @@ impl Session {
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
             notes,
-        };
-        let printed = match self.common.output {
-            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
-            Format::Text => page::status(&report, config.language),
-        };
-        Ok(Done::new(printed, Outcome::Done))
+        })
     }
 
     /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.

@@ -89,6 +89,63 @@ fn commands(crontab: &str) -> Vec<&str> {
     lines.filter(|line| !line.starts_with('#')).collect()
 }
 
+// ---- what `check` says of it
+
+#[test]
+fn check_says_what_is_installed_and_how_the_runs_went() {
+    let env = environment();
+    let found = |name: &str| -> Value {
+        let result = isolated(&env, &["taskmon", "check"]).run().json();
+        let checks = result["checks"].as_array().unwrap().clone();
+        checks
+            .into_iter()
+            .find(|check| check["name"] == name)
+            .unwrap()
+    };
+    let nothing = found("cron");
+    assert!(
+        nothing.to_string().contains("没有安装任何定时任务"),
+        "{nothing:#}"
+    );
+    assert_eq!(found("runs")["status"], "skipped");
+
+    schedule(&env, &["install"]).success().json();
+    add_jobs(&env, &[("weekly", "0 3 * * 1", "stats --days 7", "")]);
+    let text = env
+        .read("taskmon.toml")
+        .replace("[database]", "[disk]\npaths = ['.']\n[database]");
+    env.write("taskmon.toml", &text);
+    let one = found("cron");
+    // One's own jobs replace the default ones, which are in the crontab still.
+    assert!(one.to_string().contains("weekly"), "{one:#}");
+    schedule(&env, &["install"]).success().json();
+    let installed = found("cron");
+    assert!(!installed.to_string().contains("未安装"), "{installed:#}");
+
+    isolated(&env, &["taskmon", "stats", "--days", "7", "--no-alert"])
+        .success()
+        .json();
+    let runs = found("runs");
+    assert_eq!(runs["status"], "ok", "{runs:#}");
+    assert!(
+        runs["message"].as_str().unwrap().contains("weekly"),
+        "{runs:#}"
+    );
+    env.write("taskmon.toml", &text.replace("tasks.db", "gone.db"));
+    isolated(
+        &env,
+        &["taskmon", "-q", "-q", "stats", "--days", "7", "--no-alert"],
+    )
+    .exits(3)
+    .json();
+    let runs = found("runs");
+    assert_eq!(runs["status"], "warning", "{runs:#}");
+    assert!(
+        runs["message"].as_str().unwrap().contains("退出码 3"),
+        "{runs:#}"
+    );
+}
+
 // ---- the crontab
 
 #[test]

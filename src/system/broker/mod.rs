@@ -49,8 +49,8 @@ pub struct Figures {
 }
 
 /// What a report calls the source of its figures.
-pub fn name(scheme: &str) -> &'static str {
-    match scheme.starts_with("redis") {
+pub fn name(settings: &Settings) -> &'static str {
+    match settings.url.starts_with("redis") {
         true => "redis",
         false => "rabbitmq",
     }

@@ -344,6 +344,11 @@ fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
             .collect::<Vec<&str>>();
         alert(&env, 0, &page).stdout_contains("预演");
     }
+    // A run leaves its record, a rehearsal too, and nothing else.
+    let logs: Vec<_> = std::fs::read_dir(env.path("logs")).unwrap().collect();
+    assert_eq!(logs.len(), 1, "{}", env.tree());
+    assert_eq!(env.read("logs/taskmon_runs.jsonl").lines().count(), 8);
+    std::fs::remove_dir_all(env.path("logs")).unwrap();
     assert_eq!(snapshot(&env), before);
     assert_eq!(server.requests().len(), 0);
 
