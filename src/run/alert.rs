@@ -123,10 +123,11 @@ impl Session {
             true => None,
             false => self.lock("alert", config)?,
         };
-        if !arguments.dry_run {
-            self.ping_start("alert", config);
-        }
-        self.live(config, lock)
+        let mode = match arguments.dry_run {
+            true => Mode::Rehearse,
+            false => Mode::Deliver,
+        };
+        self.live(config, lock, mode)
     }
 
     /// Every host looks at its own disks and jobs, so that one which finds another at it waits its turn, for it is short.
@@ -138,13 +139,16 @@ impl Session {
     }
 
     /// The live state, and what the rules say of it.
-    fn live(&self, config: &Config, lock: Option<Lock>) -> Result<Found> {
+    fn live(&self, config: &Config, lock: Option<Lock>, mode: Mode) -> Result<Found> {
         let settings = rule_settings(config);
         let mut store = open_store(config)?;
         let _locks = match lock {
             Some(lock) => Some((lock, self.live_lock(config)?)),
             None => None,
         };
+        if mode == Mode::Deliver {
+            self.ping_start("alert", config);
+        }
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);

@@ -4,7 +4,7 @@ use super::{Session, broker_settings, channels, no_database, spellings, threshol
 use crate::check::{self, Check, CheckReport, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
-use crate::config::{self, Config, Env, SecretUrl};
+use crate::config::{self, Config, Env};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};

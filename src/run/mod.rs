@@ -330,11 +330,7 @@ impl Session {
         let (settings, roots) = self.cleanup_settings(arguments, &config)?;
         let _lock = match settings.mode {
             Mode::Rehearse => None,
-            Mode::Apply => {
-                let lock = self.lock("cleanup", &config)?;
-                self.ping_start("cleanup", &config);
-                lock
-            }
+            Mode::Apply => self.lock("cleanup", &config)?,
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
@@ -344,6 +340,9 @@ impl Session {
             false => None,
         };
         let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
+        if settings.mode == Mode::Apply {
+            self.ping_start("cleanup", &config);
+        }
         let most = arguments
             .max_runtime
             .unwrap_or(config.cleanup.max_runtime_seconds);

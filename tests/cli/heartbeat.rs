@@ -59,7 +59,8 @@ fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
         .exits(3);
     finished.json();
     let last = server.requests().pop().unwrap();
-    assert_eq!(pings(&server), ["/ping/0b1c2d3e/start", "/ping/0b1c2d3e/3"]);
+    // It failed before it could know whether a run on another host holds it up: there was no start to tell.
+    assert_eq!(pings(&server), ["/ping/0b1c2d3e/3"]);
     assert!(
         last.body.contains("gone.db") && last.body.contains("ERROR"),
         "{}",
@@ -157,16 +158,35 @@ fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
         .unwrap();
     let first = env.taskmon(["stats"]).spawn();
-    crate::errors::wait_until("the first run has pinged", || {
-        pings(&server) == ["/x1y2z3w4/start"]
+    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                   WHERE datname = current_database() AND NOT granted";
+    let mut observer = env.client();
+    crate::errors::wait_until("the first run waits for the table", || {
+        !observer.query(waiting, &[]).unwrap().is_empty()
     });
     env.taskmon(["stats"]).exits(75).failure("locked", &[]);
-    assert_eq!(pings(&server), ["/x1y2z3w4/start"]);
+    assert_eq!(pings(&server), [""; 0]);
     drop(held);
     let first = first.wait();
     first.json();
     first.stderr();
     assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
+}
+
+/// Nothing is told to have begun that another host's run will hold up.
+#[test]
+fn runs_that_another_host_holds_up_ping_nothing() {
+    let env = TestEnv::postgres();
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/x1y2z3w4"));
+    let mut other = env.client();
+    for job in ["cleanup", "stats"] {
+        let held = crate::schedule::hold(&mut other, &env, job);
+        let refused = env.taskmon([job]).exits(75);
+        refused.failure("locked_elsewhere", &[job]);
+        assert_eq!(pings(&server), [""; 0], "{job}");
+        drop(held);
+    }
 }
 
 /// The job itself is on time, and a ping that fails is told of without the URL's secret.
