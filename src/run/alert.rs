@@ -9,7 +9,6 @@ use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Su
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
-use crate::lock::Lock;
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
@@ -119,15 +118,11 @@ impl Session {
         }
         // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
         // that tell at the same time know of each other by the records.
-        let lock = match arguments.dry_run {
+        let _lock = match arguments.dry_run {
             true => None,
             false => self.lock("alert", config)?,
         };
-        let mode = match arguments.dry_run {
-            true => Mode::Rehearse,
-            false => Mode::Deliver,
-        };
-        self.live(config, lock, mode)
+        self.live(config, arguments)
     }
 
     /// Every host looks at its own disks and jobs, so that one which finds another at it waits its turn, for it is short.
@@ -139,16 +134,18 @@ impl Session {
     }
 
     /// The live state, and what the rules say of it.
-    fn live(&self, config: &Config, lock: Option<Lock>, mode: Mode) -> Result<Found> {
+    fn live(&self, config: &Config, arguments: &AlertArgs) -> Result<Found> {
         let settings = rule_settings(config);
-        let mut store = open_store(config)?;
-        let _locks = match lock {
-            Some(lock) => Some((lock, self.live_lock(config)?)),
-            None => None,
+        let start = || match arguments.dry_run {
+            true => {}
+            false => self.ping_start("alert", config),
         };
-        if mode == Mode::Deliver {
-            self.ping_start("alert", config);
-        }
+        let mut store = open_store(config).inspect_err(|_| start())?;
+        let _turn = match arguments.dry_run {
+            true => None,
+            false => self.live_lock(config)?,
+        };
+        start();
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);

@@ -45,7 +45,7 @@ impl Session {
     ///
     /// Nothing is said of rehearsals, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
     pub(super) fn ping_end(&self, command: &Command, outcome: Outcome) {
-        let is_silent = command.is_rehearsal() || outcome == Outcome::Failed(Kind::Locked);
+        let is_silent = command.is_rehearsal() || is_locked_out(outcome);
         let Some(job) = command.job().filter(|_| !is_silent) else {
             return;
         };
@@ -89,4 +89,12 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether another run of the job, here or elsewhere, kept this one from it.
+fn is_locked_out(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Failed(Kind::Locked | Kind::LockedElsewhere)
+    )
 }

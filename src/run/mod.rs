@@ -333,16 +333,20 @@ impl Session {
             Mode::Apply => self.lock("cleanup", &config)?,
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        let mut database = self.cleanup_database(&config, &settings, &asked_to_end)?;
+        let is_rehearsed = settings.mode == Mode::Rehearse;
+        let start = || match is_rehearsed {
+            true => {}
+            false => self.ping_start("cleanup", &config),
+        };
+        let database = self.cleanup_database(&config, &settings, &asked_to_end);
+        let mut database = database.inspect_err(|_| start())?;
         // Temp files and logs are each host's own.
         let rows = match settings.mode == Mode::Apply && needs_rows(&settings) {
             true => config.database.target.as_ref(),
             false => None,
         };
         let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
-        if settings.mode == Mode::Apply {
-            self.ping_start("cleanup", &config);
-        }
+        start();
         let most = arguments
             .max_runtime
             .unwrap_or(config.cleanup.max_runtime_seconds);
@@ -522,7 +526,8 @@ impl Session {
         let config = self.configuration()?;
         let dates = dates(arguments, &config, self.now)?;
         let _lock = self.lock("stats", &config)?;
-        let store = open_store(&config)?;
+        let start = |_: &anyhow::Error| self.ping_start("stats", &config);
+        let store = open_store(&config).inspect_err(start)?;
         let database = &config.database;
         let target = database.read_target.as_ref().or(database.target.as_ref());
         let _across = self.lock_across("stats", &config, target, Duration::ZERO)?;

@@ -195,8 +195,12 @@ impl Session {
                 }
                 is_known = true;
             }
-            // Where there is no cron at all, the timers are what there is.
-            Err(failure) if failure.kind == Kind::CrontabUnavailable && is_known => {}
+            // Where there is no cron, or none for this user, the timers are what there is.
+            Err(failure)
+                if matches!(
+                    failure.kind,
+                    Kind::CrontabUnavailable | Kind::CrontabRefused
+                ) && is_known => {}
             Err(failure) => return Err(failure),
         }
         Ok(is_known.then_some(found))
@@ -405,7 +409,16 @@ impl Session {
     pub(super) fn missed(&self, config: &Config) -> Option<Vec<(String, DateTime<Utc>)>> {
         let installed = match self.installed(config, &Program::default()) {
             Ok(installed) => installed?,
-            Err(failure) if failure.kind == Kind::CrontabUnavailable => return None,
+            // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
+            Err(failure)
+                if matches!(
+                    failure.kind,
+                    Kind::CrontabUnavailable | Kind::CrontabRefused
+                ) =>
+            {
+                log::info!("which jobs are installed is not known: {}", failure.message);
+                return None;
+            }
             Err(failure) => {
                 log::warn!("which jobs are installed is not known: {}", failure.message);
                 return None;
@@ -506,7 +519,11 @@ impl Recorder {
         if self.run.job.is_none() || self.ends_in_its_own_time {
             return;
         }
-        let mut signals = match signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM]) {
+        let ends: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
+            .into_iter()
+            .filter(|signal| !is_ignored(*signal))
+            .collect();
+        let mut signals = match signal_hook::iterator::Signals::new(ends) {
             Ok(signals) => signals,
             Err(error) => {
                 log::warn!("signals cannot be listened for: {error}");
@@ -527,6 +544,12 @@ impl Recorder {
             }
         });
     }
+}
+
+/// Whether whoever started this run had the signal ignored, as `nohup` does: then it does not end the run, and to listen for it would undo that.
+fn is_ignored(signal: i32) -> bool {
+    let status = procfs::process::Process::myself().and_then(|own| own.status());
+    status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
 }
 
 fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {

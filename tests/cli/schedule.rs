@@ -8,6 +8,8 @@ use crate::errors::wait_until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use taskmon::store::advisory::{self, Attempt};
+use taskmon::store::target::{Target, UrlContext};
 
 /// Where cron keeps crontabs: Debian and busybox, or cronie as Fedora has it.
 fn spool() -> &'static str {
@@ -992,7 +994,7 @@ fn the_live_rules_of_a_host_wait_for_those_of_another() {
     finished.stderr();
 }
 
-/// While a run holds the lock it holds back no vacuum and no time limit for idle transactions ends it.
+/// While a run holds the lock it holds back no vacuum, and no time limit for idle transactions ends it.
 #[test]
 fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
     let env = TestEnv::postgres();
@@ -1001,26 +1003,26 @@ fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
          ALTER DATABASE {0} SET default_transaction_isolation = 'serializable'",
         env.name()
     ));
-    // The alert's own lock is held while it is delivered: by a program that takes its time.
-    let mut text = env.read("taskmon.toml");
-    text += "\n[[alerts.channels]]\ntype = \"command\"\ncommand = [\"sleep\", \"2\"]\n[alerts.live]\nbacklog_max = 0\n";
-    env.write("taskmon.toml", &text);
-    env.sql("INSERT INTO tasks (task_id, status, created_at, updated_at) VALUES ('waits', 'PENDING', now() - interval '9 h', now() - interval '9 h')");
-    let running = env.taskmon(["alert"]).spawn();
-    let mut observer = env.client();
-    let holder = "SELECT backend_xmin IS NULL AND backend_xid IS NULL, now() - state_change > '600 ms' FROM pg_stat_activity JOIN pg_locks USING (pid)
+    let context = UrlContext {
+        env: &|_| None,
+        base_dir: &env.path(""),
+        connect_timeout: Duration::from_secs(10),
+    };
+    let target = Target::parse(&env.url(), &context).unwrap();
+    let lock = || advisory::lock(&target, 7, Duration::ZERO).unwrap();
+    let held = lock();
+    assert!(matches!(held, Attempt::Held(_)));
+    std::thread::sleep(Duration::from_millis(800));
+    assert!(matches!(lock(), Attempt::Busy));
+    let holder = "SELECT backend_xmin IS NULL AND backend_xid IS NULL, state FROM pg_stat_activity JOIN pg_locks USING (pid)
                   WHERE datname = current_database() AND locktype = 'advisory' AND granted AND pid <> pg_backend_pid()";
-    wait_until("the lock is held well beyond the limit", || {
-        let rows = observer.query(holder, &[]).unwrap();
-        let idle = rows.first().filter(|row| row.get(1));
-        if let Some(row) = idle {
-            assert!(row.get::<_, bool>(0), "it holds a snapshot");
-        }
-        idle.is_some()
+    let row = env.client().query_one(holder, &[]).unwrap();
+    assert_eq!(row.get::<_, &str>(1), "idle in transaction");
+    assert!(row.get::<_, bool>(0), "it holds a snapshot");
+    drop(held);
+    wait_until("the server has given the lock back", || {
+        matches!(lock(), Attempt::Held(_))
     });
-    let finished = running.wait();
-    assert_eq!(finished.json()["success"], true);
-    finished.stderr();
 }
 
 #[test]
@@ -1047,6 +1049,38 @@ fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
     );
     let found = records(&env);
     assert_eq!((found.len(), &found[0]["exit_code"]), (1, &json!(143)));
+}
+
+/// `nohup` has SIGHUP ignored, and a run under it goes on.
+#[test]
+fn a_signal_that_the_run_was_started_to_ignore_does_not_end_it() {
+    let env = TestEnv::postgres();
+    let mut blocker = env.client();
+    let mut held = blocker.transaction().unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let mut command = env
+        .program("nohup", ["taskmon", "stats", "--no-alert"])
+        .command();
+    let null = std::process::Stdio::null;
+    let mut child = command
+        .stdin(null())
+        .stdout(null())
+        .stderr(null())
+        .spawn()
+        .unwrap();
+    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                   WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
+    let mut observer = env.client();
+    wait_until("the run waits for the table", || {
+        !observer.query(waiting, &[]).unwrap().is_empty()
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(held);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(records(&env)[0]["exit_code"], 0);
 }
 
 #[test]
