@@ -53,7 +53,7 @@ pub struct Config {
     pub stats: Stats,
     pub disk: Disk,
     pub alerts: Alerts,
-    /// `broker.url`, whose queues this version cannot ask yet.
+    /// `broker.url`
     pub broker_url: Option<SecretUrl>,
     pub broker: Broker,
     pub heartbeat: Heartbeat,

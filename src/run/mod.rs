@@ -538,25 +538,25 @@ impl Session {
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        let mut troubles = match is_told {
+        let troubles = match is_told {
             true => self.raise(&config, "stats", newest)?,
             false => Vec::new(),
         };
-        let earlier = reports.iter().flat_map(|report| report.errors.clone());
-        let mut errors: Vec<Trouble> = earlier.chain(troubles.clone()).collect();
+        let mut is_changed = !troubles.is_empty();
         if let Some(report) = reports.last_mut() {
-            let outcome = self.judge(standing.iter().copied(), &errors);
-            report.errors.append(&mut troubles.clone());
+            report.errors.extend(troubles);
+        }
+        let outcome = self.judge(standing.iter().copied(), &all_errors(&reports));
+        if let Some(report) = reports.last_mut() {
             let unwritten = self.export("stats", outcome, figures(report, &config));
-            report.errors.extend(unwritten.clone());
-            errors.extend(unwritten.clone());
-            troubles.extend(unwritten);
-            // What is saved is what is printed, and what nobody could be told is known only now.
-            if !troubles.is_empty() && report.report_path.is_some() {
+            is_changed |= unwritten.is_some();
+            report.errors.extend(unwritten);
+            // What is saved is what is printed, and what could not be told or written is known only now.
+            if is_changed && report.report_path.is_some() {
                 self.save(&config, report)?;
             }
         }
-        let outcome = self.judge(standing.into_iter(), &errors);
+        let outcome = self.judge(standing.into_iter(), &all_errors(&reports));
         self.render_stats(arguments, &config, &reports, outcome)
     }
 
@@ -904,6 +904,11 @@ fn rate_limits(config: &Config) -> nagios::Limits {
         warning: config.alerts.failure_rate_warning,
         critical: config.alerts.failure_rate_critical,
     }
+}
+
+fn all_errors(reports: &[DailyReport]) -> Vec<Trouble> {
+    let errors = reports.iter().flat_map(|report| report.errors.clone());
+    errors.collect()
 }
 
 fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {

@@ -172,6 +172,22 @@ fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
 }
 
+/// Nothing is told to have begun that another host's run will hold up.
+#[test]
+fn runs_that_another_host_holds_up_ping_nothing() {
+    let env = TestEnv::postgres();
+    let server = Server::plain(vec![ok("OK")]);
+    beating(&env, &server.url("/x1y2z3w4"));
+    let mut other = env.client();
+    for job in ["cleanup", "stats"] {
+        let held = crate::schedule::hold(&mut other, &env, job);
+        let refused = env.taskmon([job]).exits(75);
+        refused.failure("locked_elsewhere", &[job]);
+        assert_eq!(pings(&server), [""; 0], "{job}");
+        drop(held);
+    }
+}
+
 /// The job itself is on time, and a ping that fails is told of without the URL's secret.
 #[test]
 fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {

@@ -899,7 +899,7 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
 }
 
 /// The lock of a job across hosts, as another host's run holds it: its number is the same for every version of taskmon.
-fn hold<'c>(
+pub fn hold<'c>(
     client: &'c mut postgres::Client,
     env: &TestEnv,
     job: &str,

@@ -196,7 +196,8 @@ fn disks_with_odd_names_to_the_byte() {
     let used = samples
         .find("taskmon_disk_used_ratio", &place(odd))
         .unwrap();
-    assert_eq!(used, disk["usage_percent"].as_f64().unwrap() / 100.0);
+    let percent = disk["usage_percent"].as_f64().unwrap();
+    assert_eq!(format!("{:.2}", used * 100.0), format!("{percent:.2}"));
 }
 
 #[test]
