@@ -298,14 +298,14 @@ impl AlertArgs {
 
 const SCHEDULE_EXAMPLES: &str = "\
 Examples:
-  taskmon schedule install --dry-run --output text    the lines that would be put into the crontab
-  taskmon schedule install                            put them in; again, it changes nothing
-  taskmon schedule install --queues receipt,file      only the jobs that this host serves
-  taskmon schedule status --output text               is cron running, how did the jobs go, what is overdue?
+  taskmon schedule install --dry-run --output text    the lines for the crontab
+  taskmon schedule install                  put them in; again: nothing changes
+  taskmon schedule install --queues receipt,file    what this host serves
+  taskmon schedule status --output text     is cron running, what is overdue?
   taskmon schedule logs --lines 5 | jq '.runs[] | [.job, .start, .exit_code]'
-  taskmon schedule logs --follow                      each run as it ends, one JSON line each
-  taskmon schedule install --systemd                  units in ~/.config/systemd/user instead
-  taskmon schedule remove                             take the lines out again";
+  taskmon schedule logs --follow            each run as it ends
+  taskmon schedule install --systemd        units in ~/.config/systemd/user
+  taskmon schedule remove                   take the lines out again";
 
 #[derive(Debug, Subcommand)]
 pub enum ScheduleCommand {

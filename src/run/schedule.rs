@@ -575,6 +575,10 @@ impl Running {
         let Ok(config) = config::resolve(&self.request) else {
             return;
         };
+        // Nothing was done, and no file says where: a typo in some folder makes no `logs` there.
+        if ended.exit_code == 2 && config.file.is_none() {
+            return;
+        }
         let zoned = |time: DateTime<Utc>| time.with_timezone(&config.timezone).fixed_offset();
         let record = RunRecord {
             job: job.to_owned(),

@@ -8,11 +8,32 @@ use super::connect;
 use super::target::Target;
 use crate::outcome::Failure;
 use postgres::{Client, SimpleQueryMessage};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Held as long as it lives.
 pub struct Held {
-    _client: Box<Client>,
+    /// `None`: it has been given back.
+    client: Option<Box<Client>>,
+}
+
+/// How long a run waits at its end for the server to take the lock back. One that is gone takes it back by itself.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Drop for Held {
+    /// A connection that is closed gives the lock back a moment later, and a run that begins in that moment would be refused.
+    fn drop(&mut self) {
+        let Some(mut client) = self.client.take() else {
+            return;
+        };
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let _ = client.simple_query("ROLLBACK");
+            let _ = done.send(());
+        });
+        // Whether it came in time or not, the run is over.
+        let _ = is_done.recv_timeout(FAREWELL);
+    }
 }
 
 /// What came of the attempt.
@@ -61,7 +82,7 @@ pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Att
         });
         if is_held {
             return Ok(Attempt::Held(Held {
-                _client: Box::new(client),
+                client: Some(Box::new(client)),
             }));
         }
         if begin.elapsed() >= patience {
