@@ -14,8 +14,9 @@ libraries() {
         rm -rf "$folder"
         mkdir -p "$folder/node"
         python3 -m venv "$folder/python" >&2
-        "$folder/python/bin/pip" install -q "${python_libraries[@]}" >&2
-        (cd "$folder/node" && echo '{}' >package.json && npm install --silent --no-audit --no-fund "${node_libraries[@]}" >&2)
+        "$folder/python/bin/pip" install -q "${python_libraries[@]}" >&2 || fail "pip cannot install ${python_libraries[*]}"
+        (cd "$folder/node" && echo '{}' >package.json && npm install --no-audit --no-fund --loglevel=error "${node_libraries[@]}" >&2) ||
+            fail "npm cannot install ${node_libraries[*]}"
         printf '%s' "$wanted" >"$folder/installed"
     fi
     TASKMON_TEST_LIBRARIES=$(cd "$folder" && pwd)
