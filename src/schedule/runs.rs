@@ -86,7 +86,7 @@ pub fn path(logs_dir: &Path) -> PathBuf {
 /// Appends a record, and makes the folder if there is none.
 ///
 /// # Errors
-/// The folder or the file cannot be written, or others hold its lock for [`PATIENCE`].
+/// The folder or the file cannot be written, or others hold its lock for too long.
 pub fn append(logs_dir: &Path, record: &RunRecord) -> io::Result<()> {
     std::fs::create_dir_all(logs_dir)?;
     append_and_trim(&path(logs_dir), record, KEPT)

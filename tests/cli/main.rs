@@ -31,6 +31,7 @@ mod proxy;
 mod reference;
 mod rows;
 mod schedule;
+mod scripts;
 /// The receivers of the channels' own tests.
 #[path = "../channels/server.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Installs taskmon from a build: the program, manual pages, completions and a configuration to start from.
+#
+#   scripts/install.sh [--user | --system] [--binary FILE] [--uninstall]
+#
+# --user (the default) installs for whoever runs it, under ~/.local and ~/.config; --system for everybody, under /usr/local and /etc, which takes root.
+# $DESTDIR stands before every path. Without --binary a release build is made. A configuration that is there already is left alone. What was done is
+# said, and listed in share/taskmon/installed: --uninstall removes exactly that, and keeps a configuration that was changed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+scope=user binary="" uninstall=false
+
+say() { printf '%s\n' "$*"; }
+fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2 && exit 2; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --user | --system) scope=${1#--} ;;
+        --binary) binary=${2-} && shift ;;
+        --uninstall) uninstall=true ;;
+        *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
+    esac
+    shift
+done
+
+case $scope in
+    user) prefix=${DESTDIR-}$HOME/.local config=${DESTDIR-}${XDG_CONFIG_HOME:-$HOME/.config}/taskmon ;;
+    system) prefix=${DESTDIR-}/usr/local config=${DESTDIR-}/etc/taskmon ;;
+esac
+list=$prefix/share/taskmon/installed
+
+# put FILE PLACE MODE: copies it, and notes where.
+put() {
+    install -D -m "$3" "$1" "$2"
+    printf '%s\n' "$2" >>"$list"
+    say "installed $2"
+}
+
+remove() {
+    local path
+    [ -e "$list" ] || fail "nothing is installed under $prefix: $list is missing"
+    while read -r path; do
+        if [ "$path" = "$config/taskmon.toml" ] && ! cmp -s "$path" "$prefix/share/taskmon/taskmon.toml"; then
+            say "kept $path: it was changed"
+        elif [ -e "$path" ]; then
+            rm -f "$path" && say "removed $path"
+        fi
+    done < <(grep -v "^$prefix/share/taskmon/taskmon.toml\$" "$list")
+    rm -f "$prefix/share/taskmon/taskmon.toml" "$list"
+    rmdir --ignore-fail-on-non-empty "$prefix/share/taskmon" "$config" 2>/dev/null || true
+}
+
+if [ "$uninstall" = true ]; then
+    remove
+    exit
+fi
+if [ -z "$binary" ]; then
+    cargo build --release --locked --manifest-path "$root/Cargo.toml"
+    binary=${CARGO_TARGET_DIR:-$root/target}/release/taskmon
+fi
+[ -x "$binary" ] || fail "$binary is no program"
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+mkdir -p "${list%/*}" || fail "$prefix cannot be written to; --system takes root"
+: >"$list"
+put "$binary" "$prefix/bin/taskmon" 755
+"$binary" man >"$made/taskmon.1"
+put "$made/taskmon.1" "$prefix/share/man/man1/taskmon.1" 644
+for command in cleanup stats disk alert check schedule demo config; do
+    "$binary" man "$command" >"$made/page"
+    put "$made/page" "$prefix/share/man/man1/taskmon-$command.1" 644
+done
+for shell in bash zsh fish; do
+    "$binary" completions "$shell" >"$made/$shell"
+done
+put "$made/bash" "$prefix/share/bash-completion/completions/taskmon" 644
+put "$made/zsh" "$prefix/share/zsh/site-functions/_taskmon" 644
+put "$made/fish" "$prefix/share/fish/vendor_completions.d/taskmon.fish" 644
+put "$root/crontab.example" "$prefix/share/taskmon/crontab.example" 644
+"$binary" config --default >"$made/taskmon.toml"
+put "$made/taskmon.toml" "$prefix/share/taskmon/taskmon.toml" 644
+if [ -e "$config/taskmon.toml" ]; then
+    say "left $config/taskmon.toml as it is"
+else
+    put "$made/taskmon.toml" "$config/taskmon.toml" 600
+fi
+case :$PATH: in
+    *":$prefix/bin:"*) ;;
+    *) say "note: $prefix/bin is not on PATH" ;;
+esac
+say "next: edit $config/taskmon.toml, then taskmon check --output text"

@@ -1,0 +1,154 @@
+//! The scripts that come with taskmon, run as a user runs them.
+
+use crate::env::{Run, TestEnv};
+use crate::rows::Task;
+use serde_json::{Value, json};
+
+fn script<'e>(env: &'e TestEnv, name: &str, arguments: &[&str]) -> Run<'e> {
+    let path = format!("{}/scripts/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut all = vec![path.as_str()];
+    all.extend(arguments);
+    env.program("bash", all)
+}
+
+/// Three days of one month and one of the next, in Shanghai.
+fn tasks() -> Vec<Task> {
+    let at = |n, day: &str| Task::new(n).with("created_at", format!("2023-{day} 12:00:00"));
+    vec![
+        at(1, "11-01").with("status", "COMPLETED"),
+        at(2, "11-30").with("status", "COMPLETED"),
+        at(3, "11-30").failed("x"),
+        at(4, "11-15").failed("x"),
+        at(5, "11-15").failed("x"),
+        at(6, "11-15").with("status", "COMPLETED"),
+        at(7, "12-01").failed("x"),
+    ]
+}
+
+#[test]
+fn a_month_is_summed_up() {
+    let env = TestEnv::sqlite();
+    env.insert(tasks());
+    let month = script(&env, "month.sh", &["2023-11"]).success().json();
+    assert_eq!(
+        month,
+        json!({"month": "2023-11", "days": 30, "total": 6, "completed": 3, "failed": 3, "failure_rate": 50,
+               "busiest_day": {"date": "2023-11-15", "total": 3}, "worst_day": {"date": "2023-11-15", "failed": 2}})
+    );
+    let empty = script(&env, "month.sh", &["2022-02"]).success().json();
+    assert_eq!(
+        (&empty["days"], &empty["failure_rate"]),
+        (&json!(28), &json!(0))
+    );
+    assert_eq!(empty["busiest_day"], Value::Null);
+    script(&env, "month.sh", &["2023-13"])
+        .exits(2)
+        .stderr_contains("2023-13");
+    script(&env, "month.sh", &["November"])
+        .exits(2)
+        .stderr_contains("November");
+    script(&env, "month.sh", &["2999-01"])
+        .exits(2)
+        .stderr_contains("2999-01");
+    let failed = script(
+        &env,
+        "month.sh",
+        &["2023-11", "-q", "-q", "--database-url", "sqlite:gone.db"],
+    )
+    .exits(3);
+    failed.failure("database_unavailable", &["gone.db"]);
+}
+
+#[test]
+fn a_gate_fails_while_an_alert_stands() {
+    let env = TestEnv::sqlite();
+    env.insert(tasks());
+    let day = |arguments: &[&str]| {
+        let all: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .chain(["--date", "2023-11-15"])
+            .collect();
+        script(&env, "gate.sh", &all)
+    };
+    // Two of three failed, all for one reason.
+    let critical = day(&[]).exits(4);
+    assert!(
+        critical.stdout().contains("critical\t任务失败率"),
+        "{}",
+        critical.stdout()
+    );
+    let config = env.read("taskmon.toml");
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[alerts]\nfailure_rate_critical = 90\nfailure_rate_warning = 60\n"),
+    );
+    day(&[]).success().stdout();
+    let warning = day(&["warning"]).exits(4);
+    assert!(
+        warning.stdout().contains("warning\t任务失败率"),
+        "{}",
+        warning.stdout()
+    );
+    let broken = day(&["critical", "-q", "-q", "--database-url", "sqlite:gone.db"]).exits(3);
+    assert!(
+        broken.stdout().starts_with("error\t"),
+        "{}",
+        broken.stdout()
+    );
+}
+
+#[test]
+fn what_is_installed_is_removed_again_to_the_last_file() {
+    let env = TestEnv::new();
+    let before = env.tree();
+    let binary = env!("CARGO_BIN_EXE_taskmon");
+    let install = |arguments: &[&str]| {
+        let finished = script(&env, "install.sh", arguments).success();
+        finished.stdout().to_owned()
+    };
+    let said = install(&["--binary", binary]);
+    for file in [
+        "home/.local/bin/taskmon",
+        "home/.local/share/man/man1/taskmon-cleanup.1",
+        "home/.local/share/bash-completion/completions/taskmon",
+        "home/.config/taskmon/taskmon.toml",
+    ] {
+        assert!(env.path(file).is_file(), "{file}\n{}", env.tree());
+        assert!(said.contains(file), "{said}");
+    }
+    // The installed program finds the installed configuration.
+    let program = env.path("home/.local/bin/taskmon");
+    let config: Value = env.program(&program, ["config"]).success().json();
+    let file = config["file"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        file.ends_with("home/.config/taskmon/taskmon.toml"),
+        "{config:#}"
+    );
+
+    // Again: the configuration is the user's.
+    env.write("home/.config/taskmon/taskmon.toml", "language = 'zh'\n");
+    assert!(install(&["--binary", binary]).contains("left"));
+    install(&["--uninstall"]);
+    assert_eq!(
+        env.read("home/.config/taskmon/taskmon.toml"),
+        "language = 'zh'\n"
+    );
+    std::fs::remove_dir_all(env.path("home/.config")).unwrap();
+
+    install(&["--binary", binary]);
+    install(&["--uninstall"]);
+    let files: Vec<String> = env
+        .tree()
+        .lines()
+        .filter(|line| line.contains("taskmon."))
+        .map(str::to_owned)
+        .collect();
+    assert!(files.is_empty(), "{files:?}");
+    std::fs::remove_dir_all(env.path("home/.local")).unwrap();
+    let _ = std::fs::remove_dir_all(env.path("home/.config"));
+    assert_eq!(env.tree(), before);
+    script(&env, "install.sh", &["--uninstall"])
+        .exits(2)
+        .stderr_contains("nothing is installed");
+}
