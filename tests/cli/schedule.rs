@@ -124,7 +124,7 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
     let installed = found("cron");
     assert!(!installed.to_string().contains("未安装"), "{installed:#}");
 
-    isolated(&env, &["taskmon", "stats", "--days", "7", "--no-alert"])
+    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"])
         .success()
         .json();
     let runs = found("runs");
@@ -134,12 +134,9 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
         "{runs:#}"
     );
     env.write("taskmon.toml", &text.replace("tasks.db", "gone.db"));
-    isolated(
-        &env,
-        &["taskmon", "-q", "-q", "stats", "--days", "7", "--no-alert"],
-    )
-    .exits(3)
-    .json();
+    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"])
+        .exits(3)
+        .json();
     let runs = found("runs");
     assert_eq!(runs["status"], "warning", "{runs:#}");
     assert!(
