@@ -178,7 +178,10 @@ impl Session {
             .into_iter()
             .flatten()
         {
-            let written = systemd::read(&folder).unwrap_or_default();
+            let written = systemd::read(&folder).unwrap_or_else(|error| {
+                log::warn!("the units in {} cannot be read: {error}", folder.display());
+                Default::default()
+            });
             let own = written
                 .jobs
                 .into_iter()

@@ -255,7 +255,7 @@ impl QueueStatistics {
             }
             (true, None) => None,
             (false, _) => {
-                let why = "broker.queues does not name all of the broker's queues";
+                let why = "the broker has other queues than broker.queues names, or too many keys to look for them";
                 reasons.insert("lost_tasks".to_owned(), why.to_owned());
                 None
             }

@@ -271,6 +271,35 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
     }
 }
 
+#[test]
+fn a_key_of_another_kind_under_a_queues_name_is_named() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "file", "0", "1"]);
+    let set = Command::new("redis-cli")
+        .args([
+            "-p",
+            &redis.port.to_string(),
+            "-n",
+            "3",
+            "-a",
+            PASSWORD,
+            "--no-auth-warning",
+            "SET",
+            "mail",
+            "x",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&set.stdout).trim(), "OK");
+    configure(&env, &redis.url(), "queues = ['mail', 'file']");
+    let finished = env
+        .taskmon(["-q", "stats", "--no-save", "--no-alert"])
+        .success();
+    let error = queue(&finished)["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("mail"), "{error}");
+}
+
 /// A RabbitMQ node of this test's own, with its management API.
 struct Rabbit {
     node: Child,

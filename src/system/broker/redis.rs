@@ -12,6 +12,7 @@ use ::redis::{
 use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 
 const BINDING: &str = "_kombu.binding.";
 
@@ -33,10 +34,13 @@ pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
 struct Redis<'a> {
     connection: Connection,
     settings: &'a Settings,
+    /// Each answer has the time limit for itself; together they have it too.
+    began: Instant,
 }
 
 impl<'a> Redis<'a> {
     fn connect(settings: &'a Settings) -> Result<Self, RedisError> {
+        let began = Instant::now();
         let info = url(&settings.url).as_str().into_connection_info()?;
         let client = Client::open(info)?;
         let connection = client.get_connection_with_timeout(settings.timeout)?;
@@ -45,16 +49,36 @@ impl<'a> Redis<'a> {
         Ok(Self {
             connection,
             settings,
+            began,
         })
     }
 
+    /// A server with millions of keys answers each page at once and is not done for minutes.
+    fn in_time(&self) -> Result<(), RedisError> {
+        match self.began.elapsed() < self.settings.timeout {
+            true => Ok(()),
+            false => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
+    }
+
     fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, RedisError> {
-        let known = self.discover()?;
         let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
-        let is_whole = named.is_empty() || known.iter().all(|queue| named.contains(queue));
-        let names = if named.is_empty() { known } else { named };
+        let (names, known) = match named.is_empty() {
+            true => (self.discover()?, None),
+            false => (named.clone(), Some(named)),
+        };
         let queues = self.lengths(&names)?;
         let mut unacknowledged = self.unacknowledged()?;
+        let overdue = self.overdue(now)?;
+        // What else there is may take longer to find out than all the rest, and only says whether these are all.
+        let is_whole = match known {
+            None => true,
+            Some(named) => match self.discover() {
+                Ok(found) => found.is_subset(&named),
+                Err(error) if error.is_timeout() => false,
+                Err(error) => return Err(error),
+            },
+        };
         for name in &names {
             unacknowledged.entry(name.clone()).or_default();
         }
@@ -65,7 +89,7 @@ impl<'a> Redis<'a> {
             queues,
             unacknowledged,
             consumers: None,
-            overdue: Some(self.overdue(now)?),
+            overdue: Some(overdue),
             active: None,
             scheduled: None,
             reasons: BTreeMap::from([
@@ -106,6 +130,7 @@ impl<'a> Redis<'a> {
         let mut keys = BTreeSet::new();
         let mut cursor = 0_u64;
         loop {
+            self.in_time()?;
             let (next, page): (u64, Vec<String>) = cmd("SCAN")
                 .arg(cursor)
                 .arg("MATCH")
@@ -169,6 +194,7 @@ impl<'a> Redis<'a> {
         let mut unreadable = 0;
         let mut cursor = 0_u64;
         loop {
+            self.in_time()?;
             let (next, page): (u64, Vec<(Value, Vec<u8>)>) = cmd("HSCAN")
                 .arg(&key)
                 .arg(cursor)
