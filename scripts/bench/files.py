@@ -2,7 +2,7 @@
 """Files for the measurements.
 
     files.py make FOLDER LIST      the files of a list beneath a folder, a few KiB each
-    files.py unlink FOLDER LIST    removes them with sixteen threads
+    files.py unlink FOLDER LIST    removes them with as many threads as taskmon has
     files.py temp FOLDER           20000 old files in 500 sub-folders
 """
 import os
@@ -41,7 +41,7 @@ def main():
         os.sync()
         return
     pieces = [paths[start:start + 64] for start in range(0, len(paths), 64)]
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(32) as pool:
         list(pool.map(unlink, pieces))
 
 

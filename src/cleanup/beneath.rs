@@ -10,15 +10,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
-/// Unlinking waits more than it computes, so more threads than cores pay.
-pub const THREADS: usize = 16;
-
-/// Of threads that only wait for the disk: it answers many with one flush of its cache.
-pub const SYNC_THREADS: usize = 48;
 
 /// A batch of the usual size names fewer folders.
 const ENOUGH_FILES: u64 = 16_384;
@@ -59,6 +50,7 @@ impl Look {
 }
 
 /// A folder that is open.
+#[derive(Debug)]
 pub struct Folder {
     handle: OwnedFd,
     look: Look,
@@ -189,35 +181,4 @@ pub fn kind_name(kind: FileType) -> &'static str {
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
         _ => "no regular file",
     }
-}
-
-/// Does the work for every item on so many threads at most; answers come in the items' order.
-pub fn in_parallel<T: Sync, R: Send>(
-    threads: usize,
-    items: &[T],
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    if items.len() < 2 {
-        return items.iter().map(work).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let answers: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
-    thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(|| {
-                while let Some((place, item)) = {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(place).map(|item| (place, item))
-                } {
-                    let answer = work(item);
-                    let mut answers = answers.lock().unwrap_or_else(|broken| broken.into_inner());
-                    answers[place] = Some(answer);
-                }
-            });
-        }
-    });
-    let answers = answers
-        .into_inner()
-        .unwrap_or_else(|broken| broken.into_inner());
-    answers.into_iter().flatten().collect()
 }

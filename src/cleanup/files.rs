@@ -3,15 +3,18 @@
 //! A row's word is never enough: a file goes only if, after every symbolic link on its way is resolved, it lies beneath a storage root
 //! and is itself a regular file.
 
-use super::beneath::{self, Folder, Look, SYNC_THREADS, THREADS, in_parallel, kind_name};
+use super::beneath::{self, Folder, Look, kind_name};
+use super::threads::in_parallel;
+use crate::tables::paths::Spellings;
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The longest path that the kernel takes, its end included.
 const LONGEST_PATH: usize = 4096;
@@ -35,9 +38,19 @@ pub struct Roots {
 /// The folders of a batch, open from the look at their files until these are gone: looked at, unlinked and synced on one handle. Not
 /// longer, because a folder that somebody moves away and makes anew is another folder.
 struct Held {
-    folders: Mutex<HashMap<(usize, PathBuf), Arc<Folder>>>,
+    ways: Mutex<HashMap<(usize, PathBuf), Arc<Way>>>,
     /// More are opened each time.
     most: usize,
+}
+
+/// The way from a root to a folder, in which there is no symbolic link; one of each in a batch.
+#[derive(Debug)]
+struct Way {
+    root: usize,
+    relative: PathBuf,
+    /// Tells it from the batch's others.
+    number: usize,
+    folder: OnceLock<Arc<Folder>>,
 }
 
 struct Root {
@@ -50,21 +63,25 @@ struct Root {
     unusable: Option<String>,
 }
 
-/// A file by its root and its way beneath it, in which there is no symbolic link.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A file by its folder and its name in it.
+#[derive(Debug, Clone)]
 pub struct Place {
-    root: usize,
-    folder: PathBuf,
-    name: OsString,
+    way: Arc<Way>,
+    name: Arc<OsStr>,
 }
 
 /// A path as its row writes it, and its last part.
-type Named<'p> = (&'p [u8], OsString);
+type Named<'p> = (&'p [u8], &'p str);
 
 /// What is to be said of a path that a row names.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
-    Removable(Place, Look),
+    Removable {
+        place: Place,
+        look: Look,
+        /// The file's real path is spelled in another way than the row's: it leads there through a symbolic link.
+        is_linked: bool,
+    },
     /// Nothing is there any more.
     Gone,
     /// It leads out of the storage roots.
@@ -83,7 +100,7 @@ impl Roots {
             base,
             force,
             held: Held {
-                folders: Mutex::default(),
+                ways: Mutex::default(),
                 most: (beneath::raise_open_files() / 2).min(MOST_HELD),
             },
         }
@@ -112,104 +129,83 @@ impl Roots {
 
     /// Where a file really is, no symbolic link on the way.
     pub fn real_path(&self, place: &Place) -> PathBuf {
-        let root = &self.roots[place.root].real;
-        root.join(&place.folder).join(&place.name)
+        self.real_folder(&place.way).join(&*place.name)
+    }
+
+    fn real_folder(&self, way: &Way) -> PathBuf {
+        self.roots[way.root].real.join(&way.relative)
     }
 
     /// Looks at the paths, on several threads; nothing is changed.
     pub fn examine<'p>(
         &self,
         paths: impl IntoIterator<Item = &'p [u8]>,
+        spellings: &Spellings,
     ) -> HashMap<&'p [u8], Finding> {
         let mut findings = HashMap::new();
-        let mut by_folder: BTreeMap<PathBuf, Vec<Named>> = BTreeMap::new();
+        let mut by_folder: BTreeMap<&str, Vec<Named>> = BTreeMap::new();
         for path in paths {
-            if findings.contains_key(path) {
-                continue;
-            }
-            match self.split(path) {
-                Ok((folder, name)) => {
-                    findings.insert(path, Finding::Gone);
-                    by_folder.entry(folder).or_default().push((path, name));
-                }
+            match split(path) {
+                Ok((folder, name)) => by_folder.entry(folder).or_default().push((path, name)),
                 Err(refused) => {
                     findings.insert(path, refused);
                 }
             }
         }
-        let pieces: Vec<(&PathBuf, &[Named])> = by_folder
+        for names in by_folder.values_mut() {
+            names.sort_unstable();
+            names.dedup();
+        }
+        let pieces: Vec<(&str, &[Named])> = by_folder
             .iter()
-            .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
+            .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (*folder, names)))
             .collect();
-        let looked = in_parallel(THREADS, &pieces, |(folder, names)| {
-            self.look_into(folder, names)
+        let looked = in_parallel(&pieces, |(folder, names)| {
+            self.look_into(&self.base.join(folder), names, spellings)
         });
         findings.extend(looked.into_iter().flatten());
         findings
     }
 
-    /// The folder of a path, made absolute, and the name in it.
-    fn split(&self, path: &[u8]) -> Result<(PathBuf, OsString), Finding> {
-        let refused = |why: &str| Finding::Refused("unusable_path", why.to_owned());
-        if path.len() >= LONGEST_PATH {
-            return Err(refused("it is longer than a path can be"));
-        }
-        let Ok(text) = std::str::from_utf8(path) else {
-            return Err(refused("it is not valid UTF-8"));
-        };
-        if text.chars().any(char::is_control) {
-            return Err(refused("it holds control characters"));
-        }
-        if text.contains("://") {
-            return Err(Finding::Outside("it is a URL, not a path".to_owned()));
-        }
-        if text.starts_with('~') {
-            return Err(Finding::Outside(
-                "it starts with ~, which no folder is meant by".to_owned(),
-            ));
-        }
-        if text.ends_with('/') {
-            return Err(refused("it names a folder"));
-        }
-        let full = self.base.join(text);
-        match (full.parent(), full.file_name()) {
-            (Some(folder), Some(name)) if text != "." && !text.ends_with("/.") => {
-                Ok((folder.to_owned(), name.to_owned()))
-            }
-            _ => Err(refused("it names no file")),
-        }
-    }
-
-    fn look_into<'p>(&self, folder: &Path, names: &[Named<'p>]) -> Vec<(&'p [u8], Finding)> {
+    fn look_into<'p>(
+        &self,
+        folder: &Path,
+        names: &[Named<'p>],
+        spellings: &Spellings,
+    ) -> Vec<(&'p [u8], Finding)> {
         let opened = match self.open_plainly(folder) {
             Some(opened) => Ok(opened),
             None => self.open_resolved(folder),
         };
-        let (root, handle, relative) = match opened {
+        let (way, handle) = match opened {
             Ok(opened) => opened,
             Err(finding) => {
                 let all = names.iter();
                 return all.map(|(path, _)| (*path, finding.clone())).collect();
             }
         };
+        let real = self.real_folder(&way);
+        let [own, real] = [folder, &real].map(|path| spellings.normal(path.as_os_str().as_bytes()));
+        let is_linked = own != real;
         let each = names.iter().map(|(path, name)| {
             let place = Place {
-                root,
-                folder: relative.clone(),
-                name: name.clone(),
+                way: Arc::clone(&way),
+                name: Arc::from(OsStr::new(name)),
             };
-            (*path, finding(&handle, place))
+            (*path, finding(&handle, place, is_linked))
         });
         each.collect()
     }
 
-    fn open_resolved(&self, folder: &Path) -> Result<(usize, Arc<Folder>, PathBuf), Finding> {
+    fn open_resolved(&self, folder: &Path) -> Result<(Arc<Way>, Arc<Folder>), Finding> {
         let (root, relative) = self.resolve(folder)?;
-        Ok((root, self.open_in(root, &relative)?, relative))
+        let way = self.held.way(root, &relative);
+        let handle = self.folder(&way)?;
+        Ok((way, handle))
     }
 
     /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
-    fn open_plainly(&self, folder: &Path) -> Option<(usize, Arc<Folder>, PathBuf)> {
+    fn open_plainly(&self, folder: &Path) -> Option<(Arc<Way>, Arc<Folder>)> {
         let climbs = folder
             .components()
             .any(|part| part == std::path::Component::ParentDir);
@@ -222,8 +218,9 @@ impl Roots {
             (root.unusable.is_none()).then_some((place, relative))
         });
         let (place, relative) = named.min_by_key(|(_, relative)| relative.as_os_str().len())?;
-        let handle = self.open_in(place, relative).ok()?;
-        Some((place, handle, relative.to_owned()))
+        let way = self.held.way(place, relative);
+        let handle = self.folder(&way).ok()?;
+        Some((way, handle))
     }
 
     /// The root that a folder really lies beneath, and its way from there.
@@ -290,16 +287,19 @@ impl Roots {
         found.min_by_key(|(_, relative)| relative.as_os_str().len())
     }
 
-    fn open_in(&self, root: usize, relative: &Path) -> Result<Arc<Folder>, Finding> {
-        let Some(folder) = &self.roots[root].folder else {
-            return Err(Finding::Gone);
-        };
-        let place = (root, relative.to_owned());
-        if let Some(folder) = self.held.lock().get(&place) {
+    fn folder(&self, way: &Way) -> Result<Arc<Folder>, Finding> {
+        if let Some(folder) = way.folder.get() {
             return Ok(Arc::clone(folder));
         }
-        match folder.beneath(relative) {
-            Ok(folder) => Ok(self.held.keep(place, Arc::new(folder))),
+        let Some(root) = &self.roots[way.root].folder else {
+            return Err(Finding::Gone);
+        };
+        match root.beneath(&way.relative) {
+            Ok(folder) if way.number < self.held.most => {
+                // The first handle stays where two threads opened the same folder.
+                Ok(Arc::clone(way.folder.get_or_init(|| Arc::new(folder))))
+            }
+            Ok(folder) => Ok(Arc::new(folder)),
             Err(Errno::NOENT) => Err(Finding::Gone),
             Err(error) => Err(Finding::Refused(
                 "not_removable",
@@ -308,92 +308,82 @@ impl Roots {
         }
     }
 
-    /// Unlinks files that were examined, on several threads, and makes that last. For each file the bytes that it set free, or why it
-    /// is still there.
-    pub fn remove(&self, files: Vec<(Place, Look)>) -> Vec<(Place, Result<u64, String>)> {
-        // Of a file with several names the last one sets the bytes free: these go one after the other.
-        let (linked, single): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|(_, look)| look.links > 1);
-        let mut by_folder: BTreeMap<(usize, PathBuf), Vec<(Place, Look)>> = BTreeMap::new();
-        for (place, look) in single {
-            let folder = (place.root, place.folder.clone());
-            by_folder.entry(folder).or_default().push((place, look));
-        }
-        let pieces: Vec<&[(Place, Look)]> = by_folder
-            .values()
+    /// Unlinks files that were examined, in the order of their places, on several threads, and makes that last. For each file the bytes that
+    /// it set free, or why it is still there.
+    pub fn remove(&self, files: &[(Place, Look)]) -> Vec<Result<u64, String>> {
+        let pieces: Vec<&[(Place, Look)]> = by_folder(files)
             .flat_map(|files| files.chunks(PIECE))
             .collect();
-        let mut removed: Vec<_> = in_parallel(THREADS, &pieces, |files| self.remove_from(files))
-            .into_iter()
-            .flatten()
-            .collect();
-        for file in linked {
-            removed.extend(self.remove_from(&[file]));
+        // Of a file with several names the last one sets the bytes free: these go one after the other.
+        let is_single = |look: &Look| look.links <= 1;
+        let removed = in_parallel(&pieces, |files| self.remove_from(files, is_single));
+        let mut outcomes = Vec::with_capacity(files.len());
+        for (file, outcome) in files.iter().zip(removed.into_iter().flatten()) {
+            let one_by_one = || self.remove_from(std::slice::from_ref(file), |_| true);
+            outcomes.push(outcome.or_else(|| one_by_one().pop()?).unwrap_or(Ok(0)));
         }
-        self.sync(&mut removed);
-        removed
+        self.sync(files, &mut outcomes);
+        outcomes
     }
 
-    /// Writes to the disk what was unlinked, before the rows are committed that named it. Only once all of it is done: the first folder
-    /// then has the journal written, and the others find little left to do.
-    fn sync(&self, removed: &mut [(Place, Result<u64, String>)]) {
-        let folders: BTreeSet<(usize, &Path)> = removed
-            .iter()
-            .filter(|(_, outcome)| outcome.is_ok())
-            .map(|(place, _)| (place.root, place.folder.as_path()))
-            .collect();
-        let folders: Vec<_> = folders.into_iter().collect();
-        let failed: BTreeMap<(usize, PathBuf), Errno> =
-            in_parallel(SYNC_THREADS, &folders, |(root, relative)| {
-                // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
-                let folder = self.open_in(*root, relative).ok()?;
-                let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
-                Some(((*root, relative.to_path_buf()), error))
-            })
-            .into_iter()
-            .flatten()
-            .collect();
-        for (place, outcome) in removed {
-            if let Some(error) = failed.get(&(place.root, place.folder.clone())) {
-                *outcome = Err(format!(
+    /// Writes to the disk what was unlinked, before the rows are committed that named it. Only once all of it is done: where the file
+    /// system has a journal, the first folder has it written, and the others find little left to do.
+    fn sync(&self, files: &[(Place, Look)], outcomes: &mut [Result<u64, String>]) {
+        let mut rest = outcomes;
+        let mut folders = Vec::new();
+        for files in by_folder(files) {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(files.len());
+            rest = others;
+            if own.iter().any(Result::is_ok) {
+                folders.push((&files[0].0.way, own));
+            }
+        }
+        let ways: Vec<&Arc<Way>> = folders.iter().map(|(way, _)| *way).collect();
+        let failed = in_parallel(&ways, |way| {
+            // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
+            let folder = self.folder(way).ok()?;
+            folder.sync().err().filter(|error| *error == Errno::IO)
+        });
+        for ((_, outcomes), error) in folders.into_iter().zip(failed) {
+            if let Some(error) = error {
+                outcomes.fill(Err(format!(
                     "its removal could not be written to the disk: {error}"
-                ));
+                )));
             }
         }
     }
 
-    /// All of one folder.
-    fn remove_from(&self, files: &[(Place, Look)]) -> Vec<(Place, Result<u64, String>)> {
+    /// Those of one folder's files whose look is wanted.
+    fn remove_from(
+        &self,
+        files: &[(Place, Look)],
+        wanted: impl Fn(&Look) -> bool,
+    ) -> Vec<Option<Result<u64, String>>> {
         let Some((first, _)) = files.first() else {
             return Vec::new();
         };
-        let folder = match self.open_in(first.root, &first.folder) {
-            Ok(folder) => folder,
-            Err(finding) => {
-                let outcome = match finding {
-                    Finding::Refused(_, why) => Err(why),
-                    _ => Ok(0),
-                };
-                let all = files.iter();
-                return all
-                    .map(|(place, _)| (place.clone(), outcome.clone()))
-                    .collect();
-            }
+        let folder = match self.folder(&first.way) {
+            Ok(folder) => Ok(folder),
+            Err(Finding::Refused(_, why)) => Err(Err(why)),
+            Err(_) => Err(Ok(0)),
         };
-        files
-            .iter()
-            .map(|(place, look)| (place.clone(), unlink(&folder, &place.name, look)))
-            .collect()
+        let remove = |(place, look): &(Place, Look)| match &folder {
+            _ if !wanted(look) => None,
+            Ok(folder) => Some(unlink(folder, &place.name, look)),
+            Err(outcome) => Some(outcome.clone()),
+        };
+        files.iter().map(remove).collect()
     }
 
     /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.
     pub fn remove_empty_folders<'f>(&self, files: impl IntoIterator<Item = &'f Place>) -> u64 {
-        let mut folders: Vec<(usize, &Path)> = files
+        let ways: BTreeMap<usize, &Way> = files
             .into_iter()
-            .flat_map(|place| {
-                let above = place.folder.ancestors();
-                above.map(move |folder| (place.root, folder))
-            })
+            .map(|place| (place.way.number, place.way.as_ref()))
+            .collect();
+        let mut folders: Vec<(usize, &Path)> = ways
+            .into_values()
+            .flat_map(|way| way.relative.ancestors().map(|folder| (way.root, folder)))
             .filter(|(_, folder)| !folder.as_os_str().is_empty())
             .collect();
         folders.sort_by_key(|(root, folder)| {
@@ -409,7 +399,7 @@ impl Roots {
             let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
                 continue;
             };
-            if let Ok(parent) = self.open_in(root, parent) {
+            if let Ok(parent) = self.folder(&self.held.way(root, parent)) {
                 gone += u64::from(parent.remove_folder(name).is_ok());
             }
         }
@@ -418,19 +408,25 @@ impl Roots {
 }
 
 impl Held {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Folder>>> {
-        self.folders
+    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Way>>> {
+        self.ways
             .lock()
             .unwrap_or_else(|broken| broken.into_inner())
     }
 
-    /// The first handle stays where two threads opened the same folder.
-    fn keep(&self, place: (usize, PathBuf), folder: Arc<Folder>) -> Arc<Folder> {
-        let mut folders = self.lock();
-        if folders.len() >= self.most {
-            return folder;
-        }
-        Arc::clone(folders.entry(place).or_insert(folder))
+    fn way(&self, root: usize, relative: &Path) -> Arc<Way> {
+        let mut ways = self.lock();
+        let number = ways.len();
+        let way = ways.entry((root, relative.to_owned())).or_insert_with(|| {
+            let (relative, folder) = (relative.to_owned(), OnceLock::new());
+            Arc::new(Way {
+                root,
+                relative,
+                number,
+                folder,
+            })
+        });
+        Arc::clone(way)
     }
 }
 
@@ -476,11 +472,69 @@ impl Root {
 impl Place {
     /// The path for messages, from its root on.
     pub fn shown(&self) -> String {
-        self.folder.join(&self.name).display().to_string()
+        self.way.relative.join(&*self.name).display().to_string()
     }
 }
 
-fn finding(folder: &Folder, place: Place) -> Finding {
+impl Ord for Place {
+    /// By folder, then by name; only within a batch.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let own = (self.way.number, &self.name);
+        own.cmp(&(other.way.number, &other.name))
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Place {}
+
+/// Neighbours in one folder.
+fn by_folder(files: &[(Place, Look)]) -> impl Iterator<Item = &[(Place, Look)]> {
+    files.chunk_by(|(one, _), (next, _)| one.way.number == next.way.number)
+}
+
+/// The folder of a path, as its row writes it, and the name in it.
+fn split(path: &[u8]) -> Result<(&str, &str), Finding> {
+    let refused = |why: &str| Finding::Refused("unusable_path", why.to_owned());
+    if path.len() >= LONGEST_PATH {
+        return Err(refused("it is longer than a path can be"));
+    }
+    let Ok(text) = std::str::from_utf8(path) else {
+        return Err(refused("it is not valid UTF-8"));
+    };
+    if text.chars().any(char::is_control) {
+        return Err(refused("it holds control characters"));
+    }
+    if text.contains("://") {
+        return Err(Finding::Outside("it is a URL, not a path".to_owned()));
+    }
+    if text.starts_with('~') {
+        return Err(Finding::Outside(
+            "it starts with ~, which no folder is meant by".to_owned(),
+        ));
+    }
+    let (folder, name) = match text.rfind('/') {
+        Some(end) => text.split_at(end + 1),
+        None => ("", text),
+    };
+    match name {
+        "" => Err(refused("it names a folder")),
+        "." | ".." => Err(refused("it names no file")),
+        _ => Ok((folder, name)),
+    }
+}
+
+fn finding(folder: &Folder, place: Place, is_linked: bool) -> Finding {
     match folder.look(&place.name) {
         Ok(None) | Err(Errno::NOTDIR) => Finding::Gone,
         Err(error) => Finding::Refused("not_removable", format!("it cannot be looked at: {error}")),
@@ -490,7 +544,11 @@ fn finding(folder: &Folder, place: Place) -> Finding {
         ),
         Ok(Some(look)) => match folder.hindrance(&look) {
             Some(why) => Finding::Refused("not_removable", why),
-            None => Finding::Removable(place, look),
+            None => Finding::Removable {
+                place,
+                look,
+                is_linked,
+            },
         },
     }
 }

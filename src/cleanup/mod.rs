@@ -9,6 +9,7 @@ pub mod forbidden;
 mod rows;
 pub mod sweep;
 mod tally;
+mod threads;
 
 pub use tally::{CleanupReport, Tally};
 
@@ -382,7 +383,7 @@ fn named_beneath(
     let mut starts = Vec::new();
     for folder in [&target.path, &target.real] {
         let normal = settings.spellings.normal(folder.as_os_str().as_bytes());
-        let start = String::from_utf8(normal)
+        let start = String::from_utf8(normal.into_owned())
             .with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
         starts.push(match start.is_empty() {
             true => start,

@@ -130,7 +130,7 @@ impl Rows<'_> {
             let paths = rows
                 .iter()
                 .flat_map(|row| row.paths.iter().map(Vec::as_slice));
-            let findings = self.roots.examine(paths);
+            let findings = self.roots.examine(paths, &self.settings.spellings);
             rows.iter()
                 .map(|row| {
                     row.paths
@@ -250,15 +250,18 @@ impl Rows<'_> {
         let mut questions = BTreeMap::new();
         for (row, found) in rows.iter().zip(findings) {
             for (path, finding) in row.paths.iter().zip(found) {
-                let path = spellings.normal(path);
-                let named = shared.paths.get(&self.hasher.hash_one(&path));
-                if let Some(real) = real_spelling(self.roots, spellings, &path, finding) {
+                if let Some(real) = real_spelling(self.roots, spellings, finding) {
                     // Nobody has looked yet who else names the file so.
                     questions.insert(real, (Vec::new(), false));
                 }
-                if let Some(named) = named {
+                if shared.paths.is_empty() {
+                    continue;
+                }
+                let path = spellings.normal(path);
+                if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path)) {
                     let witnesses = named.witnesses.clone();
-                    questions.entry(path).or_insert((witnesses, named.complete));
+                    let asked = questions.entry(path.into_owned());
+                    asked.or_insert((witnesses, named.complete));
                 }
             }
         }
@@ -274,9 +277,7 @@ impl Rows<'_> {
 
     fn count_files(&mut self, done: &BTreeMap<Place, Removal>) {
         for (place, removal) in done {
-            if let Ok(freed) = removal.outcome
-                && removal.was_there
-            {
+            if let Ok(freed) = removal.outcome {
                 self.tally.files += 1;
                 self.tally.bytes += match self.settings.mode {
                     Mode::Apply => freed,
@@ -321,19 +322,20 @@ fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
     hasher.hash_one((source, key))
 }
 
-/// The spelling of the file's real place, where the row's own, in its one spelling, leads there through a symbolic link: a row that stays may
-/// name the file without that link.
-fn real_spelling(
-    roots: &Roots,
-    spellings: &Spellings,
-    normal: &[u8],
-    finding: &Finding,
-) -> Option<Vec<u8>> {
-    let Finding::Removable(place, _) = finding else {
-        return None;
-    };
-    let real = spellings.normal(roots.real_path(place).as_os_str().as_bytes());
-    (real != normal).then_some(real)
+/// The spelling of the file's real place, where the row's own leads there through a symbolic link: a row that stays may name the file
+/// without that link.
+fn real_spelling(roots: &Roots, spellings: &Spellings, finding: &Finding) -> Option<Vec<u8>> {
+    match finding {
+        Finding::Removable {
+            place,
+            is_linked: true,
+            ..
+        } => {
+            let real = roots.real_path(place);
+            Some(spellings.normal(real.as_os_str().as_bytes()).into_owned())
+        }
+        _ => None,
+    }
 }
 
 fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Trouble {
@@ -347,8 +349,6 @@ struct Removal {
     look: Look,
     /// The bytes that it set free.
     outcome: Result<u64, String>,
-    /// Whether there was something to remove when its turn came.
-    was_there: bool,
 }
 
 /// What is done with a batch's files once the database has agreed to the rows' deletion.
@@ -384,7 +384,7 @@ impl Settling<'_> {
             .collect();
         let mut back: BTreeSet<usize> = deletion.changed.iter().copied().collect();
         self.shared.clear();
-        let mut files: BTreeMap<Place, (Look, Vec<usize>)> = BTreeMap::new();
+        let mut files: Vec<(Place, Look, usize)> = Vec::new();
         for place in &deletion.deleted {
             let row = &self.rows[*place];
             if row
@@ -395,18 +395,15 @@ impl Settling<'_> {
                 back.insert(*place);
             }
             for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
-                let normal = self.settings.spellings.normal(path);
-                let real = real_spelling(self.roots, &self.settings.spellings, &normal, finding);
-                let stays = |path: &[u8]| kept.contains(path);
-                if stays(&normal) || real.as_deref().is_some_and(stays) {
-                    self.shared.insert(normal);
+                if !kept.is_empty() && self.is_kept(&kept, path, finding) {
+                    let normal = self.settings.spellings.normal(path);
+                    self.shared.insert(normal.into_owned());
                     continue;
                 }
                 match finding {
-                    Finding::Removable(file, look) => {
-                        let owners = files.entry(file.clone()).or_insert((*look, Vec::new()));
-                        owners.1.push(*place);
-                    }
+                    Finding::Removable {
+                        place: file, look, ..
+                    } => files.push((file.clone(), *look, *place)),
                     Finding::Refused(kind, why) => {
                         let trouble = about(row, path, kind, why);
                         let key = (*place, trouble.message.clone());
@@ -420,51 +417,46 @@ impl Settling<'_> {
         if !back.is_empty() {
             return back.into_iter().collect();
         }
-        self.remove(files)
+        files.sort_unstable_by(|(one, _, _), (next, _, _)| one.cmp(next));
+        self.remove(&files)
     }
 
-    fn remove(&mut self, files: BTreeMap<Place, (Look, Vec<usize>)>) -> Vec<usize> {
-        let mut back = BTreeSet::new();
-        let mut waiting = Vec::new();
-        for (place, (look, _)) in &files {
-            if !self.done.contains_key(place) {
-                waiting.push((place.clone(), *look));
-            }
-        }
-        let looks: HashMap<Place, Look> = waiting.iter().cloned().collect();
-        let removed = match self.settings.mode {
-            Mode::Apply => self.roots.remove(waiting),
-            Mode::Rehearse => waiting
-                .into_iter()
-                .map(|(place, _)| (place, Ok(0)))
-                .collect(),
+    /// Whether a row that stays names the file, be it by its real path.
+    fn is_kept(&self, kept: &HashSet<&[u8]>, path: &[u8], finding: &Finding) -> bool {
+        let spellings = &self.settings.spellings;
+        let real = real_spelling(self.roots, spellings, finding);
+        kept.contains(spellings.normal(path).as_ref())
+            || real.is_some_and(|real| kept.contains(real.as_slice()))
+    }
+
+    /// `files`: sorted, each with the row that names it.
+    fn remove(&mut self, files: &[(Place, Look, usize)]) -> Vec<usize> {
+        let each = files.chunk_by(|(one, _, _), (next, _, _)| one == next);
+        // Not those that were removed, or could not be, when the batch was begun before.
+        let waiting: Vec<(Place, Look)> = each
+            .clone()
+            .filter(|file| !self.done.contains_key(&file[0].0))
+            .map(|file| (file[0].0.clone(), file[0].1))
+            .collect();
+        let outcomes = match self.settings.mode {
+            Mode::Apply => self.roots.remove(&waiting),
+            Mode::Rehearse => vec![Ok(0); waiting.len()],
         };
-        for (place, outcome) in removed {
-            let Some(look) = looks.get(&place).copied() else {
-                continue;
-            };
-            let was_there = outcome.is_ok();
-            let removal = Removal {
-                look,
-                outcome,
-                was_there,
-            };
-            self.done.insert(place, removal);
+        for ((place, look), outcome) in waiting.into_iter().zip(outcomes) {
+            self.done.insert(place, Removal { look, outcome });
         }
-        // Those too that could not be removed when the batch was begun before.
-        for (place, (_, owners)) in &files {
+        let mut back = BTreeSet::new();
+        for (place, _, owner) in files {
             let Some(Err(why)) = self.done.get(place).map(|removal| &removal.outcome) else {
                 continue;
             };
-            for owner in owners {
-                let row = &self.rows[*owner];
-                let path = place.shown();
-                let message = format!("{} stays: {path}: {why}", row.label);
-                let trouble = Trouble::new("unlink_failed", message.clone());
-                let trouble = trouble.path(path).task(&row.label);
-                self.troubles.insert((*owner, message), trouble);
-                back.insert(*owner);
-            }
+            let row = &self.rows[*owner];
+            let path = place.shown();
+            let message = format!("{} stays: {path}: {why}", row.label);
+            let trouble = Trouble::new("unlink_failed", message.clone());
+            let trouble = trouble.path(path).task(&row.label);
+            self.troubles.insert((*owner, message), trouble);
+            back.insert(*owner);
         }
         back.into_iter().collect()
     }

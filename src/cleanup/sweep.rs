@@ -3,8 +3,9 @@
 //! The walk only proposes. Each file is looked at again, and unlinked, on the handle of its folder, which is opened step by step from the
 //! folder that was named, through no symbolic link and into no other file system.
 
-use super::beneath::{Folder, Look, THREADS, in_parallel};
+use super::beneath::{Folder, Look};
 use super::tally::Tally;
+use super::threads::in_parallel;
 use super::{Settings, Watch};
 use crate::outcome::Trouble;
 use crate::store::prune::Mode;
@@ -234,7 +235,7 @@ impl Sweep<'_> {
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
         let (top, mode, before) = (&self.top, self.settings.mode, self.rule.before);
-        let removed = in_parallel(THREADS, &pieces, |(folder, names)| {
+        let removed = in_parallel(&pieces, |(folder, names)| {
             let handle = top.beneath(folder);
             let remove = |name: &OsString| match &handle {
                 Ok(handle) => remove(handle, top.id().0, name, before, mode),

@@ -1,5 +1,7 @@
 //! What the path in a row means: one file has many spellings, and rows that spell it differently still share it.
 
+use std::borrow::Cow;
+
 /// Folders that have several names: an absolute path beneath one of them is taken for the path that the rows would use.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Spellings {
@@ -22,7 +24,19 @@ impl Spellings {
     /// The one spelling of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
     ///
     /// It works on the text alone, so two ways through a symbolic link stay two paths.
-    pub fn normal(&self, path: &[u8]) -> Vec<u8> {
+    pub fn normal<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        // Most are spelled so already.
+        let is_plain = |pair: &[u8]| !matches!(pair, b"//" | b"/.");
+        let edges = (path.first(), path.last());
+        if !matches!(edges, (Some(b'/' | b'.'), _) | (_, Some(b'/')))
+            && path.windows(2).all(is_plain)
+        {
+            return Cow::Borrowed(path);
+        }
+        Cow::Owned(self.respelled(path))
+    }
+
+    fn respelled(&self, path: &[u8]) -> Vec<u8> {
         let is_absolute = path.first() == Some(&b'/');
         let mut parts: Vec<&[u8]> = Vec::new();
         for part in path.split(|byte| *byte == b'/') {
@@ -74,7 +88,7 @@ mod tests {
         ] {
             let normal = spellings.normal(path.as_bytes());
             assert_eq!(
-                String::from_utf8(normal).unwrap(),
+                String::from_utf8(normal.into_owned()).unwrap(),
                 "uploads/a.png",
                 "{path}"
             );

@@ -148,7 +148,7 @@ on_each_database! {
         }).unwrap();
         let mut wanted: Vec<String> = spelled
             .iter()
-            .map(|path| String::from_utf8(spellings().normal(path.as_bytes())).unwrap())
+            .map(|path| String::from_utf8(spellings().normal(path.as_bytes()).into_owned()).unwrap())
             .collect();
         found.sort();
         wanted.sort();

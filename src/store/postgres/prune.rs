@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
 use postgres::types::{FromSql, Type};
 use postgres::{Row, SimpleQueryMessage};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -858,8 +859,11 @@ impl Deleting<'_> {
             return Ok(());
         };
         let rows = self.ask(&sql, &[])?;
+        if rows.is_empty() {
+            return Ok(());
+        }
         let spellings = &self.settings.spellings;
-        let own: HashSet<Vec<u8>> = self
+        let own: HashSet<Cow<[u8]>> = self
             .batch
             .rows
             .iter()
@@ -870,7 +874,7 @@ impl Deleting<'_> {
         let named = recent.referring.into_iter();
         deletion
             .referring
-            .extend(named.filter(|(_, _, path)| own.contains(path)));
+            .extend(named.filter(|(_, _, path)| own.contains(path.as_slice())));
         Ok(())
     }
 
@@ -887,7 +891,8 @@ impl Deleting<'_> {
             let (key, paths) = read().map_err(|error| stopped(&error.into(), &self.doing()))?;
             for path in paths {
                 let path = self.settings.spellings.normal(&path);
-                deletion.referring.push((source, key.clone(), path));
+                let named = (source, key.clone(), path.into_owned());
+                deletion.referring.push(named);
             }
         }
         Ok(())

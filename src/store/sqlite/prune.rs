@@ -317,7 +317,8 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
         })
         .and_then(|()| {
             connection.create_scalar_function(NORMAL, 1, flags, move |context| {
-                Ok(bytes(context.get_raw(0)).map(|path| text_or_blob(spellings.normal(&path))))
+                Ok(bytes(context.get_raw(0))
+                    .map(|path| text_or_blob(spellings.normal(&path).into_owned())))
             })
         })
         .map_err(|error| unavailable("functions cannot be added", &error))
@@ -1161,7 +1162,8 @@ impl SqlitePruner {
 
     /// Who still names the batch's files, and who still refers to its receipts.
     fn look_around(&self, batch: &Batch, deletion: &mut Deletion) -> rusqlite::Result<()> {
-        let normal = |path: &Vec<u8>| self.settings.spellings.normal(path);
+        let spellings = &self.settings.spellings;
+        let normal = |path: &Vec<u8>| spellings.normal(path).into_owned();
         for question in batch.questions {
             for (source, key) in &question.witnesses {
                 let paths = self.paths_of(*source, key)?;
@@ -1223,10 +1225,9 @@ impl SqlitePruner {
             while let Some(row) = rows.next()? {
                 for path in read_paths(row, key.len(), files.len())? {
                     let path = self.settings.spellings.normal(&path);
-                    if searched.contains(&path) {
-                        deletion
-                            .referring
-                            .push((source, read_key(row, key.len())?, path));
+                    if searched.contains(path.as_ref()) {
+                        let key = read_key(row, key.len())?;
+                        deletion.referring.push((source, key, path.into_owned()));
                     }
                 }
             }

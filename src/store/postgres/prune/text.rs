@@ -60,6 +60,16 @@ struct Dependent {
     files: Vec<String>,
 }
 
+/// A table whose rows name files.
+struct NamingTable {
+    source: Source,
+    /// Its key as text, column by column, and how many these are.
+    key: String,
+    width: usize,
+    from: String,
+    files: Vec<String>,
+}
+
 impl Tables {
     /// # Errors
     /// A table or column of the mapping that is missing, a time that is none.
@@ -472,17 +482,18 @@ impl Tables {
         let sources = self.sources();
         sources
             .into_iter()
-            .map(|(source, keys, width, from, files)| {
-                let named: Vec<String> = files
-                    .iter()
+            .map(|table| {
+                let named: Vec<String> = (table.files.iter())
                     .map(|file| format!("{} = ANY ($1::text[])", self.normal(file)))
                     .collect();
                 let sql = format!(
-                    "SELECT {keys}{} FROM {from} WHERE {}",
-                    texts(&files),
+                    "SELECT {}{} FROM {} WHERE {}",
+                    table.key,
+                    texts(&table.files),
+                    table.from,
                     named.join(" OR ")
                 );
-                (source, width, sql)
+                (table.source, table.width, sql)
             })
             .collect()
     }
@@ -507,30 +518,33 @@ impl Tables {
         Some((sql, self.tasks.key.len()))
     }
 
-    /// Every table that names files: its source, key as text, the key's width, name and file columns.
-    fn sources(&self) -> Vec<(Source, String, usize, String, Vec<String>)> {
+    /// Every table that names files.
+    fn sources(&self) -> Vec<NamingTable> {
         let own = [
             (Source::Tasks, Some(&self.tasks)),
             (Source::Receipts, self.receipts.as_ref()),
         ];
         let tables = own.into_iter().filter_map(|(source, table)| {
             let table = table?;
-            let (keys, width) = (table.key_texts(), table.key.len());
-            Some((source, keys, width, table.from.clone(), table.files.clone()))
+            Some(NamingTable {
+                source,
+                key: table.key_texts(),
+                width: table.key.len(),
+                from: table.from.clone(),
+                files: table.files.clone(),
+            })
         });
-        let dependents = self.dependents.iter().enumerate().map(|(place, table)| {
-            let key = format!("({})::text", table.foreign_key);
-            (
-                Source::Dependents(place),
-                key,
-                1,
-                table.from.clone(),
-                table.files.clone(),
-            )
+        let dependents = self.dependents.iter().enumerate();
+        let dependents = dependents.map(|(place, table)| NamingTable {
+            source: Source::Dependents(place),
+            key: format!("({})::text", table.foreign_key),
+            width: 1,
+            from: table.from.clone(),
+            files: table.files.clone(),
         });
         tables
             .chain(dependents)
-            .filter(|(_, _, _, _, files)| !files.is_empty())
+            .filter(|table| !table.files.is_empty())
             .collect()
     }
 
@@ -538,15 +552,11 @@ impl Tables {
     ///
     /// Each table row is looked at once (`OFFSET 0` keeps the planner from computing the same thing again for every path): whether one of
     /// its paths needs another spelling, which is rare and costly, and whether it has expired.
-    fn names(
-        &self,
-        keys: &str,
-        from: &str,
-        files: &[String],
-        source: Source,
-        expired: &str,
-    ) -> String {
-        let texts: Vec<String> = files.iter().map(|file| format!("({file})::text")).collect();
+    fn names(&self, own: &NamingTable, rows: &str, expired: &str) -> String {
+        // Byte by byte, which is quicker than any language's rules and the same for all columns.
+        let texts: Vec<String> = (own.files.iter())
+            .map(|file| format!("({file})::text COLLATE \"C\""))
+            .collect();
         let named: String = (0..)
             .zip(&texts)
             .map(|(place, text)| format!(", {text} AS file_{place}"))
@@ -560,62 +570,67 @@ impl Tables {
                 )
             })
             .collect();
+        // Between slashes, a path that starts or ends with one makes two, and one that starts with a dot "/.".
         format!(
-            "SELECT {}::int4 AS source, r.key, r.expired, v.path FROM (SELECT ARRAY[{keys}] AS key, {expired} AS expired, \
-             concat_ws(E'\\n', '', {}, '') ~ '[\\n/][/.\\n]' AS odd{named} FROM {from} OFFSET 0) AS r \
+            "SELECT {}::int4 AS source, r.key, r.expired, v.path FROM (SELECT ARRAY[{}] AS key, {expired} AS expired, \
+             concat_ws('/', '', {}, '') LIKE ANY (ARRAY['%//%', '%/.%']) AS odd{named} FROM {} WHERE {rows} OFFSET 0) AS r \
              CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE v.path <> ''",
-            number(source),
+            number(own.source),
+            own.key,
             texts.join(", "),
+            own.from,
             values.join(", ")
         )
     }
 
     /// Paths that an expired row and another one name: each with its last witnesses, those that stay before those that go.
     ///
-    /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's.
+    /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's; then the paths of the other
+    /// rows are held against these.
     pub fn shared(&self, scope: &Scope) -> Result<Option<String>, Failure> {
-        let expired_source = match scope {
-            Scope::Tasks(_) => Source::Tasks,
-            Scope::Receipts(_) => Source::Receipts,
-        };
         let condition = self.condition(scope);
-        let mut all = Vec::new();
-        let mut going = Vec::new();
-        for (source, keys, _, from, files) in self.sources() {
-            let own = source == expired_source;
-            let flag = if own {
-                format!("coalesce({condition}, false)")
-            } else {
-                "false".to_owned()
-            };
-            all.push(self.names(&keys, &from, &files, source, &flag));
-            if own {
-                let from = format!("{from} WHERE {condition}");
-                going.push(self.names(&keys, &from, &files, source, "true"));
-            }
-        }
-        if matches!(scope, Scope::Receipts(_)) {
-            for (place, dependent) in self.dependents.iter().enumerate() {
-                let key = format!("({})::text", dependent.foreign_key);
-                if !dependent.files.is_empty() {
-                    let source = Source::Dependents(place);
-                    let (from, files) = (&dependent.from, &dependent.files);
-                    going.push(self.names(&key, from, files, source, "true"));
+        let expired = format!("coalesce({condition}, false)");
+        let of_receipts = matches!(scope, Scope::Receipts(_));
+        let (mut going, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for table in &self.sources() {
+            let is_own = match table.source {
+                Source::Tasks => !of_receipts,
+                Source::Receipts => of_receipts,
+                // Any of them may go with a receipt.
+                Source::Dependents(_) if of_receipts => {
+                    going.push(self.names(table, "true", "false"));
+                    all.push(self.names(table, "true", "false"));
+                    continue;
                 }
+                Source::Dependents(_) => false,
+            };
+            if is_own {
+                going.push(self.names(table, &condition, "true"));
+                others.push(self.names(table, &format!("NOT {expired}"), "false"));
+                all.push(self.names(table, "true", &expired));
+            } else {
+                others.push(self.names(table, "true", "false"));
+                all.push(self.names(table, "true", "false"));
             }
         }
         if going.is_empty() {
             return Ok(None);
         }
         Ok(Some(format!(
-            "WITH going AS MATERIALIZED (SELECT path FROM ({going}) AS g), \
-             named AS NOT MATERIALIZED ({all}), \
-             shared AS MATERIALIZED (SELECT n.path FROM named AS n WHERE n.path IN (SELECT path FROM going) GROUP BY n.path HAVING count(*) > 1) \
+            "WITH going AS MATERIALIZED (SELECT path, count(*) AS rows FROM ({going}) AS g GROUP BY path), \
+             shared AS MATERIALIZED (SELECT path FROM going WHERE rows > 1{others}) \
              SELECT source, key, path, rows FROM (SELECT n.source, n.key, n.path, \
              count(*) OVER (PARTITION BY n.path) AS rows, \
              row_number() OVER (PARTITION BY n.path ORDER BY n.expired, n.key DESC) AS place \
-             FROM named AS n JOIN shared USING (path)) AS w WHERE place <= {WITNESSES}",
+             FROM ({all}) AS n JOIN shared USING (path)) AS w WHERE place <= {WITNESSES}",
             going = going.join(" UNION ALL "),
+            others = match others.is_empty() {
+                true => String::new(),
+                false => format!(
+                    " UNION SELECT o.path FROM ({}) AS o JOIN going USING (path)",
+                    others.join(" UNION ALL ")
+                ),
+            },
             all = all.join(" UNION ALL "),
         )))
     }
@@ -631,11 +646,11 @@ impl Tables {
         }
         self.sources()
             .into_iter()
-            .map(|(_, _, _, from, files)| {
-                let values: Vec<String> = files
-                    .iter()
+            .map(|table| {
+                let values: Vec<String> = (table.files.iter())
                     .map(|file| format!("({})", self.normal(file)))
                     .collect();
+                let from = table.from;
                 format!(
                     "SELECT v.path FROM {from} CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE {}",
                     values.join(", "),
