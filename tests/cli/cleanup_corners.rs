@@ -155,6 +155,40 @@ fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
     assert!(!env.path("uploads/blob.png").exists() && !env.path("uploads/c.png").exists());
 }
 
+/// Rules of a language under which texts are equal that are not the same, and of several columns none that holds for all.
+#[test]
+fn columns_with_collations_of_their_own_share_files_all_the_same() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         ALTER TABLE tasks ALTER image_path TYPE varchar(500) COLLATE loose, ALTER document_path TYPE varchar(500) COLLATE \"C\"",
+    );
+    let tasks = [
+        old(1).with("image_path", "uploads/a.png"),
+        old(2).with("image_path", "uploads/b.png"),
+        old(3).with("image_path", "uploads/C.png"),
+        Task::new(4).with("document_path", "uploads/./a.png"),
+        Task::new(5).with("image_path", "uploads/c.png"),
+    ];
+    prepare(&env, &tasks);
+    let result = cleanup(&env, 0, &["--only", "tasks"]);
+    assert_eq!(ids(&env), ["4", "5"]);
+    assert_eq!(result["files_shared"], 1);
+    assert_eq!(result["files_cleaned"], 8);
+    // What rows name in temp folders is asked for in the same columns.
+    env.write("uploads/temp/free.png", "12345");
+    age(&env.path("uploads/temp/free.png"), 800);
+    let swept = cleanup(&env, 0, &["--only", "temp"]);
+    assert_eq!(swept["files_cleaned"], 1);
+    for (path, is_there) in [("a", true), ("b", false), ("C", false), ("c", true)] {
+        assert_eq!(
+            env.path(format!("uploads/{path}.png")).exists(),
+            is_there,
+            "{path}"
+        );
+    }
+}
+
 #[test]
 fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do() {
     let env = TestEnv::postgres();

@@ -682,6 +682,17 @@ fn mount(arguments: &[&str], point: &Path) {
     );
 }
 
+fn unmount(point: &Path) {
+    let status = Command::new("umount").arg(point).status().unwrap();
+    assert!(status.success(), "umount {}", point.display());
+}
+
+/// Writes all of a file system to its disk.
+fn sync(point: &Path) {
+    let status = Command::new("sync").arg("-f").arg(point).status().unwrap();
+    assert!(status.success(), "sync -f {}", point.display());
+}
+
 /// Fills the file system to the last byte.
 fn fill(folder: &Path) {
     use std::io::Write;
@@ -720,6 +731,66 @@ fn files_on_a_read_only_file_system_keep_their_rows() {
         mount(&["-o", "remount,rw"], &volume);
         assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 2);
     });
+}
+
+/// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed.
+#[test]
+fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
+    with_own_mounts(
+        "power_that_goes_at_any_moment_leaves_no_file_without_its_row",
+        || {
+            for features in ["has_journal", "^has_journal"] {
+                let env = TestEnv::sqlite();
+                let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
+                let task = |id: u32| old(id).with("image_path", &path(id));
+                let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+                std::fs::File::create(&image)
+                    .and_then(|file| file.set_len(16 << 20))
+                    .unwrap();
+                let made = Command::new("mkfs.ext4")
+                    .args(["-q", "-O", features])
+                    .arg(&image)
+                    .status();
+                assert!(made.unwrap().success(), "mkfs.ext4 is missing or failed");
+                let volume = env.path("uploads/volume");
+                mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+                prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
+                sync(&volume);
+                let mut deleted = 0;
+                for moment in 0..12 {
+                    let before = ids(&env).len();
+                    if before < 100 {
+                        break;
+                    }
+                    let mut run = env
+                        .taskmon(arguments(&["--batch-size", "5", "-q", "-q"]))
+                        .command()
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::null())
+                        .spawn()
+                        .unwrap();
+                    while ids(&env).len() == before {
+                        assert!(run.try_wait().unwrap().is_none(), "it ended by itself");
+                    }
+                    std::thread::sleep(Duration::from_millis(3 * (moment % 4)));
+                    run.kill().unwrap();
+                    run.wait().unwrap();
+                    std::fs::copy(&image, &copy).unwrap();
+                    let left = ids(&env);
+                    let after = env.path("after");
+                    mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+                    for id in (1..=1000).filter(|id| !left.contains(&id.to_string())) {
+                        let file = path(id).replace("uploads/volume", "after");
+                        assert!(!env.path(&file).exists(), "{features}: {file} is back");
+                        deleted += 1;
+                    }
+                    unmount(&after);
+                }
+                assert!(deleted > 100, "{features}: {deleted} files looked for");
+                unmount(&volume);
+            }
+        },
+    );
 }
 
 #[test]
