@@ -52,7 +52,7 @@ UPDATE tasks SET document_path = NULL WHERE id % 7 = 0;
 VACUUM ANALYZE;
 SQL
 printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder/storage'" '[cleanup]' \
-    'storage_roots = ["uploads", "documents", "screenshots", "receipts"]' >"$folder/taskmon.toml"
+    'storage_roots = ["uploads", "documents", "screenshots", "receipts"]' '[alerts]' "logs_dir = '$folder/logs'" >"$folder/taskmon.toml"
 python3 "$root/tests/reference/cleanup.py" dump "$url" "$folder/before"
 say "making the files"
 python3 "$root/tests/reference/cleanup.py" make "$folder/before" "$folder/storage"

@@ -1,4 +1,4 @@
-//! Every figure of a report against `tests/reference/report.py`, which shares no code with taskmon.
+//! Every figure of a report against `tests/reference/report.py`, and what a cleanup leaves against `cleanup.py`; they share no code with taskmon.
 
 use crate::env::{TestEnv, variable};
 
@@ -20,6 +20,21 @@ fn an_independent_calculation_comes_to_the_same_figures() {
         .env("TASKMON_TEST_PG_PORT", variable("TASKMON_TEST_PG_PORT"))
         .success();
     finished.stdout_contains("all figures agree");
+    finished.stderr();
+}
+
+#[test]
+fn an_independent_calculation_comes_to_the_same_cleanup() {
+    let env = TestEnv::new();
+    let finished = env
+        .program(
+            format!("{ROOT}/scripts/verify_cleanup.sh"),
+            ["6000", env!("CARGO_BIN_EXE_taskmon")],
+        )
+        .env("TASKMON_TEST_PG_PORT", variable("TASKMON_TEST_PG_PORT"))
+        .success();
+    finished.stdout_contains("cleanup agrees");
+    finished.stdout_contains("the rehearsal said the same");
     finished.stderr();
 }
 
