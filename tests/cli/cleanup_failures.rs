@@ -742,7 +742,7 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
             for features in ["has_journal", "^has_journal"] {
                 let env = TestEnv::sqlite();
                 let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
-                let task = |id: u32| old(id).with("image_path", &path(id));
+                let task = |id: u32| old(id).with("image_path", path(id));
                 let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
                 std::fs::File::create(&image)
                     .and_then(|file| file.set_len(16 << 20))
