@@ -4,7 +4,7 @@
 //! and is itself a regular file.
 
 use super::beneath::{self, Folder, Look, kind_name};
-use super::threads::in_parallel;
+use super::threads::{LOOKING, WRITING};
 use crate::tables::paths::Spellings;
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -160,7 +160,7 @@ impl Roots {
             .iter()
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (*folder, names)))
             .collect();
-        let looked = in_parallel(&pieces, |(folder, names)| {
+        let looked = LOOKING.each(&pieces, |(folder, names)| {
             self.look_into(&self.base.join(folder), names, spellings)
         });
         findings.extend(looked.into_iter().flatten());
@@ -316,7 +316,7 @@ impl Roots {
             .collect();
         // Of a file with several names the last one sets the bytes free: these go one after the other.
         let is_single = |look: &Look| look.links <= 1;
-        let removed = in_parallel(&pieces, |files| self.remove_from(files, is_single));
+        let removed = WRITING.each(&pieces, |files| self.remove_from(files, is_single));
         let mut outcomes = Vec::with_capacity(files.len());
         for (file, outcome) in files.iter().zip(removed.into_iter().flatten()) {
             let one_by_one = || self.remove_from(std::slice::from_ref(file), |_| true);
@@ -339,7 +339,7 @@ impl Roots {
             }
         }
         let ways: Vec<&Arc<Way>> = folders.iter().map(|(way, _)| *way).collect();
-        let failed = in_parallel(&ways, |way| {
+        let failed = WRITING.each(&ways, |way| {
             // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
             let folder = self.folder(way).ok()?;
             folder.sync().err().filter(|error| *error == Errno::IO)

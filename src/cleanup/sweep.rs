@@ -5,7 +5,7 @@
 
 use super::beneath::{Folder, Look};
 use super::tally::Tally;
-use super::threads::in_parallel;
+use super::threads::WRITING;
 use super::{Settings, Watch};
 use crate::outcome::Trouble;
 use crate::store::prune::Mode;
@@ -235,7 +235,7 @@ impl Sweep<'_> {
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
         let (top, mode, before) = (&self.top, self.settings.mode, self.rule.before);
-        let removed = in_parallel(&pieces, |(folder, names)| {
+        let removed = WRITING.each(&pieces, |(folder, names)| {
             let handle = top.beneath(folder);
             let remove = |name: &OsString| match &handle {
                 Ok(handle) => remove(handle, top.id().0, name, before, mode),
