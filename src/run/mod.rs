@@ -177,7 +177,11 @@ impl Session {
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
-                let document = json!({"success": false, "error": &failure});
+                let mut document = json!({"success": false, "error": &failure});
+                // By its name `alert --report` raises what the job's next success resolves.
+                if let Some(job) = command.job() {
+                    document["job"] = json!(job);
+                }
                 json::render(&document, self.layout()).unwrap_or_default()
             }
             Format::Nagios => {
