@@ -582,7 +582,7 @@ impl Drop for Cron {
 fn cron_runs_what_is_installed() {
     let env = environment();
     // A path that the shell and cron would both read wrongly if it were not quoted.
-    let odd = "it's 100% \"odd\" $HOME";
+    let odd = "it's 100% \\%d \\\\ \\a \"odd\" $HOME";
     env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
     let config = env.path(odd).join("taskmon.toml");
     schedule(&env, &["install", "-c", config.to_str().unwrap()])
