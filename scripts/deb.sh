@@ -7,26 +7,27 @@
 # the program itself. cargo-deb is installed beneath target/ where it is missing.
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/install.sh
-. scripts/lib/install.sh
+. "$root/scripts/lib/install.sh"
 # shellcheck source=scripts/lib/pages.sh
-. scripts/lib/pages.sh
+. "$root/scripts/lib/pages.sh"
 # shellcheck source=scripts/lib/cargo_deb.sh
-. scripts/lib/cargo_deb.sh
+. "$root/scripts/lib/cargo_deb.sh"
 
-target=${CARGO_TARGET_DIR:-$PWD/target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 binary="" output=$target/debian arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --binary) binary=${2-} && shift ;;
-        --output) output=${2-} && shift ;;
+        --binary) binary=$(realpath -m "${2-}") && shift ;;
+        --output) output=$(realpath -m "${2-}") && shift ;;
         --help) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit ;;
         *) arguments+=("$1") ;;
     esac
     shift
 done
 
+cd "$root"
 require dpkg-shlibdeps
 cargo_deb "$target/tools"
 if [ -z "$binary" ]; then
