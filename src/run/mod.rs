@@ -235,11 +235,7 @@ impl Session {
 
     /// Writes the result. A reader that closed the pipe has seen what it wanted.
     fn print(&self, printed: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(printed.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
+        match write_out(printed) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
@@ -738,6 +734,12 @@ impl Session {
         };
         Ok(Done::new(printed, outcome))
     }
+}
+
+fn write_out(printed: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(printed.as_bytes())?;
+    stdout.flush()
 }
 
 /// Commands to try on a sandbox, as they can be pasted into a shell.

@@ -1,6 +1,6 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
-use super::{Done, Session, identity};
+use super::{Done, Session, identity, write_out};
 use crate::alert::live::SkippedJob;
 use crate::check;
 use crate::cli::{
@@ -24,6 +24,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,10 +219,12 @@ impl Session {
         if arguments.follow {
             let asked_to_end = Arc::new(AtomicBool::new(false));
             super::listen_for_signals(&asked_to_end)?;
-            self.tell_runs(&found, config)?;
-            while !asked_to_end.load(Ordering::Relaxed) {
+            let mut runs = found;
+            while self.tell_runs(&runs, config)?.is_continue()
+                && !asked_to_end.load(Ordering::Relaxed)
+            {
                 std::thread::sleep(LOOK);
-                self.tell_runs(&follower.poll().with_context(unreadable)?, config)?;
+                runs = follower.poll().with_context(unreadable)?;
             }
             return Ok(Done::new(String::new(), Outcome::Done));
         }
@@ -235,20 +239,25 @@ impl Session {
         Ok(Done::new(printed, Outcome::Done))
     }
 
-    fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<()> {
+    /// Breaks off once the reader has closed the pipe.
+    fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<ControlFlow<()>> {
         for run in runs {
             let line = match self.common.output {
                 Format::Json | Format::Nagios => json::render(run, json::Layout::Compact)?,
                 Format::Text => page::logs(std::slice::from_ref(run), config.language),
             };
-            self.print(&line).map_err(|error| {
-                Failure::new(
-                    Kind::OutputFailed,
-                    format!("standard output cannot be written: {error}"),
-                )
-            })?;
+            match write_out(&line) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                    return Ok(ControlFlow::Break(()));
+                }
+                Err(error) => {
+                    let message = format!("standard output cannot be written: {error}");
+                    return Err(Failure::new(Kind::OutputFailed, message).into());
+                }
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {

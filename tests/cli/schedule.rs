@@ -267,10 +267,13 @@ fn only_the_jobs_of_the_queues_that_the_host_serves_are_installed() {
         .success()
         .json();
     assert_eq!(commands(&crontab(&env)).len(), 2);
-    let listed = schedule(&env, &["list", "--queues", "receipt"])
+    let listed = schedule(&env, &["list", "--queues", " file, receipt "])
         .success()
         .json();
-    assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["jobs"].as_array().unwrap().len(), 3);
+    schedule(&env, &["list", "--queues", "file,"])
+        .exits(2)
+        .stderr_contains("the name of a queue is empty");
 }
 
 #[test]
@@ -1170,6 +1173,19 @@ fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
+    let script = "taskmon schedule logs --follow | head -n 1";
+    let mut following = env.program("sh", ["-c", script]).spawn();
+    wait_until("a run is told to nobody, and that ends it", || {
+        env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
+        following.is_over()
+    });
+    assert!(following.wait().stdout().starts_with("{\"job\":\"disk\""));
 }
 
 // ---- what is missed
