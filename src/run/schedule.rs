@@ -352,7 +352,13 @@ impl Session {
         if change.changed && !change.dry_run {
             match crontab.without() {
                 rest if rest.is_empty() => program.clear()?,
-                rest => program.write(&rest)?,
+                // Most crons take no crontab whose last line has no end: then it keeps the one that it was given.
+                rest => program
+                    .write(&rest)
+                    .or_else(|refused| match rest.ends_with(b"\n") {
+                        true => Err(refused),
+                        false => program.write(&[rest.as_slice(), b"\n"].concat()),
+                    })?,
             }
         }
         Ok(())

@@ -219,6 +219,20 @@ fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
     }
 }
 
+/// A file that was put into the spool by hand may have one; `crontab` itself takes none.
+#[test]
+fn a_last_line_without_an_end_is_given_one_and_keeps_it_where_crontab_insists() {
+    let env = environment();
+    let text = "5 4 * * * /bin/true";
+    env.write("spool/root", text);
+    env.program("chmod", ["600", "spool/root"]).success();
+    let block = schedule(&env, &["install"]).success().json()["block"].clone();
+    let installed = crontab(&env);
+    assert_eq!(installed, format!("{text}\n{}", block.as_str().unwrap()));
+    schedule(&env, &["remove"]).success().json();
+    assert_eq!(crontab(&env).trim_end(), text);
+}
+
 #[test]
 fn a_user_without_a_crontab_gets_one_and_is_left_without() {
     let env = environment();
