@@ -19,7 +19,7 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
         --user | --system) scope=${1#--} ;;
-        --binary) binary=${2-} && shift ;;
+        --binary) binary=${2:?--binary names no program} && shift ;;
         --uninstall) uninstall=true ;;
         *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
@@ -65,7 +65,9 @@ fi
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 mkdir -p "${list%/*}" || fail "$prefix cannot be written to; --system takes root"
-: >"$list"
+# That the configuration came from here is not forgotten when it is left alone.
+{ grep -sxF "$config/taskmon.toml" "$list" || true; } >"$list.new"
+mv "$list.new" "$list"
 put "$binary" "$prefix/bin/taskmon" 755
 pages "$binary" "$made"
 for page in "$made"/man/*; do
