@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 /// A folder whose name the shell and cron would both read wrongly if it were not quoted.
 const ODD: &str = "/home/ann/it's 100% \\%d \\\\ \\a \"odd\" $HOME";
 
-/// A Debian with the user `ann`, whose job runs every minute.
+/// A Debian with the user `ann`, who cannot log in, as the package's user, and whose job runs every minute.
 fn debian() -> Debian {
     let debian = Debian::with_taskmon();
-    debian.printed("useradd --create-home ann");
+    debian.printed("useradd --system --create-home --shell /usr/sbin/nologin ann");
     debian.write(
         &format!("{ODD}/taskmon.toml"),
         "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
