@@ -48,7 +48,8 @@ fn install(debian: &Debian, package: &str) {
             "DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i {package}"
         ))
         .success();
-    (installed.stdout(), installed.stderr());
+    installed.stdout();
+    installed.stderr();
 }
 
 fn mode(debian: &Debian, path: &str) -> String {
