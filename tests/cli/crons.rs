@@ -1,6 +1,7 @@
 //! The other crons: what is written for Debian's cron is right for cronie and busybox too, by their own programs.
 
 use crate::debian::{BINARY, Debian};
+use crate::schedule::uncommented;
 use serde_json::{Value, json};
 
 /// A folder whose name the shell and cron would both read wrongly if it were not quoted.
@@ -36,20 +37,7 @@ fn with_busybox(debian: &Debian) {
 fn the_example_is_a_crontab_of_cronie() {
     let debian = debian();
     let example = include_str!("../../crontab.example");
-    let uncommented: String = example
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest)
-                if rest.contains(" nice -n ")
-                    || rest.starts_with("MAILTO=")
-                    || rest.starts_with("CRON_TZ=") =>
-            {
-                format!("{rest}\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
-    for text in [example, &uncommented] {
+    for text in [example, &uncommented(example)] {
         debian.write("/tmp/new", text);
         // It says on standard error that there is nothing wrong.
         debian

@@ -500,6 +500,21 @@ fn every_form_of_a_cron_expression_is_one_for_crontab() {
     }
 }
 
+/// The example with the lines in force that are only shown in it.
+pub fn uncommented(example: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest)
+            if rest.contains(" nice -n ")
+                || rest.starts_with("MAILTO=")
+                || rest.starts_with("CRON_TZ=") =>
+        {
+            format!("{rest}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    example.lines().map(line).collect()
+}
+
 #[test]
 fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
     let env = environment();
@@ -535,19 +550,7 @@ fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
         assert!(example.contains(&named), "{named}");
     }
     // The lines that are commented out are lines of a crontab too.
-    let uncommented: String = example
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest)
-                if rest.contains(" nice -n ")
-                    || rest.starts_with("MAILTO=")
-                    || rest.starts_with("CRON_TZ=") =>
-            {
-                format!("{rest}\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
+    let uncommented = uncommented(example);
     assert_ne!(uncommented, example);
     put(&env, &uncommented);
 }
