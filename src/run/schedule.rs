@@ -50,7 +50,7 @@ impl Session {
     }
 
     fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
         let report = ScheduleReport {
@@ -110,10 +110,13 @@ impl Session {
         config: &Config,
         arguments: &ScheduleStatusArgs,
     ) -> Result<StatusReport> {
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
         let mut notes = Vec::new();
+        if config::of_the_host().is_none() {
+            notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
+        }
         let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
             Ok(installed) => installed,
             Err(failure) => {
@@ -285,7 +288,7 @@ impl Session {
             true => install_units(&served, &arguments.place, &installation, &mut change)?,
             false => self.install_lines(&served, &arguments.place, &installation, &mut change)?,
         }
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
         self.changed(&change, config)
     }
@@ -458,7 +461,7 @@ impl Session {
             runs: &runs,
             is_running: &running,
             now: self.now,
-            zone: config::of_the_host(),
+            zone: config::of_the_host().unwrap_or(Tz::UTC),
         };
         let entries = installed.iter().map(comparable);
         let others = entries.filter(|entry| entry.command != "alert");

@@ -54,6 +54,43 @@ fn the_example_is_a_crontab_of_cronie() {
         .stderr_contains("bad minute");
 }
 
+/// Containers have the host's file in place of the link that names a zone; cron goes by the file.
+#[test]
+fn jobs_are_due_in_the_zone_of_a_copied_localtime() {
+    let debian = debian();
+    let zone = "/usr/share/zoneinfo/Asia/Shanghai";
+    std::fs::create_dir_all(debian.path("/usr/share/zoneinfo/Asia")).unwrap();
+    let _ = std::fs::remove_file(debian.path("/etc/localtime"));
+    std::fs::copy(zone, debian.path("/etc/localtime")).unwrap();
+    debian.printed("rm -f /etc/timezone");
+    let status = debian
+        .shell(&as_ann("taskmon schedule status"))
+        .success()
+        .json();
+    assert!(
+        status["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("no IANA name"),
+        "{status:#}"
+    );
+    std::fs::copy(zone, debian.path(zone)).unwrap();
+    debian.write("/etc/timezone", "Etc/UTC\n");
+    let status = debian
+        .shell(&as_ann("taskmon schedule status"))
+        .success()
+        .json();
+    assert_eq!(status["timezone"], "Asia/Shanghai", "{status:#}");
+    assert_eq!(status["notes"], json!([]));
+    assert!(
+        status["jobs"][0]["next_run"]
+            .as_str()
+            .unwrap()
+            .ends_with("+08:00"),
+        "{status:#}"
+    );
+}
+
 #[test]
 fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
     let debian = debian();
