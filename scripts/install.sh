@@ -9,6 +9,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib/pages.sh
+. "$root/scripts/lib/pages.sh"
 scope=user binary="" uninstall=false
 
 say() { printf '%s\n' "$*"; }
@@ -17,7 +19,7 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
         --user | --system) scope=${1#--} ;;
-        --binary) binary=${2-} && shift ;;
+        --binary) binary=${2:?--binary names no program} && shift ;;
         --uninstall) uninstall=true ;;
         *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
@@ -63,16 +65,13 @@ fi
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 mkdir -p "${list%/*}" || fail "$prefix cannot be written to; --system takes root"
-: >"$list"
+# That the configuration came from here is not forgotten when it is left alone.
+{ grep -sxF "$config/taskmon.toml" "$list" || true; } >"$list.new"
+mv "$list.new" "$list"
 put "$binary" "$prefix/bin/taskmon" 755
-"$binary" man >"$made/taskmon.1"
-put "$made/taskmon.1" "$prefix/share/man/man1/taskmon.1" 644
-for command in cleanup stats disk alert check schedule demo config; do
-    "$binary" man "$command" >"$made/page"
-    put "$made/page" "$prefix/share/man/man1/taskmon-$command.1" 644
-done
-for shell in bash zsh fish; do
-    "$binary" completions "$shell" >"$made/$shell"
+pages "$binary" "$made"
+for page in "$made"/man/*; do
+    put "$page" "$prefix/share/man/man1/${page##*/}" 644
 done
 put "$made/bash" "$prefix/share/bash-completion/completions/taskmon" 644
 put "$made/zsh" "$prefix/share/zsh/site-functions/_taskmon" 644

@@ -16,6 +16,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib/postgres.sh
 # shellcheck source=scripts/lib/libraries.sh
 . scripts/lib/libraries.sh
+# shellcheck source=scripts/lib/cargo_deb.sh
+. scripts/lib/cargo_deb.sh
+# shellcheck source=scripts/lib/debian.sh
+. scripts/lib/debian.sh
 
 servers=(postgres)
 folder=""
@@ -83,5 +87,7 @@ if [ "${1-}" = --servers ]; then
     "$@"
 else
     libraries "${CARGO_TARGET_DIR:-target}/libraries"
+    cargo_deb "${CARGO_TARGET_DIR:-target}/tools"
+    debian "${CARGO_TARGET_DIR:-target}/debian-for-tests"
     run_tests "$@"
 fi

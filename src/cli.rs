@@ -321,17 +321,25 @@ pub enum ScheduleCommand {
     Remove(ScheduleRemoveArgs),
 }
 
+/// A queue's name, without the blanks around it in a list.
+fn queue(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("the name of a queue is empty"),
+        name => Ok(name.to_owned()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct ScheduleListArgs {
     /// Only the jobs of these queues, and those without one
-    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1.., value_parser = queue)]
     pub queues: Vec<String>,
 }
 
 #[derive(Debug, Default, Args)]
 pub struct ScheduleStatusArgs {
     /// Only the jobs of these queues, and those without one
-    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1.., value_parser = queue)]
     pub queues: Vec<String>,
     /// Look at another user's crontab; for root
     #[arg(long, value_name = "NAME")]
@@ -351,7 +359,7 @@ pub struct ScheduleLogsArgs {
 #[derive(Debug, Args)]
 pub struct ScheduleInstallArgs {
     /// Only the jobs of these queues, and those without one
-    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1..)]
+    #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1.., value_parser = queue)]
     pub queues: Vec<String>,
     /// Say what would be written, and change nothing
     #[arg(long)]

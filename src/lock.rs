@@ -83,9 +83,9 @@ fn file_name(folder: &Path, job: &str, identity: &str) -> PathBuf {
 }
 
 /// Opens the file, or makes it. In a folder that all may write to, a symbolic link is nobody's lock, and the kernel may
-/// refuse to "create" another user's file that is there: so it is opened first, made second.
+/// refuse to "create" another user's file that is there: so it is opened first, made second. A pipe that somebody has put there is not waited for.
 fn open_file(path: &Path) -> Result<File, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
     let opened = match open(path, flags, Mode::empty()) {
         Err(Errno::NOENT) => match open(path, flags | OFlags::CREATE | OFlags::EXCL, readable) {
@@ -103,6 +103,17 @@ mod tests {
 
     fn kind(error: &anyhow::Error) -> Kind {
         Failure::of(error).kind
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_name(folder.path(), "stats", "x");
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+        let _held = acquire_in(folder.path(), "stats", "x").unwrap();
+        let second = acquire_in(folder.path(), "stats", "x").unwrap_err();
+        assert_eq!(kind(&second), Kind::Locked);
     }
 
     #[test]

@@ -31,6 +31,9 @@ celery           python3-celery    python3-celery              py3-celery
 kombu-redis      python3-redis     python3-redis               py3-redis
 crontab          cron              cronie                      busybox
 systemd-analyze  systemd           systemd                     systemd
+logrotate        logrotate         logrotate                   logrotate
+dpkg-shlibdeps   dpkg-dev          dpkg-dev                    dpkg-dev
+mmdebstrap       mmdebstrap        mmdebstrap                  mmdebstrap
 aiosmtpd         python3-aiosmtpd  python3-aiosmtpd            py3-aiosmtpd
 promtool         prometheus        golang-github-prometheus    prometheus
 prometheus-py    python3-prometheus-client python3-prometheus_client py3-prometheus-client

@@ -20,7 +20,8 @@ use fs2::FileExt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -462,7 +463,7 @@ fn append(path: &Path, lines: &[String]) -> io::Result<()> {
         .append(true)
         .create(true)
         .open(path)?;
-    if !ends_a_line(&mut file)? {
+    if !ends_a_line(&file)? {
         file.write_all(b"\n")?;
     }
     for line in lines {
@@ -471,13 +472,12 @@ fn append(path: &Path, lines: &[String]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn ends_a_line(file: &mut File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(true);
+fn ends_a_line(file: &File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(place) = file.metadata()?.len().checked_sub(1) {
+        // Nothing is there any more where a log rotation has emptied the file meanwhile.
+        file.read_at(&mut last, place)?;
     }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
     Ok(last == *b"\n")
 }
 

@@ -95,7 +95,8 @@ struct Sources {
 /// The configuration in force. A flag beats the environment, the environment beats the file, the file beats the defaults.
 ///
 /// The file is the first that there is of `--config`, `$TASKMON_CONFIG`, `./taskmon.toml`,
-/// `$XDG_CONFIG_HOME/taskmon/taskmon.toml` (`~/.config/…`) and `/etc/taskmon/taskmon.toml`. An empty variable counts as unset.
+/// `$XDG_CONFIG_HOME/taskmon/taskmon.toml` (`~/.config/…`) and `/etc/taskmon/taskmon.toml`. An empty variable counts as unset. A working directory that
+/// the user may not enter has no file.
 ///
 /// # Errors
 /// [`Kind::ConfigUnreadable`] if a file that is named, or one that is there, cannot be read; [`Kind::ConfigInvalid`] if what it
@@ -192,6 +193,9 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
         match std::fs::read(&path) {
             Ok(bytes) => return Ok(Some((path, bytes))),
             Err(error) if is_absent(&error) => {}
+            // `sudo -u taskmon` in root's home: what may lie in a folder that the user cannot enter is not meant for them.
+            Err(_) if path.starts_with(&request.working_dir) && is_closed(&request.working_dir) => {
+            }
             // To go on would mean to run with another configuration than the one that lies there.
             Err(error) => return Err(unreadable(&path, None, &error)),
         }
@@ -204,6 +208,11 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+fn is_closed(folder: &Path) -> bool {
+    let inside = folder.join(".").metadata();
+    inside.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn unreadable(path: &Path, source: Option<&str>, error: &io::Error) -> Failure {

@@ -5,6 +5,7 @@ use super::nearest::nearest;
 use crate::outcome::Failure;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use std::path::Path;
+use walkdir::WalkDir;
 
 /// A zone, and where it comes from in words.
 #[derive(Debug, PartialEq)]
@@ -99,25 +100,75 @@ fn from_tz(text: &str) -> Option<Tz> {
     name.parse().ok()
 }
 
-/// The zone that the host's own services go by, cron among them: what a shell says in `$TZ` is nothing to them. UTC if it has no name.
-pub fn of_the_host() -> Tz {
-    from_system_files().0.unwrap_or(Tz::UTC)
+/// The zone that the host's own services go by, cron among them: what a shell says in `$TZ` is nothing to them. `None`: it has no name that is known.
+pub fn of_the_host() -> Option<Tz> {
+    from_system_files().0
 }
 
 fn from_system_files() -> (Option<Tz>, &'static str) {
+    let localtime = Path::new("/etc/localtime");
+    // No link that says the name, as in many containers, where /etc/timezone is often another's.
+    let is_copy = localtime.symlink_metadata().is_ok_and(|own| own.is_file());
+    let copied = is_copy.then(|| copied_from(localtime, Path::new("/usr/share/zoneinfo")));
+    if let Some(zone) = copied.flatten() {
+        return (Some(zone), "the system");
+    }
     match iana_time_zone::get_timezone() {
         Ok(name) => (name.parse().ok(), "the system"),
         // As the C library has it: without that file, the system's time is UTC.
-        Err(_) if !Path::new("/etc/localtime").exists() => {
-            (Some(Tz::UTC), "the system, which names none")
-        }
+        Err(_) if !localtime.exists() => (Some(Tz::UTC), "the system, which names none"),
         Err(_) => (None, "the system, which names none"),
     }
+}
+
+/// The zone of whose file this one is a copy.
+fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
+    let own = std::fs::read(file).ok()?;
+    let entries = WalkDir::new(zones)
+        .sort_by_file_name()
+        .into_iter()
+        .flatten();
+    let named = entries.filter_map(|entry| {
+        let name = entry.path().strip_prefix(zones).ok()?.to_str()?;
+        Some((name.parse().ok()?, entry.into_path()))
+    });
+    let is_same = |path: &Path| {
+        let length = path.metadata().map_or(0, |found| found.len());
+        length == own.len() as u64 && std::fs::read(path).is_ok_and(|found| found == own)
+    };
+    named
+        .into_iter()
+        .find_map(|(zone, path)| is_same(&path).then_some(zone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_a_zones_file_is_known_by_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let zones = folder.path().join("zoneinfo");
+        for (name, text) in [
+            ("Asia/Shanghai", "TZif CST-8"),
+            ("Asia/Tokyo", "TZif JST-9"),
+            ("posix/Asia/Tokyo", "TZif JST-9"),
+            ("localtime", "TZif CST-8"),
+        ] {
+            let path = zones.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let of = |text: &str| {
+            let copy = folder.path().join("localtime");
+            std::fs::write(&copy, text).unwrap();
+            copied_from(&copy, &zones)
+        };
+        assert_eq!(of("TZif JST-9"), Some(Tz::Asia__Tokyo));
+        assert_eq!(of("TZif CST-8"), Some(Tz::Asia__Shanghai));
+        assert_eq!(of("TZif MSK-3"), None);
+        assert_eq!(copied_from(&folder.path().join("none"), &zones), None);
+    }
 
     #[test]
     fn a_bad_zone_is_answered_with_the_nearest() {

@@ -177,7 +177,11 @@ impl Session {
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
-                let document = json!({"success": false, "error": &failure});
+                let mut document = json!({"success": false, "error": &failure});
+                // By its name `alert --report` raises what the job's next success resolves.
+                if let Some(job) = command.job() {
+                    document["job"] = json!(job);
+                }
                 json::render(&document, self.layout()).unwrap_or_default()
             }
             Format::Nagios => {
@@ -231,11 +235,7 @@ impl Session {
 
     /// Writes the result. A reader that closed the pipe has seen what it wanted.
     fn print(&self, printed: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(printed.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
+        match write_out(printed) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
@@ -734,6 +734,12 @@ impl Session {
         };
         Ok(Done::new(printed, outcome))
     }
+}
+
+fn write_out(printed: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(printed.as_bytes())?;
+    stdout.flush()
 }
 
 /// Commands to try on a sandbox, as they can be pasted into a shell.

@@ -6,6 +6,7 @@ use crate::outcome::{Outcome, Trouble};
 use crate::report::nagios;
 use crate::report::prometheus::{self, Figures, Run};
 use chrono::TimeDelta;
+use std::io;
 use std::path::Path;
 
 /// What a command prints, and how the run ended.
@@ -44,7 +45,12 @@ impl Session {
     pub(super) fn export(&self, job: &str, outcome: Outcome, figures: Figures) -> Option<Trouble> {
         let path = self.common.textfile.as_deref()?;
         // A folder that is missing is not made: the node exporter reads one that is there.
-        let error = write_beside(path, &self.figures(path, job, outcome, figures)).err()?;
+        let written = match path.metadata() {
+            // It would be read without end, and replaced by a file.
+            Ok(there) if !there.is_file() => Err(io::Error::other("it is no regular file")),
+            _ => write_beside(path, &self.figures(path, job, outcome, figures)),
+        };
+        let error = written.err()?;
         let message = format!("--textfile {} cannot be written: {error}", path.display());
         log::error!("{message}");
         let trouble = Trouble::new("textfile_not_written", message);

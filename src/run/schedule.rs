@@ -1,6 +1,6 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
-use super::{Done, Session, identity};
+use super::{Done, Session, identity, write_out};
 use crate::alert::live::SkippedJob;
 use crate::check;
 use crate::cli::{
@@ -24,6 +24,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +50,7 @@ impl Session {
     }
 
     fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
         let report = ScheduleReport {
@@ -108,10 +110,13 @@ impl Session {
         config: &Config,
         arguments: &ScheduleStatusArgs,
     ) -> Result<StatusReport> {
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
         let mut notes = Vec::new();
+        if config::of_the_host().is_none() {
+            notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
+        }
         let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
             Ok(installed) => installed,
             Err(failure) => {
@@ -217,10 +222,12 @@ impl Session {
         if arguments.follow {
             let asked_to_end = Arc::new(AtomicBool::new(false));
             super::listen_for_signals(&asked_to_end)?;
-            self.tell_runs(&found, config)?;
-            while !asked_to_end.load(Ordering::Relaxed) {
+            let mut runs = found;
+            while self.tell_runs(&runs, config)?.is_continue()
+                && !asked_to_end.load(Ordering::Relaxed)
+            {
                 std::thread::sleep(LOOK);
-                self.tell_runs(&follower.poll().with_context(unreadable)?, config)?;
+                runs = follower.poll().with_context(unreadable)?;
             }
             return Ok(Done::new(String::new(), Outcome::Done));
         }
@@ -235,20 +242,25 @@ impl Session {
         Ok(Done::new(printed, Outcome::Done))
     }
 
-    fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<()> {
+    /// Breaks off once the reader has closed the pipe.
+    fn tell_runs(&self, runs: &[RunRecord], config: &Config) -> Result<ControlFlow<()>> {
         for run in runs {
             let line = match self.common.output {
                 Format::Json | Format::Nagios => json::render(run, json::Layout::Compact)?,
                 Format::Text => page::logs(std::slice::from_ref(run), config.language),
             };
-            self.print(&line).map_err(|error| {
-                Failure::new(
-                    Kind::OutputFailed,
-                    format!("standard output cannot be written: {error}"),
-                )
-            })?;
+            match write_out(&line) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                    return Ok(ControlFlow::Break(()));
+                }
+                Err(error) => {
+                    let message = format!("standard output cannot be written: {error}");
+                    return Err(Failure::new(Kind::OutputFailed, message).into());
+                }
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
@@ -276,7 +288,7 @@ impl Session {
             true => install_units(&served, &arguments.place, &installation, &mut change)?,
             false => self.install_lines(&served, &arguments.place, &installation, &mut change)?,
         }
-        let zone = config::of_the_host();
+        let zone = config::of_the_host().unwrap_or(Tz::UTC);
         change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
         self.changed(&change, config)
     }
@@ -343,7 +355,13 @@ impl Session {
         if change.changed && !change.dry_run {
             match crontab.without() {
                 rest if rest.is_empty() => program.clear()?,
-                rest => program.write(&rest)?,
+                // Most crons take no crontab whose last line has no end: then it keeps the one that it was given.
+                rest => program
+                    .write(&rest)
+                    .or_else(|refused| match rest.ends_with(b"\n") {
+                        true => Err(refused),
+                        false => program.write(&[rest.as_slice(), b"\n"].concat()),
+                    })?,
             }
         }
         Ok(())
@@ -443,7 +461,7 @@ impl Session {
             runs: &runs,
             is_running: &running,
             now: self.now,
-            zone: config::of_the_host(),
+            zone: config::of_the_host().unwrap_or(Tz::UTC),
         };
         let entries = installed.iter().map(comparable);
         let others = entries.filter(|entry| entry.command != "alert");

@@ -183,16 +183,27 @@ fn line(job: &Job, installation: &Installation) -> String {
     words.push("-c".to_owned());
     words.push(text_of(&installation.config));
     words.extend(job.words.iter().cloned());
-    let command = format!("{} > /dev/null", quoted_words(&words));
-    format!("{} {}", job.cron.trim(), escaped(&command))
+    let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();
+    format!("{} {} > /dev/null", job.cron.trim(), words.join(" "))
 }
 
 fn text_of(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// In a crontab `%` ends the command unless a backslash stands before it. A backslash that is part of a word (which then is quoted) must not be
-/// taken for that one: the quotes are closed and opened again between the two.
-fn escaped(command: &str) -> String {
-    command.replace("\\%", "\\''%").replace('%', "\\%")
+/// A word for the shell that cron starts. In a crontab `%` ends the command unless a backslash stands before it, which cron takes away, as Debian's does with
+/// the first of two backslashes. busybox' cron knows nothing of this and hands all to the shell, which takes a backslash away only outside of quotes: there
+/// each `%` stands. Quotes are closed and opened again between two backslashes.
+fn escaped(word: &str) -> String {
+    let pieces = word.split('%').map(|piece| {
+        let mut text = match piece.is_empty() && !word.is_empty() {
+            true => String::new(),
+            false => quoted_words(&[piece]),
+        };
+        while text.contains(r"\\") {
+            text = text.replace(r"\\", r"\''\");
+        }
+        text
+    });
+    pieces.collect::<Vec<_>>().join(r"\%")
 }

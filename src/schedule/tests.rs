@@ -152,14 +152,14 @@ fn a_percent_sign_and_what_a_shell_would_read_are_written_so_that_they_arrive() 
     let odd = job(
         "odd",
         "0 2 * * *",
-        &["stats", "--date", "50%", "it's $HOME", "a\\%b", ""],
+        &["stats", "50%", "%", "it's $HOME", "a\\%b", r"a\\\b", ""],
         9,
     );
     let text = written(b"", &[odd], &installation("/srv/my app/100%.toml"));
     let line = text.lines().nth(3).unwrap();
     assert_eq!(
         line,
-        "0 2 * * * /usr/local/bin/taskmon -c '/srv/my app/100\\%.toml' stats --date 50\\% 'it'\\''s $HOME' 'a\\''\\%b' '' > /dev/null"
+        r"0 2 * * * /usr/local/bin/taskmon -c '/srv/my app/100'\%.toml stats 50\% \% 'it'\''s $HOME' 'a\'\%b 'a\''\''\b' '' > /dev/null"
     );
     assert_eq!(
         crontab::read(text.as_bytes()).unwrap().config().as_deref(),

@@ -219,6 +219,20 @@ fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
     }
 }
 
+/// A file that was put into the spool by hand may have one; `crontab` itself takes none.
+#[test]
+fn a_last_line_without_an_end_is_given_one_and_keeps_it_where_crontab_insists() {
+    let env = environment();
+    let text = "5 4 * * * /bin/true";
+    env.write("spool/root", text);
+    env.program("chmod", ["600", "spool/root"]).success();
+    let block = schedule(&env, &["install"]).success().json()["block"].clone();
+    let installed = crontab(&env);
+    assert_eq!(installed, format!("{text}\n{}", block.as_str().unwrap()));
+    schedule(&env, &["remove"]).success().json();
+    assert_eq!(crontab(&env).trim_end(), text);
+}
+
 #[test]
 fn a_user_without_a_crontab_gets_one_and_is_left_without() {
     let env = environment();
@@ -267,10 +281,13 @@ fn only_the_jobs_of_the_queues_that_the_host_serves_are_installed() {
         .success()
         .json();
     assert_eq!(commands(&crontab(&env)).len(), 2);
-    let listed = schedule(&env, &["list", "--queues", "receipt"])
+    let listed = schedule(&env, &["list", "--queues", " file, receipt "])
         .success()
         .json();
-    assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["jobs"].as_array().unwrap().len(), 3);
+    schedule(&env, &["list", "--queues", "file,"])
+        .exits(2)
+        .stderr_contains("the name of a queue is empty");
 }
 
 #[test]
@@ -483,6 +500,21 @@ fn every_form_of_a_cron_expression_is_one_for_crontab() {
     }
 }
 
+/// The example with the lines in force that are only shown in it.
+pub fn uncommented(example: &str) -> String {
+    let line = |line: &str| match line.strip_prefix("# ") {
+        Some(rest)
+            if rest.contains(" nice -n ")
+                || rest.starts_with("MAILTO=")
+                || rest.starts_with("CRON_TZ=") =>
+        {
+            format!("{rest}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    example.lines().map(line).collect()
+}
+
 #[test]
 fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
     let env = environment();
@@ -518,19 +550,7 @@ fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
         assert!(example.contains(&named), "{named}");
     }
     // The lines that are commented out are lines of a crontab too.
-    let uncommented: String = example
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest)
-                if rest.contains(" nice -n ")
-                    || rest.starts_with("MAILTO=")
-                    || rest.starts_with("CRON_TZ=") =>
-            {
-                format!("{rest}\n")
-            }
-            _ => format!("{line}\n"),
-        })
-        .collect();
+    let uncommented = uncommented(example);
     assert_ne!(uncommented, example);
     put(&env, &uncommented);
 }
@@ -582,7 +602,7 @@ impl Drop for Cron {
 fn cron_runs_what_is_installed() {
     let env = environment();
     // A path that the shell and cron would both read wrongly if it were not quoted.
-    let odd = "it's 100% \"odd\" $HOME";
+    let odd = "it's 100% \\%d \\\\ \\a \"odd\" $HOME";
     env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
     let config = env.path(odd).join("taskmon.toml");
     schedule(&env, &["install", "-c", config.to_str().unwrap()])
@@ -1170,6 +1190,19 @@ fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
+    let script = "taskmon schedule logs --follow | head -n 1";
+    let mut following = env.program("sh", ["-c", script]).spawn();
+    wait_until("a run is told to nobody, and that ends it", || {
+        env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
+        following.is_over()
+    });
+    assert!(following.wait().stdout().starts_with("{\"job\":\"disk\""));
 }
 
 // ---- what is missed

@@ -136,6 +136,8 @@ fn what_is_installed_is_removed_again_to_the_last_file() {
     );
     std::fs::remove_dir_all(env.path("home/.config")).unwrap();
 
+    // Twice, as for a new version.
+    install(&["--binary", binary]);
     install(&["--binary", binary]);
     install(&["--uninstall"]);
     let files: Vec<String> = env
@@ -151,4 +153,7 @@ fn what_is_installed_is_removed_again_to_the_last_file() {
     script(&env, "install.sh", &["--uninstall"])
         .exits(2)
         .stderr_contains("nothing is installed");
+    script(&env, "install.sh", &["--binary"])
+        .exits(1)
+        .stderr_contains("--binary names no program");
 }

@@ -371,6 +371,19 @@ fn a_file_that_cannot_be_written_costs_the_file_alone() {
 }
 
 #[test]
+fn a_device_is_neither_read_nor_replaced() {
+    let env = TestEnv::new();
+    env.program("mknod", ["endless.prom", "c", "1", "7"])
+        .success();
+    let finished = env
+        .taskmon(["disk", ".", "--no-alert", "--textfile", "endless.prom"])
+        .exits(1);
+    finished.stderr_contains("--textfile endless.prom cannot be written: it is no regular file");
+    assert_eq!(finished.json()["errors"][0]["kind"], "textfile_not_written");
+    assert!(!env.path("endless.prom").is_file());
+}
+
+#[test]
 fn only_jobs_have_figures() {
     let env = TestEnv::new();
     for arguments in [vec!["config"], vec!["demo", "d"], vec!["man"]] {

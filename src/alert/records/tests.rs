@@ -349,3 +349,35 @@ fn a_log_that_cannot_be_written_is_named_and_keeps_no_other_from_being_written()
     let other = std::fs::read_to_string(desk.folder.path().join("warning_alerts.log"));
     assert_eq!(other.unwrap(), "w\n");
 }
+
+/// As a log rotation by `copytruncate` does at any instant.
+#[test]
+fn a_log_that_is_emptied_while_it_is_written_takes_the_next_lines() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("warning_alerts.log");
+    append(&path, &["first\n".to_owned()]).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                file.set_len(0).unwrap();
+                thread::sleep(Duration::from_micros(20));
+            }
+        });
+        let written: Vec<io::Result<()>> = (0..3000)
+            .map(|_| append(&path, &["line\n".to_owned()]))
+            .collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for result in written {
+            result.unwrap();
+        }
+    });
+    append(&path, &["last\n".to_owned()]).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.ends_with("last\n"), "{text}");
+    assert!(
+        text.lines().all(|line| ["line", "last"].contains(&line)),
+        "{text}"
+    );
+}

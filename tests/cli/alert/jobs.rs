@@ -123,6 +123,24 @@ on_each_database! {
         assert_eq!(heard(&server)[1], ["-high_failure_rate"]);
     }
 
+    fn a_failure_that_is_told_by_its_document_is_resolved_by_the_jobs_success(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        env.insert(of_yesterday(20, 0));
+        let broken = broken_url(&env);
+        let failed = env.taskmon(["stats", "--no-alert"]).env("TASKMON_DATABASE_URL", broken.as_str()).exits(3);
+        assert_eq!(failed.failure("database_unavailable", &[])["job"], "stats");
+        let result = told(env.taskmon(["alert", "--report", "-"]).input(failed.stdout()).exits(0));
+        assert_eq!(result["alerts"][0]["subject"], "stats");
+        // Another job's success says nothing of it.
+        told(env.taskmon(["disk"]).exits(0));
+        told(env.taskmon(["stats"]).exits(0));
+        assert_eq!(heard(&server), [["job_failed"], ["-job_failed"]]);
+        // What is none of cron's jobs names none.
+        let failed = env.taskmon(["schedule", "install", "--queues", "none"]).exits(2);
+        assert_eq!(failed.failure("usage", &["none"])["job"], Value::Null);
+    }
+
     fn a_job_that_fails_is_told_and_that_it_works_again(env) {
         let server = Server::plain(vec![status(200)]);
         configure(&env, &webhook(&server));

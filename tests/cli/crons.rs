@@ -1,0 +1,201 @@
+//! The other crons: what is written for Debian's cron is right for cronie and busybox too, by their own programs.
+
+use crate::debian::{BINARY, Debian};
+use crate::schedule::uncommented;
+use serde_json::{Value, json};
+
+/// A folder whose name the shell and cron would both read wrongly if it were not quoted.
+const ODD: &str = "/home/ann/it's 100% \\%d \\\\ \\a \"odd\" $HOME";
+
+/// A Debian with the user `ann`, who cannot log in, as the package's user, and whose job runs every minute.
+fn debian() -> Debian {
+    let debian = Debian::with_taskmon();
+    debian.printed("useradd --system --create-home --shell /usr/sbin/nologin ann");
+    debian.write(
+        &format!("{ODD}/taskmon.toml"),
+        "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
+    );
+    debian.printed("chown -R ann: /home/ann");
+    debian
+}
+
+/// The user's own command, in the folder of the configuration.
+fn as_ann(command: &str) -> String {
+    let folder = ODD.replace('\'', r"'\''");
+    format!(
+        "cd '{folder}' && setpriv --reuid ann --regid ann --init-groups env HOME=/home/ann {command}"
+    )
+}
+
+/// Has busybox take the place of cronie.
+fn with_busybox(debian: &Debian) {
+    debian
+        .printed("for name in crontab crond; do ln -s /usr/bin/busybox /usr/local/bin/$name; done");
+}
+
+#[test]
+fn the_example_is_a_crontab_of_cronie() {
+    let debian = debian();
+    let example = include_str!("../../crontab.example");
+    for text in [example, &uncommented(example)] {
+        debian.write("/tmp/new", text);
+        // It says on standard error that there is nothing wrong.
+        debian
+            .shell("crontab -T /tmp/new")
+            .success()
+            .stderr_contains("No syntax issues");
+        debian.printed("crontab /tmp/new");
+        assert_eq!(debian.printed("crontab -l"), text);
+    }
+    debian.write("/tmp/new", "61 2 * * * true\n");
+    debian
+        .shell("crontab -T /tmp/new")
+        .exits(1)
+        .stderr_contains("bad minute");
+}
+
+/// Containers have the host's file in place of the link that names a zone; cron goes by the file.
+#[test]
+fn jobs_are_due_in_the_zone_of_a_copied_localtime() {
+    let debian = debian();
+    let zone = "/usr/share/zoneinfo/Asia/Shanghai";
+    std::fs::create_dir_all(debian.path("/usr/share/zoneinfo/Asia")).unwrap();
+    let _ = std::fs::remove_file(debian.path("/etc/localtime"));
+    std::fs::copy(zone, debian.path("/etc/localtime")).unwrap();
+    debian.printed("rm -f /etc/timezone");
+    let status = debian
+        .shell(&as_ann("taskmon schedule status"))
+        .success()
+        .json();
+    assert!(
+        status["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("no IANA name"),
+        "{status:#}"
+    );
+    std::fs::copy(zone, debian.path(zone)).unwrap();
+    debian.write("/etc/timezone", "Etc/UTC\n");
+    let status = debian
+        .shell(&as_ann("taskmon schedule status"))
+        .success()
+        .json();
+    assert_eq!(status["timezone"], "Asia/Shanghai", "{status:#}");
+    assert_eq!(status["notes"], json!([]));
+    assert!(
+        status["jobs"][0]["next_run"]
+            .as_str()
+            .unwrap()
+            .ends_with("+08:00"),
+        "{status:#}"
+    );
+}
+
+#[test]
+fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
+    let debian = debian();
+    for text in [
+        "",
+        "MAILTO=ann\n# mine\n\n5 4 * * * /bin/true\n",
+        "5 4 * * * /bin/true\r\n# \\r is not one\n",
+        "CRON_TZ=Asia/Tokyo\n5 4 * * * printf 'a\\r' # 中文\n\n",
+    ] {
+        debian.write("/tmp/new", text);
+        if !text.is_empty() {
+            debian.printed("crontab -u ann /tmp/new");
+        }
+        let installed = debian.shell(&as_ann("taskmon schedule install")).success();
+        let block = installed.json()["block"].as_str().unwrap().to_owned();
+        match text.contains("CRON_TZ") {
+            true => drop(installed.stderr_contains("CRON_TZ is set")),
+            false => assert_eq!(installed.stderr(), ""),
+        }
+        debian.printed(&as_ann("crontab -l > /home/ann/installed"));
+        assert_eq!(debian.read("/home/ann/installed"), format!("{text}{block}"));
+        debian
+            .shell("crontab -T /home/ann/installed")
+            .success()
+            .stderr_contains("No syntax issues");
+        let again = debian
+            .shell(&as_ann("taskmon -q schedule install"))
+            .success()
+            .json();
+        assert_eq!(again["changed"], false);
+        debian
+            .shell(&as_ann("taskmon schedule remove"))
+            .success()
+            .json();
+        match text.is_empty() {
+            true => drop(
+                debian
+                    .shell("crontab -u ann -l")
+                    .exits(1)
+                    .stderr_contains("no crontab for ann"),
+            ),
+            false => assert_eq!(debian.printed("crontab -u ann -l"), text),
+        }
+    }
+}
+
+#[test]
+fn cronie_runs_what_is_installed() {
+    let debian = debian();
+    debian
+        .shell(&as_ann("taskmon schedule install"))
+        .success()
+        .json();
+    runs(&debian, "crond -n");
+}
+
+#[test]
+fn busybox_takes_and_runs_what_is_installed() {
+    let debian = debian();
+    with_busybox(&debian);
+    // Only root may: the program is not setuid here.
+    let install = "taskmon schedule install --user ann -c /home/ann/it*/taskmon.toml";
+    let installed = debian.shell(install).success().json();
+    assert_eq!(installed["changed"], true);
+    assert_eq!(debian.shell(install).success().json()["changed"], false);
+    assert_eq!(
+        debian.printed("crontab -u ann -l"),
+        installed["block"].as_str().unwrap()
+    );
+    runs(&debian, "crond -f");
+    let removed = debian
+        .shell(&install.replace("install", "remove"))
+        .success()
+        .json();
+    assert_eq!(removed["changed"], true);
+    assert!(!debian.path("/var/spool/cron/crontabs/ann").exists());
+}
+
+/// The daemon runs the job of `ann` when the next minute begins.
+#[track_caller]
+fn runs(debian: &Debian, daemon: &str) {
+    let records = format!("{ODD}/logs/taskmon_runs.jsonl");
+    let quoted = records.replace('\'', r"'\''");
+    let status = as_ann("taskmon schedule status");
+    let script = format!(
+        "{daemon} > /tmp/crond.log 2>&1 &
+         for try in $(seq 750); do [ -s '{quoted}' ] && break; sleep 0.1; done
+         {status}"
+    );
+    // busybox's crontab is root's alone, and what ann has installed is then not known to her.
+    let finished = debian.shell(&script).success();
+    finished.stderr();
+    let status = finished.json();
+    let log = debian.read("/tmp/crond.log");
+    assert_eq!(status["cron_running"], true, "{status:#}\n{log}");
+    let last = &status["jobs"][0]["last_run"];
+    assert_eq!(last["exit_code"], 0, "{status:#}\n{log}");
+    let record: Value =
+        serde_json::from_str(debian.read(&records).lines().next().unwrap()).unwrap();
+    assert_eq!(
+        record["arguments"],
+        json!(["disk", ".", "--warning", "99", "--critical", "100"])
+    );
+    let start = chrono::DateTime::parse_from_rfc3339(last["start"].as_str().unwrap()).unwrap();
+    assert!(start.timestamp() % 60 < 30, "{start}");
+    assert_eq!(debian.printed(&format!("stat -c %U '{quoted}'")), "ann\n");
+    assert!(debian.path(BINARY).exists());
+}
