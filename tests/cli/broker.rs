@@ -1,6 +1,6 @@
 //! The broker's figures in a report: a real Redis, filled by a real Celery and emptied by its real worker.
 
-use crate::env::{Finished, TestEnv};
+use crate::env::{Finished, TestEnv, variable};
 use crate::rows::Task;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -317,6 +317,11 @@ impl Rabbit {
                  collect_statistics_interval = 500\ndefault_user = shop\ndefault_pass = {PASSWORD}\n"
             ),
         );
+        // Quorum queues have a pace of their own.
+        env.write(
+            "rabbit.config",
+            "[{rabbit, [{quorum_tick_interval, 500}]}].",
+        );
         env.write("plugins", "[rabbitmq_management].");
         let program = [
             "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -329,6 +334,7 @@ impl Rabbit {
         let node = Command::new(program)
             .env("RABBITMQ_NODENAME", format!("taskmon{port}@localhost"))
             .env("RABBITMQ_CONFIG_FILE", env.path("rabbit.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", env.path("rabbit.config"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", env.path("plugins"))
             .env("RABBITMQ_MNESIA_BASE", env.path("rabbit"))
             .env("RABBITMQ_LOG_BASE", env.path("rabbit"))
@@ -364,8 +370,12 @@ impl Rabbit {
     }
 
     fn celery(&self, arguments: &[&str]) -> Command {
+        self.celery_of("/usr/bin/python3", arguments)
+    }
+
+    fn celery_of(&self, python: &str, arguments: &[&str]) -> Command {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/celery_app.py");
-        let mut celery = Command::new("/usr/bin/python3");
+        let mut celery = Command::new(python);
         celery
             .arg(script)
             .args(arguments)
@@ -386,6 +396,15 @@ impl Drop for Rabbit {
         // Erlang's own daemon outlives the node; it refuses to end while another node is there.
         let _ = Command::new("epmd").arg("-kill").output();
     }
+}
+
+fn see_done(mut celery: Command) {
+    let output = celery.stderr(Stdio::piped()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Queues report their figures now and then: waits until they say what is expected.
@@ -411,16 +430,7 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
         ["send", "file", "0", "7"],
         ["send", "celery_delayed_3", "0", "2"],
     ] {
-        let output = rabbit
-            .celery(&arguments)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        see_done(rabbit.celery(&arguments));
     }
     let api = format!(
         "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
@@ -464,4 +474,41 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
         error.contains("refuses the user or the password"),
         "{error}"
     );
+}
+
+/// Celery 5.5 and later leave tasks with a time to RabbitMQ where the queues are quorum queues.
+#[test]
+fn tasks_that_rabbitmq_itself_holds_until_their_time_stand_apart() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=8).map(|n| Task::new(n).with("status", "PENDING")));
+    let rabbit = Rabbit::start(&env);
+    let api = format!(
+        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
+        rabbit.api
+    );
+    configure(&env, &rabbit.url(), &api);
+    let python = format!("{}/python/bin/python", variable("TASKMON_TEST_LIBRARIES"));
+    let celery = |arguments: &[&str]| {
+        let mut celery = rabbit.celery_of(&python, arguments);
+        celery.env("TEST_QUORUM", "1");
+        celery
+    };
+    let mut worker = celery(&["work", "mail"]);
+    worker.stderr(Stdio::null());
+    let _worker = Worker(worker.process_group(0).spawn().unwrap());
+    let idle = awaited(&env, |figures| figures["consumers"] == json!({"mail": 1}));
+    assert_eq!(idle["scheduled_tasks"], 0, "{idle:#}");
+
+    see_done(celery(&["delay", "mail", "86400", "4"]));
+    see_done(celery(&["delay", "mail", "15", "2"]));
+    see_done(celery(&["send", "mail", "0", "1"]));
+    let scheduled = awaited(&env, |figures| {
+        figures["scheduled_tasks"] == 6 && figures["reserved_tasks"] == 1
+    });
+    assert_eq!(scheduled["queues"], json!({"mail": 0}));
+    assert_eq!(scheduled["lost_tasks"], 1);
+    // Their time comes, and the worker takes them.
+    let due = awaited(&env, |figures| figures["reserved_tasks"] == 3);
+    assert_eq!(due["scheduled_tasks"], 4, "{due:#}");
+    assert_eq!(due["lost_tasks"], 1);
 }

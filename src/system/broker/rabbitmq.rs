@@ -12,7 +12,7 @@ use std::io::Read;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery).
+/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery); a prefix may stand before it.
 const DELAYED: &str = "celery_delayed_";
 
 /// Some thousands of queues.
@@ -142,7 +142,7 @@ fn tls() -> Result<TlsConfig, String> {
 fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
     let (delayed, queues): (Vec<Queue>, Vec<Queue>) = queues
         .into_iter()
-        .partition(|queue| queue.name.starts_with(DELAYED));
+        .partition(|queue| is_delayed(&queue.name));
     let queues: BTreeMap<&str, &Queue> = queues
         .iter()
         .filter(|queue| carries_tasks(&queue.name))
@@ -192,6 +192,12 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         scheduled,
         reasons,
     }
+}
+
+fn is_delayed(queue: &str) -> bool {
+    let name = queue.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let prefix = name.strip_suffix(DELAYED);
+    name != queue && prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'))
 }
 
 /// Not what Celery talks through to its workers, and workers among themselves.
@@ -303,12 +309,15 @@ mod tests {
         let all = vec![
             queue("mail", 3, 2),
             queue("celery_delayed_4", 5, 0),
-            queue("celery_delayed_0", 1, 1),
+            queue("shop_celery_delayed_0", 1, 1),
+            queue("celery_delayed_reports", 2, 0),
             queue("celery@host.celery.pidbox", 9, 0),
             queue("celeryev.1234", 9, 0),
         ];
         let figures = figures(&settings(), all);
-        assert_eq!(figures.queues, BTreeMap::from([("mail".to_owned(), 3)]));
+        let waiting = [("celery_delayed_reports", 2), ("mail", 3)];
+        let waiting = waiting.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(figures.queues, BTreeMap::from(waiting));
         assert_eq!(figures.scheduled, Some(7));
         assert!(figures.is_whole);
     }
