@@ -60,6 +60,18 @@ impl Redis {
         celery
     }
 
+    /// What redis-cli prints, as the administrator in Celery's database.
+    fn cli(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "-n", "3"])
+            .args(["-a", PASSWORD, "--no-auth-warning"])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     fn send(&self, arguments: &[&str]) {
         let output = self.celery(arguments).output().unwrap();
         assert!(
@@ -271,27 +283,46 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
     }
 }
 
+/// Millions of keys of somebody else: to find the queues among them would take longer than a report may.
+#[test]
+fn a_server_with_millions_of_keys_does_not_keep_the_report() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).with("status", "PENDING")]);
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "3"]);
+    let fill = "for n = 1, 6000000 do redis.call('SET', n, '') end";
+    redis.cli(&["EVAL", fill, "0"]);
+    configure(&env, &redis.url(), "queues = []\ntimeout_seconds = 1");
+    let finished = env
+        .taskmon(["-q", "stats", "--no-save", "--no-alert"])
+        .success();
+    let figures = queue(&finished);
+    let error = figures["error"].as_str().unwrap();
+    assert!(error.contains("too many keys"), "{error}");
+    assert!(figures["total_pending"].is_null() && figures["lost_tasks"].is_null());
+    assert!(
+        finished.took < Duration::from_secs(3),
+        "{:?}",
+        finished.took
+    );
+
+    configure(&env, &redis.url(), "queues = ['mail']\ntimeout_seconds = 1");
+    let named = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
+    let figures = queue(&named);
+    assert_eq!(figures["queues"], json!({"mail": 3}));
+    assert_eq!(figures["reserved_tasks"], 0);
+    assert!(figures["error"].is_null() && figures["lost_tasks"].is_null());
+    let reason = figures["reasons"]["lost_tasks"].as_str().unwrap();
+    assert!(reason.contains("too many keys"), "{reason}");
+    assert!(named.took < Duration::from_secs(3), "{:?}", named.took);
+}
+
 #[test]
 fn a_key_of_another_kind_under_a_queues_name_is_named() {
     let env = TestEnv::sqlite();
     let redis = Redis::start(&env, json!({}));
     redis.send(&["send", "file", "0", "1"]);
-    let set = Command::new("redis-cli")
-        .args([
-            "-p",
-            &redis.port.to_string(),
-            "-n",
-            "3",
-            "-a",
-            PASSWORD,
-            "--no-auth-warning",
-            "SET",
-            "mail",
-            "x",
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&set.stdout).trim(), "OK");
+    assert_eq!(redis.cli(&["SET", "mail", "x"]).trim(), "OK");
     configure(&env, &redis.url(), "queues = ['mail', 'file']");
     let finished = env
         .taskmon(["-q", "stats", "--no-save", "--no-alert"])

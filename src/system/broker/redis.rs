@@ -28,7 +28,25 @@ const UNKNOWN: &str = "?";
 pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     let place = place(&settings.url);
     let mut redis = Redis::connect(settings).map_err(|error| failed(&place, &error))?;
-    redis.figures(now).map_err(|error| failed(&place, &error))
+    redis.figures(now).map_err(|why| match why {
+        Trouble::Redis(error) => failed(&place, &error),
+        Trouble::TooMuch => format!(
+            "the broker at {place} cannot be asked: it has too many keys to look through in broker.timeout_seconds; \
+             where broker.queues names the queues they need not be found"
+        ),
+    })
+}
+
+enum Trouble {
+    Redis(RedisError),
+    /// It answers, and is not done in time.
+    TooMuch,
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
 }
 
 struct Redis<'a> {
@@ -54,14 +72,14 @@ impl<'a> Redis<'a> {
     }
 
     /// A server with millions of keys answers each page at once and is not done for minutes.
-    fn in_time(&self) -> Result<(), RedisError> {
+    fn in_time(&self) -> Result<(), Trouble> {
         match self.began.elapsed() < self.settings.timeout {
             true => Ok(()),
-            false => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            false => Err(Trouble::TooMuch),
         }
     }
 
-    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, RedisError> {
+    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, Trouble> {
         let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
         let (names, known) = match named.is_empty() {
             true => (self.discover()?, None),
@@ -75,8 +93,9 @@ impl<'a> Redis<'a> {
             None => true,
             Some(named) => match self.discover() {
                 Ok(found) => found.is_subset(&named),
-                Err(error) if error.is_timeout() => false,
-                Err(error) => return Err(error),
+                Err(Trouble::TooMuch) => false,
+                Err(Trouble::Redis(error)) if error.is_timeout() => false,
+                Err(why) => return Err(why),
             },
         };
         for name in &names {
@@ -110,7 +129,7 @@ impl<'a> Redis<'a> {
     }
 
     /// The queues of all bindings but those that carry no tasks.
-    fn discover(&mut self) -> Result<BTreeSet<String>, RedisError> {
+    fn discover(&mut self) -> Result<BTreeSet<String>, Trouble> {
         let start = self.key(BINDING);
         let mut names = BTreeSet::new();
         for key in self.scan_keys(&format!("{}*", escaped(&start)))? {
@@ -126,7 +145,7 @@ impl<'a> Redis<'a> {
         Ok(names)
     }
 
-    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, RedisError> {
+    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, Trouble> {
         let mut keys = BTreeSet::new();
         let mut cursor = 0_u64;
         loop {
@@ -188,7 +207,7 @@ impl<'a> Redis<'a> {
         Ok(queues)
     }
 
-    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, RedisError> {
+    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Trouble> {
         let key = self.key("unacked");
         let mut by_route: HashMap<(String, String), u64> = HashMap::new();
         let mut unreadable = 0;
