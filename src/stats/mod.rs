@@ -17,7 +17,7 @@ use crate::outcome::Trouble;
 use crate::store::{DayFigures, DayRequest};
 use crate::system::broker;
 use crate::system::resources::ResourceUsage;
-use crate::tables::{Field, State, TaskTable};
+use crate::tables::{Field, State, TaskTable, Wait};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -171,9 +171,11 @@ impl Lacks<'_> {
         self.settings.tasks.field(field).is_none() || self.figures.missing.contains(&field)
     }
 
-    /// A wait is from creation to start.
     fn wait(&self) -> bool {
-        self.field(Field::StartedAt) || self.field(Field::CreatedAt)
+        match self.settings.tasks.wait {
+            Wait::SinceCreation => self.field(Field::StartedAt) || self.field(Field::CreatedAt),
+            Wait::Told(_) | Wait::Unknown => self.field(Field::WaitTime),
+        }
     }
 
     /// The keys that are null, in the order of the report.

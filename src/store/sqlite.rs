@@ -17,7 +17,7 @@ use super::{
 };
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of};
 use crate::outcome::{Failure, Kind};
-use crate::tables::{Field, Membership, State, TaskTable};
+use crate::tables::{Field, Membership, State, TaskTable, Wait};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};
@@ -452,10 +452,11 @@ impl<'a> Report<'a> {
 
     fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let sql = format!(
-            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {} FROM {} WHERE {}",
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {} FROM {} WHERE {}",
             self.column(Field::RetryCount),
             self.column(Field::ProcessingTime),
             self.column(Field::StartedAt),
+            self.column(Field::WaitTime),
             self.source,
             day.sql,
             time = self.time(),
@@ -479,12 +480,17 @@ impl<'a> Report<'a> {
             cell.tasks += 1;
             if let Some(seconds) = row.get::<_, Option<f64>>(3)? {
                 cell.timed += 1;
-                // Ties to even, as PostgreSQL rounds a float to an integer.
-                cell.micros += (seconds * 1e6).round_ties_even() as i128;
+                cell.micros += micros(seconds);
             }
-            if let Some(wait) = self.wait(created, clock::read(row.get_ref(4)?)) {
+            let wait = match self.settings.tasks.wait {
+                Wait::SinceCreation => self
+                    .since_creation(created, clock::read(row.get_ref(4)?))
+                    .map(i128::from),
+                Wait::Told(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
+            };
+            if let Some(wait) = wait {
                 cell.waited += 1;
-                cell.wait_micros += i128::from(wait);
+                cell.wait_micros += wait;
             }
         }
         figures.cells = cells.into_values().collect();
@@ -492,7 +498,7 @@ impl<'a> Report<'a> {
     }
 
     /// Microseconds from a task's creation to its start.
-    fn wait(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
+    fn since_creation(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
         let started = started?;
         if self.fields.counted_by != Field::CreatedAt {
             return None;
@@ -734,15 +740,22 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Ties to even, as PostgreSQL rounds a float to an integer.
+fn micros(seconds: f64) -> i128 {
+    (seconds * 1e6).round_ties_even() as i128
+}
+
 /// Fields that are read in another form than they are stored in.
 fn overlay(table: &TaskTable) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
-    if let Some(seconds) = table.field(Field::ProcessingTime) {
-        // What would overflow a sum of microseconds, or is text, is no duration.
-        let form = format!(
-            "CASE WHEN typeof({seconds}) IN ('real', 'integer') AND ({seconds}) BETWEEN -1e12 AND 1e12 THEN CAST(({seconds}) AS REAL) END"
-        );
-        overlay.push((Field::ProcessingTime, form));
+    for field in [Field::ProcessingTime, Field::WaitTime] {
+        if let Some(seconds) = table.field(field) {
+            // What would overflow a sum of microseconds, or is text, is no duration.
+            let form = format!(
+                "CASE WHEN typeof({seconds}) IN ('real', 'integer') AND ({seconds}) BETWEEN -1e12 AND 1e12 THEN CAST(({seconds}) AS REAL) END"
+            );
+            overlay.push((field, form));
+        }
     }
     if let Some(retries) = table.field(Field::RetryCount) {
         overlay.push((Field::RetryCount, format!("CAST(({retries}) AS INTEGER)")));
