@@ -230,10 +230,14 @@ fn mapping(
     );
     let failure = opened.as_ref().err().map(Failure::of);
     let mut findings = vec![match (&opened, &failure) {
-        (Ok(store), _) => check::mapping(Ok(store.missing()), language),
+        (Ok(store), _) => check::mapping(Ok(store.as_ref()), language),
         (_, Some(failure)) => check::mapping(Err(failure), language),
         (Err(error), None) => Finding::of(&Failure::of(error)),
     }];
+    // Of the table that is read, too, its reader has said so.
+    if opened.is_ok() {
+        findings.extend(check::missing_tables(found, language));
+    }
     findings.push(check::labels(
         &found.labels,
         &database.mapping.tasks.states,

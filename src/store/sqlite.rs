@@ -10,7 +10,7 @@ pub mod inspect;
 mod live;
 pub mod prune;
 
-use super::sql::{Fields, Refusal, key_order, source};
+use super::sql::{Fields, Refusal, culprit, key_order, source};
 use super::{
     BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, LiveRequest,
     PERCENTILES, Percentiles, Settings, SlowTask, Store,
@@ -194,6 +194,23 @@ impl Store for SqliteStore {
     fn missing(&self) -> &[Field] {
         &self.fields.missing
     }
+
+    fn types(&self) -> Vec<(Field, String)> {
+        let present = &self.fields.present;
+        let source = source(&self.settings.tasks, present, &[]);
+        let statement = self.connection.prepare(&format!("SELECT * FROM {source}"));
+        let declared = statement.map_or_else(
+            |_| Vec::new(),
+            |statement| {
+                let columns = statement.columns();
+                let name = |column: rusqlite::Column| {
+                    column.decl_type().unwrap_or("expression").to_lowercase()
+                };
+                columns.map(name).collect()
+            },
+        );
+        present.iter().copied().zip(declared).collect()
+    }
 }
 
 impl SqliteStore {
@@ -208,10 +225,25 @@ impl SqliteStore {
         drop(watchdog);
         // The snapshot ends whatever came of the report.
         let ended = self.connection.execute_batch("ROLLBACK");
-        let made = result.map_err(|(doing, error)| failure(&error, doing, &self.settings))?;
+        let made = result.map_err(|(doing, error)| {
+            let is_of_mapping = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+            let blamed = is_of_mapping.then(|| self.blame()).flatten();
+            blamed.unwrap_or_else(|| failure(&error, doing, &self.settings))
+        })?;
         ended
             .map_err(|error| failure(&error, "ending the report's transaction", &self.settings))?;
         Ok(made)
+    }
+}
+
+impl SqliteStore {
+    fn blame(&self) -> Option<Failure> {
+        let table = &self.settings.tasks;
+        let _watchdog = Watchdog::start(&self.connection, self.settings.statement_timeout);
+        culprit(table, &self.fields.present, &overlay(table), &mut |sql| {
+            let counted = self.connection.query_row(sql, [], |_| Ok(()));
+            counted.map_err(|error| refusal(&error))
+        })
     }
 }
 

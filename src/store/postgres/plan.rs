@@ -255,7 +255,7 @@ fn begin(settings: &Settings) -> String {
 }
 
 /// Fields that are read in another form than they are stored in.
-fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
+pub fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
     let mut read_as = |field: Field, form: &dyn Fn(&str) -> String| {
         if let Some(expression) = table.field(field) {
