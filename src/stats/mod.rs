@@ -250,7 +250,10 @@ impl QueueStatistics {
         let reserved: u64 = figures.unacknowledged.values().sum();
         let mut reasons = figures.reasons;
         // A message of another application in the same queues would hide one; nothing would make one up.
+        let is_known = |key: &str| !reasons.contains_key(key);
+        let (pending, held) = (is_known("total_pending"), is_known("reserved_tasks"));
         let lost_tasks = match (figures.is_whole, from_table.total_pending) {
+            _ if !is_known("lost_tasks") => None,
             (true, Some(pending)) => {
                 let held = waiting + reserved + figures.scheduled.unwrap_or(0);
                 Some(pending.saturating_sub(held))
@@ -265,8 +268,8 @@ impl QueueStatistics {
         Self {
             active_tasks: figures.active,
             scheduled_tasks: figures.scheduled,
-            reserved_tasks: Some(reserved),
-            total_pending: Some(waiting),
+            reserved_tasks: held.then_some(reserved),
+            total_pending: pending.then_some(waiting),
             queues: Some(figures.queues),
             unacknowledged: Some(figures.unacknowledged),
             consumers: figures.consumers,

@@ -1,7 +1,9 @@
 //! The broker's figures in a report: a real Redis, filled by a real Celery and emptied by its real worker.
 
+use crate::certificates;
 use crate::env::{Finished, TestEnv, variable};
 use crate::rows::Task;
+use crate::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::net::TcpListener;
@@ -15,16 +17,25 @@ const PASSWORD: &str = "br0ker:s3cret";
 pub struct Redis {
     server: Child,
     port: u16,
+    tls: u16,
     options: Value,
 }
 
 impl Redis {
     pub fn start(env: &TestEnv, options: Value) -> Self {
-        let port = free_port();
+        let (port, tls) = (free_port(), free_port());
+        let certificate = |name: &str| certificates::file(name).display().to_string();
         let log = std::fs::File::create(env.path("redis.log")).unwrap();
         let server = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--requirepass", PASSWORD, "--save", "", "--dir"])
+            .args(["--requirepass", PASSWORD, "--save", ""])
+            .args(["--tls-port", &tls.to_string(), "--tls-auth-clients", "no"])
+            .args(["--tls-cert-file", &certificate("server.crt")])
+            .args(["--tls-key-file", &certificate("server.key")])
+            .args(["--tls-ca-cert-file", &certificate("ca.crt")])
+            .arg("--unixsocket")
+            .arg(env.path("redis.sock"))
+            .arg("--dir")
             .arg(env.path("."))
             .stdout(log)
             .spawn()
@@ -32,6 +43,7 @@ impl Redis {
         let redis = Self {
             server,
             port,
+            tls,
             options,
         };
         let began = Instant::now();
@@ -250,6 +262,14 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
         (format!("redis://{garbled}/0"), "cannot be asked"),
         (wrong, "password"),
         (
+            format!("redis://127.0.0.1:{}/3", redis.port),
+            "it wants a password, and broker.url has none",
+        ),
+        (
+            format!("{};redis://other", redis.url()),
+            "names several brokers",
+        ),
+        (
             "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
             "cannot be asked",
         ),
@@ -329,6 +349,123 @@ fn a_key_of_another_kind_under_a_queues_name_is_named() {
         .success();
     let error = queue(&finished)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("mail"), "{error}");
+}
+
+/// Celery's own ways to say it: a socket, certificates, a user whom an access list allows no more than is asked.
+#[test]
+fn a_socket_tls_and_a_user_with_few_rights() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "2"]);
+    let rights =
+        "ACL SETUSER reader on >r3ad ~* -@all +select +llen +hscan +zcount +scan +smembers";
+    redis.cli(&rights.split(' ').collect::<Vec<_>>());
+    redis.cli(&[
+        "ACL", "SETUSER", "poor", "on", ">r3ad", "~*", "-@all", "+select",
+    ]);
+    let password = PASSWORD.replace(':', "%3A");
+    let secure = format!("rediss://:{password}@localhost:{}/3", redis.tls);
+    let authority = certificates::file("ca.crt").display().to_string();
+    let socket = env.path("redis.sock").display().to_string();
+    for (url, error) in [
+        (
+            format!("redis+socket://:{password}@{socket}?virtual_host=3"),
+            "",
+        ),
+        (
+            format!("redis+socket://:{password}@{socket}.gone"),
+            "No such file",
+        ),
+        (
+            format!("{secure}?ssl_cert_reqs=required&ssl_ca_certs={authority}"),
+            "",
+        ),
+        (format!("{secure}?ssl_cert_reqs=CERT_NONE"), ""),
+        (secure.clone(), "invalid peer certificate"),
+        (
+            format!("{secure}?ssl_ca_certs=/nowhere/ca.crt"),
+            "ssl_ca_certs of broker.url, /nowhere/ca.crt",
+        ),
+        (
+            format!("redis://reader:r3ad@127.0.0.1:{}/3", redis.port),
+            "",
+        ),
+        (
+            format!("redis://poor:r3ad@127.0.0.1:{}/3", redis.port),
+            "permission",
+        ),
+    ] {
+        configure(&env, &url, "queues = ['mail']\ntimeout_seconds = 5");
+        let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
+        let figures = queue(&env.taskmon(arguments).success());
+        match error {
+            "" => assert_eq!(figures["queues"], json!({"mail": 2}), "{url}: {figures:#}"),
+            error => {
+                let told = figures["error"].as_str().unwrap();
+                assert!(told.contains(error), "{url}: {told}");
+                assert!(!told.contains("s3cret"), "{told}");
+            }
+        }
+    }
+}
+
+/// What stands at the management API's place may be anything.
+#[test]
+fn answers_that_are_not_those_of_a_management_api() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).with("status", "PENDING")]);
+    let queues = r#"[{"name": "mail", "messages_ready": 3, "messages_unacknowledged": 1, "consumers": 1}, {"name": "new"}]"#;
+    let html = "<html>Please log in</html>";
+    let redirect = vec![("Location", "http://127.0.0.1:1/".to_owned())];
+    let ask = |server: &Server| {
+        let api = format!(
+            "queues = []\ntimeout_seconds = 1\nmanagement_url = '{}'",
+            server.url("/mq/")
+        );
+        configure(&env, "pyamqp://u:s3cret@127.0.0.1:1/team%2Fshop", &api);
+        let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
+        let finished = env
+            .taskmon(arguments)
+            .env("SSL_CERT_FILE", certificates::file("ca.crt"))
+            .success();
+        assert!(
+            finished.took < Duration::from_secs(4),
+            "{:?}",
+            finished.took
+        );
+        queue(&finished)
+    };
+    for (answer, error) in [
+        (ok(html), "not that of RabbitMQ's management API"),
+        (ok("{}"), "not that of RabbitMQ's management API"),
+        (Answer::Http(302, redirect, String::new()), "status 302"),
+        (status(401), "refuses the user or the password"),
+        (status(404), "no such virtual host"),
+        (status(503), "status 503"),
+        (Answer::Hangup, "cannot be asked"),
+        (Answer::Trickle, "does not answer in time"),
+        (Answer::Silence, "does not answer in time"),
+    ] {
+        let figures = ask(&Server::plain(vec![answer]));
+        let told = figures["error"].as_str().unwrap();
+        assert!(told.contains(error), "{error}: {told}");
+        assert!(figures["queues"].is_null() && figures["total_pending"].is_null());
+    }
+    for server in [
+        Server::tls(vec![ok(queues)]),
+        Server::plain(vec![ok(queues)]),
+    ] {
+        let figures = ask(&server);
+        let asked = server.only().target;
+        assert!(asked.starts_with("/mq/api/queues/team%2Fshop?"), "{asked}");
+        // A queue that has not said how much it holds holds something, for all one knows.
+        assert_eq!(figures["queues"], json!({"mail": 3}), "{figures:#}");
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            assert!(figures[key].is_null(), "{figures:#}");
+            let reason = figures["reasons"][key].as_str().unwrap();
+            assert!(reason.contains("new"), "{reason}");
+        }
+    }
 }
 
 /// A RabbitMQ node of this test's own, with its management API.
