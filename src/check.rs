@@ -5,7 +5,6 @@
 
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
-use crate::store::Store;
 use crate::store::inspect::{Inspection, Rights};
 use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
@@ -165,17 +164,24 @@ pub fn database(inspection: &Inspection, language: Language) -> Finding {
     })
 }
 
-/// Whether reports find their columns. `opened`: a store that read the table, or why the table does not fit.
-pub fn mapping(opened: Result<&dyn Store, &Failure>, language: Language) -> Finding {
+/// What a report found of the fields that the mapping names.
+pub struct Columns<'a> {
+    pub missing: &'a [Field],
+    /// Of those that are there, what the database calls their types.
+    pub types: &'a [(Field, String)],
+}
+
+/// Whether reports find their columns. `opened`: what was found, or why the table does not fit.
+pub fn mapping(opened: Result<Columns, &Failure>, language: Language) -> Finding {
     let missing = match opened {
-        Ok(store) if store.missing().is_empty() => {
-            let types = described(&store.types());
+        Ok(columns) if columns.missing.is_empty() => {
+            let types = described(columns.types);
             return Finding::ok(language.pick(
                 format!("统计所需的列都在：{types}"),
                 format!("the table has the columns that reports need: {types}"),
             ));
         }
-        Ok(store) => store.missing(),
+        Ok(columns) => columns.missing,
         Err(failure) if failure.kind == Kind::PermissionDenied => {
             return Finding::skipped(&failure.message);
         }

@@ -405,7 +405,7 @@ fn oban() {
             ('late', 'q', 'completed', 1, '2026-11-10 12:00', '2026-11-19 07:59:20', '2026-11-19 07:59:50', '2026-11-19 08:00', NULL, {none}),
             ('waits', 'q', 'suspended', 0, '2026-11-10 12:30', '2027-01-01 00:00', NULL, NULL, NULL, {none}),
             ('runs', 'q', 'executing', 1, '2026-11-10 13:30', '2026-11-10 13:30', '2026-11-10 14:00', NULL, NULL, {none})";
-    let elixir = r#"ARRAY['{"attempt": 1, "error": "first"}', '{"attempt": 3, "error": "** (RuntimeError) no stock"}']::jsonb[]"#;
+    let elixir = r#"ARRAY['{"attempt": 1, "error": "first"}', '{"attempt": 3, "error": "** (RuntimeError) no stock\n    (shop 1.0.0) lib/shop.ex:7: Shop.perform/1\n    (stdlib 4.2) proc_lib.erl:240: :proc_lib.init_p_do_apply/3\n"}']::jsonb[]"#;
     let python = r#"'[{"attempt": 1, "error": "first"}, {"attempt": 3, "error": "Traceback (most recent call last):\n  File \"a.py\"\nRuntimeError: no stock\n"}]'"#;
     for (errors_type, none, errors) in [("jsonb[]", "'{}'", elixir), ("jsonb", "'[]'", python)] {
         let schema = format!(
