@@ -2,6 +2,7 @@
 
 use crate::outcome::{Failure, Kind};
 use crate::tables::{DependentTable, Field, ReceiptTable, TaskTable};
+use std::time::Duration;
 
 /// Why a database refused a trial of some expressions.
 pub enum Refusal {
@@ -143,6 +144,9 @@ fn about_table(table: &TaskTable, refusal: Refusal) -> Failure {
         )),
     }
 }
+
+/// A report that failed is not worth a long search for the field that is to blame: each, or all in SQLite, gets so long.
+pub const BLAME: Duration = Duration::from_secs(30);
 
 /// Whose fault it is that a report failed on the rows that there are: each field is computed for itself. `None`: no field's alone.
 pub fn culprit(

@@ -10,7 +10,7 @@ pub mod inspect;
 mod live;
 pub mod prune;
 
-use super::sql::{Fields, Refusal, culprit, key_order, source};
+use super::sql::{BLAME, Fields, Refusal, culprit, key_order, source};
 use super::{
     BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, LiveRequest,
     PERCENTILES, Percentiles, Settings, SlowTask, Store,
@@ -239,7 +239,7 @@ impl SqliteStore {
 impl SqliteStore {
     fn blame(&self) -> Option<Failure> {
         let table = &self.settings.tasks;
-        let _watchdog = Watchdog::start(&self.connection, self.settings.statement_timeout);
+        let _watchdog = Watchdog::start(&self.connection, BLAME);
         culprit(table, &self.fields.present, &overlay(table), &mut |sql| {
             let counted = self.connection.query_row(sql, [], |_| Ok(()));
             counted.map_err(|error| refusal(&error))

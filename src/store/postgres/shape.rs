@@ -2,7 +2,7 @@
 
 use super::super::Settings;
 use super::super::connect::failure;
-use super::super::sql::{Fields, Refusal, culprit, source, unfit_number, unfit_time};
+use super::super::sql::{BLAME, Fields, Refusal, culprit, source, unfit_number, unfit_time};
 use super::{SILENCE, silent};
 use crate::outcome::{Failure, Kind};
 use crate::tables::{Field, TaskTable};
@@ -127,7 +127,7 @@ pub fn blame(
 ) -> Option<Failure> {
     let mut bounded = Bounded {
         connection: Ok(client),
-        limit: settings.statement_timeout,
+        limit: BLAME,
     };
     bounded.culprit(&settings.tasks, present, overlay)
 }
