@@ -13,6 +13,7 @@ use crate::units;
 use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The result of `taskmon check`.
@@ -113,7 +114,10 @@ pub struct Check {
 
 impl Check {
     /// `findings`: at least one.
-    pub fn of(name: &'static str, findings: Vec<Finding>) -> Self {
+    pub fn of(name: &'static str, mut findings: Vec<Finding>) -> Self {
+        // What keeps reports from their work often keeps cleanup, too.
+        let mut seen = BTreeSet::new();
+        findings.retain(|finding| seen.insert(finding.message.clone()));
         let status = findings.iter().map(|finding| finding.status).max();
         let status = status.unwrap_or(Status::Skipped);
         let decisive = || findings.iter().filter(|finding| finding.status == status);
@@ -160,16 +164,24 @@ pub fn database(inspection: &Inspection, language: Language) -> Finding {
     })
 }
 
-/// Whether reports find their columns. `opened`: the fields that are missing, or why the table does not fit.
-pub fn mapping(opened: Result<&[Field], &Failure>, language: Language) -> Finding {
+/// What a report found of the fields that the mapping names.
+pub struct Columns<'a> {
+    pub missing: &'a [Field],
+    /// Of those that are there, what the database calls their types.
+    pub types: &'a [(Field, String)],
+}
+
+/// Whether reports find their columns. `opened`: what was found, or why the table does not fit.
+pub fn mapping(opened: Result<Columns, &Failure>, language: Language) -> Finding {
     let missing = match opened {
-        Ok([]) => {
+        Ok(columns) if columns.missing.is_empty() => {
+            let types = described(columns.types);
             return Finding::ok(language.pick(
-                "统计所需的列都在",
-                "the table has the columns that reports need",
+                format!("统计所需的列都在：{types}"),
+                format!("the table has the columns that reports need: {types}"),
             ));
         }
-        Ok(missing) => missing,
+        Ok(columns) => columns.missing,
         Err(failure) if failure.kind == Kind::PermissionDenied => {
             return Finding::skipped(&failure.message);
         }
@@ -185,6 +197,29 @@ pub fn mapping(opened: Result<&[Field], &Failure>, language: Language) -> Findin
         "在 [database.tasks] 中改为实际的列名，没有的写 \"\"",
         "in [database.tasks] name the columns that there are, and write \"\" for one that there is not",
     ))
+}
+
+/// The tables that cleanup would find missing.
+pub fn missing_tables(inspection: &Inspection, language: Language) -> Vec<Finding> {
+    let missing = inspection.rights.iter().filter(|rights| rights.is_missing);
+    let finding = |rights: &Rights| {
+        let table = &rights.table;
+        Finding::failed(language.pick(
+            format!("没有表 {table}，cleanup 要从中删除"),
+            format!("there is no table {table}, which cleanup is to delete from"),
+        ))
+    };
+    missing.map(finding).collect()
+}
+
+/// `status text, created_at date, started_at -`; a field that the mapping does not have is a dash.
+fn described(types: &[(Field, String)]) -> String {
+    let all = Field::ALL.map(|field| {
+        let found = types.iter().find(|(typed, _)| *typed == field);
+        let name = found.map_or("-", |(_, name)| name.as_str());
+        format!("{} {name}", field.name())
+    });
+    all.join(", ")
 }
 
 /// Labels of the status column that no state claims: such tasks are in no report's figures but `other`, and are never deleted.

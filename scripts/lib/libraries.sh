@@ -2,7 +2,8 @@
 # The queue libraries themselves, for the tests that let them work on what a cleanup has left.
 
 # What is installed, in the versions that the presets were tried on.
-python_libraries=('celery[redis]==5.7.0' 'procrastinate==3.10.0' 'psycopg[binary]' psycopg2-binary 'sqlalchemy<2.2')
+python_libraries=('celery[redis]==5.7.0' 'django<6' 'django-celery-results==2.6.0' 'procrastinate==3.10.0' 'psycopg[binary]' psycopg2-binary
+    'sqlalchemy<2.2')
 node_libraries=(node@22 pg-boss@12.38.0 graphile-worker@0.17.3)
 
 # libraries FOLDER: installs them there, unless that was done before, and exports where they are.

@@ -938,7 +938,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     scheme(
         "broker.url",
         &file.broker.url,
-        &["redis", "rediss", "redis+socket", "amqp", "amqps"],
+        &["redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp"],
         given,
     )?;
     scheme(

@@ -1,7 +1,7 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
 use super::{Session, broker_settings, channels, no_database, spellings, thresholds};
-use crate::check::{self, Check, CheckReport, Finding};
+use crate::check::{self, Check, CheckReport, Columns, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
 use crate::config::{self, Config, Env};
@@ -230,10 +230,17 @@ fn mapping(
     );
     let failure = opened.as_ref().err().map(Failure::of);
     let mut findings = vec![match (&opened, &failure) {
-        (Ok(store), _) => check::mapping(Ok(store.missing()), language),
+        (Ok(store), _) => {
+            let (missing, types) = (store.missing(), &store.types());
+            check::mapping(Ok(Columns { missing, types }), language)
+        }
         (_, Some(failure)) => check::mapping(Err(failure), language),
         (Err(error), None) => Finding::of(&Failure::of(error)),
     }];
+    // Of the table that is read, too, its reader has said so.
+    if opened.is_ok() {
+        findings.extend(check::missing_tables(found, language));
+    }
     findings.push(check::labels(
         &found.labels,
         &database.mapping.tasks.states,

@@ -17,7 +17,7 @@ use crate::outcome::Trouble;
 use crate::store::{DayFigures, DayRequest};
 use crate::system::broker;
 use crate::system::resources::ResourceUsage;
-use crate::tables::{Field, State, TaskTable};
+use crate::tables::{Field, State, TaskTable, Wait};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -171,9 +171,11 @@ impl Lacks<'_> {
         self.settings.tasks.field(field).is_none() || self.figures.missing.contains(&field)
     }
 
-    /// A wait is from creation to start.
     fn wait(&self) -> bool {
-        self.field(Field::StartedAt) || self.field(Field::CreatedAt)
+        match self.settings.tasks.wait {
+            Wait::SinceCreation => self.field(Field::StartedAt) || self.field(Field::CreatedAt),
+            Wait::Told(_) | Wait::Unknown => self.field(Field::WaitTime),
+        }
     }
 
     /// The keys that are null, in the order of the report.
@@ -248,7 +250,10 @@ impl QueueStatistics {
         let reserved: u64 = figures.unacknowledged.values().sum();
         let mut reasons = figures.reasons;
         // A message of another application in the same queues would hide one; nothing would make one up.
+        let is_known = |key: &str| !reasons.contains_key(key);
+        let (pending, held) = (is_known("total_pending"), is_known("reserved_tasks"));
         let lost_tasks = match (figures.is_whole, from_table.total_pending) {
+            _ if !is_known("lost_tasks") => None,
             (true, Some(pending)) => {
                 let held = waiting + reserved + figures.scheduled.unwrap_or(0);
                 Some(pending.saturating_sub(held))
@@ -263,8 +268,8 @@ impl QueueStatistics {
         Self {
             active_tasks: figures.active,
             scheduled_tasks: figures.scheduled,
-            reserved_tasks: Some(reserved),
-            total_pending: Some(waiting),
+            reserved_tasks: held.then_some(reserved),
+            total_pending: pending.then_some(waiting),
             queues: Some(figures.queues),
             unacknowledged: Some(figures.unacknowledged),
             consumers: figures.consumers,

@@ -29,6 +29,8 @@ pub struct Inspection {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rights {
     pub table: String,
+    /// Rows are to be deleted from it, and there is no such table.
+    pub is_missing: bool,
     /// `None`: not known, or not needed.
     pub select: Option<bool>,
     pub delete: Option<bool>,

@@ -38,6 +38,9 @@ pub trait Store {
 
     /// The fields that the mapping names and the table lacks, which reports do without.
     fn missing(&self) -> &[Field];
+
+    /// The fields that the table has, and what the database calls the type of each; of an expression SQLite knows none.
+    fn types(&self) -> Vec<(Field, String)>;
 }
 
 /// What a store has to know beside where it is.

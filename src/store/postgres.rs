@@ -47,6 +47,8 @@ pub struct PostgresStore {
 struct Refused {
     failure: Failure,
     is_conflict: bool,
+    /// The statement could not be computed, as the mapping has it or as the rows are.
+    is_of_mapping: bool,
 }
 
 impl Refused {
@@ -58,6 +60,9 @@ impl Refused {
         Self {
             failure: failure(error, doing),
             is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
+            is_of_mapping: error
+                .code()
+                .is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("42")),
         }
     }
 }
@@ -90,9 +95,18 @@ impl PostgresStore {
                     log::info!("beginning the report again: {}", refused.failure);
                     tries += 1;
                 }
-                Err(refused) => return Err(refused.failure.into()),
+                Err(refused) => {
+                    let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
+                    return Err(blamed.unwrap_or(refused.failure).into());
+                }
             }
         }
+    }
+
+    fn blame(&mut self) -> Option<Failure> {
+        let overlay = plan::overlay(&self.settings.tasks, &self.shape);
+        let client = self.leader.take()?;
+        shape::blame(client, &self.settings, &self.shape.fields.present, &overlay)
     }
 
     fn try_figures(&mut self, plan: &Arc<Plan>) -> Result<Answers> {
@@ -173,6 +187,10 @@ impl Store for PostgresStore {
 
     fn missing(&self) -> &[Field] {
         &self.shape.fields.missing
+    }
+
+    fn types(&self) -> Vec<(Field, String)> {
+        self.shape.types.clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::outcome::{Failure, Kind};
 use crate::tables::{DependentTable, Field, ReceiptTable, TaskTable};
+use std::time::Duration;
 
 /// Why a database refused a trial of some expressions.
 pub enum Refusal {
@@ -45,8 +46,9 @@ impl Fields {
         if try_select(&select_list(table, &mapped)).is_err() {
             // Something is amiss: one trial each says what.
             try_select("1").map_err(|refusal| about_table(table, refusal))?;
-            for key in &table.key {
-                try_select(key).map_err(|refusal| about_field(table, "key", key, refusal))?;
+            for key in numbered("key", &table.key) {
+                try_select(&key.expression)
+                    .map_err(|refusal| about_field(table, &key.name, &key.expression, refusal))?;
             }
             for &field in &mapped {
                 let expression = table.field(field).unwrap_or_default();
@@ -143,6 +145,27 @@ fn about_table(table: &TaskTable, refusal: Refusal) -> Failure {
     }
 }
 
+/// A report that failed is not worth a long search for the field that is to blame: each, or all in SQLite, gets so long.
+pub const BLAME: Duration = Duration::from_secs(30);
+
+/// Whose fault it is that a report failed on the rows that there are: each field is computed for itself. `None`: no field's alone.
+pub fn culprit(
+    table: &TaskTable,
+    present: &[Field],
+    overlay: &[(Field, String)],
+    try_rows: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Option<Failure> {
+    present.iter().find_map(|field| {
+        let source = source(table, &[*field], overlay);
+        let refusal = try_rows(&format!("SELECT count(t.{}) FROM {source}", field.name())).err()?;
+        let expression = table.field(*field).unwrap_or_default();
+        match refusal {
+            Refusal::Failed(_) => None,
+            refusal => Some(about_field(table, field.name(), expression, refusal)),
+        }
+    })
+}
+
 fn about_field(table: &TaskTable, field: &str, expression: &str, refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Failed(failure) => failure,
@@ -176,6 +199,19 @@ pub fn unfit_time(field: Field, expression: &str, found: &str) -> Failure {
         "write an expression, for example {} = \"to_timestamp({expression})\" for seconds since 1970",
         field.name()
     ))
+}
+
+/// A duration or a count whose type cannot be calculated with.
+pub fn unfit_number(field: Field, expression: &str, found: &str) -> Failure {
+    let name = field.name();
+    Failure::new(
+        Kind::MappingMismatch,
+        format!("database.tasks.{name}: \"{expression}\" is of type {found}, not a number"),
+    )
+    .hint(match found {
+        "interval" => format!("write seconds: {name} = \"extract(epoch FROM {expression})\""),
+        _ => format!("write an expression that is one, or {name} = \"\" where there is none"),
+    })
 }
 
 /// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.

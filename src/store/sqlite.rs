@@ -10,14 +10,14 @@ pub mod inspect;
 mod live;
 pub mod prune;
 
-use super::sql::{Fields, Refusal, key_order, source};
+use super::sql::{BLAME, Fields, Refusal, culprit, key_order, source};
 use super::{
     BacklogCount, Cell, DayCount, DayFigures, DayRequest, FailedTask, LiveFigures, LiveRequest,
     PERCENTILES, Percentiles, Settings, SlowTask, Store,
 };
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of};
 use crate::outcome::{Failure, Kind};
-use crate::tables::{Field, Membership, State, TaskTable};
+use crate::tables::{Field, Membership, State, TaskTable, Wait};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};
@@ -194,6 +194,23 @@ impl Store for SqliteStore {
     fn missing(&self) -> &[Field] {
         &self.fields.missing
     }
+
+    fn types(&self) -> Vec<(Field, String)> {
+        let present = &self.fields.present;
+        let source = source(&self.settings.tasks, present, &[]);
+        let statement = self.connection.prepare(&format!("SELECT * FROM {source}"));
+        let declared = statement.map_or_else(
+            |_| Vec::new(),
+            |statement| {
+                let columns = statement.columns();
+                let name = |column: rusqlite::Column| {
+                    column.decl_type().unwrap_or("expression").to_lowercase()
+                };
+                columns.map(name).collect()
+            },
+        );
+        present.iter().copied().zip(declared).collect()
+    }
 }
 
 impl SqliteStore {
@@ -208,10 +225,25 @@ impl SqliteStore {
         drop(watchdog);
         // The snapshot ends whatever came of the report.
         let ended = self.connection.execute_batch("ROLLBACK");
-        let made = result.map_err(|(doing, error)| failure(&error, doing, &self.settings))?;
+        let made = result.map_err(|(doing, error)| {
+            let is_of_mapping = error.sqlite_error_code() == Some(ErrorCode::Unknown);
+            let blamed = is_of_mapping.then(|| self.blame()).flatten();
+            blamed.unwrap_or_else(|| failure(&error, doing, &self.settings))
+        })?;
         ended
             .map_err(|error| failure(&error, "ending the report's transaction", &self.settings))?;
         Ok(made)
+    }
+}
+
+impl SqliteStore {
+    fn blame(&self) -> Option<Failure> {
+        let table = &self.settings.tasks;
+        let _watchdog = Watchdog::start(&self.connection, BLAME);
+        culprit(table, &self.fields.present, &overlay(table), &mut |sql| {
+            let counted = self.connection.query_row(sql, [], |_| Ok(()));
+            counted.map_err(|error| refusal(&error))
+        })
     }
 }
 
@@ -452,10 +484,11 @@ impl<'a> Report<'a> {
 
     fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let sql = format!(
-            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {} FROM {} WHERE {}",
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {} FROM {} WHERE {}",
             self.column(Field::RetryCount),
             self.column(Field::ProcessingTime),
             self.column(Field::StartedAt),
+            self.column(Field::WaitTime),
             self.source,
             day.sql,
             time = self.time(),
@@ -479,12 +512,17 @@ impl<'a> Report<'a> {
             cell.tasks += 1;
             if let Some(seconds) = row.get::<_, Option<f64>>(3)? {
                 cell.timed += 1;
-                // Ties to even, as PostgreSQL rounds a float to an integer.
-                cell.micros += (seconds * 1e6).round_ties_even() as i128;
+                cell.micros += micros(seconds);
             }
-            if let Some(wait) = self.wait(created, clock::read(row.get_ref(4)?)) {
+            let wait = match self.settings.tasks.wait {
+                Wait::SinceCreation => self
+                    .since_creation(created, clock::read(row.get_ref(4)?))
+                    .map(i128::from),
+                Wait::Told(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
+            };
+            if let Some(wait) = wait {
                 cell.waited += 1;
-                cell.wait_micros += i128::from(wait);
+                cell.wait_micros += wait;
             }
         }
         figures.cells = cells.into_values().collect();
@@ -492,7 +530,7 @@ impl<'a> Report<'a> {
     }
 
     /// Microseconds from a task's creation to its start.
-    fn wait(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
+    fn since_creation(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
         let started = started?;
         if self.fields.counted_by != Field::CreatedAt {
             return None;
@@ -734,15 +772,22 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Ties to even, as PostgreSQL rounds a float to an integer.
+fn micros(seconds: f64) -> i128 {
+    (seconds * 1e6).round_ties_even() as i128
+}
+
 /// Fields that are read in another form than they are stored in.
 fn overlay(table: &TaskTable) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
-    if let Some(seconds) = table.field(Field::ProcessingTime) {
-        // What would overflow a sum of microseconds, or is text, is no duration.
-        let form = format!(
-            "CASE WHEN typeof({seconds}) IN ('real', 'integer') AND ({seconds}) BETWEEN -1e12 AND 1e12 THEN CAST(({seconds}) AS REAL) END"
-        );
-        overlay.push((Field::ProcessingTime, form));
+    for field in [Field::ProcessingTime, Field::WaitTime] {
+        if let Some(seconds) = table.field(field) {
+            // What would overflow a sum of microseconds, or is text, is no duration.
+            let form = format!(
+                "CASE WHEN typeof({seconds}) IN ('real', 'integer') AND ({seconds}) BETWEEN -1e12 AND 1e12 THEN CAST(({seconds}) AS REAL) END"
+            );
+            overlay.push((field, form));
+        }
     }
     if let Some(retries) = table.field(Field::RetryCount) {
         overlay.push((Field::RetryCount, format!("CAST(({retries}) AS INTEGER)")));

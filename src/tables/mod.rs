@@ -9,25 +9,8 @@ pub mod preset;
 use serde::Serialize;
 use std::fmt;
 
-/// The presets that this version has: their name and their TOML.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("taskmon", include_str!("presets/taskmon.toml")),
-    ("celery", include_str!("presets/celery.toml")),
-    (
-        "django-celery-results",
-        include_str!("presets/django-celery-results.toml"),
-    ),
-    ("procrastinate", include_str!("presets/procrastinate.toml")),
-    ("pg-boss", include_str!("presets/pg-boss.toml")),
-    ("river", include_str!("presets/river.toml")),
-    ("oban", include_str!("presets/oban.toml")),
-    ("good_job", include_str!("presets/good_job.toml")),
-    ("solid_queue", include_str!("presets/solid_queue.toml")),
-    (
-        "graphile-worker",
-        include_str!("presets/graphile-worker.toml"),
-    ),
-];
+/// The presets that this version has: their name and their TOML. Each is a file in the folder `presets`.
+pub const PRESETS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));
 
 /// The label that stands for every label which no state claims; a label that is missing is in no state all the same.
 pub const REST: &str = "*";
@@ -93,6 +76,7 @@ pub struct TaskTable {
     pub updated_at: Option<Expression>,
     /// Seconds.
     pub processing_time: Option<Expression>,
+    pub wait: Wait,
     pub error_message: Option<Expression>,
     pub retry_count: Option<Expression>,
     pub queue: Option<Expression>,
@@ -108,6 +92,17 @@ pub struct TaskTable {
     pub states: States,
     /// Rows that go with a task, before it; they name no files.
     pub dependents: Vec<DependentTable>,
+}
+
+/// How long a task waited before it began.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wait {
+    /// From its creation to its start, where the table knows both.
+    SinceCreation,
+    /// Seconds.
+    Told(Expression),
+    /// The times that the table has do not tell.
+    Unknown,
 }
 
 /// Which labels of the status column stand for which state, without regard to case.
@@ -177,13 +172,14 @@ pub enum Field {
     CompletedAt,
     UpdatedAt,
     ProcessingTime,
+    WaitTime,
     ErrorMessage,
     RetryCount,
     Queue,
 }
 
 impl Field {
-    pub const ALL: [Field; 10] = [
+    pub const ALL: [Field; 11] = [
         Field::Status,
         Field::Label,
         Field::CreatedAt,
@@ -191,6 +187,7 @@ impl Field {
         Field::CompletedAt,
         Field::UpdatedAt,
         Field::ProcessingTime,
+        Field::WaitTime,
         Field::ErrorMessage,
         Field::RetryCount,
         Field::Queue,
@@ -206,6 +203,7 @@ impl Field {
             Field::CompletedAt => "completed_at",
             Field::UpdatedAt => "updated_at",
             Field::ProcessingTime => "processing_time",
+            Field::WaitTime => "wait_time",
             Field::ErrorMessage => "error_message",
             Field::RetryCount => "retry_count",
             Field::Queue => "queue",
@@ -224,6 +222,10 @@ impl TaskTable {
             Field::CompletedAt => self.completed_at.as_deref(),
             Field::UpdatedAt => self.updated_at.as_deref(),
             Field::ProcessingTime => self.processing_time.as_deref(),
+            Field::WaitTime => match &self.wait {
+                Wait::Told(expression) => Some(expression),
+                Wait::SinceCreation | Wait::Unknown => None,
+            },
             Field::ErrorMessage => self.error_message.as_deref(),
             Field::RetryCount => self.retry_count.as_deref(),
             Field::Queue => self.queue.as_deref(),

@@ -5,6 +5,7 @@
 
 use super::{
     DependentTable, Expression, Mapping, PRESETS, REST, ReceiptTable, State, States, TaskTable,
+    Wait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct Tasks {
     pub updated_at: Expression,
     #[serde(default)]
     pub processing_time: Expression,
+    /// Left out: from `created_at` to `started_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_time: Option<Expression>,
     #[serde(default)]
     pub error_message: Expression,
     #[serde(default)]
@@ -80,6 +84,8 @@ pub struct OnSqlite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processing_time: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_time: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<Expression>,
@@ -103,6 +109,7 @@ impl Tasks {
             completed_at: pick(&own.completed_at, &self.completed_at),
             updated_at: pick(&own.updated_at, &self.updated_at),
             processing_time: pick(&own.processing_time, &self.processing_time),
+            wait_time: own.wait_time.as_ref().or(self.wait_time.as_ref()).cloned(),
             error_message: pick(&own.error_message, &self.error_message),
             retry_count: pick(&own.retry_count, &self.retry_count),
             ..self.clone()
@@ -205,6 +212,10 @@ fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {
         completed_at: optional(&tasks.completed_at),
         updated_at: optional(&tasks.updated_at),
         processing_time: optional(&tasks.processing_time),
+        wait: match &tasks.wait_time {
+            None => Wait::SinceCreation,
+            Some(text) => optional(text).map_or(Wait::Unknown, Wait::Told),
+        },
         error_message: optional(&tasks.error_message),
         retry_count: optional(&tasks.retry_count),
         queue: optional(&tasks.queue),

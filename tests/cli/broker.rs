@@ -1,7 +1,9 @@
 //! The broker's figures in a report: a real Redis, filled by a real Celery and emptied by its real worker.
 
-use crate::env::{Finished, TestEnv};
+use crate::certificates;
+use crate::env::{Finished, TestEnv, variable};
 use crate::rows::Task;
+use crate::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::net::TcpListener;
@@ -15,16 +17,25 @@ const PASSWORD: &str = "br0ker:s3cret";
 pub struct Redis {
     server: Child,
     port: u16,
+    tls: u16,
     options: Value,
 }
 
 impl Redis {
     pub fn start(env: &TestEnv, options: Value) -> Self {
-        let port = free_port();
+        let (port, tls) = (free_port(), free_port());
+        let certificate = |name: &str| certificates::file(name).display().to_string();
         let log = std::fs::File::create(env.path("redis.log")).unwrap();
         let server = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--requirepass", PASSWORD, "--save", "", "--dir"])
+            .args(["--requirepass", PASSWORD, "--save", ""])
+            .args(["--tls-port", &tls.to_string(), "--tls-auth-clients", "no"])
+            .args(["--tls-cert-file", &certificate("server.crt")])
+            .args(["--tls-key-file", &certificate("server.key")])
+            .args(["--tls-ca-cert-file", &certificate("ca.crt")])
+            .arg("--unixsocket")
+            .arg(env.path("redis.sock"))
+            .arg("--dir")
             .arg(env.path("."))
             .stdout(log)
             .spawn()
@@ -32,6 +43,7 @@ impl Redis {
         let redis = Self {
             server,
             port,
+            tls,
             options,
         };
         let began = Instant::now();
@@ -58,6 +70,18 @@ impl Redis {
             .env("C_FORCE_ROOT", "1")
             .stdin(Stdio::null());
         celery
+    }
+
+    /// What redis-cli prints, as the administrator in Celery's database.
+    fn cli(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "-n", "3"])
+            .args(["-a", PASSWORD, "--no-auth-warning"])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn send(&self, arguments: &[&str]) {
@@ -238,6 +262,14 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
         (format!("redis://{garbled}/0"), "cannot be asked"),
         (wrong, "password"),
         (
+            format!("redis://127.0.0.1:{}/3", redis.port),
+            "it wants a password, and broker.url has none",
+        ),
+        (
+            format!("{};redis://other", redis.url()),
+            "names several brokers",
+        ),
+        (
             "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
             "cannot be asked",
         ),
@@ -271,33 +303,169 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
     }
 }
 
+/// Millions of keys of somebody else: to find the queues among them would take longer than a report may.
+#[test]
+fn a_server_with_millions_of_keys_does_not_keep_the_report() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).with("status", "PENDING")]);
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "3"]);
+    let fill = "for n = 1, 6000000 do redis.call('SET', n, '') end";
+    redis.cli(&["EVAL", fill, "0"]);
+    configure(&env, &redis.url(), "queues = []\ntimeout_seconds = 1");
+    let finished = env
+        .taskmon(["-q", "stats", "--no-save", "--no-alert"])
+        .success();
+    let figures = queue(&finished);
+    let error = figures["error"].as_str().unwrap();
+    assert!(error.contains("too many keys"), "{error}");
+    assert!(figures["total_pending"].is_null() && figures["lost_tasks"].is_null());
+    assert!(
+        finished.took < Duration::from_secs(3),
+        "{:?}",
+        finished.took
+    );
+
+    configure(&env, &redis.url(), "queues = ['mail']\ntimeout_seconds = 1");
+    let named = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
+    let figures = queue(&named);
+    assert_eq!(figures["queues"], json!({"mail": 3}));
+    assert_eq!(figures["reserved_tasks"], 0);
+    assert!(figures["error"].is_null() && figures["lost_tasks"].is_null());
+    let reason = figures["reasons"]["lost_tasks"].as_str().unwrap();
+    assert!(reason.contains("too many keys"), "{reason}");
+    assert!(named.took < Duration::from_secs(3), "{:?}", named.took);
+}
+
 #[test]
 fn a_key_of_another_kind_under_a_queues_name_is_named() {
     let env = TestEnv::sqlite();
     let redis = Redis::start(&env, json!({}));
     redis.send(&["send", "file", "0", "1"]);
-    let set = Command::new("redis-cli")
-        .args([
-            "-p",
-            &redis.port.to_string(),
-            "-n",
-            "3",
-            "-a",
-            PASSWORD,
-            "--no-auth-warning",
-            "SET",
-            "mail",
-            "x",
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&set.stdout).trim(), "OK");
+    assert_eq!(redis.cli(&["SET", "mail", "x"]).trim(), "OK");
     configure(&env, &redis.url(), "queues = ['mail', 'file']");
     let finished = env
         .taskmon(["-q", "stats", "--no-save", "--no-alert"])
         .success();
     let error = queue(&finished)["error"].as_str().unwrap().to_owned();
     assert!(error.contains("mail"), "{error}");
+}
+
+/// Celery's own ways to say it: a socket, certificates, a user whom an access list allows no more than is asked.
+#[test]
+fn a_socket_tls_and_a_user_with_few_rights() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "2"]);
+    let rights =
+        "ACL SETUSER reader on >r3ad ~* -@all +select +llen +hscan +zcount +scan +smembers";
+    redis.cli(&rights.split(' ').collect::<Vec<_>>());
+    redis.cli(&[
+        "ACL", "SETUSER", "poor", "on", ">r3ad", "~*", "-@all", "+select",
+    ]);
+    let password = PASSWORD.replace(':', "%3A");
+    let secure = format!("rediss://:{password}@localhost:{}/3", redis.tls);
+    let authority = certificates::file("ca.crt").display().to_string();
+    let socket = env.path("redis.sock").display().to_string();
+    for (url, error) in [
+        (
+            format!("redis+socket://:{password}@{socket}?virtual_host=3"),
+            "",
+        ),
+        (
+            format!("redis+socket://:{password}@{socket}.gone"),
+            "No such file",
+        ),
+        (
+            format!("{secure}?ssl_cert_reqs=required&ssl_ca_certs={authority}"),
+            "",
+        ),
+        (format!("{secure}?ssl_cert_reqs=CERT_NONE"), ""),
+        (secure.clone(), "invalid peer certificate"),
+        (
+            format!("{secure}?ssl_ca_certs=/nowhere/ca.crt"),
+            "ssl_ca_certs of broker.url, /nowhere/ca.crt",
+        ),
+        (
+            format!("redis://reader:r3ad@127.0.0.1:{}/3", redis.port),
+            "",
+        ),
+        (
+            format!("redis://poor:r3ad@127.0.0.1:{}/3", redis.port),
+            "permission",
+        ),
+    ] {
+        configure(&env, &url, "queues = ['mail']\ntimeout_seconds = 5");
+        let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
+        let figures = queue(&env.taskmon(arguments).success());
+        match error {
+            "" => assert_eq!(figures["queues"], json!({"mail": 2}), "{url}: {figures:#}"),
+            error => {
+                let told = figures["error"].as_str().unwrap();
+                assert!(told.contains(error), "{url}: {told}");
+                assert!(!told.contains("s3cret"), "{told}");
+            }
+        }
+    }
+}
+
+/// What stands at the management API's place may be anything.
+#[test]
+fn answers_that_are_not_those_of_a_management_api() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).with("status", "PENDING")]);
+    let queues = r#"[{"name": "mail", "messages_ready": 3, "messages_unacknowledged": 1, "consumers": 1}, {"name": "new"}]"#;
+    let html = "<html>Please log in</html>";
+    let redirect = vec![("Location", "http://127.0.0.1:1/".to_owned())];
+    let ask = |server: &Server| {
+        let api = format!(
+            "queues = []\ntimeout_seconds = 1\nmanagement_url = '{}'",
+            server.url("/mq/")
+        );
+        configure(&env, "pyamqp://u:s3cret@127.0.0.1:1/team%2Fshop", &api);
+        let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
+        let finished = env
+            .taskmon(arguments)
+            .env("SSL_CERT_FILE", certificates::file("ca.crt"))
+            .success();
+        assert!(
+            finished.took < Duration::from_secs(4),
+            "{:?}",
+            finished.took
+        );
+        queue(&finished)
+    };
+    for (answer, error) in [
+        (ok(html), "not that of RabbitMQ's management API"),
+        (ok("{}"), "not that of RabbitMQ's management API"),
+        (Answer::Http(302, redirect, String::new()), "status 302"),
+        (status(401), "refuses the user or the password"),
+        (status(404), "no such virtual host"),
+        (status(503), "status 503"),
+        (Answer::Hangup, "cannot be asked"),
+        (Answer::Trickle, "does not answer in time"),
+        (Answer::Silence, "does not answer in time"),
+    ] {
+        let figures = ask(&Server::plain(vec![answer]));
+        let told = figures["error"].as_str().unwrap();
+        assert!(told.contains(error), "{error}: {told}");
+        assert!(figures["queues"].is_null() && figures["total_pending"].is_null());
+    }
+    for server in [
+        Server::tls(vec![ok(queues)]),
+        Server::plain(vec![ok(queues)]),
+    ] {
+        let figures = ask(&server);
+        let asked = server.only().target;
+        assert!(asked.starts_with("/mq/api/queues/team%2Fshop?"), "{asked}");
+        // A queue that has not said how much it holds holds something, for all one knows.
+        assert_eq!(figures["queues"], json!({"mail": 3}), "{figures:#}");
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            assert!(figures[key].is_null(), "{figures:#}");
+            let reason = figures["reasons"][key].as_str().unwrap();
+            assert!(reason.contains("new"), "{reason}");
+        }
+    }
 }
 
 /// A RabbitMQ node of this test's own, with its management API.
@@ -317,6 +485,11 @@ impl Rabbit {
                  collect_statistics_interval = 500\ndefault_user = shop\ndefault_pass = {PASSWORD}\n"
             ),
         );
+        // Quorum queues have a pace of their own.
+        env.write(
+            "rabbit.config",
+            "[{rabbit, [{quorum_tick_interval, 500}]}].",
+        );
         env.write("plugins", "[rabbitmq_management].");
         let program = [
             "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -329,6 +502,7 @@ impl Rabbit {
         let node = Command::new(program)
             .env("RABBITMQ_NODENAME", format!("taskmon{port}@localhost"))
             .env("RABBITMQ_CONFIG_FILE", env.path("rabbit.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", env.path("rabbit.config"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", env.path("plugins"))
             .env("RABBITMQ_MNESIA_BASE", env.path("rabbit"))
             .env("RABBITMQ_LOG_BASE", env.path("rabbit"))
@@ -364,8 +538,12 @@ impl Rabbit {
     }
 
     fn celery(&self, arguments: &[&str]) -> Command {
+        self.celery_of("/usr/bin/python3", arguments)
+    }
+
+    fn celery_of(&self, python: &str, arguments: &[&str]) -> Command {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/celery_app.py");
-        let mut celery = Command::new("/usr/bin/python3");
+        let mut celery = Command::new(python);
         celery
             .arg(script)
             .args(arguments)
@@ -386,6 +564,15 @@ impl Drop for Rabbit {
         // Erlang's own daemon outlives the node; it refuses to end while another node is there.
         let _ = Command::new("epmd").arg("-kill").output();
     }
+}
+
+fn see_done(mut celery: Command) {
+    let output = celery.stderr(Stdio::piped()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Queues report their figures now and then: waits until they say what is expected.
@@ -411,16 +598,7 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
         ["send", "file", "0", "7"],
         ["send", "celery_delayed_3", "0", "2"],
     ] {
-        let output = rabbit
-            .celery(&arguments)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        see_done(rabbit.celery(&arguments));
     }
     let api = format!(
         "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
@@ -464,4 +642,41 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
         error.contains("refuses the user or the password"),
         "{error}"
     );
+}
+
+/// Celery 5.5 and later leave tasks with a time to RabbitMQ where the queues are quorum queues.
+#[test]
+fn tasks_that_rabbitmq_itself_holds_until_their_time_stand_apart() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=8).map(|n| Task::new(n).with("status", "PENDING")));
+    let rabbit = Rabbit::start(&env);
+    let api = format!(
+        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
+        rabbit.api
+    );
+    configure(&env, &rabbit.url(), &api);
+    let python = format!("{}/python/bin/python", variable("TASKMON_TEST_LIBRARIES"));
+    let celery = |arguments: &[&str]| {
+        let mut celery = rabbit.celery_of(&python, arguments);
+        celery.env("TEST_QUORUM", "1");
+        celery
+    };
+    let mut worker = celery(&["work", "mail"]);
+    worker.stderr(Stdio::null());
+    let _worker = Worker(worker.process_group(0).spawn().unwrap());
+    let idle = awaited(&env, |figures| figures["consumers"] == json!({"mail": 1}));
+    assert_eq!(idle["scheduled_tasks"], 0, "{idle:#}");
+
+    see_done(celery(&["delay", "mail", "86400", "4"]));
+    see_done(celery(&["delay", "mail", "15", "2"]));
+    see_done(celery(&["send", "mail", "0", "1"]));
+    let scheduled = awaited(&env, |figures| {
+        figures["scheduled_tasks"] == 6 && figures["reserved_tasks"] == 1
+    });
+    assert_eq!(scheduled["queues"], json!({"mail": 0}));
+    assert_eq!(scheduled["lost_tasks"], 1);
+    // Their time comes, and the worker takes them.
+    let due = awaited(&env, |figures| figures["reserved_tasks"] == 3);
+    assert_eq!(due["scheduled_tasks"], 4, "{due:#}");
+    assert_eq!(due["lost_tasks"], 1);
 }

@@ -580,3 +580,142 @@ fn a_checklist_for_people() {
         assert!(page.contains(line), "{line} in {page}");
     }
 }
+
+/// One mapping after the other on a table of one's own: what is wrong is told with its section, its field and its type, by the check and by the
+/// report that would fail on it.
+#[test]
+fn a_mapping_that_does_not_fit_is_told_field_by_field() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE TABLE jobs (id numeric PRIMARY KEY, state text, made_at timestamptz, ended_at timestamptz, kind text, tries integer);
+         INSERT INTO jobs VALUES (1.5, 'done', now(), now(), 'mail', 0), (2.5, 'paused', now(), NULL, 'file', 1)",
+    );
+    let today = chrono::Utc::now().date_naive().to_string();
+    let configure = |overrides: &str| {
+        let field = |name: &str, value: &str| match overrides.starts_with(&format!("{name} =")) {
+            true => String::new(),
+            false => format!("{name} = {value}\n"),
+        };
+        let fields = [
+            ("from", "'jobs'"),
+            ("delete_from", "'jobs'"),
+            ("key", "['id']"),
+            ("label", "'id'"),
+            ("status", "'state'"),
+            ("created_at", "'made_at'"),
+            ("started_at", "''"),
+            ("completed_at", "'ended_at'"),
+            ("updated_at", "''"),
+            (
+                "processing_time",
+                "'extract(epoch FROM ended_at - made_at)'",
+            ),
+            ("error_message", "''"),
+            ("retry_count", "'tries'"),
+            ("queue", "'kind'"),
+            ("name", "'kind'"),
+            ("files", "[]"),
+            ("link", "''"),
+        ]
+        .map(|(name, value)| field(name, value));
+        env.write(
+            "taskmon.toml",
+            &format!(
+                "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\n[database.tasks]\n{overrides}\n{}\
+                 [database.tasks.states]\ncompleted = ['done']\n[database.receipts]\nenabled = false\n[cleanup]\nstorage_roots = []\n",
+                env.url(),
+                fields.concat()
+            ),
+        );
+    };
+    configure("");
+    let fits = checks(&env, &[], 0);
+    is(
+        &fits,
+        "mapping",
+        "warning",
+        &["statuses that no state claims", "paused (1)"],
+    );
+    let types = fits["mapping"]["findings"][0]["message"].as_str().unwrap();
+    for told in [
+        "status text",
+        "label numeric",
+        "created_at timestamp with time zone",
+        "started_at -",
+        "retry_count integer",
+    ] {
+        assert!(types.contains(told), "{types}");
+    }
+    for (overrides, by_check, by_report) in [
+        (
+            "processing_time = 'ended_at - made_at'",
+            "database.tasks.processing_time: \"ended_at - made_at\" is of type interval, not a number",
+            "is of type interval",
+        ),
+        (
+            "wait_time = 'kind'",
+            "database.tasks.wait_time: \"kind\" is of type text, not a number",
+            "is of type text",
+        ),
+        (
+            "updated_at = 'max(ended_at)'",
+            "database.tasks.updated_at: \"max(ended_at)\" cannot be computed",
+            "database.tasks.updated_at",
+        ),
+        (
+            "key = ['id', 'shard']",
+            "database.tasks.key[2]: \"jobs\" has no \"shard\"",
+            "database.tasks.key[2]",
+        ),
+        ("delete_from = 'job'", "there is no table job", ""),
+        // Only the rows tell.
+        (
+            "processing_time = '1 / (tries - 1)'",
+            "",
+            "database.tasks.processing_time: \"1 / (tries - 1)\" cannot be computed: division by zero",
+        ),
+        (
+            "retry_count = 'kind'",
+            "",
+            "database.tasks.retry_count: \"kind\" cannot be computed: invalid input syntax",
+        ),
+    ] {
+        configure(overrides);
+        let checks = checks(&env, &[], i32::from(!by_check.is_empty()));
+        let mapping = checks["mapping"]["message"].as_str().unwrap();
+        assert!(mapping.contains(by_check), "{overrides}: {mapping}");
+        assert_eq!(
+            mapping.matches("has no").count(),
+            by_check.matches("has no").count()
+        );
+        let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date"];
+        let report = env.taskmon(arguments).arg(&today);
+        let report = report.exits(if by_report.is_empty() { 0 } else { 3 });
+        let message = report.json()["error"]["message"].clone();
+        let message = message.as_str().unwrap_or_default();
+        assert!(message.contains(by_report), "{overrides}: {message}");
+    }
+}
+
+#[test]
+fn an_expression_that_fails_on_a_row_of_sqlite_is_named() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1)
+        .at("2026-11-10 10:00:00")
+        .with("status", "FAILED")]);
+    env.write(
+        "taskmon.toml",
+        &format!(
+            "timezone = 'UTC'\n[database]\nurl = '{}'\n[database.tasks]\nerror_message = \"json_extract(task_name || '{{', '$.a')\"\n",
+            env.url()
+        ),
+    );
+    let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date"];
+    let report = env.taskmon(arguments).arg("2026-11-10").exits(3);
+    let message = report.json()["error"]["message"].clone();
+    let message = message.as_str().unwrap().to_owned();
+    assert!(
+        message.starts_with("database.tasks.error_message:") && message.contains("malformed JSON"),
+        "{message}"
+    );
+}

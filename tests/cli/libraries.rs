@@ -31,7 +31,7 @@ struct Expected {
     cleaned: u64,
 }
 
-/// Today's report, and a cleanup of everything that has ended.
+/// Today's report, and a cleanup of everything that has ended; an ordinary one finds nothing old enough.
 fn report_and_clean(env: &TestEnv, expected: &Expected) {
     env.write(
         "taskmon.toml",
@@ -52,12 +52,13 @@ fn report_and_clean(env: &TestEnv, expected: &Expected) {
     );
     let failed = &report["error_statistics"]["failed_tasks"][0];
     assert_eq!(failed["error_message"], json!(expected.message));
-    let cleaned: Value = env
-        .taskmon(["-q", "cleanup", "--only", "tasks", "--force", "--no-alert"])
-        .arg("--completed-tasks-days=0")
-        .arg("--failed-tasks-days=0")
-        .success()
-        .json();
+    let clean = |limits: &[&str]| -> Value {
+        let mut arguments = vec!["-q", "cleanup", "--only", "tasks", "--force", "--no-alert"];
+        arguments.extend(limits);
+        env.taskmon(arguments).success().json()
+    };
+    assert_eq!(clean(&[])["tasks_cleaned"], 0);
+    let cleaned = clean(&["--completed-tasks-days=0", "--failed-tasks-days=0"]);
     assert_eq!(cleaned["tasks_cleaned"], expected.cleaned, "{cleaned:#}");
 }
 
@@ -83,6 +84,39 @@ fn celery_goes_on_after_a_cleanup_of_its_results() {
     report_and_clean(&env, &expected);
     run();
     report_and_clean(&env, &expected);
+}
+
+/// Django's own migrations make the tables. What waits to be tried again and what tells of its progress has not ended.
+fn django_goes_on(env: &TestEnv) {
+    let redis = Redis::start(env, json!({}));
+    let (database, broker) = (env.url(), redis.url());
+    let run = || {
+        see_through(
+            "python/bin/python",
+            "libraries.py",
+            &["django", &database, &broker],
+        )
+    };
+    let expected = |unfinished: u64| Expected {
+        preset: "django-celery-results",
+        states: json!({"completed": 5, "failed": 1, "pending": unfinished, "processing": unfinished}),
+        message: Some("ValueError: no such address"),
+        cleaned: 6,
+    };
+    run();
+    report_and_clean(env, &expected(1));
+    run();
+    report_and_clean(env, &expected(2));
+}
+
+#[test]
+fn django_celery_results_goes_on_after_a_cleanup_in_postgres() {
+    django_goes_on(&TestEnv::postgres());
+}
+
+#[test]
+fn django_celery_results_goes_on_after_a_cleanup_in_sqlite() {
+    django_goes_on(&TestEnv::sqlite());
 }
 
 #[test]

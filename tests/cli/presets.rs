@@ -17,6 +17,9 @@ struct Queue {
     message: Option<&'static str>,
     retries: Option<u64>,
     slowest: Option<f64>,
+    /// Seconds from when a task was due to its start, on average: `old` began at once, `bad` after 60 seconds, `late` after 30, and `runs` after half
+    /// an hour. `waits` will be due some day.
+    wait: Option<f64>,
     /// Tasks of the day by state; what is not there is 0.
     states: Value,
     /// Tasks that the history has gone.
@@ -34,6 +37,7 @@ impl Default for Queue {
             message: None,
             retries: Some(2),
             slowest: None,
+            wait: None,
             states: json!({"completed": 2, "failed": 1, "pending": 1, "processing": 1}),
             cleaned: 2,
             remaining: &["late", "runs", "waits"],
@@ -83,6 +87,8 @@ fn check(env: &TestEnv, queue: &Queue) {
             "{report:#}"
         ),
     }
+    let wait = &report["task_statistics"]["average_wait_time"];
+    assert_eq!(wait, &json!(queue.wait), "{report:#}");
     let unavailable: Vec<&str> = report["unavailable"]
         .as_array()
         .unwrap()
@@ -246,7 +252,10 @@ fn django(schema: String) -> Queue {
         message: Some("KeyError: address"),
         retries: None,
         slowest: Some(90.0),
-        unavailable: &["error_statistics.retry_statistics"],
+        unavailable: &[
+            "task_statistics.average_wait_time",
+            "error_statistics.retry_statistics",
+        ],
         ..Queue::default()
     }
 }
@@ -289,8 +298,9 @@ fn procrastinate_with_its_events() {
             status procrastinate_job_status NOT NULL DEFAULT 'todo', scheduled_at timestamptz, attempts integer NOT NULL DEFAULT 0);
         CREATE TABLE procrastinate_events (id bigserial PRIMARY KEY, job_id bigint NOT NULL REFERENCES procrastinate_jobs ON DELETE CASCADE,
             type procrastinate_job_event_type, at timestamptz);
-        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status, attempts) VALUES (1, 'q', 'old', 'succeeded', 1),
-            (2, 'q', 'bad', 'failed', 3), (3, 'q', 'late', 'succeeded', 1), (4, 'q', 'waits', 'todo', 0), (5, 'q', 'runs', 'doing', 0);
+        INSERT INTO procrastinate_jobs (id, queue_name, task_name, status, attempts, scheduled_at) VALUES (1, 'q', 'old', 'succeeded', 1, NULL),
+            (2, 'q', 'bad', 'failed', 3, '2026-11-10 10:59+00'), (3, 'q', 'late', 'succeeded', 1, '2026-11-19 07:59:20+00'),
+            (4, 'q', 'waits', 'todo', 0, '2027-01-01 00:00+00'), (5, 'q', 'runs', 'doing', 0, NULL);
         INSERT INTO procrastinate_events (job_id, type, at) VALUES
             (1, 'deferred', '2026-11-10 10:00+00'), (1, 'started', '2026-11-10 10:00+00'), (1, 'succeeded', '2026-11-10 10:01:30+00'),
             (2, 'deferred', '2026-11-10 10:00+00'), (2, 'started', '2026-11-10 10:10+00'), (2, 'deferred_for_retry', '2026-11-10 10:11+00'),
@@ -300,6 +310,7 @@ fn procrastinate_with_its_events() {
             (5, 'deferred', '2026-11-10 13:30+00'), (5, 'started', '2026-11-10 14:00+00')",
         left: "SELECT task_name FROM procrastinate_jobs",
         slowest: Some(90.0),
+        wait: Some(472.5),
         unavailable: &["error_statistics.error_categories"],
         // The error itself is stored nowhere.
         message: None,
@@ -323,17 +334,17 @@ fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
     let id = |n: u32| format!("00000000-0000-4000-8000-00000000000{n}");
     let rows: String = [
         // The same id in two queues: a job is known by both together.
-        ("'old'", "a", 1, "completed", "'2026-11-10 10:00+00', '2026-11-10 10:00+00', '2026-11-10 10:01:30+00'", "NULL", 0, "false"),
-        ("'late'", "b", 1, "completed", "'2026-11-10 12:00+00', '2026-11-19 07:59:50+00', '2026-11-19 08:00+00'", "NULL", 0, "false"),
-        ("'bad'", "b", 2, "failed", "'2026-11-10 10:00+00', '2026-11-10 11:00+00', '2026-11-10 11:00:30+00'", "'{\"name\": \"TypeError\", \"message\": \"x is undefined\"}'", 2, "false"),
-        ("'waits'", "a", 3, "retry", "'2026-11-10 12:30+00', '2026-11-10 12:31+00', NULL", "'{\"value\": \"thrown\"}'", 1, "false"),
-        ("'runs'", "a", 4, "active", "'2026-11-10 13:30+00', '2026-11-10 14:00+00', NULL", "NULL", 0, "false"),
-        ("'blocks'", "a", 5, "completed", "'2026-11-10 09:00+00', '2026-11-10 09:00+00', '2026-11-10 09:00:10+00'", "NULL", 0, "true"),
+        ("'old'", "a", 1, "completed", "'2026-11-10 10:00+00', '2026-11-10 10:00+00', '2026-11-10 10:01:30+00', '2026-11-10 10:00+00'", "NULL", 0, "false"),
+        ("'late'", "b", 1, "completed", "'2026-11-10 12:00+00', '2026-11-19 07:59:50+00', '2026-11-19 08:00+00', '2026-11-19 07:59:20+00'", "NULL", 0, "false"),
+        ("'bad'", "b", 2, "failed", "'2026-11-10 10:00+00', '2026-11-10 11:00+00', '2026-11-10 11:00:30+00', '2026-11-10 10:59+00'", "'{\"name\": \"TypeError\", \"message\": \"x is undefined\"}'", 2, "false"),
+        ("'waits'", "a", 3, "retry", "'2026-11-10 12:30+00', '2026-11-10 12:31+00', NULL, '2027-01-01 00:00+00'", "'{\"value\": \"thrown\"}'", 1, "false"),
+        ("'runs'", "a", 4, "active", "'2026-11-10 13:30+00', '2026-11-10 14:00+00', NULL, '2026-11-10 13:30+00'", "NULL", 0, "false"),
+        ("'blocks'", "a", 5, "completed", "'2026-11-10 09:00+00', '2026-11-10 09:00+00', '2026-11-10 09:00:10+00', '2026-11-10 09:00+00'", "NULL", 0, "true"),
     ]
     .into_iter()
     .map(|(story, queue, n, state, times, output, retries, blocking)| {
         format!(
-            "INSERT INTO pgboss.job (name, id, data, state, created_on, started_on, completed_on, output, retry_count, blocking) \
+            "INSERT INTO pgboss.job (name, id, data, state, created_on, started_on, completed_on, start_after, output, retry_count, blocking) \
              VALUES ('{queue}', '{}', json_build_object('story', {story}), '{state}', {times}, {output}, {retries}, {blocking});",
             id(n)
         )
@@ -342,7 +353,7 @@ fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
     let schema = format!(
         "CREATE SCHEMA pgboss; CREATE TYPE pgboss.job_state AS ENUM ('created', 'retry', 'active', 'completed', 'cancelled', 'failed'); \
          CREATE TABLE pgboss.job (id uuid NOT NULL, name text NOT NULL, data jsonb, state pgboss.job_state NOT NULL, retry_count integer NOT NULL, \
-         created_on timestamptz NOT NULL, started_on timestamptz, completed_on timestamptz, output jsonb, blocking boolean NOT NULL, \
+         created_on timestamptz NOT NULL, started_on timestamptz, completed_on timestamptz, start_after timestamptz NOT NULL, output jsonb, blocking boolean NOT NULL, \
          PRIMARY KEY (name, id)) PARTITION BY LIST (name); \
          CREATE TABLE pgboss.job_a PARTITION OF pgboss.job FOR VALUES IN ('a'); \
          CREATE TABLE pgboss.job_b PARTITION OF pgboss.job FOR VALUES IN ('b');{rows}"
@@ -353,6 +364,7 @@ fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
         left: "SELECT data ->> 'story' FROM pgboss.job",
         message: Some("TypeError: x is undefined"),
         slowest: Some(90.0),
+        wait: Some(378.0),
         states: json!({"completed": 3, "failed": 1, "pending": 1, "processing": 1}),
         remaining: &["blocks", "late", "runs", "waits"],
         ..Queue::default()
@@ -367,17 +379,18 @@ fn river() {
         schema: "
         CREATE TYPE river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
         CREATE TABLE river_job (id bigserial PRIMARY KEY, state river_job_state NOT NULL, attempt smallint NOT NULL, attempted_at timestamptz,
-            created_at timestamptz NOT NULL, errors jsonb[], finalized_at timestamptz, kind text NOT NULL, queue text NOT NULL);
-        INSERT INTO river_job (kind, queue, state, attempt, created_at, attempted_at, finalized_at, errors) VALUES
-            ('old', 'q', 'completed', 1, '2026-11-10 10:00+00', '2026-11-10 10:00+00', '2026-11-10 10:01:30+00', NULL),
-            ('bad', 'q', 'discarded', 3, '2026-11-10 10:00+00', '2026-11-10 11:00+00', '2026-11-10 11:00:30+00',
+            created_at timestamptz NOT NULL, scheduled_at timestamptz NOT NULL, errors jsonb[], finalized_at timestamptz, kind text NOT NULL, queue text NOT NULL);
+        INSERT INTO river_job (kind, queue, state, attempt, created_at, scheduled_at, attempted_at, finalized_at, errors) VALUES
+            ('old', 'q', 'completed', 1, '2026-11-10 10:00+00', '2026-11-10 10:00+00', '2026-11-10 10:00+00', '2026-11-10 10:01:30+00', NULL),
+            ('bad', 'q', 'discarded', 3, '2026-11-10 10:00+00', '2026-11-10 10:59+00', '2026-11-10 11:00+00', '2026-11-10 11:00:30+00',
                 ARRAY['{\"attempt\": 1, \"error\": \"first\"}', '{\"attempt\": 3, \"error\": \"dial tcp: refused\"}']::jsonb[]),
-            ('late', 'q', 'completed', 1, '2026-11-10 12:00+00', '2026-11-19 07:59:50+00', '2026-11-19 08:00+00', NULL),
-            ('waits', 'q', 'retryable', 1, '2026-11-10 12:30+00', '2026-11-10 12:31+00', NULL, ARRAY['{\"error\": \"again\"}']::jsonb[]),
-            ('runs', 'q', 'running', 1, '2026-11-10 13:30+00', '2026-11-10 14:00+00', NULL, NULL)",
+            ('late', 'q', 'completed', 1, '2026-11-10 12:00+00', '2026-11-19 07:59:20+00', '2026-11-19 07:59:50+00', '2026-11-19 08:00+00', NULL),
+            ('waits', 'q', 'retryable', 1, '2026-11-10 12:30+00', '2027-01-01 00:00+00', '2026-11-10 12:31+00', NULL, ARRAY['{\"error\": \"again\"}']::jsonb[]),
+            ('runs', 'q', 'running', 1, '2026-11-10 13:30+00', '2026-11-10 13:30+00', '2026-11-10 14:00+00', NULL, NULL)",
         left: "SELECT kind FROM river_job",
         message: Some("dial tcp: refused"),
         slowest: Some(90.0),
+        wait: Some(472.5),
         ..Queue::default()
     };
     check(&TestEnv::postgres(), &queue);
@@ -385,26 +398,34 @@ fn river() {
 
 #[test]
 fn oban() {
-    let queue = Queue {
-        preset: "oban",
-        schema: "
-        CREATE TYPE oban_job_state AS ENUM ('available', 'scheduled', 'executing', 'retryable', 'completed', 'discarded', 'cancelled', 'suspended');
-        CREATE TABLE oban_jobs (id bigserial PRIMARY KEY, state oban_job_state NOT NULL, queue text NOT NULL, worker text NOT NULL,
-            errors jsonb[] NOT NULL DEFAULT '{}', attempt integer NOT NULL, inserted_at timestamp NOT NULL, attempted_at timestamp,
-            completed_at timestamp, discarded_at timestamp, cancelled_at timestamp);
-        INSERT INTO oban_jobs (worker, queue, state, attempt, inserted_at, attempted_at, completed_at, discarded_at, errors) VALUES
-            ('old', 'q', 'completed', 1, '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:01:30', NULL, '{}'),
-            ('bad', 'q', 'discarded', 3, '2026-11-10 10:00', '2026-11-10 11:00', NULL, '2026-11-10 11:00:30',
-                ARRAY['{\"attempt\": 3, \"error\": \"** (RuntimeError) no stock\"}']::jsonb[]),
-            ('late', 'q', 'completed', 1, '2026-11-10 12:00', '2026-11-19 07:59:50', '2026-11-19 08:00', NULL, '{}'),
-            ('waits', 'q', 'suspended', 0, '2026-11-10 12:30', NULL, NULL, NULL, '{}'),
-            ('runs', 'q', 'executing', 1, '2026-11-10 13:30', '2026-11-10 14:00', NULL, NULL, '{}')",
-        left: "SELECT worker FROM oban_jobs",
-        message: Some("RuntimeError: no stock"),
-        slowest: Some(90.0),
-        ..Queue::default()
-    };
-    check(&TestEnv::postgres(), &queue);
+    let rows = "
+        INSERT INTO oban_jobs (worker, queue, state, attempt, inserted_at, scheduled_at, attempted_at, completed_at, discarded_at, errors) VALUES
+            ('old', 'q', 'completed', 1, '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:01:30', NULL, {none}),
+            ('bad', 'q', 'discarded', 3, '2026-11-10 10:00', '2026-11-10 10:59', '2026-11-10 11:00', NULL, '2026-11-10 11:00:30', {errors}),
+            ('late', 'q', 'completed', 1, '2026-11-10 12:00', '2026-11-19 07:59:20', '2026-11-19 07:59:50', '2026-11-19 08:00', NULL, {none}),
+            ('waits', 'q', 'suspended', 0, '2026-11-10 12:30', '2027-01-01 00:00', NULL, NULL, NULL, {none}),
+            ('runs', 'q', 'executing', 1, '2026-11-10 13:30', '2026-11-10 13:30', '2026-11-10 14:00', NULL, NULL, {none})";
+    let elixir = r#"ARRAY['{"attempt": 1, "error": "first"}', '{"attempt": 3, "error": "** (RuntimeError) no stock\n    (shop 1.0.0) lib/shop.ex:7: Shop.perform/1\n    (stdlib 4.2) proc_lib.erl:240: :proc_lib.init_p_do_apply/3\n"}']::jsonb[]"#;
+    let python = r#"'[{"attempt": 1, "error": "first"}, {"attempt": 3, "error": "Traceback (most recent call last):\n  File \"a.py\"\nRuntimeError: no stock\n"}]'"#;
+    for (errors_type, none, errors) in [("jsonb[]", "'{}'", elixir), ("jsonb", "'[]'", python)] {
+        let schema = format!(
+            "CREATE TYPE oban_job_state AS ENUM ('available', 'scheduled', 'executing', 'retryable', 'completed', 'discarded', 'cancelled', 'suspended');
+             CREATE TABLE oban_jobs (id bigserial PRIMARY KEY, state oban_job_state NOT NULL, queue text NOT NULL, worker text NOT NULL,
+                errors {errors_type} NOT NULL, attempt integer NOT NULL, inserted_at timestamp NOT NULL, scheduled_at timestamp NOT NULL,
+                attempted_at timestamp, completed_at timestamp, discarded_at timestamp, cancelled_at timestamp);{}",
+            rows.replace("{none}", none).replace("{errors}", errors)
+        );
+        let queue = Queue {
+            preset: "oban",
+            schema: Box::leak(schema.into_boxed_str()),
+            left: "SELECT worker FROM oban_jobs",
+            message: Some("RuntimeError: no stock"),
+            slowest: Some(90.0),
+            wait: Some(472.5),
+            ..Queue::default()
+        };
+        check(&TestEnv::postgres(), &queue);
+    }
 }
 
 #[test]
@@ -413,26 +434,27 @@ fn good_job_with_its_executions() {
     let queue = Queue {
         preset: "good_job",
         schema: "
-        CREATE TABLE good_jobs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), queue_name text, created_at timestamp NOT NULL, performed_at timestamp,
+        CREATE TABLE good_jobs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), queue_name text, created_at timestamp NOT NULL, scheduled_at timestamp, performed_at timestamp,
             finished_at timestamp, error text, executions_count integer, job_class text, active_job_id uuid);
         CREATE TABLE good_job_executions (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), active_job_id uuid NOT NULL, created_at timestamp NOT NULL);
-        INSERT INTO good_jobs (job_class, queue_name, executions_count, created_at, performed_at, finished_at, error) VALUES
-            ('old', 'q', 1, '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:01:30', NULL),
-            ('bad', 'q', 3, '2026-11-10 10:00', '2026-11-10 11:00', '2026-11-10 11:00:30', 'ArgumentError: no stock'),
-            ('late', 'q', 1, '2026-11-10 12:00', '2026-11-19 07:59:50', '2026-11-19 08:00', NULL),
-            ('waits', 'q', 0, '2026-11-10 12:30', NULL, NULL, NULL),
-            ('runs', 'q', 0, '2026-11-10 13:30', '2026-11-10 14:00', NULL, NULL);
+        INSERT INTO good_jobs (job_class, queue_name, executions_count, created_at, scheduled_at, performed_at, finished_at, error) VALUES
+            ('old', 'q', 1, '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:00', '2026-11-10 10:01:30', NULL),
+            ('bad', 'q', 3, '2026-11-10 10:00', '2026-11-10 10:59', '2026-11-10 11:00', '2026-11-10 11:00:30', 'ArgumentError: no stock'),
+            ('late', 'q', 1, '2026-11-10 12:00', '2026-11-19 07:59:20', '2026-11-19 07:59:50', '2026-11-19 08:00', NULL),
+            ('waits', 'q', 0, '2026-11-10 12:30', '2027-01-01 00:00', NULL, NULL, NULL),
+            ('runs', 'q', 1, '2026-11-10 13:30', NULL, '2026-11-10 14:00', NULL, NULL);
         UPDATE good_jobs SET active_job_id = id;
         INSERT INTO good_job_executions (active_job_id, created_at) SELECT id, created_at FROM good_jobs, generate_series(1, executions_count)",
         left: "SELECT job_class FROM good_jobs",
         message: Some("ArgumentError: no stock"),
         slowest: Some(90.0),
+        wait: Some(472.5),
         ..Queue::default()
     };
     check(&env, &queue);
     let left = "SELECT job_class FROM good_job_executions JOIN good_jobs USING (active_job_id) UNION ALL \
                 SELECT 'nobody''s' FROM good_job_executions WHERE active_job_id NOT IN (SELECT id FROM good_jobs)";
-    assert_eq!(self::left(&env, left), ["late"]);
+    assert_eq!(self::left(&env, left), ["late", "runs"]);
 }
 
 /// A trigger keeps one of two jobs: its executions stay with it.
@@ -440,7 +462,7 @@ fn good_job_with_its_executions() {
 fn the_executions_of_a_job_that_the_database_keeps_stay() {
     let env = TestEnv::postgres();
     env.sql(
-        "CREATE TABLE good_jobs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), queue_name text, created_at timestamp NOT NULL, performed_at timestamp,
+        "CREATE TABLE good_jobs (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), queue_name text, created_at timestamp NOT NULL, scheduled_at timestamp, performed_at timestamp,
             finished_at timestamp, error text, executions_count integer, job_class text);
          CREATE TABLE good_job_executions (active_job_id uuid NOT NULL);
          INSERT INTO good_jobs (job_class, executions_count, created_at, finished_at) VALUES ('goes', 1, '2026-01-01', '2026-01-01'), ('stays', 1, '2026-01-01', '2026-01-01');
@@ -469,15 +491,15 @@ fn the_executions_of_a_job_that_the_database_keeps_stay() {
 
 const SOLID_QUEUE: &str = r#"
     CREATE TABLE solid_queue_jobs (id {id} PRIMARY KEY, queue_name varchar(255) NOT NULL, class_name varchar(255) NOT NULL, arguments text,
-        finished_at {time}, created_at {time} NOT NULL, updated_at {time} NOT NULL);
+        finished_at {time}, scheduled_at {time}, created_at {time} NOT NULL, updated_at {time} NOT NULL);
     CREATE TABLE solid_queue_claimed_executions (id {id} PRIMARY KEY, job_id bigint NOT NULL REFERENCES solid_queue_jobs (id) ON DELETE CASCADE, created_at {time} NOT NULL);
     CREATE TABLE solid_queue_failed_executions (id {id} PRIMARY KEY, job_id bigint NOT NULL REFERENCES solid_queue_jobs (id) ON DELETE CASCADE, error text, created_at {time} NOT NULL);
-    INSERT INTO solid_queue_jobs (id, class_name, queue_name, arguments, created_at, updated_at, finished_at) VALUES
-        (1, 'old', 'q', '{"executions": 0}', '2026-11-10 10:00:00', '2026-11-10 10:01:30', '2026-11-10 10:01:30'),
-        (2, 'bad', 'q', '{"executions": 2}', '2026-11-10 10:00:00', '2026-11-10 11:00:30', NULL),
-        (3, 'late', 'q', '{"executions": 0}', '2026-11-10 12:00:00', '2026-11-19 08:00:00', '2026-11-19 08:00:00'),
-        (4, 'waits', 'q', '{"executions": 0}', '2026-11-10 12:30:00', '2026-11-10 12:30:00', NULL),
-        (5, 'runs', 'q', '{"executions": 0}', '2026-11-10 13:30:00', '2026-11-10 14:00:00', NULL);
+    INSERT INTO solid_queue_jobs (id, class_name, queue_name, arguments, scheduled_at, created_at, updated_at, finished_at) VALUES
+        (1, 'old', 'q', '{"executions": 0}', '2026-11-10 10:00:00', '2026-11-10 10:00:00', '2026-11-10 10:01:30', '2026-11-10 10:01:30'),
+        (2, 'bad', 'q', '{"executions": 2}', '2026-11-10 10:59:00', '2026-11-10 10:00:00', '2026-11-10 11:00:30', NULL),
+        (3, 'late', 'q', '{"executions": 0}', NULL, '2026-11-10 12:00:00', '2026-11-19 08:00:00', '2026-11-19 08:00:00'),
+        (4, 'waits', 'q', '{"executions": 0}', '2027-01-01 00:00:00', '2026-11-10 12:30:00', '2026-11-10 12:30:00', NULL),
+        (5, 'runs', 'q', '{"executions": 0}', '2026-11-10 13:30:00', '2026-11-10 13:30:00', '2026-11-10 14:00:00', NULL);
     INSERT INTO solid_queue_claimed_executions (id, job_id, created_at) VALUES (71, 5, '2026-11-10 14:00:00');
     INSERT INTO solid_queue_failed_executions (id, job_id, error, created_at) VALUES
         (72, 2, '{"exception_class": "Net::ReadTimeout", "message": "execution expired", "backtrace": []}', '2026-11-10 11:00:30');"#;
@@ -489,6 +511,7 @@ fn solid_queue(id: &str, time: &str) -> Queue {
         schema: Box::leak(schema.into_boxed_str()),
         left: "SELECT class_name FROM solid_queue_jobs",
         message: Some("Net::ReadTimeout: execution expired"),
+        wait: Some(1800.0),
         unavailable: &NO_DURATIONS,
         ..Queue::default()
     }
@@ -518,16 +541,17 @@ fn graphile_worker_through_its_view() {
         schema: "
         CREATE SCHEMA graphile_worker;
         CREATE TABLE graphile_worker._private_jobs (id bigint PRIMARY KEY, task text NOT NULL, queue text, attempts integer NOT NULL, max_attempts integer NOT NULL,
-            last_error text, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, locked_at timestamptz);
+            last_error text, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, locked_at timestamptz, run_at timestamptz NOT NULL);
         ALTER TABLE graphile_worker._private_jobs ENABLE ROW LEVEL SECURITY;
         CREATE VIEW graphile_worker.jobs AS SELECT id, queue AS queue_name, task AS task_identifier, attempts, max_attempts, last_error, created_at,
-            updated_at, locked_at FROM graphile_worker._private_jobs;
+            updated_at, locked_at, run_at FROM graphile_worker._private_jobs;
         INSERT INTO graphile_worker._private_jobs VALUES
-            (2, 'bad', 'q', 3, 3, 'no stock', '2026-11-10 10:00+00', '2026-11-10 11:00:30+00', NULL),
-            (4, 'waits', 'q', 1, 3, 'again', '2026-11-10 12:30+00', '2026-11-10 12:31+00', NULL),
-            (5, 'runs', 'q', 1, 3, NULL, '2026-11-10 13:30+00', '2026-11-10 14:00+00', '2026-11-10 14:00+00')",
+            (2, 'bad', 'q', 3, 3, 'no stock', '2026-11-10 10:00+00', '2026-11-10 11:00:30+00', NULL, '2026-11-10 10:59+00'),
+            (4, 'waits', 'q', 1, 3, 'again', '2026-11-10 12:30+00', '2026-11-10 12:31+00', NULL, '2027-01-01 00:00+00'),
+            (5, 'runs', 'q', 1, 3, NULL, '2026-11-10 13:30+00', '2026-11-10 14:00+00', '2026-11-10 14:00+00', '2026-11-10 13:30+00')",
         left: "SELECT task FROM graphile_worker._private_jobs",
         message: Some("no stock"),
+        wait: Some(1800.0),
         states: json!({"failed": 1, "pending": 1, "processing": 1}),
         cleaned: 1,
         remaining: &["runs", "waits"],

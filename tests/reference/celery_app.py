@@ -1,6 +1,7 @@
 """A Celery application for the tests of the broker's figures: real producers and a real worker on a throwaway Redis.
 
     celery_app.py send QUEUE PRIORITY COUNT    tasks that take for ever
+    celery_app.py delay QUEUE SECONDS COUNT    the same, not before so many seconds have passed
     celery_app.py copy QUEUE COUNT             puts so many more copies of the queue's first message into it
     celery_app.py work QUEUE                   a worker with one process, which takes one task and the next three
 """
@@ -20,6 +21,15 @@ app.conf.update(
     worker_prefetch_multiplier=4,
     worker_hijack_root_logger=False,
 )
+if "TEST_QUORUM" in os.environ:
+    # RabbitMQ itself holds tasks that wait for their time, from Celery 5.5 on.
+    app.conf.update(
+        task_default_queue="mail",
+        task_default_queue_type="quorum",
+        task_default_exchange_type="topic",
+        # A queue that has just been made may not take what is sent to it without asking.
+        broker_transport_options={"confirm_publish": True},
+    )
 
 
 @app.task(name="tests.wait")
@@ -41,6 +51,10 @@ if __name__ == "__main__":
         priority, count = map(int, more)
         for _ in range(count):
             wait.apply_async(queue=queue, priority=priority)
+    elif verb == "delay":
+        seconds, count = map(int, more)
+        for _ in range(count):
+            wait.apply_async(queue=queue, countdown=seconds)
     elif verb == "copy":
         copy(queue, int(more[0]))
     else:

@@ -49,12 +49,13 @@ fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
     })
 }
 
-/// A FROM clause is no table that rights could be asked for, and of a table that is missing others say so.
+/// A FROM clause is no table that rights could be asked for.
 fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Broken> {
-    let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE') \
+    let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE'), to_regclass(n) IS NULL \
                FROM unnest($1) AS n";
     let mut known = Rights {
         table: table.clone(),
+        is_missing: false,
         select: None,
         delete: None,
     };
@@ -63,6 +64,7 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
             if let Some(row) = rows.first() {
                 known.select = row.try_get(0)?;
                 known.delete = row.try_get(1)?;
+                known.is_missing = deletes && row.try_get(2)?;
             }
         }
         // It is no name.

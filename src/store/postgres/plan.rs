@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::shape::{Shape, StatusType, TimeType, literal};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
-use crate::tables::{Field, Membership, State, States, TaskTable};
+use crate::tables::{Field, Membership, State, States, TaskTable, Wait};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use postgres::Row;
@@ -255,7 +255,7 @@ fn begin(settings: &Settings) -> String {
 }
 
 /// Fields that are read in another form than they are stored in.
-fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
+pub fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
     let mut read_as = |field: Field, form: &dyn Fn(&str) -> String| {
         if let Some(expression) = table.field(field) {
@@ -263,9 +263,11 @@ fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
         }
     };
     // NaN, the infinities and what would overflow a sum of microseconds are no durations.
-    read_as(Field::ProcessingTime, &|expression| {
+    let as_seconds = |expression: &str| {
         format!("CASE WHEN ({expression}) BETWEEN -1e12 AND 1e12 THEN ({expression})::float8 END")
-    });
+    };
+    read_as(Field::ProcessingTime, &as_seconds);
+    read_as(Field::WaitTime, &as_seconds);
     read_as(Field::RetryCount, &|expression| {
         format!("({expression})::int8")
     });
@@ -357,7 +359,7 @@ impl Writer<'_> {
     fn day_tasks(&self, draft: &mut Draft) -> String {
         format!(
             "SELECT width_bucket({time}, {bounds}) AS hour, t.status, {retries} AS retries, {seconds} AS seconds, \
-             (date_part('epoch', {wait}) * 1000000)::int8 AS wait, {category} AS category, t.label, {keys} \
+             ({wait} * 1000000)::int8 AS wait, {category} AS category, t.label, {keys} \
              FROM {source} WHERE {in_day}",
             time = self.time(),
             bounds = draft.bind_times(self.hours.bounds.clone()),
@@ -407,8 +409,16 @@ impl Writer<'_> {
         )
     }
 
-    /// From a task's creation to its start, as an interval; NULL where there is no start.
+    /// The seconds that a task waited; NULL where that is not known.
     fn wait(&self) -> String {
+        match self.settings.tasks.wait {
+            Wait::SinceCreation => format!("date_part('epoch', {})", self.since_creation()),
+            Wait::Told(_) | Wait::Unknown => self.column(Field::WaitTime, "NULL::float8"),
+        }
+    }
+
+    /// From a task's creation to its start, as an interval; NULL where there is no start.
+    fn since_creation(&self) -> String {
         let (Some(started), Field::CreatedAt) = (self.shape.started, self.shape.fields.counted_by)
         else {
             return "NULL::interval".to_owned();

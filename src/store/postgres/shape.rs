@@ -2,7 +2,7 @@
 
 use super::super::Settings;
 use super::super::connect::failure;
-use super::super::sql::{Fields, Refusal, source, unfit_time};
+use super::super::sql::{BLAME, Fields, Refusal, culprit, source, unfit_number, unfit_time};
 use super::{SILENCE, silent};
 use crate::outcome::{Failure, Kind};
 use crate::tables::{Field, TaskTable};
@@ -25,6 +25,8 @@ pub struct Shape {
     pub updated: Option<String>,
     pub completed: Option<String>,
     pub status: StatusType,
+    /// What the type of each field that there is is called.
+    pub types: Vec<(Field, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,9 +79,15 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         let tried = bounded.query(&sql);
         tried.map(drop).map_err(Unanswered::into_refusal)
     })?;
-    let catalogue = bounded
-        .query(&catalogue_query(table, &fields))
-        .map_err(|unanswered| unanswered.into_failure("reading the catalogue"))?;
+    let catalogue = match bounded.query(&catalogue_query(table, &fields)) {
+        Ok(catalogue) => catalogue,
+        Err(unanswered) => {
+            // Each field can be computed for itself, and one of them not beside the others: an aggregate.
+            let blamed = bounded.culprit(table, &fields.present, &[]);
+            let failure = || unanswered.into_failure("reading the catalogue");
+            return Err(blamed.unwrap_or_else(failure).into());
+        }
+    };
     let mut rows = rows_of(&catalogue);
     let types = rows
         .next()
@@ -89,6 +97,7 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         true => Some(time_type(table, Field::StartedAt, types.get("started"))?),
         false => None,
     };
+    let named = field_types(table, &fields, types)?;
     let indexes = rows.next();
     let has_index = |name: &str| indexes.is_some_and(|row| row.get(name) == Some("t"));
     let status = match status_type(types, has_index("with_time"))? {
@@ -104,8 +113,50 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         updated: types.get("updated").map(str::to_owned),
         completed: types.get("completed").map(str::to_owned),
         status,
+        types: named,
     };
     Ok((bounded.connection?, shape))
+}
+
+/// The field that a report failed on, if it is one field's fault. The connection is used up.
+pub fn blame(
+    client: Client,
+    settings: &Settings,
+    present: &[Field],
+    overlay: &[(Field, String)],
+) -> Option<Failure> {
+    let mut bounded = Bounded {
+        connection: Ok(client),
+        limit: BLAME,
+    };
+    bounded.culprit(&settings.tasks, present, overlay)
+}
+
+/// The types' names; a duration that is no number is refused, since a report would fail on it. Retries may be digits in a text.
+fn field_types(
+    table: &TaskTable,
+    fields: &Fields,
+    row: &SimpleQueryRow,
+) -> Result<Vec<(Field, String)>, Failure> {
+    let types: Vec<(String, String)> = serde_json::from_str(row.get("types").unwrap_or("[]"))
+        .map_err(|error| {
+            let message = format!("the types of the fields cannot be read: {error}");
+            Failure::new(Kind::Internal, message)
+        })?;
+    let mut named = Vec::new();
+    for (field, (name, category)) in fields.present.iter().zip(types) {
+        let fits = match field {
+            Field::ProcessingTime | Field::WaitTime => category == "N",
+            Field::RetryCount => ["N", "S"].contains(&category.as_str()),
+            _ => true,
+        };
+        if !fits {
+            let expression = table.field(*field).unwrap_or_default();
+            return Err(unfit_number(*field, expression, &name));
+        }
+        named.push((*field, name));
+    }
+    Ok(named)
 }
 
 /// Asks within the time limit: neither a table that somebody holds locked nor a server that went silent must hold up a cron job for
@@ -165,6 +216,20 @@ impl Bounded {
         let (client, answer) = arrival.map_err(|_| Unanswered::Silent(silent(patience)))?;
         self.connection = Ok(client);
         answer.map_err(Unanswered::Refused)
+    }
+}
+
+impl Bounded {
+    fn culprit(
+        &mut self,
+        table: &TaskTable,
+        present: &[Field],
+        overlay: &[(Field, String)],
+    ) -> Option<Failure> {
+        culprit(table, present, overlay, &mut |sql| {
+            let tried = self.query(sql);
+            tried.map(drop).map_err(Unanswered::into_refusal)
+        })
     }
 }
 
@@ -246,14 +311,25 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
         true => format!("pg_typeof(t.{})::text", field.name()),
         false => "NULL".to_owned(),
     };
+    let all: Vec<String> = fields
+        .present
+        .iter()
+        .map(|field| {
+            let column = format!("pg_typeof(t.{})", field.name());
+            format!(
+                "json_build_array({column}::text, (SELECT typcategory FROM pg_catalog.pg_type WHERE oid = {column}::oid))"
+            )
+        })
+        .collect();
     let types = format!(
         "SELECT pg_typeof(t.{time})::text AS time, {} AS started, {} AS updated, {} AS completed, pg_typeof(t.status)::text AS status, \
          (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
-          WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels \
+          WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels, json_build_array({}) AS types \
          FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
         type_of(Field::StartedAt),
         type_of(Field::UpdatedAt),
         type_of(Field::CompletedAt),
+        all.join(", "),
         source(table, &fields.present, &[]),
         time = fields.counted_by.name(),
     );

@@ -20,6 +20,7 @@ pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
         // The file's rights are those of every table in it.
         rights: rights
             .map(|(table, deletes)| Rights {
+                is_missing: deletes && is_missing(&connection, &table),
                 table,
                 select: Some(true),
                 delete: deletes.then_some(read_only.is_none()),
@@ -28,6 +29,11 @@ pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
         read_only,
         labels: labels(&connection, settings).map_err(|error| words(&error)),
     })
+}
+
+fn is_missing(connection: &Connection, table: &str) -> bool {
+    let tried = connection.prepare(&format!("SELECT 1 FROM {table}"));
+    tried.is_err_and(|error| words(&error).starts_with("no such table"))
 }
 
 /// Asked of the system rather than tried: nothing is changed.

@@ -61,10 +61,14 @@ pub fn name(settings: &Settings) -> &'static str {
 /// # Errors
 /// Why it cannot be asked: what it is called, without a password, and what happened.
 pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
+    // Celery turns to the next one where one is down; which of them has the messages only Celery knows.
+    if settings.url.contains(';') {
+        return Err("broker.url names several brokers: name the one to ask".to_owned());
+    }
     let scheme = settings.url.split(':').next().unwrap_or_default();
     match scheme {
         "redis" | "rediss" | "redis+socket" => redis::ask(settings, now),
-        "amqp" | "amqps" => rabbitmq::ask(settings),
+        "amqp" | "amqps" | "pyamqp" => rabbitmq::ask(settings),
         _ => Err(format!("no broker has the scheme {scheme}")),
     }
 }

@@ -9,10 +9,11 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::sync::Arc;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery).
+/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery); a prefix may stand before it.
 const DELAYED: &str = "celery_delayed_";
 
 /// Some thousands of queues.
@@ -21,11 +22,9 @@ const LARGEST_ANSWER: u64 = 16 * 1024 * 1024;
 #[derive(Deserialize)]
 struct Queue {
     name: String,
-    /// Missing until the queue has reported for the first time.
-    #[serde(default)]
-    messages_ready: u64,
-    #[serde(default)]
-    messages_unacknowledged: u64,
+    /// Missing until the queue has reported for the first time, and where its node is down.
+    messages_ready: Option<u64>,
+    messages_unacknowledged: Option<u64>,
     #[serde(default)]
     consumers: u64,
 }
@@ -116,9 +115,15 @@ impl Api {
         }
         let mut answer = Vec::new();
         let read = (response.body_mut().as_reader())
-            .take(LARGEST_ANSWER)
+            .take(LARGEST_ANSWER + 1)
             .read_to_end(&mut answer);
-        read.map_err(|error| format!("its answer breaks off: {error}"))?;
+        read.map_err(|error| match ureq::Error::from(error) {
+            ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
+            error => format!("its answer breaks off: {error}"),
+        })?;
+        if answer.len() as u64 > LARGEST_ANSWER {
+            return Err("its management API answers with more than 16 MiB".to_owned());
+        }
         serde_json::from_slice(&answer)
             .map_err(|_| "its answer is not that of RabbitMQ's management API".to_owned())
     }
@@ -136,13 +141,14 @@ fn tls() -> Result<TlsConfig, String> {
         .collect();
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&certificates))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build())
 }
 
 fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
     let (delayed, queues): (Vec<Queue>, Vec<Queue>) = queues
         .into_iter()
-        .partition(|queue| queue.name.starts_with(DELAYED));
+        .partition(|queue| is_delayed(&queue.name));
     let queues: BTreeMap<&str, &Queue> = queues
         .iter()
         .filter(|queue| carries_tasks(&queue.name))
@@ -154,10 +160,10 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         true => queues.keys().copied().collect(),
         false => named,
     };
-    let count = |of: &dyn Fn(&Queue) -> u64| -> BTreeMap<String, u64> {
-        let counted = names.iter().map(|name| {
-            let count = queues.get(name).map_or(0, |queue| of(queue));
-            ((*name).to_owned(), count)
+    let count = |of: &dyn Fn(&Queue) -> Option<u64>| -> BTreeMap<String, u64> {
+        let counted = names.iter().filter_map(|name| {
+            let count = queues.get(name).map_or(Some(0), |queue| of(queue))?;
+            Some(((*name).to_owned(), count))
         });
         counted.collect()
     };
@@ -165,13 +171,15 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         "active_tasks".to_owned(),
         "RabbitMQ does not know which of the tasks that workers hold have begun".to_owned(),
     )]);
-    let scheduled = (!delayed.is_empty()).then(|| {
-        let messages = delayed.iter();
-        messages
-            .map(|queue| queue.messages_ready + queue.messages_unacknowledged)
-            .sum()
-    });
-    if scheduled.is_none() {
+    let scheduled: Option<u64> = delayed
+        .iter()
+        .map(|queue| Some(queue.messages_ready? + queue.messages_unacknowledged?))
+        .sum();
+    let scheduled = scheduled.filter(|_| !delayed.is_empty());
+    if !delayed.is_empty() && scheduled.is_none() {
+        let why = "a delayed queue has not reported its figures";
+        reasons.insert("scheduled_tasks".to_owned(), why.to_owned());
+    } else if scheduled.is_none() {
         let why = "there are no delayed queues: workers hold tasks with a time themselves, among the reserved ones";
         reasons.insert("scheduled_tasks".to_owned(), why.to_owned());
     }
@@ -181,17 +189,39 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
             "the broker has no such queue".to_owned(),
         );
     }
+    let is_silent = |name: &&&str| {
+        let reports = |queue: &&Queue| {
+            queue.messages_ready.is_some() && queue.messages_unacknowledged.is_some()
+        };
+        queues.get(**name).is_some_and(|queue| !reports(queue))
+    };
+    let silent: Vec<&str> = names.iter().filter(is_silent).copied().collect();
+    if !silent.is_empty() {
+        let why = format!(
+            "these queues have not reported their figures, because they are new or their node is down: {}",
+            silent.join(", ")
+        );
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            reasons.insert(key.to_owned(), why.clone());
+        }
+    }
     Figures {
         source: "rabbitmq",
         is_whole,
         queues: count(&|queue| queue.messages_ready),
         unacknowledged: count(&|queue| queue.messages_unacknowledged),
-        consumers: Some(count(&|queue| queue.consumers)),
+        consumers: Some(count(&|queue| Some(queue.consumers))),
         overdue: None,
         active: None,
         scheduled,
         reasons,
     }
+}
+
+fn is_delayed(queue: &str) -> bool {
+    let name = queue.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let prefix = name.strip_suffix(DELAYED);
+    name != queue && prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'))
 }
 
 /// Not what Celery talks through to its workers, and workers among themselves.
@@ -296,19 +326,22 @@ mod tests {
     fn delayed_queues_stand_apart_and_those_without_tasks_are_left_out() {
         let queue = |name: &str, ready, held| Queue {
             name: name.to_owned(),
-            messages_ready: ready,
-            messages_unacknowledged: held,
+            messages_ready: Some(ready),
+            messages_unacknowledged: Some(held),
             consumers: 1,
         };
         let all = vec![
             queue("mail", 3, 2),
             queue("celery_delayed_4", 5, 0),
-            queue("celery_delayed_0", 1, 1),
+            queue("shop_celery_delayed_0", 1, 1),
+            queue("celery_delayed_reports", 2, 0),
             queue("celery@host.celery.pidbox", 9, 0),
             queue("celeryev.1234", 9, 0),
         ];
         let figures = figures(&settings(), all);
-        assert_eq!(figures.queues, BTreeMap::from([("mail".to_owned(), 3)]));
+        let waiting = [("celery_delayed_reports", 2), ("mail", 3)];
+        let waiting = waiting.map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(figures.queues, BTreeMap::from(waiting));
         assert_eq!(figures.scheduled, Some(7));
         assert!(figures.is_whole);
     }

@@ -6,10 +6,11 @@
 
 use super::{Figures, Settings};
 use ::redis::{
-    Client, Connection, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind, Value, cmd,
-    pipe,
+    Client, ClientTlsConfig, Connection, ErrorKind, IntoConnectionInfo, RedisError,
+    TlsCertificates, Value, cmd, pipe,
 };
 use chrono::{DateTime, Utc};
+use percent_encoding::percent_decode_str;
 use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
@@ -28,7 +29,25 @@ const UNKNOWN: &str = "?";
 pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     let place = place(&settings.url);
     let mut redis = Redis::connect(settings).map_err(|error| failed(&place, &error))?;
-    redis.figures(now).map_err(|error| failed(&place, &error))
+    redis.figures(now).map_err(|why| match why {
+        Trouble::Redis(error) => failed(&place, &error),
+        Trouble::TooMuch => format!(
+            "the broker at {place} cannot be asked: it has too many keys to look through in broker.timeout_seconds; \
+             where broker.queues names the queues they need not be found"
+        ),
+    })
+}
+
+enum Trouble {
+    Redis(RedisError),
+    /// It answers, and is not done in time.
+    TooMuch,
+}
+
+impl From<RedisError> for Trouble {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
 }
 
 struct Redis<'a> {
@@ -42,7 +61,10 @@ impl<'a> Redis<'a> {
     fn connect(settings: &'a Settings) -> Result<Self, RedisError> {
         let began = Instant::now();
         let info = url(&settings.url).as_str().into_connection_info()?;
-        let client = Client::open(info)?;
+        let client = match certificates(&settings.url)? {
+            Some(certificates) => Client::build_with_tls(info, certificates)?,
+            None => Client::open(info)?,
+        };
         let connection = client.get_connection_with_timeout(settings.timeout)?;
         connection.set_read_timeout(Some(settings.timeout))?;
         connection.set_write_timeout(Some(settings.timeout))?;
@@ -54,14 +76,14 @@ impl<'a> Redis<'a> {
     }
 
     /// A server with millions of keys answers each page at once and is not done for minutes.
-    fn in_time(&self) -> Result<(), RedisError> {
+    fn in_time(&self) -> Result<(), Trouble> {
         match self.began.elapsed() < self.settings.timeout {
             true => Ok(()),
-            false => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            false => Err(Trouble::TooMuch),
         }
     }
 
-    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, RedisError> {
+    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, Trouble> {
         let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
         let (names, known) = match named.is_empty() {
             true => (self.discover()?, None),
@@ -75,8 +97,9 @@ impl<'a> Redis<'a> {
             None => true,
             Some(named) => match self.discover() {
                 Ok(found) => found.is_subset(&named),
-                Err(error) if error.is_timeout() => false,
-                Err(error) => return Err(error),
+                Err(Trouble::TooMuch) => false,
+                Err(Trouble::Redis(error)) if error.is_timeout() => false,
+                Err(why) => return Err(why),
             },
         };
         for name in &names {
@@ -110,7 +133,7 @@ impl<'a> Redis<'a> {
     }
 
     /// The queues of all bindings but those that carry no tasks.
-    fn discover(&mut self) -> Result<BTreeSet<String>, RedisError> {
+    fn discover(&mut self) -> Result<BTreeSet<String>, Trouble> {
         let start = self.key(BINDING);
         let mut names = BTreeSet::new();
         for key in self.scan_keys(&format!("{}*", escaped(&start)))? {
@@ -126,7 +149,7 @@ impl<'a> Redis<'a> {
         Ok(names)
     }
 
-    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, RedisError> {
+    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, Trouble> {
         let mut keys = BTreeSet::new();
         let mut cursor = 0_u64;
         loop {
@@ -171,16 +194,14 @@ impl<'a> Redis<'a> {
                 lengths.cmd("LLEN").arg(list);
             }
             let lengths: Vec<u64> = lengths.query(&mut self.connection).map_err(|error| {
-                match error.kind() {
-                    // Something else has that name.
-                    ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::Extension => {
-                        RedisError::from((
-                            ErrorKind::UnexpectedReturnType,
-                            "a queue is no list",
-                            format!("{name}: {error}"),
-                        ))
-                    }
-                    _ => error,
+                // Something else has that name.
+                match error.to_string().contains("WRONGTYPE") {
+                    true => RedisError::from((
+                        ErrorKind::UnexpectedReturnType,
+                        "a queue is no list",
+                        format!("{name}: {error}"),
+                    )),
+                    false => error,
                 }
             })?;
             queues.insert(name.clone(), lengths.iter().sum());
@@ -188,7 +209,7 @@ impl<'a> Redis<'a> {
         Ok(queues)
     }
 
-    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, RedisError> {
+    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Trouble> {
         let key = self.key("unacked");
         let mut by_route: HashMap<(String, String), u64> = HashMap::new();
         let mut unreadable = 0;
@@ -264,12 +285,72 @@ fn escaped(name: &str) -> String {
     name.chars().flat_map(escape).collect()
 }
 
-/// Celery's URL as the client library has it: a socket is `redis+socket:///path?virtual_host=1` to Celery.
+/// Celery's URL as the client library has it: a socket is `redis+socket://:password@/path?virtual_host=1` to Celery, and a server whose
+/// certificate is not to be looked at is `rediss://host/0?ssl_cert_reqs=none`.
 fn url(url: &str) -> String {
-    match url.strip_prefix("redis+socket://") {
-        None => url.to_owned(),
-        Some(rest) => format!("redis+unix://{}", rest.replace("virtual_host=", "db=")),
+    if let Some(rest) = url.strip_prefix("redis+socket://") {
+        let (login, socket) = rest.split_once('@').unwrap_or(("", rest));
+        let mut socket = socket.replace("virtual_host=", "db=");
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        for (key, value) in [("user", user), ("pass", password)] {
+            if !value.is_empty() {
+                socket.push(if socket.contains('?') { '&' } else { '?' });
+                socket.push_str(&format!("{key}={value}"));
+            }
+        }
+        return format!("redis+unix://{socket}");
     }
+    let trusts_all = option(url, "ssl_cert_reqs")
+        .is_some_and(|asked| ["none", "cert_none"].contains(&asked.to_lowercase().as_str()));
+    match trusts_all {
+        true => format!("{}#insecure", url.split('#').next().unwrap_or_default()),
+        false => url.to_owned(),
+    }
+}
+
+/// A value of the URL's query, decoded.
+fn option(url: &str, name: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| *key == name)?;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+/// What Celery's URL says of certificates: `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile` name files.
+fn certificates(url: &str) -> Result<Option<TlsCertificates>, RedisError> {
+    if !url.starts_with("rediss://") {
+        return Ok(None);
+    }
+    let read = |name: &str| -> Result<Option<Vec<u8>>, RedisError> {
+        let Some(path) = option(url, name) else {
+            return Ok(None);
+        };
+        let text = std::fs::read(&path).map_err(|error| {
+            let what = format!("{name} of broker.url, {path}: {error}");
+            RedisError::from((
+                ErrorKind::InvalidClientConfig,
+                "a file cannot be read",
+                what,
+            ))
+        });
+        text.map(Some)
+    };
+    let (root_cert, cert, key) = (
+        read("ssl_ca_certs")?,
+        read("ssl_certfile")?,
+        read("ssl_keyfile")?,
+    );
+    let client_tls = cert
+        .zip(key)
+        .map(|(client_cert, client_key)| ClientTlsConfig {
+            client_cert,
+            client_key,
+        });
+    let any = root_cert.is_some() || client_tls.is_some();
+    Ok(any.then_some(TlsCertificates {
+        client_tls,
+        root_cert,
+    }))
 }
 
 /// What the broker is called in messages: its host and port, or its socket.
@@ -287,10 +368,13 @@ fn place(url: &str) -> String {
 }
 
 fn failed(place: &str, error: &RedisError) -> String {
+    let told = error.to_string();
+    let wants_password = told.contains("NOAUTH") || told.contains("Authentication required");
     let why = match (error.is_timeout(), error.kind()) {
+        _ if wants_password => "it wants a password, and broker.url has none".to_owned(),
         (true, _) => "it does not answer in time".to_owned(),
         (_, ErrorKind::AuthenticationFailed) => "it refuses the password of broker.url".to_owned(),
-        _ => error.to_string(),
+        _ => told,
     };
     format!("the broker at {place} cannot be asked: {why}")
 }
@@ -319,6 +403,31 @@ mod tests {
         let url = url("redis+socket:///run/redis.sock?virtual_host=3");
         assert_eq!(url, "redis+unix:///run/redis.sock?db=3");
         assert!(url.as_str().into_connection_info().is_ok());
+    }
+
+    #[test]
+    fn what_celery_says_in_a_url_is_understood() {
+        for (celery, own) in [
+            (
+                "redis+socket://:p%40ss@/run/redis.sock?virtual_host=3",
+                "redis+unix:///run/redis.sock?db=3&pass=p%40ss",
+            ),
+            (
+                "redis+socket://shop:p@/run/redis.sock",
+                "redis+unix:///run/redis.sock?user=shop&pass=p",
+            ),
+            (
+                "rediss://:p@host:6380/0?ssl_cert_reqs=CERT_NONE",
+                "rediss://:p@host:6380/0?ssl_cert_reqs=CERT_NONE#insecure",
+            ),
+            (
+                "rediss://host/0?ssl_cert_reqs=required",
+                "rediss://host/0?ssl_cert_reqs=required",
+            ),
+        ] {
+            assert_eq!(url(celery), own);
+            assert!(own.into_connection_info().is_ok(), "{own}");
+        }
     }
 
     #[test]
