@@ -167,7 +167,7 @@ cleanup() {
         WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
         sed '/^$/d' >"$folder/list"
     export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage
-    compare --pairs 5 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+    compare --pairs 9 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
         "cleanup, $(wc -l <"$folder/list") files, the two floors" "$own" "bash $root/scripts/bench/floors.sh"
     python=$(orm)
     compare --pairs 3 --least 2.5 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \

@@ -23,8 +23,11 @@ use std::time::{Duration, Instant};
 /// How many keys are chosen at once.
 const CHUNK: usize = 20_000;
 
-/// The search for shared files is repeated when so many times its own duration have passed, so that it costs a tenth at most.
+/// The search for shared files is repeated when so many times its own duration have passed, so that it costs a tenth at most,
 const REFRESH: u32 = 10;
+
+/// and not sooner than this: a short run does with one.
+const SOONEST: Duration = Duration::from_secs(3);
 
 /// A row that was being written when the search began may carry a creation time so much before it.
 const WRITING: TimeDelta = TimeDelta::minutes(10);
@@ -85,7 +88,7 @@ impl Rows<'_> {
 
     /// Looks again for shared files when that is due: a row that came to name one meanwhile must be seen.
     fn refresh(&mut self, scope: &Scope, shared: &mut Shared) -> Result<()> {
-        let due = shared.took * REFRESH;
+        let due = (shared.took * REFRESH).max(SOONEST);
         if shared.loaded.is_some_and(|loaded| loaded.elapsed() < due) {
             return Ok(());
         }

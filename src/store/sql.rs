@@ -270,7 +270,7 @@ pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
         .collect()
 }
 
-/// Looks whether a table has every one of these columns.
+/// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.
 ///
 /// # Errors
 /// The table or the first column that is missing, or an expression that fails, under its key in the configuration.
@@ -278,17 +278,17 @@ pub fn require(
     section: &str,
     from: &str,
     columns: &[Column],
-    try_select: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
-    let all: Vec<String> = columns
-        .iter()
-        .map(|column| format!("({})", column.expression))
-        .collect();
-    if try_select(&all.join(", ")).is_ok() {
+    let computed = |column: &Column| format!("({}) IS NULL", column.expression);
+    let mut try_rows =
+        |condition: &str| try_query(&format!("SELECT 1 FROM {from} WHERE {condition} LIMIT 0"));
+    let all: Vec<String> = columns.iter().map(computed).collect();
+    if try_rows(&all.join(" AND ")).is_ok() {
         return Ok(());
     }
     let about = |name: &str, words: String| mismatch(format!("database.{section}.{name}: {words}"));
-    try_select("1").map_err(|refusal| match refusal {
+    try_rows("1 = 1").map_err(|refusal| match refusal {
         Refusal::Failed(failure) => failure,
         Refusal::MissingTable(detail)
         | Refusal::MissingColumn(detail)
@@ -296,8 +296,9 @@ pub fn require(
             about("from", format!("\"{from}\" cannot be read: {detail}"))
         }
     })?;
-    for Column { name, expression } in columns {
-        try_select(&format!("({expression})")).map_err(|refusal| match refusal {
+    for column in columns {
+        let Column { name, expression } = column;
+        try_rows(&computed(column)).map_err(|refusal| match refusal {
             Refusal::Failed(failure) => failure,
             Refusal::MissingColumn(detail) => about(
                 name,

@@ -453,6 +453,15 @@ on_each_database! {
         assert!(has_files(&env, &old(1)) && has_files(&env, &old(2)));
     }
 
+    fn an_expression_that_no_row_has_alone_is_named(env) {
+        prepare(&env, &[old(1)]);
+        for (key, expression) in [("updated_at", "max(updated_at)"), ("guard", "count(*) > 1"), ("link", "min(tracking_number)")] {
+            env.config(&format!("[database.tasks]\n{key} = '{expression}'"));
+            run(&env, 3, &["--only", "tasks"]).failure("mapping_mismatch", &[&format!("database.tasks.{key}"), expression, "aggregate"]);
+        }
+        assert_eq!(ids(&env), ["1"]);
+    }
+
     fn the_brake_and_a_time_that_is_to_come_stop_it_before_anything_goes(env) {
         prepare(&env, &[old(1), old(2), Task::new(3)]);
         env.config("[cleanup]\nbrake_percent = 50");

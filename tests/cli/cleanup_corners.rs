@@ -155,6 +155,19 @@ fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
     assert!(!env.path("uploads/blob.png").exists() && !env.path("uploads/c.png").exists());
 }
 
+#[test]
+fn a_guard_that_is_no_condition_is_refused_by_its_name() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[old(1)]);
+    env.config("[database.tasks]\nguard = 'retry_count'");
+    let document = run(&env, 3, &["--only", "tasks"]).failure(
+        "mapping_mismatch",
+        &["database.tasks.guard: \"retry_count\" is of type integer"],
+    );
+    assert!(document["error"]["hint"].is_string());
+    assert_eq!(ids(&env), ["1"]);
+}
+
 /// Rules of a language under which texts are equal that are not the same, and of several columns none that holds for all.
 #[test]
 fn columns_with_collations_of_their_own_share_files_all_the_same() {

@@ -362,10 +362,9 @@ fn check(
     from: &str,
     columns: &[Column],
 ) -> Result<(), Failure> {
-    sql::require(section, from, columns, &mut |entries| {
-        let sql = format!("SELECT {entries} FROM {from} LIMIT 0");
+    sql::require(section, from, columns, &mut |sql| {
         connection
-            .prepare(&sql)
+            .prepare(sql)
             .map(drop)
             .map_err(|error| refusal(&error))
     })

@@ -84,6 +84,7 @@ impl Tables {
                 .transpose()
         };
         let status_type = types.get("status").cloned().unwrap_or_default();
+        require_condition(tasks, &types)?;
         let mut tables = Self {
             tasks: task_table(tasks, &types),
             completed_at: time("completed_at", &tasks.completed_at)?,
@@ -870,14 +871,12 @@ fn types_of(
     from: &str,
     columns: &[Column],
 ) -> Result<Types, Failure> {
-    let mut try_select = |entries: &str| {
-        let sql = format!("SELECT {entries} FROM {from} LIMIT 0");
+    sql::require(section, from, columns, &mut |sql| {
         client
-            .simple_query(&sql)
+            .simple_query(sql)
             .map(drop)
             .map_err(|error| refusal(&error))
-    };
-    sql::require(section, from, columns, &mut try_select)?;
+    })?;
     let entries: Vec<String> = (columns.iter().enumerate())
         .map(|(place, column)| format!("({}) AS c{place}", column.expression))
         .collect();
@@ -919,6 +918,19 @@ fn typed_time(types: &Types, section: &str, name: &str, expression: &str) -> Res
         expression: expression.to_owned(),
         kind,
     })
+}
+
+fn require_condition(tasks: &TaskTable, types: &Types) -> Result<(), Failure> {
+    let (Some(guard), Some(found)) = (&tasks.guard, types.get("guard")) else {
+        return Ok(());
+    };
+    if found == "boolean" {
+        return Ok(());
+    }
+    let message = format!("database.tasks.guard: \"{guard}\" is of type {found}, not a condition");
+    Err(Failure::new(Kind::MappingMismatch, message).hint(
+        "write what must hold of a row that may be deleted, for example guard = \"NOT blocking\"",
+    ))
 }
 
 fn typed_key(key: &[String], types: &Types) -> Vec<(String, String)> {
