@@ -167,8 +167,12 @@ cleanup() {
         WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
         sed '/^$/d' >"$folder/list"
     export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage
-    compare --pairs 9 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
-        "cleanup, $(wc -l <"$folder/list") files, the two floors" "$own" "bash $root/scripts/bench/floors.sh"
+    # What a batch costs beside its rows and files is one sync for each folder that it takes something from: here 768.
+    for size in 1000 5000; do
+        export BENCH_BATCH=$size
+        compare --pairs 9 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+            "cleanup, $(wc -l <"$folder/list") files in batches of $size rows, the two floors" "$own --batch-size $size" "bash $root/scripts/bench/floors.sh"
+    done
     python=$(orm)
     compare --pairs 3 --least 2.5 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
         "cleanup, $(wc -l <"$folder/list") files, the loop over objects" "$own" "$python $root/scripts/bench/orm.py $url $storage"
