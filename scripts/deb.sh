@@ -19,8 +19,8 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-$root/target}")
 binary="" output=$target/debian arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --binary) binary=$(realpath -m "${2:?--binary and --output name a path}") && shift ;;
-        --output) output=$(realpath -m "${2:?--binary and --output name a path}") && shift ;;
+        --binary) binary=${2:?--binary and --output name a path} && binary=$(realpath -m "$binary") && shift ;;
+        --output) output=${2:?--binary and --output name a path} && output=$(realpath -m "$output") && shift ;;
         --help) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit ;;
         *) arguments+=("$1") ;;
     esac

@@ -3,7 +3,7 @@
 #
 #   scripts/gate.sh [warning | critical] [OPTION OF taskmon stats...]
 #
-# Prints the alerts of yesterday's report, or of the day that --date names, a line each. It ends with 4 if one of them has that severity (critical unless
+# Prints the alerts of yesterday's report, or of the days that --date and --days name, a line each. It ends with 4 if one of them has that severity (critical unless
 # told otherwise) or a worse one, else with taskmon's own exit code. Nothing is saved and nobody is told.
 set -euo pipefail
 
@@ -13,5 +13,10 @@ case ${1-} in
 esac
 status=0
 report=$(taskmon stats --fail-on "$severity" --no-save --no-alert --compact "$@") || status=$?
-jq -r 'if .error then "error\t\(.error.message)" else .alerts[] | "\(.severity)\t\(.message)" end' <<<"$report"
+if ! jq -e . >/dev/null 2>&1 <<<"$report"; then
+    # Another form was asked for.
+    printf '%s\n' "$report"
+    exit "$status"
+fi
+jq -r '(if type == "array" then .[] else . end) | if .error then "error\t\(.error.message)" else .alerts[] | "\(.severity)\t\(.message)" end' <<<"$report"
 exit "$status"

@@ -19,13 +19,14 @@ fail() { printf '%s: %s\n' "${0##*/}" "$*" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
         --user | --system) scope=${1#--} ;;
-        --binary) binary=${2:?--binary names no program} && shift ;;
+        --binary) binary=${2:?--binary names no program} && binary=$(realpath -m "$binary") && shift ;;
         --uninstall) uninstall=true ;;
         *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" && exit 2 ;;
     esac
     shift
 done
 
+[ "$scope" = system ] || : "${HOME:?is not set, and says where the files of this user are}"
 case $scope in
     user) prefix=${DESTDIR-}$HOME/.local config=${DESTDIR-}${XDG_CONFIG_HOME:-$HOME/.config}/taskmon ;;
     system) prefix=${DESTDIR-}/usr/local config=${DESTDIR-}/etc/taskmon ;;

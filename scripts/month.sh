@@ -4,7 +4,7 @@
 #   scripts/month.sh [YYYY-MM] [OPTION OF taskmon stats...]
 #
 # Without a month the last one; of the month that is not over yet, the days up to yesterday. Nothing is saved and nobody is told. It ends with taskmon's
-# own exit code; if that is neither 0 nor 1, what taskmon printed is passed on as it is.
+# own exit code; if that is neither 0 nor 1, or with --output, what taskmon printed is passed on as it is.
 set -euo pipefail
 
 month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m)
@@ -20,7 +20,7 @@ if [[ $last < $month-01 ]]; then echo "${0##*/}: no day of $month is over yet" >
 
 status=0
 reports=$(taskmon stats --date "$last" --days "$((10#${last: -2}))" --no-save --no-alert --compact "$@") || status=$?
-if [ "$status" -gt 1 ]; then
+if [ "$status" -gt 1 ] || ! jq -e . >/dev/null 2>&1 <<<"$reports"; then
     printf '%s\n' "$reports"
     exit "$status"
 fi

@@ -458,6 +458,8 @@ pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
 pub struct Scheduled {
     /// `None`: other users' processes are hidden here.
     pub cron_running: Option<bool>,
+    /// Jobs are installed, and all of them as systemd's timers.
+    pub by_timers: bool,
     pub jobs: Vec<ScheduledJob>,
     /// Why something is not known.
     pub notes: Vec<String>,
@@ -516,6 +518,10 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
         );
     }
     findings.push(match scheduled.cron_running {
+        Some(false) if scheduled.by_timers => Finding::ok(language.pick(
+            format!("{} 项任务由 systemd 定时器运行", installed.len()),
+            format!("{} jobs are installed as systemd's timers", installed.len()),
+        )),
         Some(false) if !installed.is_empty() => Finding::failed(language.pick(
             "cron 没有运行，已安装的任务不会执行",
             "cron is not running, so that no installed job is started",

@@ -34,6 +34,9 @@ pub struct StatusReport {
     pub success: bool,
     /// `None`: other users' processes are hidden here.
     pub cron_running: Option<bool>,
+    /// Jobs are installed, and all of them as systemd's timers, which need no cron.
+    #[serde(skip)]
+    pub by_timers: bool,
     pub timezone: String,
     pub jobs: Vec<JobStatus>,
     /// Why something is not known.
@@ -146,6 +149,10 @@ fn next_run(job: &JobLine, language: Language) -> String {
 pub fn status(report: &StatusReport, language: Language) -> String {
     let cron = match report.cron_running {
         Some(true) => language.pick("cron 正在运行", "cron is running"),
+        Some(false) if report.by_timers => language.pick(
+            "任务由 systemd 定时器运行",
+            "the jobs are run by systemd's timers",
+        ),
         Some(false) => language.pick(
             "! cron 没有运行，crontab 中的任务不会执行",
             "! cron is not running: no job of the crontab will run",

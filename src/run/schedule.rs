@@ -91,6 +91,7 @@ impl Session {
         });
         Ok(check::Scheduled {
             cron_running: status.cron_running,
+            by_timers: status.by_timers,
             jobs: jobs.collect(),
             notes: status.notes,
         })
@@ -117,13 +118,18 @@ impl Session {
         if config::of_the_host().is_none() {
             notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
         }
-        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
+        let program = program(arguments.user.as_deref())?;
+        let installed = match self.installed(config, &program) {
             Ok(installed) => installed,
             Err(failure) => {
                 notes.push(failure.message);
                 None
             }
         };
+        // A crontab that cannot be read has said so.
+        let text = program.read().ok().flatten().unwrap_or_default();
+        let in_crontab = read_crontab(&text).map_or(0, |crontab| crontab.jobs().len());
+        let by_timers = in_crontab == 0 && installed.as_ref().is_some_and(|jobs| !jobs.is_empty());
         let runs = runs::read(&config.alerts.logs_dir).with_context(|| {
             format!(
                 "{} cannot be read",
@@ -149,8 +155,8 @@ impl Session {
                 line: self.line(job, zone),
                 installed: entry.map(|entry| entry.is_some()),
                 outdated: entry.flatten().map(|entry| {
-                    (entry.cron.as_str(), entry.command.as_str())
-                        != (job.cron.trim(), job.command().as_str())
+                    (entry.cron.as_str(), entry.command.as_str(), entry.priority)
+                        != (job.cron.trim(), job.command().as_str(), job.priority)
                 }),
                 overdue: entry
                     .flatten()
@@ -164,6 +170,7 @@ impl Session {
                 Path::new("/proc"),
                 Path::new("/run/systemd/generator"),
             ),
+            by_timers,
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
             notes,

@@ -104,13 +104,22 @@ impl Crontab<'_> {
         serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
     }
 
-    /// The jobs in the block. One whose comment somebody has spoilt is none.
+    /// The jobs in the block. One whose comment or line somebody has spoilt is none: cron runs it at another time, or not at all.
     pub fn jobs(&self) -> Vec<Installed> {
         let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
-        let comments = lines.filter_map(|line| line.strip_prefix(JOB.as_bytes()));
-        comments
-            .filter_map(|comment| serde_json::from_slice(comment).ok())
-            .collect()
+        let mut lines = lines.peekable();
+        let mut jobs = Vec::new();
+        while let Some(line) = lines.next() {
+            let comment = line.strip_prefix(JOB.as_bytes());
+            let job = comment.and_then(|comment| serde_json::from_slice::<Installed>(comment).ok());
+            if let (Some(job), Some(line)) = (job, lines.peek()) {
+                let times = format!("{} ", job.cron);
+                if line.starts_with(times.as_bytes()) && !line.ends_with(b"\r") {
+                    jobs.push(job);
+                }
+            }
+        }
+        jobs
     }
 
     /// Whether a line before the block sets the time zone of those that follow, which cronie heeds and Debian's cron does not.

@@ -141,6 +141,9 @@ fn check_words(fields: &[String; 5]) -> Result<(), String> {
     const MONTHS: &str = "jan feb mar apr may jun jul aug sep oct nov dec";
     const DAYS: &str = "sun mon tue wed thu fri sat";
     for (place, field) in fields.iter().enumerate() {
+        if field.split(',').any(str::is_empty) {
+            return Err("has a list in which something is left out".to_owned());
+        }
         let known = match place {
             3 => MONTHS,
             4 => DAYS,

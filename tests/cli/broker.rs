@@ -5,7 +5,7 @@ use crate::env::{Finished, TestEnv, variable};
 use crate::rows::Task;
 use crate::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -304,6 +304,39 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
 }
 
 /// Millions of keys of somebody else: to find the queues among them would take longer than a report may.
+/// Each byte comes in time, and the answer never.
+#[test]
+fn a_broker_that_answers_byte_by_byte_does_not_keep_the_report() {
+    let env = TestEnv::sqlite();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                while (&stream).write_all(b"+").is_ok() {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            });
+        }
+    });
+    configure(
+        &env,
+        &format!("redis://127.0.0.1:{port}/0"),
+        "timeout_seconds = 1",
+    );
+    let began = Instant::now();
+    let finished = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let why = "does not answer in time";
+    finished.stderr_contains(why);
+    let figures = queue(&finished);
+    assert!(
+        figures["error"].as_str().unwrap().contains(why),
+        "{figures:#}"
+    );
+}
+
 #[test]
 fn a_server_with_millions_of_keys_does_not_keep_the_report() {
     let env = TestEnv::sqlite();

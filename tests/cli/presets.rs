@@ -171,6 +171,43 @@ fn celery(schema: &'static str) -> Queue {
 const CELERY_JSON: &str =
     r#"{"exc_type": "库存不足", "exc_message": ["订单 7", "还差 3 件"], "exc_module": "shop"}"#;
 
+/// JSON may say what PostgreSQL takes for no text.
+#[test]
+fn a_nul_and_half_a_pair_of_surrogates_in_a_message_keep_no_report_from_being_made() {
+    let env = TestEnv::postgres();
+    env.sql(r#"
+        CREATE TABLE celery_taskmeta (id integer PRIMARY KEY, task_id varchar(155) UNIQUE, status varchar(50), result bytea, date_done timestamp, traceback text, name varchar(155), retries integer, queue varchar(155));
+        CREATE TABLE django_celery_results_taskresult (id integer PRIMARY KEY, task_id varchar(255), status varchar(50), content_type varchar(128), result text, date_created timestamptz, date_started timestamptz, date_done timestamptz, traceback text, task_name varchar(255), worker varchar(100));
+        INSERT INTO celery_taskmeta (id, task_id, status, result, date_done) SELECT id, 'task ' || id, 'FAILURE', convert_to('{"exc_type": "E", "exc_message": ["' || said || '"]}', 'UTF8'), '2026-11-10 11:00'
+            FROM (VALUES (1, 'a\u0000b'), (2, 'a\udcffb'), (3, 'a\ud83db'), (4, 'a\ud83d\ude00b'), (5, 'a\uDCFF\u0000b')) AS said(id, said);
+        INSERT INTO django_celery_results_taskresult (id, task_id, status, content_type, result, date_created, date_done)
+            SELECT id, task_id, status, 'application/json', convert_from(result, 'UTF8'), '2026-11-10 10:00Z', '2026-11-10 11:00Z' FROM celery_taskmeta"#);
+    for preset in ["celery", "django-celery-results"] {
+        let config = format!(
+            "timezone = 'UTC'\n[database]\nurl = '{}'\npreset = '{preset}'",
+            env.url()
+        );
+        env.write("taskmon.toml", &config);
+        let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]);
+        let report = report.success().json();
+        let failed = report["error_statistics"]["failed_tasks"].as_array();
+        let mut said: Vec<&str> = (failed.unwrap().iter())
+            .map(|task| task["error_message"].as_str().unwrap())
+            .collect();
+        said.sort_unstable();
+        let expected = [
+            "E: a\u{1f600}b",
+            "E: a\u{fffd}\u{fffd}b",
+            "E: a\u{fffd}b",
+            "E: a\u{fffd}b",
+            "E: a\u{fffd}b",
+        ];
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(said, expected, "{preset}");
+    }
+}
+
 #[test]
 fn celery_in_postgres() {
     let env = TestEnv::postgres();

@@ -437,6 +437,8 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         ("0~9 2 * * *", "stats", &["wrong", "0~9"]),
         ("0 2 * * *", "statistics", &["wrong", "statistics"]),
         ("0 2 * * *", "stats --dates 1", &["wrong", "--dates"]),
+        ("1,2,,3 2 * * *", "stats", &["wrong", "left out"]),
+        (", 2 * * *", "stats", &["wrong", "left out"]),
         ("0 2 * * *", "stats -c other.toml", &["wrong", "--config"]),
         ("0 2 * * *", "demo", &["wrong", "demo"]),
         ("0 2 * * *", "stats --date 'x", &["wrong", "quote"]),
@@ -458,6 +460,34 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         finished.failure("config_invalid", names);
         no_crontab(&env);
     }
+}
+
+/// The comment beside it is not what cron goes by.
+#[test]
+fn a_line_that_somebody_changed_is_not_what_was_installed() {
+    let env = environment();
+    add_jobs(
+        &env,
+        &[
+            ("a", "0 2 * * *", "disk", ""),
+            ("b", "0 3 * * *", "stats", ""),
+        ],
+    );
+    schedule(&env, &["install"]).success().json();
+    let text = crontab(&env);
+    let status = |text: &str| {
+        put(&env, text);
+        let status = schedule(&env, &["status"]).success().json();
+        let jobs = status["jobs"].as_array().unwrap();
+        jobs.iter()
+            .map(|job| job["installed"] == true)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(status(&text), [true, true]);
+    assert_eq!(status(&text.replace("\n0 2 ", "\n# 0 2 ")), [false, true]);
+    assert_eq!(status(&text.replace("\n0 3 ", "\n0 4 ")), [true, false]);
+    schedule(&env, &["install"]).success().json();
+    assert_eq!(crontab(&env), text);
 }
 
 /// What is read here as a cron expression is one for the system's `crontab` too.
@@ -739,6 +769,10 @@ fn units_of_the_user_are_found_by_status() {
             .iter()
             .all(|job| job["installed"] == true)
     );
+    // They need no cron.
+    let page = schedule(&env, &["status", "--output", "text"]).success();
+    page.stdout_contains("systemd");
+    assert!(!page.stdout().contains('!'), "{}", page.stdout());
 }
 
 #[test]

@@ -90,6 +90,10 @@ fn a_gate_fails_while_an_alert_stands() {
         "{}",
         warning.stdout()
     );
+    let several = day(&["warning", "--days", "2"]).exits(4);
+    assert!(several.stdout().contains("warning\t任务失败率"));
+    let page = day(&["warning", "--output", "text"]).exits(4);
+    assert!(page.stdout().contains("2023-11-15") && page.stdout().contains("任务失败率"));
     let broken = day(&["critical", "-q", "-q", "--database-url", "sqlite:gone.db"]).exits(3);
     assert!(
         broken.stdout().starts_with("error\t"),

@@ -5,7 +5,12 @@ mod redis;
 
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
+
+/// For an answer that was late and says why.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Which broker, and how Celery uses it.
 #[derive(Clone)]
@@ -67,10 +72,33 @@ pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     }
     let scheme = settings.url.split(':').next().unwrap_or_default();
     match scheme {
-        "redis" | "rediss" | "redis+socket" => redis::ask(settings, now),
+        "redis" | "rediss" | "redis+socket" => in_time(settings, move |own| redis::ask(own, now)),
         "amqp" | "amqps" | "pyamqp" => rabbitmq::ask(settings),
         _ => Err(format!("no broker has the scheme {scheme}")),
     }
+}
+
+/// What is asked reads its own time limit; but the client's is one for each read, and a peer may send byte by byte for ever.
+fn in_time(
+    settings: &Settings,
+    ask: impl FnOnce(&Settings) -> Result<Figures, String> + Send + 'static,
+) -> Result<Figures, String> {
+    let (sender, receiver) = channel();
+    let own = settings.clone();
+    let started = thread::Builder::new()
+        .name("broker".to_owned())
+        // Nobody may be waiting any more.
+        .spawn(move || drop(sender.send(ask(&own))));
+    started.map_err(|error| format!("the broker cannot be asked: no thread: {error}"))?;
+    let late = |_| {
+        format!(
+            "the broker at {} cannot be asked: it does not answer in time",
+            redis::place(&settings.url)
+        )
+    };
+    receiver
+        .recv_timeout(settings.timeout + GRACE)
+        .unwrap_or_else(|error| Err(late(error)))
 }
 
 #[cfg(test)]

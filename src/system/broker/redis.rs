@@ -354,7 +354,7 @@ fn certificates(url: &str) -> Result<Option<TlsCertificates>, RedisError> {
 }
 
 /// What the broker is called in messages: its host and port, or its socket.
-fn place(url: &str) -> String {
+pub fn place(url: &str) -> String {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
     let end = match url.starts_with("redis+socket") {
