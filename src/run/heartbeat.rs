@@ -9,25 +9,29 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most that one ping may take, and the most by which it delays the end of the run.
+/// The most that one ping may take, and the most by which both together delay the end of the run.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// A ping under way, in a thread of its own.
 pub(super) struct Ping {
     answer: Receiver<Result<(), SendError>>,
     sent: Instant,
+    limit: Duration,
 }
 
 impl Ping {
     /// Waits for the answer as long as the ping may take. One that failed is told of on standard error, and changes nothing else.
     fn wait(self) {
         // Looking up a host's name can hang where no time limit reaches, so the thread is left behind then.
-        let rest = LIMIT.saturating_sub(self.sent.elapsed());
+        let rest = self.limit.saturating_sub(self.sent.elapsed());
         let grace = Duration::from_millis(200);
         match self.answer.recv_timeout(rest + grace) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
-            Err(_) => log::warn!("a heartbeat was not taken within {} s", LIMIT.as_secs()),
+            Err(_) => {
+                let seconds = self.limit.as_secs_f64().ceil();
+                log::warn!("a heartbeat was not taken within {seconds} s");
+            }
         }
     }
 }
@@ -36,7 +40,7 @@ impl Session {
     /// Says that a job starts, and does not wait for it to be heard. To be called with the lock in hand: a run that a lock skips pings nothing.
     pub(super) fn ping_start(&self, job: &str, config: &Config) {
         if let Some(url) = config.heartbeat.url(job) {
-            let ping = self.ping(url.clone(), "start".to_owned(), String::new());
+            let ping = self.ping(url.clone(), "start".to_owned(), String::new(), LIMIT);
             self.start_ping.replace(ping);
         }
     }
@@ -60,29 +64,39 @@ impl Session {
             return;
         };
         // Heard after the end, the start would look like a run that never ends.
+        let ended = Instant::now();
         if let Some(start) = self.start_ping.take() {
             start.wait();
+        }
+        let left = LIMIT.saturating_sub(ended.elapsed());
+        if left.is_zero() {
+            log::warn!("how the run ended is told to no heartbeat: its start was not taken");
+            return;
         }
         let beneath = match outcome.is_success() {
             true => String::new(),
             false => outcome.exit_code().to_string(),
         };
-        if let Some(ping) = self.ping(url.clone(), beneath, self.journal.end()) {
+        if let Some(ping) = self.ping(url.clone(), beneath, self.journal.end(), left) {
             ping.wait();
         }
     }
 
-    fn ping(&self, url: SecretUrl, beneath: String, body: String) -> Option<Ping> {
+    fn ping(&self, url: SecretUrl, beneath: String, body: String, limit: Duration) -> Option<Ping> {
         let (sender, answer) = channel();
         let (now, started, sent) = (self.now, self.started, Instant::now());
         let ask = move || {
             let surroundings = channels::surroundings_of(&url, &Env::read(), now, started);
             let url = Hidden::new(url.expose());
             // Nobody listens any more once the limit has passed.
-            let _ = sender.send(ping(&url, &beneath, &body, LIMIT, &surroundings));
+            let _ = sender.send(ping(&url, &beneath, &body, limit, &surroundings));
         };
         match thread::Builder::new().spawn(ask) {
-            Ok(_) => Some(Ping { answer, sent }),
+            Ok(_) => Some(Ping {
+                answer,
+                sent,
+                limit,
+            }),
             Err(error) => {
                 log::warn!("a heartbeat could not be sent: {error}");
                 None
