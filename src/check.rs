@@ -518,7 +518,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
         );
     }
     findings.push(match scheduled.cron_running {
-        Some(false) if scheduled.by_timers => Finding::ok(language.pick(
+        _ if scheduled.by_timers => Finding::ok(language.pick(
             format!("{} 项任务由 systemd 定时器运行", installed.len()),
             format!("{} jobs are installed as systemd's timers", installed.len()),
         )),

@@ -148,11 +148,11 @@ fn next_run(job: &JobLine, language: Language) -> String {
 
 pub fn status(report: &StatusReport, language: Language) -> String {
     let cron = match report.cron_running {
-        Some(true) => language.pick("cron 正在运行", "cron is running"),
-        Some(false) if report.by_timers => language.pick(
+        _ if report.by_timers => language.pick(
             "任务由 systemd 定时器运行",
             "the jobs are run by systemd's timers",
         ),
+        Some(true) => language.pick("cron 正在运行", "cron is running"),
         Some(false) => language.pick(
             "! cron 没有运行，crontab 中的任务不会执行",
             "! cron is not running: no job of the crontab will run",
