@@ -18,8 +18,8 @@ use serde_json::{Map, Number, Value};
 pub const CHECK_ERROR: &str = "alert_check_error";
 /// A job that failed.
 pub const JOB_FAILED: &str = "job_failed";
-const JOB_MISSED: &str = "job_missed";
-const JOB_SKIPPED: &str = "job_skipped";
+pub const JOB_MISSED: &str = "job_missed";
+pub const JOB_SKIPPED: &str = "job_skipped";
 const DISK_CRITICAL: &str = "disk_space_critical";
 const DISK_WARNING: &str = "disk_space_warning";
 
@@ -175,6 +175,11 @@ impl Evaluation {
                 !is_unknown && (!is_disk || subject.is_some_and(is_measured))
             }
         }
+    }
+
+    /// A rule whose state could not be found out: that is an alert of its own.
+    pub fn cannot_tell(&mut self, rule: &str, why: &str, language: Language) {
+        self.alerts.push(check_error(rule, why, language));
     }
 
     /// A job that failed. Its alert stands until the job succeeds; one without a name is told and never resolved.
@@ -728,18 +733,21 @@ impl<'a> Look<'a> {
         }
         let language = self.settings.language;
         let told: Vec<String> = misfits.iter().map(|misfit| misfit.told(language)).collect();
-        let told = told.join("; ");
-        Some(Alert {
-            kind: CHECK_ERROR.to_owned(),
-            severity: Severity::Error,
-            message: self.pick(
-                format!("告警规则 {rule} 无法评估: {told}"),
-                format!("The rule {rule} cannot be evaluated: {told}"),
-            ),
-            subject: Some(rule.to_owned()),
-            value: None,
-            threshold: None,
-        })
+        Some(check_error(rule, &told.join("; "), language))
+    }
+}
+
+fn check_error(rule: &str, why: &str, language: Language) -> Alert {
+    Alert {
+        kind: CHECK_ERROR.to_owned(),
+        severity: Severity::Error,
+        message: language.pick(
+            format!("告警规则 {rule} 无法评估: {why}"),
+            format!("The rule {rule} cannot be evaluated: {why}"),
+        ),
+        subject: Some(rule.to_owned()),
+        value: None,
+        threshold: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::channels::{self, Prepared};
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
-use crate::alert::live::{self, Limits, LiveState, MissedJob};
+use crate::alert::live::{self, Limits, LiveState};
 use crate::alert::rules::{self, CustomRule, On, Op};
 use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Summary};
 use crate::cli::{AlertArgs, Command, FailOn, Format};
@@ -149,12 +149,14 @@ impl Session {
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
-        let missed = self.missed(config).map(|missed| {
-            let missed = missed.into_iter();
-            missed
-                .map(|(job, due)| MissedJob { job, due })
-                .collect::<Vec<_>>()
+        let mut untold = Vec::new();
+        let missed = self.missed(config).unwrap_or_else(|failure| {
+            untold.push((rules::JOB_MISSED, failure.message));
+            None
         });
+        let skipped = self
+            .skipped(config)
+            .map_err(|failure| untold.push((rules::JOB_SKIPPED, failure.message)));
         let state = live::state(
             &figures,
             &live::Surroundings {
@@ -163,16 +165,17 @@ impl Session {
                 states: &config.database.mapping.tasks.states,
                 disk: Some(&disks),
                 missed: missed.as_deref(),
-                skipped: self.skipped(config).as_deref(),
+                skipped: skipped.as_deref().ok(),
             },
         );
         let mut troubles = live::troubles(&figures);
         troubles.extend(disks.errors);
+        let mut evaluation = live::evaluate(&state, &settings)?;
+        for (rule, why) in untold {
+            evaluation.cannot_tell(rule, &why, config.language);
+        }
         Ok(Found {
-            evaluations: vec![
-                live::evaluate(&state, &settings)?,
-                Evaluation::job_succeeded("alert"),
-            ],
+            evaluations: vec![evaluation, Evaluation::job_succeeded("alert")],
             offer: Offer::Again,
             live: Some(state),
             troubles,

@@ -1,7 +1,7 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
 use super::{Done, Session, identity, write_out};
-use crate::alert::live::SkippedJob;
+use crate::alert::live::{MissedJob, SkippedJob};
 use crate::check;
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
@@ -433,10 +433,14 @@ impl Session {
         })
     }
 
-    /// The scheduled jobs that are missed, for the live rules; `None`: nobody knows which are installed. The run that asks is one itself.
-    pub(super) fn missed(&self, config: &Config) -> Option<Vec<(String, DateTime<Utc>)>> {
+    /// The scheduled jobs that are missed, for the live rules; `None`: none is installed, or the user may have none. The run that asks is one
+    /// itself.
+    ///
+    /// # Errors
+    /// The crontab's block is damaged, or the records of runs cannot be read: what is missed cannot be told.
+    pub(super) fn missed(&self, config: &Config) -> Result<Option<Vec<MissedJob>>, Failure> {
         let installed = match self.installed(config, &Program::default()) {
-            Ok(installed) => installed?,
+            Ok(installed) => installed.unwrap_or_default(),
             // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
             Err(failure)
                 if matches!(
@@ -445,24 +449,14 @@ impl Session {
                 ) =>
             {
                 log::info!("which jobs are installed is not known: {}", failure.message);
-                return None;
+                return Ok(None);
             }
-            Err(failure) => {
-                log::warn!("which jobs are installed is not known: {}", failure.message);
-                return None;
-            }
+            Err(failure) => return Err(failure),
         };
         if installed.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let runs = match runs::read(&config.alerts.logs_dir) {
-            Ok(runs) => runs,
-            Err(error) => {
-                let path = runs::path(&config.alerts.logs_dir);
-                log::warn!("{} cannot be read: {error}", path.display());
-                return None;
-            }
-        };
+        let runs = read_runs(config)?;
         let running = |command: &str| lock::is_held(command, &identity(config));
         let known = Known {
             runs: &runs,
@@ -474,16 +468,18 @@ impl Session {
         let others = entries.filter(|entry| entry.command != "alert");
         let missed = others.filter_map(|entry| {
             let due = schedule::missed(&entry, &known)?;
-            Some((entry.name, due))
+            let job = entry.name;
+            Some(MissedJob { job, due })
         });
-        Some(missed.collect())
+        Ok(Some(missed.collect()))
     }
-}
 
-impl Session {
-    /// The jobs that a lock has skipped too often in a row, for the live rules; `None`: the records cannot be read.
-    pub(super) fn skipped(&self, config: &Config) -> Option<Vec<SkippedJob>> {
-        let runs = runs::read(&config.alerts.logs_dir).ok()?;
+    /// The jobs that a lock has skipped too often in a row, for the live rules.
+    ///
+    /// # Errors
+    /// The records of runs cannot be read.
+    pub(super) fn skipped(&self, config: &Config) -> Result<Vec<SkippedJob>, Failure> {
+        let runs = read_runs(config)?;
         let jobs = config.schedule.jobs.iter();
         let skipped = jobs.filter_map(|job| {
             let words = own_words(&shlex::split(&job.command)?);
@@ -493,8 +489,16 @@ impl Session {
                 times,
             })
         });
-        Some(skipped.collect())
+        Ok(skipped.collect())
     }
+}
+
+fn read_runs(config: &Config) -> Result<Vec<RunRecord>, Failure> {
+    let folder = &config.alerts.logs_dir;
+    runs::read(folder).map_err(|error| {
+        let message = format!("{} cannot be read: {error}", runs::path(folder).display());
+        Failure::new(Kind::Internal, message)
+    })
 }
 
 /// Records a run once, however it ends.

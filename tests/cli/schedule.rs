@@ -1263,6 +1263,30 @@ fn missed(env: &TestEnv) -> (Value, Finished) {
     (result, finished)
 }
 
+/// Nobody would hear of a job that is missed.
+#[test]
+fn what_is_missed_and_cannot_be_told_is_an_alert() {
+    let env = environment();
+    installed_long_ago(&env);
+    let rules = |result: &Value| -> Vec<String> {
+        let alerts = result["alerts"].as_array().unwrap().iter();
+        let broken = alerts.filter(|alert| alert["type"] == "alert_check_error");
+        broken
+            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let text = crontab(&env);
+    put(&env, &text.replace("# END taskmon", "# END"));
+    let (result, _run) = missed(&env);
+    assert_eq!(rules(&result), ["job_missed"], "{result:#}");
+    put(&env, &text);
+    let records = env.path("logs/taskmon_runs.jsonl");
+    let _ = std::fs::remove_file(&records);
+    std::fs::create_dir_all(&records).unwrap();
+    let (result, _run) = missed(&env);
+    assert_eq!(rules(&result), ["job_missed", "job_skipped"], "{result:#}");
+}
+
 #[test]
 fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     let env = environment();
