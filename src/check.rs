@@ -448,6 +448,8 @@ pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
     for (key, why) in &figures.reasons {
         if let Some(queue) = key.strip_prefix("queues.") {
             findings.push(Finding::warning(format!("broker.queues: {queue}: {why}")));
+        } else if key == "total_pending" {
+            findings.push(Finding::warning(why));
         }
     }
     findings

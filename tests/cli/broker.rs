@@ -84,7 +84,7 @@ impl Redis {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn send(&self, arguments: &[&str]) {
+    pub fn send(&self, arguments: &[&str]) {
         let output = self.celery(arguments).output().unwrap();
         assert!(
             output.status.success(),
@@ -230,8 +230,23 @@ fn a_prefix_and_another_separator_are_heeded() {
         "queues = []\nglobal_keyprefix = 'shop[1]:'\nseparator = ':'\npriority_steps = [0, 5]",
     );
     assert_eq!(stats(&env)["queues"], json!({"mail": 3}));
-    configure(&env, &redis.url(), "queues = ['mail']");
-    assert_eq!(stats(&env)["queues"], json!({"mail": 0}));
+    // Without the prefix nothing of Celery's is there, which is not the same as that nothing waits.
+    for queues in ["['mail']", "[]"] {
+        configure(&env, &redis.url(), &format!("queues = {queues}"));
+        let figures = stats(&env);
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            assert_eq!(figures[key], Value::Null, "{figures:#}");
+            let why = figures["reasons"][key].as_str().unwrap();
+            assert!(why.contains("broker.global_keyprefix"), "{figures:#}");
+        }
+    }
+    let checked = env.taskmon(["check"]).run();
+    let broker = checked.json()["checks"].to_string();
+    checked.stderr();
+    assert!(
+        broker.contains("Celery has bound no queue here"),
+        "{broker}"
+    );
 }
 
 #[test]

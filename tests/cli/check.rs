@@ -375,11 +375,15 @@ fn a_broker_is_asked_as_a_report_would() {
         );
     };
     broker(&redis.url());
+    // Nothing says yet that Celery uses this server.
+    let found = checks(&env, &[], 0);
+    is(&found, "broker", "warning", &["broker.global_keyprefix"]);
+    redis.send(&["send", "mail", "0", "3"]);
     is(
         &checks(&env, &[], 0),
         "broker",
         "ok",
-        &["redis", "mail", "0 条"],
+        &["redis", "mail", "3 条"],
     );
     broker(&redis.url().replace("s3cret", "wr0ng"));
     is(

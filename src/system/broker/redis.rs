@@ -93,19 +93,40 @@ impl<'a> Redis<'a> {
         let mut unacknowledged = self.unacknowledged()?;
         let overdue = self.overdue(now)?;
         // What else there is may take longer to find out than all the rest, and only says whether these are all.
-        let is_whole = match known {
-            None => true,
+        let (is_whole, is_bare) = match known {
+            None => (true, names.is_empty()),
             Some(named) => match self.discover() {
-                Ok(found) => found.is_subset(&named),
-                Err(Trouble::TooMuch) => false,
-                Err(Trouble::Redis(error)) if error.is_timeout() => false,
+                Ok(found) => (found.is_subset(&named), found.is_empty()),
+                Err(Trouble::TooMuch) => (false, false),
+                Err(Trouble::Redis(error)) if error.is_timeout() => (false, false),
                 Err(why) => return Err(why),
             },
         };
+        let holds_nothing = queues
+            .values()
+            .chain(unacknowledged.values())
+            .all(|count| *count == 0);
         for name in &names {
             unacknowledged.entry(name.clone()).or_default();
         }
         let says = |what: &str| format!("Redis does not know {what}");
+        let mut reasons = BTreeMap::from([
+            (
+                "active_tasks".to_owned(),
+                says("which of the tasks that workers hold have begun"),
+            ),
+            (
+                "scheduled_tasks".to_owned(),
+                says("which of the tasks that workers hold wait for their time"),
+            ),
+        ]);
+        // Celery binds a queue when it first sends to it or waits for it: where nothing is bound and nothing lies, another place may be meant.
+        if is_bare && holds_nothing {
+            let why = "Celery has bound no queue here: is it another database of the server, or another broker.global_keyprefix?";
+            for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+                reasons.insert(key.to_owned(), why.to_owned());
+            }
+        }
         Ok(Figures {
             source: "redis",
             is_whole,
@@ -115,16 +136,7 @@ impl<'a> Redis<'a> {
             overdue: Some(overdue),
             active: None,
             scheduled: None,
-            reasons: BTreeMap::from([
-                (
-                    "active_tasks".to_owned(),
-                    says("which of the tasks that workers hold have begun"),
-                ),
-                (
-                    "scheduled_tasks".to_owned(),
-                    says("which of the tasks that workers hold wait for their time"),
-                ),
-            ]),
+            reasons,
         })
     }
 
