@@ -82,8 +82,8 @@ pub enum Finding {
         /// The file's real path is spelled in another way than the row's: it leads there through a symbolic link.
         is_linked: bool,
     },
-    /// Nothing is there any more.
-    Gone,
+    /// Nothing is there any more; with its place where its folder still is.
+    Gone(Option<Place>),
     /// It leads out of the storage roots.
     Outside(String),
     /// It cannot be removed, or must not be: the kind of the error entry, and why.
@@ -257,7 +257,7 @@ impl Roots {
             .iter()
             .any(|root| lexical(folder).starts_with(&root.path));
         match is_inside || (is_named && self.force) {
-            true => Finding::Gone,
+            true => Finding::Gone(None),
             false => outside(folder),
         }
     }
@@ -292,7 +292,7 @@ impl Roots {
             return Ok(Arc::clone(folder));
         }
         let Some(root) = &self.roots[way.root].folder else {
-            return Err(Finding::Gone);
+            return Err(Finding::Gone(None));
         };
         match root.beneath(&way.relative) {
             Ok(folder) if way.number < self.held.most => {
@@ -300,7 +300,7 @@ impl Roots {
                 Ok(Arc::clone(way.folder.get_or_init(|| Arc::new(folder))))
             }
             Ok(folder) => Ok(Arc::new(folder)),
-            Err(Errno::NOENT) => Err(Finding::Gone),
+            Err(Errno::NOENT) => Err(Finding::Gone(None)),
             Err(error) => Err(Finding::Refused(
                 "not_removable",
                 format!("its folder cannot be opened: {error}"),
@@ -315,13 +315,14 @@ impl Roots {
             .flat_map(|files| files.chunks(PIECE))
             .collect();
         // Of a file with several names the last one sets the bytes free: these go one after the other.
-        let is_single = |look: &Look| look.links <= 1;
-        let removed = WRITING.each(&pieces, |files| self.remove_from(files, is_single));
-        let mut outcomes = Vec::with_capacity(files.len());
-        for (file, outcome) in files.iter().zip(removed.into_iter().flatten()) {
-            let one_by_one = || self.remove_from(std::slice::from_ref(file), |_| true);
-            outcomes.push(outcome.or_else(|| one_by_one().pop()?).unwrap_or(Ok(0)));
-        }
+        let removed = WRITING.each(&pieces, |files| -> Vec<Option<Result<u64, String>>> {
+            let remove = |file: &(Place, Look)| (file.1.links <= 1).then(|| self.remove_one(file));
+            files.iter().map(remove).collect()
+        });
+        let removed = files.iter().zip(removed.into_iter().flatten());
+        let mut outcomes: Vec<_> = removed
+            .map(|(file, outcome)| outcome.unwrap_or_else(|| self.remove_one(file)))
+            .collect();
         self.sync(files, &mut outcomes);
         outcomes
     }
@@ -339,40 +340,42 @@ impl Roots {
             }
         }
         let ways: Vec<&Arc<Way>> = folders.iter().map(|(way, _)| *way).collect();
-        let failed = WRITING.each(&ways, |way| {
-            // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
-            let folder = self.folder(way).ok()?;
-            folder.sync().err().filter(|error| *error == Errno::IO)
-        });
-        for ((_, outcomes), error) in folders.into_iter().zip(failed) {
-            if let Some(error) = error {
-                outcomes.fill(Err(format!(
-                    "its removal could not be written to the disk: {error}"
-                )));
+        for ((_, outcomes), failed) in folders.into_iter().zip(self.write_out(&ways)) {
+            if let Some(why) = failed {
+                outcomes.fill(Err(why));
             }
         }
     }
 
-    /// Those of one folder's files whose look is wanted.
-    fn remove_from(
-        &self,
-        files: &[(Place, Look)],
-        wanted: impl Fn(&Look) -> bool,
-    ) -> Vec<Option<Result<u64, String>>> {
-        let Some((first, _)) = files.first() else {
-            return Vec::new();
-        };
-        let folder = match self.folder(&first.way) {
-            Ok(folder) => Ok(folder),
-            Err(Finding::Refused(_, why)) => Err(Err(why)),
-            Err(_) => Err(Ok(0)),
-        };
-        let remove = |(place, look): &(Place, Look)| match &folder {
-            _ if !wanted(look) => None,
-            Ok(folder) => Some(unlink(folder, &place.name, look)),
-            Err(outcome) => Some(outcome.clone()),
-        };
-        files.iter().map(remove).collect()
+    /// The same for files that were gone already, in the order of their places: a run that was killed may have unlinked them a moment ago.
+    /// For each why that is not on the disk.
+    pub fn sync_gone(&self, gone: &[Place]) -> Vec<Option<String>> {
+        let folders = gone.chunk_by(|one, next| one.way.number == next.way.number);
+        let ways: Vec<&Arc<Way>> = folders.clone().map(|files| &files[0].way).collect();
+        let failed = folders.zip(self.write_out(&ways));
+        failed
+            .flat_map(|(files, why)| std::iter::repeat_n(why, files.len()))
+            .collect()
+    }
+
+    fn write_out(&self, ways: &[&Arc<Way>]) -> Vec<Option<String>> {
+        WRITING.each(ways, |way| {
+            // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
+            let folder = self.folder(way).ok()?;
+            let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
+            Some(format!(
+                "its removal could not be written to the disk: {error}"
+            ))
+        })
+    }
+
+    /// The bytes that the file set free; a folder that is gone has taken it along.
+    fn remove_one(&self, (place, look): &(Place, Look)) -> Result<u64, String> {
+        match self.folder(&place.way) {
+            Ok(folder) => unlink(&folder, &place.name, look),
+            Err(Finding::Refused(_, why) | Finding::Outside(why)) => Err(why),
+            Err(_) => Ok(0),
+        }
     }
 
     /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.
@@ -536,7 +539,7 @@ fn split(path: &[u8]) -> Result<(&str, &str), Finding> {
 
 fn finding(folder: &Folder, place: Place, is_linked: bool) -> Finding {
     match folder.look(&place.name) {
-        Ok(None) | Err(Errno::NOTDIR) => Finding::Gone,
+        Ok(None) | Err(Errno::NOTDIR) => Finding::Gone(Some(place)),
         Err(error) => Finding::Refused("not_removable", format!("it cannot be looked at: {error}")),
         Ok(Some(look)) if look.kind != FileType::RegularFile => Finding::Refused(
             "not_a_file",

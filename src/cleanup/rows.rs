@@ -388,6 +388,7 @@ impl Settling<'_> {
         let mut back: BTreeSet<usize> = deletion.changed.iter().copied().collect();
         self.shared.clear();
         let mut files: Vec<(Place, Look, usize)> = Vec::new();
+        let mut gone: Vec<(Place, usize)> = Vec::new();
         for place in &deletion.deleted {
             let row = &self.rows[*place];
             if row
@@ -413,15 +414,44 @@ impl Settling<'_> {
                         self.troubles.insert(key, trouble);
                         back.insert(*place);
                     }
-                    Finding::Gone | Finding::Outside(_) => {}
+                    Finding::Gone(Some(file)) => gone.push((file.clone(), *place)),
+                    Finding::Gone(None) | Finding::Outside(_) => {}
                 }
             }
+        }
+        if self.settings.mode == Mode::Apply {
+            back.extend(self.sync_gone(gone));
         }
         if !back.is_empty() {
             return back.into_iter().collect();
         }
         files.sort_unstable_by(|(one, _, _), (next, _, _)| one.cmp(next));
         self.remove(&files)
+    }
+
+    /// The rows whose files are gone, but not on the disk.
+    fn sync_gone(&mut self, mut gone: Vec<(Place, usize)>) -> Vec<usize> {
+        gone.sort_unstable();
+        let (files, owners): (Vec<Place>, Vec<usize>) = gone.into_iter().unzip();
+        let failed = self.roots.sync_gone(&files);
+        let mut back = Vec::new();
+        for ((file, owner), why) in files.iter().zip(owners).zip(failed) {
+            if let Some(why) = why {
+                self.stays(owner, file, &why);
+                back.push(owner);
+            }
+        }
+        back
+    }
+
+    /// Notes that a row stays with a file that could not be removed.
+    fn stays(&mut self, owner: usize, file: &Place, why: &str) {
+        let row = &self.rows[owner];
+        let path = file.shown();
+        let message = format!("{} stays: {path}: {why}", row.label);
+        let trouble = Trouble::new("unlink_failed", message.clone());
+        let trouble = trouble.path(path).task(&row.label);
+        self.troubles.insert((owner, message), trouble);
     }
 
     /// Whether a row that stays names the file, be it by its real path.
@@ -450,15 +480,10 @@ impl Settling<'_> {
         }
         let mut back = BTreeSet::new();
         for (place, _, owner) in files {
-            let Some(Err(why)) = self.done.get(place).map(|removal| &removal.outcome) else {
+            let Some(Err(why)) = self.done.get(place).map(|removal| removal.outcome.clone()) else {
                 continue;
             };
-            let row = &self.rows[*owner];
-            let path = place.shown();
-            let message = format!("{} stays: {path}: {why}", row.label);
-            let trouble = Trouble::new("unlink_failed", message.clone());
-            let trouble = trouble.path(path).task(&row.label);
-            self.troubles.insert((*owner, message), trouble);
+            self.stays(*owner, place, &why);
             back.insert(*owner);
         }
         back.into_iter().collect()

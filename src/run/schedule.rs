@@ -118,18 +118,13 @@ impl Session {
         if config::of_the_host().is_none() {
             notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
         }
-        let program = program(arguments.user.as_deref())?;
-        let installed = match self.installed(config, &program) {
+        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
             Ok(installed) => installed,
             Err(failure) => {
                 notes.push(failure.message);
                 None
             }
         };
-        // A crontab that cannot be read has said so.
-        let text = program.read().ok().flatten().unwrap_or_default();
-        let in_crontab = read_crontab(&text).map_or(0, |crontab| crontab.jobs().len());
-        let by_timers = in_crontab == 0 && installed.as_ref().is_some_and(|jobs| !jobs.is_empty());
         let runs = runs::read(&config.alerts.logs_dir).with_context(|| {
             format!(
                 "{} cannot be read",
@@ -146,7 +141,7 @@ impl Session {
         let status = |job: &Job| {
             let entry = installed
                 .as_ref()
-                .map(|entries| entries.iter().find(|entry| entry.name == job.name));
+                .map(|installed| installed.jobs.iter().find(|entry| entry.name == job.name));
             let last = runs
                 .iter()
                 .rev()
@@ -170,7 +165,9 @@ impl Session {
                 Path::new("/proc"),
                 Path::new("/run/systemd/generator"),
             ),
-            by_timers,
+            by_timers: installed
+                .as_ref()
+                .is_some_and(|installed| installed.by_timers),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
             notes,
@@ -182,7 +179,7 @@ impl Session {
         &self,
         config: &Config,
         program: &Program,
-    ) -> Result<Option<Vec<Installed>>, Failure> {
+    ) -> Result<Option<InstalledJobs>, Failure> {
         let is_own = |other: &Path| config.file.as_deref() == Some(other);
         let mut found = Vec::new();
         let mut is_known = false;
@@ -201,6 +198,7 @@ impl Session {
             found.extend(own.map(|(_, job)| job));
         }
         is_known |= !found.is_empty();
+        let timers = found.len();
         match program.read() {
             Ok(text) => {
                 let text = text.unwrap_or_default();
@@ -218,7 +216,10 @@ impl Session {
                 ) && is_known => {}
             Err(failure) => return Err(failure),
         }
-        Ok(is_known.then_some(found))
+        Ok(is_known.then_some(InstalledJobs {
+            by_timers: timers > 0 && timers == found.len(),
+            jobs: found,
+        }))
     }
 
     fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
@@ -440,7 +441,7 @@ impl Session {
     /// The crontab's block is damaged, or the records of runs cannot be read: what is missed cannot be told.
     pub(super) fn missed(&self, config: &Config) -> Result<Option<Vec<MissedJob>>, Failure> {
         let installed = match self.installed(config, &Program::default()) {
-            Ok(installed) => installed.unwrap_or_default(),
+            Ok(installed) => installed.map_or_else(Vec::new, |installed| installed.jobs),
             // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
             Err(failure)
                 if matches!(
@@ -491,6 +492,13 @@ impl Session {
         });
         Ok(skipped.collect())
     }
+}
+
+/// The jobs that are installed with a configuration.
+struct InstalledJobs {
+    jobs: Vec<Installed>,
+    /// There are some, and all of them are systemd's timers.
+    by_timers: bool,
 }
 
 fn read_runs(config: &Config) -> Result<Vec<RunRecord>, Failure> {

@@ -682,6 +682,18 @@ fn mount(arguments: &[&str], point: &Path) {
     );
 }
 
+/// A small disk in a file, with an ext4.
+fn make_disk(image: &Path, features: &str) {
+    std::fs::File::create(image)
+        .and_then(|file| file.set_len(16 << 20))
+        .unwrap();
+    let made = Command::new("mkfs.ext4")
+        .args(["-q", "-O", features])
+        .arg(image)
+        .status();
+    assert!(made.unwrap().success(), "mkfs.ext4 is missing or failed");
+}
+
 fn unmount(point: &Path) {
     let status = Command::new("umount").arg(point).status().unwrap();
     assert!(status.success(), "umount {}", point.display());
@@ -733,6 +745,18 @@ fn files_on_a_read_only_file_system_keep_their_rows() {
     });
 }
 
+/// The kernel goes on writing to the disk while it is read: read twice the same, it was that between the two readings.
+fn content_at_one_moment(image: &Path) -> Vec<u8> {
+    let mut content = std::fs::read(image).unwrap();
+    loop {
+        let again = std::fs::read(image).unwrap();
+        if again == content {
+            return content;
+        }
+        content = again;
+    }
+}
+
 /// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed.
 #[test]
 fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
@@ -744,14 +768,7 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
                 let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
                 let task = |id: u32| old(id).with("image_path", path(id));
                 let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
-                std::fs::File::create(&image)
-                    .and_then(|file| file.set_len(16 << 20))
-                    .unwrap();
-                let made = Command::new("mkfs.ext4")
-                    .args(["-q", "-O", features])
-                    .arg(&image)
-                    .status();
-                assert!(made.unwrap().success(), "mkfs.ext4 is missing or failed");
+                make_disk(&image, features);
                 let volume = env.path("uploads/volume");
                 mount(&["-o", "loop", image.to_str().unwrap()], &volume);
                 prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
@@ -775,7 +792,7 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
                     std::thread::sleep(Duration::from_millis(3 * (moment % 4)));
                     run.kill().unwrap();
                     run.wait().unwrap();
-                    std::fs::copy(&image, &copy).unwrap();
+                    std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
                     let left = ids(&env);
                     let after = env.path("after");
                     mount(&["-o", "loop", copy.to_str().unwrap()], &after);
@@ -789,6 +806,32 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
                 assert!(deleted > 100, "{features}: {deleted} files looked for");
                 unmount(&volume);
             }
+        },
+    );
+}
+
+/// As a run that was killed before its folders were written to the disk leaves it to the next one.
+#[test]
+fn a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is() {
+    with_own_mounts(
+        "a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is",
+        || {
+            let env = TestEnv::sqlite();
+            let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+            make_disk(&image, "has_journal");
+            let (volume, after) = (env.path("uploads/volume"), env.path("after"));
+            mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+            let task = old(1).with("image_path", "uploads/volume/a/1.png");
+            prepare(&env, &[task]);
+            env.write("uploads/volume/kept", "");
+            sync(&volume);
+            std::fs::remove_file(env.path("uploads/volume/a/1.png")).unwrap();
+            assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+            std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+            mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+            assert!(after.join("kept").exists() && !after.join("a/1.png").exists());
+            unmount(&after);
+            unmount(&volume);
         },
     );
 }
