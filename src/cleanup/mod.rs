@@ -296,6 +296,13 @@ fn clean_rows(
                 format!("{count} tasks stay because their time cannot be read, such as {value:?}");
             tally.trouble(Trouble::new("unreadable_time", message));
         }
+        let (count, table) = pruner.without_key(&scope)?;
+        if count > 0 {
+            let message = format!(
+                "{count} rows of {table} stay because a part of their key is NULL: nothing tells them from others"
+            );
+            tally.trouble(Trouble::new("row_without_key", message));
+        }
         rows::Rows {
             pruner: &mut *pruner,
             roots,

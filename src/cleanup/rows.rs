@@ -98,7 +98,7 @@ impl Rows<'_> {
         let mut paths: HashMap<u64, Named> = HashMap::new();
         let hasher = self.hasher;
         self.pruner.shared_paths(scope, &mut |witness| {
-            let complete = witness.rows <= WITNESSES as u64;
+            let complete = witness.rows <= WITNESSES as u64 && witness.key.is_some();
             let named = paths
                 .entry(hasher.hash_one(&witness.path))
                 .or_insert(Named {
@@ -106,7 +106,8 @@ impl Rows<'_> {
                     complete: true,
                 });
             named.complete &= complete;
-            named.witnesses.push((witness.source, witness.key));
+            let known = witness.key.map(|key| (witness.source, key));
+            named.witnesses.extend(known);
         })?;
         *shared = Shared {
             paths,

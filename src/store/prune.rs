@@ -25,7 +25,11 @@ pub trait Pruner {
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
-    /// Up to `limit` keys of rows that have expired, in rising order, behind `after`.
+    /// How many rows have expired that no key tells from others, because a part of it is NULL: they stay.
+    /// With the name of their table.
+    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)>;
+
+    /// Up to `limit` keys of rows that have expired, in rising order, behind `after`; not of rows without a key.
     fn expired(
         &mut self,
         scope: &Scope,
@@ -154,7 +158,8 @@ pub const WITNESSES: i64 = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Witness {
     pub source: Source,
-    pub key: Key,
+    /// `None` where a part of it is NULL: the row cannot be asked for by it.
+    pub key: Option<Key>,
     /// In its one spelling.
     pub path: Vec<u8>,
     /// How many rows name the path in all.
@@ -198,7 +203,7 @@ pub struct Deletion {
     pub refused: Vec<(usize, String)>,
     /// Rows that were deleted and name other files than when they were chosen.
     pub changed: Vec<usize>,
-    /// Rows that still name a path asked for, and the path in its one spelling.
+    /// Rows that still name a path asked for, and the path in its one spelling; a row without a key under one that no other has.
     pub referring: Vec<(Source, Key, Vec<u8>)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,

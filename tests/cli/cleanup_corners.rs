@@ -58,6 +58,44 @@ on_each_database! {
         assert!(env.path("uploads/temp/sub").exists(), "a folder that is named stays");
     }
 
+    fn rows_without_a_key_stay_with_their_files_and_are_told(env) {
+        env.sql(
+            "CREATE TABLE jobs (id integer, name text, state text, \"Datei Pfad\" text, made timestamp); \
+             INSERT INTO jobs VALUES (1, 'a', 'done', 'uploads/a.png', '2026-01-01'), (2, 'b', 'done', 'uploads/b.png', '2026-01-01'), \
+             (NULL, 'c', 'done', 'uploads/b.png', '2026-01-01'), (NULL, 'd', 'done', 'uploads/d.png', '2026-01-01'), \
+             (NULL, 'e', 'open', 'uploads/e.png', '2026-01-01'), (6, 'f', 'done', 'uploads/e.png', '2026-01-01')",
+        );
+        for name in ["a", "b", "d", "e"] {
+            env.write(&format!("uploads/{name}.png"), "12345");
+        }
+        own_table(&env, "jobs", "['id']", "name");
+        let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+        let result = cleanup(&env, 1, &[]);
+        for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!(kinds(&result), ["row_without_key"], "{result:#}");
+        let message = result["errors"][0]["message"].as_str().unwrap();
+        assert!(message.starts_with("2 rows of jobs stay"), "{message}");
+        assert_eq!(column(&env, "SELECT name FROM jobs ORDER BY name"), ["c", "d", "e"]);
+        assert_eq!((&result["tasks_cleaned"], &result["files_shared"]), (&json!(3), &json!(2)));
+        let there = ["a", "b", "d", "e"].map(|name| env.path(format!("uploads/{name}.png")).exists());
+        assert_eq!(there, [false, true, true, true]);
+    }
+
+    fn a_file_stays_that_a_row_names_which_belongs_to_no_receipt(env) {
+        prepare(&env, &[old(1), old(2)]);
+        env.sql("INSERT INTO tracking_info (id, delivery_receipt_id, screenshot_path) VALUES (1, NULL, 'static/screen_1.png')");
+        let rehearsed = cleanup(&env, 0, &["--dry-run", "--only", "tasks"]);
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        for key in ["tasks_cleaned", "files_cleaned", "files_shared"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(2), &json!(5)));
+        assert!(env.path("static/screen_1.png").exists());
+        assert!(!env.path("static/screen_2.png").exists());
+    }
+
     fn a_folder_that_is_named_stays_though_the_one_above_it_is_swept_too(env) {
         env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']");
         env.write("uploads/temp/sub/old.bin", "1");

@@ -411,6 +411,12 @@ fn read_key(row: &Row, width: usize) -> Result<Key, postgres::Error> {
     (0..width).map(|place| row.try_get(place)).collect()
 }
 
+/// The same of rows that may lack a part of it, and then stand under a key that no other row has.
+fn read_key_or_none(row: &Row, width: usize) -> Result<Key, postgres::Error> {
+    let parts: Result<Option<Key>, _> = (0..width).map(|place| row.try_get(place)).collect();
+    Ok(parts?.unwrap_or_default())
+}
+
 /// The paths in the columns from `first` on that are there and not empty.
 fn read_paths(row: &Row, first: usize) -> Result<Vec<Vec<u8>>, postgres::Error> {
     let mut paths = Vec::new();
@@ -442,6 +448,14 @@ impl Pruner for PostgresPruner {
             all: count(0).unsigned_abs(),
             expired: count(1).unsigned_abs(),
         })
+    }
+
+    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+        let table = self.tables.of(scope)?.from.clone();
+        let sql = self.tables.without_key(scope)?;
+        let rows = self.query("looking for rows without a key", &sql, &[])?;
+        let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        Ok((count.unsigned_abs(), table))
     }
 
     fn expired(
@@ -511,9 +525,10 @@ impl Pruner for PostgresPruner {
         );
         let mut tell = |row: &Row| {
             let Raw(path) = row.get(2);
+            let key: Vec<Option<String>> = row.get(1);
             tell(Witness {
                 source: text::source(row.get(0)),
-                key: row.get(1),
+                key: key.into_iter().collect(),
                 path,
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
@@ -578,7 +593,7 @@ impl Pruner for PostgresPruner {
 
 fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres::Error> {
     rows.iter()
-        .map(|row| Ok((row.try_get(width)?, read_key(row, width)?)))
+        .map(|row| Ok((row.try_get(width)?, read_key_or_none(row, width)?)))
         .collect()
 }
 
@@ -886,8 +901,9 @@ impl Deleting<'_> {
         deletion: &mut Deletion,
     ) -> Result<(), Stopped> {
         for row in rows {
-            let read =
-                || Ok::<_, postgres::Error>((read_key(row, width)?, read_paths(row, width)?));
+            let read = || {
+                Ok::<_, postgres::Error>((read_key_or_none(row, width)?, read_paths(row, width)?))
+            };
             let (key, paths) = read().map_err(|error| stopped(&error.into(), &self.doing()))?;
             for path in paths {
                 let path = self.settings.spellings.normal(&path);

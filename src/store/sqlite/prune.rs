@@ -524,9 +524,10 @@ fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
     (0..width).map(|place| row.get(place)).collect()
 }
 
-/// The literals of a key that travelled as a JSON array.
-fn parts(key: &str) -> Key {
-    serde_json::from_str(key).unwrap_or_default()
+/// The literals of a key that travelled as a JSON array; `None` where one of them is NULL.
+fn parts(key: &str) -> Option<Key> {
+    let parts: Key = serde_json::from_str(key).ok()?;
+    (!parts.iter().any(|part| part == "NULL")).then_some(parts)
 }
 
 fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
@@ -577,6 +578,21 @@ impl Pruner for SqlitePruner {
         Ok(counts.map_err(|error| self.failure(&error, "counting tasks"))?)
     }
 
+    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+        let table = self.of(scope)?;
+        let sql = format!(
+            "SELECT count(*) FROM {} WHERE ({}) AND {}",
+            table.from,
+            sql::lacks(&table.key),
+            self.condition(scope)
+        );
+        let count = self
+            .connection
+            .query_row(&sql, [], |row| row.get::<_, i64>(0))
+            .map_err(|error| self.failure(&error, "looking for rows without a key"))?;
+        Ok((count.unsigned_abs(), table.from.clone()))
+    }
+
     fn expired(
         &mut self,
         scope: &Scope,
@@ -599,10 +615,11 @@ impl Pruner for SqlitePruner {
             }
         };
         let sql = format!(
-            "SELECT {} FROM {} WHERE {}{after_condition} ORDER BY {names} LIMIT {limit}",
+            "SELECT {} FROM {} WHERE {} AND NOT ({}){after_condition} ORDER BY {names} LIMIT {limit}",
             table.key_literals(),
             table.from,
-            self.condition(scope)
+            self.condition(scope),
+            sql::lacks(&table.key)
         );
         let width = table.key.len();
         let read = || -> rusqlite::Result<Vec<Key>> {

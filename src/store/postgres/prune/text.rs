@@ -295,6 +295,16 @@ impl Tables {
         )
     }
 
+    pub fn without_key(&self, scope: &Scope) -> Result<String, Failure> {
+        let table = self.of(scope)?;
+        Ok(format!(
+            "SELECT count(*) FROM {} WHERE ({}) AND {}",
+            table.from,
+            sql::lacks(table.key.iter().map(|(name, _)| name)),
+            self.condition(scope)
+        ))
+    }
+
     pub fn expired(
         &self,
         scope: &Scope,
@@ -319,10 +329,11 @@ impl Tables {
             .map(|(place, (name, _))| format!("({name})::text AS taskmon_key_{place}"))
             .collect();
         Ok(format!(
-            "SELECT {} FROM {} WHERE {} AND {narrowed}{after} ORDER BY {order} LIMIT {limit}",
+            "SELECT {} FROM {} WHERE {} AND {narrowed} AND NOT ({}){after} ORDER BY {order} LIMIT {limit}",
             keys.join(", "),
             table.from,
             self.condition(scope),
+            sql::lacks(table.key.iter().map(|(name, _)| name)),
         ))
     }
 
