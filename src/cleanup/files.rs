@@ -32,6 +32,8 @@ pub struct Roots {
     base: PathBuf,
     /// A root that cannot be used holds nothing back.
     force: bool,
+    /// Some root really lies within another one.
+    overlap: bool,
     held: Held,
 }
 
@@ -93,11 +95,16 @@ pub enum Finding {
 impl Roots {
     /// `marker`: the name of a file that each root must hold, or none.
     pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path, force: bool) -> Self {
-        let roots = paths.iter().map(|path| Root::open(path, marker)).collect();
-        let base = base.to_owned();
+        let roots: Vec<Root> = paths.iter().map(|path| Root::open(path, marker)).collect();
+        let is_within = |(place, root): (usize, &Root)| {
+            let others = roots.iter().enumerate();
+            let mut others = others.filter(|(other, _)| *other != place);
+            others.any(|(_, other)| root.real.starts_with(&other.real))
+        };
         Self {
+            overlap: roots.iter().enumerate().any(is_within),
             roots,
-            base,
+            base: base.to_owned(),
             force,
             held: Held {
                 ways: Mutex::default(),
@@ -218,7 +225,14 @@ impl Roots {
             (root.unusable.is_none()).then_some((place, relative))
         });
         let (place, relative) = named.min_by_key(|(_, relative)| relative.as_os_str().len())?;
-        let way = self.held.way(place, relative);
+        let way = match self.overlap {
+            // The way from the deepest root, so that each folder has one.
+            true => {
+                let (place, relative) = self.beneath(&self.roots[place].real.join(relative))?;
+                self.held.way(place, &relative)
+            }
+            false => self.held.way(place, relative),
+        };
         let handle = self.folder(&way).ok()?;
         Some((way, handle))
     }

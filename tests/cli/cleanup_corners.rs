@@ -58,6 +58,25 @@ on_each_database! {
         assert!(env.path("uploads/temp/sub").exists(), "a folder that is named stays");
     }
 
+    fn a_file_that_two_roots_lead_to_is_counted_once(env) {
+        let tasks = [
+            old(1).with("image_path", "uploads/inner/a.png"),
+            old(2).with("image_path", "data/a.png"),
+        ];
+        env.write("uploads/inner/.gitkeep", "");
+        std::os::unix::fs::symlink("uploads/inner", env.path("data")).unwrap();
+        env.config("[cleanup]\nstorage_roots = ['uploads', 'static', 'data']");
+        prepare(&env, &tasks);
+        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        assert_eq!(ids(&env), Vec::<String>::new());
+        for key in ["files_cleaned", "disk_space_freed_mb"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!(result["files_cleaned"], json!(5));
+        assert!(!env.path("uploads/inner/a.png").exists());
+    }
+
     fn rows_without_a_key_stay_with_their_files_and_are_told(env) {
         env.sql(
             "CREATE TABLE jobs (id integer, name text, state text, \"Datei Pfad\" text, made timestamp); \
