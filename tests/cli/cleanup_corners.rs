@@ -1,6 +1,8 @@
 //! `taskmon cleanup` on tables, paths and folders of unusual shape.
 
-use crate::cleanup::{AS_OF, age, cleanup, column, ids, kinds, make_files, old, prepare, run};
+use crate::cleanup::{
+    AS_OF, age, cleanup, column, has_files, ids, kinds, make_files, old, prepare, run,
+};
 use crate::env::{TestEnv, plain_port};
 use crate::on_each_database;
 use crate::rows::Task;
@@ -75,6 +77,35 @@ on_each_database! {
         }
         assert_eq!(result["files_cleaned"], json!(5));
         assert!(!env.path("uploads/inner/a.png").exists());
+    }
+
+    fn a_deferred_key_on_rows_that_would_go_along_keeps_the_row_and_its_files(env) {
+        let tasks: Vec<Task> = (1..=4).map(old).collect();
+        prepare(&env, &tasks);
+        env.sql(
+            "CREATE TABLE steps (id integer PRIMARY KEY, task integer REFERENCES tasks (id) ON DELETE CASCADE); \
+             CREATE TABLE bills (id integer PRIMARY KEY, step integer REFERENCES steps (id) DEFERRABLE INITIALLY DEFERRED); \
+             INSERT INTO steps VALUES (11, 1), (12, 2), (13, 3); INSERT INTO bills VALUES (21, 12), (22, NULL)",
+        );
+        let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        for key in ["tasks_cleaned", "files_cleaned", "errors"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!(ids(&env), ["2"]);
+        assert_eq!(kinds(&result), ["row_refused"]);
+        let message = result["errors"][0]["message"].as_str().unwrap();
+        assert!(message.starts_with("task_2 stays") && message.contains("bills"), "{message}");
+        assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(3), &json!(9)));
+        assert!(has_files(&env, &tasks[1]));
+        assert_eq!(column(&env, "SELECT id FROM steps"), ["12"]);
+        // One that was broken before keeps nothing back.
+        if env.url().starts_with("sqlite") {
+            let statements = "PRAGMA foreign_keys = 0; UPDATE bills SET step = 99 WHERE id = 22; DELETE FROM bills WHERE id = 21";
+            env.connection().execute_batch(statements).unwrap();
+            let result = cleanup(&env, 0, &["--only", "tasks"]);
+            assert_eq!((ids(&env).len(), &result["files_cleaned"]), (0, &json!(3)));
+        }
     }
 
     fn rows_without_a_key_stay_with_their_files_and_are_told(env) {

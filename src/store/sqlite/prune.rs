@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 const MICROS: &str = "taskmon_micros";
 /// A path in its one spelling.
 const NORMAL: &str = "taskmon_path";
+const UNDO_BATCH: &str = "ROLLBACK TO SAVEPOINT taskmon_batch; RELEASE SAVEPOINT taskmon_batch";
 
 pub struct SqlitePruner {
     connection: Connection,
@@ -38,6 +39,8 @@ pub struct SqlitePruner {
     dependents: Vec<Dependent>,
     /// Of tasks, without files.
     task_dependents: Vec<Dependent>,
+    /// Tables with a deferred foreign key on rows that go along with others, as literals.
+    deferred_further: Vec<String>,
     /// The status labels that stand in the table, as SQL literals, by their states.
     labels: Vec<(State, String)>,
     /// What `PRAGMA data_version` said when shared files were looked for.
@@ -85,6 +88,7 @@ impl SqlitePruner {
             receipts: None,
             dependents: Vec::new(),
             task_dependents: Vec::new(),
+            deferred_further: Vec::new(),
             labels: Vec::new(),
             version: 0,
             connection,
@@ -112,6 +116,9 @@ impl SqlitePruner {
             });
             pruner.dependents = dependents(&pruner.connection, "receipts", &receipts.dependents)?;
         }
+        pruner.deferred_further = pruner
+            .read_deferred_further()
+            .map_err(|error| pruner.failure(&error, "reading the schema"))?;
         pruner.labels = pruner
             .read_labels()
             .map_err(|error| pruner.failure(&error, "reading the statuses"))?;
@@ -140,6 +147,47 @@ impl SqlitePruner {
             ) => Failure::new(Kind::DatabaseUnavailable, message),
             _ => Failure::new(Kind::QueryFailed, message),
         }
+    }
+
+    /// The tables whose deferred foreign keys refer to rows that a deletion takes along: dependents, and what cascades.
+    fn read_deferred_further(&self) -> rusqlite::Result<Vec<String>> {
+        let mut statement = self.connection.prepare(
+            "SELECT lower(s.name), lower(f.\"table\"), f.on_delete, s.sql LIKE '%deferred%' FROM sqlite_schema AS s \
+             JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND f.seq = 0",
+        )?;
+        let keys = statement.query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        let keys: Vec<(String, String, String, bool)> = keys.collect::<rusqlite::Result<_>>()?;
+        let name = |table: &String| bare_name(table).to_lowercase();
+        let own = [&self.tasks.delete_from]
+            .into_iter()
+            .chain(self.receipts.iter().map(|table| &table.delete_from));
+        let dependents = self.dependents.iter().chain(&self.task_dependents);
+        let mut along: BTreeSet<String> = dependents.map(|table| name(&table.from)).collect();
+        let mut reached: Vec<String> = own.map(name).chain(along.iter().cloned()).collect();
+        while let Some(table) = reached.pop() {
+            for (child, parent, on_delete, _) in &keys {
+                if *parent == table && on_delete == "CASCADE" && along.insert(child.clone()) {
+                    reached.push(child.clone());
+                }
+            }
+        }
+        let refers = keys.iter().filter(|(_, parent, on_delete, deferred)| {
+            *deferred && on_delete == "NO ACTION" && along.contains(parent)
+        });
+        let tables: BTreeSet<String> = refers.map(|(child, ..)| quote(child)).collect();
+        Ok(tables.into_iter().collect())
+    }
+
+    /// How many foreign keys of these tables refer to nothing: those that a deletion adds would stop COMMIT, when its files are gone already.
+    fn dangling(&self) -> rusqlite::Result<i64> {
+        let each = self.deferred_further.iter().map(|table| {
+            let sql = format!("SELECT count(*) FROM pragma_foreign_key_check({table})");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.query_row([], |row| row.get::<_, i64>(0))
+        });
+        each.sum()
     }
 
     fn read_labels(&self) -> rusqlite::Result<Vec<(State, String)>> {
@@ -1002,6 +1050,8 @@ impl SqlitePruner {
                 .execute(params_from_iter(values(key)))?;
         }
         let mut taken_back: BTreeSet<usize> = rolled_back.iter().map(|(place, _)| *place).collect();
+        let dangling = self.dangling()?;
+        let mut one_by_one = false;
         let deletion = loop {
             self.connection.execute_batch("SAVEPOINT taskmon_batch")?;
             let mut deletion = Deletion {
@@ -1010,8 +1060,14 @@ impl SqlitePruner {
             };
             for &place in places {
                 if !taken_back.contains(&place) {
-                    self.delete_row(batch, place, &mut deletion)?;
+                    let most = one_by_one.then_some(dangling);
+                    self.delete_row(batch, place, most, &mut deletion)?;
                 }
+            }
+            if !one_by_one && self.dangling()? > dangling {
+                one_by_one = true;
+                self.connection.execute_batch(UNDO_BATCH)?;
+                continue;
             }
             self.look_around(batch, &mut deletion)?;
             if self.settings.mode == Mode::Apply {
@@ -1023,9 +1079,7 @@ impl SqlitePruner {
                 break deletion;
             }
             taken_back.extend(back);
-            self.connection.execute_batch(
-                "ROLLBACK TO SAVEPOINT taskmon_batch; RELEASE SAVEPOINT taskmon_batch",
-            )?;
+            self.connection.execute_batch(UNDO_BATCH)?;
         };
         let end = match self.settings.mode {
             Mode::Apply => "COMMIT",
@@ -1040,15 +1094,26 @@ impl SqlitePruner {
         }
     }
 
-    /// Deletes one row with its dependents, or notes why it stays.
+    /// Deletes one row with its dependents, or notes why it stays; `most`: the foreign keys that may refer to nothing afterwards, where that
+    /// is to be asked.
     fn delete_row(
         &self,
         batch: &Batch,
         place: usize,
+        most: Option<i64>,
         deletion: &mut Deletion,
     ) -> Result<(), Stopped> {
         self.connection.execute_batch("SAVEPOINT taskmon_row")?;
-        match self.take_row(batch, place) {
+        let taken = self.take_row(batch, place).and_then(|taken| match most {
+            Some(most) if matches!(taken, Taken::Gone { .. }) && self.dangling()? > most => {
+                Ok(Taken::Kept(format!(
+                    "FOREIGN KEY constraint failed: a row that would go along with it is still referred to (deferred) from {}",
+                    self.deferred_further.join(" or ")
+                )))
+            }
+            _ => Ok(taken),
+        });
+        match taken {
             Ok(Taken::Gone { changed }) => {
                 self.connection
                     .execute_batch("RELEASE SAVEPOINT taskmon_row")?;
