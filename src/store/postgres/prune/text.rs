@@ -773,7 +773,7 @@ impl Table {
     /// "The key is one of these", given one array of text for each of its columns.
     fn keys_match(&self) -> String {
         if let [(name, kind)] = self.key.as_slice() {
-            return format!("({name}) = ANY ($1::text[]::{kind}[])");
+            return is_one_of(name, kind);
         }
         let arrays: Vec<String> = (self.key.iter().enumerate())
             .map(|(place, (_, kind))| format!("${}::text[]::{kind}[]", place + 1))
@@ -802,7 +802,7 @@ fn dependents(
         Ok(Dependent {
             from: table.from.clone(),
             foreign_key: table.foreign_key.clone(),
-            kind: types.get("foreign_key").cloned().unwrap_or_default(),
+            kind: whole(types.get("foreign_key")),
             files: table.files.clone(),
         })
     };
@@ -811,7 +811,7 @@ fn dependents(
 
 impl Dependent {
     fn keys_match(&self) -> String {
-        format!("({}) = ANY ($1::text[]::{}[])", self.foreign_key, self.kind)
+        is_one_of(&self.foreign_key, &self.kind)
     }
 }
 
@@ -949,9 +949,27 @@ fn typed_key(key: &[String], types: &Types) -> Vec<(String, String)> {
         .enumerate()
         .map(|(place, name)| {
             let kind = types.get(&format!("key[{}]", place + 1));
-            (name.clone(), kind.cloned().unwrap_or_default())
+            (name.clone(), whole(kind))
         })
         .collect()
+}
+
+/// The type that a key's text is read back as. Those whose bare name means a length of one have another name without a length.
+fn whole(kind: Option<&String>) -> String {
+    match kind.map_or("", String::as_str) {
+        "character" => "bpchar".to_owned(),
+        "bit" => "bit varying".to_owned(),
+        kind => kind.to_owned(),
+    }
+}
+
+/// "It is one of these", in the first array of text.
+fn is_one_of(name: &str, kind: &str) -> String {
+    match kind.ends_with("[]") {
+        // An array of arrays would have to be of one length.
+        true => format!("({name}) IN (SELECT one::{kind} FROM unnest($1::text[]) AS one)"),
+        false => format!("({name}) = ANY ($1::text[]::{kind}[])"),
+    }
 }
 
 fn task_table(tasks: &TaskTable, types: &Types) -> Table {
