@@ -299,7 +299,7 @@ fn clean_rows(
         let (count, table) = pruner.without_key(&scope)?;
         if count > 0 {
             let message = format!(
-                "{count} rows of {table} stay because a part of their key is NULL: nothing tells them from others"
+                "{count} rows of {table} stay because a part of their key is NULL or no text, so that nothing tells them from others"
             );
             tally.trouble(Trouble::new("row_without_key", message));
         }

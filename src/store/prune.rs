@@ -25,7 +25,7 @@ pub trait Pruner {
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
-    /// How many rows have expired that no key tells from others, because a part of it is NULL: they stay.
+    /// How many rows have expired that no key tells from others, because a part of it is NULL, or in SQLite bytes that are no text: they stay.
     /// With the name of their table.
     fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)>;
 
@@ -158,7 +158,7 @@ pub const WITNESSES: i64 = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Witness {
     pub source: Source,
-    /// `None` where a part of it is NULL: the row cannot be asked for by it.
+    /// `None` where the row cannot be asked for by it.
     pub key: Option<Key>,
     /// In its one spelling.
     pub path: Vec<u8>,

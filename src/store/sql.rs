@@ -270,12 +270,6 @@ pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
         .collect()
 }
 
-/// "A part of the key is NULL."
-pub fn lacks<'k>(key: impl IntoIterator<Item = &'k String>) -> String {
-    let parts = key.into_iter().map(|name| format!("({name}) IS NULL"));
-    parts.collect::<Vec<_>>().join(" OR ")
-}
-
 /// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use crate::on_each_database;
 use crate::rows::Task;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// A table of one's own with one file column, and nothing else of the preset.
@@ -241,6 +242,39 @@ fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
     );
     assert!(env.path("123").exists());
     assert!(!env.path("uploads/blob.png").exists() && !env.path("uploads/c.png").exists());
+}
+
+#[test]
+fn keys_and_paths_of_sqlite_may_be_no_text() {
+    let env = TestEnv::sqlite();
+    env.sql(
+        "CREATE TABLE jobs (id, name text, state text, \"Datei Pfad\" text, made text); \
+         INSERT INTO jobs VALUES ('a', 'a', 'done', 'uploads/a.png', '2026-01-01'), ('a' || char(0) || 'b', 'b', 'open', 'uploads/a.png', '2026-01-01'), \
+         (CAST(X'ff' AS TEXT), 'c', 'done', 'uploads/c.png', '2026-01-01'), (1.5, 'd', 'done', NULL, '2026-01-01'), (X'00ff', 'e', 'done', NULL, '2026-01-01'), \
+         ('it''s', 'f', 'done', NULL, '2026-01-01'), (9223372036854775807, 'g', 'done', NULL, '2026-01-01'), ('1', 'h', 'done', NULL, '2026-01-01'), \
+         (7, 'i', 'open', CAST(X'75706c6f6164732f74656d702fff' AS TEXT), '2026-01-01')",
+    );
+    for path in ["uploads/a.png", "uploads/c.png", "uploads/temp/b"] {
+        env.write(path, "12345");
+    }
+    let named = std::ffi::OsStr::from_bytes(b"\xff");
+    let temp = env.path("uploads/temp");
+    std::fs::write(temp.join(named), "12345").unwrap();
+    age(&temp.join(named), 5000);
+    age(&temp.join("b"), 5000);
+    own_table(&env, "jobs", "['id']", "name");
+    let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+    let result = cleanup(&env, 1, &[]);
+    for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
+        assert_eq!(rehearsed[key], result[key], "{key}");
+    }
+    assert_eq!(kinds(&result), ["row_without_key"], "{result:#}");
+    assert_eq!(
+        column(&env, "SELECT name FROM jobs ORDER BY name"),
+        ["b", "c", "i"]
+    );
+    assert!(env.path("uploads/a.png").exists() && env.path("uploads/c.png").exists());
+    assert!(temp.join(named).exists() && !temp.join("b").exists());
 }
 
 #[test]

@@ -27,8 +27,11 @@ use std::time::{Duration, Instant};
 
 /// A time as an instant, in microseconds since 1970; NULL for what is no time.
 const MICROS: &str = "taskmon_micros";
+/// A part of a key as a literal, from which [`value`] makes it again; `NULL` for a text that cannot be bound as it stands.
+const LITERAL: &str = "taskmon_literal";
 /// A path in its one spelling.
 const NORMAL: &str = "taskmon_path";
+const NO_LITERAL: &str = "NULL";
 const UNDO_BATCH: &str = "ROLLBACK TO SAVEPOINT taskmon_batch; RELEASE SAVEPOINT taskmon_batch";
 
 pub struct SqlitePruner {
@@ -364,6 +367,11 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
             Ok(clock::read(context.get_raw(0)).map(|moment| instant(moment, zone)))
         })
         .and_then(|()| {
+            connection.create_scalar_function(LITERAL, 1, flags, |context| {
+                Ok(literal(context.get_raw(0)))
+            })
+        })
+        .and_then(|()| {
             connection.create_scalar_function(NORMAL, 1, flags, move |context| {
                 Ok(bytes(context.get_raw(0))
                     .map(|path| text_or_blob(spellings.normal(&path).into_owned())))
@@ -514,6 +522,13 @@ impl Table {
         literals(&self.key)
     }
 
+    /// "A part of the key cannot be asked for."
+    fn lacks_key(&self) -> String {
+        let parts = self.key.iter();
+        let parts = parts.map(|name| format!("{LITERAL}({name}) = '{NO_LITERAL}'"));
+        parts.collect::<Vec<_>>().join(" OR ")
+    }
+
     /// "The key is this one", bound from `?1` on.
     fn key_is(&self) -> String {
         key_is(&self.key)
@@ -525,7 +540,10 @@ impl Table {
 }
 
 fn literals(key: &[String]) -> String {
-    let quoted: Vec<String> = key.iter().map(|name| format!("quote({name})")).collect();
+    let quoted: Vec<String> = key
+        .iter()
+        .map(|name| format!("{LITERAL}({name})"))
+        .collect();
     quoted.join(", ")
 }
 
@@ -542,7 +560,24 @@ fn listed(expressions: &[String]) -> String {
     expressions.iter().map(|one| format!(", ({one})")).collect()
 }
 
-/// The values of a key: each is kept as the literal that SQLite's `quote` made of it, which tells its type.
+/// As SQLite's `quote` writes it, which ends a text at its first NUL and leaves bytes that are no text.
+fn literal(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => format!("{number:?}"),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => quote(text),
+            _ => NO_LITERAL.to_owned(),
+        },
+        ValueRef::Blob(bytes) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("X'{hex}'")
+        }
+        ValueRef::Null => NO_LITERAL.to_owned(),
+    }
+}
+
+/// The values of a key: each is kept as a [`literal`], which tells its type.
 fn values(key: &Key) -> Vec<Value> {
     key.iter().map(|literal| value(literal)).collect()
 }
@@ -575,7 +610,7 @@ fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
 /// The literals of a key that travelled as a JSON array; `None` where one of them is NULL.
 fn parts(key: &str) -> Option<Key> {
     let parts: Key = serde_json::from_str(key).ok()?;
-    (!parts.iter().any(|part| part == "NULL")).then_some(parts)
+    (!parts.iter().any(|part| part == NO_LITERAL)).then_some(parts)
 }
 
 fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
@@ -631,7 +666,7 @@ impl Pruner for SqlitePruner {
         let sql = format!(
             "SELECT count(*) FROM {} WHERE ({}) AND {}",
             table.from,
-            sql::lacks(&table.key),
+            table.lacks_key(),
             self.condition(scope)
         );
         let count = self
@@ -667,7 +702,7 @@ impl Pruner for SqlitePruner {
             table.key_literals(),
             table.from,
             self.condition(scope),
-            sql::lacks(&table.key)
+            table.lacks_key()
         );
         let width = table.key.len();
         let read = || -> rusqlite::Result<Vec<Key>> {
@@ -726,9 +761,10 @@ impl Pruner for SqlitePruner {
         let starts: Vec<String> = beneath
             .iter()
             .map(|start| {
+                // Byte by byte: a path need not be text.
                 format!(
-                    "substr(path, 1, {}) = {}",
-                    start.chars().count(),
+                    "substr(CAST(path AS BLOB), 1, {}) = CAST({} AS BLOB)",
+                    start.len(),
                     quote(start)
                 )
             })

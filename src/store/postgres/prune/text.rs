@@ -300,7 +300,7 @@ impl Tables {
         Ok(format!(
             "SELECT count(*) FROM {} WHERE ({}) AND {}",
             table.from,
-            sql::lacks(table.key.iter().map(|(name, _)| name)),
+            table.lacks_key(),
             self.condition(scope)
         ))
     }
@@ -333,7 +333,7 @@ impl Tables {
             keys.join(", "),
             table.from,
             self.condition(scope),
-            sql::lacks(table.key.iter().map(|(name, _)| name)),
+            table.lacks_key(),
         ))
     }
 
@@ -763,6 +763,12 @@ impl Table {
             .map(|(name, _)| format!("({name})::text"))
             .collect();
         texts.join(", ")
+    }
+
+    /// "A part of the key is NULL."
+    fn lacks_key(&self) -> String {
+        let parts = self.key.iter().map(|(name, _)| format!("({name}) IS NULL"));
+        parts.collect::<Vec<_>>().join(" OR ")
     }
 
     fn key_names(&self) -> String {
