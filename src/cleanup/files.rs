@@ -134,6 +134,29 @@ impl Roots {
             .collect()
     }
 
+    /// The folders by symbolic links, each with the folder beneath a root that it leads to: roots themselves, and what lies directly in one of
+    /// them or where relative paths start. Deeper ones are not looked for: that would be a walk over every file.
+    pub fn links(&self) -> Vec<(PathBuf, PathBuf)> {
+        let mut links = self.aliases();
+        let around = [(self.base.clone(), self.base.clone())];
+        for (path, real) in self.aliases().into_iter().chain(around) {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            let is_link =
+                |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            for entry in entries.filter(is_link) {
+                let Ok(target) = entry.path().canonicalize() else {
+                    continue;
+                };
+                if target.is_dir() {
+                    links.push((path.join(entry.file_name()), target.clone()));
+                    links.push((real.join(entry.file_name()), target));
+                }
+            }
+        }
+        links.retain(|(_, folder)| self.beneath(folder).is_some());
+        links
+    }
+
     /// Where a file really is, no symbolic link on the way.
     pub fn real_path(&self, place: &Place) -> PathBuf {
         self.real_folder(&place.way).join(&*place.name)
@@ -192,7 +215,9 @@ impl Roots {
             }
         };
         let real = self.real_folder(&way);
-        let [own, real] = [folder, &real].map(|path| spellings.normal(path.as_os_str().as_bytes()));
+        // Of something within them: a link leads on what lies beneath it.
+        let [own, real] = [folder, &real].map(|path| path.join("file"));
+        let [own, real] = [&own, &real].map(|path| spellings.normal(path.as_os_str().as_bytes()));
         let is_linked = own != real;
         let each = names.iter().map(|(path, name)| {
             let place = Place {

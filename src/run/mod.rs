@@ -1140,7 +1140,11 @@ fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
             folders.extend(text(&real).zip(text(name)));
         }
     }
-    Spellings::new(folders)
+    let links = roots.links();
+    let links = links
+        .iter()
+        .filter_map(|(link, folder)| text(link).zip(text(folder)));
+    Spellings::new(folders).with_links(links)
 }
 
 /// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 pub struct Spellings {
     /// An absolute folder, without a slash at its end, and what a row writes in its place; the longest folder comes first.
     folders: Vec<(String, String)>,
+    /// A folder that is a symbolic link and the one that it leads to, both in their spelling without regard to links; the longest first.
+    links: Vec<(String, String)>,
 }
 
 impl Spellings {
@@ -14,17 +16,61 @@ impl Spellings {
     pub fn new(mut folders: Vec<(String, String)>) -> Self {
         folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
         folders.dedup();
-        Self { folders }
+        Self {
+            folders,
+            links: Vec::new(),
+        }
+    }
+
+    /// Takes what lies beneath a folder that is a symbolic link for what lies beneath the one that it leads to. `links`: absolute folders, the
+    /// second of each without a link on its way.
+    pub fn with_links(mut self, links: impl IntoIterator<Item = (String, String)>) -> Self {
+        let spelled = |folder: String| {
+            let spelled = self.normal(folder.as_bytes()).into_owned();
+            String::from_utf8(spelled).unwrap_or(folder)
+        };
+        let mut links: Vec<(String, String)> = links
+            .into_iter()
+            .map(|(link, folder)| (spelled(link), spelled(folder)))
+            .filter(|(link, folder)| link != folder)
+            .collect();
+        links.sort_by(|one, next| (next.0.len(), next).cmp(&(one.0.len(), one)));
+        links.dedup();
+        self.links = links;
+        self
     }
 
     pub fn folders(&self) -> &[(String, String)] {
         &self.folders
     }
 
+    pub fn links(&self) -> &[(String, String)] {
+        &self.links
+    }
+
     /// The one spelling of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
     ///
-    /// It works on the text alone, so two ways through a symbolic link stay two paths.
+    /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it was told.
     pub fn normal<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        let spelled = self.spelled(path);
+        match self.led(&spelled) {
+            Some(led) => Cow::Owned(led),
+            None => spelled,
+        }
+    }
+
+    /// Where a link leads on the path's way.
+    fn led(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.links.iter().find_map(|(link, folder)| {
+            let rest = path.strip_prefix(link.as_bytes())?.strip_prefix(b"/")?;
+            Some(match folder.as_str() {
+                "" => rest.to_vec(),
+                folder => [folder.as_bytes(), b"/", rest].concat(),
+            })
+        })
+    }
+
+    fn spelled<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
         // Most are spelled so already.
         let is_plain = |pair: &[u8]| !matches!(pair, b"//" | b"/.");
         let edges = (path.first(), path.last());
@@ -90,6 +136,35 @@ mod tests {
             assert_eq!(
                 String::from_utf8(normal.into_owned()).unwrap(),
                 "uploads/a.png",
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_known_leads_on() {
+        let folders = vec![("/srv/app".into(), String::new())];
+        let spellings = Spellings::new(folders).with_links(
+            [
+                ("/srv/app/static/uploads", "/srv/app/uploads"),
+                ("/srv/app/static/uploads/old", "/mnt/old"),
+                ("/srv/app/current", "/srv/app"),
+                ("/srv/app/uploads", "/srv/app/uploads"),
+            ]
+            .map(|(link, folder)| (link.to_owned(), folder.to_owned())),
+        );
+        for (path, normal) in [
+            ("static/uploads/a", "uploads/a"),
+            ("/srv/app/static//uploads/a", "uploads/a"),
+            ("static/uploads/old/a", "/mnt/old/a"),
+            ("current/a", "a"),
+            ("static/uploads2/a", "static/uploads2/a"),
+            ("x/static/uploads/a", "x/static/uploads/a"),
+            ("static/uploads", "static/uploads"),
+        ] {
+            assert_eq!(
+                spellings.normal(path.as_bytes()),
+                normal.as_bytes(),
                 "{path}"
             );
         }

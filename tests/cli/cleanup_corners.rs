@@ -61,6 +61,40 @@ on_each_database! {
         assert!(env.path("uploads/temp/sub").exists(), "a folder that is named stays");
     }
 
+    fn a_file_stays_that_a_row_names_by_a_link_which_an_expired_one_goes_without(env) {
+        let tasks = [
+            old(1).with("image_path", "uploads/a.png").with("document_path", "uploads/inner/b.png").with("screenshot_path", "uploads/c.png"),
+            old(2).with("image_path", "uploads/d.png").with("document_path", "media/e.png").with("screenshot_path", "static/uploads/f.png"),
+            Task::new(3).with("image_path", "static/uploads/a.png").with("document_path", "media/b.png").with("screenshot_path", "./media//../uploads/c.png"),
+            Task::new(4).with("image_path", "uploads/d.png").with("document_path", "uploads/inner/e.png").with("screenshot_path", "uploads/f.png"),
+            old(5),
+        ];
+        env.write("uploads/inner/.gitkeep", "");
+        env.write("static/.gitkeep", "");
+        std::os::unix::fs::symlink("../uploads", env.path("static/uploads")).unwrap();
+        std::os::unix::fs::symlink("uploads/inner", env.path("media")).unwrap();
+        prepare(&env, &tasks);
+        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        assert_eq!(ids(&env), ["3", "4"]);
+        for name in ["a.png", "inner/b.png", "c.png", "d.png", "inner/e.png", "f.png"] {
+            assert!(env.path("uploads").join(name).exists(), "{name}");
+        }
+        for key in ["files_cleaned", "files_shared"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(3), &json!(6)));
+        // So it is in temp folders.
+        env.config("[cleanup]\ntemp_dirs = ['uploads/inner']");
+        for name in ["b.png", "e.png", "free.png"] {
+            env.write(&format!("uploads/inner/{name}"), "12345");
+            age(&env.path("uploads/inner").join(name), 5000);
+        }
+        let swept = cleanup(&env, 0, &["--only", "temp"]);
+        assert_eq!((&swept["files_cleaned"], &swept["files_shared"]), (&json!(1), &json!(2)));
+        assert!(!env.path("uploads/inner/free.png").exists());
+    }
+
     fn a_file_that_two_roots_lead_to_is_counted_once(env) {
         let tasks = [
             old(1).with("image_path", "uploads/inner/a.png"),

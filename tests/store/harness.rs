@@ -239,4 +239,9 @@ pub fn spellings() -> Spellings {
         ("/srv/app".into(), String::new()),
         ("/mnt/volume".into(), "uploads".into()),
     ])
+    .with_links([
+        ("/srv/app/li_nk".into(), "/srv/app/uploads/inner".into()),
+        ("/srv/app/uploads/out".into(), "/mnt/other".into()),
+        ("/mnt/other/back".into(), "/srv/app".into()),
+    ])
 }

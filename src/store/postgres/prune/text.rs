@@ -570,6 +570,14 @@ impl Tables {
             .zip(&texts)
             .map(|(place, text)| format!(", {text} AS file_{place}"))
             .collect();
+        let odd: Vec<String> = ["%//%", "%/.%"]
+            .map(quote)
+            .into_iter()
+            .chain(self.spellings.links().iter().map(|(link, _)| {
+                let escaped = link.replace(['\\', '%', '_'], "_");
+                quote(&format!("%{}/%", escaped.trim_start_matches('/')))
+            }))
+            .collect();
         let values: Vec<String> = (0..texts.len())
             .map(|place| {
                 let file = format!("r.file_{place}");
@@ -582,11 +590,12 @@ impl Tables {
         // Between slashes, a path that starts or ends with one makes two, and one that starts with a dot "/.".
         format!(
             "SELECT {}::int4 AS source, r.key, r.expired, v.path FROM (SELECT ARRAY[{}] AS key, {expired} AS expired, \
-             concat_ws('/', '', {}, '') LIKE ANY (ARRAY['%//%', '%/.%']) AS odd{named} FROM {} WHERE {rows} OFFSET 0) AS r \
+             concat_ws('/', '', {}, '') LIKE ANY (ARRAY[{}]) AS odd{named} FROM {} WHERE {rows} OFFSET 0) AS r \
              CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE v.path <> ''",
             number(own.source),
             own.key,
             texts.join(", "),
+            odd.join(", "),
             own.from,
             values.join(", ")
         )
@@ -684,19 +693,7 @@ impl Tables {
             .spellings
             .folders()
             .iter()
-            .map(|(folder, name)| {
-                let start = format!("{folder}/");
-                let length = start.chars().count();
-                let name = match name.as_str() {
-                    "" => String::new(),
-                    name => format!("{} || ", quote(&format!("{name}/"))),
-                };
-                format!(
-                    " WHEN left(s.path, {length}) = {} THEN {name}substr(s.path, {})",
-                    quote(&start),
-                    length + 1
-                )
-            })
+            .map(|(folder, name)| replaced_start("s.path", folder, name))
             .collect();
         let folded = match whens.is_empty() {
             true => spelled,
@@ -704,10 +701,19 @@ impl Tables {
                 format!("(SELECT CASE{whens} ELSE s.path END FROM (SELECT {spelled} AS path) AS s)")
             }
         };
-        format!(
+        let spelled = format!(
             "CASE WHEN left({file}, 1) IN ('/', '.') OR right({file}, 1) = '/' OR strpos({file}, '//') > 0 \
              OR strpos({file}, '/.') > 0 THEN {folded} ELSE {file} END"
-        )
+        );
+        let leads: String = (self.spellings.links().iter())
+            .map(|(link, folder)| replaced_start("l.path", link, folder))
+            .collect();
+        match leads.is_empty() {
+            true => spelled,
+            false => {
+                format!("(SELECT CASE{leads} ELSE l.path END FROM (SELECT {spelled} AS path) AS l)")
+            }
+        }
     }
 
     /// Questions that have an answer where an index is there, and what would make it.
@@ -832,6 +838,21 @@ fn texts(expressions: &[String]) -> String {
         .iter()
         .map(|expression| format!(", ({expression})::text"))
         .collect()
+}
+
+/// `WHEN` the path lies beneath a folder `THEN` the same beneath another one.
+fn replaced_start(path: &str, folder: &str, name: &str) -> String {
+    let start = format!("{folder}/");
+    let length = start.chars().count();
+    let name = match name {
+        "" => String::new(),
+        name => format!("{} || ", quote(&format!("{name}/"))),
+    };
+    format!(
+        " WHEN left({path}, {length}) = {} THEN {name}substr({path}, {})",
+        quote(&start),
+        length + 1
+    )
 }
 
 /// A literal that means the same whatever `standard_conforming_strings` says.
