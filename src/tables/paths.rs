@@ -25,14 +25,17 @@ impl Spellings {
     /// Takes what lies beneath a folder that is a symbolic link for what lies beneath the one that it leads to. `links`: absolute folders, the
     /// second of each without a link on its way.
     pub fn with_links(mut self, links: impl IntoIterator<Item = (String, String)>) -> Self {
+        // As the start of what lies beneath it.
         let spelled = |folder: String| {
-            let spelled = self.normal(folder.as_bytes()).into_owned();
-            String::from_utf8(spelled).unwrap_or(folder)
+            let file = format!("{folder}/file");
+            let spelled = String::from_utf8_lossy(&self.normal(file.as_bytes())).into_owned();
+            let start = spelled.strip_suffix("file").unwrap_or_default();
+            start.trim_end_matches('/').to_owned()
         };
         let mut links: Vec<(String, String)> = links
             .into_iter()
             .map(|(link, folder)| (spelled(link), spelled(folder)))
-            .filter(|(link, folder)| link != folder)
+            .filter(|(link, folder)| link != folder && !link.is_empty())
             .collect();
         links.sort_by(|one, next| (next.0.len(), next).cmp(&(one.0.len(), one)));
         links.dedup();
