@@ -39,7 +39,9 @@ pub struct StatusReport {
     pub by_timers: bool,
     pub timezone: String,
     pub jobs: Vec<JobStatus>,
-    /// Why something is not known.
+    /// What a person should know, and what to do about it.
+    pub warnings: Vec<String>,
+    /// The same, as it was called first.
     pub notes: Vec<String>,
 }
 
@@ -111,7 +113,10 @@ pub struct Change {
     /// Commands to run now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<String>,
-    /// What a person should know.
+    /// What a person should know, and what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The same, as it was called first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -186,8 +191,8 @@ pub fn status(report: &StatusReport, language: Language) -> String {
     page.line(cron);
     page.line("");
     page.text += &table(rows, language);
-    for note in &report.notes {
-        page.line(format!("! {note}"));
+    for warning in &report.warnings {
+        page.line(format!("! {warning}"));
     }
     page.text
 }
@@ -281,8 +286,8 @@ pub fn change(change: &Change, language: Language) -> String {
         let others = language.pick("属于其他队列，未安装", "of other queues, not installed");
         page.line(format!("  {others}: {}", change.left_out.join(", ")));
     }
-    for note in &change.notes {
-        page.line(format!("  ! {note}"));
+    for warning in &change.warnings {
+        page.line(format!("  ! {warning}"));
     }
     if !change.next.is_empty() {
         page.heading("接下来请运行", "Now run");

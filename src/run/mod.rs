@@ -1004,6 +1004,15 @@ fn no_database(so: &str) -> Failure {
     .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
 }
 
+/// The variables that set limits of a cleanup.
+const LIMITS: [&str; 5] = [
+    "TASKMON_COMPLETED_TASKS_DAYS",
+    "TASKMON_FAILED_TASKS_DAYS",
+    "TASKMON_RECEIPTS_DAYS",
+    "TASKMON_TEMP_FILES_HOURS",
+    "TASKMON_LOG_FILES_DAYS",
+];
+
 /// The limits of a cleanup: a flag beats the environment, the environment beats the file.
 struct Limits {
     completed: u32,

@@ -93,7 +93,7 @@ impl Session {
             cron_running: status.cron_running,
             by_timers: status.by_timers,
             jobs: jobs.collect(),
-            notes: status.notes,
+            notes: status.warnings,
         })
     }
 
@@ -114,14 +114,14 @@ impl Session {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
-        let mut notes = Vec::new();
+        let mut warnings = Vec::new();
         if config::of_the_host().is_none() {
-            notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
+            warnings.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
         }
         let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
             Ok(installed) => installed,
             Err(failure) => {
-                notes.push(failure.message);
+                warnings.push(failure.message);
                 None
             }
         };
@@ -170,7 +170,8 @@ impl Session {
                 .is_some_and(|installed| installed.by_timers),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
-            notes,
+            notes: warnings.clone(),
+            warnings,
         })
     }
 
@@ -288,26 +289,33 @@ impl Session {
         let mut change = Change {
             success: true,
             dry_run: arguments.dry_run,
-            notes: surroundings(config)?,
             ..Change::default()
         };
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
         match arguments.place.systemd {
-            true => install_units(&served, &arguments.place, &installation, &mut change)?,
-            false => self.install_lines(&served, &arguments.place, &installation, &mut change)?,
+            true => {
+                install_units(&served, &arguments.place, &installation, &mut change)?;
+                change.warnings.extend(self.lacking(config, &[], true)?);
+            }
+            false => {
+                let place = &arguments.place;
+                let own = self.install_lines(&served, place, &installation, &mut change)?;
+                change.warnings.extend(self.lacking(config, &own, false)?);
+            }
         }
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
-        self.changed(&change, config)
+        self.changed(change, config)
     }
 
+    /// The variables that the crontab sets for the lines.
     fn install_lines(
         &self,
         jobs: &[Job],
         place: &SchedulePlace,
         installation: &Installation,
         change: &mut Change,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let program = program(place.user.as_deref())?;
         let _lock = self.schedule_lock()?;
         let text = program.read()?.unwrap_or_default();
@@ -325,7 +333,7 @@ impl Session {
             .into());
         }
         if crontab.sets_zone() {
-            change.notes.push("CRON_TZ is set in the crontab: cronie reads the times of the jobs in that zone, Debian's cron in the system's".to_owned());
+            change.warnings.push("CRON_TZ is set in the crontab: cronie reads the times of the jobs in that zone, Debian's cron in the system's".to_owned());
         }
         let new = crontab.with(jobs, installation);
         change.changed = new != text;
@@ -335,7 +343,102 @@ impl Session {
         if change.changed && !change.dry_run {
             program.write(&new)?;
         }
-        Ok(())
+        let set = crontab.variables().into_iter();
+        Ok(set.map(|(name, _)| name).collect())
+    }
+
+    /// The variables that the configuration names or that this run goes by, and that the jobs will not have: whatever stands in no line of the
+    /// crontab (`set`). A service of systemd has as few.
+    fn lacking(&self, config: &Config, set: &[String], by_systemd: bool) -> Result<Vec<String>> {
+        let whose = match by_systemd {
+            true => "a service of systemd does not have",
+            false => "cron's jobs do not have",
+        };
+        let line = |name: &str| match by_systemd {
+            true => format!(
+                "set it with Environment= in a drop-in of the services (`systemctl edit`), as {name}=…"
+            ),
+            false => format!("set it in a line of the crontab above the block, {name}=…"),
+        };
+        let env = config::Env::read();
+        let mut found: Vec<(String, String)> = Vec::new();
+        let effective = config.effective()?;
+        for (key, source) in effective["sources"].as_object().into_iter().flatten() {
+            match source.as_str() {
+                Some(flag) if flag.starts_with('-') => found.push((
+                    flag.to_owned(),
+                    format!("{key} comes from {flag}, which {whose}: set it in the configuration file"),
+                )),
+                Some(source) => found.extend(source.strip_prefix('$').map(|name| {
+                    let what = format!("{key} comes from ${name}, which {whose}: set it in the configuration file, or {}", line(name));
+                    (name.to_owned(), what)
+                })),
+                None => {}
+            }
+        }
+        let mut named = Vec::new();
+        named_variables(&serde_json::to_value(&config.file_values)?, "", &mut named);
+        found.extend(named.into_iter().map(|(key, name)| {
+            let instead = key.trim_end_matches("_env");
+            let what = format!("`{key}` names ${name}, which {whose}: name a file with `{instead}_file` instead, or {}", line(&name));
+            (name, what)
+        }));
+        for name in self.relied_on(config, &env) {
+            let instead = match name.as_str() {
+                "PGPASSWORD" => "put the password into ~/.pgpass or database.url",
+                "PGPASSFILE" => "name the file in database.url, as ?passfile=…",
+                name if name.starts_with("PG") => "say it in database.url",
+                name if name.starts_with("TASKMON_") => "say it in [cleanup]",
+                _ => "let the channels do without",
+            };
+            let what = format!(
+                "this run goes by ${name}, which {whose}: {instead}, or {}",
+                line(&name)
+            );
+            found.push((name, what));
+        }
+        found.retain(|(name, _)| !set.contains(name));
+        Ok(found.into_iter().map(|(_, what)| what).collect())
+    }
+
+    /// The variables of this run that say how databases and channels are reached and what expires, besides the sources of a configuration's keys.
+    fn relied_on(&self, config: &Config, env: &config::Env) -> Vec<String> {
+        const SENDING: [&str; 8] = [
+            "https_proxy",
+            "HTTPS_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+            "no_proxy",
+            "NO_PROXY",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+        ];
+        let mut channels = config.alerts.channels.iter();
+        let sends = channels.any(|channel| channel.kind != config::ChannelType::Command)
+            || !config.heartbeat.all().is_empty();
+        let matters = |name: &&str| match *name {
+            name if name.starts_with("PG") => self.is_reached_by(config, env, name),
+            name if SENDING.contains(&name) => sends,
+            name => super::LIMITS.contains(&name),
+        };
+        env.names().filter(matters).map(str::to_owned).collect()
+    }
+
+    /// Whether the database would be another, or be reached otherwise, without the variable.
+    fn is_reached_by(&self, config: &Config, env: &config::Env, name: &str) -> bool {
+        let without = config::resolve(&config::Request {
+            config_flag: self.common.config.clone(),
+            database_url_flag: self.common.database_url.clone(),
+            env: env.without(name),
+            working_dir: super::working_dir().unwrap_or_default(),
+        });
+        let (own, other) = (
+            &config.database,
+            without.as_ref().map(|found| &found.database),
+        );
+        other.map_or(true, |other| {
+            (&other.target, &other.read_target) != (&own.target, &own.read_target)
+        })
     }
 
     fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
@@ -348,7 +451,7 @@ impl Session {
             true => remove_units(&arguments.place, &mut change)?,
             false => self.remove_lines(&arguments.place, &mut change)?,
         }
-        self.changed(&change, config)
+        self.changed(change, config)
     }
 
     fn remove_lines(&self, place: &SchedulePlace, change: &mut Change) -> Result<()> {
@@ -375,10 +478,12 @@ impl Session {
         Ok(())
     }
 
-    fn changed(&self, change: &Change, config: &Config) -> Result<Done> {
-        for note in &change.notes {
-            log::warn!("{note}");
+    fn changed(&self, mut change: Change, config: &Config) -> Result<Done> {
+        for warning in &change.warnings {
+            log::warn!("{warning}");
         }
+        change.notes = change.warnings.clone();
+        let change = &change;
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(change, self.layout())?,
             Format::Text => page::change(change, config.language),
@@ -945,17 +1050,31 @@ fn program(user: Option<&str>) -> Result<Program> {
     })
 }
 
-/// What cron's jobs will lack: whatever this run knows from its environment or its flags.
-fn surroundings(config: &Config) -> Result<Vec<String>> {
-    let effective = config.effective()?;
-    let sources = effective["sources"].as_object().into_iter().flatten();
-    let fleeting = sources.filter_map(|(key, source)| {
-        let source = source.as_str()?;
-        source.starts_with(['$', '-']).then(|| {
-            format!("{key} comes from {source}, which cron's jobs do not have: set it in the configuration file")
-        })
-    });
-    Ok(fleeting.collect())
+/// Each `NAME_env` of the configuration and the variable that it names, the keys as `alerts.channels[1].url_env`.
+fn named_variables(value: &serde_json::Value, path: &str, found: &mut Vec<(String, String)>) {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let path = match path {
+                    "" => key.clone(),
+                    path => format!("{path}.{key}"),
+                };
+                match value {
+                    Value::String(name) if key.ends_with("_env") => {
+                        found.push((path, name.clone()));
+                    }
+                    value => named_variables(value, &path, found),
+                }
+            }
+        }
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                named_variables(value, &format!("{path}[{}]", at + 1), found);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The path of this program as one would write it: where PATH leads to it, that path, which stays the same when a new version is put there.

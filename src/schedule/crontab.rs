@@ -122,6 +122,12 @@ impl Crontab<'_> {
         jobs
     }
 
+    /// The variables that lines before the block set for it, and their values.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let lines = self.before.split(|byte| *byte == b'\n');
+        lines.filter_map(variable).collect()
+    }
+
     /// Whether a line before the block sets the time zone of those that follow, which cronie heeds and Debian's cron does not.
     pub fn sets_zone(&self) -> bool {
         let mut lines = self.before.split(|byte| *byte == b'\n');
@@ -152,6 +158,16 @@ impl Crontab<'_> {
         };
         [before, self.after].concat()
     }
+}
+
+/// `NAME = value`, quotes or not, as cron reads it; a line of times never has its first `=` right behind its first word.
+fn variable(line: &[u8]) -> Option<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let (name, value) = line.split_once('=')?;
+    let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let name = bare(name);
+    let is_name = !name.is_empty() && !name.starts_with('#') && !name.contains(char::is_whitespace);
+    is_name.then(|| (name, bare(value)))
 }
 
 fn block(
