@@ -463,8 +463,8 @@ pub struct Scheduled {
     /// Jobs are installed, and all of them as systemd's timers.
     pub by_timers: bool,
     pub jobs: Vec<ScheduledJob>,
-    /// Why something is not known.
-    pub notes: Vec<String>,
+    /// What is not as it should be in the crontab and among the units, or not known.
+    pub findings: Vec<Finding>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -488,7 +488,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
     let installed = of(&|job| job.installed == Some(true));
     let missing = of(&|job| job.installed == Some(false));
     let outdated = of(&|job| job.outdated);
-    let mut findings: Vec<Finding> = scheduled.notes.iter().map(Finding::warning).collect();
+    let mut findings = scheduled.findings.clone();
     let install = "taskmon schedule install";
     if installed.is_empty() && !missing.is_empty() {
         findings.push(

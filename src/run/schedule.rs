@@ -2,12 +2,13 @@
 
 use super::{Done, Session, identity, write_out};
 use crate::alert::live::{MissedJob, SkippedJob};
-use crate::check;
+use crate::check::{self, Finding};
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
     ScheduleRemoveArgs, ScheduleStatusArgs,
 };
 use crate::config::{self, Config};
+use crate::language::Language;
 use crate::lock;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::schedule::{
@@ -78,7 +79,7 @@ impl Session {
 
     /// The same for `check`.
     pub(super) fn scheduled(&self, config: &Config) -> Result<check::Scheduled> {
-        let status = self.status_report(config, &ScheduleStatusArgs::default())?;
+        let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
         let jobs = status.jobs.into_iter().map(|job| check::ScheduledJob {
             name: job.line.name,
             installed: job.installed,
@@ -93,12 +94,12 @@ impl Session {
             cron_running: status.cron_running,
             by_timers: status.by_timers,
             jobs: jobs.collect(),
-            notes: status.warnings,
+            findings,
         })
     }
 
     fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
-        let report = self.status_report(config, arguments)?;
+        let (report, _) = self.status_report(config, arguments)?;
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::status(&report, config.language),
@@ -106,22 +107,33 @@ impl Session {
         Ok(Done::new(printed, Outcome::Done))
     }
 
+    /// The report, and what it warns of, each with what to do.
     fn status_report(
         &self,
         config: &Config,
         arguments: &ScheduleStatusArgs,
-    ) -> Result<StatusReport> {
+    ) -> Result<(StatusReport, Vec<Finding>)> {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
-        let mut warnings = Vec::new();
+        let mut findings = Vec::new();
         if config::of_the_host().is_none() {
-            warnings.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
+            findings.push(
+                Finding::warning("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others")
+                    .hint("link /etc/localtime to a file of /usr/share/zoneinfo"),
+            );
         }
-        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
-            Ok(installed) => installed,
+        let program = program(arguments.user.as_deref())?;
+        let installed = match self.installed(config, &program) {
+            Ok(installed) => installed.map(|mut installed| {
+                findings.append(&mut installed.findings);
+                installed
+            }),
             Err(failure) => {
-                warnings.push(failure.message);
+                findings.push(Finding {
+                    status: check::Status::Warning,
+                    ..Finding::of(&failure)
+                });
                 None
             }
         };
@@ -159,7 +171,8 @@ impl Session {
                 last_run: last.map(LastRun::of),
             }
         };
-        Ok(StatusReport {
+        let warnings: Vec<String> = findings.iter().map(told).collect();
+        let report = StatusReport {
             success: true,
             cron_running: daemon::is_running(
                 Path::new("/proc"),
@@ -172,7 +185,8 @@ impl Session {
             jobs: served.map(status).collect(),
             notes: warnings.clone(),
             warnings,
-        })
+        };
+        Ok((report, findings))
     }
 
     /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.
@@ -182,30 +196,53 @@ impl Session {
         program: &Program,
     ) -> Result<Option<InstalledJobs>, Failure> {
         let is_own = |other: &Path| config.file.as_deref() == Some(other);
-        let mut found = Vec::new();
-        let mut is_known = false;
-        for folder in [user_units().ok(), Some(PathBuf::from(SYSTEM_UNITS))]
-            .into_iter()
-            .flatten()
-        {
+        let language = config.language;
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut findings = Vec::new();
+        for (folder, control) in unit_folders() {
             let written = systemd::read(&folder).unwrap_or_else(|error| {
                 log::warn!("the units in {} cannot be read: {error}", folder.display());
                 Default::default()
             });
-            let own = written
-                .jobs
-                .into_iter()
-                .filter(|(config, _)| is_own(config));
-            found.extend(own.map(|(_, job)| job));
+            let links = enabled_elsewhere(&folder);
+            let own = written.jobs.into_iter().filter(|job| is_own(&job.config));
+            let own: Vec<(bool, systemd::WrittenJob)> =
+                own.map(|job| (job.is_enabled(&links), job)).collect();
+            let idle = own.iter().filter(|(enabled, _)| !enabled);
+            let idle: Vec<String> = idle.map(|(_, job)| job.unit()).collect();
+            if !idle.is_empty() {
+                let folder = folder.display();
+                let names = idle.join(", ");
+                findings.push(
+                    Finding::warning(language.pick(
+                        format!("{folder} 中的定时器已写入但没有启用：{names}"),
+                        format!("written but not enabled, in {folder}: {names}"),
+                    ))
+                    .hint(format!(
+                        "{control} daemon-reload; {control} enable --now {}",
+                        schedule::quoted_words(&idle)
+                    )),
+                );
+            }
+            entries.extend(own.into_iter().map(|(runs, job)| Entry {
+                place: folder.display().to_string(),
+                is_timer: true,
+                runs,
+                job: job.job,
+            }));
         }
-        is_known |= !found.is_empty();
-        let timers = found.len();
+        let mut is_known = !entries.is_empty();
         match program.read() {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let crontab = read_crontab(&text)?;
                 if crontab.config().as_deref().is_some_and(is_own) {
-                    found.extend(crontab.jobs());
+                    entries.extend(crontab.jobs().into_iter().map(|job| Entry {
+                        place: "crontab".to_owned(),
+                        is_timer: false,
+                        runs: true,
+                        job,
+                    }));
                 }
                 is_known = true;
             }
@@ -217,10 +254,43 @@ impl Session {
                 ) && is_known => {}
             Err(failure) => return Err(failure),
         }
+        findings.extend(doubled(&entries, language));
+        let running = || entries.iter().filter(|entry| entry.runs);
+        let by_timers = running().next().is_some() && running().all(|entry| entry.is_timer);
+        let jobs = running().map(|entry| entry.job.clone()).collect();
         Ok(is_known.then_some(InstalledJobs {
-            by_timers: timers > 0 && timers == found.len(),
-            jobs: found,
+            jobs,
+            by_timers,
+            entries,
+            findings,
         }))
+    }
+
+    /// What would run twice once these jobs are installed at a place, besides.
+    fn doubled_by(&self, config: &Config, jobs: &[Job], place: &SchedulePlace) -> Vec<Finding> {
+        let target = match place.systemd {
+            true => unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string()),
+            false => "crontab".to_owned(),
+        };
+        let program = Program {
+            user: place.user.clone(),
+        };
+        let installed = match self.installed(config, &program) {
+            Ok(installed) => installed,
+            Err(failure) => {
+                log::info!("whether jobs are installed twice is not known: {failure}");
+                None
+            }
+        };
+        let entries = installed.into_iter().flat_map(|found| found.entries);
+        let mut entries: Vec<Entry> = entries.filter(|entry| entry.place != target).collect();
+        entries.extend(jobs.iter().map(|job| Entry {
+            place: target.clone(),
+            is_timer: place.systemd,
+            runs: true,
+            job: Installed::of(job, &[], self.now),
+        }));
+        doubled(&entries, config.language).into_iter().collect()
     }
 
     fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
@@ -291,6 +361,8 @@ impl Session {
             dry_run: arguments.dry_run,
             ..Change::default()
         };
+        let doubled = self.doubled_by(config, &served, &arguments.place);
+        change.warnings.extend(doubled.iter().map(told));
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
         match arguments.place.systemd {
             true => {
@@ -599,9 +671,80 @@ impl Session {
     }
 }
 
+/// A job that is installed with a configuration.
+struct Entry {
+    /// "crontab", or the folder of its units.
+    place: String,
+    is_timer: bool,
+    /// A timer that is not enabled does not.
+    runs: bool,
+    job: Installed,
+}
+
+/// The jobs that stand in more than one place.
+fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
+    let is_same = |one: &Installed, other: &Installed| {
+        one.name == other.name || (&one.cron, &one.command) == (&other.cron, &other.command)
+    };
+    let mut names: Vec<&str> = Vec::new();
+    let mut places: Vec<&str> = Vec::new();
+    for entry in entries {
+        let mut others = entries.iter();
+        let again =
+            others.find(|other| other.place != entry.place && is_same(&other.job, &entry.job));
+        if let Some(again) = again {
+            names.push(&entry.job.name);
+            places.extend([entry.place.as_str(), again.place.as_str()]);
+        }
+    }
+    for list in [&mut names, &mut places] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let (names, places) = (names.join(", "), places.join(", "));
+    (!names.is_empty()).then(|| {
+        Finding::warning(language.pick(
+            format!("同一任务安装了不止一处（{places}），每次会运行两遍：{names}"),
+            format!("installed in more than one place ({places}), so that each would run twice: {names}"),
+        ))
+        .hint("`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away")
+    })
+}
+
+/// A finding as one sentence.
+fn told(finding: &Finding) -> String {
+    match &finding.hint {
+        Some(hint) => format!("{}: {hint}", finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+/// The folders in which units are looked for, and the `systemctl` that goes with each.
+fn unit_folders() -> Vec<(PathBuf, &'static str)> {
+    let user = user_units().ok().map(|folder| (folder, "systemctl --user"));
+    let system = (PathBuf::from(SYSTEM_UNITS), "systemctl");
+    user.into_iter().chain([system]).collect()
+}
+
+/// Where links stand that enable units of a folder, besides that folder.
+fn enabled_elsewhere(folder: &Path) -> Vec<PathBuf> {
+    if folder == Path::new(SYSTEM_UNITS) {
+        return vec![PathBuf::from("/run/systemd/system")];
+    }
+    let runtime = config::Env::read().path("XDG_RUNTIME_DIR");
+    let runtime = runtime.map(|folder| folder.join("systemd/user"));
+    let all = [Some(PathBuf::from("/etc/systemd/user")), runtime];
+    all.into_iter().flatten().collect()
+}
+
 /// The jobs that are installed with a configuration.
 struct InstalledJobs {
+    /// Those that run.
     jobs: Vec<Installed>,
+    /// All that stand somewhere.
+    entries: Vec<Entry>,
+    /// What is not as it should be.
+    findings: Vec<Finding>,
     /// There are some, and all of them are systemd's timers.
     by_timers: bool,
 }
@@ -937,7 +1080,7 @@ fn install_units(
 ) -> Result<()> {
     let folder = unit_dir(place)?;
     let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
-    let old: Vec<Installed> = written.jobs.into_iter().map(|(_, job)| job).collect();
+    let old: Vec<Installed> = written.jobs.into_iter().map(|own| own.job).collect();
     let mut units = Vec::new();
     for job in jobs {
         let made = systemd::units(job, &old, installation)

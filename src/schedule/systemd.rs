@@ -123,8 +123,36 @@ fn unit_name(job: &str) -> String {
 pub struct Written {
     /// Absolute paths.
     pub files: Vec<PathBuf>,
-    /// By their timers: the jobs, and the configuration that each is for.
-    pub jobs: Vec<(PathBuf, Installed)>,
+    /// By their timers.
+    pub jobs: Vec<WrittenJob>,
+}
+
+/// A job that stands in a folder of units.
+#[derive(Debug)]
+pub struct WrittenJob {
+    /// The timer's file.
+    pub timer: PathBuf,
+    /// The configuration that it is for.
+    pub config: PathBuf,
+    pub job: Installed,
+}
+
+impl WrittenJob {
+    /// The timer's name.
+    pub fn unit(&self) -> String {
+        let name = self.timer.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Whether `systemctl enable` was told of the timer: a link in `timers.target.wants`, beside it or in one of these folders.
+    pub fn is_enabled(&self, others: &[PathBuf]) -> bool {
+        let own = self.timer.parent().map(Path::to_owned);
+        let folders = own.iter().chain(others);
+        let links = folders.map(|folder| folder.join("timers.target.wants").join(self.unit()));
+        links
+            .into_iter()
+            .any(|link| link.symlink_metadata().is_ok())
+    }
 }
 
 /// Finds taskmon's own units by their first line; a folder that is missing has none.
@@ -155,14 +183,18 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         let config = value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
         let job = value(JOB).and_then(|text| serde_json::from_str(text).ok());
         if let (true, Some(config), Some(job)) = (is_timer, config, job) {
-            written.jobs.push((config, job));
+            written.jobs.push(WrittenJob {
+                timer: path.clone(),
+                config,
+                job,
+            });
         }
         written.files.push(path);
     }
     written.files.sort();
     written
         .jobs
-        .sort_by(|one, other| one.1.name.cmp(&other.1.name));
+        .sort_by(|one, other| one.job.name.cmp(&other.job.name));
     Ok(written)
 }
 

@@ -842,18 +842,82 @@ fn units_of_the_user_are_found_by_status() {
         env.path("home/.config/systemd/user/taskmon-check-disk-space.timer")
             .is_file()
     );
-    let status = schedule(&env, &["status"]).success().json();
+    let installed = |env: &TestEnv| -> (Vec<bool>, String) {
+        let status = schedule(env, &["status"]).success().json();
+        let jobs = status["jobs"].as_array().unwrap().iter();
+        let installed = jobs.map(|job| job["installed"] == true).collect();
+        (installed, status["warnings"].to_string())
+    };
+    // Somebody forgot to enable them: they will never run.
+    let (before, warnings) = installed(&env);
+    assert_eq!(before, [false; 4]);
+    for part in [
+        "没有启用",
+        "systemctl --user enable --now taskmon-generate-daily-statistics.timer",
+    ] {
+        assert!(warnings.contains(part), "{part} in {warnings}");
+    }
+    let checked = isolated(&env, &["taskmon", "check"]).run().json();
+    let cron = checked["checks"].as_array().unwrap().iter();
+    let cron = cron.clone().find(|check| check["name"] == "cron").unwrap();
+    assert_eq!(cron["status"], "warning", "{cron:#}");
+    let hint = cron["hint"].as_str().unwrap();
+    assert!(hint.contains("enable --now taskmon-"), "{cron:#}");
     assert!(
-        status["jobs"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|job| job["installed"] == true)
+        cron.to_string().contains("没有安装任何定时任务"),
+        "{cron:#}"
     );
+    enable(&env);
+    let (after, warnings) = installed(&env);
+    assert_eq!((after, warnings.as_str()), (vec![true; 4], "[]"));
     // They need no cron.
     let page = schedule(&env, &["status", "--output", "text"]).success();
     page.stdout_contains("systemd");
     assert!(!page.stdout().contains('!'), "{}", page.stdout());
+}
+
+/// What `systemctl --user enable` does to the timers.
+fn enable(env: &TestEnv) {
+    let script = "cd home/.config/systemd/user && mkdir timers.target.wants && ln -s ../taskmon-*.timer timers.target.wants/";
+    env.program("sh", ["-c", script]).success();
+}
+
+#[test]
+fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
+    for enabled in [false, true] {
+        let env = environment();
+        schedule(&env, &["install"]).success().json();
+        let finished = schedule(&env, &["install", "--systemd"]).success();
+        let warned = finished.json()["warnings"][0].as_str().unwrap().to_owned();
+        finished.stderr_contains(&warned);
+        if enabled {
+            enable(&env);
+        }
+        let status = schedule(&env, &["status"]).success().json();
+        let check = isolated(&env, &["taskmon", "check"]).run().json();
+        let again = schedule(&env, &["install"]).success();
+        again.stderr();
+        for told in [
+            warned,
+            status["warnings"].to_string(),
+            check["checks"].to_string(),
+            again.json()["warnings"].to_string(),
+        ] {
+            for part in [
+                "运行两遍",
+                "crontab",
+                "systemd/user",
+                "check-disk-space",
+                "taskmon schedule remove --systemd",
+            ] {
+                assert!(told.contains(part), "{part} in {told}");
+            }
+        }
+        let removed = schedule(&env, &["remove", "--systemd"]).success();
+        removed.json();
+        let status = schedule(&env, &["status"]).success().json();
+        assert_eq!(status["warnings"], json!([]));
+    }
 }
 
 #[test]
