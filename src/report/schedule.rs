@@ -26,6 +26,12 @@ pub struct ScheduleReport {
     /// The zone that cron goes by.
     pub timezone: String,
     pub jobs: Vec<JobLine>,
+    /// Jobs that are installed under names that the configuration does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftover: Vec<String>,
+    /// What a person should know, and what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The result of `schedule status`.
@@ -39,6 +45,9 @@ pub struct StatusReport {
     pub by_timers: bool,
     pub timezone: String,
     pub jobs: Vec<JobStatus>,
+    /// Jobs that are installed under names that the configuration does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftover: Vec<String>,
     /// What a person should know, and what to do about it.
     pub warnings: Vec<String>,
     /// The same, as it was called first.
@@ -140,7 +149,12 @@ pub fn list(report: &ScheduleReport, language: Language) -> String {
             next_run(job, language),
         ]
     }));
-    table(rows, language)
+    let mut page = Page::new(language);
+    page.text += &table(rows, language);
+    for warning in &report.warnings {
+        page.line(format!("! {warning}"));
+    }
+    page.text
 }
 
 fn next_run(job: &JobLine, language: Language) -> String {

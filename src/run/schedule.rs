@@ -54,10 +54,24 @@ impl Session {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         let jobs = jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
+        let mut findings: Vec<Finding> = no_jobs(config).into_iter().collect();
+        let mut leftover = Vec::new();
+        match self.installed(config, &Program::default()) {
+            Ok(installed) => {
+                if let Some(installed) = installed {
+                    leftover = installed.leftover(config);
+                    findings.extend(left_over(&leftover, config.language));
+                }
+            }
+            // What is configured is listed all the same; `status` is about what is installed.
+            Err(failure) => log::info!("what is installed is not known: {failure}"),
+        }
         let report = ScheduleReport {
             success: true,
             timezone: zone.name().to_owned(),
             jobs: served.map(|job| self.line(job, zone)).collect(),
+            leftover,
+            warnings: findings.iter().map(told).collect(),
         };
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
@@ -123,10 +137,14 @@ impl Session {
                     .hint("link /etc/localtime to a file of /usr/share/zoneinfo"),
             );
         }
+        findings.extend(no_jobs(config));
         let program = program(arguments.user.as_deref())?;
+        let mut leftover = Vec::new();
         let installed = match self.installed(config, &program) {
             Ok(installed) => installed.map(|mut installed| {
                 findings.append(&mut installed.findings);
+                leftover = installed.leftover(config);
+                findings.extend(left_over(&leftover, config.language));
                 installed
             }),
             Err(failure) => {
@@ -183,6 +201,7 @@ impl Session {
                 .is_some_and(|installed| installed.by_timers),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
+            leftover,
             notes: warnings.clone(),
             warnings,
         };
@@ -345,6 +364,17 @@ impl Session {
     fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
         let installation = self.installation(config)?;
         let all = jobs(config)?;
+        if all.is_empty() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "schedule.jobs is empty in {}, so there is nothing to install",
+                    installation.config.display()
+                ),
+            )
+            .hint("without the key the default jobs hold; `taskmon schedule remove` takes out what is installed")
+            .into());
+        }
         let (served, others): (Vec<Job>, Vec<Job>) = all
             .into_iter()
             .partition(|job| job.is_served(&arguments.queues));
@@ -708,6 +738,43 @@ fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
             format!("installed in more than one place ({places}), so that each would run twice: {names}"),
         ))
         .hint("`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away")
+    })
+}
+
+impl InstalledJobs {
+    /// The names of those that the configuration does not have.
+    fn leftover(&self, config: &Config) -> Vec<String> {
+        let configured = |name: &str| config.schedule.jobs.iter().any(|job| job.name == name);
+        let names = self.entries.iter().map(|entry| entry.job.name.clone());
+        let mut names: Vec<String> = names.filter(|name| !configured(name)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Jobs that go on running although nobody configures them any more.
+fn left_over(names: &[String], language: Language) -> Option<Finding> {
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| {
+        Finding::warning(language.pick(
+            format!("已安装而配置中已没有的任务：{names}"),
+            format!("installed under a name that the configuration does not have: {names}"),
+        ))
+        .hint("`taskmon schedule install` once more, for timers with --systemd, installs what is configured alone; `taskmon schedule remove` takes everything out")
+    })
+}
+
+fn no_jobs(config: &Config) -> Option<Finding> {
+    config.schedule.jobs.is_empty().then(|| {
+        Finding::warning(config.language.pick(
+            "schedule.jobs 为空：没有配置任何定时任务",
+            "schedule.jobs is empty: no job is configured",
+        ))
+        .hint(config.language.pick(
+            "去掉这个键即为默认的任务；或用 [[schedule.jobs]] 写明自己的任务",
+            "without the key the default jobs hold; [[schedule.jobs]] names one's own",
+        ))
     })
 }
 

@@ -921,6 +921,74 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
 }
 
 #[test]
+fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installed() {
+    let env = environment();
+    let config = env.read("taskmon.toml");
+    add_jobs(
+        &env,
+        &[
+            ("old name", "0 2 * * *", "stats", ""),
+            ("disks", "15 * * * *", "disk", ""),
+        ],
+    );
+    schedule(&env, &["install"]).success().json();
+    let renamed = env.read("taskmon.toml").replace("old name", "new name");
+    env.write("taskmon.toml", &renamed);
+    for command in ["list", "status"] {
+        let result = schedule(&env, &[command]).success().json();
+        assert_eq!(result["leftover"], json!(["old name"]), "{result:#}");
+        let warnings = result["warnings"].to_string();
+        assert!(
+            warnings.contains("old name") && warnings.contains("taskmon schedule install"),
+            "{warnings}"
+        );
+        let page = schedule(&env, &[command, "--output", "text"]).success();
+        page.stdout_contains("old name");
+    }
+    let cron = checked(&env, "cron");
+    assert_ne!(cron["status"], "ok", "{cron:#}");
+    assert!(cron.to_string().contains("old name"), "{cron:#}");
+    schedule(&env, &["install"]).success().json();
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(
+        (&status["leftover"], &status["warnings"]),
+        (&Value::Null, &json!([]))
+    );
+
+    // None at all.
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[schedule]\njobs = []\n"),
+    );
+    let refused = schedule(&env, &["install"]).exits(2);
+    let own = env.path("taskmon.toml").display().to_string();
+    let refused = refused.failure("usage", &["schedule.jobs is empty", &own]);
+    assert!(refused["error"]["hint"].is_string());
+    for command in ["list", "status"] {
+        let result = schedule(&env, &[command]).success().json();
+        assert_eq!(result["jobs"], json!([]));
+        assert_eq!(result["leftover"], json!(["disks", "new name"]));
+        assert!(
+            result["warnings"][0]
+                .as_str()
+                .unwrap()
+                .contains("schedule.jobs"),
+            "{result:#}"
+        );
+    }
+    let cron = checked(&env, "cron");
+    assert_ne!(cron["status"], "ok", "{cron:#}");
+    assert!(cron.to_string().contains("schedule.jobs"), "{cron:#}");
+}
+
+/// One of the checks, with the test's spool.
+fn checked(env: &TestEnv, name: &str) -> Value {
+    let result = isolated(env, &["taskmon", "check"]).run().json();
+    let mut checks = result["checks"].as_array().unwrap().iter();
+    checks.find(|check| check["name"] == name).unwrap().clone()
+}
+
+#[test]
 fn a_time_that_no_calendar_has_is_refused_by_the_jobs_name() {
     let env = environment();
     add_jobs(&env, &[("at start", "@reboot", "disk", "")]);
