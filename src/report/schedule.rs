@@ -43,6 +43,9 @@ pub struct StatusReport {
     /// Jobs are installed, and all of them as systemd's timers, which need no cron.
     #[serde(skip)]
     pub by_timers: bool,
+    /// Jobs that are written as units and not enabled.
+    #[serde(skip)]
+    pub idle: Vec<String>,
     pub timezone: String,
     pub jobs: Vec<JobStatus>,
     /// Jobs that are installed under names that the configuration does not have.

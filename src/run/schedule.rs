@@ -24,6 +24,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use clap::{CommandFactory, Parser};
+use rustix::fs::{Access, access};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -95,8 +96,11 @@ impl Session {
     pub(super) fn scheduled(&self, config: &Config) -> Result<check::Scheduled> {
         let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
         let jobs = status.jobs.into_iter().map(|job| check::ScheduledJob {
+            // To install it is not what it lacks.
+            installed: job
+                .installed
+                .filter(|_| !status.idle.contains(&job.line.name)),
             name: job.line.name,
-            installed: job.installed,
             outdated: job.outdated == Some(true),
             overdue: job.overdue == Some(true),
             last: job
@@ -199,6 +203,9 @@ impl Session {
             by_timers: installed
                 .as_ref()
                 .is_some_and(|installed| installed.by_timers),
+            idle: installed
+                .as_ref()
+                .map_or_else(Vec::new, InstalledJobs::idle),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
             leftover,
@@ -248,6 +255,7 @@ impl Session {
                 is_timer: true,
                 runs,
                 job: job.job,
+                words: job.words,
             }));
         }
         let mut is_known = !entries.is_empty();
@@ -256,12 +264,16 @@ impl Session {
                 let text = text.unwrap_or_default();
                 let crontab = read_crontab(&text)?;
                 if crontab.config().as_deref().is_some_and(is_own) {
+                    let words = crontab.words();
                     entries.extend(crontab.jobs().into_iter().map(|job| Entry {
                         place: "crontab".to_owned(),
                         is_timer: false,
                         runs: true,
+                        words: words_of(&words, &job.name),
                         job,
                     }));
+                } else if crontab.block().is_some() {
+                    findings.push(of_another(crontab.config(), language));
                 }
                 is_known = true;
             }
@@ -274,6 +286,7 @@ impl Session {
             Err(failure) => return Err(failure),
         }
         findings.extend(doubled(&entries, language));
+        findings.extend(broken(&entries, language));
         let running = || entries.iter().filter(|entry| entry.runs);
         let by_timers = running().next().is_some() && running().all(|entry| entry.is_timer);
         let jobs = running().map(|entry| entry.job.clone()).collect();
@@ -308,6 +321,7 @@ impl Session {
             is_timer: place.systemd,
             runs: true,
             job: Installed::of(job, &[], self.now),
+            words: Vec::new(),
         }));
         doubled(&entries, config.language).into_iter().collect()
     }
@@ -709,6 +723,92 @@ struct Entry {
     /// A timer that is not enabled does not.
     runs: bool,
     job: Installed,
+    /// What is started: the program and its arguments, perhaps behind `nice`. Empty: not known.
+    words: Vec<String>,
+}
+
+impl Entry {
+    /// Why what it starts cannot run: the program, or the file that it names with `-c`.
+    fn trouble(&self) -> Option<String> {
+        let words = match self.words.as_slice() {
+            [nice, _, _, rest @ ..] if nice == "nice" => rest,
+            words => words,
+        };
+        let (program, rest) = words.split_first()?;
+        let shown = |path: &str, why: &dyn std::fmt::Display| format!("{path}: {why}");
+        let path = Path::new(program);
+        // What PATH holds cron knows better.
+        if path.is_absolute() {
+            let found = path.metadata().map_err(|error| shown(program, &error));
+            match found {
+                Err(why) => return Some(why),
+                Ok(found) if !found.is_file() => return Some(shown(program, &"it is no program")),
+                Ok(_) => {}
+            }
+            if let Err(error) = access(path, Access::EXEC_OK) {
+                return Some(shown(program, &error));
+            }
+        }
+        let named = rest.windows(2).find(|pair| pair[0] == "-c")?[1].as_str();
+        let found = std::fs::File::open(named).and_then(|file| file.metadata());
+        match found {
+            Ok(found) if found.is_file() => None,
+            Ok(_) => Some(shown(named, &"it is no file")),
+            Err(error) => Some(shown(named, &error)),
+        }
+    }
+}
+
+/// Jobs whose lines start what is not there.
+fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
+    let mut troubles: Vec<(String, Vec<&str>)> = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.runs) {
+        let Some(why) = entry.trouble() else {
+            continue;
+        };
+        match troubles.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, names)) => names.push(&entry.job.name),
+            None => troubles.push((why, vec![&entry.job.name])),
+        }
+    }
+    let findings = troubles.into_iter().map(|(why, names)| {
+        let names = names.join(", ");
+        Finding::failed(language.pick(
+            format!("已安装的任务无法运行（{why}）：{names}"),
+            format!("installed, and cannot run ({why}): {names}"),
+        ))
+        .hint("`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew")
+    });
+    findings.collect()
+}
+
+fn words_of(all: &[(String, Vec<String>)], name: &str) -> Vec<String> {
+    let own = all.iter().find(|(other, _)| other == name);
+    own.map_or_else(Vec::new, |(_, words)| words.clone())
+}
+
+/// A block that is for another configuration, perhaps for one that has been moved away.
+fn of_another(config: Option<PathBuf>, language: Language) -> Finding {
+    let Some(config) = config else {
+        return Finding::warning(language.pick(
+            "crontab 中 taskmon 的区块没有写明属于哪份配置",
+            "the crontab's block of taskmon does not say for which configuration it is",
+        ))
+        .hint("`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew");
+    };
+    let shown = config.display();
+    match config.try_exists() {
+        Ok(false) => Finding::failed(language.pick(
+            format!("crontab 中的区块属于配置 {shown}，而该文件不存在：其中的任务无法运行"),
+            format!("the crontab's block is for the configuration {shown}, which does not exist: its jobs cannot run"),
+        ))
+        .hint("`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration"),
+        _ => Finding::warning(language.pick(
+            format!("crontab 中的区块属于另一份配置 {shown}"),
+            format!("the crontab's block is for another configuration, {shown}"),
+        ))
+        .hint("another configuration's jobs can be another user's (--user) or timers (--systemd)"),
+    }
 }
 
 /// The jobs that stand in more than one place.
@@ -750,6 +850,13 @@ impl InstalledJobs {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// The names of those that stand as units alone, and not enabled.
+    fn idle(&self) -> Vec<String> {
+        let runs = |name: &str| self.jobs.iter().any(|job| job.name == name);
+        let names = self.entries.iter().map(|entry| entry.job.name.clone());
+        names.filter(|name| !runs(name)).collect()
     }
 }
 

@@ -104,6 +104,25 @@ impl Crontab<'_> {
         serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
     }
 
+    /// The words of each job's line behind its times, by the job's name: the program and its arguments as the shell gets them.
+    pub fn words(&self) -> Vec<(String, Vec<String>)> {
+        let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
+        let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+        let jobs = self.jobs().into_iter().filter_map(|job| {
+            let own = |line: &&[std::borrow::Cow<str>]| {
+                let comment = line[0].strip_prefix(JOB);
+                let named = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
+                named.is_some_and(|named| named.name == job.name)
+            };
+            let line = lines.windows(2).find(own)?[1].strip_prefix(&job.cron)?;
+            // cron takes the backslash before a percent sign away, as a shell would.
+            let words = shlex::split(line)?.into_iter();
+            let words = words.take_while(|word| word != ">").collect();
+            Some((job.name, words))
+        });
+        jobs.collect()
+    }
+
     /// The jobs in the block. One whose comment or line somebody has spoilt is none: cron runs it at another time, or not at all.
     pub fn jobs(&self) -> Vec<Installed> {
         let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');

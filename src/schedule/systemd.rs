@@ -102,6 +102,14 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// The words that [`quoted`] has written.
+fn unquoted_words(text: &str) -> Vec<String> {
+    // In quotes and out of them a backslash is before the letter that is meant, which a shell has alike in double quotes.
+    let words = shlex::split(text).unwrap_or_default();
+    let plain = |word: String| word.replace("%%", "%").replace("$$", "$");
+    words.into_iter().map(plain).collect()
+}
+
 fn described(name: &str) -> String {
     name.replace('%', "%%").replace('\\', "\\\\")
 }
@@ -135,6 +143,8 @@ pub struct WrittenJob {
     /// The configuration that it is for.
     pub config: PathBuf,
     pub job: Installed,
+    /// What its service starts: the program and its arguments.
+    pub words: Vec<String>,
 }
 
 impl WrittenJob {
@@ -183,7 +193,13 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         let config = value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
         let job = value(JOB).and_then(|text| serde_json::from_str(text).ok());
         if let (true, Some(config), Some(job)) = (is_timer, config, job) {
+            let service = std::fs::read_to_string(path.with_extension("service"));
+            let service = service.unwrap_or_default();
+            let start = service
+                .lines()
+                .find_map(|line| line.strip_prefix("ExecStart="));
             written.jobs.push(WrittenJob {
+                words: unquoted_words(start.unwrap_or_default()),
                 timer: path.clone(),
                 config,
                 job,
@@ -220,6 +236,7 @@ mod tests {
             ("it's", "\"it's\""),
         ] {
             assert_eq!(quoted(word), expected);
+            assert_eq!(unquoted_words(expected), [word]);
         }
     }
 }

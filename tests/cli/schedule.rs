@@ -853,7 +853,7 @@ fn units_of_the_user_are_found_by_status() {
     assert_eq!(before, [false; 4]);
     for part in [
         "没有启用",
-        "systemctl --user enable --now taskmon-generate-daily-statistics.timer",
+        "systemctl --user enable --now taskmon-check-disk-space.timer taskmon-",
     ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
@@ -863,10 +863,8 @@ fn units_of_the_user_are_found_by_status() {
     assert_eq!(cron["status"], "warning", "{cron:#}");
     let hint = cron["hint"].as_str().unwrap();
     assert!(hint.contains("enable --now taskmon-"), "{cron:#}");
-    assert!(
-        cron.to_string().contains("没有安装任何定时任务"),
-        "{cron:#}"
-    );
+    // To install them once more would not help.
+    assert!(!hint.contains("schedule install"), "{cron:#}");
     enable(&env);
     let (after, warnings) = installed(&env);
     assert_eq!((after, warnings.as_str()), (vec![true; 4], "[]"));
@@ -986,6 +984,78 @@ fn checked(env: &TestEnv, name: &str) -> Value {
     let result = isolated(env, &["taskmon", "check"]).run().json();
     let mut checks = result["checks"].as_array().unwrap().iter();
     checks.find(|check| check["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn a_line_that_starts_what_is_not_there_fails_the_check() {
+    let env = environment();
+    schedule(&env, &["install"]).success().json();
+    let text = crontab(&env);
+    env.write("text", "no program");
+    let not_executable = env.path("text").display().to_string();
+    let own = env.path("taskmon.toml").display().to_string();
+    for (from, to, why) in [
+        (binary(), "/gone/taskmon", "/gone/taskmon: No such file"),
+        (binary(), &not_executable, "Permission denied"),
+        (
+            &format!("-c {own}"),
+            "-c /gone/taskmon.toml",
+            "/gone/taskmon.toml: No such file",
+        ),
+    ] {
+        let changed = |line: &str| match line.starts_with('#') {
+            true => format!("{line}\n"),
+            false => line.replace(from, to) + "\n",
+        };
+        put(&env, &text.lines().map(changed).collect::<String>());
+        let cron = checked(&env, "cron");
+        assert_eq!(cron["status"], "failed", "{cron:#}");
+        assert!(cron.to_string().contains(why), "{why} in {cron:#}");
+        assert!(
+            cron["hint"]
+                .to_string()
+                .contains("taskmon schedule install"),
+            "{cron:#}"
+        );
+        let status = schedule(&env, &["status"]).success().json();
+        let warnings = status["warnings"].to_string();
+        assert!(
+            warnings.contains(why) && warnings.contains("check-disk-space"),
+            "{warnings}"
+        );
+        assert_eq!(
+            schedule(&env, &["install"]).success().json()["changed"],
+            true
+        );
+        let status = schedule(&env, &["status"]).success().json();
+        assert_eq!(status["warnings"], json!([]));
+    }
+    // The configuration was moved, and the block stayed behind.
+    env.program("mv", ["taskmon.toml", "moved.toml"]).success();
+    let check = isolated(&env, &["taskmon", "check", "-c", "moved.toml"]).run();
+    check
+        .stdout_contains(&own)
+        .stdout_contains("taskmon schedule remove");
+    assert_eq!(check.code, Some(1));
+
+    // As units.
+    env.program("mv", ["moved.toml", "taskmon.toml"]).success();
+    schedule(&env, &["remove"]).success().json();
+    schedule(&env, &["install", "--systemd"]).success().json();
+    enable(&env);
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(status["warnings"], json!([]));
+    let service = "home/.config/systemd/user/taskmon-check-disk-space.service";
+    env.write(
+        service,
+        &env.read(service).replace(binary(), "/gone/taskmon"),
+    );
+    let cron = checked(&env, "cron");
+    assert_eq!(cron["status"], "failed", "{cron:#}");
+    assert!(
+        cron.to_string().contains("/gone/taskmon: No such file"),
+        "{cron:#}"
+    );
 }
 
 #[test]
