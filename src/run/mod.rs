@@ -245,7 +245,12 @@ impl Session {
         if self.common.no_lock {
             return Ok(None);
         }
-        lock::acquire(job, &identity(config)).map(Some)
+        let identity = identity(config);
+        let lock = lock::acquire(&locked(job, config, &identity))?;
+        if let Some(warning) = &lock.warning {
+            log::warn!("{warning}");
+        }
+        Ok(Some(lock))
     }
 
     /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
@@ -459,7 +464,7 @@ impl Session {
             temp,
             logs,
             log_patterns: own.log_patterns.clone(),
-            protect: own.protect.clone(),
+            protect: protected(&own.protect),
             spellings: spellings(config, &roots),
             has_receipts: receipts.is_some(),
             dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
@@ -810,6 +815,16 @@ fn lock_key(job: &str, config: &Config) -> i64 {
     first.fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
+/// A job's lock. Without a configuration nobody has named a folder for it, and none is made.
+fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<'a> {
+    let folder = &config.alerts.logs_dir;
+    lock::Job {
+        folder: (config.file.is_some() || folder.is_dir()).then_some(folder),
+        name: job,
+        identity,
+    }
+}
+
 /// What tells one configuration from another: its file and its database.
 fn identity(config: &Config) -> String {
     let file = config.file.as_deref().unwrap_or(Path::new(""));
@@ -1103,6 +1118,13 @@ fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
         .into());
     }
     Ok(time)
+}
+
+/// What is never swept.
+fn protected(own: &[String]) -> Vec<String> {
+    let mut all = own.to_vec();
+    all.push(lock::FILES.to_owned());
+    all
 }
 
 /// What no folder that is swept may hold.

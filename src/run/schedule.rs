@@ -1,6 +1,6 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
-use super::{Done, Session, identity, write_out};
+use super::{Done, Session, identity, locked, write_out};
 use crate::alert::live::{MissedJob, SkippedJob};
 use crate::check::{self, Finding};
 use crate::cli::{
@@ -165,7 +165,8 @@ impl Session {
                 runs::path(&config.alerts.logs_dir).display()
             )
         })?;
-        let running = |command: &str| lock::is_held(command, &identity(config));
+        let identity = identity(config);
+        let running = |command: &str| lock::is_held(&locked(command, config, &identity));
         let known = Known {
             runs: &runs,
             is_running: &running,
@@ -433,7 +434,7 @@ impl Session {
         change: &mut Change,
     ) -> Result<Vec<String>> {
         let program = program(place.user.as_deref())?;
-        let _lock = self.schedule_lock()?;
+        let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
         if crontab.block().is_some() && crontab.config().as_ref() != Some(&installation.config) {
@@ -572,7 +573,7 @@ impl Session {
 
     fn remove_lines(&self, place: &SchedulePlace, change: &mut Change) -> Result<()> {
         let program = program(place.user.as_deref())?;
-        let _lock = self.schedule_lock()?;
+        let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
         change.changed = crontab.block().is_some();
@@ -608,13 +609,18 @@ impl Session {
     }
 
     /// Between reading a crontab and writing it, no other run of this must: it is waited for.
-    fn schedule_lock(&self) -> Result<Option<lock::Lock>> {
-        if self.common.no_lock {
+    fn schedule_lock(&self, dry_run: bool) -> Result<Option<lock::Lock>> {
+        if self.common.no_lock || dry_run {
             return Ok(None);
         }
         let begin = Instant::now();
         loop {
-            match lock::acquire("schedule", "") {
+            let own = lock::Job {
+                folder: None,
+                name: "schedule",
+                identity: "",
+            };
+            match lock::acquire(&own) {
                 Err(error)
                     if Failure::of(&error).kind == Kind::Locked && begin.elapsed() < PATIENCE =>
                 {
@@ -679,7 +685,8 @@ impl Session {
             return Ok(None);
         }
         let runs = read_runs(config)?;
-        let running = |command: &str| lock::is_held(command, &identity(config));
+        let identity = identity(config);
+        let running = |command: &str| lock::is_held(&locked(command, config, &identity));
         let known = Known {
             runs: &runs,
             is_running: &running,

@@ -876,7 +876,7 @@ fn units_of_the_user_are_found_by_status() {
 
 /// What `systemctl --user enable` does to the timers.
 fn enable(env: &TestEnv) {
-    let script = "cd home/.config/systemd/user && mkdir timers.target.wants && ln -s ../taskmon-*.timer timers.target.wants/";
+    let script = "cd home/.config/systemd/user && mkdir timers.target.wants && cd timers.target.wants && ln -s ../taskmon-*.timer .";
     env.program("sh", ["-c", script]).success();
 }
 
