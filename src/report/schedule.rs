@@ -2,6 +2,7 @@
 
 use super::text::{Page, width};
 use crate::language::Language;
+use crate::outcome::Trouble;
 use crate::schedule::runs::{Holder, RunRecord};
 use chrono::SecondsFormat;
 use serde::Serialize;
@@ -55,6 +56,8 @@ pub struct StatusReport {
     pub warnings: Vec<String>,
     /// The same, as it was called first.
     pub notes: Vec<String>,
+    /// What could not be looked at.
+    pub errors: Vec<Trouble>,
 }
 
 #[derive(Debug, Serialize)]
@@ -210,6 +213,9 @@ pub fn status(report: &StatusReport, language: Language) -> String {
     page.text += &table(rows, language);
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
+    }
+    for trouble in &report.errors {
+        page.line(format!("! {}", trouble.message));
     }
     page.text
 }

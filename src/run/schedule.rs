@@ -10,7 +10,7 @@ use crate::cli::{
 use crate::config::{self, Config};
 use crate::language::Language;
 use crate::lock;
-use crate::outcome::{Failure, Kind, Outcome};
+use crate::outcome::{Failure, Kind, Outcome, Trouble};
 use crate::report::schedule::{
     Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
 };
@@ -108,7 +108,9 @@ impl Session {
                 .filter(|run| !run.skipped)
                 .map(|run| (run.end, run.exit_code)),
         });
+        let unreadable = status.errors.first().map(|trouble| trouble.message.clone());
         Ok(check::Scheduled {
+            unreadable,
             cron_running: status.cron_running,
             by_timers: status.by_timers,
             jobs: jobs.collect(),
@@ -122,7 +124,12 @@ impl Session {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::status(&report, config.language),
         };
-        Ok(Done::new(printed, Outcome::Done))
+        super::tell(&report.errors);
+        let outcome = match report.errors.is_empty() {
+            true => Outcome::Done,
+            false => Outcome::DoneWithErrors,
+        };
+        Ok(Done::new(printed, outcome))
     }
 
     /// The report, and what it warns of, each with what to do.
@@ -159,16 +166,16 @@ impl Session {
                 None
             }
         };
-        let runs = runs::read(&config.alerts.logs_dir).with_context(|| {
-            format!(
-                "{} cannot be read",
-                runs::path(&config.alerts.logs_dir).display()
-            )
-        })?;
+        let mut errors = Vec::new();
+        let recorded = read_runs(config).map_err(|failure| {
+            let path = runs::path(&config.alerts.logs_dir).display().to_string();
+            errors.push(Trouble::new("records_unreadable", failure.message).path(path));
+        });
+        let runs = recorded.as_deref().unwrap_or_default();
         let identity = identity(config);
         let running = |command: &str| lock::is_held(&locked(command, config, &identity));
         let known = Known {
-            runs: &runs,
+            runs,
             is_running: &running,
             now: self.now,
             zone,
@@ -188,8 +195,10 @@ impl Session {
                     (entry.cron.as_str(), entry.command.as_str(), entry.priority)
                         != (job.cron.trim(), job.command().as_str(), job.priority)
                 }),
+                // Without the records nobody knows.
                 overdue: entry
                     .flatten()
+                    .filter(|_| recorded.is_ok())
                     .map(|entry| schedule::missed(&comparable(entry), &known).is_some()),
                 last_run: last.map(LastRun::of),
             }
@@ -212,6 +221,7 @@ impl Session {
             leftover,
             notes: warnings.clone(),
             warnings,
+            errors,
         };
         Ok((report, findings))
     }
@@ -329,9 +339,8 @@ impl Session {
 
     fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
         let folder = &config.alerts.logs_dir;
-        let unreadable = || format!("{} cannot be read", runs::path(folder).display());
-        let (mut follower, found) =
-            Follower::start(folder, arguments.lines).with_context(unreadable)?;
+        let unreadable = |error: std::io::Error| unreadable_runs(folder, &error);
+        let (mut follower, found) = Follower::start(folder, arguments.lines).map_err(unreadable)?;
         if arguments.follow {
             let asked_to_end = Arc::new(AtomicBool::new(false));
             super::listen_for_signals(&asked_to_end)?;
@@ -340,7 +349,7 @@ impl Session {
                 && !asked_to_end.load(Ordering::Relaxed)
             {
                 std::thread::sleep(LOOK);
-                runs = follower.poll().with_context(unreadable)?;
+                runs = follower.poll().map_err(unreadable)?;
             }
             return Ok(Done::new(String::new(), Outcome::Done));
         }
@@ -932,10 +941,14 @@ struct InstalledJobs {
 
 fn read_runs(config: &Config) -> Result<Vec<RunRecord>, Failure> {
     let folder = &config.alerts.logs_dir;
-    runs::read(folder).map_err(|error| {
-        let message = format!("{} cannot be read: {error}", runs::path(folder).display());
-        Failure::new(Kind::Internal, message)
-    })
+    runs::read(folder).map_err(|error| unreadable_runs(folder, &error))
+}
+
+fn unreadable_runs(folder: &Path, error: &std::io::Error) -> Failure {
+    let path = runs::path(folder);
+    let message = format!("{} cannot be read: {error}", path.display());
+    Failure::new(Kind::RecordsUnreadable, message)
+        .hint("what is no file can be moved away: the next run makes a new one")
 }
 
 /// Records a run once, however it ends.
