@@ -296,6 +296,7 @@ fn clean_rows(
                 format!("{count} tasks stay because their time cannot be read, such as {value:?}");
             tally.trouble(Trouble::new("unreadable_time", message));
         }
+        let phase = tally.phase();
         rows::Rows {
             pruner: &mut *pruner,
             roots,
@@ -306,6 +307,11 @@ fn clean_rows(
             hasher: &hasher,
         }
         .clean(&scope)?;
+        let what = match scope {
+            Scope::Tasks(_) => "expired tasks",
+            Scope::Receipts(_) => "orphaned receipts",
+        };
+        phase.end(what, tally);
     }
     Ok(())
 }
@@ -351,7 +357,9 @@ fn sweep_temp(
             hasher: &hasher,
             counts_as: Counter::Files,
         };
+        let phase = tally.phase();
         sweep::sweep(target, &rule, settings, watch, tally)?;
+        phase.end(&format!("temp files in {}", target.path.display()), tally);
     }
     Ok(())
 }
@@ -426,7 +434,9 @@ fn sweep_logs(settings: &Settings, watch: &Watch, tally: &mut Tally) -> Result<(
             hasher: &hasher,
             counts_as: Counter::Logs,
         };
+        let phase = tally.phase();
         sweep::sweep(target, &rule, settings, watch, tally)?;
+        phase.end(&format!("logs in {}", target.path.display()), tally);
     }
     Ok(())
 }

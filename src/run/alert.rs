@@ -168,6 +168,16 @@ impl Session {
                 skipped: skipped.as_deref().ok(),
             },
         );
+        let (pending, processing) = (&state.backlog, &state.stuck);
+        log::info!(
+            "{} tasks pending, {} of them overdue; {} in processing, {} of them stuck; {} today, {} of them failed",
+            pending.pending,
+            pending.older_than_limit,
+            processing.processing,
+            processing.tasks,
+            state.today.total,
+            state.today.failed
+        );
         let mut troubles = live::troubles(&figures);
         troubles.extend(disks.errors);
         let mut evaluation = live::evaluate(&state, &settings)?;
@@ -270,6 +280,7 @@ impl Session {
         for warning in &summary.warnings {
             log::warn!("{warning}");
         }
+        log_alerts(&summary, mode);
         Ok(summary)
     }
 
@@ -288,6 +299,24 @@ impl Session {
             _ if errors.is_empty() => Outcome::Done,
             _ => Outcome::DoneWithErrors,
         }
+    }
+}
+
+fn log_alerts(summary: &Summary, mode: Mode) {
+    let rehearsed = match mode {
+        Mode::Rehearse => " (a rehearsal)",
+        Mode::Deliver => "",
+    };
+    log::info!(
+        "alerts{rehearsed}: {} stand, {} sent, {} held back, {} over",
+        summary.alerts.len(),
+        summary.alerts_sent,
+        summary.alerts_suppressed,
+        summary.alerts_resolved
+    );
+    for own in &summary.channels {
+        let failed = own.error.as_ref().map_or("", |_| ", and failed");
+        log::info!("channel {}: took {}{failed}", own.channel, own.sent);
     }
 }
 

@@ -59,12 +59,14 @@ impl Journal {
         self.with(|inner| inner.failed.take())
     }
 
-    fn add(&self, line: String) {
+    /// The file gets what standard error shows.
+    fn add(&self, line: String, is_shown: bool) {
         self.with(|inner| {
             // In one call, so that lines of several runs do not mix.
             if let Some(Err(error)) = inner
                 .file
                 .as_mut()
+                .filter(|_| is_shown)
                 .map(|file| file.write_all(line.as_bytes()))
             {
                 inner.failed.get_or_insert(error);
@@ -84,6 +86,9 @@ impl Journal {
     }
 }
 
+/// The least that the end of the log is made of: whatever standard error shows, a heartbeat's body says what was done.
+const KEPT_LEVEL: log::LevelFilter = log::LevelFilter::Info;
+
 /// Starts the log. Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
 /// others'. Times are in `zone`, on standard error in UTC.
 pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
@@ -98,7 +103,7 @@ pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
     let mut builder = env_logger::Builder::from_env(wanted);
     let shown = builder.format_target(false).build();
     let journal = Arc::new(Journal::default());
-    let most = shown.filter();
+    let most = shown.filter().max(KEPT_LEVEL);
     let tee = Tee {
         shown,
         journal: Arc::clone(&journal),
@@ -120,25 +125,32 @@ struct Tee {
 
 impl Log for Tee {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        self.shown.enabled(metadata)
+        is_kept(metadata) || self.shown.enabled(metadata)
     }
 
     fn log(&self, record: &Record) {
-        if !self.shown.matches(record) {
+        let is_shown = self.shown.matches(record);
+        if !is_shown && !is_kept(record.metadata()) {
             return;
         }
-        self.shown.log(record);
+        if is_shown {
+            self.shown.log(record);
+        }
         let time = Utc::now().with_timezone(&self.zone);
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, false);
         // A line is a line, whatever a database or a service said in it.
         let said = escaped(&record.args().to_string());
-        self.journal
-            .add(format!("{time} {:5} {said}\n", record.level()));
+        let line = format!("{time} {:5} {said}\n", record.level());
+        self.journal.add(line, is_shown);
     }
 
     fn flush(&self) {
         self.shown.flush();
     }
+}
+
+fn is_kept(metadata: &Metadata) -> bool {
+    metadata.level() <= KEPT_LEVEL && metadata.target().starts_with("taskmon")
 }
 
 #[cfg(test)]
@@ -149,7 +161,7 @@ mod tests {
     fn the_end_is_kept_and_is_made_of_whole_lines() {
         let journal = Journal::default();
         for number in 0..1000 {
-            journal.add(format!("line {number} {}\n", "字".repeat(10)));
+            journal.add(format!("line {number} {}\n", "字".repeat(10)), true);
         }
         let end = journal.end();
         assert!(end.len() <= KEPT && end.len() > KEPT - 100, "{}", end.len());
@@ -170,8 +182,8 @@ mod tests {
     #[test]
     fn one_endless_line_is_kept() {
         let journal = Journal::default();
-        journal.add("before\n".to_owned());
-        journal.add("x".repeat(3 * KEPT));
+        journal.add("before\n".to_owned(), true);
+        journal.add("x".repeat(3 * KEPT), true);
         assert_eq!(journal.end().len(), 3 * KEPT);
     }
 }

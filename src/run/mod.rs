@@ -71,6 +71,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         session.export_failure(&cli.command, done.outcome);
     }
     recorder.record(schedule::Ended::of(done.outcome, done.outcome.exit_code()));
+    session.log_end(&cli.command, done.outcome);
     session.ping_end(&cli.command, done.outcome);
     session.check_log();
     done.exit_code()
@@ -216,7 +217,23 @@ impl Session {
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
+        log_configuration(&config);
         Ok(config)
+    }
+
+    /// The line that closes the log of a job.
+    fn log_end(&self, command: &Command, outcome: Outcome) {
+        if let Some(job) = command.job() {
+            let rehearsed = match command.is_rehearsal() {
+                true => " (a rehearsal)",
+                false => "",
+            };
+            log::info!(
+                "{job}{rehearsed} ended after {} s with exit code {}",
+                self.seconds(),
+                outcome.exit_code()
+            );
+        }
     }
 
     fn layout(&self) -> json::Layout {
@@ -250,6 +267,7 @@ impl Session {
         if let Some(warning) = &lock.warning {
             log::warn!("{warning}");
         }
+        log::info!("the lock of {job} on this host is taken");
         Ok(Some(lock))
     }
 
@@ -265,7 +283,10 @@ impl Session {
             return Ok(None);
         };
         match advisory::lock(target, lock_key(job, config), patience) {
-            Ok(Attempt::Held(held)) => Ok(Some(held)),
+            Ok(Attempt::Held(held)) => {
+                log::info!("the lock of {job} among all hosts is taken");
+                Ok(Some(held))
+            }
             Ok(Attempt::NotNeeded) => Ok(None),
             Ok(Attempt::Busy) => Err(Failure::new(
                 Kind::LockedElsewhere,
@@ -307,6 +328,7 @@ impl Session {
             return Err(nothing_measured(&report).into());
         }
         tell(&report.errors);
+        log_disks(&report);
         let evaluation = self.evaluate(&config, &report)?;
         let standing = severities(&evaluation);
         report.alerts = as_json(&evaluation)?;
@@ -383,6 +405,20 @@ impl Session {
         let ended = cleanup::run(&settings, &roots, &mut database, &watch);
         bar.finish_and_clear();
         let mut tally = ended?;
+        log::info!(
+            "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files kept",
+            match settings.mode {
+                Mode::Rehearse => "would go",
+                Mode::Apply => "deleted",
+            },
+            tally.tasks,
+            tally.receipts,
+            tally.files,
+            tally.logs,
+            crate::units::mib(tally.bytes),
+            tally.errors_total,
+            tally.shared
+        );
         if settings.mode == Mode::Apply && !arguments.no_alert {
             for trouble in self.raise(&config, "cleanup", None)? {
                 tally.trouble(trouble);
@@ -605,8 +641,10 @@ impl Session {
         let mut reports = Vec::new();
         let mut evaluations = Vec::new();
         for date in dates {
+            let began = Instant::now();
             let mut report = self.report(config, store.as_mut(), *date)?;
             tell(&report.errors);
+            log_day(&report, began.elapsed());
             let evaluation = self.evaluate(config, &report)?;
             report.alerts = as_json(&evaluation)?;
             evaluations.push(evaluation);
@@ -683,6 +721,8 @@ impl Session {
             let trouble = Trouble::new("report_not_saved", message);
             report.errors.push(trouble.path(path.display().to_string()));
             report.report_path = None;
+        } else {
+            log::info!("the report is saved as {}", path.display());
         }
         Ok(())
     }
@@ -789,6 +829,52 @@ fn tell(troubles: &[Trouble]) {
     for trouble in troubles {
         log::error!("{}", trouble.message);
     }
+}
+
+/// Which configuration and which database a run goes by; no password.
+fn log_configuration(config: &Config) {
+    let file = config.file.as_deref();
+    let file = file.map_or("none, the defaults hold".to_owned(), |file| {
+        file.display().to_string()
+    });
+    log::info!(
+        "configuration: {file}; days are counted in {}",
+        config.timezone
+    );
+    let database = &config.database;
+    let shown = |target: &Target| target.display();
+    log::info!(
+        "database: {}",
+        database.target.as_ref().map_or("none".to_owned(), shown)
+    );
+    if let Some(target) = &database.read_target {
+        log::info!("reports read from {}", shown(target));
+    }
+}
+
+fn log_disks(report: &disk::DiskReport) {
+    for disk in &report.disks {
+        log::info!(
+            "{} ({}): {}% used, {} GiB free",
+            disk.path,
+            disk.mount.as_deref().unwrap_or("?"),
+            disk.usage_percent,
+            disk.free_gb
+        );
+    }
+}
+
+fn log_day(report: &DailyReport, took: Duration) {
+    let tasks = &report.task_statistics;
+    log::info!(
+        "{}: {} tasks, {}% completed, {}% failed, {} undated; asked for {} s",
+        report.date,
+        tasks.total_tasks,
+        tasks.completion_rate,
+        tasks.failure_rate,
+        report.undated_tasks,
+        milliseconds(took)
+    );
 }
 
 /// Seconds, to the millisecond.

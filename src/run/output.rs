@@ -50,7 +50,10 @@ impl Session {
             Ok(there) if !there.is_file() => Err(io::Error::other("it is no regular file")),
             _ => write_beside(path, &self.figures(path, job, outcome, figures)),
         };
-        let error = written.err()?;
+        let Err(error) = written else {
+            log::info!("the figures are written to {}", path.display());
+            return None;
+        };
         let message = format!("--textfile {} cannot be written: {error}", path.display());
         log::error!("{message}");
         let trouble = Trouble::new("textfile_not_written", message);

@@ -1078,9 +1078,12 @@ impl Running {
             dry_run,
         };
         let folder = &config.alerts.logs_dir;
-        if let Err(error) = runs::append(folder, &record) {
-            let path = runs::path(folder);
-            log::warn!("the run cannot be recorded in {}: {error}", path.display());
+        let path = runs::path(folder);
+        match runs::append(folder, &record) {
+            Ok(()) => log::info!("the run is recorded in {}", path.display()),
+            Err(error) => {
+                log::warn!("the run cannot be recorded in {}: {error}", path.display());
+            }
         }
     }
 }
