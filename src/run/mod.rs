@@ -41,6 +41,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -1357,16 +1358,19 @@ fn broker_settings(config: &Config) -> Option<broker::Settings> {
 /// Writes a file aside and renames it, in a folder that is made where it is missing.
 fn write_aside(path: &Path, content: &str) -> io::Result<()> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    write_beside(path, content)
+    write_beside(path, content, None)
 }
 
-/// Writes a file beside its place and renames it, so that a reader never sees half of it.
-fn write_beside(path: &Path, content: &str) -> io::Result<()> {
+/// Writes a file beside its place and renames it, so that a reader never sees half of it. `mode`: its rights whatever the umask.
+fn write_beside(path: &Path, content: &str, mode: Option<u32>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = std::fs::File::create(&aside).and_then(|mut file| {
         file.write_all(content.as_bytes())?;
+        if let Some(mode) = mode {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        }
         file.sync_all()?;
         std::fs::rename(&aside, path)
     });
