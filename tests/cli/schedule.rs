@@ -585,6 +585,8 @@ fn every_form_of_a_cron_expression_is_one_for_crontab() {
         "0 0 29 2 *",
         "59 23 31 12 0-7",
         "*/7 */5 */3 */2 */2",
+        "*,5 5,* *,1 1,* *,7",
+        "0 2 13,* * 5",
         "@hourly",
         "@daily",
         "@midnight",
@@ -714,7 +716,7 @@ fn cron_runs_what_is_installed() {
     let env = environment();
     // A path that the shell and cron would both read wrongly if it were not quoted.
     let odd = "it's 100% \\%d \\\\ \\a \"odd\" $HOME";
-    env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
+    env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"5,* *,3 1,* * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
     let config = env.path(odd).join("taskmon.toml");
     schedule(&env, &["install", "-c", config.to_str().unwrap()])
         .success()
@@ -1080,6 +1082,8 @@ fn systemd_finds_the_same_next_times() {
         "30 12 * * sun",
         "0 6 13 * 5",
         "0 6 */2 * 1",
+        "*,5 3 *,13 * 5",
+        "7 3 13,* * 5",
         "@monthly",
     ];
     let names: Vec<String> = (0..expressions.len())
