@@ -314,10 +314,7 @@ impl Session {
 
     fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
         let mut config = self.configuration()?;
-        config.disk = config.disk.with_thresholds(
-            percent("--warning", arguments.warning.as_deref())?,
-            percent("--critical", arguments.critical.as_deref())?,
-        )?;
+        config.disk = disk_settings(arguments, &config)?;
         let _lock = self.lock("disk", &config)?;
         self.ping_start("disk", &config);
         let paths = match arguments.paths.is_empty() {
@@ -991,6 +988,14 @@ fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
         })
     };
     Ok(value.map(read).transpose()?)
+}
+
+/// With the thresholds of the command line.
+fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<config::Disk> {
+    config.disk.clone().with_thresholds(
+        percent("--warning", arguments.warning.as_deref())?,
+        percent("--critical", arguments.critical.as_deref())?,
+    )
 }
 
 fn thresholds(config: &Config) -> disk::Thresholds {

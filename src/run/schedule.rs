@@ -53,7 +53,7 @@ impl Session {
 
     fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
-        let jobs = jobs(config)?;
+        let jobs = self.jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
         let mut findings: Vec<Finding> = no_jobs(config).into_iter().collect();
         let mut leftover = Vec::new();
@@ -79,6 +79,12 @@ impl Session {
             Format::Text => page::list(&report, config.language),
         };
         Ok(Done::new(printed, Outcome::Done))
+    }
+
+    /// The jobs of the configuration.
+    fn jobs(&self, config: &Config) -> Result<Vec<Job>> {
+        let jobs = config.schedule.jobs.iter();
+        jobs.map(|own| job(own, config, self.now)).collect()
     }
 
     fn line(&self, job: &Job, zone: Tz) -> JobLine {
@@ -139,7 +145,7 @@ impl Session {
         arguments: &ScheduleStatusArgs,
     ) -> Result<(StatusReport, Vec<Finding>)> {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
-        let jobs = jobs(config)?;
+        let jobs = self.jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
         let mut findings = Vec::new();
         if config::of_the_host().is_none() {
@@ -387,7 +393,7 @@ impl Session {
 
     fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
         let installation = self.installation(config)?;
-        let all = jobs(config)?;
+        let all = self.jobs(config)?;
         if all.is_empty() {
             return Err(Failure::new(
                 Kind::Usage,
@@ -1107,15 +1113,11 @@ impl Ended {
     }
 }
 
-/// The jobs of the configuration.
+/// A job of the configuration.
 ///
 /// # Errors
-/// [`Kind::ConfigInvalid`]: a cron expression that not every cron knows, a command that taskmon does not know.
-fn jobs(config: &Config) -> Result<Vec<Job>> {
-    config.schedule.jobs.iter().map(job).collect()
-}
-
-fn job(own: &config::file::Job) -> Result<Job> {
+/// [`Kind::ConfigInvalid`]: a cron expression that not every cron knows, a command that a run would refuse.
+fn job(own: &config::file::Job, config: &Config, now: DateTime<Utc>) -> Result<Job> {
     let invalid = |what: String| {
         Failure::new(
             Kind::ConfigInvalid,
@@ -1127,6 +1129,14 @@ fn job(own: &config::file::Job) -> Result<Job> {
     };
     let times = Times::read(&own.cron)
         .map_err(|why| invalid(format!("has the expression \"{}\", which {why}", own.cron)))?;
+    if let Some(sign) = shell_sign(&own.command) {
+        return Err(invalid(format!(
+            "has the `command` \"{}\", in which {sign} stands: it is the words and options of taskmon, and no shell reads it",
+            own.command.escape_debug()
+        ))
+        .hint("what is meant as it stands goes in single quotes; a line of one's own in the crontab can do what a shell does")
+        .into());
+    }
     let words = shlex::split(&own.command)
         .ok_or_else(|| invalid(format!("has an open quote in its command: {}", own.command)))?;
     if [&own.name, &own.queue, &own.command]
@@ -1135,30 +1145,8 @@ fn job(own: &config::file::Job) -> Result<Job> {
     {
         return Err(invalid("holds a line feed or another control character".into()).into());
     }
-    let whole = ["taskmon", "-c", "taskmon.toml"].into_iter();
-    let parsed = Cli::try_parse_from(whole.chain(words.iter().map(String::as_str)));
-    let is_job = parsed.as_ref().is_ok_and(|cli| {
-        matches!(
-            cli.command,
-            Command::Cleanup(_) | Command::Stats(_) | Command::Disk(_) | Command::Alert(_)
-        )
-    });
-    let names_config = parsed
-        .as_ref()
-        .is_ok_and(|cli| cli.common.config.as_deref() != Some(Path::new("taskmon.toml")));
-    if !is_job || names_config {
-        let why = match parsed {
-            Ok(_) if names_config => {
-                "which names a configuration with --config; a job has that of its file".to_owned()
-            }
-            Ok(_) => "which is none of cleanup, stats, disk and alert".to_owned(),
-            Err(error) => {
-                let said = error.to_string();
-                let first = said.lines().next().unwrap_or_default();
-                first.trim_start_matches("error: ").to_owned()
-            }
-        };
-        return Err(invalid(format!("has the command \"{}\": {why}", own.command)).into());
+    if let Err(why) = would_run(&words, config, now) {
+        return Err(invalid(format!("has the `command` \"{}\": {why}", own.command)).into());
     }
     Ok(Job {
         name: own.name.clone(),
@@ -1168,6 +1156,58 @@ fn job(own: &config::file::Job) -> Result<Job> {
         queue: own.queue.clone(),
         priority: own.priority,
     })
+}
+
+/// Whether taskmon would take these words, and do a job by them.
+fn would_run(words: &[String], config: &Config, now: DateTime<Utc>) -> Result<(), String> {
+    let whole = ["taskmon", "-c", "taskmon.toml"].into_iter();
+    let parsed = Cli::try_parse_from(whole.chain(words.iter().map(String::as_str)));
+    let cli = parsed.map_err(|error| {
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        first.trim_start_matches("error: ").to_owned()
+    })?;
+    if cli.common.config.as_deref() != Some(Path::new("taskmon.toml")) {
+        return Err(
+            "which names a configuration with --config; a job has that of its file".to_owned(),
+        );
+    }
+    if let Some(misfit) = cli.misfit() {
+        return Err(misfit);
+    }
+    let checked = match &cli.command {
+        Command::Cleanup(own) => super::as_of(own, now).map(drop),
+        Command::Stats(own) => super::dates(own, config, now).map(drop),
+        Command::Disk(own) => super::disk_settings(own, config).map(drop),
+        Command::Alert(_) => Ok(()),
+        _ => return Err("which is none of cleanup, stats, disk and alert".to_owned()),
+    };
+    checked.map_err(|error| Failure::of(&error).message)
+}
+
+/// What means something to a shell and nothing here, outside of quotes.
+fn shell_sign(command: &str) -> Option<&'static str> {
+    let mut quote = None;
+    let mut letters = command.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => drop(letters.next()),
+            (None, '\'' | '"') => quote = Some(letter),
+            // In double quotes, too, a shell would replace these.
+            (_, '`') => return Some("a backtick"),
+            (_, '$') if letters.peek() == Some(&'(') => return Some("$("),
+            (Some(_), _) => {}
+            (None, '>') => return Some(">"),
+            (None, '<') => return Some("<"),
+            (None, '|') => return Some("|"),
+            (None, ';') => return Some(";"),
+            (None, '&') => return Some("&"),
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 /// An installed job with its command as records have it.

@@ -522,6 +522,35 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         ("0 2 * * *", "stats -c other.toml", &["wrong", "--config"]),
         ("0 2 * * *", "demo", &["wrong", "demo"]),
         ("0 2 * * *", "stats --date 'x", &["wrong", "quote"]),
+        ("0 2 * * *", "disk >> x 2>&1", &["wrong", "`command`", ">"]),
+        ("0 2 * * *", "disk < x", &["wrong", "<", "no shell"]),
+        (
+            "0 2 * * *",
+            "stats --date $(date +%F)",
+            &["wrong", "$(", "no shell"],
+        ),
+        ("0 2 * * *", "disk \"`pwd`\"", &["wrong", "backtick"]),
+        ("0 2 * * *", "stats | jq .", &["wrong", "|", "no shell"]),
+        ("0 2 * * *", "stats; disk", &["wrong", ";", "no shell"]),
+        ("0 2 * * *", "stats && disk", &["wrong", "&", "no shell"]),
+        (
+            "0 2 * * *",
+            "stats --date yesterday",
+            &["wrong", "--date", "YYYY-MM-DD"],
+        ),
+        ("0 2 * * *", "stats --days 0", &["wrong", "--days"]),
+        ("0 2 * * *", "disk --warning 101", &["wrong", "--warning"]),
+        (
+            "0 2 * * *",
+            "disk --warning 95 --critical 90",
+            &["wrong", "--warning"],
+        ),
+        (
+            "0 2 * * *",
+            "cleanup --as-of tomorrow",
+            &["wrong", "--as-of"],
+        ),
+        ("0 2 * * *", "cleanup --output nagios", &["wrong", "nagios"]),
         (
             "0 2 * * *",
             "stats\n@reboot rm -rf /",
@@ -539,7 +568,21 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         let finished = schedule(&env, &["install"]).exits(2);
         finished.failure("config_invalid", names);
         no_crontab(&env);
+        let listed = schedule(&env, &["list"]).exits(2);
+        listed.failure("config_invalid", names);
+        let cron = checked(&env, "cron");
+        assert_eq!(cron["status"], "failed", "{cron:#}");
+        assert!(cron.to_string().contains(names[0]), "{cron:#}");
     }
+    // In quotes they are letters.
+    let env = environment();
+    let command = "disk '/a>b;c|d&e`f' \"/g>h\" /i\\;j";
+    add_jobs(&env, &[("odd", "0 2 * * *", command, "")]);
+    let listed = schedule(&env, &["list"]).success().json();
+    assert_eq!(
+        listed["jobs"][0]["command"],
+        "disk '/a>b;c|d&e`f' '/g>h' '/i;j'"
+    );
 }
 
 /// The comment beside it is not what cron goes by.
