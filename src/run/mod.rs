@@ -94,10 +94,24 @@ fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
             .iter()
             .any(|own| words.iter().any(|word| own == word))
     };
-    let is_plugin = has(&["nagios", "--output=nagios"]) && has(&["disk", "stats", "alert"]);
-    match error.print() {
-        Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
-        _ if is_plugin && error.use_stderr() => nagios::State::Unknown.exit_code(),
+    let services = ["disk", "stats", "alert"];
+    let service = arguments.iter().filter_map(|own| own.to_str());
+    let service = service.into_iter().find(|own| services.contains(own));
+    let is_plugin = has(&["nagios", "--output=nagios"]) && error.use_stderr();
+    match (error.print(), service.filter(|_| is_plugin)) {
+        (Err(broken), _) if broken.kind() != ErrorKind::BrokenPipe => 3,
+        (_, Some(service)) => {
+            // The system shows what stands on standard output, and nothing else.
+            let said = error.to_string();
+            let said = said.lines().next().unwrap_or_default();
+            let said = said.trim_start_matches("error: ");
+            let failure = Failure::new(Kind::Usage, said);
+            let (line, state) = nagios::failure(service, &failure);
+            match write_out(&line) {
+                Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
+                _ => state.exit_code(),
+            }
+        }
         _ => u8::try_from(error.exit_code()).unwrap_or(2),
     }
 }

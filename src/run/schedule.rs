@@ -772,10 +772,11 @@ impl Entry {
             }
         }
         let named = rest.windows(2).find(|pair| pair[0] == "-c")?[1].as_str();
-        let found = std::fs::File::open(named).and_then(|file| file.metadata());
-        match found {
-            Ok(found) if found.is_file() => None,
-            Ok(_) => Some(shown(named, &"it is no file")),
+        match Path::new(named).metadata() {
+            Ok(found) if !found.is_file() => Some(shown(named, &"it is no file")),
+            Ok(_) => access(named, Access::READ_OK)
+                .err()
+                .map(|error| shown(named, &error)),
             Err(error) => Some(shown(named, &error)),
         }
     }
