@@ -43,6 +43,8 @@ pub struct RunRecord {
     /// Whose lock that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Holder>,
+    /// Where it is not written, the time from the start to the end.
+    #[serde(default = "not_written")]
     pub duration_seconds: f64,
     pub host: String,
     /// The command and its own arguments, without the options of every command and without what an alert says.
@@ -67,6 +69,18 @@ fn to_the_millisecond<S: Serializer>(
 }
 
 impl RunRecord {
+    /// With what another program that writes such records may have left out.
+    fn whole(mut self) -> Self {
+        if self.duration_seconds.is_nan() {
+            let milliseconds = (self.end - self.start).num_milliseconds().max(0);
+            self.duration_seconds = milliseconds as f64 / 1000.0;
+        }
+        if self.arguments.is_empty() {
+            self.arguments = vec![self.job.clone()];
+        }
+        self
+    }
+
     /// Whether the job was done: exit code 0, 1 or 4, and no rehearsal.
     pub fn is_success(&self) -> bool {
         matches!(self.exit_code, 0 | 1 | 4) && !self.dry_run && !self.skipped
@@ -190,8 +204,12 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 fn records(text: &[u8]) -> Vec<RunRecord> {
     let lines = text.split(|byte| *byte == b'\n');
     lines
-        .filter_map(|line| serde_json::from_slice(line).ok())
+        .filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::whole))
         .collect()
+}
+
+fn not_written() -> f64 {
+    f64::NAN
 }
 
 /// Gives the records that are appended from now on, across trims and rotations of the file.

@@ -1517,6 +1517,19 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
 }
 
 #[test]
+fn a_record_with_the_keys_that_every_record_has_is_one() {
+    let env = TestEnv::sqlite();
+    let record = json!({"job": "disk", "start": "2026-11-25T02:15:00+08:00", "end": "2026-11-25T02:15:01.250+08:00", "exit_code": 0, "skipped": false, "host": "box"});
+    env.write("logs/taskmon_runs.jsonl", &format!("{record}\n"));
+    let shown = env.taskmon(["schedule", "logs"]).success().json();
+    assert_eq!(shown["runs"][0]["duration_seconds"], 1.25, "{shown:#}");
+    let status = env.taskmon(["schedule", "status"]).success().json();
+    let jobs = status["jobs"].as_array().unwrap();
+    let disk = jobs.iter().find(|job| job["command"] == "disk").unwrap();
+    assert_eq!(disk["last_run"]["duration_seconds"], 1.25, "{disk:#}");
+}
+
+#[test]
 fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
     let env = TestEnv::sqlite();
     env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
