@@ -1,7 +1,7 @@
 //! The record of each run: a line of JSON in `taskmon_runs.jsonl`, in the folder of the logs (`alerts.logs_dir`).
 //!
 //! A line is appended by one write to a file that is open for appending and locked, so that runs which end at the same time do not mix their lines.
-//! When the file has grown well beyond [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
+//! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
 //! for the lock then sees that the name leads to another file and opens that one. A line that is torn (a full disk, a power cut) is skipped by
 //! readers, and the next record begins on a line of its own.
 
@@ -17,11 +17,8 @@ use std::time::{Duration, Instant};
 /// So many of its last lines the file keeps; the number is the contract's.
 pub const KEPT: usize = 10_000;
 
-/// It is trimmed when it has so many more, so that not every run writes the whole of it.
-const SLACK: usize = 500;
-
 /// No record is shorter: as long as the file is smaller than this makes it, nobody has to count.
-const SHORTEST_LINE: u64 = 100;
+const SHORTEST_LINE: u64 = 50;
 
 /// How long a record waits for others to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -114,9 +111,8 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
         line.insert(0, '\n');
     }
     file.write_all(line.as_bytes())?;
-    let most = kept + SLACK;
-    match file.metadata()?.len() > most as u64 * SHORTEST_LINE {
-        true => trim(path, &mut file, kept, most),
+    match file.metadata()?.len() > kept as u64 * SHORTEST_LINE {
+        true => trim(path, &mut file, kept),
         false => Ok(()),
     }
 }
@@ -165,13 +161,13 @@ fn ends_with_newline(file: &mut File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Leaves the last `kept` lines if there are more than `most`. The file is locked.
-fn trim(path: &Path, file: &mut File, kept: usize, most: usize) -> io::Result<()> {
+/// Leaves the last `kept` lines. The file is locked.
+fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-    if lines.len() <= most {
+    if lines.len() <= kept {
         return Ok(());
     }
     let mode = file.metadata()?.permissions();
@@ -368,23 +364,20 @@ mod tests {
     fn many_at_once_lose_nothing_while_the_file_is_trimmed_again_and_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = path(folder.path());
-        let (writers, each, kept) = (8, 300, 100);
+        let (writers, each, kept) = (8, 300, 100_u32);
         std::thread::scope(|scope| {
             for writer in 0..writers {
                 let path = &path;
                 scope.spawn(move || {
                     for number in 0..each {
-                        append_and_trim(path, &record(writer * each + number), kept).unwrap();
+                        append_and_trim(path, &record(writer * each + number), kept as usize)
+                            .unwrap();
                     }
                 });
             }
         });
         let found = numbers(&records(&std::fs::read(&path).unwrap()));
-        assert!(
-            (kept..=kept + SLACK).contains(&found.len()),
-            "{}",
-            found.len()
-        );
+        assert_eq!(found.len(), kept as usize);
         // Of each writer, the last that is kept are its last ones, in order and without a gap.
         for writer in 0..writers {
             let own: Vec<u32> = found
@@ -419,7 +412,7 @@ mod tests {
 
         next(4);
         let mut file = open_locked(&path(folder.path())).unwrap();
-        trim(&path(folder.path()), &mut file, 2, 2).unwrap();
+        trim(&path(folder.path()), &mut file, 2).unwrap();
         drop(file);
         next(5);
         assert_eq!(numbers(&follower.poll().unwrap()), [4, 5]);

@@ -1487,6 +1487,14 @@ fn the_file_keeps_its_last_ten_thousand_lines() {
     assert_eq!(found.len(), 10_000);
     assert_eq!(found[9_999]["job"], "disk");
     assert_eq!(found[9_998]["job"], "old");
+    // Not some more until the next time.
+    for runs in 2..4 {
+        env.taskmon(["disk", "/", "--no-alert"]).success().json();
+        let found = records(&env);
+        assert_eq!(found.len(), 10_000);
+        let own = found.iter().rev().take_while(|run| run["job"] == "disk");
+        assert_eq!(own.count(), runs);
+    }
 }
 
 #[test]
