@@ -50,6 +50,8 @@ pub enum Kind {
     LockedElsewhere,
     /// There is no `crontab` program.
     CrontabUnavailable,
+    /// The `crontab` program does not come to an end.
+    CrontabTimeout,
     /// The `crontab` program refuses.
     CrontabRefused,
     /// The crontab's block cannot be told from what is not taskmon's, or is for another configuration.

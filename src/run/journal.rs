@@ -6,9 +6,11 @@ use crate::outcome::{Failure, Kind};
 use chrono::{SecondsFormat, Utc};
 use chrono_tz::Tz;
 use log::{Log, Metadata, Record};
+use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,8 +46,7 @@ impl Journal {
     /// # Errors
     /// [`Kind::OutputFailed`] if it cannot be opened. Folders are not made: a mistyped one would swallow the log.
     pub fn open(&self, path: &Path) -> Result<(), Failure> {
-        let opened = File::options().append(true).create(true).open(path);
-        let file = opened.map_err(|error| {
+        let file = open_file(path).map_err(|error| {
             let message = format!("the log file {} cannot be opened: {error}", path.display());
             Failure::new(Kind::OutputFailed, message)
                 .hint("its folder has to be there; --log-file names another file")
@@ -83,6 +84,19 @@ impl Journal {
     /// A thread that died while it logged is no reason to lose the log.
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A pipe would be waited for until somebody reads it, and hold the run up once nobody does.
+fn open_file(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = File::options();
+    options.append(true).create(true).custom_flags(nonblocking);
+    let file = options.open(path)?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_file() || kind.is_char_device() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
     }
 }
 

@@ -7,10 +7,11 @@
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use fs2::FileExt;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -117,15 +118,22 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
     }
 }
 
+/// Opens what has to be a file. A pipe in its place would be waited for without end, a device perhaps be written to.
+fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.custom_flags(nonblocking).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 /// The file that the name leads to, locked.
 fn open_locked(path: &Path) -> io::Result<File> {
     let begin = Instant::now();
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        let file = open_file(options.read(true).append(true).create(true), path)?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) if is_still(path, &file)? => return Ok(file),
             // It was trimmed, or rotated by another program, while this run waited.
@@ -190,8 +198,10 @@ fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> {
 /// # Errors
 /// The file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
-    match std::fs::read(path(logs_dir)) {
-        Ok(text) => Ok(records(&text)),
+    let mut text = Vec::new();
+    let opened = open_file(OpenOptions::new().read(true), &path(logs_dir));
+    match opened.and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => Ok(records(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -248,7 +258,7 @@ impl Follower {
             None => true,
         };
         if is_other {
-            match File::open(&self.path) {
+            match open_file(OpenOptions::new().read(true), &self.path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(records(&lines)),
                 Err(error) => return Err(error),

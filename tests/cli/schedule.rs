@@ -380,6 +380,61 @@ fn without_a_crontab_program_it_is_exit_code_3_with_a_hint() {
 }
 
 #[test]
+fn a_crontab_that_does_not_end_is_given_up() {
+    let env = environment();
+    env.write("bin/crontab", "#!/bin/sh\nexec sleep 60\n");
+    env.program("chmod", ["755", "bin/crontab"]).success();
+    let path = format!("{}:/usr/bin:/bin", env.path("bin").display());
+    let install = env
+        .taskmon(["schedule", "install"])
+        .env("PATH", &path)
+        .exits(3);
+    install.failure("crontab_timeout", &["`crontab -l`", "10 s"]);
+    assert!(install.took < Duration::from_secs(20), "{:?}", install.took);
+    let status = env.taskmon(["schedule", "status"]).env("PATH", &path);
+    let warnings = status.success().json()["warnings"].to_string();
+    assert!(warnings.contains("crontab -l"), "{warnings}");
+}
+
+/// A pipe would be waited for, and a device has no end.
+#[test]
+fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
+    for make in ["mkfifo PATH", "ln -s /dev/zero PATH"] {
+        let env = TestEnv::sqlite();
+        std::fs::create_dir(env.path("logs")).unwrap();
+        let put = |name: &str| {
+            let script = make.replace("PATH", name);
+            env.program("sh", ["-c", &script]).success();
+        };
+        put("logs/taskmon_runs.jsonl");
+        put("logs/warning_alerts.log");
+        let run = env
+            .taskmon(["disk", "/", "--warning", "0", "--critical", "100"])
+            .exits(1);
+        let result = run.json();
+        assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
+        run.stderr_contains("taskmon_runs.jsonl: it is no regular file")
+            .stderr_contains("warning_alerts.log: it is no regular file");
+        let status = env.taskmon(["schedule", "status"]).exits(1);
+        status.stderr_contains("taskmon_runs.jsonl cannot be read: it is no regular file");
+        status.json();
+        for words in [
+            vec!["schedule", "logs"],
+            vec!["schedule", "logs", "--follow"],
+        ] {
+            let logs = env.taskmon(words).exits(3);
+            logs.failure("records_unreadable", &["taskmon_runs.jsonl"]);
+        }
+    }
+    let env = TestEnv::sqlite();
+    env.program("mkfifo", ["own.log"]).success();
+    let run = env
+        .taskmon(["disk", "/", "--no-alert", "--log-file", "own.log"])
+        .exits(3);
+    run.failure("output_failed", &["own.log"]);
+}
+
+#[test]
 fn without_a_configuration_file_there_is_nothing_that_cron_could_go_by() {
     let env = environment();
     std::fs::remove_file(env.path("taskmon.toml")).unwrap();
