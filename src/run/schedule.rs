@@ -60,6 +60,7 @@ impl Session {
         match self.installed(config, &Program::default()) {
             Ok(installed) => {
                 if let Some(installed) = installed {
+                    findings.extend(installed.zones.iter().cloned());
                     leftover = installed.leftover(config);
                     findings.extend(left_over(&leftover, config.language));
                 }
@@ -160,6 +161,7 @@ impl Session {
         let installed = match self.installed(config, &program) {
             Ok(installed) => installed.map(|mut installed| {
                 findings.append(&mut installed.findings);
+                findings.extend(installed.zones.iter().cloned());
                 leftover = installed.leftover(config);
                 findings.extend(left_over(&leftover, config.language));
                 installed
@@ -276,11 +278,13 @@ impl Session {
             }));
         }
         let mut is_known = !entries.is_empty();
+        let mut zones = Vec::new();
         match program.read() {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let crontab = read_crontab(&text)?;
                 if crontab.config().as_deref().is_some_and(is_own) {
+                    zones = zones_above(&crontab, config);
                     let words = crontab.words();
                     entries.extend(crontab.jobs().into_iter().map(|job| Entry {
                         place: "crontab".to_owned(),
@@ -312,6 +316,7 @@ impl Session {
             by_timers,
             entries,
             findings,
+            zones,
         }))
     }
 
@@ -431,7 +436,7 @@ impl Session {
             }
             false => {
                 let place = &arguments.place;
-                let own = self.install_lines(&served, place, &installation, &mut change)?;
+                let own = self.install_lines(config, &served, place, &installation, &mut change)?;
                 change.warnings.extend(self.lacking(config, &own, false)?);
             }
         }
@@ -443,6 +448,7 @@ impl Session {
     /// The variables that the crontab sets for the lines.
     fn install_lines(
         &self,
+        config: &Config,
         jobs: &[Job],
         place: &SchedulePlace,
         installation: &Installation,
@@ -464,9 +470,8 @@ impl Session {
             .hint("`taskmon schedule remove` takes it out; another configuration's jobs can be another user's (--user) or timers (--systemd)")
             .into());
         }
-        if crontab.sets_zone() {
-            change.warnings.push("CRON_TZ is set in the crontab: cronie reads the times of the jobs in that zone, Debian's cron in the system's".to_owned());
-        }
+        let zones = zones_above(&crontab, config);
+        change.warnings.extend(zones.iter().map(told));
         let new = crontab.with(jobs, installation);
         change.changed = new != text;
         change.block = read_crontab(&new)?
@@ -805,6 +810,44 @@ fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
     findings.collect()
 }
 
+/// The zones that lines above the block set: cronie goes by `CRON_TZ`, and whatever a crontab sets as `TZ` the jobs themselves have.
+fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
+    let language = config.language;
+    let set = crontab.variables();
+    let last = |name: &str| {
+        let mut own = set.iter().rev().filter(|(other, _)| other == name);
+        own.next().map(|(_, value)| value.as_str())
+    };
+    let system = config::of_the_host();
+    let is_the_systems = |zone: &str| system.is_some_and(|system| system.name() == zone);
+    let mut findings = Vec::new();
+    if let Some(zone) = last("CRON_TZ").filter(|zone| !is_the_systems(zone)) {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("crontab 中区块之前设置了 CRON_TZ={zone}：cronie 按该时区运行这些任务，Debian 的 cron 则按系统时区；这里的时间均按系统时区"),
+                format!("CRON_TZ is set to {zone} in the crontab above the block: cronie runs the jobs by the clock of that zone, Debian's cron by the system's, which the times here are in"),
+            ))
+            .hint(language.pick(
+                "若非有意，请把该行移到区块之后",
+                "move the line below the block unless that is meant",
+            )),
+        );
+    }
+    if let Some(zone) = last("TZ").filter(|_| config.file_values.timezone.is_none()) {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("crontab 中区块之前设置了 TZ={zone}：配置中没有 `timezone`，任务按该时区计算日期；运行时刻不受影响"),
+                format!("TZ is set to {zone} in the crontab above the block: as the configuration has no `timezone`, the jobs count days in that zone; when they run does not change"),
+            ))
+            .hint(language.pick(
+                "在配置中写明 `timezone`",
+                "say `timezone` in the configuration",
+            )),
+        );
+    }
+    findings
+}
+
 fn words_of(all: &[(String, Vec<String>)], name: &str) -> Vec<String> {
     let own = all.iter().find(|(other, _)| other == name);
     own.map_or_else(Vec::new, |(_, words)| words.clone())
@@ -942,6 +985,8 @@ struct InstalledJobs {
     entries: Vec<Entry>,
     /// What is not as it should be.
     findings: Vec<Finding>,
+    /// What the crontab says of zones.
+    zones: Vec<Finding>,
     /// There are some, and all of them are systemd's timers.
     by_timers: bool,
 }

@@ -147,12 +147,6 @@ impl Crontab<'_> {
         lines.filter_map(variable).collect()
     }
 
-    /// Whether a line before the block sets the time zone of those that follow, which cronie heeds and Debian's cron does not.
-    pub fn sets_zone(&self) -> bool {
-        let mut lines = self.before.split(|byte| *byte == b'\n');
-        lines.any(|line| line.trim_ascii_start().starts_with(b"CRON_TZ"))
-    }
-
     /// The whole crontab with these jobs in place of those that it has.
     pub fn with(&self, jobs: &[Job], installation: &Installation) -> Vec<u8> {
         let adds_newline = match self.header() {

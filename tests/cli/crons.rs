@@ -107,7 +107,7 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         let installed = debian.shell(&as_ann("taskmon schedule install")).success();
         let block = installed.json()["block"].as_str().unwrap().to_owned();
         match text.contains("CRON_TZ") {
-            true => drop(installed.stderr_contains("CRON_TZ is set")),
+            true => drop(installed.stderr_contains("CRON_TZ=Asia/Tokyo")),
             false => assert_eq!(installed.stderr(), ""),
         }
         debian.printed(&as_ann("crontab -l > /home/ann/installed"));

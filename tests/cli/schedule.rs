@@ -1158,6 +1158,35 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
     );
 }
 
+/// cronie's own words on it: crontab(5), `CRON_TZ`.
+#[test]
+fn a_zone_that_is_set_above_the_block_is_said() {
+    let env = environment();
+    let config = env.read("taskmon.toml").replace("\"zh\"", "\"en\"");
+    env.write("taskmon.toml", &config);
+    put(&env, "CRON_TZ=Asia/Kolkata\n");
+    let installed = schedule(&env, &["install"]).success();
+    installed.json();
+    installed.stderr_contains("CRON_TZ is set to Asia/Kolkata");
+    let told = |part: &str, is_told: bool| {
+        for command in ["list", "status"] {
+            let result = schedule(&env, &[command]).success().json();
+            let warnings = result["warnings"].to_string();
+            assert_eq!(warnings.contains(part), is_told, "{command}: {warnings}");
+        }
+        let cron = checked(&env, "cron").to_string();
+        assert_eq!(cron.contains(part), is_told, "{cron}");
+    };
+    told("cronie runs the jobs by the clock of that zone", true);
+    // Below the block it is of no concern, and a zone of the jobs' own is none where days are counted in a configured one.
+    let text = crontab(&env).replace("CRON_TZ=Asia/Kolkata\n", "TZ=Asia/Tokyo\n");
+    put(&env, &(text.clone() + "CRON_TZ=Asia/Kolkata\n"));
+    told("TZ is set", false);
+    let config = config.replace("timezone = \"Asia/Shanghai\"\n", "");
+    env.write("taskmon.toml", &config);
+    told("TZ is set to Asia/Tokyo", true);
+}
+
 #[test]
 fn a_time_that_no_calendar_has_is_refused_by_the_jobs_name() {
     let env = environment();
