@@ -426,8 +426,6 @@ impl Session {
             dry_run: arguments.dry_run,
             ..Change::default()
         };
-        let doubled = self.doubled_by(config, &served, &arguments.place);
-        change.warnings.extend(doubled.iter().map(told));
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
         match arguments.place.systemd {
             true => {
@@ -440,6 +438,8 @@ impl Session {
                 change.warnings.extend(self.lacking(config, &own, false)?);
             }
         }
+        let doubled = self.doubled_by(config, &served, &arguments.place);
+        change.warnings.extend(doubled.iter().map(told));
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
         self.changed(change, config)

@@ -350,7 +350,7 @@ fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
     finished.failure("crontab_refused", &["crontab -l"]);
     assert_eq!(env.read("spool/nobody"), "5 4 * * * /bin/true\n");
     // A crontab that cron does not take: its command is too long.
-    let long = format!("cleanup --as-of {}", "0".repeat(1100));
+    let long = format!("disk /{}", "0".repeat(1100));
     add_jobs(&env, &[("long", "0 4 * * *", &long, "")]);
     put(&env, "5 4 * * * /bin/true\n");
     let finished = schedule(&env, &["install"]).run();
