@@ -1,6 +1,7 @@
 //! Alerts: those that the jobs raise from their own results, and the command that evaluates, sends and tests.
 
 use super::channels::{self, Prepared};
+use super::journal::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
 use crate::alert::live::{self, Limits, LiveState};
@@ -273,8 +274,9 @@ impl Session {
         });
         for (severity, line) in &summary.said {
             match severity {
-                Severity::Warning => log::warn!("{line}"),
-                Severity::Error | Severity::Critical => log::error!("{line}"),
+                Some(Severity::Warning) => log::warn!("{line}"),
+                Some(Severity::Error | Severity::Critical) => log::error!("{line}"),
+                None => log::info!(target: GOOD_NEWS, "{line}"),
             }
         }
         for warning in &summary.warnings {

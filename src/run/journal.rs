@@ -103,6 +103,9 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// The least that the end of the log is made of: whatever standard error shows, a heartbeat's body says what was done.
 const KEPT_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
+/// What is no longer wrong: said by default as what is, and at a lesser level.
+pub const GOOD_NEWS: &str = "taskmon::resolved";
+
 /// Starts the log. Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
 /// others'. Times are in `zone`, on standard error in UTC.
 pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
@@ -113,7 +116,11 @@ pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
         1 => "info",
         _ => "debug",
     };
-    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
+    let shown = match level {
+        "warn" => format!("taskmon=warn,{GOOD_NEWS}=info"),
+        level => format!("taskmon={level}"),
+    };
+    let wanted = env_logger::Env::default().default_filter_or(shown);
     let mut builder = env_logger::Builder::from_env(wanted);
     let shown = builder.format_target(false).build();
     let journal = Arc::new(Journal::default());
