@@ -21,7 +21,7 @@ fn spool() -> &'static str {
 }
 
 /// A configuration, and an empty spool.
-fn environment() -> TestEnv {
+pub fn environment() -> TestEnv {
     assert!(
         rustix::process::geteuid().is_root(),
         "these tests mount a spool of their own over the system's, which takes root"
@@ -37,7 +37,7 @@ fn environment() -> TestEnv {
 }
 
 /// A program with the test's spool in place of the system's.
-fn isolated<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
+pub fn isolated<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
     let mount = format!("mount --bind \"$SPOOL\" {} && exec \"$@\"", spool());
     let mut all = vec!["--mount", "sh", "-c", &mount, "sh"];
     all.extend(words);
