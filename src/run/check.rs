@@ -55,7 +55,7 @@ impl Session {
         let language = config.language;
         let tables = tables(config);
         let mut clock = tables.clock;
-        let system = config::system_zone(&Env::read());
+        let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&Env::read()));
         clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
