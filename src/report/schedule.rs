@@ -119,6 +119,9 @@ pub struct Change {
     /// The lines of the crontab, or the units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<String>,
+    /// Lines of the block that taskmon had not written, and that are gone with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
     /// Units that were written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,

@@ -472,6 +472,7 @@ impl Session {
         }
         let zones = zones_above(&crontab, config);
         change.warnings.extend(zones.iter().map(told));
+        drop_foreign(&crontab, change, config.language);
         let new = crontab.with(jobs, installation);
         change.changed = new != text;
         change.block = read_crontab(&new)?
@@ -586,17 +587,23 @@ impl Session {
         };
         match arguments.place.systemd {
             true => remove_units(&arguments.place, &mut change)?,
-            false => self.remove_lines(&arguments.place, &mut change)?,
+            false => self.remove_lines(config, &arguments.place, &mut change)?,
         }
         self.changed(change, config)
     }
 
-    fn remove_lines(&self, place: &SchedulePlace, change: &mut Change) -> Result<()> {
+    fn remove_lines(
+        &self,
+        config: &Config,
+        place: &SchedulePlace,
+        change: &mut Change,
+    ) -> Result<()> {
         let program = program(place.user.as_deref())?;
         let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
         change.changed = crontab.block().is_some();
+        drop_foreign(&crontab, change, config.language);
         change.block = crontab
             .block()
             .map(|block| String::from_utf8_lossy(block).into_owned());
@@ -808,6 +815,23 @@ fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
         .hint("`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew")
     });
     findings.collect()
+}
+
+/// Says which lines of somebody else's go with the block.
+fn drop_foreign(crontab: &Crontab, change: &mut Change, language: Language) {
+    change.dropped = crontab.foreign();
+    if change.dropped.is_empty() {
+        return;
+    }
+    let lines = change.dropped.join(" ⏎ ");
+    let word = match change.dry_run {
+        true => language.pick("将一并去掉", "would go with it"),
+        false => language.pick("已一并去掉", "are gone with it"),
+    };
+    change.warnings.push(language.pick(
+        format!("区块中有并非 taskmon 写入的行，{word}：{lines}；需要的请写在区块之外"),
+        format!("lines of the block that taskmon had not written {word}: {lines}; write what you need outside of the block"),
+    ));
 }
 
 /// The zones that lines above the block set: cronie goes by `CRON_TZ`, and whatever a crontab sets as `TZ` the jobs themselves have.

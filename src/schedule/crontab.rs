@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const BEGIN: &str = "# BEGIN taskmon";
 const END: &str = "# END taskmon";
 const JOB: &str = "# taskmon job ";
+const NOTE: &str = "# Written by `taskmon schedule install`";
+const QUIET: &str = " > /dev/null";
 
 /// What stands in the first line of a block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +125,25 @@ impl Crontab<'_> {
         jobs.collect()
     }
 
+    /// The lines in the block that taskmon has not written, or not like that.
+    pub fn foreign(&self) -> Vec<String> {
+        let block = String::from_utf8_lossy(self.block.unwrap_or_default());
+        let mut lines = block.lines().skip(1).peekable();
+        let mut foreign = Vec::new();
+        while let Some(line) = lines.next() {
+            let comment = line.strip_prefix(JOB);
+            let job = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
+            let is_own = match &job {
+                Some(job) => lines.next_if(|line| is_line_of(line, job)).is_some(),
+                None => line.starts_with(NOTE) || line == END,
+            };
+            if !is_own {
+                foreign.push(line.to_owned());
+            }
+        }
+        foreign
+    }
+
     /// The jobs in the block. One whose comment or line somebody has spoilt is none: cron runs it at another time, or not at all.
     pub fn jobs(&self) -> Vec<Installed> {
         let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
@@ -173,6 +194,22 @@ impl Crontab<'_> {
     }
 }
 
+/// Whether it is the job's line: its times, any program and configuration, the job's own words, and nothing besides.
+fn is_line_of(line: &str, job: &Installed) -> bool {
+    let Some(command) = line
+        .strip_prefix(job.cron.as_str())
+        .and_then(|rest| rest.strip_suffix(QUIET))
+    else {
+        return false;
+    };
+    let words = shlex::split(command).unwrap_or_default();
+    let words = match words.as_slice() {
+        [nice, _, _, rest @ ..] if nice == "nice" => rest,
+        words => words,
+    };
+    matches!(words, [_, flag, _, rest @ ..] if flag == "-c" && rest == job.words())
+}
+
 /// `NAME = value`, quotes or not, as cron reads it; a line of times never has its first `=` right behind its first word.
 fn variable(line: &[u8]) -> Option<(String, String)> {
     let line = String::from_utf8_lossy(line);
@@ -194,7 +231,9 @@ fn block(
         newline_added,
     };
     let mut text = format!("{BEGIN} {}\n", comment(&header));
-    text += "# Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n";
+    text += &format!(
+        "{NOTE}; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n"
+    );
     for job in jobs {
         let installed = Installed::of(job, old, installation.now);
         text += &format!(
@@ -222,7 +261,7 @@ fn line(job: &Job, installation: &Installation) -> String {
     words.push(text_of(&installation.config));
     words.extend(job.words.iter().cloned());
     let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();
-    format!("{} {} > /dev/null", job.cron.trim(), words.join(" "))
+    format!("{} {}{QUIET}", job.cron.trim(), words.join(" "))
 }
 
 fn text_of(path: &Path) -> String {

@@ -665,7 +665,11 @@ fn a_line_that_somebody_changed_is_not_what_was_installed() {
     assert_eq!(status(&text.replace("\n0 2 ", "\n# 0 2 ")), [false, true]);
     assert_eq!(status(&text.replace("\n0 3 ", "\n0 4 ")), [true, false]);
     // Since when it is so is another time then.
-    schedule(&env, &["install"]).success().json();
+    let again = schedule(&env, &["install"]).success();
+    let result = again.json();
+    let dropped = result["dropped"].as_array().unwrap();
+    assert_eq!(dropped.len(), 2, "its comment and it: {result:#}");
+    again.stderr_contains("0 4 * * * ");
     assert_eq!(commands(&crontab(&env)), commands(&text));
 }
 
@@ -1156,6 +1160,32 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
         cron.to_string().contains("/gone/taskmon: No such file"),
         "{cron:#}"
     );
+}
+
+#[test]
+fn lines_of_others_in_the_block_do_not_go_unsaid() {
+    for command in ["install", "remove"] {
+        let env = environment();
+        schedule(&env, &["install"]).success().json();
+        let text = crontab(&env);
+        let own = "5 5 * * * backup --all";
+        let text = text.replace("# END taskmon", &format!("{own}\n# END taskmon"));
+        let text = text.replace("disk > /dev/null", "disk | mail ann");
+        put(&env, &text);
+        let rehearsed = schedule(&env, &[command, "--dry-run"]).success();
+        let said = rehearsed.json()["dropped"].clone();
+        rehearsed.stderr_contains(own);
+        assert_eq!(crontab(&env), text);
+        let finished = schedule(&env, &[command]).success();
+        let result = finished.json();
+        finished
+            .stderr_contains(own)
+            .stderr_contains("disk | mail ann");
+        let dropped = result["dropped"].as_array().unwrap();
+        assert_eq!(dropped.len(), 3, "{result:#}");
+        assert_eq!((&result["dropped"], &dropped[2]), (&said, &json!(own)));
+        assert!(result["warnings"].to_string().contains(own), "{result:#}");
+    }
 }
 
 /// cronie's own words on it: crontab(5), `CRON_TZ`.
