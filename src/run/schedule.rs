@@ -812,7 +812,7 @@ fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
             format!("已安装的任务无法运行（{why}）：{names}"),
             format!("installed, and cannot run ({why}): {names}"),
         ))
-        .hint("`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew")
+        .hint(language.pick("运行 `taskmon schedule install`（定时器则加 --systemd），重新写入本程序和配置文件的路径", "`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew"))
     });
     findings.collect()
 }
@@ -884,7 +884,10 @@ fn of_another(config: Option<PathBuf>, language: Language) -> Finding {
             "crontab 中 taskmon 的区块没有写明属于哪份配置",
             "the crontab's block of taskmon does not say for which configuration it is",
         ))
-        .hint("`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew");
+        .hint(language.pick(
+            "`taskmon schedule remove` 去掉它，`taskmon schedule install` 重新写入",
+            "`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew",
+        ));
     };
     let shown = config.display();
     match config.try_exists() {
@@ -892,12 +895,12 @@ fn of_another(config: Option<PathBuf>, language: Language) -> Finding {
             format!("crontab 中的区块属于配置 {shown}，而该文件不存在：其中的任务无法运行"),
             format!("the crontab's block is for the configuration {shown}, which does not exist: its jobs cannot run"),
         ))
-        .hint("`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration"),
+        .hint(language.pick("`taskmon schedule remove` 去掉它，`taskmon schedule install` 为这份配置写入新的区块", "`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration")),
         _ => Finding::warning(language.pick(
             format!("crontab 中的区块属于另一份配置 {shown}"),
             format!("the crontab's block is for another configuration, {shown}"),
         ))
-        .hint("another configuration's jobs can be another user's (--user) or timers (--systemd)"),
+        .hint(language.pick("另一份配置的任务可以属于另一个用户（--user），或用定时器（--systemd）", "another configuration's jobs can be another user's (--user) or timers (--systemd)")),
     }
 }
 
@@ -927,7 +930,7 @@ fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
             format!("同一任务安装了不止一处（{places}），每次会运行两遍：{names}"),
             format!("installed in more than one place ({places}), so that each would run twice: {names}"),
         ))
-        .hint("`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away")
+        .hint(language.pick("`taskmon schedule remove` 去掉 crontab 中的行，`taskmon schedule remove --systemd` 去掉单元", "`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away"))
     })
 }
 
@@ -958,7 +961,7 @@ fn left_over(names: &[String], language: Language) -> Option<Finding> {
             format!("已安装而配置中已没有的任务：{names}"),
             format!("installed under a name that the configuration does not have: {names}"),
         ))
-        .hint("`taskmon schedule install` once more, for timers with --systemd, installs what is configured alone; `taskmon schedule remove` takes everything out")
+        .hint(language.pick("再次运行 `taskmon schedule install`（定时器则加 --systemd），只安装配置中的任务；`taskmon schedule remove` 全部去掉", "`taskmon schedule install` once more, for timers with --systemd, installs what is configured alone; `taskmon schedule remove` takes everything out"))
     })
 }
 
