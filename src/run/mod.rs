@@ -4,7 +4,9 @@ mod alert;
 pub mod channels;
 mod check;
 mod heartbeat;
+mod installed;
 mod journal;
+mod lacking;
 mod output;
 mod schedule;
 

@@ -1,5 +1,6 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
+use super::installed::{InstalledJobs, left_over, no_jobs, told, zones_above};
 use super::{Done, Session, identity, locked, write_out};
 use crate::alert::live::{MissedJob, SkippedJob};
 use crate::check::{self, Finding};
@@ -24,7 +25,6 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use clap::{CommandFactory, Parser};
-use rustix::fs::{Access, access};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
@@ -234,120 +234,6 @@ impl Session {
         Ok((report, findings))
     }
 
-    /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.
-    fn installed(
-        &self,
-        config: &Config,
-        program: &Program,
-    ) -> Result<Option<InstalledJobs>, Failure> {
-        let is_own = |other: &Path| config.file.as_deref() == Some(other);
-        let language = config.language;
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut findings = Vec::new();
-        for (folder, control) in unit_folders() {
-            let written = systemd::read(&folder).unwrap_or_else(|error| {
-                log::warn!("the units in {} cannot be read: {error}", folder.display());
-                Default::default()
-            });
-            let links = enabled_elsewhere(&folder);
-            let own = written.jobs.into_iter().filter(|job| is_own(&job.config));
-            let own: Vec<(bool, systemd::WrittenJob)> =
-                own.map(|job| (job.is_enabled(&links), job)).collect();
-            let idle = own.iter().filter(|(enabled, _)| !enabled);
-            let idle: Vec<String> = idle.map(|(_, job)| job.unit()).collect();
-            if !idle.is_empty() {
-                let folder = folder.display();
-                let names = idle.join(", ");
-                findings.push(
-                    Finding::warning(language.pick(
-                        format!("{folder} 中的定时器已写入但没有启用：{names}"),
-                        format!("written but not enabled, in {folder}: {names}"),
-                    ))
-                    .hint(format!(
-                        "{control} daemon-reload; {control} enable --now {}",
-                        schedule::quoted_words(&idle)
-                    )),
-                );
-            }
-            entries.extend(own.into_iter().map(|(runs, job)| Entry {
-                place: folder.display().to_string(),
-                is_timer: true,
-                runs,
-                job: job.job,
-                words: job.words,
-            }));
-        }
-        let mut is_known = !entries.is_empty();
-        let mut zones = Vec::new();
-        match program.read() {
-            Ok(text) => {
-                let text = text.unwrap_or_default();
-                let crontab = read_crontab(&text)?;
-                if crontab.config().as_deref().is_some_and(is_own) {
-                    zones = zones_above(&crontab, config);
-                    let words = crontab.words();
-                    entries.extend(crontab.jobs().into_iter().map(|job| Entry {
-                        place: "crontab".to_owned(),
-                        is_timer: false,
-                        runs: true,
-                        words: words_of(&words, &job.name),
-                        job,
-                    }));
-                } else if crontab.block().is_some() {
-                    findings.push(of_another(crontab.config(), language));
-                }
-                is_known = true;
-            }
-            // Where there is no cron, or none for this user, the timers are what there is.
-            Err(failure)
-                if matches!(
-                    failure.kind,
-                    Kind::CrontabUnavailable | Kind::CrontabRefused
-                ) && is_known => {}
-            Err(failure) => return Err(failure),
-        }
-        findings.extend(doubled(&entries, language));
-        findings.extend(broken(&entries, language));
-        let running = || entries.iter().filter(|entry| entry.runs);
-        let by_timers = running().next().is_some() && running().all(|entry| entry.is_timer);
-        let jobs = running().map(|entry| entry.job.clone()).collect();
-        Ok(is_known.then_some(InstalledJobs {
-            jobs,
-            by_timers,
-            entries,
-            findings,
-            zones,
-        }))
-    }
-
-    /// What would run twice once these jobs are installed at a place, besides.
-    fn doubled_by(&self, config: &Config, jobs: &[Job], place: &SchedulePlace) -> Vec<Finding> {
-        let target = match place.systemd {
-            true => unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string()),
-            false => "crontab".to_owned(),
-        };
-        let program = Program {
-            user: place.user.clone(),
-        };
-        let installed = match self.installed(config, &program) {
-            Ok(installed) => installed,
-            Err(failure) => {
-                log::info!("whether jobs are installed twice is not known: {failure}");
-                None
-            }
-        };
-        let entries = installed.into_iter().flat_map(|found| found.entries);
-        let mut entries: Vec<Entry> = entries.filter(|entry| entry.place != target).collect();
-        entries.extend(jobs.iter().map(|job| Entry {
-            place: target.clone(),
-            is_timer: place.systemd,
-            runs: true,
-            job: Installed::of(job, &[], self.now),
-            words: Vec::new(),
-        }));
-        doubled(&entries, config.language).into_iter().collect()
-    }
-
     fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
         let folder = &config.alerts.logs_dir;
         let unreadable = |error: std::io::Error| unreadable_runs(folder, &error);
@@ -483,100 +369,6 @@ impl Session {
         }
         let set = crontab.variables().into_iter();
         Ok(set.map(|(name, _)| name).collect())
-    }
-
-    /// The variables that the configuration names or that this run goes by, and that the jobs will not have: whatever stands in no line of the
-    /// crontab (`set`). A service of systemd has as few.
-    fn lacking(&self, config: &Config, set: &[String], by_systemd: bool) -> Result<Vec<String>> {
-        let whose = match by_systemd {
-            true => "a service of systemd does not have",
-            false => "cron's jobs do not have",
-        };
-        let line = |name: &str| match by_systemd {
-            true => format!(
-                "set it with Environment= in a drop-in of the services (`systemctl edit`), as {name}=…"
-            ),
-            false => format!("set it in a line of the crontab above the block, {name}=…"),
-        };
-        let env = config::Env::read();
-        let mut found: Vec<(String, String)> = Vec::new();
-        let effective = config.effective()?;
-        for (key, source) in effective["sources"].as_object().into_iter().flatten() {
-            match source.as_str() {
-                Some(flag) if flag.starts_with('-') => found.push((
-                    flag.to_owned(),
-                    format!("{key} comes from {flag}, which {whose}: set it in the configuration file"),
-                )),
-                Some(source) => found.extend(source.strip_prefix('$').map(|name| {
-                    let what = format!("{key} comes from ${name}, which {whose}: set it in the configuration file, or {}", line(name));
-                    (name.to_owned(), what)
-                })),
-                None => {}
-            }
-        }
-        let mut named = Vec::new();
-        named_variables(&serde_json::to_value(&config.file_values)?, "", &mut named);
-        found.extend(named.into_iter().map(|(key, name)| {
-            let instead = key.trim_end_matches("_env");
-            let what = format!("`{key}` names ${name}, which {whose}: name a file with `{instead}_file` instead, or {}", line(&name));
-            (name, what)
-        }));
-        for name in self.relied_on(config, &env) {
-            let instead = match name.as_str() {
-                "PGPASSWORD" => "put the password into ~/.pgpass or database.url",
-                "PGPASSFILE" => "name the file in database.url, as ?passfile=…",
-                name if name.starts_with("PG") => "say it in database.url",
-                name if name.starts_with("TASKMON_") => "say it in [cleanup]",
-                _ => "let the channels do without",
-            };
-            let what = format!(
-                "this run goes by ${name}, which {whose}: {instead}, or {}",
-                line(&name)
-            );
-            found.push((name, what));
-        }
-        found.retain(|(name, _)| !set.contains(name));
-        Ok(found.into_iter().map(|(_, what)| what).collect())
-    }
-
-    /// The variables of this run that say how databases and channels are reached and what expires, besides the sources of a configuration's keys.
-    fn relied_on(&self, config: &Config, env: &config::Env) -> Vec<String> {
-        const SENDING: [&str; 8] = [
-            "https_proxy",
-            "HTTPS_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-            "no_proxy",
-            "NO_PROXY",
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-        ];
-        let mut channels = config.alerts.channels.iter();
-        let sends = channels.any(|channel| channel.kind != config::ChannelType::Command)
-            || !config.heartbeat.all().is_empty();
-        let matters = |name: &&str| match *name {
-            name if name.starts_with("PG") => self.is_reached_by(config, env, name),
-            name if SENDING.contains(&name) => sends,
-            name => super::LIMITS.contains(&name),
-        };
-        env.names().filter(matters).map(str::to_owned).collect()
-    }
-
-    /// Whether the database would be another, or be reached otherwise, without the variable.
-    fn is_reached_by(&self, config: &Config, env: &config::Env, name: &str) -> bool {
-        let without = config::resolve(&config::Request {
-            config_flag: self.common.config.clone(),
-            database_url_flag: self.common.database_url.clone(),
-            env: env.without(name),
-            working_dir: super::working_dir().unwrap_or_default(),
-        });
-        let (own, other) = (
-            &config.database,
-            without.as_ref().map(|found| &found.database),
-        );
-        other.map_or(true, |other| {
-            (&other.target, &other.read_target) != (&own.target, &own.read_target)
-        })
     }
 
     fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
@@ -749,74 +541,6 @@ impl Session {
     }
 }
 
-/// A job that is installed with a configuration.
-struct Entry {
-    /// "crontab", or the folder of its units.
-    place: String,
-    is_timer: bool,
-    /// A timer that is not enabled does not.
-    runs: bool,
-    job: Installed,
-    /// What is started: the program and its arguments, perhaps behind `nice`. Empty: not known.
-    words: Vec<String>,
-}
-
-impl Entry {
-    /// Why what it starts cannot run: the program, or the file that it names with `-c`.
-    fn trouble(&self) -> Option<String> {
-        let words = match self.words.as_slice() {
-            [nice, _, _, rest @ ..] if nice == "nice" => rest,
-            words => words,
-        };
-        let (program, rest) = words.split_first()?;
-        let shown = |path: &str, why: &dyn std::fmt::Display| format!("{path}: {why}");
-        let path = Path::new(program);
-        // What PATH holds cron knows better.
-        if path.is_absolute() {
-            let found = path.metadata().map_err(|error| shown(program, &error));
-            match found {
-                Err(why) => return Some(why),
-                Ok(found) if !found.is_file() => return Some(shown(program, &"it is no program")),
-                Ok(_) => {}
-            }
-            if let Err(error) = access(path, Access::EXEC_OK) {
-                return Some(shown(program, &error));
-            }
-        }
-        let named = rest.windows(2).find(|pair| pair[0] == "-c")?[1].as_str();
-        match Path::new(named).metadata() {
-            Ok(found) if !found.is_file() => Some(shown(named, &"it is no file")),
-            Ok(_) => access(named, Access::READ_OK)
-                .err()
-                .map(|error| shown(named, &error)),
-            Err(error) => Some(shown(named, &error)),
-        }
-    }
-}
-
-/// Jobs whose lines start what is not there.
-fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
-    let mut troubles: Vec<(String, Vec<&str>)> = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.runs) {
-        let Some(why) = entry.trouble() else {
-            continue;
-        };
-        match troubles.iter_mut().find(|(other, _)| *other == why) {
-            Some((_, names)) => names.push(&entry.job.name),
-            None => troubles.push((why, vec![&entry.job.name])),
-        }
-    }
-    let findings = troubles.into_iter().map(|(why, names)| {
-        let names = names.join(", ");
-        Finding::failed(language.pick(
-            format!("已安装的任务无法运行（{why}）：{names}"),
-            format!("installed, and cannot run ({why}): {names}"),
-        ))
-        .hint(language.pick("运行 `taskmon schedule install`（定时器则加 --systemd），重新写入本程序和配置文件的路径", "`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew"))
-    });
-    findings.collect()
-}
-
 /// Says which lines of somebody else's go with the block.
 fn drop_foreign(crontab: &Crontab, change: &mut Change, language: Language) {
     change.dropped = crontab.foreign();
@@ -832,190 +556,6 @@ fn drop_foreign(crontab: &Crontab, change: &mut Change, language: Language) {
         format!("区块中有并非 taskmon 写入的行，{word}：{lines}；需要的请写在区块之外"),
         format!("lines of the block that taskmon had not written {word}: {lines}; write what you need outside of the block"),
     ));
-}
-
-/// The zones that lines above the block set: cronie goes by `CRON_TZ`, and whatever a crontab sets as `TZ` the jobs themselves have.
-fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
-    let language = config.language;
-    let set = crontab.variables();
-    let last = |name: &str| {
-        let mut own = set.iter().rev().filter(|(other, _)| other == name);
-        own.next().map(|(_, value)| value.as_str())
-    };
-    let system = config::of_the_host();
-    let is_the_systems = |zone: &str| system.is_some_and(|system| system.name() == zone);
-    let mut findings = Vec::new();
-    if let Some(zone) = last("CRON_TZ").filter(|zone| !is_the_systems(zone)) {
-        findings.push(
-            Finding::warning(language.pick(
-                format!("crontab 中区块之前设置了 CRON_TZ={zone}：cronie 按该时区运行这些任务，Debian 的 cron 则按系统时区；这里的时间均按系统时区"),
-                format!("CRON_TZ is set to {zone} in the crontab above the block: cronie runs the jobs by the clock of that zone, Debian's cron by the system's, which the times here are in"),
-            ))
-            .hint(language.pick(
-                "若非有意，请把该行移到区块之后",
-                "move the line below the block unless that is meant",
-            )),
-        );
-    }
-    if let Some(zone) = last("TZ").filter(|_| config.file_values.timezone.is_none()) {
-        findings.push(
-            Finding::warning(language.pick(
-                format!("crontab 中区块之前设置了 TZ={zone}：配置中没有 `timezone`，任务按该时区计算日期；运行时刻不受影响"),
-                format!("TZ is set to {zone} in the crontab above the block: as the configuration has no `timezone`, the jobs count days in that zone; when they run does not change"),
-            ))
-            .hint(language.pick(
-                "在配置中写明 `timezone`",
-                "say `timezone` in the configuration",
-            )),
-        );
-    }
-    findings
-}
-
-fn words_of(all: &[(String, Vec<String>)], name: &str) -> Vec<String> {
-    let own = all.iter().find(|(other, _)| other == name);
-    own.map_or_else(Vec::new, |(_, words)| words.clone())
-}
-
-/// A block that is for another configuration, perhaps for one that has been moved away.
-fn of_another(config: Option<PathBuf>, language: Language) -> Finding {
-    let Some(config) = config else {
-        return Finding::warning(language.pick(
-            "crontab 中 taskmon 的区块没有写明属于哪份配置",
-            "the crontab's block of taskmon does not say for which configuration it is",
-        ))
-        .hint(language.pick(
-            "`taskmon schedule remove` 去掉它，`taskmon schedule install` 重新写入",
-            "`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew",
-        ));
-    };
-    let shown = config.display();
-    match config.try_exists() {
-        Ok(false) => Finding::failed(language.pick(
-            format!("crontab 中的区块属于配置 {shown}，而该文件不存在：其中的任务无法运行"),
-            format!("the crontab's block is for the configuration {shown}, which does not exist: its jobs cannot run"),
-        ))
-        .hint(language.pick("`taskmon schedule remove` 去掉它，`taskmon schedule install` 为这份配置写入新的区块", "`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration")),
-        _ => Finding::warning(language.pick(
-            format!("crontab 中的区块属于另一份配置 {shown}"),
-            format!("the crontab's block is for another configuration, {shown}"),
-        ))
-        .hint(language.pick("另一份配置的任务可以属于另一个用户（--user），或用定时器（--systemd）", "another configuration's jobs can be another user's (--user) or timers (--systemd)")),
-    }
-}
-
-/// The jobs that stand in more than one place.
-fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
-    let is_same = |one: &Installed, other: &Installed| {
-        one.name == other.name || (&one.cron, &one.command) == (&other.cron, &other.command)
-    };
-    let mut names: Vec<&str> = Vec::new();
-    let mut places: Vec<&str> = Vec::new();
-    for entry in entries {
-        let mut others = entries.iter();
-        let again =
-            others.find(|other| other.place != entry.place && is_same(&other.job, &entry.job));
-        if let Some(again) = again {
-            names.push(&entry.job.name);
-            places.extend([entry.place.as_str(), again.place.as_str()]);
-        }
-    }
-    for list in [&mut names, &mut places] {
-        list.sort_unstable();
-        list.dedup();
-    }
-    let (names, places) = (names.join(", "), places.join(", "));
-    (!names.is_empty()).then(|| {
-        Finding::warning(language.pick(
-            format!("同一任务安装了不止一处（{places}），每次会运行两遍：{names}"),
-            format!("installed in more than one place ({places}), so that each would run twice: {names}"),
-        ))
-        .hint(language.pick("`taskmon schedule remove` 去掉 crontab 中的行，`taskmon schedule remove --systemd` 去掉单元", "`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away"))
-    })
-}
-
-impl InstalledJobs {
-    /// The names of those that the configuration does not have.
-    fn leftover(&self, config: &Config) -> Vec<String> {
-        let configured = |name: &str| config.schedule.jobs.iter().any(|job| job.name == name);
-        let names = self.entries.iter().map(|entry| entry.job.name.clone());
-        let mut names: Vec<String> = names.filter(|name| !configured(name)).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    /// The names of those that stand as units alone, and not enabled.
-    fn idle(&self) -> Vec<String> {
-        let runs = |name: &str| self.jobs.iter().any(|job| job.name == name);
-        let names = self.entries.iter().map(|entry| entry.job.name.clone());
-        names.filter(|name| !runs(name)).collect()
-    }
-}
-
-/// Jobs that go on running although nobody configures them any more.
-fn left_over(names: &[String], language: Language) -> Option<Finding> {
-    let names = names.join(", ");
-    (!names.is_empty()).then(|| {
-        Finding::warning(language.pick(
-            format!("已安装而配置中已没有的任务：{names}"),
-            format!("installed under a name that the configuration does not have: {names}"),
-        ))
-        .hint(language.pick("再次运行 `taskmon schedule install`（定时器则加 --systemd），只安装配置中的任务；`taskmon schedule remove` 全部去掉", "`taskmon schedule install` once more, for timers with --systemd, installs what is configured alone; `taskmon schedule remove` takes everything out"))
-    })
-}
-
-fn no_jobs(config: &Config) -> Option<Finding> {
-    config.schedule.jobs.is_empty().then(|| {
-        Finding::warning(config.language.pick(
-            "schedule.jobs 为空：没有配置任何定时任务",
-            "schedule.jobs is empty: no job is configured",
-        ))
-        .hint(config.language.pick(
-            "去掉这个键即为默认的任务；或用 [[schedule.jobs]] 写明自己的任务",
-            "without the key the default jobs hold; [[schedule.jobs]] names one's own",
-        ))
-    })
-}
-
-/// A finding as one sentence.
-fn told(finding: &Finding) -> String {
-    match &finding.hint {
-        Some(hint) => format!("{}: {hint}", finding.message),
-        None => finding.message.clone(),
-    }
-}
-
-/// The folders in which units are looked for, and the `systemctl` that goes with each.
-fn unit_folders() -> Vec<(PathBuf, &'static str)> {
-    let user = user_units().ok().map(|folder| (folder, "systemctl --user"));
-    let system = (PathBuf::from(SYSTEM_UNITS), "systemctl");
-    user.into_iter().chain([system]).collect()
-}
-
-/// Where links stand that enable units of a folder, besides that folder.
-fn enabled_elsewhere(folder: &Path) -> Vec<PathBuf> {
-    if folder == Path::new(SYSTEM_UNITS) {
-        return vec![PathBuf::from("/run/systemd/system")];
-    }
-    let runtime = config::Env::read().path("XDG_RUNTIME_DIR");
-    let runtime = runtime.map(|folder| folder.join("systemd/user"));
-    let all = [Some(PathBuf::from("/etc/systemd/user")), runtime];
-    all.into_iter().flatten().collect()
-}
-
-/// The jobs that are installed with a configuration.
-struct InstalledJobs {
-    /// Those that run.
-    jobs: Vec<Installed>,
-    /// All that stand somewhere.
-    entries: Vec<Entry>,
-    /// What is not as it should be.
-    findings: Vec<Finding>,
-    /// What the crontab says of zones.
-    zones: Vec<Finding>,
-    /// There are some, and all of them are systemd's timers.
-    by_timers: bool,
 }
 
 fn read_runs(config: &Config) -> Result<Vec<RunRecord>, Failure> {
@@ -1348,9 +888,9 @@ fn own_arguments(arguments: &[OsString]) -> Vec<String> {
     own
 }
 
-const SYSTEM_UNITS: &str = "/etc/systemd/system";
+pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";
 
-fn user_units() -> Result<PathBuf> {
+pub(super) fn user_units() -> Result<PathBuf> {
     let env = config::Env::read();
     let xdg = env
         .path("XDG_CONFIG_HOME")
@@ -1366,7 +906,7 @@ fn user_units() -> Result<PathBuf> {
     Ok(folder.join("systemd/user"))
 }
 
-fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
+pub(super) fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
     match (&place.unit_dir, place.system) {
         (Some(folder), _) => Ok(config::file::absolute(&super::working_dir()?, folder)),
         (None, true) => Ok(PathBuf::from(SYSTEM_UNITS)),
@@ -1483,7 +1023,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
-fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
+pub(super) fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
     crontab::read(text).map_err(|crontab::Damaged(message)| {
         Failure::new(Kind::CrontabDamaged, message)
             .hint("nothing was changed; put the markers right with `crontab -e`")
@@ -1501,33 +1041,6 @@ fn program(user: Option<&str>) -> Result<Program> {
     Ok(Program {
         user: user.map(str::to_owned),
     })
-}
-
-/// Each `NAME_env` of the configuration and the variable that it names, the keys as `alerts.channels[1].url_env`.
-fn named_variables(value: &serde_json::Value, path: &str, found: &mut Vec<(String, String)>) {
-    use serde_json::Value;
-    match value {
-        Value::Object(entries) => {
-            for (key, value) in entries {
-                let path = match path {
-                    "" => key.clone(),
-                    path => format!("{path}.{key}"),
-                };
-                match value {
-                    Value::String(name) if key.ends_with("_env") => {
-                        found.push((path, name.clone()));
-                    }
-                    value => named_variables(value, &path, found),
-                }
-            }
-        }
-        Value::Array(values) => {
-            for (at, value) in values.iter().enumerate() {
-                named_variables(value, &format!("{path}[{}]", at + 1), found);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// The path of this program as one would write it: where PATH leads to it, that path, which stays the same when a new version is put there.
