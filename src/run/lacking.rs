@@ -55,7 +55,7 @@ impl Session {
                 _ => "let the channels do without",
             };
             let what = format!(
-                "this run goes by ${name}, which {whose}: {instead}, or {}",
+                "runs from here go by ${name}, which {whose}: {instead}, or {}",
                 line(&name)
             );
             found.push((name, what));
@@ -81,7 +81,7 @@ impl Session {
             || !config.heartbeat.all().is_empty();
         let matters = |name: &&str| match *name {
             name if name.starts_with("PG") => self.is_reached_by(config, env, name),
-            name if SENDING.contains(&name) => sends,
+            name if SENDING.contains(&name) => sends || self.is_reached_by(config, env, name),
             name => LIMITS.contains(&name),
         };
         env.names().filter(matters).map(str::to_owned).collect()
