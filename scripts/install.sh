@@ -5,7 +5,8 @@
 #
 # --user (the default) installs for whoever runs it, under ~/.local and ~/.config; --system for everybody, under /usr/local and /etc, which takes root.
 # $DESTDIR stands before every path. Without --binary a release build is made. A configuration that is there already is left alone. What was done is
-# said, and listed in share/taskmon/installed: --uninstall removes exactly that, and keeps a configuration that was changed.
+# said, and listed in share/taskmon/installed: --uninstall removes exactly that and the jobs that it has in the crontab of whoever runs it, and keeps a
+# configuration that was changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -40,9 +41,34 @@ put() {
     say "installed $2"
 }
 
+# Jobs that are left would start a program that is gone, and nobody would be told. What cannot be taken out here is said.
+remove_jobs() {
+    local program=$prefix/bin/taskmon block file
+    block=$(crontab -l 2>/dev/null | sed -n '/^# BEGIN taskmon/,/^# END taskmon/p') || true
+    if [[ $block = *"$program"* ]]; then
+        # Whatever the user's configuration has become, this one can be read.
+        if "$program" -c "$prefix/share/taskmon/taskmon.toml" schedule remove >/dev/null; then
+            say "removed the jobs from the crontab of $(id -un)"
+        else
+            say "left the jobs in the crontab of $(id -un): take the lines from \"# BEGIN taskmon\" to \"# END taskmon\" out with crontab -e"
+        fi
+    fi
+    for file in /var/spool/cron/crontabs/* /var/spool/cron/*; do
+        if [ "${file##*/}" != "$(id -un)" ] && [ -f "$file" ] && grep -qsF "$program" "$file"; then
+            say "left the jobs in the crontab of ${file##*/}: take the lines from \"# BEGIN taskmon\" to \"# END taskmon\" out with crontab -u ${file##*/} -e"
+        fi
+    done
+    for file in "${XDG_CONFIG_HOME:-${HOME-}/.config}"/systemd/user/taskmon-*.service /etc/systemd/system/taskmon-*.service; do
+        if grep -qsF "ExecStart=$program " "$file"; then
+            say "left $file: stop it with systemctl disable --now (--user for a user's own), and delete it with its timer"
+        fi
+    done
+}
+
 remove() {
     local path
     [ -e "$list" ] || fail "nothing is installed under $prefix: $list is missing"
+    remove_jobs
     while read -r path; do
         if [ "$path" = "$config/taskmon.toml" ] && ! cmp -s "$path" "$prefix/share/taskmon/taskmon.toml"; then
             say "kept $path: it was changed"

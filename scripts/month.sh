@@ -7,12 +7,25 @@
 # own exit code; if that is neither 0 nor 1, or with --output, what taskmon printed is passed on as it is.
 set -euo pipefail
 
-month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m)
+month=""
 case ${1-} in
     [0-9][0-9][0-9][0-9]-[0-9][0-9]) month=$1 && shift ;;
     -* | "") ;;
     *) echo "${0##*/}: \"$1\" is no month; expected YYYY-MM" >&2 && exit 2 ;;
 esac
+# Yesterday is that of the configuration's zone, in which taskmon counts days.
+config=()
+previous=""
+for word in "$@"; do
+    case $previous:$word in
+        -c:* | --config:*) config=("$previous" "$word") ;;
+        *:--config=*) config=("$word") ;;
+    esac
+    previous=$word
+done
+zone=$(taskmon -q -q config --compact "${config[@]}" 2>/dev/null | jq -r '.timezone // empty') || zone=""
+if [ -n "$zone" ]; then export TZ=$zone; fi
+[ -n "$month" ] || month=$(date -d "$(date +%Y-%m-01) -1 month" +%Y-%m)
 last=$(date -d "$month-01 +1 month -1 day" +%F 2>/dev/null) || { echo "${0##*/}: there is no month $month" >&2 && exit 2; }
 yesterday=$(date -d yesterday +%F)
 if [[ $last > $yesterday ]]; then last=$yesterday; fi

@@ -115,6 +115,11 @@ pub struct Check {
 impl Check {
     /// `findings`: at least one.
     pub fn of(name: &'static str, mut findings: Vec<Finding>) -> Self {
+        for finding in &mut findings {
+            if finding.hint.is_none() && finding.status >= Status::Warning {
+                finding.hint = Some(first_step(name).to_owned());
+            }
+        }
         // What keeps reports from their work often keeps cleanup, too.
         let mut seen = BTreeSet::new();
         findings.retain(|finding| seen.insert(finding.message.clone()));
@@ -136,6 +141,29 @@ impl Check {
                 _ => findings,
             },
         }
+    }
+}
+
+/// What helps where a finding does not know better.
+fn first_step(name: &str) -> &'static str {
+    match name {
+        "config" => {
+            "`taskmon config` prints what is in force, and under `sources` where it comes from"
+        }
+        "database" => "try the same URL as the same user with psql or sqlite3",
+        "mapping" => {
+            "hold [database.tasks] and [database.receipts] against the tables; `taskmon config` prints the mapping in force"
+        }
+        "indexes" => "have the database's owner create them",
+        "clock" => "set the clock that is wrong, with NTP",
+        "permissions" => {
+            "the user that cron runs the jobs as needs the right; the owner can grant it"
+        }
+        "storage" => "look at the path as the user that cron runs the jobs as",
+        "broker" => "does the broker run, and are broker.url and broker.queues right?",
+        "channels" => "`taskmon alert --test --output text` tries each channel",
+        "cron" => "`taskmon schedule status --output text` shows what is installed",
+        _ => "`taskmon schedule logs --output text` shows the runs",
     }
 }
 
@@ -463,8 +491,10 @@ pub struct Scheduled {
     /// Jobs are installed, and all of them as systemd's timers.
     pub by_timers: bool,
     pub jobs: Vec<ScheduledJob>,
-    /// Why something is not known.
-    pub notes: Vec<String>,
+    /// Why the records of runs cannot be read.
+    pub unreadable: Option<String>,
+    /// What is not as it should be in the crontab and among the units, or not known.
+    pub findings: Vec<Finding>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -488,7 +518,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
     let installed = of(&|job| job.installed == Some(true));
     let missing = of(&|job| job.installed == Some(false));
     let outdated = of(&|job| job.outdated);
-    let mut findings: Vec<Finding> = scheduled.notes.iter().map(Finding::warning).collect();
+    let mut findings = scheduled.findings.clone();
     let install = "taskmon schedule install";
     if installed.is_empty() && !missing.is_empty() {
         findings.push(
@@ -532,7 +562,11 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
             "启动 cron，例如 systemctl start cron",
             "start it, as by systemctl start cron",
         )),
-        Some(false) => Finding::warning(language.pick("cron 没有运行", "cron is not running")),
+        Some(false) => Finding::warning(language.pick("cron 没有运行", "cron is not running"))
+            .hint(language.pick(
+                "启动 cron，例如 systemctl start cron；改用 systemd 定时器则无需理会",
+                "start it, as by systemctl start cron; timers of systemd do without it",
+            )),
         Some(true) => Finding::ok(language.pick(
             format!("cron 正在运行；已安装 {} 项任务", installed.len()),
             format!("cron is running; {} jobs are installed", installed.len()),
@@ -546,9 +580,15 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
 }
 
 /// The jobs' last runs.
-pub fn runs(jobs: &[ScheduledJob], language: Language) -> Vec<Finding> {
+pub fn runs(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
+    if let Some(why) = &scheduled.unreadable {
+        return vec![Finding::failed(why).hint(language.pick(
+            "cron 所用的用户必须能读写这个文件；它若已损坏，可以移走，下次运行会新建",
+            "the user that cron runs the jobs as has to be able to read and write it; what is no file can be moved away, and the next run makes a new one",
+        ))];
+    }
     let mut findings = Vec::new();
-    for job in jobs {
+    for job in &scheduled.jobs {
         let name = &job.name;
         if job.overdue {
             findings.push(

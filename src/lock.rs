@@ -1,156 +1,322 @@
 //! One run of a job at a time, on this host.
 //!
 //! The lock is an exclusive `flock` on a small file, which the kernel releases however the process ends: a file that is left behind blocks
-//! nobody. Files stand in `/tmp`, whoever runs the job, so that cron's run and one by hand exclude each other, and are opened
-//! without writing, so that one user's file serves another's run.
+//! nobody. Files stand in the folder of the runs' records, where cron's run and one by hand find the same one, and in which no stranger can
+//! put anything in their way as in `/tmp`. They are readable for others: a second user who runs the same configuration has the first one's file,
+//! for a lock takes no right to write. Names hold the host, because the folder may be on a network mount.
+//!
+//! Where that folder cannot be written to, a folder of the user's own takes its place: always the same one, since cron's environment is
+//! another than that of a shell.
 
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use fs2::FileExt;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, open, stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// That it does not stand where it should, and which runs do not heed it.
+    pub warning: Option<String>,
 }
 
-/// Takes the lock of a job. `identity` is what tells one configuration from another: its file and its database.
+/// A glob of the files' names, for whoever clears folders: with the file gone, a second run would find another one.
+pub const FILES: &str = "**/.taskmon-*.lock";
+
+/// What is locked.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The folder for the lock's file; `None`: the user's own.
+    pub folder: Option<&'a Path>,
+    pub name: &'a str,
+    /// What tells one configuration from another: its file and its database.
+    pub identity: &'a str,
+}
+
+/// Takes the lock of a job.
 ///
 /// # Errors
-/// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where its file cannot be opened.
-pub fn acquire(job: &str, identity: &str) -> Result<Lock> {
-    acquire_in(Path::new("/tmp"), job, identity)
+/// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where there is no place for its file.
+pub fn acquire(job: &Job) -> Result<Lock> {
+    acquire_in(job, &own_places())
 }
 
 /// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
 /// having it. Where that list cannot be read, nobody is known to hold it.
-pub fn is_held(job: &str, identity: &str) -> bool {
-    is_held_in(Path::new("/tmp"), job, identity)
+pub fn is_held(job: &Job) -> bool {
+    let own = own_places();
+    let folders = job
+        .folder
+        .into_iter()
+        .chain(own.iter().map(PathBuf::as_path));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let mut files = folders.map(|folder| folder.join(file_name(job)));
+    files.any(|file| is_listed(&file, &locks))
 }
 
-fn is_held_in(folder: &Path, job: &str, identity: &str) -> bool {
-    let Ok(data) = std::fs::metadata(file_name(folder, job, identity)) else {
+fn is_listed(file: &Path, locks: &str) -> bool {
+    let Ok(data) = std::fs::symlink_metadata(file) else {
         return false;
     };
     // proc(5): `1: FLOCK  ADVISORY  WRITE 708 00:2c:1234 0 EOF`, device in hexadecimal, inode in decimal; `->` marks one that waits.
     let inode = format!(":{}", data.ino());
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut fields = locks.lines().map(|line| line.split_whitespace().skip(1));
     fields.any(|mut line| {
         line.next() == Some("FLOCK") && line.nth(3).is_some_and(|file| file.ends_with(&inode))
     })
 }
 
-fn acquire_in(folder: &Path, job: &str, identity: &str) -> Result<Lock> {
-    let path = file_name(folder, job, identity);
-    let file = open_file(&path).map_err(|error| {
-        Failure::new(
-            Kind::LockFailed,
-            format!("the lock file {} cannot be opened: {error}", path.display()),
-        )
-        .hint("--no-lock runs without it")
-    })?;
-    match FileExt::try_lock_exclusive(&file) {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(error) if error.kind() == fs2::lock_contended_error().kind() => Err(Failure::new(
-            Kind::Locked,
-            format!("another run of {job} with this configuration is under way; nothing was done"),
-        )
-        .hint(format!(
-            "its lock is {}; --no-lock runs all the same",
-            path.display()
-        ))
-        .into()),
-        Err(error) => Err(Failure::new(
-            Kind::LockFailed,
-            format!("{} cannot be locked: {error}", path.display()),
-        )
-        .hint("--no-lock runs without it")
-        .into()),
+/// The folders of the user's own, in the order in which they are tried. No variable has a word in it.
+fn own_places() -> Vec<PathBuf> {
+    let user = rustix::process::geteuid();
+    let shared = ["/tmp", "/var/tmp", "/dev/shm"];
+    let runtime = user.is_root().then_some("/run");
+    let folders = runtime.into_iter().chain(shared);
+    folders
+        .map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw())))
+        .collect()
+}
+
+fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
+    let mut why = None;
+    if let Some(folder) = job.folder {
+        let path = folder.join(file_name(job));
+        let taken = std::fs::create_dir_all(folder).and_then(|()| take(&path));
+        match taken {
+            Ok(Some(file)) => {
+                return Ok(Lock {
+                    _file: file,
+                    warning: None,
+                });
+            }
+            Ok(None) => return Err(held(job, &path).into()),
+            Err(error) => why = Some(format!("{} cannot be locked: {error}", path.display())),
+        }
+    }
+    let mut refused = Vec::new();
+    for folder in own {
+        let path = folder.join(file_name(job));
+        match make_own(folder).and_then(|()| take(&path)) {
+            Ok(Some(file)) => {
+                let warning = why.map(|why| {
+                    format!(
+                        "{why}; the lock is {} instead, which other users' runs do not heed",
+                        path.display()
+                    )
+                });
+                return Ok(Lock {
+                    _file: file,
+                    warning,
+                });
+            }
+            Ok(None) => return Err(held(job, &path).into()),
+            Err(error) => refused.push(format!("{}: {error}", folder.display())),
+        }
+    }
+    let all: Vec<String> = why.into_iter().chain(refused).collect();
+    Err(Failure::new(
+        Kind::LockFailed,
+        format!("there is no place for the lock: {}", all.join("; ")),
+    )
+    .hint("the user who runs the job has to be able to write to alerts.logs_dir; --no-lock runs without a lock")
+    .into())
+}
+
+fn held(job: &Job, path: &Path) -> Failure {
+    let name = job.name;
+    Failure::new(
+        Kind::Locked,
+        format!("another run of {name} with this configuration is under way; nothing was done"),
+    )
+    .hint(format!(
+        "its lock is {}; --no-lock runs all the same",
+        path.display()
+    ))
+}
+
+/// The file, locked; `None`: another run holds it.
+fn take(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = open_file(path)?;
+        match FileExt::try_lock_exclusive(&file) {
+            // Removed by somebody between the two: the next run would make a new one.
+            Ok(()) if !is_still(path, &file) => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(error) if error.kind() == fs2::lock_contended_error().kind() => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
 }
 
-fn file_name(folder: &Path, job: &str, identity: &str) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    identity.hash(&mut hasher);
-    folder.join(format!("taskmon-{job}-{:016x}.lock", hasher.finish()))
+fn is_still(path: &Path, file: &File) -> bool {
+    let same = |own: rustix::fs::Stat, there: rustix::fs::Stat| {
+        (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+    };
+    fstat(file).is_ok_and(|own| stat(path).is_ok_and(|there| same(own, there)))
 }
 
-/// Opens the file, or makes it. In a folder that all may write to, a symbolic link is nobody's lock, and the kernel may
-/// refuse to "create" another user's file that is there: so it is opened first, made second. A pipe that somebody has put there is not waited for.
-fn open_file(path: &Path) -> Result<File, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+/// Makes a folder that is nobody else's.
+fn make_own(folder: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(folder)?;
+    let own = rustix::process::geteuid().as_raw();
+    match found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0 {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it is not this user's own folder, closed to others",
+        )),
+    }
+}
+
+fn file_name(job: &Job) -> String {
+    let mut hasher = DefaultHasher::new();
+    job.identity.hash(&mut hasher);
+    let host = rustix::system::uname();
+    // Without its dots, or `*.log.*` would fit the name of some host.
+    let host = host.nodename().to_string_lossy();
+    let host = host.replace(
+        |letter: char| !letter.is_ascii_alphanumeric() && letter != '-',
+        "_",
+    );
+    format!(".taskmon-{}-{host}-{:016x}.lock", job.name, hasher.finish())
+}
+
+/// Opens the file, or makes it. A symbolic link is nobody's lock, and a pipe that somebody has put there is not waited for. Writing is asked for
+/// because a lock on a network mount takes it, and is done without where another user made the file.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let existing = |access| open(path, flags | access, Mode::empty());
     let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let opened = match open(path, flags, Mode::empty()) {
-        Err(Errno::NOENT) => match open(path, flags | OFlags::CREATE | OFlags::EXCL, readable) {
-            Err(Errno::EXIST) => open(path, flags, Mode::empty()),
-            made => made,
-        },
-        opened => opened,
+    let made = || {
+        open(
+            path,
+            flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            readable,
+        )
     };
-    opened.map(File::from)
+    let opened = match existing(OFlags::RDWR) {
+        Err(Errno::NOENT) => match made() {
+            Err(Errno::EXIST) => existing(OFlags::RDWR),
+            // Whatever the umask.
+            Ok(file) => fchmod(&file, readable).map(|()| file),
+            refused => refused,
+        },
+        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => existing(OFlags::RDONLY),
+        opened => opened,
+    }?;
+    match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
+        FileType::RegularFile => Ok(File::from(opened)),
+        _ => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn job<'a>(folder: Option<&'a Path>, name: &'a str, identity: &'a str) -> Job<'a> {
+        Job {
+            folder,
+            name,
+            identity,
+        }
+    }
+
     fn kind(error: &anyhow::Error) -> Kind {
         Failure::of(error).kind
     }
 
+    /// Takes a lock in a folder alone.
+    fn acquire_there(folder: &Path, name: &str, identity: &str) -> Result<Lock> {
+        acquire_in(&job(Some(folder), name, identity), &[])
+    }
+
     #[test]
-    fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+    fn what_is_no_file_in_its_place_holds_nobody_up() {
         let folder = tempfile::tempdir().unwrap();
-        let path = file_name(folder.path(), "stats", "x");
-        let made = std::process::Command::new("mkfifo").arg(path).status();
+        let logs = folder.path().join("logs");
+        let own = [folder.path().join("own")];
+        std::fs::create_dir(&logs).unwrap();
+        let stats = job(Some(&logs), "stats", "x");
+        let path = logs.join(file_name(&stats));
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let _held = acquire_in(folder.path(), "stats", "x").unwrap();
-        let second = acquire_in(folder.path(), "stats", "x").unwrap_err();
+        let held = acquire_in(&stats, &own).unwrap();
+        let warning = held.warning.as_ref().unwrap();
+        for part in [&path, &own[0]] {
+            let part = part.display().to_string();
+            assert!(warning.contains(&part), "{part} in {warning}");
+        }
+        let second = acquire_in(&stats, &own).unwrap_err();
         assert_eq!(kind(&second), Kind::Locked);
+        drop(held);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert!(acquire_in(&stats, &own).unwrap().warning.is_some());
+        assert_eq!(
+            kind(&acquire_in(&stats, &[]).unwrap_err()),
+            Kind::LockFailed
+        );
     }
 
     #[test]
     fn a_second_run_finds_the_lock_held_and_a_later_one_finds_it_free() {
         let folder = tempfile::tempdir().unwrap();
-        let held = acquire_in(folder.path(), "stats", "a").unwrap();
-        let refused = acquire_in(folder.path(), "stats", "a").unwrap_err();
+        let held = acquire_there(folder.path(), "stats", "a").unwrap();
+        assert_eq!(held.warning, None);
+        let refused = acquire_there(folder.path(), "stats", "a").unwrap_err();
         assert_eq!(kind(&refused), Kind::Locked);
         drop(held);
-        acquire_in(folder.path(), "stats", "a").unwrap();
+        acquire_there(folder.path(), "stats", "a").unwrap();
     }
 
     #[test]
     fn whether_it_is_held_is_known_without_touching_it() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(!is_held_in(folder.path(), "stats", "a"));
-        let held = acquire_in(folder.path(), "stats", "a").unwrap();
-        assert!(is_held_in(folder.path(), "stats", "a"));
-        assert!(!is_held_in(folder.path(), "stats", "b"));
+        let is_held = |identity| is_held(&job(Some(folder.path()), "stats", identity));
+        assert!(!is_held("a"));
+        let held = acquire_there(folder.path(), "stats", "a").unwrap();
+        assert!(is_held("a"));
+        assert!(!is_held("b"));
         drop(held);
-        assert!(!is_held_in(folder.path(), "stats", "a"));
+        assert!(!is_held("a"));
     }
 
     #[test]
     fn other_jobs_and_other_configurations_do_not_wait() {
         let folder = tempfile::tempdir().unwrap();
-        let _held = acquire_in(folder.path(), "stats", "a").unwrap();
-        acquire_in(folder.path(), "disk", "a").unwrap();
-        acquire_in(folder.path(), "stats", "b").unwrap();
+        let _held = acquire_there(folder.path(), "stats", "a").unwrap();
+        acquire_there(folder.path(), "disk", "a").unwrap();
+        acquire_there(folder.path(), "stats", "b").unwrap();
     }
 
     #[test]
-    fn a_symbolic_link_in_its_place_is_refused() {
+    fn a_folder_that_others_may_enter_is_not_the_users_own() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let path = file_name(folder.path(), "stats", "a");
-        std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
-        let refused = acquire_in(folder.path(), "stats", "a").unwrap_err();
-        assert_eq!(kind(&refused), Kind::LockFailed);
+        let own = folder.path().join("own");
+        make_own(&own).unwrap();
+        make_own(&own).unwrap();
+        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(make_own(&own).is_err());
+        std::os::unix::fs::symlink(&own, folder.path().join("link")).unwrap();
+        assert!(make_own(&folder.path().join("link")).is_err());
+    }
+
+    #[test]
+    fn no_pattern_of_logs_fits_the_files_name() {
+        let name = file_name(&job(None, "stats", "a"));
+        assert!(!name.contains(".log"), "{name}");
+        assert_eq!(name.matches('.').count(), 2, "{name}");
     }
 }

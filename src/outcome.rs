@@ -50,11 +50,15 @@ pub enum Kind {
     LockedElsewhere,
     /// There is no `crontab` program.
     CrontabUnavailable,
+    /// The `crontab` program does not come to an end.
+    CrontabTimeout,
     /// The `crontab` program refuses.
     CrontabRefused,
     /// The crontab's block cannot be told from what is not taskmon's, or is for another configuration.
     CrontabDamaged,
-    /// The lock file cannot be opened.
+    /// The records of runs cannot be read.
+    RecordsUnreadable,
+    /// There is no place for the lock's file.
     LockFailed,
     /// It was asked to end while it waited.
     Interrupted,

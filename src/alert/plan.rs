@@ -118,9 +118,9 @@ pub struct Summary {
     pub channels: Vec<ChannelSummary>,
     pub decisions: Vec<Decision>,
     pub errors: Vec<Trouble>,
-    /// What was told, for standard error: severity and one line.
+    /// What was told, for standard error: one line, with the severity of what stands; `None`: it is over.
     #[serde(skip)]
-    pub said: Vec<(Severity, String)>,
+    pub said: Vec<(Option<Severity>, String)>,
     /// What a person should know although it stops nothing.
     #[serde(skip)]
     pub warnings: Vec<String>,
@@ -563,13 +563,17 @@ impl Plan {
     }
 
     /// Standard error is mailed by cron: a rehearsal, which tells nobody, says nothing there either.
-    fn said(&self, context: &Context) -> Vec<(Severity, String)> {
+    fn said(&self, context: &Context) -> Vec<(Option<Severity>, String)> {
         if context.mode == Mode::Rehearse {
             return Vec::new();
         }
         let told = self.told(LOG).map(|entry| {
             let line = escaped(&sentence(&entry.told, context.language));
-            (entry.told.alert.severity, line)
+            let severity = match entry.told.status {
+                Status::Firing => Some(entry.told.alert.severity),
+                Status::Resolved => None,
+            };
+            (severity, line)
         });
         told.collect()
     }

@@ -17,11 +17,12 @@ use super::rules::Origin;
 use crate::outcome::Severity;
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use fs2::FileExt;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -288,7 +289,8 @@ impl Records {
 
     fn lines(&self, name: &str) -> io::Result<Lines> {
         let path = self.folder.join(name);
-        let content = std::fs::read(&path)?;
+        let mut content = Vec::new();
+        open_file(OpenOptions::new().read(true), &path)?.read_to_end(&mut content)?;
         let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             match Line::read(line) {
@@ -450,6 +452,16 @@ fn is_contended(error: &io::Error) -> bool {
     error.kind() == fs2::lock_contended_error().kind()
 }
 
+/// Opens what has to be a file. A pipe in its place would be waited for without end, a device perhaps be written to.
+fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.custom_flags(nonblocking).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
 /// Appends lines, each in one write, and brings them onto the disk. After a line that a crash tore, on a line of their own.
 fn append(path: &Path, lines: &[String]) -> io::Result<()> {
     if lines.is_empty() {
@@ -458,11 +470,8 @@ fn append(path: &Path, lines: &[String]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = open_file(options.read(true).append(true).create(true), path)?;
     if !ends_a_line(&file)? {
         file.write_all(b"\n")?;
     }

@@ -303,6 +303,7 @@ fn clean_rows(
             );
             tally.trouble(Trouble::new("row_without_key", message));
         }
+        let phase = tally.phase();
         rows::Rows {
             pruner: &mut *pruner,
             roots,
@@ -313,6 +314,11 @@ fn clean_rows(
             hasher: &hasher,
         }
         .clean(&scope)?;
+        let what = match scope {
+            Scope::Tasks(_) => "expired tasks",
+            Scope::Receipts(_) => "orphaned receipts",
+        };
+        phase.end(what, tally);
     }
     Ok(())
 }
@@ -358,7 +364,9 @@ fn sweep_temp(
             hasher: &hasher,
             counts_as: Counter::Files,
         };
+        let phase = tally.phase();
         sweep::sweep(target, &rule, settings, watch, tally)?;
+        phase.end(&format!("temp files in {}", target.path.display()), tally);
     }
     Ok(())
 }
@@ -433,7 +441,9 @@ fn sweep_logs(settings: &Settings, watch: &Watch, tally: &mut Tally) -> Result<(
             hasher: &hasher,
             counts_as: Counter::Logs,
         };
+        let phase = tally.phase();
         sweep::sweep(target, &rule, settings, watch, tally)?;
+        phase.end(&format!("logs in {}", target.path.display()), tally);
     }
     Ok(())
 }

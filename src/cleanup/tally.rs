@@ -5,9 +5,31 @@ use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::time::Instant;
 
 /// More entries than this are counted and not listed.
 const LISTED_ERRORS: usize = 1000;
+
+/// A part of a run that is under way.
+pub struct Phase {
+    began: Instant,
+    before: [u64; 6],
+}
+
+impl Phase {
+    /// Logs what the part did.
+    pub fn end(self, what: &str, tally: &Tally) {
+        let mut done = tally.counts();
+        for (count, before) in done.iter_mut().zip(self.before) {
+            *count -= before;
+        }
+        let [tasks, receipts, files, logs, bytes, errors] = done;
+        log::info!(
+            "{what}: {tasks} tasks, {receipts} receipts, {files} files, {logs} logs, {bytes} bytes, {errors} errors, in {:.3} s",
+            self.began.elapsed().as_secs_f64()
+        );
+    }
+}
 
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -42,6 +64,27 @@ impl Tally {
         let note = note.into();
         log::warn!("{note}");
         self.notes.push(note);
+    }
+
+    /// Begins a part of the run, for the log.
+    pub fn phase(&self) -> Phase {
+        Phase {
+            began: Instant::now(),
+            before: self.counts(),
+        }
+    }
+
+    fn counts(&self) -> [u64; 6] {
+        let Self {
+            tasks,
+            receipts,
+            files,
+            logs,
+            bytes,
+            errors_total,
+            ..
+        } = *self;
+        [tasks, receipts, files, logs, bytes, errors_total]
     }
 
     /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.

@@ -101,8 +101,14 @@ fn from_tz(text: &str) -> Option<Tz> {
 }
 
 /// The zone that the host's own services go by, cron among them: what a shell says in `$TZ` is nothing to them. `None`: it has no name that is known.
+///
+/// They have it from the C library, which knows `/etc/localtime` alone: without that file, or where the link leads nowhere, it is UTC, whatever
+/// `/etc/timezone` says.
 pub fn of_the_host() -> Option<Tz> {
-    from_system_files().0
+    match Path::new("/etc/localtime").exists() {
+        true => from_system_files().0,
+        false => Some(Tz::UTC),
+    }
 }
 
 fn from_system_files() -> (Option<Tz>, &'static str) {

@@ -104,13 +104,13 @@ fn add_run(text: &mut Text, run: &Run) {
     );
     text.one(
         LAST_SUCCESS,
-        "When the last run of the job that did its work ended, in seconds since 1970.",
+        "When the last run of the job that did its work ended, in seconds since 1970; 0: never.",
         job(),
-        if run.success {
-            Some(ended)
-        } else {
-            run.last_success
-        },
+        // A rule on its age has a sample to go by from the first run on.
+        Some(match run.success {
+            true => ended,
+            false => run.last_success.unwrap_or(0.0),
+        }),
     );
 }
 

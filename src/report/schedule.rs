@@ -2,6 +2,7 @@
 
 use super::text::{Page, width};
 use crate::language::Language;
+use crate::outcome::Trouble;
 use crate::schedule::runs::{Holder, RunRecord};
 use chrono::SecondsFormat;
 use serde::Serialize;
@@ -26,6 +27,12 @@ pub struct ScheduleReport {
     /// The zone that cron goes by.
     pub timezone: String,
     pub jobs: Vec<JobLine>,
+    /// Jobs that are installed under names that the configuration does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftover: Vec<String>,
+    /// What a person should know, and what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The result of `schedule status`.
@@ -37,10 +44,20 @@ pub struct StatusReport {
     /// Jobs are installed, and all of them as systemd's timers, which need no cron.
     #[serde(skip)]
     pub by_timers: bool,
+    /// Jobs that are written as units and not enabled.
+    #[serde(skip)]
+    pub idle: Vec<String>,
     pub timezone: String,
     pub jobs: Vec<JobStatus>,
-    /// Why something is not known.
+    /// Jobs that are installed under names that the configuration does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftover: Vec<String>,
+    /// What a person should know, and what to do about it.
+    pub warnings: Vec<String>,
+    /// The same, as it was called first.
     pub notes: Vec<String>,
+    /// What could not be looked at.
+    pub errors: Vec<Trouble>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +119,9 @@ pub struct Change {
     /// The lines of the crontab, or the units.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block: Option<String>,
+    /// Lines of the block that taskmon had not written, and that are gone with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
     /// Units that were written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,
@@ -111,7 +131,10 @@ pub struct Change {
     /// Commands to run now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<String>,
-    /// What a person should know.
+    /// What a person should know, and what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The same, as it was called first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -135,7 +158,12 @@ pub fn list(report: &ScheduleReport, language: Language) -> String {
             next_run(job, language),
         ]
     }));
-    table(rows, language)
+    let mut page = Page::new(language);
+    page.text += &table(rows, language);
+    for warning in &report.warnings {
+        page.line(format!("! {warning}"));
+    }
+    page.text
 }
 
 fn next_run(job: &JobLine, language: Language) -> String {
@@ -186,8 +214,11 @@ pub fn status(report: &StatusReport, language: Language) -> String {
     page.line(cron);
     page.line("");
     page.text += &table(rows, language);
-    for note in &report.notes {
-        page.line(format!("! {note}"));
+    for warning in &report.warnings {
+        page.line(format!("! {warning}"));
+    }
+    for trouble in &report.errors {
+        page.line(format!("! {}", trouble.message));
     }
     page.text
 }
@@ -281,8 +312,8 @@ pub fn change(change: &Change, language: Language) -> String {
         let others = language.pick("属于其他队列，未安装", "of other queues, not installed");
         page.line(format!("  {others}: {}", change.left_out.join(", ")));
     }
-    for note in &change.notes {
-        page.line(format!("  ! {note}"));
+    for warning in &change.warnings {
+        page.line(format!("  ! {warning}"));
     }
     if !change.next.is_empty() {
         page.heading("接下来请运行", "Now run");

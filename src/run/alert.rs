@@ -1,6 +1,7 @@
 //! Alerts: those that the jobs raise from their own results, and the command that evaluates, sends and tests.
 
 use super::channels::{self, Prepared};
+use super::journal::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
 use crate::alert::live::{self, Limits, LiveState};
@@ -168,6 +169,16 @@ impl Session {
                 skipped: skipped.as_deref().ok(),
             },
         );
+        let (pending, processing) = (&state.backlog, &state.stuck);
+        log::info!(
+            "{} tasks pending, {} of them overdue; {} in processing, {} of them stuck; {} today, {} of them failed",
+            pending.pending,
+            pending.older_than_limit,
+            processing.processing,
+            processing.tasks,
+            state.today.total,
+            state.today.failed
+        );
         let mut troubles = live::troubles(&figures);
         troubles.extend(disks.errors);
         let mut evaluation = live::evaluate(&state, &settings)?;
@@ -263,13 +274,15 @@ impl Session {
         });
         for (severity, line) in &summary.said {
             match severity {
-                Severity::Warning => log::warn!("{line}"),
-                Severity::Error | Severity::Critical => log::error!("{line}"),
+                Some(Severity::Warning) => log::warn!("{line}"),
+                Some(Severity::Error | Severity::Critical) => log::error!("{line}"),
+                None => log::info!(target: GOOD_NEWS, "{line}"),
             }
         }
         for warning in &summary.warnings {
             log::warn!("{warning}");
         }
+        log_alerts(&summary, mode);
         Ok(summary)
     }
 
@@ -288,6 +301,24 @@ impl Session {
             _ if errors.is_empty() => Outcome::Done,
             _ => Outcome::DoneWithErrors,
         }
+    }
+}
+
+fn log_alerts(summary: &Summary, mode: Mode) {
+    let rehearsed = match mode {
+        Mode::Rehearse => " (a rehearsal)",
+        Mode::Deliver => "",
+    };
+    log::info!(
+        "alerts{rehearsed}: {} stand, {} sent, {} held back, {} over",
+        summary.alerts.len(),
+        summary.alerts_sent,
+        summary.alerts_suppressed,
+        summary.alerts_resolved
+    );
+    for own in &summary.channels {
+        let failed = own.error.as_ref().map_or("", |_| ", and failed");
+        log::info!("channel {}: took {}{failed}", own.channel, own.sent);
     }
 }
 

@@ -232,6 +232,59 @@ impl Source<'_> {
 
 // ---- whether they could send
 
+/// Why a channel could not be reached, and what to do about it.
+pub struct Unreached {
+    pub why: String,
+    pub hint: &'static str,
+}
+
+impl Unreached {
+    fn new(why: String, hint: &'static str) -> Self {
+        Self { why, hint }
+    }
+
+    /// A secret that is not there.
+    fn secret(why: String) -> Self {
+        let hint = match why.contains("_env`") {
+            true => {
+                "name a file with …_file instead, or set the variable in a line of the crontab above the block"
+            }
+            false => {
+                "the user that cron runs the jobs as has to be able to read it; [[alerts.channels]] says where it is"
+            }
+        };
+        Self::new(why, hint)
+    }
+
+    /// An address that is none, or that nothing can be sent to safely.
+    fn address(why: String) -> Self {
+        Self::new(why, "put it right in [[alerts.channels]] or [heartbeat]")
+    }
+
+    /// A host that does not answer, or not as it should.
+    fn host(why: String) -> Self {
+        let is_about_trust = ["certificate", "TLS", "tls"];
+        let hint = match is_about_trust.iter().any(|word| why.contains(word)) {
+            true => {
+                "install the authority's certificate in the system, or name it in SSL_CERT_FILE (in the crontab too); an expired or wrong one is the server's to mend"
+            }
+            false => {
+                "are host and port right, and does a firewall stand between? A proxy has to be named in the crontab too (HTTPS_PROXY=…)"
+            }
+        };
+        Self::new(why, hint)
+    }
+
+    fn program(why: String) -> Self {
+        Self::new(
+            why,
+            "write the program's absolute path in `command`, and have it executable (chmod +x) for the user that cron runs the jobs as",
+        )
+    }
+}
+
+type Reached = Result<String, Unreached>;
+
 /// Reaches for every channel and heartbeat at once, each for no longer than `patience`, and sends nothing: what each is called, and what was
 /// reached or why nothing was.
 pub fn reach(
@@ -240,23 +293,24 @@ pub fn reach(
     now: DateTime<Utc>,
     started: Instant,
     patience: Duration,
-) -> Vec<(String, Result<String, String>)> {
+) -> Vec<(String, Reached)> {
     let channels = &config.alerts.channels;
     let around = surroundings(channels, env, now, started);
-    let mut looks: Vec<(String, Receiver<Result<String, String>>)> = Vec::new();
+    let mut looks: Vec<(String, Receiver<Reached>)> = Vec::new();
     for (channel, prepared) in channels.iter().zip(prepare(channels, env, now, started)) {
         let (place, around) = (place(channel, env), around.clone());
         let program = channel.command.clone().unwrap_or_default();
         let search = env.path("PATH").unwrap_or_default();
         let look = move || match (prepared.trouble, place) {
-            (Some(trouble), _) => Err(trouble.message),
-            (None, Err(why)) => Err(why),
+            (_, Err(why)) => Err(Unreached::secret(why)),
+            (Some(trouble), _) => Err(Unreached::address(trouble.message)),
             (None, Ok(place)) => match channels::reach(&place, patience, &around) {
-                Some(reached) => reached.map_err(|error| error.message),
+                Some(reached) => reached.map_err(|error| Unreached::host(error.message)),
                 None => runnable(
                     program.first().map_or("", String::as_str),
                     search.as_os_str(),
-                ),
+                )
+                .map_err(Unreached::program),
             },
         };
         looks.push((prepared.name, aside(look)));
@@ -266,15 +320,22 @@ pub fn reach(
         let look = move || {
             let around = surroundings_of(&url, &env, now, started);
             let url = Hidden::new(url.expose());
-            channels::reach_url(&url, patience, &around).map_err(|error| error.message)
+            let reached = channels::reach_url(&url, patience, &around);
+            reached.map_err(|error| match error.permanent {
+                true if !error.message.contains("certificate") => Unreached::address(error.message),
+                _ => Unreached::host(error.message),
+            })
         };
         looks.push((format!("heartbeat.{job}"), aside(look)));
     }
     // Beside the time of each step, for a host name whose lookup hangs.
     let deadline = Instant::now() + patience + Duration::from_secs(1);
-    let wait = |answer: Receiver<Result<String, String>>| {
+    let wait = |answer: Receiver<Reached>| {
         let rest = deadline.saturating_duration_since(Instant::now());
-        let late = || Err(format!("no answer within {} s", patience.as_secs()));
+        let late = || {
+            let why = format!("no answer within {} s", patience.as_secs());
+            Err(Unreached::host(why))
+        };
         answer.recv_timeout(rest).unwrap_or_else(|_| late())
     };
     looks
@@ -284,15 +345,15 @@ pub fn reach(
 }
 
 /// Looks in a thread of its own.
-fn aside(
-    look: impl FnOnce() -> Result<String, String> + Send + 'static,
-) -> Receiver<Result<String, String>> {
+fn aside(look: impl FnOnce() -> Reached + Send + 'static) -> Receiver<Reached> {
     let (sender, receiver) = channel();
     let failed = sender.clone();
     // Nobody listens any more once the time is over.
     let work = move || drop(sender.send(look()));
     if let Err(error) = thread::Builder::new().spawn(work) {
-        let _ = failed.send(Err(format!("no thread can be started: {error}")));
+        let why = format!("no thread can be started: {error}");
+        let hint = "look at the limits of processes and memory (ulimit -u)";
+        let _ = failed.send(Err(Unreached::new(why, hint)));
     }
     receiver
 }

@@ -55,14 +55,14 @@ impl Session {
         let language = config.language;
         let tables = tables(config);
         let mut clock = tables.clock;
-        let system = config::system_zone(&Env::read());
+        let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&Env::read()));
         clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
         let (cron, runs) = match self.scheduled(config) {
             Ok(scheduled) => (
                 check::cron(&scheduled, language),
-                check::runs(&scheduled.jobs, language),
+                check::runs(&scheduled, language),
             ),
             Err(error) => {
                 let why = Finding::of(&Failure::of(&error));
@@ -102,7 +102,7 @@ impl Session {
         }
         let findings = own.into_iter().map(|(name, reached)| match reached {
             Ok(what) => Finding::ok(format!("{name}: {what}")),
-            Err(why) => Finding::failed(format!("{name}: {why}")),
+            Err(own) => Finding::failed(format!("{name}: {}", own.why)).hint(own.hint),
         });
         findings.collect()
     }
@@ -316,6 +316,7 @@ fn writable(key: &str, folder: &Path, language: Language) -> Finding {
     match access(&there, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) if !there.is_dir() => {
             Finding::failed(format!("{key}: {} is no folder", there.display()))
+                .hint(format!("move it away, or name another folder in {key}"))
         }
         Ok(()) if there == folder => Finding::ok(format!("{key}: {shown}")),
         Ok(()) => Finding::ok(language.pick(
@@ -359,10 +360,16 @@ fn storage(config: &Config) -> Vec<Finding> {
         language,
     );
     if own.storage_roots.is_empty() {
-        findings.push(Finding::warning(language.pick(
-            "cleanup.storage_roots 为空：不会删除任何任务的文件",
-            "cleanup.storage_roots is empty: no file of a task is ever removed",
-        )));
+        findings.push(
+            Finding::warning(language.pick(
+                "cleanup.storage_roots 为空：不会删除任何任务的文件",
+                "cleanup.storage_roots is empty: no file of a task is ever removed",
+            ))
+            .hint(language.pick(
+                "在 cleanup.storage_roots 中写明任务文件所在的文件夹",
+                "name the folders of the tasks' files in cleanup.storage_roots",
+            )),
+        );
     }
     findings.extend(roots(config).unusable().into_iter().map(|(_, why)| {
         Finding::warning(why).hint(language.pick(

@@ -14,6 +14,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A ping under way, in a thread of its own.
 pub(super) struct Ping {
+    /// What it says, and to which host.
+    what: String,
     answer: Receiver<Result<(), SendError>>,
     sent: Instant,
     limit: Duration,
@@ -26,7 +28,7 @@ impl Ping {
         let rest = self.limit.saturating_sub(self.sent.elapsed());
         let grace = Duration::from_millis(200);
         match self.answer.recv_timeout(rest + grace) {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => log::info!("{} is taken", self.what),
             Ok(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
             Err(_) => {
                 let seconds = self.limit.as_secs_f64().ceil();
@@ -85,6 +87,10 @@ impl Session {
     fn ping(&self, url: SecretUrl, beneath: String, body: String, limit: Duration) -> Option<Ping> {
         let (sender, answer) = channel();
         let (now, started, sent) = (self.now, self.started, Instant::now());
+        let what = match beneath.as_str() {
+            "" => format!("the heartbeat of the end to {}", url.shown()),
+            beneath => format!("the heartbeat \"{beneath}\" to {}", url.shown()),
+        };
         let ask = move || {
             let surroundings = channels::surroundings_of(&url, &Env::read(), now, started);
             let url = Hidden::new(url.expose());
@@ -93,6 +99,7 @@ impl Session {
         };
         match thread::Builder::new().spawn(ask) {
             Ok(_) => Some(Ping {
+                what,
                 answer,
                 sent,
                 limit,

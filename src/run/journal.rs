@@ -6,9 +6,11 @@ use crate::outcome::{Failure, Kind};
 use chrono::{SecondsFormat, Utc};
 use chrono_tz::Tz;
 use log::{Log, Metadata, Record};
+use rustix::fs::OFlags;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,8 +46,7 @@ impl Journal {
     /// # Errors
     /// [`Kind::OutputFailed`] if it cannot be opened. Folders are not made: a mistyped one would swallow the log.
     pub fn open(&self, path: &Path) -> Result<(), Failure> {
-        let opened = File::options().append(true).create(true).open(path);
-        let file = opened.map_err(|error| {
+        let file = open_file(path).map_err(|error| {
             let message = format!("the log file {} cannot be opened: {error}", path.display());
             Failure::new(Kind::OutputFailed, message)
                 .hint("its folder has to be there; --log-file names another file")
@@ -59,12 +60,14 @@ impl Journal {
         self.with(|inner| inner.failed.take())
     }
 
-    fn add(&self, line: String) {
+    /// The file gets what standard error shows.
+    fn add(&self, line: String, is_shown: bool) {
         self.with(|inner| {
             // In one call, so that lines of several runs do not mix.
             if let Some(Err(error)) = inner
                 .file
                 .as_mut()
+                .filter(|_| is_shown)
                 .map(|file| file.write_all(line.as_bytes()))
             {
                 inner.failed.get_or_insert(error);
@@ -84,6 +87,25 @@ impl Journal {
     }
 }
 
+/// A pipe would be waited for until somebody reads it, and hold the run up once nobody does.
+fn open_file(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut options = File::options();
+    options.append(true).create(true).custom_flags(nonblocking);
+    let file = options.open(path)?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_file() || kind.is_char_device() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+/// The least that the end of the log is made of: whatever standard error shows, a heartbeat's body says what was done.
+const KEPT_LEVEL: log::LevelFilter = log::LevelFilter::Info;
+
+/// What is no longer wrong: said by default as what is, and at a lesser level.
+pub const GOOD_NEWS: &str = "taskmon::resolved";
+
 /// Starts the log. Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
 /// others'. Times are in `zone`, on standard error in UTC.
 pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
@@ -94,11 +116,15 @@ pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
         1 => "info",
         _ => "debug",
     };
-    let wanted = env_logger::Env::default().default_filter_or(format!("taskmon={level}"));
+    let shown = match level {
+        "warn" => format!("taskmon=warn,{GOOD_NEWS}=info"),
+        level => format!("taskmon={level}"),
+    };
+    let wanted = env_logger::Env::default().default_filter_or(shown);
     let mut builder = env_logger::Builder::from_env(wanted);
     let shown = builder.format_target(false).build();
     let journal = Arc::new(Journal::default());
-    let most = shown.filter();
+    let most = shown.filter().max(KEPT_LEVEL);
     let tee = Tee {
         shown,
         journal: Arc::clone(&journal),
@@ -120,25 +146,32 @@ struct Tee {
 
 impl Log for Tee {
     fn enabled(&self, metadata: &Metadata) -> bool {
-        self.shown.enabled(metadata)
+        is_kept(metadata) || self.shown.enabled(metadata)
     }
 
     fn log(&self, record: &Record) {
-        if !self.shown.matches(record) {
+        let is_shown = self.shown.matches(record);
+        if !is_shown && !is_kept(record.metadata()) {
             return;
         }
-        self.shown.log(record);
+        if is_shown {
+            self.shown.log(record);
+        }
         let time = Utc::now().with_timezone(&self.zone);
         let time = time.to_rfc3339_opts(SecondsFormat::Secs, false);
         // A line is a line, whatever a database or a service said in it.
         let said = escaped(&record.args().to_string());
-        self.journal
-            .add(format!("{time} {:5} {said}\n", record.level()));
+        let line = format!("{time} {:5} {said}\n", record.level());
+        self.journal.add(line, is_shown);
     }
 
     fn flush(&self) {
         self.shown.flush();
     }
+}
+
+fn is_kept(metadata: &Metadata) -> bool {
+    metadata.level() <= KEPT_LEVEL && metadata.target().starts_with("taskmon")
 }
 
 #[cfg(test)]
@@ -149,7 +182,7 @@ mod tests {
     fn the_end_is_kept_and_is_made_of_whole_lines() {
         let journal = Journal::default();
         for number in 0..1000 {
-            journal.add(format!("line {number} {}\n", "字".repeat(10)));
+            journal.add(format!("line {number} {}\n", "字".repeat(10)), true);
         }
         let end = journal.end();
         assert!(end.len() <= KEPT && end.len() > KEPT - 100, "{}", end.len());
@@ -170,8 +203,8 @@ mod tests {
     #[test]
     fn one_endless_line_is_kept() {
         let journal = Journal::default();
-        journal.add("before\n".to_owned());
-        journal.add("x".repeat(3 * KEPT));
+        journal.add("before\n".to_owned(), true);
+        journal.add("x".repeat(3 * KEPT), true);
         assert_eq!(journal.end().len(), 3 * KEPT);
     }
 }

@@ -4,7 +4,9 @@ mod alert;
 pub mod channels;
 mod check;
 mod heartbeat;
+mod installed;
 mod journal;
+mod lacking;
 mod output;
 mod schedule;
 
@@ -41,6 +43,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +74,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         session.export_failure(&cli.command, done.outcome);
     }
     recorder.record(schedule::Ended::of(done.outcome, done.outcome.exit_code()));
+    session.log_end(&cli.command, done.outcome);
     session.ping_end(&cli.command, done.outcome);
     session.check_log();
     done.exit_code()
@@ -92,10 +96,24 @@ fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
             .iter()
             .any(|own| words.iter().any(|word| own == word))
     };
-    let is_plugin = has(&["nagios", "--output=nagios"]) && has(&["disk", "stats", "alert"]);
-    match error.print() {
-        Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
-        _ if is_plugin && error.use_stderr() => nagios::State::Unknown.exit_code(),
+    let services = ["disk", "stats", "alert"];
+    let service = arguments.iter().filter_map(|own| own.to_str());
+    let service = service.into_iter().find(|own| services.contains(own));
+    let is_plugin = has(&["nagios", "--output=nagios"]) && error.use_stderr();
+    match (error.print(), service.filter(|_| is_plugin)) {
+        (Err(broken), _) if broken.kind() != ErrorKind::BrokenPipe => 3,
+        (_, Some(service)) => {
+            // The system shows what stands on standard output, and nothing else.
+            let said = error.to_string();
+            let said = said.lines().next().unwrap_or_default();
+            let said = said.trim_start_matches("error: ");
+            let failure = Failure::new(Kind::Usage, said);
+            let (line, state) = nagios::failure(service, &failure);
+            match write_out(&line) {
+                Err(broken) if broken.kind() != ErrorKind::BrokenPipe => 3,
+                _ => state.exit_code(),
+            }
+        }
         _ => u8::try_from(error.exit_code()).unwrap_or(2),
     }
 }
@@ -216,7 +234,23 @@ impl Session {
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
+        log_configuration(&config);
         Ok(config)
+    }
+
+    /// The line that closes the log of a job.
+    fn log_end(&self, command: &Command, outcome: Outcome) {
+        if let Some(job) = command.job() {
+            let rehearsed = match command.is_rehearsal() {
+                true => " (a rehearsal)",
+                false => "",
+            };
+            log::info!(
+                "{job}{rehearsed} ended after {} s with exit code {}",
+                self.seconds(),
+                outcome.exit_code()
+            );
+        }
     }
 
     fn layout(&self) -> json::Layout {
@@ -245,7 +279,13 @@ impl Session {
         if self.common.no_lock {
             return Ok(None);
         }
-        lock::acquire(job, &identity(config)).map(Some)
+        let identity = identity(config);
+        let lock = lock::acquire(&locked(job, config, &identity))?;
+        if let Some(warning) = &lock.warning {
+            log::warn!("{warning}");
+        }
+        log::info!("the lock of {job} on this host is taken");
+        Ok(Some(lock))
     }
 
     /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
@@ -260,7 +300,10 @@ impl Session {
             return Ok(None);
         };
         match advisory::lock(target, lock_key(job, config), patience) {
-            Ok(Attempt::Held(held)) => Ok(Some(held)),
+            Ok(Attempt::Held(held)) => {
+                log::info!("the lock of {job} among all hosts is taken");
+                Ok(Some(held))
+            }
             Ok(Attempt::NotNeeded) => Ok(None),
             Ok(Attempt::Busy) => Err(Failure::new(
                 Kind::LockedElsewhere,
@@ -287,10 +330,7 @@ impl Session {
 
     fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
         let mut config = self.configuration()?;
-        config.disk = config.disk.with_thresholds(
-            percent("--warning", arguments.warning.as_deref())?,
-            percent("--critical", arguments.critical.as_deref())?,
-        )?;
+        config.disk = disk_settings(arguments, &config)?;
         let _lock = self.lock("disk", &config)?;
         self.ping_start("disk", &config);
         let paths = match arguments.paths.is_empty() {
@@ -302,6 +342,7 @@ impl Session {
             return Err(nothing_measured(&report).into());
         }
         tell(&report.errors);
+        log_disks(&report);
         let evaluation = self.evaluate(&config, &report)?;
         let standing = severities(&evaluation);
         report.alerts = as_json(&evaluation)?;
@@ -378,6 +419,20 @@ impl Session {
         let ended = cleanup::run(&settings, &roots, &mut database, &watch);
         bar.finish_and_clear();
         let mut tally = ended?;
+        log::info!(
+            "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files kept",
+            match settings.mode {
+                Mode::Rehearse => "would go",
+                Mode::Apply => "deleted",
+            },
+            tally.tasks,
+            tally.receipts,
+            tally.files,
+            tally.logs,
+            crate::units::mib(tally.bytes),
+            tally.errors_total,
+            tally.shared
+        );
         if settings.mode == Mode::Apply && !arguments.no_alert {
             for trouble in self.raise(&config, "cleanup", None)? {
                 tally.trouble(trouble);
@@ -459,7 +514,7 @@ impl Session {
             temp,
             logs,
             log_patterns: own.log_patterns.clone(),
-            protect: own.protect.clone(),
+            protect: protected(&own.protect),
             spellings: spellings(config, &roots),
             has_receipts: receipts.is_some(),
             dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
@@ -600,8 +655,10 @@ impl Session {
         let mut reports = Vec::new();
         let mut evaluations = Vec::new();
         for date in dates {
+            let began = Instant::now();
             let mut report = self.report(config, store.as_mut(), *date)?;
             tell(&report.errors);
+            log_day(&report, began.elapsed());
             let evaluation = self.evaluate(config, &report)?;
             report.alerts = as_json(&evaluation)?;
             evaluations.push(evaluation);
@@ -678,6 +735,8 @@ impl Session {
             let trouble = Trouble::new("report_not_saved", message);
             report.errors.push(trouble.path(path.display().to_string()));
             report.report_path = None;
+        } else {
+            log::info!("the report is saved as {}", path.display());
         }
         Ok(())
     }
@@ -786,6 +845,52 @@ fn tell(troubles: &[Trouble]) {
     }
 }
 
+/// Which configuration and which database a run goes by; no password.
+fn log_configuration(config: &Config) {
+    let file = config.file.as_deref();
+    let file = file.map_or("none, the defaults hold".to_owned(), |file| {
+        file.display().to_string()
+    });
+    log::info!(
+        "configuration: {file}; days are counted in {}",
+        config.timezone
+    );
+    let database = &config.database;
+    let shown = |target: &Target| target.display();
+    log::info!(
+        "database: {}",
+        database.target.as_ref().map_or("none".to_owned(), shown)
+    );
+    if let Some(target) = &database.read_target {
+        log::info!("reports read from {}", shown(target));
+    }
+}
+
+fn log_disks(report: &disk::DiskReport) {
+    for disk in &report.disks {
+        log::info!(
+            "{} ({}): {}% used, {} GiB free",
+            disk.path,
+            disk.mount.as_deref().unwrap_or("?"),
+            disk.usage_percent,
+            disk.free_gb
+        );
+    }
+}
+
+fn log_day(report: &DailyReport, took: Duration) {
+    let tasks = &report.task_statistics;
+    log::info!(
+        "{}: {} tasks, {}% completed, {}% failed, {} undated; asked for {} s",
+        report.date,
+        tasks.total_tasks,
+        tasks.completion_rate,
+        tasks.failure_rate,
+        report.undated_tasks,
+        milliseconds(took)
+    );
+}
+
 /// Seconds, to the millisecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
@@ -808,6 +913,16 @@ fn lock_key(job: &str, config: &Config) -> i64 {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     let first = digest.as_ref().iter().take(8);
     first.fold(0, |key, byte| key << 8 | i64::from(*byte))
+}
+
+/// A job's lock. Without a configuration nobody has named a folder for it, and none is made.
+fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<'a> {
+    let folder = &config.alerts.logs_dir;
+    lock::Job {
+        folder: (config.file.is_some() || folder.is_dir()).then_some(folder),
+        name: job,
+        identity,
+    }
 }
 
 /// What tells one configuration from another: its file and its database.
@@ -889,6 +1004,14 @@ fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
         })
     };
     Ok(value.map(read).transpose()?)
+}
+
+/// With the thresholds of the command line.
+fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<config::Disk> {
+    config.disk.clone().with_thresholds(
+        percent("--warning", arguments.warning.as_deref())?,
+        percent("--critical", arguments.critical.as_deref())?,
+    )
 }
 
 fn thresholds(config: &Config) -> disk::Thresholds {
@@ -1004,6 +1127,15 @@ fn no_database(so: &str) -> Failure {
     .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
 }
 
+/// The variables that set limits of a cleanup.
+const LIMITS: [&str; 5] = [
+    "TASKMON_COMPLETED_TASKS_DAYS",
+    "TASKMON_FAILED_TASKS_DAYS",
+    "TASKMON_RECEIPTS_DAYS",
+    "TASKMON_TEMP_FILES_HOURS",
+    "TASKMON_LOG_FILES_DAYS",
+];
+
 /// The limits of a cleanup: a flag beats the environment, the environment beats the file.
 struct Limits {
     completed: u32,
@@ -1094,6 +1226,13 @@ fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
         .into());
     }
     Ok(time)
+}
+
+/// What is never swept.
+fn protected(own: &[String]) -> Vec<String> {
+    let mut all = own.to_vec();
+    all.push(lock::FILES.to_owned());
+    all
 }
 
 /// What no folder that is swept may hold.
@@ -1244,16 +1383,19 @@ fn broker_settings(config: &Config) -> Option<broker::Settings> {
 /// Writes a file aside and renames it, in a folder that is made where it is missing.
 fn write_aside(path: &Path, content: &str) -> io::Result<()> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    write_beside(path, content)
+    write_beside(path, content, None)
 }
 
-/// Writes a file beside its place and renames it, so that a reader never sees half of it.
-fn write_beside(path: &Path, content: &str) -> io::Result<()> {
+/// Writes a file beside its place and renames it, so that a reader never sees half of it. `mode`: its rights whatever the umask.
+fn write_beside(path: &Path, content: &str, mode: Option<u32>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.{}", std::process::id()));
     let written = std::fs::File::create(&aside).and_then(|mut file| {
         file.write_all(content.as_bytes())?;
+        if let Some(mode) = mode {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        }
         file.sync_all()?;
         std::fs::rename(&aside, path)
     });

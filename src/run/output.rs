@@ -48,9 +48,16 @@ impl Session {
         let written = match path.metadata() {
             // It would be read without end, and replaced by a file.
             Ok(there) if !there.is_file() => Err(io::Error::other("it is no regular file")),
-            _ => write_beside(path, &self.figures(path, job, outcome, figures)),
+            _ => {
+                let figures = self.figures(path, job, outcome, figures);
+                // The node exporter is another user.
+                write_beside(path, &figures, Some(0o644))
+            }
         };
-        let error = written.err()?;
+        let Err(error) = written else {
+            log::info!("the figures are written to {}", path.display());
+            return None;
+        };
         let message = format!("--textfile {} cannot be written: {error}", path.display());
         log::error!("{message}");
         let trouble = Trouble::new("textfile_not_written", message);

@@ -1,15 +1,17 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
-use super::{Done, Session, identity, write_out};
+use super::installed::{InstalledJobs, left_over, no_jobs, told, zones_above};
+use super::{Done, Session, identity, locked, write_out};
 use crate::alert::live::{MissedJob, SkippedJob};
-use crate::check;
+use crate::check::{self, Finding};
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
     ScheduleRemoveArgs, ScheduleStatusArgs,
 };
 use crate::config::{self, Config};
+use crate::language::Language;
 use crate::lock;
-use crate::outcome::{Failure, Kind, Outcome};
+use crate::outcome::{Failure, Kind, Outcome, Trouble};
 use crate::report::schedule::{
     Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
 };
@@ -51,18 +53,39 @@ impl Session {
 
     fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
-        let jobs = jobs(config)?;
+        let jobs = self.jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
+        let mut findings: Vec<Finding> = no_jobs(config).into_iter().collect();
+        let mut leftover = Vec::new();
+        match self.installed(config, &Program::default()) {
+            Ok(installed) => {
+                if let Some(installed) = installed {
+                    findings.extend(installed.zones.iter().cloned());
+                    leftover = installed.leftover(config);
+                    findings.extend(left_over(&leftover, config.language));
+                }
+            }
+            // What is configured is listed all the same; `status` is about what is installed.
+            Err(failure) => log::info!("what is installed is not known: {failure}"),
+        }
         let report = ScheduleReport {
             success: true,
             timezone: zone.name().to_owned(),
             jobs: served.map(|job| self.line(job, zone)).collect(),
+            leftover,
+            warnings: findings.iter().map(told).collect(),
         };
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::list(&report, config.language),
         };
         Ok(Done::new(printed, Outcome::Done))
+    }
+
+    /// The jobs of the configuration.
+    fn jobs(&self, config: &Config) -> Result<Vec<Job>> {
+        let jobs = config.schedule.jobs.iter();
+        jobs.map(|own| job(own, config, self.now)).collect()
     }
 
     fn line(&self, job: &Job, zone: Tz) -> JobLine {
@@ -78,10 +101,13 @@ impl Session {
 
     /// The same for `check`.
     pub(super) fn scheduled(&self, config: &Config) -> Result<check::Scheduled> {
-        let status = self.status_report(config, &ScheduleStatusArgs::default())?;
+        let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
         let jobs = status.jobs.into_iter().map(|job| check::ScheduledJob {
+            // To install it is not what it lacks.
+            installed: job
+                .installed
+                .filter(|_| !status.idle.contains(&job.line.name)),
             name: job.line.name,
-            installed: job.installed,
             outdated: job.outdated == Some(true),
             overdue: job.overdue == Some(true),
             last: job
@@ -89,51 +115,75 @@ impl Session {
                 .filter(|run| !run.skipped)
                 .map(|run| (run.end, run.exit_code)),
         });
+        let unreadable = status.errors.first().map(|trouble| trouble.message.clone());
         Ok(check::Scheduled {
+            unreadable,
             cron_running: status.cron_running,
             by_timers: status.by_timers,
             jobs: jobs.collect(),
-            notes: status.notes,
+            findings,
         })
     }
 
     fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
-        let report = self.status_report(config, arguments)?;
+        let (report, _) = self.status_report(config, arguments)?;
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::status(&report, config.language),
         };
-        Ok(Done::new(printed, Outcome::Done))
+        super::tell(&report.errors);
+        let outcome = match report.errors.is_empty() {
+            true => Outcome::Done,
+            false => Outcome::DoneWithErrors,
+        };
+        Ok(Done::new(printed, outcome))
     }
 
+    /// The report, and what it warns of, each with what to do.
     fn status_report(
         &self,
         config: &Config,
         arguments: &ScheduleStatusArgs,
-    ) -> Result<StatusReport> {
+    ) -> Result<(StatusReport, Vec<Finding>)> {
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
-        let jobs = jobs(config)?;
+        let jobs = self.jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
-        let mut notes = Vec::new();
+        let mut findings = Vec::new();
         if config::of_the_host().is_none() {
-            notes.push("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others".to_owned());
+            findings.push(
+                Finding::warning("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others")
+                    .hint("link /etc/localtime to a file of /usr/share/zoneinfo"),
+            );
         }
-        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
-            Ok(installed) => installed,
+        findings.extend(no_jobs(config));
+        let program = program(arguments.user.as_deref())?;
+        let mut leftover = Vec::new();
+        let installed = match self.installed(config, &program) {
+            Ok(installed) => installed.map(|mut installed| {
+                findings.append(&mut installed.findings);
+                findings.extend(installed.zones.iter().cloned());
+                leftover = installed.leftover(config);
+                findings.extend(left_over(&leftover, config.language));
+                installed
+            }),
             Err(failure) => {
-                notes.push(failure.message);
+                findings.push(Finding {
+                    status: check::Status::Warning,
+                    ..Finding::of(&failure)
+                });
                 None
             }
         };
-        let runs = runs::read(&config.alerts.logs_dir).with_context(|| {
-            format!(
-                "{} cannot be read",
-                runs::path(&config.alerts.logs_dir).display()
-            )
-        })?;
-        let running = |command: &str| lock::is_held(command, &identity(config));
+        let mut errors = Vec::new();
+        let recorded = read_runs(config).map_err(|failure| {
+            let path = runs::path(&config.alerts.logs_dir).display().to_string();
+            errors.push(Trouble::new("records_unreadable", failure.message).path(path));
+        });
+        let runs = recorded.as_deref().unwrap_or_default();
+        let identity = identity(config);
+        let running = |command: &str| lock::is_held(&locked(command, config, &identity));
         let known = Known {
-            runs: &runs,
+            runs,
             is_running: &running,
             now: self.now,
             zone,
@@ -153,13 +203,16 @@ impl Session {
                     (entry.cron.as_str(), entry.command.as_str(), entry.priority)
                         != (job.cron.trim(), job.command().as_str(), job.priority)
                 }),
+                // Without the records nobody knows.
                 overdue: entry
                     .flatten()
+                    .filter(|_| recorded.is_ok())
                     .map(|entry| schedule::missed(&comparable(entry), &known).is_some()),
                 last_run: last.map(LastRun::of),
             }
         };
-        Ok(StatusReport {
+        let warnings: Vec<String> = findings.iter().map(told).collect();
+        let report = StatusReport {
             success: true,
             cron_running: daemon::is_running(
                 Path::new("/proc"),
@@ -168,65 +221,23 @@ impl Session {
             by_timers: installed
                 .as_ref()
                 .is_some_and(|installed| installed.by_timers),
+            idle: installed
+                .as_ref()
+                .map_or_else(Vec::new, InstalledJobs::idle),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
-            notes,
-        })
-    }
-
-    /// The jobs that are installed with this configuration, in the crontab and as units; `None`: there are none at all.
-    fn installed(
-        &self,
-        config: &Config,
-        program: &Program,
-    ) -> Result<Option<InstalledJobs>, Failure> {
-        let is_own = |other: &Path| config.file.as_deref() == Some(other);
-        let mut found = Vec::new();
-        let mut is_known = false;
-        for folder in [user_units().ok(), Some(PathBuf::from(SYSTEM_UNITS))]
-            .into_iter()
-            .flatten()
-        {
-            let written = systemd::read(&folder).unwrap_or_else(|error| {
-                log::warn!("the units in {} cannot be read: {error}", folder.display());
-                Default::default()
-            });
-            let own = written
-                .jobs
-                .into_iter()
-                .filter(|(config, _)| is_own(config));
-            found.extend(own.map(|(_, job)| job));
-        }
-        is_known |= !found.is_empty();
-        let timers = found.len();
-        match program.read() {
-            Ok(text) => {
-                let text = text.unwrap_or_default();
-                let crontab = read_crontab(&text)?;
-                if crontab.config().as_deref().is_some_and(is_own) {
-                    found.extend(crontab.jobs());
-                }
-                is_known = true;
-            }
-            // Where there is no cron, or none for this user, the timers are what there is.
-            Err(failure)
-                if matches!(
-                    failure.kind,
-                    Kind::CrontabUnavailable | Kind::CrontabRefused
-                ) && is_known => {}
-            Err(failure) => return Err(failure),
-        }
-        Ok(is_known.then_some(InstalledJobs {
-            by_timers: timers > 0 && timers == found.len(),
-            jobs: found,
-        }))
+            leftover,
+            notes: warnings.clone(),
+            warnings,
+            errors,
+        };
+        Ok((report, findings))
     }
 
     fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
         let folder = &config.alerts.logs_dir;
-        let unreadable = || format!("{} cannot be read", runs::path(folder).display());
-        let (mut follower, found) =
-            Follower::start(folder, arguments.lines).with_context(unreadable)?;
+        let unreadable = |error: std::io::Error| unreadable_runs(folder, &error);
+        let (mut follower, found) = Follower::start(folder, arguments.lines).map_err(unreadable)?;
         if arguments.follow {
             let asked_to_end = Arc::new(AtomicBool::new(false));
             super::listen_for_signals(&asked_to_end)?;
@@ -235,7 +246,7 @@ impl Session {
                 && !asked_to_end.load(Ordering::Relaxed)
             {
                 std::thread::sleep(LOOK);
-                runs = follower.poll().with_context(unreadable)?;
+                runs = follower.poll().map_err(unreadable)?;
             }
             return Ok(Done::new(String::new(), Outcome::Done));
         }
@@ -273,7 +284,18 @@ impl Session {
 
     fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
         let installation = self.installation(config)?;
-        let all = jobs(config)?;
+        let all = self.jobs(config)?;
+        if all.is_empty() {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "schedule.jobs is empty in {}, so there is nothing to install",
+                    installation.config.display()
+                ),
+            )
+            .hint("without the key the default jobs hold; `taskmon schedule remove` takes out what is installed")
+            .into());
+        }
         let (served, others): (Vec<Job>, Vec<Job>) = all
             .into_iter()
             .partition(|job| job.is_served(&arguments.queues));
@@ -288,28 +310,38 @@ impl Session {
         let mut change = Change {
             success: true,
             dry_run: arguments.dry_run,
-            notes: surroundings(config)?,
             ..Change::default()
         };
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
         match arguments.place.systemd {
-            true => install_units(&served, &arguments.place, &installation, &mut change)?,
-            false => self.install_lines(&served, &arguments.place, &installation, &mut change)?,
+            true => {
+                install_units(&served, &arguments.place, &installation, &mut change)?;
+                change.warnings.extend(self.lacking(config, &[], true)?);
+            }
+            false => {
+                let place = &arguments.place;
+                let own = self.install_lines(config, &served, place, &installation, &mut change)?;
+                change.warnings.extend(self.lacking(config, &own, false)?);
+            }
         }
+        let doubled = self.doubled_by(config, &served, &arguments.place);
+        change.warnings.extend(doubled.iter().map(told));
         let zone = config::of_the_host().unwrap_or(Tz::UTC);
         change.jobs = served.iter().map(|job| self.line(job, zone)).collect();
-        self.changed(&change, config)
+        self.changed(change, config)
     }
 
+    /// The variables that the crontab sets for the lines.
     fn install_lines(
         &self,
+        config: &Config,
         jobs: &[Job],
         place: &SchedulePlace,
         installation: &Installation,
         change: &mut Change,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         let program = program(place.user.as_deref())?;
-        let _lock = self.schedule_lock()?;
+        let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
         if crontab.block().is_some() && crontab.config().as_ref() != Some(&installation.config) {
@@ -324,9 +356,9 @@ impl Session {
             .hint("`taskmon schedule remove` takes it out; another configuration's jobs can be another user's (--user) or timers (--systemd)")
             .into());
         }
-        if crontab.sets_zone() {
-            change.notes.push("CRON_TZ is set in the crontab: cronie reads the times of the jobs in that zone, Debian's cron in the system's".to_owned());
-        }
+        let zones = zones_above(&crontab, config);
+        change.warnings.extend(zones.iter().map(told));
+        drop_foreign(&crontab, change, config.language);
         let new = crontab.with(jobs, installation);
         change.changed = new != text;
         change.block = read_crontab(&new)?
@@ -335,7 +367,8 @@ impl Session {
         if change.changed && !change.dry_run {
             program.write(&new)?;
         }
-        Ok(())
+        let set = crontab.variables().into_iter();
+        Ok(set.map(|(name, _)| name).collect())
     }
 
     fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
@@ -346,17 +379,23 @@ impl Session {
         };
         match arguments.place.systemd {
             true => remove_units(&arguments.place, &mut change)?,
-            false => self.remove_lines(&arguments.place, &mut change)?,
+            false => self.remove_lines(config, &arguments.place, &mut change)?,
         }
-        self.changed(&change, config)
+        self.changed(change, config)
     }
 
-    fn remove_lines(&self, place: &SchedulePlace, change: &mut Change) -> Result<()> {
+    fn remove_lines(
+        &self,
+        config: &Config,
+        place: &SchedulePlace,
+        change: &mut Change,
+    ) -> Result<()> {
         let program = program(place.user.as_deref())?;
-        let _lock = self.schedule_lock()?;
+        let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
         change.changed = crontab.block().is_some();
+        drop_foreign(&crontab, change, config.language);
         change.block = crontab
             .block()
             .map(|block| String::from_utf8_lossy(block).into_owned());
@@ -375,10 +414,12 @@ impl Session {
         Ok(())
     }
 
-    fn changed(&self, change: &Change, config: &Config) -> Result<Done> {
-        for note in &change.notes {
-            log::warn!("{note}");
+    fn changed(&self, mut change: Change, config: &Config) -> Result<Done> {
+        for warning in &change.warnings {
+            log::warn!("{warning}");
         }
+        change.notes = change.warnings.clone();
+        let change = &change;
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(change, self.layout())?,
             Format::Text => page::change(change, config.language),
@@ -387,13 +428,18 @@ impl Session {
     }
 
     /// Between reading a crontab and writing it, no other run of this must: it is waited for.
-    fn schedule_lock(&self) -> Result<Option<lock::Lock>> {
-        if self.common.no_lock {
+    fn schedule_lock(&self, dry_run: bool) -> Result<Option<lock::Lock>> {
+        if self.common.no_lock || dry_run {
             return Ok(None);
         }
         let begin = Instant::now();
         loop {
-            match lock::acquire("schedule", "") {
+            let own = lock::Job {
+                folder: None,
+                name: "schedule",
+                identity: "",
+            };
+            match lock::acquire(&own) {
                 Err(error)
                     if Failure::of(&error).kind == Kind::Locked && begin.elapsed() < PATIENCE =>
                 {
@@ -458,7 +504,8 @@ impl Session {
             return Ok(None);
         }
         let runs = read_runs(config)?;
-        let running = |command: &str| lock::is_held(command, &identity(config));
+        let identity = identity(config);
+        let running = |command: &str| lock::is_held(&locked(command, config, &identity));
         let known = Known {
             runs: &runs,
             is_running: &running,
@@ -494,19 +541,33 @@ impl Session {
     }
 }
 
-/// The jobs that are installed with a configuration.
-struct InstalledJobs {
-    jobs: Vec<Installed>,
-    /// There are some, and all of them are systemd's timers.
-    by_timers: bool,
+/// Says which lines of somebody else's go with the block.
+fn drop_foreign(crontab: &Crontab, change: &mut Change, language: Language) {
+    change.dropped = crontab.foreign();
+    if change.dropped.is_empty() {
+        return;
+    }
+    let lines = change.dropped.join(" ⏎ ");
+    let word = match change.dry_run {
+        true => language.pick("将一并去掉", "would go with it"),
+        false => language.pick("已一并去掉", "are gone with it"),
+    };
+    change.warnings.push(language.pick(
+        format!("区块中有并非 taskmon 写入的行，{word}：{lines}；需要的请写在区块之外"),
+        format!("lines of the block that taskmon had not written {word}: {lines}; write what you need outside of the block"),
+    ));
 }
 
 fn read_runs(config: &Config) -> Result<Vec<RunRecord>, Failure> {
     let folder = &config.alerts.logs_dir;
-    runs::read(folder).map_err(|error| {
-        let message = format!("{} cannot be read: {error}", runs::path(folder).display());
-        Failure::new(Kind::Internal, message)
-    })
+    runs::read(folder).map_err(|error| unreadable_runs(folder, &error))
+}
+
+fn unreadable_runs(folder: &Path, error: &std::io::Error) -> Failure {
+    let path = runs::path(folder);
+    let message = format!("{} cannot be read: {error}", path.display());
+    Failure::new(Kind::RecordsUnreadable, message)
+        .hint("what is no file can be moved away: the next run makes a new one")
 }
 
 /// Records a run once, however it ends.
@@ -636,9 +697,12 @@ impl Running {
             dry_run,
         };
         let folder = &config.alerts.logs_dir;
-        if let Err(error) = runs::append(folder, &record) {
-            let path = runs::path(folder);
-            log::warn!("the run cannot be recorded in {}: {error}", path.display());
+        let path = runs::path(folder);
+        match runs::append(folder, &record) {
+            Ok(()) => log::info!("the run is recorded in {}", path.display()),
+            Err(error) => {
+                log::warn!("the run cannot be recorded in {}: {error}", path.display());
+            }
         }
     }
 }
@@ -662,15 +726,11 @@ impl Ended {
     }
 }
 
-/// The jobs of the configuration.
+/// A job of the configuration.
 ///
 /// # Errors
-/// [`Kind::ConfigInvalid`]: a cron expression that not every cron knows, a command that taskmon does not know.
-fn jobs(config: &Config) -> Result<Vec<Job>> {
-    config.schedule.jobs.iter().map(job).collect()
-}
-
-fn job(own: &config::file::Job) -> Result<Job> {
+/// [`Kind::ConfigInvalid`]: a cron expression that not every cron knows, a command that a run would refuse.
+fn job(own: &config::file::Job, config: &Config, now: DateTime<Utc>) -> Result<Job> {
     let invalid = |what: String| {
         Failure::new(
             Kind::ConfigInvalid,
@@ -682,6 +742,14 @@ fn job(own: &config::file::Job) -> Result<Job> {
     };
     let times = Times::read(&own.cron)
         .map_err(|why| invalid(format!("has the expression \"{}\", which {why}", own.cron)))?;
+    if let Some(sign) = shell_sign(&own.command) {
+        return Err(invalid(format!(
+            "has the `command` \"{}\", in which {sign} stands: it is the words and options of taskmon, and no shell reads it",
+            own.command.escape_debug()
+        ))
+        .hint("what is meant as it stands goes in single quotes; a line of one's own in the crontab can do what a shell does")
+        .into());
+    }
     let words = shlex::split(&own.command)
         .ok_or_else(|| invalid(format!("has an open quote in its command: {}", own.command)))?;
     if [&own.name, &own.queue, &own.command]
@@ -690,30 +758,8 @@ fn job(own: &config::file::Job) -> Result<Job> {
     {
         return Err(invalid("holds a line feed or another control character".into()).into());
     }
-    let whole = ["taskmon", "-c", "taskmon.toml"].into_iter();
-    let parsed = Cli::try_parse_from(whole.chain(words.iter().map(String::as_str)));
-    let is_job = parsed.as_ref().is_ok_and(|cli| {
-        matches!(
-            cli.command,
-            Command::Cleanup(_) | Command::Stats(_) | Command::Disk(_) | Command::Alert(_)
-        )
-    });
-    let names_config = parsed
-        .as_ref()
-        .is_ok_and(|cli| cli.common.config.as_deref() != Some(Path::new("taskmon.toml")));
-    if !is_job || names_config {
-        let why = match parsed {
-            Ok(_) if names_config => {
-                "which names a configuration with --config; a job has that of its file".to_owned()
-            }
-            Ok(_) => "which is none of cleanup, stats, disk and alert".to_owned(),
-            Err(error) => {
-                let said = error.to_string();
-                let first = said.lines().next().unwrap_or_default();
-                first.trim_start_matches("error: ").to_owned()
-            }
-        };
-        return Err(invalid(format!("has the command \"{}\": {why}", own.command)).into());
+    if let Err(why) = would_run(&words, config, now) {
+        return Err(invalid(format!("has the `command` \"{}\": {why}", own.command)).into());
     }
     Ok(Job {
         name: own.name.clone(),
@@ -723,6 +769,58 @@ fn job(own: &config::file::Job) -> Result<Job> {
         queue: own.queue.clone(),
         priority: own.priority,
     })
+}
+
+/// Whether taskmon would take these words, and do a job by them.
+fn would_run(words: &[String], config: &Config, now: DateTime<Utc>) -> Result<(), String> {
+    let whole = ["taskmon", "-c", "taskmon.toml"].into_iter();
+    let parsed = Cli::try_parse_from(whole.chain(words.iter().map(String::as_str)));
+    let cli = parsed.map_err(|error| {
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        first.trim_start_matches("error: ").to_owned()
+    })?;
+    if cli.common.config.as_deref() != Some(Path::new("taskmon.toml")) {
+        return Err(
+            "which names a configuration with --config; a job has that of its file".to_owned(),
+        );
+    }
+    if let Some(misfit) = cli.misfit() {
+        return Err(misfit);
+    }
+    let checked = match &cli.command {
+        Command::Cleanup(own) => super::as_of(own, now).map(drop),
+        Command::Stats(own) => super::dates(own, config, now).map(drop),
+        Command::Disk(own) => super::disk_settings(own, config).map(drop),
+        Command::Alert(_) => Ok(()),
+        _ => return Err("which is none of cleanup, stats, disk and alert".to_owned()),
+    };
+    checked.map_err(|error| Failure::of(&error).message)
+}
+
+/// What means something to a shell and nothing here, outside of quotes.
+fn shell_sign(command: &str) -> Option<&'static str> {
+    let mut quote = None;
+    let mut letters = command.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (quote, letter) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => drop(letters.next()),
+            (None, '\'' | '"') => quote = Some(letter),
+            // In double quotes, too, a shell would replace these.
+            (_, '`') => return Some("a backtick"),
+            (_, '$') if letters.peek() == Some(&'(') => return Some("$("),
+            (Some(_), _) => {}
+            (None, '>') => return Some(">"),
+            (None, '<') => return Some("<"),
+            (None, '|') => return Some("|"),
+            (None, ';') => return Some(";"),
+            (None, '&') => return Some("&"),
+            (None, _) => {}
+        }
+    }
+    None
 }
 
 /// An installed job with its command as records have it.
@@ -790,9 +888,9 @@ fn own_arguments(arguments: &[OsString]) -> Vec<String> {
     own
 }
 
-const SYSTEM_UNITS: &str = "/etc/systemd/system";
+pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";
 
-fn user_units() -> Result<PathBuf> {
+pub(super) fn user_units() -> Result<PathBuf> {
     let env = config::Env::read();
     let xdg = env
         .path("XDG_CONFIG_HOME")
@@ -808,7 +906,7 @@ fn user_units() -> Result<PathBuf> {
     Ok(folder.join("systemd/user"))
 }
 
-fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
+pub(super) fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
     match (&place.unit_dir, place.system) {
         (Some(folder), _) => Ok(config::file::absolute(&super::working_dir()?, folder)),
         (None, true) => Ok(PathBuf::from(SYSTEM_UNITS)),
@@ -832,7 +930,7 @@ fn install_units(
 ) -> Result<()> {
     let folder = unit_dir(place)?;
     let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
-    let old: Vec<Installed> = written.jobs.into_iter().map(|(_, job)| job).collect();
+    let old: Vec<Installed> = written.jobs.into_iter().map(|own| own.job).collect();
     let mut units = Vec::new();
     for job in jobs {
         let made = systemd::units(job, &old, installation)
@@ -925,7 +1023,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
-fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
+pub(super) fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
     crontab::read(text).map_err(|crontab::Damaged(message)| {
         Failure::new(Kind::CrontabDamaged, message)
             .hint("nothing was changed; put the markers right with `crontab -e`")
@@ -943,19 +1041,6 @@ fn program(user: Option<&str>) -> Result<Program> {
     Ok(Program {
         user: user.map(str::to_owned),
     })
-}
-
-/// What cron's jobs will lack: whatever this run knows from its environment or its flags.
-fn surroundings(config: &Config) -> Result<Vec<String>> {
-    let effective = config.effective()?;
-    let sources = effective["sources"].as_object().into_iter().flatten();
-    let fleeting = sources.filter_map(|(key, source)| {
-        let source = source.as_str()?;
-        source.starts_with(['$', '-']).then(|| {
-            format!("{key} comes from {source}, which cron's jobs do not have: set it in the configuration file")
-        })
-    });
-    Ok(fleeting.collect())
 }
 
 /// The path of this program as one would write it: where PATH leads to it, that path, which stays the same when a new version is put there.

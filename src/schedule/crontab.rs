@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const BEGIN: &str = "# BEGIN taskmon";
 const END: &str = "# END taskmon";
 const JOB: &str = "# taskmon job ";
+const NOTE: &str = "# Written by `taskmon schedule install`";
+const QUIET: &str = " > /dev/null";
 
 /// What stands in the first line of a block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,6 +106,44 @@ impl Crontab<'_> {
         serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
     }
 
+    /// The words of each job's line behind its times, by the job's name: the program and its arguments as the shell gets them.
+    pub fn words(&self) -> Vec<(String, Vec<String>)> {
+        let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
+        let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+        let jobs = self.jobs().into_iter().filter_map(|job| {
+            let own = |line: &&[std::borrow::Cow<str>]| {
+                let comment = line[0].strip_prefix(JOB);
+                let named = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
+                named.is_some_and(|named| named.name == job.name)
+            };
+            let line = lines.windows(2).find(own)?[1].strip_prefix(&job.cron)?;
+            // cron takes the backslash before a percent sign away, as a shell would.
+            let words = shlex::split(line)?.into_iter();
+            let words = words.take_while(|word| word != ">").collect();
+            Some((job.name, words))
+        });
+        jobs.collect()
+    }
+
+    /// The lines in the block that taskmon has not written, or not like that.
+    pub fn foreign(&self) -> Vec<String> {
+        let block = String::from_utf8_lossy(self.block.unwrap_or_default());
+        let mut lines = block.lines().skip(1).peekable();
+        let mut foreign = Vec::new();
+        while let Some(line) = lines.next() {
+            let comment = line.strip_prefix(JOB);
+            let job = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
+            let is_own = match &job {
+                Some(job) => lines.next_if(|line| is_line_of(line, job)).is_some(),
+                None => line.starts_with(NOTE) || line == END,
+            };
+            if !is_own {
+                foreign.push(line.to_owned());
+            }
+        }
+        foreign
+    }
+
     /// The jobs in the block. One whose comment or line somebody has spoilt is none: cron runs it at another time, or not at all.
     pub fn jobs(&self) -> Vec<Installed> {
         let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
@@ -122,10 +162,10 @@ impl Crontab<'_> {
         jobs
     }
 
-    /// Whether a line before the block sets the time zone of those that follow, which cronie heeds and Debian's cron does not.
-    pub fn sets_zone(&self) -> bool {
-        let mut lines = self.before.split(|byte| *byte == b'\n');
-        lines.any(|line| line.trim_ascii_start().starts_with(b"CRON_TZ"))
+    /// The variables that lines before the block set for it, and their values.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let lines = self.before.split(|byte| *byte == b'\n');
+        lines.filter_map(variable).collect()
     }
 
     /// The whole crontab with these jobs in place of those that it has.
@@ -154,6 +194,32 @@ impl Crontab<'_> {
     }
 }
 
+/// Whether it is the job's line: its times, any program and configuration, the job's own words, and nothing besides.
+fn is_line_of(line: &str, job: &Installed) -> bool {
+    let Some(command) = line
+        .strip_prefix(job.cron.as_str())
+        .and_then(|rest| rest.strip_suffix(QUIET))
+    else {
+        return false;
+    };
+    let words = shlex::split(command).unwrap_or_default();
+    let words = match words.as_slice() {
+        [nice, _, _, rest @ ..] if nice == "nice" => rest,
+        words => words,
+    };
+    matches!(words, [_, flag, _, rest @ ..] if flag == "-c" && rest == job.words())
+}
+
+/// `NAME = value`, quotes or not, as cron reads it; a line of times never has its first `=` right behind its first word.
+fn variable(line: &[u8]) -> Option<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let (name, value) = line.split_once('=')?;
+    let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let name = bare(name);
+    let is_name = !name.is_empty() && !name.starts_with('#') && !name.contains(char::is_whitespace);
+    is_name.then(|| (name, bare(value)))
+}
+
 fn block(
     jobs: &[Job],
     old: &[Installed],
@@ -165,7 +231,9 @@ fn block(
         newline_added,
     };
     let mut text = format!("{BEGIN} {}\n", comment(&header));
-    text += "# Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n";
+    text += &format!(
+        "{NOTE}; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n"
+    );
     for job in jobs {
         let installed = Installed::of(job, old, installation.now);
         text += &format!(
@@ -193,7 +261,7 @@ fn line(job: &Job, installation: &Installation) -> String {
     words.push(text_of(&installation.config));
     words.extend(job.words.iter().cloned());
     let words: Vec<String> = words.iter().map(|word| escaped(word)).collect();
-    format!("{} {} > /dev/null", job.cron.trim(), words.join(" "))
+    format!("{} {}{QUIET}", job.cron.trim(), words.join(" "))
 }
 
 fn text_of(path: &Path) -> String {

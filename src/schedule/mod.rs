@@ -77,7 +77,7 @@ pub struct Installed {
 
 impl Installed {
     /// The job as it is now; if it is as it was, since then.
-    fn of(job: &Job, old: &[Installed], now: DateTime<Utc>) -> Self {
+    pub fn of(job: &Job, old: &[Installed], now: DateTime<Utc>) -> Self {
         // What is written down has whole seconds.
         let new = Self {
             name: job.name.clone(),

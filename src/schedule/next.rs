@@ -57,7 +57,7 @@ impl Times {
             .year(Year::Disallowed)
             .dom_and_dow(fields[2].starts_with('*') || fields[4].starts_with('*'))
             .build()
-            .parse(text)
+            .parse(&spelled_out(&fields))
             .map_err(|error| format!("is no cron expression: {error}"))?;
         let goes_by_the_clock = fields[..2].iter().any(|field| field.starts_with('*'));
         let clock = Clock {
@@ -134,6 +134,20 @@ fn weekdays(values: &[u16]) -> String {
         7 => String::new(),
         _ => named.join(","),
     }
+}
+
+/// The expression with the range that a `*` in a list stands for, as in `*,5`, which cron takes. By the first letter of a field it still decides whether
+/// that starts with a star.
+fn spelled_out(fields: &[String; 5]) -> String {
+    const RANGES: [&str; 5] = ["0-59", "0-23", "1-31", "1-12", "0-6"];
+    let fields = fields.iter().zip(RANGES).map(|(field, range)| {
+        let parts = field.split(',').map(|part| match part {
+            "*" if field != "*" => range,
+            part => part,
+        });
+        parts.collect::<Vec<_>>().join(",")
+    });
+    fields.collect::<Vec<_>>().join(" ")
 }
 
 /// Letters are the names of months and days, in their own fields: `croner` knows more than every cron does.
@@ -518,6 +532,13 @@ mod tests {
             "0 0 31 * *",
             "5 4 * 3-10 1-5",
             "0 2 13 * 5",
+            "*,5 2 * * *",
+            "5,* 2 * * *",
+            "0 2 *,13 * 5",
+            "0 2 13,* * 5",
+            "0 2 13 * 5,*",
+            "0 2 13 * *,5",
+            "0,30 1,* 1-3,*/7 *,3 1",
         ];
         let changes = [
             (Tz::Europe__Berlin, NaiveDate::from_ymd_opt(2026, 3, 27)),
@@ -572,6 +593,8 @@ mod tests {
             ("*/20 * * * *", &["*-*-* *:00,20,40:00"]),
             ("0 2 1 * 1", &["*-*-01 02:00:00", "Mon *-*-* 02:00:00"]),
             ("0 2 */15 * 7", &["Sun *-*-01,16,31 02:00:00"]),
+            ("*,5 2 * * *", &["*-*-* 02:*:00"]),
+            ("0 2 *,5 * 1,*", &["*-*-* 02:00:00"]),
             ("0 2 * jan,feb mon-wed", &["Mon,Tue,Wed *-01,02-* 02:00:00"]),
             ("@hourly", &["*-*-* *:00:00"]),
             ("@reboot", &[]),

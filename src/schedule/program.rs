@@ -2,8 +2,14 @@
 
 use crate::outcome::{Failure, Kind};
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest that the program may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whose crontab; `None`: that of the user who runs this.
 #[derive(Debug, Clone, Default)]
@@ -112,11 +118,52 @@ impl Program {
             failure.hint("install cron (Debian: cron; Fedora: cronie), or use timers of systemd: taskmon schedule install --systemd")
         };
         let mut child = command.spawn().map_err(unavailable)?;
+        // Each pipe has a thread, so that none that hangs holds up more than itself.
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
+            let text = text.to_vec();
             // One that refuses at once does not read; its answer says more than the broken pipe.
-            let _ = pipe.write_all(text);
+            thread::spawn(move || drop(pipe.write_all(&text)));
         }
-        child.wait_with_output().map_err(unavailable)
+        let stdout = child.stdout.take().map(collect);
+        let stderr = child.stderr.take().map(collect);
+        let begin = Instant::now();
+        let status = loop {
+            match child.try_wait().map_err(unavailable)? {
+                Some(status) => break status,
+                None if begin.elapsed() > PATIENCE => {
+                    // That it cannot be ended changes nothing about what is said.
+                    let _ = child.kill().and_then(|()| child.wait().map(drop));
+                    return Err(self.hangs(arguments));
+                }
+                None => thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let read = |pipe: Option<Receiver<Vec<u8>>>| {
+            let rest = PATIENCE.saturating_sub(begin.elapsed());
+            let text = pipe.map(|pipe| pipe.recv_timeout(rest));
+            text.unwrap_or_else(|| Ok(Vec::new()))
+                .map_err(|_| self.hangs(arguments))
+        };
+        Ok(Output {
+            status,
+            stdout: read(stdout)?,
+            stderr: read(stderr)?,
+        })
+    }
+
+    fn hangs(&self, arguments: &[&str]) -> Failure {
+        let words = arguments.join(" ");
+        let seconds = PATIENCE.as_secs();
+        Failure::new(
+            Kind::CrontabTimeout,
+            format!("`crontab{} {words}` has not come to an end within {seconds} s and was given up", self.for_user()),
+        )
+        .hint("run it by hand: whatever it waits for (a mount, a directory of users) keeps everybody from their crontab")
+    }
+
+    fn for_user(&self) -> String {
+        let user = self.user.as_ref();
+        user.map_or(String::new(), |user| format!(" -u {user}"))
     }
 
     fn refused(&self, arguments: &str, output: &Output) -> Failure {
@@ -126,14 +173,25 @@ impl Program {
             true => output.status.to_string(),
             false => said.join(" "),
         };
-        let user = self.user.as_ref();
-        let user = user.map_or(String::new(), |user| format!(" -u {user}"));
+        let user = self.for_user();
         Failure::new(
             Kind::CrontabRefused,
             format!("`crontab{user} {arguments}` refuses: {said}"),
         )
         .hint("nothing was changed; /etc/cron.allow and /etc/cron.deny say who may have a crontab")
     }
+}
+
+/// Reads a pipe to its end.
+fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        // What came before a pipe broke is what there is; nobody listens any more once the time is over.
+        let _ = pipe.read_to_end(&mut text);
+        let _ = sender.send(text);
+    });
+    receiver
 }
 
 /// "no crontab for ann" (Debian's cron, cronie, dcron), "crontab: can't open 'ann': No such file or directory" (busybox).

@@ -1,27 +1,25 @@
 //! The record of each run: a line of JSON in `taskmon_runs.jsonl`, in the folder of the logs (`alerts.logs_dir`).
 //!
 //! A line is appended by one write to a file that is open for appending and locked, so that runs which end at the same time do not mix their lines.
-//! When the file has grown well beyond [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
+//! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
 //! for the lock then sees that the name leads to another file and opens that one. A line that is torn (a full disk, a power cut) is skipped by
 //! readers, and the next record begins on a line of its own.
 
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use fs2::FileExt;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// So many of its last lines the file keeps; the number is the contract's.
 pub const KEPT: usize = 10_000;
 
-/// It is trimmed when it has so many more, so that not every run writes the whole of it.
-const SLACK: usize = 500;
-
 /// No record is shorter: as long as the file is smaller than this makes it, nobody has to count.
-const SHORTEST_LINE: u64 = 100;
+const SHORTEST_LINE: u64 = 50;
 
 /// How long a record waits for others to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +41,8 @@ pub struct RunRecord {
     /// Whose lock that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Holder>,
+    /// Where it is not written, the time from the start to the end.
+    #[serde(default = "not_written")]
     pub duration_seconds: f64,
     pub host: String,
     /// The command and its own arguments, without the options of every command and without what an alert says.
@@ -67,6 +67,18 @@ fn to_the_millisecond<S: Serializer>(
 }
 
 impl RunRecord {
+    /// With what another program that writes such records may have left out.
+    fn whole(mut self) -> Self {
+        if self.duration_seconds.is_nan() {
+            let milliseconds = (self.end - self.start).num_milliseconds().max(0);
+            self.duration_seconds = milliseconds as f64 / 1000.0;
+        }
+        if self.arguments.is_empty() {
+            self.arguments = vec![self.job.clone()];
+        }
+        self
+    }
+
     /// Whether the job was done: exit code 0, 1 or 4, and no rehearsal.
     pub fn is_success(&self) -> bool {
         matches!(self.exit_code, 0 | 1 | 4) && !self.dry_run && !self.skipped
@@ -100,10 +112,19 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
         line.insert(0, '\n');
     }
     file.write_all(line.as_bytes())?;
-    let most = kept + SLACK;
-    match file.metadata()?.len() > most as u64 * SHORTEST_LINE {
-        true => trim(path, &mut file, kept, most),
+    match file.metadata()?.len() > kept as u64 * SHORTEST_LINE {
+        true => trim(path, &mut file, kept),
         false => Ok(()),
+    }
+}
+
+/// Opens what has to be a file. A pipe in its place would be waited for without end, a device perhaps be written to.
+fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.custom_flags(nonblocking).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
     }
 }
 
@@ -111,11 +132,8 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
 fn open_locked(path: &Path) -> io::Result<File> {
     let begin = Instant::now();
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        let file = open_file(options.read(true).append(true).create(true), path)?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) if is_still(path, &file)? => return Ok(file),
             // It was trimmed, or rotated by another program, while this run waited.
@@ -151,13 +169,13 @@ fn ends_with_newline(file: &mut File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Leaves the last `kept` lines if there are more than `most`. The file is locked.
-fn trim(path: &Path, file: &mut File, kept: usize, most: usize) -> io::Result<()> {
+/// Leaves the last `kept` lines. The file is locked.
+fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
     let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-    if lines.len() <= most {
+    if lines.len() <= kept {
         return Ok(());
     }
     let mode = file.metadata()?.permissions();
@@ -180,8 +198,10 @@ fn trim(path: &Path, file: &mut File, kept: usize, most: usize) -> io::Result<()
 /// # Errors
 /// The file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
-    match std::fs::read(path(logs_dir)) {
-        Ok(text) => Ok(records(&text)),
+    let mut text = Vec::new();
+    let opened = open_file(OpenOptions::new().read(true), &path(logs_dir));
+    match opened.and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => Ok(records(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -190,8 +210,12 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 fn records(text: &[u8]) -> Vec<RunRecord> {
     let lines = text.split(|byte| *byte == b'\n');
     lines
-        .filter_map(|line| serde_json::from_slice(line).ok())
+        .filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::whole))
         .collect()
+}
+
+fn not_written() -> f64 {
+    f64::NAN
 }
 
 /// Gives the records that are appended from now on, across trims and rotations of the file.
@@ -234,7 +258,7 @@ impl Follower {
             None => true,
         };
         if is_other {
-            match File::open(&self.path) {
+            match open_file(OpenOptions::new().read(true), &self.path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(records(&lines)),
                 Err(error) => return Err(error),
@@ -350,23 +374,20 @@ mod tests {
     fn many_at_once_lose_nothing_while_the_file_is_trimmed_again_and_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = path(folder.path());
-        let (writers, each, kept) = (8, 300, 100);
+        let (writers, each, kept) = (8, 300, 100_u32);
         std::thread::scope(|scope| {
             for writer in 0..writers {
                 let path = &path;
                 scope.spawn(move || {
                     for number in 0..each {
-                        append_and_trim(path, &record(writer * each + number), kept).unwrap();
+                        append_and_trim(path, &record(writer * each + number), kept as usize)
+                            .unwrap();
                     }
                 });
             }
         });
         let found = numbers(&records(&std::fs::read(&path).unwrap()));
-        assert!(
-            (kept..=kept + SLACK).contains(&found.len()),
-            "{}",
-            found.len()
-        );
+        assert_eq!(found.len(), kept as usize);
         // Of each writer, the last that is kept are its last ones, in order and without a gap.
         for writer in 0..writers {
             let own: Vec<u32> = found
@@ -401,7 +422,7 @@ mod tests {
 
         next(4);
         let mut file = open_locked(&path(folder.path())).unwrap();
-        trim(&path(folder.path()), &mut file, 2, 2).unwrap();
+        trim(&path(folder.path()), &mut file, 2).unwrap();
         drop(file);
         next(5);
         assert_eq!(numbers(&follower.poll().unwrap()), [4, 5]);

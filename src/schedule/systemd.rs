@@ -102,6 +102,14 @@ fn quoted(word: &str) -> String {
     }
 }
 
+/// The words that [`quoted`] has written.
+fn unquoted_words(text: &str) -> Vec<String> {
+    // In quotes and out of them a backslash is before the letter that is meant, which a shell has alike in double quotes.
+    let words = shlex::split(text).unwrap_or_default();
+    let plain = |word: String| word.replace("%%", "%").replace("$$", "$");
+    words.into_iter().map(plain).collect()
+}
+
 fn described(name: &str) -> String {
     name.replace('%', "%%").replace('\\', "\\\\")
 }
@@ -123,8 +131,38 @@ fn unit_name(job: &str) -> String {
 pub struct Written {
     /// Absolute paths.
     pub files: Vec<PathBuf>,
-    /// By their timers: the jobs, and the configuration that each is for.
-    pub jobs: Vec<(PathBuf, Installed)>,
+    /// By their timers.
+    pub jobs: Vec<WrittenJob>,
+}
+
+/// A job that stands in a folder of units.
+#[derive(Debug)]
+pub struct WrittenJob {
+    /// The timer's file.
+    pub timer: PathBuf,
+    /// The configuration that it is for.
+    pub config: PathBuf,
+    pub job: Installed,
+    /// What its service starts: the program and its arguments.
+    pub words: Vec<String>,
+}
+
+impl WrittenJob {
+    /// The timer's name.
+    pub fn unit(&self) -> String {
+        let name = self.timer.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Whether `systemctl enable` was told of the timer: a link in `timers.target.wants`, beside it or in one of these folders.
+    pub fn is_enabled(&self, others: &[PathBuf]) -> bool {
+        let own = self.timer.parent().map(Path::to_owned);
+        let folders = own.iter().chain(others);
+        let links = folders.map(|folder| folder.join("timers.target.wants").join(self.unit()));
+        links
+            .into_iter()
+            .any(|link| link.symlink_metadata().is_ok())
+    }
 }
 
 /// Finds taskmon's own units by their first line; a folder that is missing has none.
@@ -155,14 +193,24 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         let config = value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
         let job = value(JOB).and_then(|text| serde_json::from_str(text).ok());
         if let (true, Some(config), Some(job)) = (is_timer, config, job) {
-            written.jobs.push((config, job));
+            let service = std::fs::read_to_string(path.with_extension("service"));
+            let service = service.unwrap_or_default();
+            let start = service
+                .lines()
+                .find_map(|line| line.strip_prefix("ExecStart="));
+            written.jobs.push(WrittenJob {
+                words: unquoted_words(start.unwrap_or_default()),
+                timer: path.clone(),
+                config,
+                job,
+            });
         }
         written.files.push(path);
     }
     written.files.sort();
     written
         .jobs
-        .sort_by(|one, other| one.1.name.cmp(&other.1.name));
+        .sort_by(|one, other| one.job.name.cmp(&other.job.name));
     Ok(written)
 }
 
@@ -188,6 +236,7 @@ mod tests {
             ("it's", "\"it's\""),
         ] {
             assert_eq!(quoted(word), expected);
+            assert_eq!(unquoted_words(expected), [word]);
         }
     }
 }

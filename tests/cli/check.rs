@@ -537,9 +537,20 @@ fn channels_are_reached_and_nothing_is_sent() {
         "no-such-program-anywhere",
         "bin/text cannot be run",
     ];
+    let hints = [
+        "firewall",
+        "SSL_CERT_FILE",
+        "crontab above the block",
+        "absolute path",
+        "chmod +x",
+    ];
     assert_eq!(findings.len(), parts.len());
-    for (finding, part) in findings.iter().zip(parts) {
+    for ((finding, part), hint) in findings.iter().zip(parts).zip(hints) {
         assert_eq!(finding["status"], "failed", "{finding}");
+        assert!(
+            finding["hint"].as_str().unwrap().contains(hint),
+            "{hint} in {finding}"
+        );
         assert!(
             finding["message"].as_str().unwrap().contains(part),
             "{part} in {finding}"
@@ -553,6 +564,49 @@ fn channels_are_reached_and_nothing_is_sent() {
         "{}",
         findings[1]
     );
+}
+
+#[test]
+fn an_address_that_nothing_can_be_sent_to_is_told_with_what_to_do() {
+    let env = TestEnv::sqlite();
+    let tls = Server::tls(vec![ok("")]);
+    let config = env.read("taskmon.toml");
+    env.write("hook", "ftp://127.0.0.1/hook\n");
+    let heartbeat = format!("[heartbeat]\nstats = '{}'", tls.url("/ping/s3cret-1"));
+    let scheme = "[[alerts.channels]]\ntype = 'slack'\nurl_file = 'hook'";
+    for (more, hint) in [
+        (heartbeat.as_str(), "SSL_CERT_FILE"),
+        (scheme, "put it right in [[alerts.channels]]"),
+    ] {
+        env.write("taskmon.toml", &format!("{config}\n{more}\n"));
+        let found = env.taskmon(["check"]).exits(1).json();
+        assert!(found["checks"].to_string().contains(hint), "{found:#}");
+    }
+}
+
+#[test]
+fn records_that_cannot_be_read_are_told_and_hide_nothing_else() {
+    let env = TestEnv::sqlite();
+    volumes(&env);
+    std::fs::create_dir_all(env.path("logs/taskmon_runs.jsonl")).unwrap();
+    let found = checks(&env, &[], 1);
+    is(
+        &found,
+        "runs",
+        "failed",
+        &["taskmon_runs.jsonl", "下次运行会新建"],
+    );
+    assert_ne!(found["cron"]["status"], "failed", "{:#}", found["cron"]);
+    let status = env.taskmon(["schedule", "status"]).exits(1);
+    let result = status.json();
+    assert_eq!(result["success"], true);
+    assert_eq!(result["errors"][0]["kind"], "records_unreadable");
+    assert_eq!(result["jobs"].as_array().unwrap().len(), 4, "{result:#}");
+    assert_eq!(result["jobs"][0]["overdue"], Value::Null);
+    status.stderr_contains("taskmon_runs.jsonl cannot be read");
+    env.taskmon(["schedule", "logs"])
+        .exits(3)
+        .failure("records_unreadable", &["taskmon_runs.jsonl"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn debian() -> Debian {
     debian.printed("useradd --system --create-home --shell /usr/sbin/nologin ann");
     debian.write(
         &format!("{ODD}/taskmon.toml"),
-        "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
+        "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"*,5 5,* * *,1 *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
     );
     debian.printed("chown -R ann: /home/ann");
     debian
@@ -91,6 +91,41 @@ fn jobs_are_due_in_the_zone_of_a_copied_localtime() {
     );
 }
 
+/// The C library, by which cron goes, knows that file alone.
+#[test]
+fn without_localtime_days_are_counted_by_the_named_zone_and_jobs_are_due_in_utc() {
+    let debian = debian();
+    debian.write(
+        &format!("{ODD}/taskmon.toml"),
+        "language = \"en\"\n[[schedule.jobs]]\nname = \"disks\"\ncron = \"15 * * * *\"\ncommand = \"disk\"\n",
+    );
+    debian.write("/etc/timezone", "Asia/Tokyo\n");
+    // The link leads nowhere: there are no zones' files here.
+    for (localtime, zone) in [
+        ("rm -f /etc/localtime", "Asia/Tokyo"),
+        (
+            "ln -s /usr/share/zoneinfo/Asia/Seoul /etc/localtime",
+            "Asia/Seoul",
+        ),
+    ] {
+        debian.printed(localtime);
+        assert_eq!(debian.printed("date +%z"), "+0000\n");
+        let config = debian.shell(&as_ann("taskmon config")).success().json();
+        assert_eq!(config["timezone"], zone, "{config:#}");
+        let check = debian.shell(&as_ann("taskmon check")).run();
+        check.stdout_contains(&format!(
+            "cron goes by the system's zone, UTC; days are counted in {zone}"
+        ));
+        let status = debian
+            .shell(&as_ann("taskmon schedule status"))
+            .success()
+            .json();
+        assert_eq!(status["timezone"], "UTC", "{status:#}");
+        let next = status["jobs"][0]["next_run"].as_str().unwrap();
+        assert!(next.ends_with("+00:00"), "{status:#}");
+    }
+}
+
 #[test]
 fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
     let debian = debian();
@@ -107,7 +142,7 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         let installed = debian.shell(&as_ann("taskmon schedule install")).success();
         let block = installed.json()["block"].as_str().unwrap().to_owned();
         match text.contains("CRON_TZ") {
-            true => drop(installed.stderr_contains("CRON_TZ is set")),
+            true => drop(installed.stderr_contains("CRON_TZ=Asia/Tokyo")),
             false => assert_eq!(installed.stderr(), ""),
         }
         debian.printed(&as_ann("crontab -l > /home/ann/installed"));

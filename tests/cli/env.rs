@@ -442,10 +442,29 @@ impl Finished {
     pub fn json(&self) -> Value {
         self.stdout_stated.set(true);
         match serde_json::from_str(&self.stdout) {
-            Ok(value) => value,
+            Ok(value) => {
+                self.hints(&value);
+                value
+            }
             Err(error) => self.fail(&format!(
                 "standard output is not one JSON document: {error}"
             )),
+        }
+    }
+
+    /// What `taskmon check` warns of or fails on says what to do about it, in any test that sees it.
+    #[track_caller]
+    fn hints(&self, result: &Value) {
+        let checks = result["checks"].as_array().into_iter().flatten();
+        let all = checks.flat_map(|check| {
+            let findings = check["findings"].as_array().into_iter().flatten();
+            std::iter::once(check).chain(findings)
+        });
+        for entry in all {
+            let is_well = entry["status"] == "ok" || entry["status"] == "skipped";
+            if !is_well && entry["hint"].as_str().unwrap_or_default().is_empty() {
+                self.fail(&format!("this has no hint: {entry:#}"));
+            }
         }
     }
 

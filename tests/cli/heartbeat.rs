@@ -65,10 +65,13 @@ fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
         "{}",
         last.body
     );
-    // Each line as standard error has it, with its time in the configured zone.
-    assert_eq!(
-        last.body.lines().count(),
-        finished.stderr().lines().count(),
+    // Each line that standard error has, and what was done besides; with its time in the configured zone.
+    for line in finished.stderr().lines() {
+        let (_, said) = line.split_once("] ").unwrap();
+        assert!(last.body.contains(said), "{said} in {}", last.body);
+    }
+    assert!(
+        last.body.contains("stats ended after") && last.body.contains("with exit code 3"),
         "{}",
         last.body
     );
@@ -343,6 +346,64 @@ fn the_body_is_the_end_of_a_long_log() {
     );
     assert!(told >= 200 && body.lines().count() < 200, "{told}");
     assert!(body.starts_with("20"), "{}", &body[..80]);
+}
+
+/// As cron runs it: without `-v`, and with nothing to mail.
+#[test]
+fn the_body_says_what_a_clean_run_did_and_standard_error_stays_empty() {
+    for (job, parts) in [
+        (
+            "cleanup",
+            &[
+                "expired tasks: 2 tasks, 0 receipts, 0 files",
+                "deleted: 2 tasks",
+                "tasks.db",
+            ][..],
+        ),
+        ("stats", &["0 tasks", "daily_report_", "tasks.db"]),
+        ("disk", &["% used", "GiB free"]),
+        ("alert", &["1 tasks pending", "alerts: "]),
+    ] {
+        let env = TestEnv::sqlite();
+        let server = Server::plain(vec![ok("OK")]);
+        beating(&env, &server.url("/x1y2z3w4"));
+        let text = env.read("taskmon.toml");
+        let calm =
+            "[alerts]\nno_tasks = false\n[disk]\nwarning_percent = 100\ncritical_percent = 100\n";
+        env.write("taskmon.toml", &format!("{text}\n{calm}"));
+        for root in ["uploads/x", "static/x"] {
+            env.write(root, "");
+        }
+        env.insert([
+            Task::new(1).at("2020-01-01 00:00:00"),
+            Task::new(2).at("2020-01-01 00:00:00"),
+        ]);
+        let now = chrono::Utc::now() + chrono::TimeDelta::hours(8);
+        let now = now.format("%Y-%m-%d %H:%M:%S").to_string();
+        env.insert([Task::new(3).at(&now).with("status", "PENDING")]);
+        // What it says on standard error would fail the test.
+        env.taskmon([job]).success().json();
+        let body = server.requests().pop().unwrap().body;
+        for part in parts.iter().chain(&["taskmon.toml", "lock"]) {
+            assert!(body.contains(part), "{part} in {body}");
+        }
+        assert!(
+            body.contains(&format!("{job} ended after")) && body.contains("with exit code 0"),
+            "{body}"
+        );
+        // With -v the same is on standard error.
+        let told = env.taskmon([job, "-v"]).success();
+        told.json();
+        for part in [
+            "taskmon.toml",
+            "lock",
+            "with exit code 0",
+            "heartbeat",
+            "recorded",
+        ] {
+            told.stderr_contains(part);
+        }
+    }
 }
 
 #[test]

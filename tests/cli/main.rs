@@ -26,6 +26,7 @@ mod env;
 mod errors;
 mod heartbeat;
 mod libraries;
+mod lock;
 mod logs;
 mod nagios;
 mod package;

@@ -358,6 +358,32 @@ fn a_lost_database_is_unknown_and_not_critical() {
     assert!(found.figures.is_empty());
 }
 
+/// The monitoring system shows what stands on standard output.
+#[test]
+fn what_was_called_or_configured_wrongly_is_one_line_that_says_so() {
+    let env = TestEnv::sqlite();
+    env.write("wrong.toml", "timezon = 'UTC'\n");
+    for job in ["disk", "stats", "alert"] {
+        for (words, part) in [
+            (vec!["--bogus"], "--bogus"),
+            (vec!["-c", "wrong.toml"], "timezon"),
+            (vec!["-c", "missing.toml"], "missing.toml"),
+        ] {
+            for output in [vec!["--output", "nagios"], vec!["--output=nagios"]] {
+                let finished = env.taskmon([&[job][..], &output, &words].concat()).exits(3);
+                finished.stderr();
+                let found = plugin(&env, &finished);
+                assert_eq!(
+                    (found.service, found.state),
+                    (job.to_uppercase(), "UNKNOWN".to_owned())
+                );
+                assert!(found.text.contains(part), "{part} in {}", found.text);
+                assert_eq!(finished.stdout().lines().count(), 1);
+            }
+        }
+    }
+}
+
 #[test]
 fn other_commands_refuse_it_and_a_mistake_is_not_critical() {
     let env = TestEnv::sqlite();
@@ -376,6 +402,11 @@ fn other_commands_refuse_it_and_a_mistake_is_not_critical() {
         .taskmon(["disk", "--output", "nagios", "--warnin", "5"])
         .exits(3);
     mistaken.stderr_contains("--warnin");
+    assert!(
+        mistaken.stdout().starts_with("DISK UNKNOWN - "),
+        "{}",
+        mistaken.stdout()
+    );
     let usual = env.taskmon(["disk", "--warnin", "5"]).exits(2);
     usual.stderr_contains("--warnin");
     let value: Value = json!(

@@ -217,7 +217,7 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     }
     // The user is left, without anything of the package's; what others keep (cron, man, locks until the next boot) is not its.
     let left = debian.printed(
-        "find / -xdev '(' -user taskmon -o -name '*taskmon*' ')' | grep -v -e '^/tmp/taskmon-.*[.]lock$' -e '^/var/cache/man/' -e '^/root/.cache/crontab/' \
+        "find / -xdev '(' -user taskmon -o -name '*taskmon*' ')' | grep -v -e '^/tmp/taskmon-[0-9]*$' -e '^/tmp/taskmon-[0-9]*/[.]taskmon-schedule-.*[.]lock$' -e '^/var/cache/man/' -e '^/root/.cache/crontab/' \
            -e '^/var/spool/cron/crontabs/taskmon$' -e '^/[a-z]*[.]deb$'
          dpkg-query -W taskmon 2>&1; true",
     );

@@ -21,7 +21,7 @@ fn spool() -> &'static str {
 }
 
 /// A configuration, and an empty spool.
-fn environment() -> TestEnv {
+pub fn environment() -> TestEnv {
     assert!(
         rustix::process::geteuid().is_root(),
         "these tests mount a spool of their own over the system's, which takes root"
@@ -37,7 +37,7 @@ fn environment() -> TestEnv {
 }
 
 /// A program with the test's spool in place of the system's.
-fn isolated<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
+pub fn isolated<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
     let mount = format!("mount --bind \"$SPOOL\" {} && exec \"$@\"", spool());
     let mut all = vec!["--mount", "sh", "-c", &mount, "sh"];
     all.extend(words);
@@ -350,7 +350,7 @@ fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
     finished.failure("crontab_refused", &["crontab -l"]);
     assert_eq!(env.read("spool/nobody"), "5 4 * * * /bin/true\n");
     // A crontab that cron does not take: its command is too long.
-    let long = format!("cleanup --as-of {}", "0".repeat(1100));
+    let long = format!("disk /{}", "0".repeat(1100));
     add_jobs(&env, &[("long", "0 4 * * *", &long, "")]);
     put(&env, "5 4 * * * /bin/true\n");
     let finished = schedule(&env, &["install"]).run();
@@ -380,6 +380,61 @@ fn without_a_crontab_program_it_is_exit_code_3_with_a_hint() {
 }
 
 #[test]
+fn a_crontab_that_does_not_end_is_given_up() {
+    let env = environment();
+    env.write("bin/crontab", "#!/bin/sh\nexec sleep 60\n");
+    env.program("chmod", ["755", "bin/crontab"]).success();
+    let path = format!("{}:/usr/bin:/bin", env.path("bin").display());
+    let install = env
+        .taskmon(["schedule", "install"])
+        .env("PATH", &path)
+        .exits(3);
+    install.failure("crontab_timeout", &["`crontab -l`", "10 s"]);
+    assert!(install.took < Duration::from_secs(20), "{:?}", install.took);
+    let status = env.taskmon(["schedule", "status"]).env("PATH", &path);
+    let warnings = status.success().json()["warnings"].to_string();
+    assert!(warnings.contains("crontab -l"), "{warnings}");
+}
+
+/// A pipe would be waited for, and a device has no end.
+#[test]
+fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
+    for make in ["mkfifo PATH", "ln -s /dev/zero PATH"] {
+        let env = TestEnv::sqlite();
+        std::fs::create_dir(env.path("logs")).unwrap();
+        let put = |name: &str| {
+            let script = make.replace("PATH", name);
+            env.program("sh", ["-c", &script]).success();
+        };
+        put("logs/taskmon_runs.jsonl");
+        put("logs/warning_alerts.log");
+        let run = env
+            .taskmon(["disk", "/", "--warning", "0", "--critical", "100"])
+            .exits(1);
+        let result = run.json();
+        assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
+        run.stderr_contains("taskmon_runs.jsonl: it is no regular file")
+            .stderr_contains("warning_alerts.log: it is no regular file");
+        let status = env.taskmon(["schedule", "status"]).exits(1);
+        status.stderr_contains("taskmon_runs.jsonl cannot be read: it is no regular file");
+        status.json();
+        for words in [
+            vec!["schedule", "logs"],
+            vec!["schedule", "logs", "--follow"],
+        ] {
+            let logs = env.taskmon(words).exits(3);
+            logs.failure("records_unreadable", &["taskmon_runs.jsonl"]);
+        }
+    }
+    let env = TestEnv::sqlite();
+    env.program("mkfifo", ["own.log"]).success();
+    let run = env
+        .taskmon(["disk", "/", "--no-alert", "--log-file", "own.log"])
+        .exits(3);
+    run.failure("output_failed", &["own.log"]);
+}
+
+#[test]
 fn without_a_configuration_file_there_is_nothing_that_cron_could_go_by() {
     let env = environment();
     std::fs::remove_file(env.path("taskmon.toml")).unwrap();
@@ -396,12 +451,92 @@ fn what_cron_would_not_know_of_the_environment_is_said() {
         .env("TASKMON_DATABASE_URL", "sqlite:tasks.db")
         .env("LANG", "zh_CN.UTF-8")
         .success();
-    let notes = finished.json()["notes"].to_string();
+    let warnings = finished.json()["warnings"].to_string();
     assert!(
-        notes.contains("$TASKMON_DATABASE_URL") && notes.contains("$LANG"),
-        "{notes}"
+        warnings.contains("$TASKMON_DATABASE_URL") && warnings.contains("$LANG"),
+        "{warnings}"
     );
     finished.stderr_contains("$TASKMON_DATABASE_URL");
+}
+
+/// The configuration that names variables, and a run that goes by some.
+fn relying(env: &TestEnv) {
+    let config = env.read("taskmon.toml");
+    let database = "url = \"postgresql://app@127.0.0.1:1/app?sslmode=disable\"\n";
+    let channels = "
+[[alerts.channels]]
+type = \"slack\"
+url_env = \"SLACK_HOOK\"
+[[alerts.channels]]
+type = \"email\"
+url = \"smtp://127.0.0.1:1\"
+password_env = \"MAIL_PASSWORD\"
+from = \"a@b.example\"
+to = [\"c@d.example\"]
+";
+    let config = config.replace(&format!("url = \"{}\"\n", env.url()), database);
+    env.write("taskmon.toml", &(config + channels));
+}
+
+#[test]
+fn variables_that_the_jobs_will_lack_are_warned_of_each_with_what_to_do() {
+    let env = environment();
+    relying(&env);
+    let install = |words: &[&str]| {
+        let mut all = vec!["install"];
+        all.extend(words);
+        let finished = schedule(&env, &all)
+            .env("PGPASSWORD", "s3cret")
+            .env("PGPASSFILE", "/srv/pass")
+            .env("PGSSLMODE", "require")
+            .env("HTTPS_PROXY", "http://proxy:3128")
+            .env("TASKMON_FAILED_TASKS_DAYS", "3")
+            .success();
+        let result = finished.json();
+        let warnings: Vec<String> = result["warnings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|warning| warning.as_str().unwrap().to_owned())
+            .collect();
+        for warning in &warnings {
+            finished.stderr_contains(warning);
+        }
+        warnings
+    };
+    let warnings = install(&[]);
+    for (name, todo) in [
+        ("$SLACK_HOOK", "`alerts.channels[1].url_file`"),
+        ("$MAIL_PASSWORD", "`alerts.channels[2].password_file`"),
+        ("$PGPASSWORD", "~/.pgpass"),
+        ("$HTTPS_PROXY", "HTTPS_PROXY=…"),
+        ("$TASKMON_FAILED_TASKS_DAYS", "[cleanup]"),
+    ] {
+        let own: Vec<&String> = warnings.iter().filter(|own| own.contains(name)).collect();
+        assert_eq!(own.len(), 1, "{name} in {warnings:#?}");
+        assert!(own[0].contains(todo), "{todo} in {own:?}");
+        assert!(own[0].contains("crontab above the block"), "{own:?}");
+    }
+    // The URL has its own mode, and a password that is there needs no file of passwords.
+    for name in ["PGSSLMODE", "PGPASSFILE"] {
+        assert!(!warnings.join("\n").contains(name), "{warnings:#?}");
+    }
+    // What stands above the block the jobs have.
+    let text = crontab(&env);
+    put(
+        &env,
+        &format!("SLACK_HOOK = https://hooks.example/x\n \"PGPASSWORD\"='x'\n{text}"),
+    );
+    let warnings = install(&[]).join("\n");
+    for name in ["SLACK_HOOK", "PGPASSWORD"] {
+        assert!(!warnings.contains(name), "{warnings}");
+    }
+    assert!(warnings.contains("$MAIL_PASSWORD"), "{warnings}");
+    let warnings = install(&["--systemd", "--unit-dir", "units"]).join("\n");
+    assert!(
+        warnings.contains("$SLACK_HOOK") && warnings.contains("Environment="),
+        "{warnings}"
+    );
 }
 
 #[test]
@@ -442,6 +577,35 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         ("0 2 * * *", "stats -c other.toml", &["wrong", "--config"]),
         ("0 2 * * *", "demo", &["wrong", "demo"]),
         ("0 2 * * *", "stats --date 'x", &["wrong", "quote"]),
+        ("0 2 * * *", "disk >> x 2>&1", &["wrong", "`command`", ">"]),
+        ("0 2 * * *", "disk < x", &["wrong", "<", "no shell"]),
+        (
+            "0 2 * * *",
+            "stats --date $(date +%F)",
+            &["wrong", "$(", "no shell"],
+        ),
+        ("0 2 * * *", "disk \"`pwd`\"", &["wrong", "backtick"]),
+        ("0 2 * * *", "stats | jq .", &["wrong", "|", "no shell"]),
+        ("0 2 * * *", "stats; disk", &["wrong", ";", "no shell"]),
+        ("0 2 * * *", "stats && disk", &["wrong", "&", "no shell"]),
+        (
+            "0 2 * * *",
+            "stats --date yesterday",
+            &["wrong", "--date", "YYYY-MM-DD"],
+        ),
+        ("0 2 * * *", "stats --days 0", &["wrong", "--days"]),
+        ("0 2 * * *", "disk --warning 101", &["wrong", "--warning"]),
+        (
+            "0 2 * * *",
+            "disk --warning 95 --critical 90",
+            &["wrong", "--warning"],
+        ),
+        (
+            "0 2 * * *",
+            "cleanup --as-of tomorrow",
+            &["wrong", "--as-of"],
+        ),
+        ("0 2 * * *", "cleanup --output nagios", &["wrong", "nagios"]),
         (
             "0 2 * * *",
             "stats\n@reboot rm -rf /",
@@ -459,7 +623,21 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         let finished = schedule(&env, &["install"]).exits(2);
         finished.failure("config_invalid", names);
         no_crontab(&env);
+        let listed = schedule(&env, &["list"]).exits(2);
+        listed.failure("config_invalid", names);
+        let cron = checked(&env, "cron");
+        assert_eq!(cron["status"], "failed", "{cron:#}");
+        assert!(cron.to_string().contains(names[0]), "{cron:#}");
     }
+    // In quotes they are letters.
+    let env = environment();
+    let command = "disk '/a>b;c|d&e`f' \"/g>h\" /i\\;j";
+    add_jobs(&env, &[("odd", "0 2 * * *", command, "")]);
+    let listed = schedule(&env, &["list"]).success().json();
+    assert_eq!(
+        listed["jobs"][0]["command"],
+        "disk '/a>b;c|d&e`f' '/g>h' '/i;j'"
+    );
 }
 
 /// The comment beside it is not what cron goes by.
@@ -487,7 +665,11 @@ fn a_line_that_somebody_changed_is_not_what_was_installed() {
     assert_eq!(status(&text.replace("\n0 2 ", "\n# 0 2 ")), [false, true]);
     assert_eq!(status(&text.replace("\n0 3 ", "\n0 4 ")), [true, false]);
     // Since when it is so is another time then.
-    schedule(&env, &["install"]).success().json();
+    let again = schedule(&env, &["install"]).success();
+    let result = again.json();
+    let dropped = result["dropped"].as_array().unwrap();
+    assert_eq!(dropped.len(), 2, "its comment and it: {result:#}");
+    again.stderr_contains("0 4 * * * ");
     assert_eq!(commands(&crontab(&env)), commands(&text));
 }
 
@@ -505,6 +687,8 @@ fn every_form_of_a_cron_expression_is_one_for_crontab() {
         "0 0 29 2 *",
         "59 23 31 12 0-7",
         "*/7 */5 */3 */2 */2",
+        "*,5 5,* *,1 1,* *,7",
+        "0 2 13,* * 5",
         "@hourly",
         "@daily",
         "@midnight",
@@ -634,7 +818,7 @@ fn cron_runs_what_is_installed() {
     let env = environment();
     // A path that the shell and cron would both read wrongly if it were not quoted.
     let odd = "it's 100% \\%d \\\\ \\a \"odd\" $HOME";
-    env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"* * * * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
+    env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"5,* *,3 1,* * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
     let config = env.path(odd).join("taskmon.toml");
     schedule(&env, &["install", "-c", config.to_str().unwrap()])
         .success()
@@ -762,18 +946,275 @@ fn units_of_the_user_are_found_by_status() {
         env.path("home/.config/systemd/user/taskmon-check-disk-space.timer")
             .is_file()
     );
-    let status = schedule(&env, &["status"]).success().json();
-    assert!(
-        status["jobs"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|job| job["installed"] == true)
-    );
+    let installed = |env: &TestEnv| -> (Vec<bool>, String) {
+        let status = schedule(env, &["status"]).success().json();
+        let jobs = status["jobs"].as_array().unwrap().iter();
+        let installed = jobs.map(|job| job["installed"] == true).collect();
+        (installed, status["warnings"].to_string())
+    };
+    // Somebody forgot to enable them: they will never run.
+    let (before, warnings) = installed(&env);
+    assert_eq!(before, [false; 4]);
+    for part in [
+        "没有启用",
+        "systemctl --user enable --now taskmon-check-disk-space.timer taskmon-",
+    ] {
+        assert!(warnings.contains(part), "{part} in {warnings}");
+    }
+    let checked = isolated(&env, &["taskmon", "check"]).run().json();
+    let cron = checked["checks"].as_array().unwrap().iter();
+    let cron = cron.clone().find(|check| check["name"] == "cron").unwrap();
+    assert_eq!(cron["status"], "warning", "{cron:#}");
+    let hint = cron["hint"].as_str().unwrap();
+    assert!(hint.contains("enable --now taskmon-"), "{cron:#}");
+    // To install them once more would not help.
+    assert!(!hint.contains("schedule install"), "{cron:#}");
+    enable(&env);
+    let (after, warnings) = installed(&env);
+    assert_eq!((after, warnings.as_str()), (vec![true; 4], "[]"));
     // They need no cron.
     let page = schedule(&env, &["status", "--output", "text"]).success();
     page.stdout_contains("systemd");
     assert!(!page.stdout().contains('!'), "{}", page.stdout());
+}
+
+/// What `systemctl --user enable` does to the timers.
+fn enable(env: &TestEnv) {
+    let script = "cd home/.config/systemd/user && mkdir timers.target.wants && cd timers.target.wants && ln -s ../taskmon-*.timer .";
+    env.program("sh", ["-c", script]).success();
+}
+
+#[test]
+fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
+    for enabled in [false, true] {
+        let env = environment();
+        schedule(&env, &["install"]).success().json();
+        let finished = schedule(&env, &["install", "--systemd"]).success();
+        let warned = finished.json()["warnings"][0].as_str().unwrap().to_owned();
+        finished.stderr_contains(&warned);
+        if enabled {
+            enable(&env);
+        }
+        let status = schedule(&env, &["status"]).success().json();
+        let check = isolated(&env, &["taskmon", "check"]).run().json();
+        let again = schedule(&env, &["install"]).success();
+        again.stderr();
+        for told in [
+            warned,
+            status["warnings"].to_string(),
+            check["checks"].to_string(),
+            again.json()["warnings"].to_string(),
+        ] {
+            for part in [
+                "运行两遍",
+                "crontab",
+                "systemd/user",
+                "check-disk-space",
+                "taskmon schedule remove --systemd",
+            ] {
+                assert!(told.contains(part), "{part} in {told}");
+            }
+        }
+        let removed = schedule(&env, &["remove", "--systemd"]).success();
+        removed.json();
+        let status = schedule(&env, &["status"]).success().json();
+        assert_eq!(status["warnings"], json!([]));
+    }
+}
+
+#[test]
+fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installed() {
+    let env = environment();
+    let config = env.read("taskmon.toml");
+    add_jobs(
+        &env,
+        &[
+            ("old name", "0 2 * * *", "stats", ""),
+            ("disks", "15 * * * *", "disk", ""),
+        ],
+    );
+    schedule(&env, &["install"]).success().json();
+    let renamed = env.read("taskmon.toml").replace("old name", "new name");
+    env.write("taskmon.toml", &renamed);
+    for command in ["list", "status"] {
+        let result = schedule(&env, &[command]).success().json();
+        assert_eq!(result["leftover"], json!(["old name"]), "{result:#}");
+        let warnings = result["warnings"].to_string();
+        assert!(
+            warnings.contains("old name") && warnings.contains("taskmon schedule install"),
+            "{warnings}"
+        );
+        let page = schedule(&env, &[command, "--output", "text"]).success();
+        page.stdout_contains("old name");
+    }
+    let cron = checked(&env, "cron");
+    assert_ne!(cron["status"], "ok", "{cron:#}");
+    assert!(cron.to_string().contains("old name"), "{cron:#}");
+    schedule(&env, &["install"]).success().json();
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(
+        (&status["leftover"], &status["warnings"]),
+        (&Value::Null, &json!([]))
+    );
+
+    // None at all.
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[schedule]\njobs = []\n"),
+    );
+    let refused = schedule(&env, &["install"]).exits(2);
+    let own = env.path("taskmon.toml").display().to_string();
+    let refused = refused.failure("usage", &["schedule.jobs is empty", &own]);
+    assert!(refused["error"]["hint"].is_string());
+    for command in ["list", "status"] {
+        let result = schedule(&env, &[command]).success().json();
+        assert_eq!(result["jobs"], json!([]));
+        assert_eq!(result["leftover"], json!(["disks", "new name"]));
+        assert!(
+            result["warnings"][0]
+                .as_str()
+                .unwrap()
+                .contains("schedule.jobs"),
+            "{result:#}"
+        );
+    }
+    let cron = checked(&env, "cron");
+    assert_ne!(cron["status"], "ok", "{cron:#}");
+    assert!(cron.to_string().contains("schedule.jobs"), "{cron:#}");
+}
+
+/// One of the checks, with the test's spool.
+fn checked(env: &TestEnv, name: &str) -> Value {
+    let result = isolated(env, &["taskmon", "check"]).run().json();
+    let mut checks = result["checks"].as_array().unwrap().iter();
+    checks.find(|check| check["name"] == name).unwrap().clone()
+}
+
+#[test]
+fn a_line_that_starts_what_is_not_there_fails_the_check() {
+    let env = environment();
+    schedule(&env, &["install"]).success().json();
+    let text = crontab(&env);
+    env.write("text", "no program");
+    let not_executable = env.path("text").display().to_string();
+    let own = env.path("taskmon.toml").display().to_string();
+    for (from, to, why) in [
+        (binary(), "/gone/taskmon", "/gone/taskmon: No such file"),
+        (binary(), &not_executable, "Permission denied"),
+        (
+            &format!("-c {own}"),
+            "-c /gone/taskmon.toml",
+            "/gone/taskmon.toml: No such file",
+        ),
+    ] {
+        let changed = |line: &str| match line.starts_with('#') {
+            true => format!("{line}\n"),
+            false => line.replace(from, to) + "\n",
+        };
+        put(&env, &text.lines().map(changed).collect::<String>());
+        let cron = checked(&env, "cron");
+        assert_eq!(cron["status"], "failed", "{cron:#}");
+        assert!(cron.to_string().contains(why), "{why} in {cron:#}");
+        assert!(
+            cron["hint"]
+                .to_string()
+                .contains("taskmon schedule install"),
+            "{cron:#}"
+        );
+        let status = schedule(&env, &["status"]).success().json();
+        let warnings = status["warnings"].to_string();
+        assert!(
+            warnings.contains(why) && warnings.contains("check-disk-space"),
+            "{warnings}"
+        );
+        assert_eq!(
+            schedule(&env, &["install"]).success().json()["changed"],
+            true
+        );
+        let status = schedule(&env, &["status"]).success().json();
+        assert_eq!(status["warnings"], json!([]));
+    }
+    // The configuration was moved, and the block stayed behind.
+    env.program("mv", ["taskmon.toml", "moved.toml"]).success();
+    let check = isolated(&env, &["taskmon", "check", "-c", "moved.toml"]).run();
+    check
+        .stdout_contains(&own)
+        .stdout_contains("taskmon schedule remove");
+    assert_eq!(check.code, Some(1));
+
+    // As units.
+    env.program("mv", ["moved.toml", "taskmon.toml"]).success();
+    schedule(&env, &["remove"]).success().json();
+    schedule(&env, &["install", "--systemd"]).success().json();
+    enable(&env);
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(status["warnings"], json!([]));
+    let service = "home/.config/systemd/user/taskmon-check-disk-space.service";
+    env.write(
+        service,
+        &env.read(service).replace(binary(), "/gone/taskmon"),
+    );
+    let cron = checked(&env, "cron");
+    assert_eq!(cron["status"], "failed", "{cron:#}");
+    assert!(
+        cron.to_string().contains("/gone/taskmon: No such file"),
+        "{cron:#}"
+    );
+}
+
+#[test]
+fn lines_of_others_in_the_block_do_not_go_unsaid() {
+    for command in ["install", "remove"] {
+        let env = environment();
+        schedule(&env, &["install"]).success().json();
+        let text = crontab(&env);
+        let own = "5 5 * * * backup --all";
+        let text = text.replace("# END taskmon", &format!("{own}\n# END taskmon"));
+        let text = text.replace("disk > /dev/null", "disk | mail ann");
+        put(&env, &text);
+        let rehearsed = schedule(&env, &[command, "--dry-run"]).success();
+        let said = rehearsed.json()["dropped"].clone();
+        rehearsed.stderr_contains(own);
+        assert_eq!(crontab(&env), text);
+        let finished = schedule(&env, &[command]).success();
+        let result = finished.json();
+        finished
+            .stderr_contains(own)
+            .stderr_contains("disk | mail ann");
+        let dropped = result["dropped"].as_array().unwrap();
+        assert_eq!(dropped.len(), 3, "{result:#}");
+        assert_eq!((&result["dropped"], &dropped[2]), (&said, &json!(own)));
+        assert!(result["warnings"].to_string().contains(own), "{result:#}");
+    }
+}
+
+/// cronie's own words on it: crontab(5), `CRON_TZ`.
+#[test]
+fn a_zone_that_is_set_above_the_block_is_said() {
+    let env = environment();
+    let config = env.read("taskmon.toml").replace("\"zh\"", "\"en\"");
+    env.write("taskmon.toml", &config);
+    put(&env, "CRON_TZ=Asia/Kolkata\n");
+    let installed = schedule(&env, &["install"]).success();
+    installed.json();
+    installed.stderr_contains("CRON_TZ is set to Asia/Kolkata");
+    let told = |part: &str, is_told: bool| {
+        for command in ["list", "status"] {
+            let result = schedule(&env, &[command]).success().json();
+            let warnings = result["warnings"].to_string();
+            assert_eq!(warnings.contains(part), is_told, "{command}: {warnings}");
+        }
+        let cron = checked(&env, "cron").to_string();
+        assert_eq!(cron.contains(part), is_told, "{cron}");
+    };
+    told("cronie runs the jobs by the clock of that zone", true);
+    // Below the block it is of no concern, and a zone of the jobs' own is none where days are counted in a configured one.
+    let text = crontab(&env).replace("CRON_TZ=Asia/Kolkata\n", "TZ=Asia/Tokyo\n");
+    put(&env, &(text.clone() + "CRON_TZ=Asia/Kolkata\n"));
+    told("TZ is set", false);
+    let config = config.replace("timezone = \"Asia/Shanghai\"\n", "");
+    env.write("taskmon.toml", &config);
+    told("TZ is set to Asia/Tokyo", true);
 }
 
 #[test]
@@ -798,6 +1239,8 @@ fn systemd_finds_the_same_next_times() {
         "30 12 * * sun",
         "0 6 13 * 5",
         "0 6 */2 * 1",
+        "*,5 3 *,13 * 5",
+        "7 3 13,* * 5",
         "@monthly",
     ];
     let names: Vec<String> = (0..expressions.len())
@@ -1158,6 +1601,14 @@ fn the_file_keeps_its_last_ten_thousand_lines() {
     assert_eq!(found.len(), 10_000);
     assert_eq!(found[9_999]["job"], "disk");
     assert_eq!(found[9_998]["job"], "old");
+    // Not some more until the next time.
+    for runs in 2..4 {
+        env.taskmon(["disk", "/", "--no-alert"]).success().json();
+        let found = records(&env);
+        assert_eq!(found.len(), 10_000);
+        let own = found.iter().rev().take_while(|run| run["job"] == "disk");
+        assert_eq!(own.count(), runs);
+    }
 }
 
 #[test]
@@ -1185,6 +1636,19 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
         .taskmon(["schedule", "logs", "--output", "text"])
         .success();
     text.stdout_contains("成功 (0").stdout_contains("disk /usr");
+}
+
+#[test]
+fn a_record_with_the_keys_that_every_record_has_is_one() {
+    let env = TestEnv::sqlite();
+    let record = json!({"job": "disk", "start": "2026-11-25T02:15:00+08:00", "end": "2026-11-25T02:15:01.250+08:00", "exit_code": 0, "skipped": false, "host": "box"});
+    env.write("logs/taskmon_runs.jsonl", &format!("{record}\n"));
+    let shown = env.taskmon(["schedule", "logs"]).success().json();
+    assert_eq!(shown["runs"][0]["duration_seconds"], 1.25, "{shown:#}");
+    let status = env.taskmon(["schedule", "status"]).success().json();
+    let jobs = status["jobs"].as_array().unwrap();
+    let disk = jobs.iter().find(|job| job["command"] == "disk").unwrap();
+    assert_eq!(disk["last_run"]["duration_seconds"], 1.25, "{disk:#}");
 }
 
 #[test]

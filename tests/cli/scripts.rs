@@ -59,6 +59,27 @@ fn a_month_is_summed_up() {
     failed.failure("database_unavailable", &["gone.db"]);
 }
 
+/// Whatever the system's zone is.
+#[test]
+fn a_month_that_is_not_over_ends_with_the_configurations_yesterday() {
+    use chrono::{Datelike, Timelike, Utc};
+    let env = TestEnv::sqlite();
+    // One of the two is a day ahead of UTC or behind it now.
+    let zone = match Utc::now().hour() {
+        10.. => chrono_tz::Pacific::Kiritimati,
+        _ => chrono_tz::Pacific::Pago_Pago,
+    };
+    let yesterday = Utc::now().with_timezone(&zone).date_naive() - chrono::Days::new(1);
+    env.config_in(zone.name(), "");
+    env.program("mv", ["taskmon.toml", "own.toml"]).success();
+    let name = yesterday.format("%Y-%m").to_string();
+    for option in [vec!["-c", "own.toml"], vec!["--config=own.toml"]] {
+        let words = [&[name.as_str()][..], &option].concat();
+        let month = script(&env, "month.sh", &words).env("TZ", "UTC").success();
+        assert_eq!(month.json()["days"], yesterday.day(), "{zone}");
+    }
+}
+
 #[test]
 fn a_gate_fails_while_an_alert_stands() {
     let env = TestEnv::sqlite();
@@ -100,6 +121,52 @@ fn a_gate_fails_while_an_alert_stands() {
         "{}",
         broken.stdout()
     );
+}
+
+#[test]
+fn a_program_that_is_removed_leaves_no_job_behind() {
+    let env = crate::schedule::environment();
+    let path = format!("{}/scripts/install.sh", env!("CARGO_MANIFEST_DIR"));
+    let install = |words: &[&str]| {
+        let mut all = vec!["bash", path.as_str()];
+        all.extend(words);
+        let finished = crate::schedule::isolated(&env, &all).success();
+        finished.stdout().to_owned()
+    };
+    let own = env.path("home/.local/bin/taskmon").display().to_string();
+    let crontab = |script: &str| {
+        let finished = crate::schedule::isolated(&env, &["sh", "-c", script]).success();
+        finished.stdout().to_owned()
+    };
+    let jobs = format!(
+        "echo '1 1 * * * true' | crontab - && {own} schedule install > installed && crontab -l"
+    );
+    install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
+    assert!(crontab(&jobs).contains(&own));
+    let said = install(&["--uninstall"]);
+    assert!(said.contains("removed the jobs from the crontab"), "{said}");
+    assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
+
+    // Jobs of another program stay, and what cannot be removed is said.
+    install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
+    crontab(&jobs.replace(&own, "taskmon"));
+    let said = install(&["--uninstall"]);
+    assert!(!said.contains("the jobs"), "{said}");
+    assert!(crontab("crontab -l").contains("# BEGIN taskmon"));
+    crontab("taskmon schedule remove > removed");
+    install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
+    crontab(&jobs);
+    env.write(
+        "home/bin/crontab",
+        "#!/bin/sh\n[ \"$1\" = -l ] && exec /usr/bin/crontab -l\nexit 1\n",
+    );
+    env.program("chmod", ["755", "home/bin/crontab"]).success();
+    let uninstall = format!("PATH=$HOME/bin:$PATH exec bash {path} --uninstall");
+    let finished = crate::schedule::isolated(&env, &["sh", "-c", &uninstall]).success();
+    finished.stderr();
+    finished
+        .stdout_contains("# BEGIN taskmon")
+        .stdout_contains("crontab -e");
 }
 
 #[test]

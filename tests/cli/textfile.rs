@@ -275,14 +275,36 @@ fn a_failed_run_says_so_and_keeps_when_it_last_worked() {
 }
 
 #[test]
-fn a_job_that_never_worked_has_no_time_of_its_last_success() {
+fn a_job_that_never_worked_says_0_for_the_time_of_its_last_success() {
     let env = TestEnv::new();
     let finished = env.taskmon(["stats", "--textfile", "new.prom"]).exits(2);
     finished.json();
     finished.stderr();
     let samples = Samples::read(&env, &["new.prom"]);
     assert_eq!(samples.only("taskmon_last_run_exit_code"), 2.0);
-    samples.lacks("taskmon_last_success");
+    let last_success = "taskmon_last_success_timestamp_seconds";
+    assert_eq!(samples.only(last_success), 0.0);
+    // Until it works.
+    let disk = ["disk", "/", "--no-alert", "--textfile", "new.prom"];
+    env.taskmon(disk).success().json();
+    assert!(Samples::read(&env, &["new.prom"]).only(last_success) > 1e9);
+}
+
+/// The node exporter runs as a user of its own.
+#[test]
+fn the_file_can_be_read_by_others_whatever_the_umask() {
+    let env = TestEnv::new();
+    for _ in 0..2 {
+        let script = "umask 077 && taskmon disk / --no-alert --textfile disk.prom";
+        env.program("sh", ["-c", script]).success().json();
+        let mode = env
+            .path("disk.prom")
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o644);
+    }
 }
 
 #[test]

@@ -460,7 +460,7 @@ fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
     assert_eq!(
         summary.said,
         [(
-            Severity::Critical,
+            Some(Severity::Critical),
             "Task failure rate is critical: 60%".to_owned()
         )]
     );

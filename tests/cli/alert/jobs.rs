@@ -362,7 +362,9 @@ fn disk_raises_the_higher_of_the_pair_and_says_when_it_is_over() {
 
     disks(&env, 100, 100, &webhook(&server));
     let over = disk(0, &[]);
-    over.stderr_contains("已恢复: 磁盘空间严重不足: / ");
+    // Good news is said like the bad, and not as loud.
+    over.stderr_contains("INFO ] 已恢复: 磁盘空间严重不足: / ")
+        .stderr_contains("INFO ] 已恢复: 磁盘空间不足: / ");
     assert_eq!(over.json()["alerts"], json!([]));
     assert_eq!(
         heard(&server)[2],

@@ -1,0 +1,152 @@
+//! The lock of a job: where it stands, who can have it, and who cannot be in its way.
+
+use crate::env::{Run, TestEnv};
+use serde_json::Value;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+
+/// The locks' files in a folder.
+fn locks(folder: PathBuf) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|own| own == "lock"))
+        .collect()
+}
+
+fn disk(env: &TestEnv) -> Run<'_> {
+    env.taskmon(["disk", "/", "--no-alert"])
+}
+
+fn mode(env: &TestEnv, path: &str, bits: u32) {
+    std::fs::set_permissions(env.path(path), std::fs::Permissions::from_mode(bits)).unwrap();
+}
+
+/// The job as another user, who can reach the test's folder.
+fn as_nobody<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "these tests become another user, which takes root"
+    );
+    mode(env, "", 0o755);
+    let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups"];
+    all.extend([env!("CARGO_BIN_EXE_taskmon"), "disk", "/", "--no-alert"]);
+    all.extend(words);
+    env.program("/usr/bin/setpriv", all)
+}
+
+#[test]
+fn the_lock_stands_beside_the_records_under_the_job_and_the_host() {
+    let env = TestEnv::sqlite();
+    disk(&env).success().json();
+    let found = locks(env.path("logs"));
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy().replace('.', "_");
+    let name = found[0].file_name().unwrap().to_str().unwrap();
+    assert!(
+        found.len() == 1 && name.starts_with(&format!(".taskmon-disk-{host}-")),
+        "{found:?}"
+    );
+    // A file that is left behind blocks nobody, one that is held does, and it is named.
+    disk(&env).success().json();
+    let file = found[0].to_str().unwrap();
+    let words = [
+        "-n",
+        file,
+        env!("CARGO_BIN_EXE_taskmon"),
+        "disk",
+        "/",
+        "--no-alert",
+    ];
+    let refused = env.program("flock", words).exits(75);
+    let hint = refused.failure("locked", &["disk"])["error"]["hint"].to_string();
+    assert!(hint.contains(file), "{hint}");
+    // Another database is another configuration.
+    let other = ["--database-url", "sqlite:other.db"];
+    let words = words.iter().chain(&other).copied();
+    env.program("flock", words).success().json();
+}
+
+#[test]
+fn a_rehearsal_takes_no_lock_and_makes_no_file_for_one() {
+    let env = TestEnv::sqlite();
+    env.taskmon(["cleanup", "--dry-run"]).success().json();
+    env.taskmon(["alert", "--dry-run"]).success().json();
+    assert!(locks(env.path("logs")).is_empty(), "{}", env.tree());
+    env.taskmon(["cleanup", "--no-alert"]).success().json();
+    assert_eq!(locks(env.path("logs")).len(), 1);
+}
+
+/// Whoever may write to `/tmp`, or fills it, is not in the way of a job.
+#[test]
+fn a_tmp_that_cannot_be_written_to_stops_nothing() {
+    let env = TestEnv::sqlite();
+    let script = "mount --bind /tmp /tmp && cd \"$FOLDER\" && mount --bind . . && mount -o remount,bind,ro /tmp && cd \"$FOLDER\" && exec taskmon disk / --no-alert";
+    let run = env
+        .program("unshare", ["--mount", "sh", "-c", script])
+        .env("FOLDER", env.path(""));
+    // Nothing stands on standard error.
+    run.success().json();
+}
+
+#[test]
+fn a_second_user_of_the_configuration_is_kept_out_by_the_first_ones_file() {
+    let env = TestEnv::sqlite();
+    std::fs::create_dir(env.path("logs")).unwrap();
+    mode(&env, "logs", 0o777);
+    let private = "umask 077 && taskmon disk / --no-alert";
+    env.program("sh", ["-c", private]).success().json();
+    let found = locks(env.path("logs"));
+    assert_eq!(found[0].metadata().unwrap().mode() & 0o777, 0o644);
+    std::fs::set_permissions(
+        env.path("logs/taskmon_runs.jsonl"),
+        std::fs::Permissions::from_mode(0o666),
+    )
+    .unwrap();
+    as_nobody(&env, &[]).success().json();
+    assert_eq!(locks(env.path("logs")), found);
+    let held = std::fs::File::open(&found[0]).unwrap();
+    held.lock().unwrap();
+    as_nobody(&env, &[]).exits(75).failure("locked", &["disk"]);
+}
+
+#[test]
+fn where_the_folder_cannot_be_written_to_the_lock_is_the_users_own_and_that_is_said() {
+    let env = TestEnv::sqlite();
+    std::fs::create_dir(env.path("logs")).unwrap();
+    let finished = as_nobody(&env, &[]).success();
+    finished.json();
+    let logs = env.path("logs").display().to_string();
+    finished
+        .stderr_contains("WARN")
+        .stderr_contains(&format!("{logs}/.taskmon-disk-"))
+        .stderr_contains("/taskmon-65534/.taskmon-disk-");
+    let said = finished.stderr();
+    let lock = said.split("the lock is ").nth(1).unwrap();
+    let lock = PathBuf::from(lock.split(" instead").next().unwrap());
+    let folder = lock.parent().unwrap().metadata().unwrap();
+    assert_eq!((folder.mode() & 0o777, folder.uid()), (0o700, 65534));
+    let held = std::fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let refused = as_nobody(&env, &["-qq"]).exits(75);
+    refused.failure("locked", &["disk"]);
+    drop(held);
+    as_nobody(&env, &["-qq"]).success().json();
+}
+
+#[test]
+fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
+    let env = TestEnv::sqlite();
+    let config = env.read("taskmon.toml");
+    let sweep = "\n[cleanup]\nlog_dirs = ['logs']\nlog_patterns = ['*']\nprotect = ['*.jsonl']\n";
+    env.write("taskmon.toml", &(config + sweep));
+    disk(&env).success().json();
+    env.write("logs/old.log", "x");
+    for path in ["logs/old.log", locks(env.path("logs"))[0].to_str().unwrap()] {
+        env.program("touch", ["-d", "2020-01-01", path]).success();
+    }
+    let words = ["cleanup", "--only", "logs", "--no-alert"];
+    let result: Value = env.taskmon(words).success().json();
+    assert_eq!(result["logs_cleaned"], 1, "{result:#}");
+    assert_eq!(locks(env.path("logs")).len(), 2, "{}", env.tree());
+}
