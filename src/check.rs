@@ -362,6 +362,13 @@ fn lacks(rights: &Rights, inspection: &Inspection, language: Language) -> Option
         .collect();
     let (right, table) = (missing.join(", "), &rights.table);
     let user = inspection.user.as_deref().unwrap_or_default();
+    if let Some(schema) = &rights.closed_schema {
+        let finding = Finding::failed(language.pick(
+            format!("{user} 对 {table} 所在的模式 {schema} 没有 USAGE 权限"),
+            format!("{user} lacks USAGE on the schema {schema} of {table}"),
+        ));
+        return Some(finding.hint(format!("GRANT USAGE ON SCHEMA {schema} TO {user}")));
+    }
     (!missing.is_empty()).then(|| {
         Finding::failed(language.pick(
             format!("{user} 对 {table} 没有 {right} 权限"),

@@ -174,13 +174,23 @@ fn tables(config: &Config) -> Tables {
     );
     let mut database = vec![check::database(&found, language)];
     database.extend(read_target(config, &settings));
-    let (mapping, indexes) = mapping(config, target, settings, &found);
+    let (mapping, indexes, refused) = mapping(config, target, settings, &found);
+    let mut rights = check::rights(&found, language);
+    // What stands in a FROM clause has no rights that could be asked for: whoever may not read it has been told so.
+    let is_told = rights
+        .iter()
+        .any(|finding| finding.status == check::Status::Failed);
+    rights.extend(
+        refused
+            .filter(|_| !is_told)
+            .map(|refused| Finding::of(&refused)),
+    );
     Tables {
         database,
         mapping,
         indexes,
         clock: vec![clock],
-        rights: check::rights(&found, language),
+        rights,
     }
 }
 
@@ -211,13 +221,13 @@ fn prune_settings(config: &Config) -> PruneSettings {
     }
 }
 
-/// How the mapping fits what reports read, and what cleanup deletes from; and the indexes that it lacks.
+/// How the mapping fits what reports read, and what cleanup deletes from; the indexes that it lacks; and why nothing may be read, if that is so.
 fn mapping(
     config: &Config,
     target: &Target,
     settings: PruneSettings,
     found: &Inspection,
-) -> (Vec<Finding>, Vec<Finding>) {
+) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
     let (language, database) = (config.language, &config.database);
     let opened = store::open(
         database.read_target.as_ref().unwrap_or(target),
@@ -250,7 +260,8 @@ fn mapping(
     drop(opened);
     let (deleting, indexes) = deleting(config, target, settings);
     findings.push(deleting);
-    (findings, indexes)
+    let refused = failure.filter(|failure| failure.kind == Kind::PermissionDenied);
+    (findings, indexes, refused)
 }
 
 /// Whether cleanup could begin, and its indexes.

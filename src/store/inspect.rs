@@ -31,6 +31,8 @@ pub struct Rights {
     pub table: String,
     /// Rows are to be deleted from it, and there is no such table.
     pub is_missing: bool,
+    /// Its schema, quoted as SQL has it, where this user may not look into that.
+    pub closed_schema: Option<String>,
     /// `None`: not known, or not needed.
     pub select: Option<bool>,
     pub delete: Option<bool>,

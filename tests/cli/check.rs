@@ -246,6 +246,43 @@ fn a_role_that_may_not_read_is_told_what_to_grant() {
 }
 
 #[test]
+fn a_role_that_may_not_look_into_the_schema_is_told_what_to_grant() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    env.sql(&format!(
+        "CREATE SCHEMA \"Shop a\"; ALTER TABLE tasks SET SCHEMA \"Shop a\";
+         GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; GRANT SELECT, DELETE ON \"Shop a\".tasks TO {role};
+         ALTER ROLE {role} SET search_path = public, \"Shop a\""
+    ));
+    let config = env.read("taskmon.toml");
+    let option = url_option(&env, &role);
+    let arguments = [option[0].as_str(), &option[1]];
+    let grant = format!("GRANT USAGE ON SCHEMA \"Shop a\" TO {role}");
+    let named = "from = '\"Shop a\".tasks'\ndelete_from = '\"Shop a\".tasks'";
+    for section in ["", &format!("\n[database.tasks]\n{named}\n")] {
+        env.write("taskmon.toml", &format!("{config}{section}"));
+        let found = checks(&env, &arguments, 1);
+        is(&found, "permissions", "failed", &["USAGE", &grant]);
+    }
+    // Within a FROM clause, too.
+    let clause = "from = '\"Shop a\".tasks AS t JOIN (SELECT 1) AS one ON true'\ndelete_from = ''";
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[database.tasks]\n{clause}\n"),
+    );
+    let found = checks(&env, &arguments, 1);
+    is(
+        &found,
+        "permissions",
+        "failed",
+        &["permission denied for schema"],
+    );
+    env.write("taskmon.toml", &config);
+    env.sql(&grant);
+    is(&checks(&env, &arguments, 0), "permissions", "ok", &[]);
+}
+
+#[test]
 fn a_standby_is_no_place_to_delete_from() {
     let env = TestEnv::postgres();
     let url = format!(

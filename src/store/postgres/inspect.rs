@@ -56,9 +56,13 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
     let mut known = Rights {
         table: table.clone(),
         is_missing: false,
+        closed_schema: closed_schema(session, &table)?,
         select: None,
         delete: None,
     };
+    if known.closed_schema.is_some() {
+        return Ok(known);
+    }
     match session.ask(sql, &[vec![table]]) {
         Ok(rows) => {
             if let Some(row) = rows.first() {
@@ -73,6 +77,24 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
     }
     known.delete = known.delete.filter(|_| deletes);
     Ok(known)
+}
+
+/// The schema that holds the table and that this user has no USAGE of. Without a schema before it, a table is looked for as if its schema were not there.
+fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broken> {
+    let sql = "SELECT quote_ident(s.nspname) FROM unnest($1) AS n, \
+               LATERAL (SELECT parse_ident(n) AS parts) AS named \
+               JOIN pg_catalog.pg_namespace s ON NOT has_schema_privilege(s.oid, 'USAGE') \
+               WHERE s.nspname = parts[array_length(parts, 1) - 1] OR array_length(parts, 1) = 1 \
+               AND s.nspname = ANY (SELECT trim(both ' \"' FROM entry) FROM unnest(string_to_array(replace( \
+               current_setting('search_path'), '\"$user\"', current_user), ',')) AS entry) \
+               AND to_regclass(n) IS NULL \
+               AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = s.oid AND c.relname = parts[1])";
+    match session.ask(sql, &[vec![table.to_owned()]]) {
+        Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
+        // It is no name.
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
+        Err(broken) => Err(broken),
+    }
 }
 
 fn labels(

@@ -22,6 +22,7 @@ pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
             .map(|(table, deletes)| Rights {
                 is_missing: deletes && is_missing(&connection, &table),
                 table,
+                closed_schema: None,
                 select: Some(true),
                 delete: deletes.then_some(read_only.is_none()),
             })
