@@ -166,7 +166,7 @@ fn tables(config: &Config) -> Tables {
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
     };
     let clock = check::clock(
-        Utc::now(),
+        found.host_clock,
         Some(&found),
         config.timezone,
         cleanup::MOST_SKEW,
@@ -242,7 +242,13 @@ fn mapping(
     let mut findings = vec![match (&opened, &failure) {
         (Ok(store), _) => {
             let (missing, types) = (store.missing(), &store.types());
-            check::mapping(Ok(Columns { missing, types }), language)
+            let others = &found.types;
+            let columns = Columns {
+                missing,
+                types,
+                others,
+            };
+            check::mapping(Ok(columns), language)
         }
         (_, Some(failure)) => check::mapping(Err(failure), language),
         (Err(error), None) => Finding::of(&Failure::of(error)),
@@ -251,6 +257,7 @@ fn mapping(
     if opened.is_ok() {
         findings.extend(check::missing_tables(found, language));
     }
+    findings.extend(check::trials(found, language));
     findings.push(check::labels(
         &found.labels,
         &database.mapping.tasks.states,
@@ -296,7 +303,7 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
         "cleanup has the tables and columns that it needs",
     );
     let indexes = match pruner.missing_indexes() {
-        Ok(statements) => check::indexes(&statements, language),
+        Ok(lacking) => check::indexes(&lacking, language),
         Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
     };
     (Finding::ok(ready), indexes)

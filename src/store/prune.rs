@@ -58,8 +58,11 @@ pub trait Pruner {
     /// Rows in a state that has a limit whose time cannot be read, so that they stay, with one of the values; `None`: there are none.
     fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
 
-    /// What would make it faster: statements that create the indexes which are missing.
-    fn missing_indexes(&mut self) -> Result<Vec<String>>;
+    /// The expression of the mapping that a statement failed on, if it is one's fault alone.
+    fn blame(&mut self) -> Option<Failure>;
+
+    /// The indexes that would make it faster and are missing.
+    fn missing_indexes(&mut self) -> Result<Vec<Lacking>>;
 }
 
 /// Connects for deleting, and looks whether the mapping fits the database whole: a column that is missing refuses the job.
@@ -99,6 +102,15 @@ pub struct PruneSettings {
     pub mode: Mode,
     /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
+}
+
+/// An index that is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lacking {
+    /// The table and its columns.
+    pub place: String,
+    /// The statement that makes it, or why there is none.
+    pub remedy: Result<String, String>,
 }
 
 /// Which rows may go. What is not named here is never deleted.

@@ -215,15 +215,26 @@ pub fn unfit_number(field: Field, expression: &str, found: &str) -> Failure {
 }
 
 /// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
+#[derive(Debug, Clone)]
 pub struct Column {
     pub name: String,
     pub expression: String,
+    /// As it is written in the configuration.
+    pub shown: String,
+}
+
+impl Column {
+    /// Read in another form.
+    pub fn read_as(self, expression: String) -> Self {
+        Self { expression, ..self }
+    }
 }
 
 fn column(name: impl Into<String>, expression: &str) -> Column {
     Column {
         name: name.into(),
         expression: expression.to_owned(),
+        shown: expression.to_owned(),
     }
 }
 
@@ -252,6 +263,16 @@ pub fn task_columns(table: &TaskTable) -> Vec<Column> {
         .collect()
 }
 
+/// The expressions for tasks that no report reads.
+pub fn unread_columns(table: &TaskTable) -> Vec<Column> {
+    let is_read = |column: &Column| {
+        let mut fields = Field::ALL.into_iter();
+        fields.any(|field| field.name() == column.name)
+    };
+    let columns = task_columns(table).into_iter();
+    columns.filter(|column| !is_read(column)).collect()
+}
+
 pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
     let own = [
         column("created_at", &table.created_at),
@@ -268,6 +289,42 @@ pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
     own.into_iter()
         .chain(numbered("files", &table.files))
         .collect()
+}
+
+/// An expression that fails on a row.
+pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) -> Failure {
+    mismatch(format!(
+        "database.{section}.{name}: \"{expression}\" cannot be computed: {words}"
+    ))
+}
+
+/// Which of the expressions fail on rows that there are: all rows, or so many at most.
+pub fn failing(
+    from: &str,
+    columns: &[Column],
+    rows: Option<usize>,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Vec<(String, Refusal)> {
+    let limit = rows.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
+    let mut compute = |columns: &[Column]| {
+        let (mut counts, mut entries) = (Vec::new(), Vec::new());
+        for (place, column) in columns.iter().enumerate() {
+            counts.push(format!("count(t.c{place})"));
+            entries.push(format!("({}) AS c{place}", column.expression));
+        }
+        let (counts, entries) = (counts.join(", "), entries.join(", "));
+        try_query(&format!(
+            "SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"
+        ))
+    };
+    if compute(columns).is_ok() {
+        return Vec::new();
+    }
+    let each = columns.iter().filter_map(|column| {
+        let refusal = compute(std::slice::from_ref(column)).err()?;
+        Some((column.name.clone(), refusal))
+    });
+    each.collect()
 }
 
 /// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.
@@ -297,7 +354,9 @@ pub fn require(
         }
     })?;
     for column in columns {
-        let Column { name, expression } = column;
+        let Column {
+            name, expression, ..
+        } = column;
         try_rows(&computed(column)).map_err(|refusal| match refusal {
             Refusal::Failed(failure) => failure,
             Refusal::MissingColumn(detail) => about(

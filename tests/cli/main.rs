@@ -27,6 +27,7 @@ mod errors;
 mod heartbeat;
 mod libraries;
 mod logs;
+mod mapping;
 mod nagios;
 mod package;
 mod postgres;

@@ -1,12 +1,17 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
 use super::super::connect::connect;
-use super::super::inspect::{Inspection, Rights, tables};
+use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
 use super::super::prune::PruneSettings;
+use super::super::sql::{BLAME, Column, Refusal, unread_columns};
 use super::super::target::PostgresTarget;
+
 use super::prune::limit_statements;
 use super::session::{Broken, Session};
+use super::shape::refusal;
+use crate::outcome::Failure;
 use anyhow::{Context, Result};
+use chrono::Utc;
 use postgres::Row;
 
 const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
@@ -19,6 +24,7 @@ pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Insp
     let rows = session
         .ask(WHO, &[])
         .map_err(|broken| broken.failure(doing))?;
+    let host_clock = Utc::now();
     let who = rows
         .first()
         .context("the database says nothing of itself")?;
@@ -32,10 +38,13 @@ pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Insp
         server: format!("PostgreSQL {version}, {}", target.display()),
         user: Some(who.try_get(0)?),
         clock: Some(who.try_get(2)?),
+        host_clock,
         zone: Some(who.try_get(3)?),
         read_only: read_only(who)?,
         rights,
         labels: labels(&session, settings),
+        trials: trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql)),
+        types: types(&session, settings),
     })
 }
 
@@ -95,6 +104,52 @@ fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broke
         Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
         Err(broken) => Err(broken),
     }
+}
+
+/// In the form that reports read it in.
+fn read_as(column: Column) -> Column {
+    let kind = match column.name.as_str() {
+        "processing_time" | "wait_time" => "float8",
+        "retry_count" => "int8",
+        _ => return column,
+    };
+    let expression = format!("({})::{kind}", column.expression);
+    column.read_as(expression)
+}
+
+fn tried(session: &Session, sql: &str) -> Result<(), Refusal> {
+    match session.ask(sql, &[]) {
+        Ok(_) => Ok(()),
+        Err(Broken::Server(error)) => Err(refusal(&error)),
+        Err(broken) => Err(Refusal::Failed(
+            broken.failure("trying the mapping on some rows"),
+        )),
+    }
+}
+
+/// The types of what no report reads. One that is not known is left out: why, is said of the mapping.
+fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
+    let table = &settings.mapping.tasks;
+    let own = |column: &Column| {
+        let sql = format!(
+            "SELECT pg_typeof(t.c)::text FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT ({}) AS c FROM {} LIMIT 0) AS t ON true",
+            column.expression, table.from
+        );
+        let rows = session.ask(&sql, &[]).ok()?;
+        Some((column.name.clone(), rows.first()?.try_get(0).ok()?))
+    };
+    unread_columns(table).iter().filter_map(own).collect()
+}
+
+/// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
+pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
+    let settings = PruneSettings {
+        statement_timeout: BLAME,
+        ..settings.clone()
+    };
+    let session = Session::new(connect(target).ok()?, &settings).ok()?;
+    limit_statements(&session, &settings).ok()?;
+    culprit(&settings.mapping, &mut |sql| tried(&session, sql))
 }
 
 fn labels(
