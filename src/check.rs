@@ -5,8 +5,7 @@
 
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
-use crate::store::inspect::{Inspection, Rights};
-use crate::store::prune::Lacking;
+use crate::store::inspect::{Inspection, Lacking, Rights};
 use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
 use crate::tables::{Field, State, States};
@@ -451,7 +450,7 @@ fn by_mount(report: &DiskReport) -> Vec<(&Disk, Vec<&str>)> {
 
 /// What the broker holds: whether its queues are served, as far as it knows.
 pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
-    let waiting: u64 = figures.queues.values().sum();
+    let waiting: u64 = figures.queues.values().flatten().sum();
     let names: Vec<&str> = figures.queues.keys().map(String::as_str).collect();
     let mut findings = vec![Finding::ok(language.pick(
         format!(
@@ -470,7 +469,7 @@ pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
             && figures
                 .queues
                 .get(queue)
-                .is_some_and(|waiting| *waiting > 0)
+                .is_some_and(|waiting| waiting.is_some_and(|waiting| waiting > 0))
         {
             findings.push(Finding::warning(language.pick(
                 format!("队列 {queue} 有消息等待，却没有消费者"),

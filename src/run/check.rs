@@ -161,7 +161,7 @@ fn tables(config: &Config) -> Tables {
         )));
     };
     let settings = prune_settings(config);
-    let found = match inspect(target, &settings) {
+    let found = match inspect(target, &settings, Utc::now) {
         Ok(found) => found,
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
     };
@@ -197,7 +197,7 @@ fn tables(config: &Config) -> Tables {
 /// The server that reports read from, where it is another one.
 fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
     let target = config.database.read_target.as_ref()?;
-    Some(match inspect(target, settings) {
+    Some(match inspect(target, settings, Utc::now) {
         Ok(found) => check::database(&found, config.language),
         Err(error) => Finding::of(&Failure::of(&error)),
     })
@@ -280,7 +280,7 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
     };
     if let Some(why) = &config.database.undeletable {
         return without(
-            Finding::warning(why)
+            Finding::failed(why)
                 .hint("name the table there, or write delete_from = \"\" to keep every row"),
         );
     }
@@ -419,9 +419,23 @@ fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     };
     match broker::ask(&settings, now) {
         Ok(figures) => check::broker(&figures, language),
-        Err(error) => vec![Finding::failed(error).hint(language.pick(
-            "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
-            "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
-        ))],
+        Err(error) => {
+            let is_certificate = error.contains("certificate");
+            let hint = match broker::name(&settings) {
+                _ if is_certificate => language.pick(
+                    "若证书由自己的机构签发：Redis 在 broker.url 中写 ssl_ca_certs=文件，RabbitMQ 把文件写在 SSL_CERT_FILE 中",
+                    "where an authority of one's own has signed it, name its file: for Redis as ssl_ca_certs in broker.url, for RabbitMQ in SSL_CERT_FILE",
+                ),
+                "redis" => language.pick(
+                    "Redis 是否在运行？broker.url 中的主机、端口和密码是否正确？",
+                    "does Redis run, and are the host, port and password of broker.url right?",
+                ),
+                _ => language.pick(
+                    "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
+                    "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
+                ),
+            };
+            vec![Finding::failed(error).hint(hint)]
+        }
     }
 }

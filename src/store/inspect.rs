@@ -55,16 +55,29 @@ pub struct Rights {
     pub delete: Option<bool>,
 }
 
-/// Looks at a database. No statement runs longer than `settings` say.
+/// An index that cleanup goes by and that is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lacking {
+    /// The table and its columns.
+    pub place: String,
+    /// The statement that makes it, or why there is none.
+    pub remedy: Result<String, String>,
+}
+
+/// Looks at a database. `now` is this host's clock, asked when the database's is. No statement runs longer than `settings` say.
 ///
 /// # Errors
 /// A [`crate::outcome::Failure`]: it cannot be reached or refuses. What it refuses of a single question is in the answer.
-pub fn inspect(target: &Target, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    target: &Target,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     match target {
-        Target::Postgres(target) => postgres::inspect::inspect(target, settings),
-        Target::Sqlite(path) => sqlite::inspect::inspect(path, settings),
+        Target::Postgres(target) => postgres::inspect::inspect(target, settings, now),
+        Target::Sqlite(path) => sqlite::inspect::inspect(path, settings, now),
         Target::SqliteReadOnly(path) => {
-            let mut found = sqlite::inspect::inspect(path, settings)?;
+            let mut found = sqlite::inspect::inspect(path, settings, now)?;
             found.read_only = Some("the database's URL says mode=ro".to_owned());
             Ok(found)
         }

@@ -3,6 +3,7 @@
 //! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
 //! needs the primary, other columns and the right to delete.
 
+use super::inspect::Lacking;
 use super::target::Target;
 use super::{postgres, sqlite};
 use crate::outcome::{Failure, Kind};
@@ -102,15 +103,6 @@ pub struct PruneSettings {
     pub mode: Mode,
     /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
-}
-
-/// An index that is missing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Lacking {
-    /// The table and its columns.
-    pub place: String,
-    /// The statement that makes it, or why there is none.
-    pub remedy: Result<String, String>,
 }
 
 /// Which rows may go. What is not named here is never deleted.

@@ -15,6 +15,26 @@ fn own_mapping(env: &TestEnv, more: &str) -> String {
 }
 
 on_each_database! {
+    fn a_key_that_the_table_of_the_rows_lacks_is_named_before_anything_goes(env) {
+        env.sql(
+            "CREATE TABLE jobs (other_id integer PRIMARY KEY, state text, made_at text);
+             INSERT INTO jobs VALUES (1, 'done', '2020-01-01 00:00:00')",
+        );
+        let time = match env.url().starts_with("sqlite") {
+            true => "made_at",
+            false => "made_at::timestamptz AS made_at",
+        };
+        env.sql(&format!("CREATE VIEW seen AS SELECT other_id AS id, state, {time} FROM jobs"));
+        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
+        let named = "database.tasks.key[1]: \"jobs\", which rows are deleted from, has no \"id\"";
+        let found = checks(&env, &[], 1);
+        let mapping = found["mapping"]["message"].as_str().unwrap();
+        assert!(mapping.contains(named), "{mapping}");
+        let error = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"]).exits(3).json()["error"]["message"].clone();
+        assert!(error.as_str().unwrap().contains(named), "{error}");
+    }
+
     fn an_expression_of_cleanup_that_fails_on_a_row_is_named_before_and_while_it_runs(env) {
         // The overflow stands in for a cast: both databases have one.
         let made = "'2020-01-01 00:00:00'";
@@ -214,4 +234,73 @@ fn an_index_that_sqlite_would_refuse_is_not_proposed() {
         &["seen", "views may not be indexed"],
     );
     assert!(found["indexes"]["hint"].is_null(), "{found:#?}");
+}
+
+#[test]
+fn the_check_and_cleanup_agree_on_a_mapping_that_does_not_say_what_to_delete_from() {
+    for from in ["jobs", "seen", "jobs AS j JOIN kinds ON kind = j.state"] {
+        let env = TestEnv::sqlite();
+        env.sql(
+            "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at text); CREATE TABLE kinds (kind text);
+             CREATE VIEW seen AS SELECT * FROM jobs",
+        );
+        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        let with = |delete_from: &str| {
+            let own = config.replace(
+                "from = 'jobs'\ndelete_from = 'jobs'\n",
+                &format!("from = '{from}'\n{delete_from}"),
+            );
+            env.write("taskmon.toml", &own);
+        };
+        let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
+        with("");
+        is(
+            &checks(&env, &[], 1),
+            "mapping",
+            "failed",
+            &["database.tasks.delete_from"],
+        );
+        env.taskmon(cleanup)
+            .exits(2)
+            .failure("config_invalid", &["database.tasks.delete_from"]);
+        with("delete_from = ''\n");
+        checks(&env, &[], 0);
+        let kept = env.taskmon(cleanup).success().json();
+        assert!(
+            kept["notes"][0].as_str().unwrap().contains("delete_from"),
+            "{kept}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE TABLE jobs (id bigint PRIMARY KEY, other_id bigint UNIQUE, state text, made_at timestamptz);
+         INSERT INTO jobs SELECT n, 11 - n, 'done', timestamptz '2020-01-01' + n * interval '1 hour' FROM generate_series(1, 10) AS n;
+         CREATE VIEW seen AS SELECT other_id AS id, state, made_at FROM jobs;
+         CREATE VIEW same AS SELECT id, upper(state) AS state, made_at FROM jobs",
+    );
+    let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+    let from = |view: &str| {
+        env.write(
+            "taskmon.toml",
+            &config.replace("from = 'jobs'\ndelete", &format!("from = '{view}'\ndelete")),
+        )
+    };
+    from("seen");
+    let found = checks(&env, &[], 1);
+    is(
+        &found,
+        "mapping",
+        "failed",
+        &[
+            "database.tasks.key",
+            "made_at differs in 10 rows",
+            "under its own name",
+        ],
+    );
+    from("same");
+    checks(&env, &[], 0);
 }

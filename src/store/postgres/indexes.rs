@@ -3,7 +3,7 @@
 //! A statement that is printed runs: it has been tried on an empty temporary table with the same columns, in a transaction that was rolled back. The
 //! database's own spelling of the columns comes from there, too, so that an index is found again however the mapping writes them.
 
-use super::super::prune::Lacking;
+use super::super::inspect::Lacking;
 use super::session::{Broken, Session};
 use super::shape::{is_plain_name, literal};
 use crate::outcome::Failure;

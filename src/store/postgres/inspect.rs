@@ -8,23 +8,28 @@ use super::super::target::PostgresTarget;
 
 use super::prune::limit_statements;
 use super::session::{Broken, Session};
-use super::shape::refusal;
-use crate::outcome::Failure;
+use super::shape::{is_plain_name, refusal};
+use crate::outcome::{Failure, Kind};
+use crate::tables::TaskTable;
 use anyhow::{Context, Result};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use postgres::Row;
 
 const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
                    current_setting('TimeZone'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
 
-pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    target: &PostgresTarget,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     let session = Session::new(connect(target)?, settings)?;
     limit_statements(&session, settings)?;
     let doing = "asking the database about itself";
     let rows = session
         .ask(WHO, &[])
         .map_err(|broken| broken.failure(doing))?;
-    let host_clock = Utc::now();
+    let host_clock = now();
     let who = rows
         .first()
         .context("the database says nothing of itself")?;
@@ -43,7 +48,13 @@ pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Insp
         read_only: read_only(who)?,
         rights,
         labels: labels(&session, settings),
-        trials: trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql)),
+        trials: {
+            let mut trials = trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql));
+            trials
+                .failed
+                .extend(strange_key(&session, &settings.mapping.tasks));
+            trials
+        },
         types: types(&session, settings),
     })
 }
@@ -125,6 +136,71 @@ fn tried(session: &Session, sql: &str) -> Result<(), Refusal> {
             broken.failure("trying the mapping on some rows"),
         )),
     }
+}
+
+/// How many of the rows that are read are looked for among those that are deleted.
+const COMPARED_ROWS: usize = 200;
+
+/// Where rows are read from a view, the key may mean another column in the table that they are deleted from, and other rows would go. The times that
+/// both have by one name have to agree, or where they share none the status.
+fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
+    let delete_from = table.delete_from.as_ref()?;
+    if delete_from.trim() == table.from.trim() {
+        return None;
+    }
+    let times = [
+        &table.created_at,
+        &table.started_at,
+        &table.completed_at,
+        &table.updated_at,
+    ];
+    let times = times.into_iter().flatten().map(String::as_str);
+    let is_shared = |column: &&str| {
+        let sql = format!("SELECT ({column}) FROM {delete_from} LIMIT 0");
+        is_plain_name(column) && !column.contains('.') && session.ask(&sql, &[]).is_ok()
+    };
+    let mut shared: Vec<&str> = times.filter(is_shared).collect();
+    if shared.is_empty() {
+        shared.extend(Some(table.status.as_str()).filter(is_shared));
+    }
+    if shared.is_empty() {
+        return None;
+    }
+    let keys = table.key.iter().enumerate();
+    let (mut entries, mut joined) = (Vec::new(), Vec::new());
+    for (place, key) in keys {
+        entries.push(format!("({key}) AS k{place}"));
+        joined.push(format!("b.k{place} = v.k{place}"));
+    }
+    let mut differ = Vec::new();
+    for (place, column) in shared.iter().enumerate() {
+        entries.push(format!("({column}) AS c{place}"));
+        differ.push(format!(
+            "count(*) FILTER (WHERE pg_typeof(b.c{place}) = pg_typeof(v.c{place}) AND b.c{place}::text IS DISTINCT FROM v.c{place}::text)"
+        ));
+    }
+    let entries = entries.join(", ");
+    let sql = format!(
+        "SELECT {} FROM (SELECT {entries} FROM {} LIMIT {COMPARED_ROWS}) AS v JOIN (SELECT {entries} FROM {delete_from}) AS b ON {}",
+        differ.join(", "),
+        table.from,
+        joined.join(" AND ")
+    );
+    let rows = session.ask(&sql, &[]).ok()?;
+    let row = rows.first()?;
+    let differing = shared.iter().enumerate().find_map(|(place, column)| {
+        let count: i64 = row.try_get(place).ok()?;
+        (count > 0).then_some((*column, count))
+    });
+    let (column, count) = differing?;
+    let message = format!(
+        "database.tasks.key: {} means another column in \"{delete_from}\" than in \"{}\": under the same key {column} differs in {count} rows, and cleanup would delete the wrong ones",
+        table.key.join(", "),
+        table.from
+    );
+    Some(Failure::new(Kind::MappingMismatch, message).hint(
+        "name as key what is called the same in both: add the table's own key to the view under its own name",
+    ))
 }
 
 /// The types of what no report reads. One that is not known is left out: why, is said of the mapping.

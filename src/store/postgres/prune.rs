@@ -7,9 +7,10 @@
 mod text;
 
 use super::super::connect::{connect, failure};
+use super::super::inspect::Lacking;
 use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, Lacking, Mode, Pass, PruneSettings, Pruner, Question, Scope,
-    Source, TaskCounts, Witness,
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Question, Scope, Source,
+    TaskCounts, Witness,
 };
 use super::super::target::PostgresTarget;
 use super::session::{Broken, Session, ask};

@@ -6,12 +6,16 @@ use super::super::sql::{BLAME, Column, Refusal, unread_columns};
 use super::{Watchdog, open_read_only, refusal, words};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
 use rustix::fs::{Access, access};
 use std::path::Path;
 
-pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    path: &Path,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     let connection = open_read_only(path, settings.connect_timeout)?;
     let read_only = read_only(path);
     let rights = tables(&settings.mapping).into_iter();
@@ -19,7 +23,7 @@ pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
         server: format!("SQLite {}, {}", rusqlite::version(), path.display()),
         user: None,
         clock: None,
-        host_clock: Utc::now(),
+        host_clock: now(),
         zone: None,
         // The file's rights are those of every table in it.
         rights: rights

@@ -3,9 +3,10 @@
 //! A batch is one `BEGIN IMMEDIATE` transaction, and its rows go one statement each: there is no server in between, and the database says
 //! of each row whether it keeps it. Foreign keys are switched on, since SQLite leaves that to every connection.
 
+use super::super::inspect::Lacking;
 use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, Lacking, Mode, Pass, PruneSettings, Pruner, Scope, Source,
-    TaskCounts, WITNESSES, Witness,
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Scope, Source, TaskCounts,
+    WITNESSES, Witness,
 };
 use super::super::sql::{self, Column};
 use super::clock::{self, Moment};
@@ -80,6 +81,10 @@ impl SqlitePruner {
             &mapping.tasks.from,
             &sql::task_columns(&mapping.tasks),
         )?;
+        sql::require_key(&mapping.tasks, &mut |sql| {
+            let tried = connection.prepare(sql).map(drop);
+            tried.map_err(|error| refusal(&error))
+        })?;
         let mut pruner = Self {
             tasks: task_table(&connection, &mapping.tasks)?,
             receipts: None,

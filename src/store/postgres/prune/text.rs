@@ -78,6 +78,10 @@ impl Tables {
         let mapping = &settings.mapping;
         let tasks = &mapping.tasks;
         let types = types_of(client, "tasks", &tasks.from, &sql::task_columns(tasks))?;
+        sql::require_key(tasks, &mut |sql| {
+            let tried = client.simple_query(sql);
+            tried.map(drop).map_err(|error| refusal(&error))
+        })?;
         let time = |name: &str, expression: &Option<String>| -> Result<Option<Time>, Failure> {
             expression
                 .as_ref()
