@@ -304,3 +304,20 @@ fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
     from("same");
     checks(&env, &[], 0);
 }
+
+#[test]
+fn an_index_is_proposed_where_no_temporary_table_may_be_made_to_try_it_on() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    env.sql(&format!(
+        "DROP INDEX idx_tasks_tracking_number; REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC;
+         GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        env.name()
+    ));
+    let found = checks(&env, &["--database-url", &env.url_of(&role)], 0);
+    let hint = found["indexes"]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"),
+        "{hint}"
+    );
+}
