@@ -5,7 +5,7 @@
 
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
-use crate::store::inspect::{Inspection, Rights};
+use crate::store::inspect::{Inspection, Lacking, Rights};
 use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
 use crate::tables::{Field, State, States};
@@ -197,13 +197,15 @@ pub struct Columns<'a> {
     pub missing: &'a [Field],
     /// Of those that are there, what the database calls their types.
     pub types: &'a [(Field, String)],
+    /// The types of what cleanup reads beside them.
+    pub others: &'a [(String, String)],
 }
 
 /// Whether reports find their columns. `opened`: what was found, or why the table does not fit.
 pub fn mapping(opened: Result<Columns, &Failure>, language: Language) -> Finding {
     let missing = match opened {
         Ok(columns) if columns.missing.is_empty() => {
-            let types = described(columns.types);
+            let types = described(&columns);
             return Finding::ok(language.pick(
                 format!("统计所需的列都在：{types}"),
                 format!("the table has the columns that reports need: {types}"),
@@ -240,14 +242,37 @@ pub fn missing_tables(inspection: &Inspection, language: Language) -> Vec<Findin
     missing.map(finding).collect()
 }
 
+/// What came of trying the mapping on rows.
+pub fn trials(inspection: &Inspection, language: Language) -> Vec<Finding> {
+    let trials = &inspection.trials;
+    let mut findings: Vec<Finding> = trials.failed.iter().map(Finding::of).collect();
+    findings.extend(trials.untried.iter().map(|why| {
+        Finding::skipped(language.pick(
+            format!("没能在现有的行上试算：{why}"),
+            format!("not tried on the rows that there are: {why}"),
+        ))
+    }));
+    findings
+}
+
 /// `status text, created_at date, started_at -`; a field that the mapping does not have is a dash.
-fn described(types: &[(Field, String)]) -> String {
+fn described(columns: &Columns) -> String {
+    let types = columns.types;
     let all = Field::ALL.map(|field| {
         let found = types.iter().find(|(typed, _)| *typed == field);
         let name = found.map_or("-", |(_, name)| name.as_str());
         format!("{} {name}", field.name())
     });
-    all.join(", ")
+    let others = columns.others.iter();
+    let mut others: Vec<String> = others
+        .map(|(name, kind)| format!("{name} {kind}"))
+        .collect();
+    for name in ["name", "link", "guard", "files"] {
+        if !columns.others.iter().any(|(own, _)| own.starts_with(name)) {
+            others.push(format!("{name} -"));
+        }
+    }
+    [all.to_vec(), others].concat().join(", ")
 }
 
 /// Labels of the status column that no state claims: such tasks are in no report's figures but `other`, and are never deleted.
@@ -283,18 +308,18 @@ pub fn labels(
     ))
 }
 
-/// `statements`: what would create the indexes that cleanup lacks.
-pub fn indexes(statements: &[String], language: Language) -> Vec<Finding> {
-    let missing = statements.iter().map(|statement| {
-        let statement = statement.trim_end_matches(';');
-        let place = statement
-            .split_once(" ON ")
-            .map_or(statement, |(_, place)| place);
-        Finding::warning(language.pick(
+/// What cleanup lacks, each with the statement that makes it where there is one.
+pub fn indexes(lacking: &[Lacking], language: Language) -> Vec<Finding> {
+    let missing = lacking.iter().map(|lacking| {
+        let place = &lacking.place;
+        let message = language.pick(
             format!("{place} 上没有索引，cleanup 会一遍遍扫描整个表"),
             format!("there is no index on {place}: cleanup reads the whole table again and again"),
-        ))
-        .hint(statement)
+        );
+        match &lacking.remedy {
+            Ok(statement) => Finding::warning(message).hint(statement.trim_end_matches(';')),
+            Err(why) => Finding::warning(format!("{message}: {why}")),
+        }
     });
     let mut findings: Vec<Finding> = missing.collect();
     if findings.is_empty() {
@@ -390,6 +415,13 @@ fn lacks(rights: &Rights, inspection: &Inspection, language: Language) -> Option
         .collect();
     let (right, table) = (missing.join(", "), &rights.table);
     let user = inspection.user.as_deref().unwrap_or_default();
+    if let Some(schema) = &rights.closed_schema {
+        let finding = Finding::failed(language.pick(
+            format!("{user} 对 {table} 所在的模式 {schema} 没有 USAGE 权限"),
+            format!("{user} lacks USAGE on the schema {schema} of {table}"),
+        ));
+        return Some(finding.hint(format!("GRANT USAGE ON SCHEMA {schema} TO {user}")));
+    }
     (!missing.is_empty()).then(|| {
         Finding::failed(language.pick(
             format!("{user} 对 {table} 没有 {right} 权限"),
@@ -446,7 +478,7 @@ fn by_mount(report: &DiskReport) -> Vec<(&Disk, Vec<&str>)> {
 
 /// What the broker holds: whether its queues are served, as far as it knows.
 pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
-    let waiting: u64 = figures.queues.values().sum();
+    let waiting: u64 = figures.queues.values().flatten().sum();
     let names: Vec<&str> = figures.queues.keys().map(String::as_str).collect();
     let mut findings = vec![Finding::ok(language.pick(
         format!(
@@ -465,7 +497,7 @@ pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
             && figures
                 .queues
                 .get(queue)
-                .is_some_and(|waiting| *waiting > 0)
+                .is_some_and(|waiting| waiting.is_some_and(|waiting| waiting > 0))
         {
             findings.push(Finding::warning(language.pick(
                 format!("队列 {queue} 有消息等待，却没有消费者"),
@@ -666,10 +698,13 @@ mod tests {
             server: "PostgreSQL 15".into(),
             user: Some("reader".into()),
             clock,
+            host_clock: at(0),
             zone: clock.map(|_| "UTC".into()),
             read_only: None,
             rights: Vec::new(),
             labels: Ok(Vec::new()),
+            trials: Default::default(),
+            types: Vec::new(),
         }
     }
 

@@ -84,7 +84,7 @@ impl Kind {
 /// An error that ends the run: what happened, and what to do about it.
 ///
 /// It travels inside an [`anyhow::Error`]; `run` takes it out again for the error document. A message never holds a password.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
     pub kind: Kind,
     pub message: String,

@@ -156,9 +156,10 @@ fn clean(
 ) -> Result<()> {
     if let Database::Open(pruner) = database {
         check_clock(settings, pruner.as_mut())?;
-        check_brake(settings, pruner.as_mut())?;
+        check_brake(settings, pruner.as_mut()).map_err(|error| named(error, pruner.as_mut()))?;
         advise(settings, pruner.as_mut(), tally)?;
         if let Err(error) = clean_rows(settings, roots, pruner.as_mut(), watch, tally) {
+            let error = named(error, pruner.as_mut());
             if tally.has_done_nothing() || is_interrupted(&error) {
                 return Err(error);
             }
@@ -173,6 +174,14 @@ fn clean(
         sweep_logs(settings, watch, tally)?;
     }
     Ok(())
+}
+
+/// A statement that failed on a row, with the field of the mapping whose fault it is, if it is one's.
+fn named(error: anyhow::Error, pruner: &mut dyn Pruner) -> anyhow::Error {
+    match Failure::of(&error).kind {
+        Kind::QueryFailed => pruner.blame().map_or(error, anyhow::Error::from),
+        _ => error,
+    }
 }
 
 /// The result of a run that took so many seconds.
@@ -266,8 +275,10 @@ fn advise(settings: &Settings, pruner: &mut dyn Pruner, tally: &mut Tally) -> Re
         tally.note("database.tasks.delete_from is empty: tasks are never deleted by this mapping");
     }
     if (tasks && !settings.never_pruned) || receipts {
-        for statement in pruner.missing_indexes()? {
-            tally.note(format!("an index would make this faster: {statement}"));
+        for lacking in pruner.missing_indexes()? {
+            if let Ok(statement) = lacking.remedy {
+                tally.note(format!("an index would make this faster: {statement}"));
+            }
         }
     }
     Ok(())

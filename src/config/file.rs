@@ -353,8 +353,8 @@ pub struct Broker {
     /// RabbitMQ's management API, where it is not beside the broker.
     #[serde(default, deserialize_with = "some_url")]
     pub management_url: Option<SecretUrl>,
-    /// Empty: those that the broker knows of.
-    #[serde(deserialize_with = "texts")]
+    /// Empty: those that the broker knows of. Without the key, the preset's.
+    #[serde(default, deserialize_with = "texts")]
     pub queues: Vec<String>,
     /// Celery's transport options on Redis: `priority_steps`, `sep`, `global_keyprefix`, `visibility_timeout`.
     pub priority_steps: Vec<u32>,
@@ -757,11 +757,18 @@ fn over_preset(mut values: Table, given: &Given) -> Result<Table, Failure> {
         values.extend(database.map(|value| ("database".to_owned(), value)));
         return Ok(values);
     };
-    let tables = match database.get("preset") {
+    let mut tables = match database.get("preset") {
         Some(Value::String(name)) => preset_tables(name, given)?,
         // Reading it into the structs says what is wrong.
         _ => Table::new(),
     };
+    // The queues that the preset's application has; others' are found out.
+    if let Some(Value::Table(queues)) = tables.remove("broker")
+        && let Some(Value::Table(broker)) = values.remove("broker")
+    {
+        let broker = reader::overlay(broker, queues);
+        values.insert("broker".to_owned(), Value::Table(broker));
+    }
     let tables = without_forms_of(&database, tables);
     let database = reader::overlay(database, tables);
     values.insert("database".to_owned(), Value::Table(database));
@@ -941,6 +948,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
         &["redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp"],
         given,
     )?;
+    check_broker(&file.broker, given)?;
     scheme(
         "broker.management_url",
         &file.broker.management_url,
@@ -1010,6 +1018,34 @@ fn scheme(
         key,
         &format!("must be a URL that starts with {}", forms.join(" or ")),
     ))
+}
+
+/// What could never be asked, whichever server is there.
+fn check_broker(broker: &Broker, given: &Given) -> Result<(), Failure> {
+    if broker.priority_steps.is_empty() {
+        let message = "must have at least one step: a queue has a list for each";
+        return Err(given.failure("broker.priority_steps", message).hint(
+            "Leave the key out where the workers do not set Celery's option priority_steps.",
+        ));
+    }
+    let Some(url) = &broker.url else {
+        return Ok(());
+    };
+    // Celery turns to the next one where one is down; which of them has the messages only Celery knows.
+    if url.expose().contains(';') {
+        let message = "names several brokers, divided by \";\": name the one to ask";
+        return Err(given.failure("broker.url", message));
+    }
+    let is_redis = ["redis", "rediss"].contains(&url.scheme());
+    let rest = url.expose().split_once("://").map_or("", |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let database = rest.split_once('/').map_or("", |(_, database)| database);
+    let is_number = database.parse::<u32>().is_ok();
+    if is_redis && !database.is_empty() && !is_number {
+        let message = "must end in the number of the database: redis://HOST:PORT/0";
+        return Err(given.failure("broker.url", message));
+    }
+    Ok(())
 }
 
 fn check_channel(key: &str, channel: &Channel, given: &Given) -> Result<(), Failure> {

@@ -328,7 +328,7 @@ fn add_queue(text: &mut Text, queue: &QueueStatistics) {
     text.family(
         "taskmon_stats_queue_waiting_tasks",
         "Tasks that wait by queue, at the time of the report.",
-        queues.map(|(queue, count)| (vec![("queue", queue.as_str())], number(Some(*count)))),
+        queues.map(|(queue, count)| (vec![("queue", queue.as_str())], number(*count))),
     );
 }
 

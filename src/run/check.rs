@@ -161,12 +161,12 @@ fn tables(config: &Config) -> Tables {
         )));
     };
     let settings = prune_settings(config);
-    let found = match inspect(target, &settings) {
+    let found = match inspect(target, &settings, Utc::now) {
         Ok(found) => found,
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
     };
     let clock = check::clock(
-        Utc::now(),
+        found.host_clock,
         Some(&found),
         config.timezone,
         cleanup::MOST_SKEW,
@@ -174,20 +174,30 @@ fn tables(config: &Config) -> Tables {
     );
     let mut database = vec![check::database(&found, language)];
     database.extend(read_target(config, &settings));
-    let (mapping, indexes) = mapping(config, target, settings, &found);
+    let (mapping, indexes, refused) = mapping(config, target, settings, &found);
+    let mut rights = check::rights(&found, language);
+    // What stands in a FROM clause has no rights that could be asked for: whoever may not read it has been told so.
+    let is_told = rights
+        .iter()
+        .any(|finding| finding.status == check::Status::Failed);
+    rights.extend(
+        refused
+            .filter(|_| !is_told)
+            .map(|refused| Finding::of(&refused)),
+    );
     Tables {
         database,
         mapping,
         indexes,
         clock: vec![clock],
-        rights: check::rights(&found, language),
+        rights,
     }
 }
 
 /// The server that reports read from, where it is another one.
 fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
     let target = config.database.read_target.as_ref()?;
-    Some(match inspect(target, settings) {
+    Some(match inspect(target, settings, Utc::now) {
         Ok(found) => check::database(&found, config.language),
         Err(error) => Finding::of(&Failure::of(&error)),
     })
@@ -211,13 +221,13 @@ fn prune_settings(config: &Config) -> PruneSettings {
     }
 }
 
-/// How the mapping fits what reports read, and what cleanup deletes from; and the indexes that it lacks.
+/// How the mapping fits what reports read, and what cleanup deletes from; the indexes that it lacks; and why nothing may be read, if that is so.
 fn mapping(
     config: &Config,
     target: &Target,
     settings: PruneSettings,
     found: &Inspection,
-) -> (Vec<Finding>, Vec<Finding>) {
+) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
     let (language, database) = (config.language, &config.database);
     let opened = store::open(
         database.read_target.as_ref().unwrap_or(target),
@@ -232,7 +242,13 @@ fn mapping(
     let mut findings = vec![match (&opened, &failure) {
         (Ok(store), _) => {
             let (missing, types) = (store.missing(), &store.types());
-            check::mapping(Ok(Columns { missing, types }), language)
+            let others = &found.types;
+            let columns = Columns {
+                missing,
+                types,
+                others,
+            };
+            check::mapping(Ok(columns), language)
         }
         (_, Some(failure)) => check::mapping(Err(failure), language),
         (Err(error), None) => Finding::of(&Failure::of(error)),
@@ -241,6 +257,7 @@ fn mapping(
     if opened.is_ok() {
         findings.extend(check::missing_tables(found, language));
     }
+    findings.extend(check::trials(found, language));
     findings.push(check::labels(
         &found.labels,
         &database.mapping.tasks.states,
@@ -250,7 +267,8 @@ fn mapping(
     drop(opened);
     let (deleting, indexes) = deleting(config, target, settings);
     findings.push(deleting);
-    (findings, indexes)
+    let refused = failure.filter(|failure| failure.kind == Kind::PermissionDenied);
+    (findings, indexes, refused)
 }
 
 /// Whether cleanup could begin, and its indexes.
@@ -262,7 +280,7 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
     };
     if let Some(why) = &config.database.undeletable {
         return without(
-            Finding::warning(why)
+            Finding::failed(why)
                 .hint("name the table there, or write delete_from = \"\" to keep every row"),
         );
     }
@@ -285,7 +303,7 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
         "cleanup has the tables and columns that it needs",
     );
     let indexes = match pruner.missing_indexes() {
-        Ok(statements) => check::indexes(&statements, language),
+        Ok(lacking) => check::indexes(&lacking, language),
         Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
     };
     (Finding::ok(ready), indexes)
@@ -408,9 +426,23 @@ fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     };
     match broker::ask(&settings, now) {
         Ok(figures) => check::broker(&figures, language),
-        Err(error) => vec![Finding::failed(error).hint(language.pick(
-            "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
-            "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
-        ))],
+        Err(error) => {
+            let is_certificate = error.contains("certificate");
+            let hint = match broker::name(&settings) {
+                _ if is_certificate => language.pick(
+                    "若证书由自己的机构签发：Redis 在 broker.url 中写 ssl_ca_certs=文件，RabbitMQ 把文件写在 SSL_CERT_FILE 中",
+                    "where an authority of one's own has signed it, name its file: for Redis as ssl_ca_certs in broker.url, for RabbitMQ in SSL_CERT_FILE",
+                ),
+                "redis" => language.pick(
+                    "Redis 是否在运行？broker.url 中的主机、端口和密码是否正确？",
+                    "does Redis run, and are the host, port and password of broker.url right?",
+                ),
+                _ => language.pick(
+                    "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
+                    "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
+                ),
+            };
+            vec![Finding::failed(error).hint(hint)]
+        }
     }
 }

@@ -681,7 +681,9 @@ impl Session {
         let settings = stats_settings(config);
         let request = stats::request(date, &settings);
         let figures = store.day_figures(&request)?;
-        let day = stats::compute(&request, &figures, &settings);
+        let mut day = stats::compute(&request, &figures, &settings);
+        let queue = queue_statistics(config, day.queue, self.now);
+        day.unavailable.extend(queue.unavailable());
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
         let mut errors = day.troubles;
         errors.extend(disks.errors);
@@ -699,7 +701,7 @@ impl Session {
                     free_gb: worst.free_gb,
                     usage_percent: worst.usage_percent,
                 }),
-                queue_statistics: queue_statistics(config, day.queue, self.now),
+                queue_statistics: queue,
                 resource_usage: resources::read(),
             },
             trend_analysis: day.trend,
@@ -962,6 +964,10 @@ fn starting_point(name: &str) -> Result<String> {
     };
     let sections = preset::find(name).ok_or_else(unknown)?;
     let lines = sections.lines().map(|line| {
+        if line == "[broker]" {
+            // It is no part of the tables.
+            return line.to_owned();
+        }
         let own = line.replacen("[[", "[[database.", 1);
         match line.starts_with('[') {
             true if own == line => line.replacen('[', "[database.", 1),

@@ -75,7 +75,7 @@ pub struct QueueStatistics {
     pub scheduled_tasks: Option<u64>,
     pub reserved_tasks: Option<u64>,
     pub total_pending: Option<u64>,
-    pub queues: Option<BTreeMap<String, u64>>,
+    pub queues: Option<BTreeMap<String, Option<u64>>>,
     /// Deliveries that workers hold, by queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unacknowledged: Option<BTreeMap<String, u64>>,
@@ -179,9 +179,6 @@ impl Lacks<'_> {
     }
 
     /// The keys that are null, in the order of the report.
-    ///
-    /// Queues are counted by a broker as a rule: a mapping that names no queue column does not make a report incomplete, one that names a column
-    /// that is not there does.
     fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         let mut add = |is_lacking: bool, keys: &[&str]| {
@@ -209,10 +206,6 @@ impl Lacks<'_> {
             self.field(Field::RetryCount),
             &["error_statistics.retry_statistics"],
         );
-        add(
-            self.figures.missing.contains(&Field::Queue),
-            &["system_statistics.queue_statistics.queues"],
-        );
         paths
     }
 }
@@ -226,10 +219,11 @@ fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStati
             .map(|row| row.tasks)
             .sum()
     };
-    let mut queues: BTreeMap<String, u64> = BTreeMap::new();
+    let mut queues: BTreeMap<String, Option<u64>> = BTreeMap::new();
     for row in &figures.backlog {
         if let (Some(queue), State::Pending) = (&row.queue, states.of(Some(&row.label))) {
-            *queues.entry(queue.clone()).or_default() += row.tasks;
+            let known = queues.entry(queue.clone()).or_default();
+            *known = Some(known.unwrap_or(0) + row.tasks);
         }
     }
     QueueStatistics {
@@ -244,9 +238,15 @@ fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStati
 }
 
 impl QueueStatistics {
+    /// The key that is null because the table has no column for it. A broker needs none.
+    pub fn unavailable(&self) -> Option<String> {
+        let is_lacking = self.source == "database" && self.queues.is_none();
+        is_lacking.then(|| "system_statistics.queue_statistics.queues".to_owned())
+    }
+
     /// The broker's figures instead of the table's, which has its say on what was lost.
     pub fn of_broker(figures: broker::Figures, from_table: &QueueStatistics) -> Self {
-        let waiting: u64 = figures.queues.values().sum();
+        let waiting: u64 = figures.queues.values().flatten().sum();
         let reserved: u64 = figures.unacknowledged.values().sum();
         let mut reasons = figures.reasons;
         // A message of another application in the same queues would hide one; nothing would make one up.
@@ -271,7 +271,8 @@ impl QueueStatistics {
             reserved_tasks: held.then_some(reserved),
             total_pending: pending.then_some(waiting),
             queues: Some(figures.queues),
-            unacknowledged: Some(figures.unacknowledged),
+            unacknowledged: (held || !figures.unacknowledged.is_empty())
+                .then_some(figures.unacknowledged),
             consumers: figures.consumers,
             overdue_tasks: figures.overdue,
             lost_tasks,

@@ -2,8 +2,10 @@
 //! status column. Nothing is changed.
 
 use super::prune::PruneSettings;
+use super::sql::{self, Column, Refusal};
 use super::target::Target;
 use super::{postgres, sqlite};
+use crate::outcome::{Failure, Kind};
 use crate::tables::Mapping;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -16,6 +18,8 @@ pub struct Inspection {
     pub user: Option<String>,
     /// The database's own clock; `None` where it is this host's.
     pub clock: Option<DateTime<Utc>>,
+    /// This host's clock at that moment.
+    pub host_clock: DateTime<Utc>,
     /// The zone of its sessions; `None` where there is none.
     pub zone: Option<String>,
     /// Why nobody can delete here: a standby, a file that must not be written.
@@ -23,6 +27,19 @@ pub struct Inspection {
     pub rights: Vec<Rights>,
     /// The labels of the status column and how many tasks have each, or why nobody knows.
     pub labels: Result<Vec<(Option<String>, u64)>, String>,
+    /// What came of computing the mapping's expressions on some of the rows.
+    pub trials: Trials,
+    /// What the types of the tasks' key, name, link, guard and files are called, by their names in a configuration, as far as they are known.
+    pub types: Vec<(String, String)>,
+}
+
+/// What came of computing every expression of the mapping on rows that there are.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trials {
+    /// The fields that fail on one of them.
+    pub failed: Vec<Failure>,
+    /// Why some of it is not known.
+    pub untried: Vec<String>,
 }
 
 /// What may be done with a table.
@@ -31,25 +48,114 @@ pub struct Rights {
     pub table: String,
     /// Rows are to be deleted from it, and there is no such table.
     pub is_missing: bool,
+    /// Its schema, quoted as SQL has it, where this user may not look into that.
+    pub closed_schema: Option<String>,
     /// `None`: not known, or not needed.
     pub select: Option<bool>,
     pub delete: Option<bool>,
 }
 
-/// Looks at a database. No statement runs longer than `settings` say.
+/// An index that cleanup goes by and that is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lacking {
+    /// The table and its columns.
+    pub place: String,
+    /// The statement that makes it, or why there is none.
+    pub remedy: Result<String, String>,
+}
+
+/// Looks at a database. `now` is this host's clock, asked when the database's is. No statement runs longer than `settings` say.
 ///
 /// # Errors
 /// A [`crate::outcome::Failure`]: it cannot be reached or refuses. What it refuses of a single question is in the answer.
-pub fn inspect(target: &Target, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    target: &Target,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     match target {
-        Target::Postgres(target) => postgres::inspect::inspect(target, settings),
-        Target::Sqlite(path) => sqlite::inspect::inspect(path, settings),
+        Target::Postgres(target) => postgres::inspect::inspect(target, settings, now),
+        Target::Sqlite(path) => sqlite::inspect::inspect(path, settings, now),
         Target::SqliteReadOnly(path) => {
-            let mut found = sqlite::inspect::inspect(path, settings)?;
+            let mut found = sqlite::inspect::inspect(path, settings, now)?;
             found.read_only = Some("the database's URL says mode=ro".to_owned());
             Ok(found)
         }
     }
+}
+
+/// On how many rows of a table the expressions are tried: enough for what fails on every row or on many, and at once in a table of millions.
+const TRIED_ROWS: usize = 1000;
+
+/// The expressions of a mapping, table by table: the section that they stand in, and what is read.
+fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
+    let tasks = &mapping.tasks;
+    let mut all = vec![(
+        "tasks".to_owned(),
+        tasks.from.as_str(),
+        sql::task_columns(tasks),
+    )];
+    if let Some(receipts) = &mapping.receipts {
+        let columns = sql::receipt_columns(receipts);
+        all.push(("receipts".to_owned(), &receipts.from, columns));
+        for (place, table) in receipts.dependents.iter().enumerate() {
+            let section = format!("receipts.dependents[{}]", place + 1);
+            all.push((section, &table.from, sql::dependent_columns(table)));
+        }
+    }
+    all
+}
+
+/// Computes every expression on some rows. `read_as`: the form that a report reads a field in. What is missing is told elsewhere.
+pub fn trials(
+    mapping: &Mapping,
+    read_as: &dyn Fn(Column) -> Column,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Trials {
+    let mut trials = Trials::default();
+    for (section, from, columns) in sections(mapping) {
+        let columns: Vec<Column> = columns.into_iter().map(read_as).collect();
+        for (name, refusal) in sql::failing(from, &columns, Some(TRIED_ROWS), try_query) {
+            match refusal {
+                Refusal::BadExpression(words) => {
+                    let own = columns.iter().find(|column| column.name == name);
+                    let expression = own.map_or("", |column| column.shown.as_str());
+                    trials
+                        .failed
+                        .push(sql::uncomputable(&section, &name, expression, &words));
+                }
+                Refusal::Failed(failure) if failure.kind == Kind::StatementTimeout => {
+                    trials
+                        .untried
+                        .push(format!("database.{section}: {}", failure.message));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    trials
+}
+
+/// The expression that cleanup failed on, if it is one's fault alone: each is computed on all rows.
+pub fn culprit(
+    mapping: &Mapping,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Option<Failure> {
+    sections(mapping)
+        .into_iter()
+        .find_map(|(section, from, columns)| {
+            let failing = sql::failing(from, &columns, None, try_query);
+            failing.into_iter().find_map(|(name, refusal)| {
+                let own = columns.iter().find(|column| column.name == name)?;
+                match refusal {
+                    Refusal::BadExpression(words) => {
+                        Some(sql::uncomputable(&section, &name, &own.shown, &words))
+                    }
+                    _ => None,
+                }
+            })
+        })
 }
 
 /// The tables of a mapping, each once, and whether rows are deleted from it.

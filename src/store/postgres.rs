@@ -7,6 +7,7 @@
 //! Every statement is sent unnamed with its parameters' types (`query_typed`): one round trip, and nothing that a pooler
 //! between transactions could trip over.
 
+mod indexes;
 pub mod inspect;
 mod plan;
 pub mod prune;

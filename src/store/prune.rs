@@ -3,6 +3,7 @@
 //! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
 //! needs the primary, other columns and the right to delete.
 
+use super::inspect::Lacking;
 use super::target::Target;
 use super::{postgres, sqlite};
 use crate::outcome::{Failure, Kind};
@@ -62,8 +63,11 @@ pub trait Pruner {
     /// Rows in a state that has a limit whose time cannot be read, so that they stay, with one of the values; `None`: there are none.
     fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
 
-    /// What would make it faster: statements that create the indexes which are missing.
-    fn missing_indexes(&mut self) -> Result<Vec<String>>;
+    /// The expression of the mapping that a statement failed on, if it is one's fault alone.
+    fn blame(&mut self) -> Option<Failure>;
+
+    /// The indexes that would make it faster and are missing.
+    fn missing_indexes(&mut self) -> Result<Vec<Lacking>>;
 }
 
 /// Connects for deleting, and looks whether the mapping fits the database whole: a column that is missing refuses the job.

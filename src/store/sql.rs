@@ -215,15 +215,26 @@ pub fn unfit_number(field: Field, expression: &str, found: &str) -> Failure {
 }
 
 /// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
+#[derive(Debug, Clone)]
 pub struct Column {
     pub name: String,
     pub expression: String,
+    /// As it is written in the configuration.
+    pub shown: String,
+}
+
+impl Column {
+    /// Read in another form.
+    pub fn read_as(self, expression: String) -> Self {
+        Self { expression, ..self }
+    }
 }
 
 fn column(name: impl Into<String>, expression: &str) -> Column {
     Column {
         name: name.into(),
         expression: expression.to_owned(),
+        shown: expression.to_owned(),
     }
 }
 
@@ -252,6 +263,16 @@ pub fn task_columns(table: &TaskTable) -> Vec<Column> {
         .collect()
 }
 
+/// The expressions for tasks that no report reads.
+pub fn unread_columns(table: &TaskTable) -> Vec<Column> {
+    let is_read = |column: &Column| {
+        let mut fields = Field::ALL.into_iter();
+        fields.any(|field| field.name() == column.name)
+    };
+    let columns = task_columns(table).into_iter();
+    columns.filter(|column| !is_read(column)).collect()
+}
+
 pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
     let own = [
         column("created_at", &table.created_at),
@@ -268,6 +289,89 @@ pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
     own.into_iter()
         .chain(numbered("files", &table.files))
         .collect()
+}
+
+/// Looks whether the table that rows are deleted from has the key by which they are chosen.
+///
+/// # Errors
+/// The table, or the first column of the key, that is missing.
+pub fn require_key(
+    table: &TaskTable,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Result<(), Failure> {
+    let Some(delete_from) = &table.delete_from else {
+        return Ok(());
+    };
+    let mut try_select =
+        |entry: &str| try_query(&format!("SELECT {entry} FROM {delete_from} LIMIT 0"));
+    let told = |refusal: Refusal, told: &dyn Fn(&str) -> String| match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingTable(words)
+        | Refusal::MissingColumn(words)
+        | Refusal::BadExpression(words) => mismatch(told(&words)),
+    };
+    try_select("1").map_err(|refusal| {
+        told(refusal, &|words| {
+            format!("database.tasks.delete_from: \"{delete_from}\" cannot be deleted from: {words}")
+        })
+    })?;
+    for Column {
+        name, expression, ..
+    } in numbered("key", &table.key)
+    {
+        try_select(&format!("({expression})")).map_err(|refusal| {
+            told(refusal, &|words| {
+                format!("database.tasks.{name}: \"{delete_from}\", which rows are deleted from, has no \"{expression}\": {words}")
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// An expression that fails on a row.
+pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) -> Failure {
+    mismatch(format!(
+        "database.{section}.{name}: \"{expression}\" cannot be computed: {words}"
+    ))
+}
+
+/// Which of the expressions fail on rows that there are: all rows, or so many at most.
+pub fn failing(
+    from: &str,
+    columns: &[Column],
+    rows: Option<usize>,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Vec<(String, Refusal)> {
+    let limit = rows.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
+    let mut compute = |columns: &[Column]| {
+        let (mut counts, mut entries) = (Vec::new(), Vec::new());
+        for (place, column) in columns.iter().enumerate() {
+            counts.push(format!("count(t.c{place})"));
+            entries.push(format!("({}) AS c{place}", column.expression));
+        }
+        let (counts, entries) = (counts.join(", "), entries.join(", "));
+        try_query(&format!(
+            "SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"
+        ))
+    };
+    match compute(columns) {
+        Ok(()) => return Vec::new(),
+        // Each for itself would take as long again.
+        Err(Refusal::Failed(failure)) => return vec![(String::new(), Refusal::Failed(failure))],
+        Err(_) => {}
+    }
+    let mut failing = Vec::new();
+    for column in columns {
+        let Err(refusal) = compute(std::slice::from_ref(column)) else {
+            continue;
+        };
+        let is_over = matches!(refusal, Refusal::Failed(_));
+        failing.push((column.name.clone(), refusal));
+        if is_over {
+            break;
+        }
+    }
+    failing
 }
 
 /// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.
@@ -297,7 +401,9 @@ pub fn require(
         }
     })?;
     for column in columns {
-        let Column { name, expression } = column;
+        let Column {
+            name, expression, ..
+        } = column;
         try_rows(&computed(column)).map_err(|refusal| match refusal {
             Refusal::Failed(failure) => failure,
             Refusal::MissingColumn(detail) => about(

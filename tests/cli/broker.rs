@@ -268,25 +268,28 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
     for (url, says) in [
         (
             format!("redis://127.0.0.1:{}/0", free_port()),
-            "cannot be asked",
+            "cannot be asked: nothing listens there",
         ),
         (
             format!("redis://{}/0", silent.local_addr().unwrap()),
             "does not answer in time",
         ),
-        (format!("redis://{garbled}/0"), "cannot be asked"),
+        (
+            format!("redis://{garbled}/0"),
+            "what answers there is no Redis",
+        ),
+        (
+            "redis://no-such-host.invalid/0".to_owned(),
+            "there is no host of that name",
+        ),
         (wrong, "password"),
         (
             format!("redis://127.0.0.1:{}/3", redis.port),
             "it wants a password, and broker.url has none",
         ),
         (
-            format!("{};redis://other", redis.url()),
-            "names several brokers",
-        ),
-        (
             "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
-            "cannot be asked",
+            "nothing listens there",
         ),
     ] {
         configure(&env, &url, "timeout_seconds = 1");
@@ -395,8 +398,223 @@ fn a_key_of_another_kind_under_a_queues_name_is_named() {
     let finished = env
         .taskmon(["-q", "stats", "--no-save", "--no-alert"])
         .success();
-    let error = queue(&finished)["error"].as_str().unwrap().to_owned();
-    assert!(error.contains("mail"), "{error}");
+    let figures = queue(&finished);
+    assert_eq!(figures["queues"], json!({"mail": null, "file": 1}));
+    for key in ["queues.mail", "total_pending", "lost_tasks"] {
+        let why = figures["reasons"][key].as_str().unwrap();
+        assert!(why.contains("mail"), "{figures:#}");
+    }
+    assert_eq!(figures["reserved_tasks"], 0, "{figures:#}");
+    assert_eq!(figures["error"], Value::Null);
+}
+
+/// Each of them spoils what it stands for, and nothing else.
+#[test]
+fn what_is_not_celerys_spoils_one_figure_alone() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "file", "0", "2"]);
+    configure(&env, &redis.url(), "queues = []");
+    let figures_after = |commands: &[&[&str]]| {
+        for command in commands {
+            redis.cli(command);
+        }
+        stats(&env)
+    };
+    let figures = figures_after(&[&["SADD", "_kombu.binding.odd", "a\u{6}\u{16}\u{6}\u{16}b"]]);
+    assert_eq!(figures["queues"], json!({"file": 2, "b": 0}));
+    let not_utf8 = "redis.call('SADD', '_kombu.binding.odd', '\\255\\254')";
+    let figures = figures_after(&[&["EVAL", not_utf8, "0"]]);
+    assert_eq!(figures["queues"], json!({"file": 2, "b": 0}), "{figures:#}");
+    assert_eq!(figures["total_pending"], 2);
+    let why = figures["reasons"]["lost_tasks"].as_str().unwrap();
+    assert!(
+        why.contains("_kombu.binding.odd") && why.contains("UTF-8"),
+        "{why}"
+    );
+    let figures = figures_after(&[
+        &["DEL", "_kombu.binding.odd"],
+        &["SET", "_kombu.binding.odd", "x"],
+    ]);
+    assert_eq!(figures["queues"], json!({"file": 2}), "{figures:#}");
+    assert!(
+        figures["reasons"]["lost_tasks"]
+            .as_str()
+            .unwrap()
+            .contains("no set")
+    );
+    let figures = figures_after(&[
+        &["DEL", "_kombu.binding.odd"],
+        &["SET", "unacked", "x"],
+        &["SET", "unacked_index", "x"],
+    ]);
+    assert_eq!(
+        (&figures["total_pending"], &figures["error"]),
+        (&json!(2), &Value::Null)
+    );
+    for (key, name) in [
+        ("reserved_tasks", "unacked"),
+        ("lost_tasks", "unacked"),
+        ("overdue_tasks", "unacked_index"),
+    ] {
+        assert_eq!(figures[key], Value::Null, "{figures:#}");
+        assert!(
+            figures["reasons"][key].as_str().unwrap().contains(name),
+            "{figures:#}"
+        );
+    }
+}
+
+/// Messages that would fill the memory are counted, and not read.
+#[test]
+fn a_delivery_of_many_megabytes_is_counted_and_not_read() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "file", "0", "1"]);
+    let fill = "for n = 1, 8 do redis.call('HSET', 'unacked', n, string.rep('x', 40000000)) redis.call('ZADD', 'unacked_index', n, n) end
+        redis.call('HSET', 'unacked', 'small', '[{}, \"\", \"file\"]') redis.call('ZADD', 'unacked_index', 1, 'small')";
+    redis.cli(&["EVAL", fill, "0"]);
+    configure(&env, &redis.url(), "queues = []");
+    let bounded = [
+        "-c",
+        "ulimit -v 400000; exec \"$0\" stats --no-save --no-alert",
+        env!("CARGO_BIN_EXE_taskmon"),
+    ];
+    let figures = queue(&env.program("/bin/sh", bounded).success());
+    assert_eq!(
+        figures["unacknowledged"],
+        json!({"?": 8, "file": 1}),
+        "{figures:#}"
+    );
+    assert_eq!(figures["reserved_tasks"], 9);
+}
+
+#[test]
+fn a_broker_that_could_never_be_asked_is_an_error_of_the_configuration() {
+    let env = TestEnv::sqlite();
+    for (url, more, key) in [
+        (
+            "redis://:s3cret@a:6379/0;redis://:s3cret@b:6379/0",
+            "",
+            "broker.url",
+        ),
+        ("redis://:s3cret@a/abc", "", "broker.url"),
+        (
+            "redis://a/0",
+            "priority_steps = []",
+            "broker.priority_steps",
+        ),
+    ] {
+        configure(&env, url, more);
+        let finished = env.taskmon(["-q", "-q", "stats"]).exits(2);
+        let message = finished.json()["error"]["message"].to_string();
+        assert!(
+            message.contains(key) && !message.contains("s3cret"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_hint_is_for_the_broker_that_is_asked() {
+    let env = TestEnv::sqlite();
+    for (url, has, lacks) in [
+        ("redis://127.0.0.1:1/0", "Redis", "rabbitmq_management"),
+        (
+            "amqp://127.0.0.1:1//",
+            "rabbitmq_management",
+            "does Redis run",
+        ),
+    ] {
+        configure(&env, url, "management_url = 'http://127.0.0.1:1'");
+        let finished = env.taskmon(["check"]).exits(1);
+        let result = finished.json();
+        let mut all = result["checks"].as_array().unwrap().iter();
+        let broker = all.find(|check| check["name"] == "broker").unwrap();
+        let message = broker["message"].as_str().unwrap();
+        assert!(
+            message.contains("127.0.0.1:1") && message.contains("nothing listens there"),
+            "{message}"
+        );
+        let hint = broker["hint"].as_str().unwrap();
+        assert!(hint.contains(has) && !hint.contains(lacks), "{hint}");
+    }
+}
+
+/// The six queues are the preset taskmon's own.
+#[test]
+fn queues_are_found_out_with_another_preset() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "3"]);
+    let printed = |preset: &str| {
+        env.write(
+            "taskmon.toml",
+            &format!(
+                "language = 'en'\n[database]\nurl = '{}'\n{preset}\n[broker]\nurl = '{}'\n",
+                env.url(),
+                redis.url()
+            ),
+        );
+        env.taskmon(["config"]).success().json()["broker"]["queues"].clone()
+    };
+    assert_eq!(printed("")[0], "high_priority");
+    let figures = stats(&env);
+    assert_eq!(
+        figures["queues"].as_object().unwrap().len(),
+        6,
+        "{figures:#}"
+    );
+    assert_eq!(printed("preset = 'celery'"), json!([]));
+    env.sql("CREATE TABLE celery_taskmeta (id integer PRIMARY KEY, task_id text, status text, result blob, date_done text, traceback text, name text, queue text, retries integer)");
+    assert_eq!(stats(&env)["queues"], json!({"mail": 3}));
+}
+
+#[test]
+fn a_page_for_people_shows_what_the_broker_holds_and_what_is_not_known() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=6).map(|n| Task::new(n).with("status", "PENDING")));
+    let redis = Redis::start(&env, json!({}));
+    redis.send(&["send", "mail", "0", "3"]);
+    redis.send(&["send", "file", "0", "1"]);
+    for (language, lines) in [
+        (
+            "en",
+            [
+                "mail: 3",
+                "file: 1",
+                "lost  ",
+                "? active: Redis does not know",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "mail: 3",
+                "file: 1",
+                "丢失",
+                "? 处理中: Redis does not know",
+            ],
+        ),
+    ] {
+        configure(&env, &redis.url(), "queues = []");
+        let config = env
+            .read("taskmon.toml")
+            .replace("'en'", &format!("'{language}'"));
+        env.write("taskmon.toml", &config);
+        let finished = env
+            .taskmon(["stats", "--no-save", "--no-alert", "--output", "text"])
+            .success();
+        let page = finished.stdout();
+        for line in lines {
+            assert!(page.contains(line), "{line} in {page}");
+        }
+        let lost = page
+            .lines()
+            .find(|line| line.contains("lost  ") || line.contains("丢失"))
+            .unwrap();
+        assert!(lost.ends_with(" 2"), "{page}");
+    }
 }
 
 /// Celery's own ways to say it: a socket, certificates, a user whom an access list allows no more than is asked.
@@ -405,8 +623,7 @@ fn a_socket_tls_and_a_user_with_few_rights() {
     let env = TestEnv::sqlite();
     let redis = Redis::start(&env, json!({}));
     redis.send(&["send", "mail", "0", "2"]);
-    let rights =
-        "ACL SETUSER reader on >r3ad ~* -@all +select +llen +hscan +zcount +scan +smembers";
+    let rights = "ACL SETUSER reader on >r3ad ~* -@all +select +llen +scan +sscan +zscan +zcount +hlen +hstrlen +hget";
     redis.cli(&rights.split(' ').collect::<Vec<_>>());
     redis.cli(&[
         "ACL", "SETUSER", "poor", "on", ">r3ad", "~*", "-@all", "+select",
@@ -507,11 +724,52 @@ fn answers_that_are_not_those_of_a_management_api() {
         let asked = server.only().target;
         assert!(asked.starts_with("/mq/api/queues/team%2Fshop?"), "{asked}");
         // A queue that has not said how much it holds holds something, for all one knows.
-        assert_eq!(figures["queues"], json!({"mail": 3}), "{figures:#}");
+        assert_eq!(
+            figures["queues"],
+            json!({"mail": 3, "new": null}),
+            "{figures:#}"
+        );
         for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
             assert!(figures[key].is_null(), "{figures:#}");
             let reason = figures["reasons"][key].as_str().unwrap();
             assert!(reason.contains("new"), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn queues_that_are_nobodys_and_a_virtual_host_without_any_are_no_zero() {
+    let env = TestEnv::sqlite();
+    env.insert([Task::new(1).with("status", "PENDING")]);
+    let ask = |answer: &str, queues: &str| {
+        let server = Server::plain(vec![ok(answer)]);
+        let url = server.url("/");
+        configure(
+            &env,
+            "amqp://u:p@127.0.0.1:1//",
+            &format!("queues = {queues}\nmanagement_url = '{url}'"),
+        );
+        stats(&env)
+    };
+    let others = r#"{"name": "celery@a.celery.pidbox", "messages_ready": 1, "messages_unacknowledged": 0},
+        {"name": "celeryev.0a1b", "messages_ready": 1, "messages_unacknowledged": 0},
+        {"name": "reply", "messages_ready": 1, "messages_unacknowledged": 0, "exclusive": true},
+        {"name": "0f8fad5b-d9cb-469f-a165-70867728950e", "messages_ready": 1, "messages_unacknowledged": 0, "auto_delete": true}"#;
+    let mail = r#"{"name": "mail", "messages_ready": 4, "messages_unacknowledged": 0}"#;
+    let figures = ask(&format!("[{others}, {mail}]"), "[]");
+    assert_eq!(figures["queues"], json!({"mail": 4}), "{figures:#}");
+    for (answer, queues) in [
+        ("[]".to_owned(), "[]"),
+        (format!("[{others}]"), "[]"),
+        (format!("[{mail}]"), "['male']"),
+        ("[]".to_owned(), "['mail']"),
+    ] {
+        let figures = ask(&answer, queues);
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            assert!(
+                figures[key].is_null() && figures["reasons"][key].is_string(),
+                "{key}: {figures:#}"
+            );
         }
     }
 }
@@ -677,7 +935,7 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
         &api.replace("[]", "['mail', 'nobody']"),
     );
     let some = stats(&env);
-    assert_eq!(some["queues"]["nobody"], 0);
+    assert_eq!(some["queues"]["nobody"], Value::Null);
     assert!(some["reasons"]["queues.nobody"].is_string(), "{some:#}");
     assert!(some["lost_tasks"].is_null());
 

@@ -27,7 +27,7 @@ const NAMES: [&str; 11] = [
 
 /// The checks by name. Every one is there, has a message, and its status and hint follow from its findings.
 #[track_caller]
-fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
+pub fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
     let finished = env
         .taskmon(["check"].iter().chain(arguments).copied())
         .exits(code);
@@ -56,7 +56,7 @@ fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Valu
 }
 
 #[track_caller]
-fn is(checks: &BTreeMap<String, Value>, name: &str, status: &str, parts: &[&str]) {
+pub fn is(checks: &BTreeMap<String, Value>, name: &str, status: &str, parts: &[&str]) {
     let check = &checks[name];
     assert_eq!(check["status"], status, "{check:#}");
     for part in parts {
@@ -243,6 +243,44 @@ fn a_role_that_may_not_read_is_told_what_to_grant() {
     );
     is(&found, "mapping", "skipped", &["permission denied"]);
     is(&found, "database", "ok", &[]);
+}
+
+#[test]
+fn a_role_that_may_not_look_into_the_schema_is_told_what_to_grant() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    env.sql(&format!(
+        "CREATE SCHEMA \"Shop a\"; ALTER TABLE tasks SET SCHEMA \"Shop a\";
+         GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; GRANT SELECT, DELETE ON \"Shop a\".tasks TO {role};
+         ALTER ROLE {role} SET search_path = public, \"Shop a\""
+    ));
+    let config = env.read("taskmon.toml");
+    let option = url_option(&env, &role);
+    let arguments = [option[0].as_str(), &option[1]];
+    let grant = format!("GRANT USAGE ON SCHEMA \"Shop a\" TO {role}");
+    let named = "from = '\"Shop a\".tasks'\ndelete_from = '\"Shop a\".tasks'";
+    for section in ["", &format!("\n[database.tasks]\n{named}\n")] {
+        env.write("taskmon.toml", &format!("{config}{section}"));
+        let found = checks(&env, &arguments, 1);
+        is(&found, "permissions", "failed", &["USAGE"]);
+        assert_eq!(found["permissions"]["hint"], *grant);
+    }
+    // Within a FROM clause, too.
+    let clause = "from = '\"Shop a\".tasks AS t JOIN (SELECT 1) AS one ON true'\ndelete_from = ''";
+    env.write(
+        "taskmon.toml",
+        &format!("{config}\n[database.tasks]\n{clause}\n"),
+    );
+    let found = checks(&env, &arguments, 1);
+    is(
+        &found,
+        "permissions",
+        "failed",
+        &["permission denied for schema"],
+    );
+    env.write("taskmon.toml", &config);
+    env.sql(&grant);
+    is(&checks(&env, &arguments, 0), "permissions", "ok", &[]);
 }
 
 #[test]
@@ -701,6 +739,10 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
         "created_at timestamp with time zone",
         "started_at -",
         "retry_count integer",
+        "key[1] numeric",
+        "name text",
+        "guard -",
+        "files -",
     ] {
         assert!(types.contains(told), "{types}");
     }
@@ -729,12 +771,12 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
         // Only the rows tell.
         (
             "processing_time = '1 / (tries - 1)'",
-            "",
+            "database.tasks.processing_time: \"1 / (tries - 1)\" cannot be computed: division by zero",
             "database.tasks.processing_time: \"1 / (tries - 1)\" cannot be computed: division by zero",
         ),
         (
             "retry_count = 'kind'",
-            "",
+            "database.tasks.retry_count: \"kind\" cannot be computed: invalid input syntax",
             "database.tasks.retry_count: \"kind\" cannot be computed: invalid input syntax",
         ),
     ] {

@@ -28,6 +28,7 @@ mod heartbeat;
 mod libraries;
 mod lock;
 mod logs;
+mod mapping;
 mod nagios;
 mod package;
 mod postgres;

@@ -292,6 +292,7 @@ fn django(schema: String) -> Queue {
         unavailable: &[
             "task_statistics.average_wait_time",
             "error_statistics.retry_statistics",
+            "system_statistics.queue_statistics.queues",
         ],
         ..Queue::default()
     }
@@ -568,6 +569,40 @@ fn solid_queue_in_sqlite() {
     check(&env, &solid_queue("integer", "datetime"));
     let failures = "SELECT error FROM solid_queue_failed_executions";
     assert!(left(&env, failures).is_empty());
+}
+
+/// One job's arguments that are no JSON cost that job's figure and not the report.
+#[test]
+fn what_is_no_json_in_a_column_of_json_does_not_stop_a_report() {
+    for env in [TestEnv::sqlite(), TestEnv::postgres()] {
+        let is_sqlite = env.url().starts_with("sqlite");
+        let (id, time) = match is_sqlite {
+            true => ("integer", "datetime"),
+            false => ("bigint", "timestamp"),
+        };
+        let queue = solid_queue(id, time);
+        env.sql(queue.schema);
+        env.sql("UPDATE solid_queue_jobs SET arguments = '{\"executions\": 3, broken' WHERE id = (SELECT min(id) FROM solid_queue_jobs)");
+        if is_sqlite {
+            env.sql("UPDATE solid_queue_failed_executions SET error = 'broken'");
+        }
+        env.write(
+            "taskmon.toml",
+            &format!(
+                "timezone = 'UTC'\n[database]\nurl = '{}'\npreset = 'solid_queue'\n",
+                env.url()
+            ),
+        );
+        let report: Value = env
+            .taskmon(["stats", "--date", "2026-11-10", "--no-save", "--no-alert"])
+            .success()
+            .json();
+        assert_ne!(report["task_statistics"]["total_tasks"], 0);
+        if is_sqlite {
+            let failed = &report["error_statistics"]["failed_tasks"][0];
+            assert_eq!(failed["error_message"], "broken", "{report:#}");
+        }
+    }
 }
 
 /// The queue deletes what succeeded itself; what is left to clean are the jobs that failed for good.

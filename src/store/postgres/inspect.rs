@@ -1,24 +1,35 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
 use super::super::connect::connect;
-use super::super::inspect::{Inspection, Rights, tables};
+use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
 use super::super::prune::PruneSettings;
+use super::super::sql::{BLAME, Column, Refusal, unread_columns};
 use super::super::target::PostgresTarget;
+
 use super::prune::limit_statements;
 use super::session::{Broken, Session};
+use super::shape::{is_plain_name, refusal};
+use crate::outcome::{Failure, Kind};
+use crate::tables::TaskTable;
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use postgres::Row;
 
 const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
                    current_setting('TimeZone'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
 
-pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    target: &PostgresTarget,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     let session = Session::new(connect(target)?, settings)?;
     limit_statements(&session, settings)?;
     let doing = "asking the database about itself";
     let rows = session
         .ask(WHO, &[])
         .map_err(|broken| broken.failure(doing))?;
+    let host_clock = now();
     let who = rows
         .first()
         .context("the database says nothing of itself")?;
@@ -32,10 +43,19 @@ pub fn inspect(target: &PostgresTarget, settings: &PruneSettings) -> Result<Insp
         server: format!("PostgreSQL {version}, {}", target.display()),
         user: Some(who.try_get(0)?),
         clock: Some(who.try_get(2)?),
+        host_clock,
         zone: Some(who.try_get(3)?),
         read_only: read_only(who)?,
         rights,
         labels: labels(&session, settings),
+        trials: {
+            let mut trials = trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql));
+            trials
+                .failed
+                .extend(strange_key(&session, &settings.mapping.tasks));
+            trials
+        },
+        types: types(&session, settings),
     })
 }
 
@@ -56,9 +76,13 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
     let mut known = Rights {
         table: table.clone(),
         is_missing: false,
+        closed_schema: closed_schema(session, &table)?,
         select: None,
         delete: None,
     };
+    if known.closed_schema.is_some() {
+        return Ok(known);
+    }
     match session.ask(sql, &[vec![table]]) {
         Ok(rows) => {
             if let Some(row) = rows.first() {
@@ -73,6 +97,135 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
     }
     known.delete = known.delete.filter(|_| deletes);
     Ok(known)
+}
+
+/// The schema that holds the table and that this user has no USAGE of. Without a schema before it, a table is looked for as if its schema were not there.
+fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broken> {
+    let sql = "SELECT quote_ident(s.nspname) FROM unnest($1) AS n, \
+               LATERAL (SELECT parse_ident(n) AS parts) AS named \
+               JOIN pg_catalog.pg_namespace s ON NOT has_schema_privilege(s.oid, 'USAGE') \
+               WHERE s.nspname = parts[array_length(parts, 1) - 1] OR array_length(parts, 1) = 1 \
+               AND s.nspname = ANY (SELECT trim(both ' \"' FROM entry) FROM unnest(string_to_array(replace( \
+               current_setting('search_path'), '\"$user\"', current_user), ',')) AS entry) \
+               AND to_regclass(n) IS NULL \
+               AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = s.oid AND c.relname = parts[1])";
+    match session.ask(sql, &[vec![table.to_owned()]]) {
+        Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
+        // It is no name.
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
+        Err(broken) => Err(broken),
+    }
+}
+
+/// In the form that reports read it in.
+fn read_as(column: Column) -> Column {
+    let kind = match column.name.as_str() {
+        "processing_time" | "wait_time" => "float8",
+        "retry_count" => "int8",
+        _ => return column,
+    };
+    let expression = format!("({})::{kind}", column.expression);
+    column.read_as(expression)
+}
+
+fn tried(session: &Session, sql: &str) -> Result<(), Refusal> {
+    match session.ask(sql, &[]) {
+        Ok(_) => Ok(()),
+        Err(Broken::Server(error)) => Err(refusal(&error)),
+        Err(broken) => Err(Refusal::Failed(
+            broken.failure("trying the mapping on some rows"),
+        )),
+    }
+}
+
+/// How many of the rows that are read are looked for among those that are deleted.
+const COMPARED_ROWS: usize = 200;
+
+/// Where rows are read from a view, the key may mean another column in the table that they are deleted from, and other rows would go. The times that
+/// both have by one name have to agree, or where they share none the status.
+fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
+    let delete_from = table.delete_from.as_ref()?;
+    if delete_from.trim() == table.from.trim() {
+        return None;
+    }
+    let times = [
+        &table.created_at,
+        &table.started_at,
+        &table.completed_at,
+        &table.updated_at,
+    ];
+    let times = times.into_iter().flatten().map(String::as_str);
+    let is_shared = |column: &&str| {
+        let sql = format!("SELECT ({column}) FROM {delete_from} LIMIT 0");
+        is_plain_name(column) && !column.contains('.') && session.ask(&sql, &[]).is_ok()
+    };
+    let mut shared: Vec<&str> = times.filter(is_shared).collect();
+    if shared.is_empty() {
+        shared.extend(Some(table.status.as_str()).filter(is_shared));
+    }
+    if shared.is_empty() {
+        return None;
+    }
+    let keys = table.key.iter().enumerate();
+    let (mut entries, mut joined) = (Vec::new(), Vec::new());
+    for (place, key) in keys {
+        entries.push(format!("({key}) AS k{place}"));
+        joined.push(format!("b.k{place} = v.k{place}"));
+    }
+    let mut differ = Vec::new();
+    for (place, column) in shared.iter().enumerate() {
+        entries.push(format!("({column}) AS c{place}"));
+        differ.push(format!(
+            "count(*) FILTER (WHERE pg_typeof(b.c{place}) = pg_typeof(v.c{place}) AND b.c{place}::text IS DISTINCT FROM v.c{place}::text)"
+        ));
+    }
+    let entries = entries.join(", ");
+    let sql = format!(
+        "SELECT {} FROM (SELECT {entries} FROM {} LIMIT {COMPARED_ROWS}) AS v JOIN (SELECT {entries} FROM {delete_from}) AS b ON {}",
+        differ.join(", "),
+        table.from,
+        joined.join(" AND ")
+    );
+    let rows = session.ask(&sql, &[]).ok()?;
+    let row = rows.first()?;
+    let differing = shared.iter().enumerate().find_map(|(place, column)| {
+        let count: i64 = row.try_get(place).ok()?;
+        (count > 0).then_some((*column, count))
+    });
+    let (column, count) = differing?;
+    let message = format!(
+        "database.tasks.key: {} means another column in \"{delete_from}\" than in \"{}\": under the same key {column} differs in {count} rows, and cleanup would delete the wrong ones",
+        table.key.join(", "),
+        table.from
+    );
+    Some(Failure::new(Kind::MappingMismatch, message).hint(
+        "name as key what is called the same in both: add the table's own key to the view under its own name",
+    ))
+}
+
+/// The types of what no report reads. One that is not known is left out: why, is said of the mapping.
+fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
+    let table = &settings.mapping.tasks;
+    let own = |column: &Column| {
+        let sql = format!(
+            "SELECT pg_typeof(t.c)::text FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT ({}) AS c FROM {} LIMIT 0) AS t ON true",
+            column.expression, table.from
+        );
+        let rows = session.ask(&sql, &[]).ok()?;
+        Some((column.name.clone(), rows.first()?.try_get(0).ok()?))
+    };
+    unread_columns(table).iter().filter_map(own).collect()
+}
+
+/// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
+pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
+    let settings = PruneSettings {
+        statement_timeout: BLAME,
+        ..settings.clone()
+    };
+    let session = Session::new(connect(target).ok()?, &settings).ok()?;
+    limit_statements(&session, &settings).ok()?;
+    culprit(&settings.mapping, &mut |sql| tried(&session, sql))
 }
 
 fn labels(

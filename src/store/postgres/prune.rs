@@ -7,6 +7,7 @@
 mod text;
 
 use super::super::connect::{connect, failure};
+use super::super::inspect::Lacking;
 use super::super::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Question, Scope, Source,
     TaskCounts, Witness,
@@ -580,14 +581,13 @@ impl Pruner for PostgresPruner {
         Ok(None)
     }
 
-    fn missing_indexes(&mut self) -> Result<Vec<String>> {
-        let mut statements = Vec::new();
-        for (sql, statement) in self.tables.index_questions() {
-            if self.query("looking for indexes", &sql, &[])?.is_empty() {
-                statements.push(statement);
-            }
-        }
-        Ok(statements)
+    fn blame(&mut self) -> Option<Failure> {
+        super::inspect::blame(&self.target, &self.settings)
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<Lacking>> {
+        let wanted = self.tables.wanted_indexes();
+        Ok(super::indexes::missing(&self.session, &wanted)?)
     }
 }
 

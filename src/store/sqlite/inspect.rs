@@ -1,14 +1,21 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
-use super::super::inspect::{Inspection, Rights, tables};
+use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
 use super::super::prune::PruneSettings;
-use super::{Watchdog, open_read_only, words};
+use super::super::sql::{BLAME, Column, Refusal, unread_columns};
+use super::{Watchdog, open_read_only, refusal, words};
+use crate::outcome::{Failure, Kind};
 use anyhow::Result;
-use rusqlite::Connection;
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, ErrorCode};
 use rustix::fs::{Access, access};
 use std::path::Path;
 
-pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
+pub fn inspect(
+    path: &Path,
+    settings: &PruneSettings,
+    now: fn() -> DateTime<Utc>,
+) -> Result<Inspection> {
     let connection = open_read_only(path, settings.connect_timeout)?;
     let read_only = read_only(path);
     let rights = tables(&settings.mapping).into_iter();
@@ -16,19 +23,58 @@ pub fn inspect(path: &Path, settings: &PruneSettings) -> Result<Inspection> {
         server: format!("SQLite {}, {}", rusqlite::version(), path.display()),
         user: None,
         clock: None,
+        host_clock: now(),
         zone: None,
         // The file's rights are those of every table in it.
         rights: rights
             .map(|(table, deletes)| Rights {
                 is_missing: deletes && is_missing(&connection, &table),
                 table,
+                closed_schema: None,
                 select: Some(true),
                 delete: deletes.then_some(read_only.is_none()),
             })
             .collect(),
         read_only,
         labels: labels(&connection, settings).map_err(|error| words(&error)),
+        trials: {
+            let _watchdog = Watchdog::start(&connection, settings.statement_timeout);
+            trials(&settings.mapping, &|column| column, &mut |sql| {
+                tried(&connection, sql)
+            })
+        },
+        types: types(&connection, settings),
     })
+}
+
+fn tried(connection: &Connection, sql: &str) -> Result<(), Refusal> {
+    let counted = connection.query_row(sql, [], |_| Ok(()));
+    counted.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => Refusal::Failed(Failure::new(
+            Kind::StatementTimeout,
+            "there was no time to try the mapping on rows",
+        )),
+        _ => refusal(&error),
+    })
+}
+
+/// What no report reads, by its declared type.
+fn types(connection: &Connection, settings: &PruneSettings) -> Vec<(String, String)> {
+    let table = &settings.mapping.tasks;
+    let own = |column: &Column| {
+        let sql = format!("SELECT {} FROM {}", column.expression, table.from);
+        let statement = connection.prepare(&sql).ok()?;
+        let computed = statement.columns().next()?;
+        let kind = computed.decl_type().unwrap_or("expression");
+        Some((column.name.clone(), kind.to_lowercase()))
+    };
+    unread_columns(table).iter().filter_map(own).collect()
+}
+
+/// The expression that cleanup failed on, if it is one's fault alone.
+pub fn blame(connection: &Connection, settings: &PruneSettings) -> Option<Failure> {
+    let _watchdog = Watchdog::start(connection, BLAME);
+    culprit(&settings.mapping, &mut |sql| tried(connection, sql))
 }
 
 fn is_missing(connection: &Connection, table: &str) -> bool {

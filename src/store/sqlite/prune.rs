@@ -3,6 +3,7 @@
 //! A batch is one `BEGIN IMMEDIATE` transaction, and its rows go one statement each: there is no server in between, and the database says
 //! of each row whether it keeps it. Foreign keys are switched on, since SQLite leaves that to every connection.
 
+use super::super::inspect::Lacking;
 use super::super::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Scope, Source, TaskCounts,
     WITNESSES, Witness,
@@ -86,6 +87,10 @@ impl SqlitePruner {
             &mapping.tasks.from,
             &sql::task_columns(&mapping.tasks),
         )?;
+        sql::require_key(&mapping.tasks, &mut |sql| {
+            let tried = connection.prepare(sql).map(drop);
+            tried.map_err(|error| refusal(&error))
+        })?;
         let mut pruner = Self {
             tasks: task_table(&connection, &mapping.tasks)?,
             receipts: None,
@@ -122,9 +127,10 @@ impl SqlitePruner {
         pruner.deferred_further = pruner
             .read_deferred_further()
             .map_err(|error| pruner.failure(&error, "reading the schema"))?;
-        pruner.labels = pruner
-            .read_labels()
-            .map_err(|error| pruner.failure(&error, "reading the statuses"))?;
+        pruner.labels = pruner.read_labels().map_err(|error| {
+            let named = super::inspect::blame(&pruner.connection, &settings);
+            named.unwrap_or_else(|| pruner.failure(&error, "reading the statuses"))
+        })?;
         Ok(pruner)
     }
 
@@ -824,7 +830,11 @@ impl Pruner for SqlitePruner {
         Ok(example.map(|value| (total, value)))
     }
 
-    fn missing_indexes(&mut self) -> Result<Vec<String>> {
+    fn blame(&mut self) -> Option<Failure> {
+        super::inspect::blame(&self.connection, &self.settings)
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<Lacking>> {
         let mut wanted = vec![(
             &self.tasks.delete_from,
             self.tasks.key.join(", "),
@@ -837,7 +847,7 @@ impl Pruner for SqlitePruner {
             let key = &dependent.foreign_key;
             wanted.push((&dependent.from, key.clone(), format!("({key}) = ?1")));
         }
-        let mut statements = Vec::new();
+        let mut lacking = Vec::new();
         for (from, columns, condition) in wanted {
             let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {from} WHERE {condition}");
             let scans = || -> rusqlite::Result<bool> {
@@ -857,13 +867,29 @@ impl Pruner for SqlitePruner {
                         }
                     })
                     .collect();
-                let number = statements.len() + 1;
-                statements.push(format!(
-                    "CREATE INDEX taskmon_{name}_{number} ON {from} ({columns});"
-                ));
+                let number = lacking.len() + 1;
+                // Prepared, and not run: SQLite says so what it would refuse.
+                let statement = |columns: &str| {
+                    let text =
+                        format!("CREATE INDEX taskmon_{name}_{number} ON {from} ({columns});");
+                    let tried = self.connection.prepare(&text);
+                    tried.map(|_| text).map_err(|error| words(&error))
+                };
+                let unqualified = columns.rsplit('.').next().unwrap_or_default();
+                let remedy = statement(&columns).or_else(|why| {
+                    let is_bare = columns.split('.').all(|part| {
+                        let mut letters = part.trim_matches('"').chars();
+                        letters.all(|letter| letter.is_alphanumeric() || letter == '_')
+                    });
+                    statement(unqualified).ok().filter(|_| is_bare).ok_or(why)
+                });
+                lacking.push(Lacking {
+                    place: format!("{from} ({columns})"),
+                    remedy: remedy.map_err(|why| format!("SQLite can make none: {why}")),
+                });
             }
         }
-        Ok(statements)
+        Ok(lacking)
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Figures {
     pub source: &'static str,
     /// Whether these are all the queues that the broker knows of.
     pub is_whole: bool,
-    /// Waiting messages by queue, of all priorities.
-    pub queues: BTreeMap<String, u64>,
+    /// Waiting messages by queue, of all priorities; `None`: not known, and `reasons` has `queues.NAME`.
+    pub queues: BTreeMap<String, Option<u64>>,
     /// Deliveries that workers hold unacknowledged, by queue.
     pub unacknowledged: BTreeMap<String, u64>,
     /// Consumers by queue, where the broker knows them.
@@ -66,16 +66,45 @@ pub fn name(settings: &Settings) -> &'static str {
 /// # Errors
 /// Why it cannot be asked: what it is called, without a password, and what happened.
 pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
-    // Celery turns to the next one where one is down; which of them has the messages only Celery knows.
-    if settings.url.contains(';') {
-        return Err("broker.url names several brokers: name the one to ask".to_owned());
-    }
     let scheme = settings.url.split(':').next().unwrap_or_default();
     match scheme {
         "redis" | "rediss" | "redis+socket" => in_time(settings, move |own| redis::ask(own, now)),
         "amqp" | "amqps" | "pyamqp" => rabbitmq::ask(settings),
         _ => Err(format!("no broker has the scheme {scheme}")),
     }
+}
+
+/// What happened, in words that need no knowledge of a library.
+fn happened(told: &str) -> String {
+    let has = |part: &str| told.contains(part);
+    let why = match () {
+        () if has("Connection refused") => "nothing listens there (connection refused)",
+        () if has("failed to lookup address") => "there is no host of that name",
+        () if has("timed out") => "it does not answer in time",
+        () if has("Connection reset")
+            || has("Broken pipe")
+            || has("unexpected end of file")
+            || has("UnexpectedEof") =>
+        {
+            "it ends the connection without an answer"
+        }
+        () if has("No such file") => "there is no such socket (No such file or directory)",
+        () if has("Network is unreachable") || has("No route to host") => {
+            "there is no way to it in the network"
+        }
+        () if has("invalid peer certificate") => {
+            let (_, why) = told
+                .split_once("invalid peer certificate")
+                .unwrap_or_default();
+            let why = why.trim_start_matches([':', ' ']);
+            return format!("its certificate is not accepted (invalid peer certificate: {why})");
+        }
+        () if has("received corrupt message") || has("InvalidContentType") => {
+            "what answers there does not speak TLS"
+        }
+        () => return told.to_owned(),
+    };
+    why.to_owned()
 }
 
 /// What is asked reads its own time limit; but the client's is one for each read, and a peer may send byte by byte for ever.

@@ -27,6 +27,10 @@ struct Queue {
     messages_unacknowledged: Option<u64>,
     #[serde(default)]
     consumers: u64,
+    #[serde(default)]
+    exclusive: bool,
+    #[serde(default)]
+    auto_delete: bool,
 }
 
 pub fn ask(settings: &Settings) -> Result<Figures, String> {
@@ -73,7 +77,7 @@ impl Api {
         let login = login.map_or("guest:guest".to_owned(), decoded);
         Ok(Self {
             url: format!(
-                "{}/api/queues/{vhost}?columns=name,messages_ready,messages_unacknowledged,consumers",
+                "{}/api/queues/{vhost}?columns=name,messages_ready,messages_unacknowledged,consumers,exclusive,auto_delete",
                 base.trim_end_matches('/')
             ),
             place,
@@ -100,8 +104,9 @@ impl Api {
             .call()
             .map_err(|error| match error {
                 ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
-                ureq::Error::Io(error) => error.to_string(),
-                error => error.to_string(),
+                ureq::Error::Io(error) => super::happened(&error.to_string()),
+                ureq::Error::HostNotFound => "there is no host of that name".to_owned(),
+                error => super::happened(&error.to_string()),
             })?;
         match response.status().as_u16() {
             200 => {}
@@ -119,7 +124,7 @@ impl Api {
             .read_to_end(&mut answer);
         read.map_err(|error| match ureq::Error::from(error) {
             ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
-            error => format!("its answer breaks off: {error}"),
+            _ => "its answer breaks off".to_owned(),
         })?;
         if answer.len() as u64 > LARGEST_ANSWER {
             return Err("its management API answers with more than 16 MiB".to_owned());
@@ -151,18 +156,20 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         .partition(|queue| is_delayed(&queue.name));
     let queues: BTreeMap<&str, &Queue> = queues
         .iter()
-        .filter(|queue| carries_tasks(&queue.name))
+        .filter(|queue| carries_tasks(queue) || settings.queues.contains(&queue.name))
         .map(|queue| (queue.name.as_str(), queue))
         .collect();
     let named: BTreeSet<&str> = settings.queues.iter().map(String::as_str).collect();
     let is_whole = named.is_empty() || queues.keys().all(|name| named.contains(name));
+    let is_bare = queues.is_empty()
+        || named.iter().all(|name| !queues.contains_key(name)) && !named.is_empty();
     let names: BTreeSet<&str> = match named.is_empty() {
         true => queues.keys().copied().collect(),
         false => named,
     };
     let count = |of: &dyn Fn(&Queue) -> Option<u64>| -> BTreeMap<String, u64> {
         let counted = names.iter().filter_map(|name| {
-            let count = queues.get(name).map_or(Some(0), |queue| of(queue))?;
+            let count = of(queues.get(name)?)?;
             Some(((*name).to_owned(), count))
         });
         counted.collect()
@@ -189,6 +196,17 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
             "the broker has no such queue".to_owned(),
         );
     }
+    if is_bare {
+        let why = match settings.queues.is_empty() {
+            true => "the virtual host has no queue of Celery's: is it another virtual host?",
+            false => {
+                "the broker has none of the queues that broker.queues names: is it another virtual host?"
+            }
+        };
+        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            reasons.insert(key.to_owned(), why.to_owned());
+        }
+    }
     let is_silent = |name: &&&str| {
         let reports = |queue: &&Queue| {
             queue.messages_ready.is_some() && queue.messages_unacknowledged.is_some()
@@ -197,6 +215,10 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
     };
     let silent: Vec<&str> = names.iter().filter(is_silent).copied().collect();
     if !silent.is_empty() {
+        for name in &silent {
+            let why = "it has not reported its figures";
+            reasons.insert(format!("queues.{name}"), why.to_owned());
+        }
         let why = format!(
             "these queues have not reported their figures, because they are new or their node is down: {}",
             silent.join(", ")
@@ -208,7 +230,13 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
     Figures {
         source: "rabbitmq",
         is_whole,
-        queues: count(&|queue| queue.messages_ready),
+        queues: (names.iter())
+            .map(|name| {
+                let queue = queues.get(name);
+                let ready = queue.and_then(|queue| queue.messages_ready);
+                ((*name).to_owned(), ready)
+            })
+            .collect(),
         unacknowledged: count(&|queue| queue.messages_unacknowledged),
         consumers: Some(count(&|queue| Some(queue.consumers))),
         overdue: None,
@@ -225,8 +253,17 @@ fn is_delayed(queue: &str) -> bool {
 }
 
 /// Not what Celery talks through to its workers, and workers among themselves.
-fn carries_tasks(queue: &str) -> bool {
-    !queue.ends_with(".pidbox") && !queue.starts_with("celeryev.")
+fn carries_tasks(queue: &Queue) -> bool {
+    let is_answered_to = queue.exclusive || queue.auto_delete && is_uuid(&queue.name);
+    !queue.name.ends_with(".pidbox") && !queue.name.starts_with("celeryev.") && !is_answered_to
+}
+
+/// A client waits for its answers in a queue that is called by a number made up for it.
+fn is_uuid(name: &str) -> bool {
+    let digits: Vec<&str> = name.split('-').collect();
+    let lengths: Vec<usize> = digits.iter().map(|part| part.len()).collect();
+    let is_hex = |part: &&str| part.chars().all(|letter| letter.is_ascii_hexdigit());
+    lengths == [8, 4, 4, 4, 12] && digits.iter().all(is_hex)
 }
 
 /// A URL in pieces, as far as it is needed here.
@@ -329,6 +366,8 @@ mod tests {
             messages_ready: Some(ready),
             messages_unacknowledged: Some(held),
             consumers: 1,
+            exclusive: false,
+            auto_delete: false,
         };
         let all = vec![
             queue("mail", 3, 2),
@@ -340,7 +379,7 @@ mod tests {
         ];
         let figures = figures(&settings(), all);
         let waiting = [("celery_delayed_reports", 2), ("mail", 3)];
-        let waiting = waiting.map(|(name, count)| (name.to_owned(), count));
+        let waiting = waiting.map(|(name, count)| (name.to_owned(), Some(count)));
         assert_eq!(figures.queues, BTreeMap::from(waiting));
         assert_eq!(figures.scheduled, Some(7));
         assert!(figures.is_whole);

@@ -7,7 +7,7 @@
 use super::{Figures, Settings};
 use ::redis::{
     Client, ClientTlsConfig, Connection, ErrorKind, IntoConnectionInfo, RedisError,
-    TlsCertificates, Value, cmd, pipe,
+    TlsCertificates, cmd, pipe,
 };
 use chrono::{DateTime, Utc};
 use percent_encoding::percent_decode_str;
@@ -20,6 +20,12 @@ const BINDING: &str = "_kombu.binding.";
 /// How many entries of a hash are read at once.
 const PAGE: usize = 500;
 
+/// More exchanges, or queues of one, than any application has.
+const MOST_NAMES: usize = 100_000;
+
+/// A delivery that is larger, in bytes, is counted and not read.
+const LARGEST_DELIVERY: u64 = 1024 * 1024;
+
 /// What Celery talks through to its workers, and workers among themselves: no task waits there.
 const NO_TASKS: [&str; 3] = ["celery.pidbox", "reply.celery.pidbox", "celeryev"];
 
@@ -31,6 +37,7 @@ pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     let mut redis = Redis::connect(settings).map_err(|error| failed(&place, &error))?;
     redis.figures(now).map_err(|why| match why {
         Trouble::Redis(error) => failed(&place, &error),
+        Trouble::WrongKind(why) => format!("the broker at {place} cannot be asked: {why}"),
         Trouble::TooMuch => format!(
             "the broker at {place} cannot be asked: it has too many keys to look through in broker.timeout_seconds; \
              where broker.queues names the queues they need not be found"
@@ -42,6 +49,8 @@ enum Trouble {
     Redis(RedisError),
     /// It answers, and is not done in time.
     TooMuch,
+    /// A key holds another kind of thing: why.
+    WrongKind(String),
 }
 
 impl From<RedisError> for Trouble {
@@ -55,6 +64,8 @@ struct Redis<'a> {
     settings: &'a Settings,
     /// Each answer has the time limit for itself; together they have it too.
     began: Instant,
+    /// Why the bindings are not all known.
+    unread: Option<String>,
 }
 
 impl<'a> Redis<'a> {
@@ -72,6 +83,7 @@ impl<'a> Redis<'a> {
             connection,
             settings,
             began,
+            unread: None,
         })
     }
 
@@ -89,9 +101,23 @@ impl<'a> Redis<'a> {
             true => (self.discover()?, None),
             false => (named.clone(), Some(named)),
         };
-        let queues = self.lengths(&names)?;
-        let mut unacknowledged = self.unacknowledged()?;
-        let overdue = self.overdue(now)?;
+        let mut reasons = BTreeMap::new();
+        let queues = self.lengths(&names, &mut reasons)?;
+        let unacknowledged = match self.unacknowledged() {
+            Err(Trouble::WrongKind(why)) => {
+                reasons.insert("reserved_tasks".to_owned(), why.clone());
+                reasons.insert("lost_tasks".to_owned(), why);
+                None
+            }
+            answer => Some(answer?),
+        };
+        let overdue = match self.overdue(now) {
+            Err(Trouble::WrongKind(why)) => {
+                reasons.insert("overdue_tasks".to_owned(), why);
+                None
+            }
+            answer => Some(answer?),
+        };
         // What else there is may take longer to find out than all the rest, and only says whether these are all.
         let (is_whole, is_bare) = match known {
             None => (true, names.is_empty()),
@@ -102,29 +128,38 @@ impl<'a> Redis<'a> {
                 Err(why) => return Err(why),
             },
         };
-        let holds_nothing = queues
-            .values()
-            .chain(unacknowledged.values())
-            .all(|count| *count == 0);
-        for name in &names {
-            unacknowledged.entry(name.clone()).or_default();
-        }
+        let held = unacknowledged.iter().flat_map(BTreeMap::values);
+        let holds_nothing = (queues.values().flatten().chain(held)).all(|count| *count == 0);
         let says = |what: &str| format!("Redis does not know {what}");
-        let mut reasons = BTreeMap::from([
+        for (key, what) in [
             (
-                "active_tasks".to_owned(),
-                says("which of the tasks that workers hold have begun"),
+                "active_tasks",
+                "which of the tasks that workers hold have begun",
             ),
             (
-                "scheduled_tasks".to_owned(),
-                says("which of the tasks that workers hold wait for their time"),
+                "scheduled_tasks",
+                "which of the tasks that workers hold wait for their time",
             ),
-        ]);
+        ] {
+            reasons.insert(key.to_owned(), says(what));
+        }
+        if let Some(why) = &self.unread {
+            reasons.insert("lost_tasks".to_owned(), why.clone());
+        }
         // Celery binds a queue when it first sends to it or waits for it: where nothing is bound and nothing lies, another place may be meant.
-        if is_bare && holds_nothing {
+        if is_bare && holds_nothing && self.unread.is_none() {
             let why = "Celery has bound no queue here: is it another database of the server, or another broker.global_keyprefix?";
             for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
-                reasons.insert(key.to_owned(), why.to_owned());
+                let told = reasons.entry(key.to_owned());
+                told.or_insert_with(|| why.to_owned());
+            }
+        } else if let Some(why) = self.unread.as_ref().filter(|_| names.is_empty()) {
+            reasons.insert("total_pending".to_owned(), why.clone());
+        }
+        let mut unacknowledged = unacknowledged.unwrap_or_default();
+        if !reasons.contains_key("reserved_tasks") {
+            for name in &names {
+                unacknowledged.entry(name.clone()).or_default();
             }
         }
         Ok(Figures {
@@ -133,7 +168,7 @@ impl<'a> Redis<'a> {
             queues,
             unacknowledged,
             consumers: None,
-            overdue: Some(overdue),
+            overdue,
             active: None,
             scheduled: None,
             reasons,
@@ -166,14 +201,22 @@ impl<'a> Redis<'a> {
         let mut cursor = 0_u64;
         loop {
             self.in_time()?;
-            let (next, page): (u64, Vec<String>) = cmd("SCAN")
+            let (next, page): (u64, Vec<Vec<u8>>) = cmd("SCAN")
                 .arg(cursor)
                 .arg("MATCH")
                 .arg(pattern)
                 .arg("COUNT")
                 .arg(PAGE * 10)
                 .query(&mut self.connection)?;
-            keys.extend(page);
+            for key in page {
+                match String::from_utf8(key) {
+                    Ok(key) => drop(keys.insert(key)),
+                    Err(error) => self.cannot_read(&error.into_bytes(), "is no UTF-8 text"),
+                }
+            }
+            if keys.len() > MOST_NAMES {
+                return Err(Trouble::TooMuch);
+            }
             cursor = next;
             if cursor == 0 {
                 return Ok(keys);
@@ -181,66 +224,158 @@ impl<'a> Redis<'a> {
         }
     }
 
+    /// There may be a queue behind it that nobody knows of.
+    fn cannot_read(&mut self, name: &[u8], why: &str) {
+        let name = String::from_utf8_lossy(name);
+        let told = format!("a binding of Celery's {why}: {name:?}");
+        self.unread.get_or_insert(told);
+    }
+
     /// Routing key and queue of each binding of an exchange.
-    fn bindings(&mut self, exchange: &str) -> Result<Vec<(String, String)>, RedisError> {
+    fn bindings(&mut self, exchange: &str) -> Result<Vec<(String, String)>, Trouble> {
         let key = self.key(&format!("{BINDING}{exchange}"));
-        let members: Vec<String> = cmd("SMEMBERS").arg(key).query(&mut self.connection)?;
-        let separator = &self.settings.separator;
-        let binding = |member: &String| {
-            let mut parts = member.split(separator.as_str());
-            let routing_key = parts.next()?.to_owned();
-            Some((routing_key, parts.nth(1)?.to_owned()))
-        };
-        Ok(members.iter().filter_map(binding).collect())
-    }
-
-    fn lengths(&mut self, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>, RedisError> {
-        let mut queues = BTreeMap::new();
-        for name in names {
-            let mut lengths = pipe();
-            for step in &self.settings.priority_steps {
-                let list = match step {
-                    0 => self.key(name),
-                    step => self.key(&format!("{name}{}{step}", self.settings.separator)),
-                };
-                lengths.cmd("LLEN").arg(list);
-            }
-            let lengths: Vec<u64> = lengths.query(&mut self.connection).map_err(|error| {
-                // Something else has that name.
-                match error.to_string().contains("WRONGTYPE") {
-                    true => RedisError::from((
-                        ErrorKind::UnexpectedReturnType,
-                        "a queue is no list",
-                        format!("{name}: {error}"),
-                    )),
-                    false => error,
-                }
-            })?;
-            queues.insert(name.clone(), lengths.iter().sum());
-        }
-        Ok(queues)
-    }
-
-    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Trouble> {
-        let key = self.key("unacked");
-        let mut by_route: HashMap<(String, String), u64> = HashMap::new();
-        let mut unreadable = 0;
+        let mut bindings = BTreeSet::new();
         let mut cursor = 0_u64;
         loop {
             self.in_time()?;
-            let (next, page): (u64, Vec<(Value, Vec<u8>)>) = cmd("HSCAN")
+            let answer = cmd("SSCAN")
                 .arg(&key)
                 .arg(cursor)
                 .arg("COUNT")
                 .arg(PAGE)
-                .query(&mut self.connection)?;
-            for (_, delivery) in page {
-                match serde_json::from_slice::<(IgnoredAny, String, String)>(&delivery) {
-                    Ok((_, exchange, routing_key)) => {
-                        *by_route.entry((exchange, routing_key)).or_default() += 1;
-                    }
-                    Err(_) => unreadable += 1,
+                .query::<(u64, Vec<Vec<u8>>)>(&mut self.connection);
+            let (next, page) = match answer.map_err(|error| kind_of(&key, error)) {
+                Err(Trouble::WrongKind(_)) => {
+                    self.cannot_read(key.as_bytes(), "is no set");
+                    return Ok(Vec::new());
                 }
+                answer => answer?,
+            };
+            for member in page {
+                let Ok(member) = String::from_utf8(member) else {
+                    self.cannot_read(key.as_bytes(), "is no UTF-8 text");
+                    continue;
+                };
+                let mut parts = member.split(self.settings.separator.as_str());
+                if let (Some(routing_key), Some(queue)) = (parts.next(), parts.nth(1)) {
+                    bindings.insert((routing_key.to_owned(), queue.to_owned()));
+                }
+            }
+            if bindings.len() > MOST_NAMES {
+                return Err(Trouble::TooMuch);
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(bindings.into_iter().collect());
+            }
+        }
+    }
+
+    /// `None`: it is no list, or one of its priorities is none.
+    fn lengths(
+        &mut self,
+        names: &BTreeSet<String>,
+        reasons: &mut BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, Option<u64>>, Trouble> {
+        let mut queues = BTreeMap::new();
+        for name in names {
+            self.in_time()?;
+            let mut waiting = Some(0);
+            for step in self.settings.priority_steps.clone() {
+                let list = match step {
+                    0 => self.key(name),
+                    step => self.key(&format!("{name}{}{step}", self.settings.separator)),
+                };
+                let length = cmd("LLEN")
+                    .arg(&list)
+                    .query::<u64>(&mut self.connection)
+                    .map_err(|error| kind_of(&list, error));
+                match length {
+                    Ok(length) => waiting = waiting.map(|waiting| waiting + length),
+                    Err(Trouble::WrongKind(why)) => {
+                        waiting = None;
+                        for key in ["total_pending", "lost_tasks"] {
+                            reasons.insert(key.to_owned(), why.clone());
+                        }
+                        reasons.insert(format!("queues.{name}"), why);
+                    }
+                    Err(why) => return Err(why),
+                }
+            }
+            queues.insert(name.clone(), waiting);
+        }
+        Ok(queues)
+    }
+
+    /// By the tags of the deliveries in the order of their times: the deliveries themselves, each with a whole message, are read as far as they are
+    /// of a usual size, and never many megabytes of them at once.
+    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Trouble> {
+        let key = self.key("unacked");
+        let all: u64 = cmd("HLEN")
+            .arg(&key)
+            .query(&mut self.connection)
+            .map_err(|error| kind_of(&key, error))?;
+        let mut by_route: HashMap<(String, String), u64> = HashMap::new();
+        let (mut seen, mut unreadable) = (0, 0);
+        let mut cursor = 0_u64;
+        let index = self.key("unacked_index");
+        if all == 0 {
+            return Ok(BTreeMap::new());
+        }
+        loop {
+            self.in_time()?;
+            let answer = cmd("ZSCAN")
+                .arg(&index)
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(PAGE)
+                .query::<(u64, Vec<(Vec<u8>, Vec<u8>)>)>(&mut self.connection);
+            let (next, page) = match answer.map_err(|error| kind_of(&index, error)) {
+                // Which of them are overdue is not known then, and these are held all the same.
+                Err(Trouble::WrongKind(_)) => break,
+                answer => answer?,
+            };
+            for tags in page.chunks(PAGE) {
+                let mut lengths = pipe();
+                for (tag, _) in tags {
+                    lengths.cmd("HSTRLEN").arg(&key).arg(tag);
+                }
+                let lengths: Vec<u64> = lengths.query(&mut self.connection)?;
+                // What is acknowledged meanwhile has no length any more.
+                let there = tags.iter().map(|(tag, _)| tag).zip(lengths);
+                let there: Vec<(&Vec<u8>, u64)> = there.filter(|(_, length)| *length > 0).collect();
+                seen += there.len() as u64;
+                let (small, large): (Vec<_>, Vec<_>) =
+                    (there.into_iter()).partition(|(_, length)| *length <= LARGEST_DELIVERY);
+                unreadable += large.len() as u64;
+                for some in small.chunk_by({
+                    let mut bytes = 0;
+                    move |_, (_, length)| {
+                        bytes = if bytes > LARGEST_DELIVERY * 8 {
+                            0
+                        } else {
+                            bytes + length
+                        };
+                        bytes > 0
+                    }
+                }) {
+                    let mut deliveries = pipe();
+                    for (tag, _) in some {
+                        deliveries.cmd("HGET").arg(&key).arg(tag);
+                    }
+                    let deliveries: Vec<Option<Vec<u8>>> =
+                        deliveries.query(&mut self.connection)?;
+                    for delivery in deliveries.into_iter().flatten() {
+                        type Delivery = (IgnoredAny, String, String);
+                        match serde_json::from_slice::<Delivery>(&delivery) {
+                            Ok((_, exchange, routing_key)) => {
+                                *by_route.entry((exchange, routing_key)).or_default() += 1;
+                            }
+                            Err(_) => unreadable += 1,
+                        }
+                    }
+                }
+                self.in_time()?;
             }
             cursor = next;
             if cursor == 0 {
@@ -252,14 +387,15 @@ impl<'a> Redis<'a> {
             let queue = self.queue_of(&exchange, &routing_key)?;
             *by_queue.entry(queue).or_default() += count;
         }
-        if unreadable > 0 {
-            *by_queue.entry(UNKNOWN.to_owned()).or_default() += unreadable;
+        let unknown = unreadable + all.saturating_sub(seen);
+        if unknown > 0 {
+            *by_queue.entry(UNKNOWN.to_owned()).or_default() += unknown;
         }
         Ok(by_queue)
     }
 
     /// The queue that a delivery came from. The default exchange, which has no name, feeds the queue that the routing key names.
-    fn queue_of(&mut self, exchange: &str, routing_key: &str) -> Result<String, RedisError> {
+    fn queue_of(&mut self, exchange: &str, routing_key: &str) -> Result<String, Trouble> {
         if exchange.is_empty() {
             return Ok(routing_key.to_owned());
         }
@@ -276,14 +412,26 @@ impl<'a> Redis<'a> {
         ))
     }
 
-    fn overdue(&mut self, now: DateTime<Utc>) -> Result<u64, RedisError> {
+    fn overdue(&mut self, now: DateTime<Utc>) -> Result<u64, Trouble> {
         let timeout = self.settings.visibility_timeout.as_secs_f64();
         let before = now.timestamp_millis() as f64 / 1000.0 - timeout;
+        let key = self.key("unacked_index");
         cmd("ZCOUNT")
-            .arg(self.key("unacked_index"))
+            .arg(&key)
             .arg("-inf")
             .arg(format!("({before:.3}"))
             .query(&mut self.connection)
+            .map_err(|error| kind_of(&key, error))
+    }
+}
+
+/// Something else may have the name of a key of Celery's.
+fn kind_of(key: &str, error: RedisError) -> Trouble {
+    match error.to_string().contains("WRONGTYPE") {
+        true => Trouble::WrongKind(format!(
+            "the key {key:?} holds something else than Celery would have put there"
+        )),
+        false => Trouble::Redis(error),
     }
 }
 
@@ -386,7 +534,20 @@ fn failed(place: &str, error: &RedisError) -> String {
         _ if wants_password => "it wants a password, and broker.url has none".to_owned(),
         (true, _) => "it does not answer in time".to_owned(),
         (_, ErrorKind::AuthenticationFailed) => "it refuses the password of broker.url".to_owned(),
-        _ => told,
+        _ if told.contains("WRONGPASS") => "it refuses the password of broker.url".to_owned(),
+        _ if told.contains("NOPERM") => {
+            "its user has no permission for what is asked: SELECT, LLEN, SCAN, SSCAN, ZSCAN, ZCOUNT, HLEN, HSTRLEN and HGET".to_owned()
+        }
+        (_, ErrorKind::Parse | ErrorKind::UnexpectedReturnType) => {
+            "what answers there is no Redis".to_owned()
+        }
+        _ if told.contains("DB index is out of range") => {
+            "it has no database of the number that broker.url ends in".to_owned()
+        }
+        _ if told.contains(" of broker.url, ") => {
+            told[told.find("ssl_").unwrap_or_default()..].to_owned()
+        }
+        _ => super::happened(&told),
     };
     format!("the broker at {place} cannot be asked: {why}")
 }

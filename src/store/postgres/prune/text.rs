@@ -5,6 +5,7 @@
 
 use super::super::super::prune::{Pass, PruneSettings, Scope, Source, WITNESSES};
 use super::super::super::sql::{self, Column};
+use super::super::indexes::Wanted;
 use super::super::shape::{TimeType, is_plain_name, refusal};
 use crate::calendar::wall_clock_bound;
 use crate::outcome::{Failure, Kind};
@@ -77,6 +78,10 @@ impl Tables {
         let mapping = &settings.mapping;
         let tasks = &mapping.tasks;
         let types = types_of(client, "tasks", &tasks.from, &sql::task_columns(tasks))?;
+        sql::require_key(tasks, &mut |sql| {
+            let tried = client.simple_query(sql);
+            tried.map(drop).map_err(|error| refusal(&error))
+        })?;
         let time = |name: &str, expression: &Option<String>| -> Result<Option<Time>, Failure> {
             expression
                 .as_ref()
@@ -716,8 +721,8 @@ impl Tables {
         }
     }
 
-    /// Questions that have an answer where an index is there, and what would make it.
-    pub fn index_questions(&self) -> Vec<(String, String)> {
+    /// The indexes that the statements go by.
+    pub fn wanted_indexes(&self) -> Vec<Wanted> {
         let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
         let keys: Vec<&str> = self
             .tasks
@@ -737,15 +742,12 @@ impl Tables {
         for dependent in self.dependents.iter().chain(&self.task_dependents) {
             wanted.push((&dependent.from, vec![&dependent.foreign_key]));
         }
-        let question = |(from, columns): (&str, Vec<&str>)| {
-            let sql = index_question(from, &columns)?;
-            let statement = format!(
-                "CREATE INDEX CONCURRENTLY ON {from} ({});",
-                columns.join(", ")
-            );
-            Some((sql, statement))
+        let own = |(from, columns): (&str, Vec<&str>)| Wanted {
+            from: from.to_owned(),
+            columns: columns.into_iter().map(str::to_owned).collect(),
         };
-        wanted.into_iter().filter_map(question).collect()
+        let known = wanted.into_iter().filter(|(from, _)| !from.is_empty());
+        known.map(own).collect()
     }
 }
 

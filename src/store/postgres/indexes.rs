@@ -1,0 +1,300 @@
+//! The indexes that cleanup lacks, and the statements that make them.
+//!
+//! A statement that is printed runs: where it is not of plain columns, it has been tried on an empty temporary table with the same ones, in a transaction
+//! that was rolled back. The database's own spelling comes from there, too, so that an index is found again however the mapping writes it.
+
+use super::super::inspect::Lacking;
+use super::session::{Broken, Session};
+use super::shape::{is_plain_name, literal};
+use crate::outcome::Failure;
+use postgres::SimpleQueryMessage;
+use postgres::error::SqlState;
+use serde_json::Value;
+
+/// Columns of what is read by which rows are looked for.
+pub struct Wanted {
+    pub from: String,
+    pub columns: Vec<String>,
+}
+
+const DOING: &str = "looking for indexes";
+
+/// Those that are not there.
+///
+/// # Errors
+/// The database went away.
+pub fn missing(session: &Session, wanted: &[Wanted]) -> Result<Vec<Lacking>, Failure> {
+    let mut lacking = Vec::new();
+    for wanted in wanted {
+        lacking.extend(look(session, wanted).map_err(|broken| broken.failure(DOING))?);
+    }
+    lacking.dedup();
+    Ok(lacking)
+}
+
+fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
+    let relation = match relation(session, &wanted.from)? {
+        Some(relation) if "rpm".contains(&relation.kind) => {
+            return on_table(session, wanted, &relation);
+        }
+        relation => relation,
+    };
+    if relation.is_some_and(|relation| relation.kind == "f") {
+        let why = format!(
+            "{} is a foreign table: it can be indexed where its rows are",
+            wanted.from
+        );
+        return Ok(Some(wanted.lacking(Err(why))));
+    }
+    // A view, or a FROM clause: whether a column is handed through shows in how it is read.
+    let mut beneath: Option<Wanted> = None;
+    for column in &wanted.columns {
+        let origin = match origin(session, &wanted.from, column)? {
+            Some(origin) => origin,
+            None => {
+                let why = format!(
+                    "\"{column}\" of \"{}\" is computed from several tables or columns, which no index can hold",
+                    wanted.short()
+                );
+                return Ok(Some(wanted.lacking(Err(why))));
+            }
+        };
+        let known = beneath.get_or_insert_with(|| Wanted {
+            from: origin.table.clone(),
+            columns: Vec::new(),
+        });
+        if known.from != origin.table {
+            let why = format!(
+                "\"{}\" takes {} from several tables, which no index can hold together",
+                wanted.short(),
+                wanted.columns.join(" and ")
+            );
+            return Ok(Some(wanted.lacking(Err(why))));
+        }
+        known.columns.push(origin.column);
+    }
+    let Some(beneath) = beneath else {
+        return Ok(None);
+    };
+    match relation_of(session, &beneath.from)? {
+        Some(relation) => on_table(session, &beneath, &relation),
+        None => Ok(None),
+    }
+}
+
+impl Wanted {
+    fn lacking(&self, remedy: Result<String, String>) -> Lacking {
+        Lacking {
+            place: format!("{} ({})", self.short(), self.columns.join(", ")),
+            remedy,
+        }
+    }
+
+    /// A long FROM clause by its beginning.
+    fn short(&self) -> &str {
+        self.from.split_whitespace().next().unwrap_or(&self.from)
+    }
+}
+
+struct Relation {
+    /// Quoted where it has to be.
+    name: String,
+    /// As the catalogue has it: `r` a table, `p` a partitioned one, `v` a view …
+    kind: String,
+}
+
+/// `None`: it is no name.
+fn relation(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
+    match relation_of(session, from) {
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
+        answer => answer,
+    }
+}
+
+fn relation_of(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
+    let sql = "SELECT quote_ident(c.relname), c.relkind::text FROM unnest($1) AS n \
+               JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n)";
+    let rows = session.ask(sql, &[vec![from.to_owned()]])?;
+    let read = |row: &postgres::Row| -> Result<Relation, postgres::Error> {
+        Ok(Relation {
+            name: row.try_get(0)?,
+            kind: row.try_get(1)?,
+        })
+    };
+    Ok(rows.first().map(read).transpose()?)
+}
+
+fn on_table(
+    session: &Session,
+    wanted: &Wanted,
+    relation: &Relation,
+) -> Result<Option<Lacking>, Broken> {
+    let is_bare = |column: &String| is_plain_name(column) && !column.contains('.');
+    let is_plain = wanted.columns.iter().all(is_bare);
+    if is_plain && is_there(session, &wanted.from, &wanted.columns)? {
+        return Ok(None);
+    }
+    // Columns by their bare names need no trial.
+    if is_plain {
+        return Ok(Some(wanted.lacking(Ok(statement(
+            &wanted.from,
+            relation,
+            &wanted.columns,
+        )))));
+    }
+    let items = match spelled(session, wanted, relation) {
+        Ok(items) => items,
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => {
+            let code = error.code().cloned();
+            let columns = wanted.columns.join(", ");
+            return Ok(match code {
+                Some(code) if code == SqlState::INVALID_OBJECT_DEFINITION => {
+                    let why = format!(
+                        "\"{columns}\" is not immutable, depending on a setting or on the time, so that no index can hold it"
+                    );
+                    Some(wanted.lacking(Err(why)))
+                }
+                _ => {
+                    let words = error.as_db_error().map_or("", |error| error.message());
+                    Some(wanted.lacking(Err(format!("whether there is one is not known: {words}"))))
+                }
+            });
+        }
+        Err(broken) => return Err(broken),
+    };
+    if is_there(session, &wanted.from, &items)? {
+        return Ok(None);
+    }
+    let own = Wanted {
+        from: wanted.from.clone(),
+        columns: items,
+    };
+    Ok(Some(own.lacking(Ok(statement(
+        &own.from,
+        relation,
+        &own.columns,
+    )))))
+}
+
+/// An index of a partitioned table cannot be made while others write.
+fn statement(from: &str, relation: &Relation, items: &[String]) -> String {
+    let concurrently = match relation.kind.as_str() {
+        "p" => "",
+        _ => "CONCURRENTLY ",
+    };
+    format!(
+        "CREATE INDEX {concurrently}ON {from} ({});",
+        items.join(", ")
+    )
+}
+
+fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Broken> {
+    let each = items.iter().enumerate().map(|(place, item)| {
+        let place = place + 1;
+        format!(
+            "pg_get_indexdef(i.indexrelid, {place}, true) = {}",
+            literal(item)
+        )
+    });
+    let each: Vec<String> = each.collect();
+    let sql = format!(
+        "SELECT 1 FROM pg_catalog.pg_index i WHERE i.indrelid = to_regclass({}) AND i.indisvalid AND i.indpred IS NULL AND {}",
+        literal(from),
+        each.join(" AND ")
+    );
+    Ok(!session.ask(&sql, &[])?.is_empty())
+}
+
+/// The columns as an index of theirs has them.
+fn spelled(session: &Session, wanted: &Wanted, relation: &Relation) -> Result<Vec<String>, Broken> {
+    let entries: Vec<String> = (wanted.columns.iter())
+        .map(|column| format!("({column})"))
+        .collect();
+    let each: Vec<String> = (1..=entries.len())
+        .map(|place| format!("pg_get_indexdef(i.indexrelid, {place}, true)"))
+        .collect();
+    let name = &relation.name;
+    let answer = session.simple(&format!(
+        "BEGIN; CREATE TEMPORARY TABLE {name} (LIKE {from}); CREATE INDEX ON pg_temp.{name} ({entries}); \
+         SELECT {each} FROM pg_catalog.pg_index i WHERE i.indrelid = {twin}::regclass; ROLLBACK",
+        from = wanted.from,
+        entries = entries.join(", "),
+        each = each.join(", "),
+        twin = literal(&format!("pg_temp.{name}")),
+    ));
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(broken) => {
+            session.simple("ROLLBACK")?;
+            return Err(broken);
+        }
+    };
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let items = (0..entries.len()).map(|place| row.and_then(|row| row.get(place)).unwrap_or(""));
+    Ok(items.map(str::to_owned).collect())
+}
+
+/// Where a column of a view or a FROM clause comes from.
+struct Origin {
+    table: String,
+    column: String,
+}
+
+/// `None`: it is computed, or nothing can be said.
+fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>, Broken> {
+    let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({column}) FROM {from}");
+    let answer = match session.simple(&sql) {
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => return Ok(None),
+        answer => answer?,
+    };
+    let text: String = (answer.iter())
+        .filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        })
+        .collect();
+    let plan: Value = serde_json::from_str(&text).unwrap_or_default();
+    let top = &plan[0]["Plan"];
+    let output = top["Output"][0].as_str().unwrap_or_default();
+    let Some((alias, column)) = output.split_once('.') else {
+        return Ok(None);
+    };
+    let is_identifier = |text: &str| match text.strip_prefix('"') {
+        Some(rest) => rest
+            .strip_suffix('"')
+            .is_some_and(|name| !name.contains('"')),
+        None => is_plain_name(text) && !text.contains('.'),
+    };
+    if !is_identifier(alias) || !is_identifier(column) {
+        return Ok(None);
+    }
+    let scan = scan(top, alias.trim_matches('"'));
+    Ok(scan.map(|(schema, table)| Origin {
+        table: format!("{}.{}", quoted(schema), quoted(table)),
+        column: column.to_owned(),
+    }))
+}
+
+/// The table that a plan reads under this name.
+fn scan<'p>(plan: &'p Value, alias: &str) -> Option<(&'p str, &'p str)> {
+    if plan["Alias"] == alias
+        && let (Some(schema), Some(table)) =
+            (plan["Schema"].as_str(), plan["Relation Name"].as_str())
+    {
+        return Some((schema, table));
+    }
+    let mut parts = plan["Plans"].as_array()?.iter();
+    parts.find_map(|part| scan(part, alias))
+}
+
+fn quoted(name: &str) -> String {
+    let plain =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    match name.chars().all(plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}

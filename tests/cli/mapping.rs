@@ -1,0 +1,323 @@
+//! Mappings of tables of one's own: what does not fit is named, by the check and by cleanup.
+
+use crate::check::{checks, is};
+use crate::env::TestEnv;
+use crate::on_each_database;
+
+/// The mapping of a table of one's own, with one field more.
+fn own_mapping(env: &TestEnv, more: &str) -> String {
+    format!(
+        "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\n[cleanup]\nstorage_roots = []\n[database.tasks]\nfrom = 'jobs'\ndelete_from = 'jobs'\n\
+         key = ['id']\nlabel = 'id'\nstatus = 'state'\ncreated_at = 'made_at'\nstarted_at = ''\ncompleted_at = ''\nupdated_at = ''\nprocessing_time = ''\n\
+         error_message = ''\nretry_count = ''\nqueue = ''\n{more}[database.tasks.states]\ncompleted = ['done']\n[database.receipts]\nenabled = false\n",
+        env.url()
+    )
+}
+
+on_each_database! {
+    fn a_key_that_the_table_of_the_rows_lacks_is_named_before_anything_goes(env) {
+        env.sql(
+            "CREATE TABLE jobs (other_id integer PRIMARY KEY, state text, made_at text);
+             INSERT INTO jobs VALUES (1, 'done', '2020-01-01 00:00:00')",
+        );
+        let time = match env.url().starts_with("sqlite") {
+            true => "made_at",
+            false => "made_at::timestamptz AS made_at",
+        };
+        env.sql(&format!("CREATE VIEW seen AS SELECT other_id AS id, state, {time} FROM jobs"));
+        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
+        let named = "database.tasks.key[1]: \"jobs\", which rows are deleted from, has no \"id\"";
+        let found = checks(&env, &[], 1);
+        let mapping = found["mapping"]["message"].as_str().unwrap();
+        assert!(mapping.contains(named), "{mapping}");
+        let error = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"]).exits(3).json()["error"]["message"].clone();
+        assert!(error.as_str().unwrap().contains(named), "{error}");
+    }
+
+    fn an_expression_of_cleanup_that_fails_on_a_row_is_named_before_and_while_it_runs(env) {
+        // The overflow stands in for a cast: both databases have one.
+        let made = "'2020-01-01 00:00:00'";
+        let column = match env.url().starts_with("sqlite") {
+            true => "text",
+            false => "timestamptz",
+        };
+        env.sql(&format!(
+            "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at {column}, size bigint);
+             INSERT INTO jobs VALUES (1, 'done', {made}, 0), (2, 'done', {made}, 1)"
+        ));
+        let fails = "abs(-9223372036854775807 - size)";
+        for (field, expression) in [
+            ("guard", format!("{fails} > 0")),
+            ("name", fails.to_owned()),
+            ("link", fails.to_owned()),
+            ("files[1]", format!("CAST({fails} AS text)")),
+            ("status", format!("CASE WHEN {fails} > 0 THEN state END")),
+            ("label", fails.to_owned()),
+        ] {
+            let given = |name: &str| match field {
+                "files[1]" if name == "files" => format!("files = ['{expression}']\n"),
+                field if field == name => format!("{name} = '{expression}'\n"),
+                _ if name == "files" => "files = []\n".to_owned(),
+                _ => format!("{name} = ''\n"),
+            };
+            let more: String = ["name", "link", "guard", "files"].map(given).concat();
+            let mut config = own_mapping(&env, &more);
+            for (name, value) in [("status", "state"), ("label", "id")] {
+                if field == name {
+                    config = config.replace(&format!("\n{name} = '{value}'"), &format!("\n{name} = '{expression}'"));
+                }
+            }
+            env.write("taskmon.toml", &config);
+            let named = format!("database.tasks.{field}: \"{expression}\" cannot be computed: ");
+            let found = checks(&env, &[], 1);
+            let mapping = found["mapping"]["message"].as_str().unwrap();
+            assert!(mapping.contains(&named), "{named} in {mapping}");
+            // What cleanup does not read, it does not fail on.
+            if ["name", "link"].contains(&field) {
+                continue;
+            }
+            let arguments = ["-q", "-q", "cleanup", "--only", "tasks", "--completed-tasks-days", "1", "--failed-tasks-days", "1"];
+            let error = env.taskmon(arguments).exits(3).json()["error"]["message"].clone();
+            assert!(error.as_str().unwrap().contains(&named), "{named} in {error}");
+        }
+    }
+}
+
+/// Runs what the check proposes, and says what it said of the indexes.
+fn proposed(env: &TestEnv) -> Vec<String> {
+    let found = checks(env, &[], 0);
+    let hint = found["indexes"]["hint"].as_str().unwrap_or_default();
+    let statements = hint.split("; ").filter(|statement| !statement.is_empty());
+    statements.map(str::to_owned).collect()
+}
+
+#[test]
+fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_table() {
+    let table = "id bigint, \"State\" text, state text, made_at timestamptz, PRIMARY KEY (id)";
+    for (kind, schema, from, status, created) in [
+        (
+            "a table",
+            format!("CREATE TABLE jobs ({table})"),
+            "jobs",
+            "state",
+            "made_at",
+        ),
+        (
+            "a partitioned table",
+            format!(
+                "CREATE TABLE jobs ({table}) PARTITION BY RANGE (id); CREATE TABLE jobs_1 PARTITION OF jobs DEFAULT"
+            ),
+            "jobs",
+            "state",
+            "made_at",
+        ),
+        (
+            "quoted",
+            format!("CREATE TABLE jobs ({table})"),
+            "jobs",
+            "\"State\"",
+            "made_at",
+        ),
+        (
+            "qualified",
+            format!("CREATE TABLE jobs ({table})"),
+            "public.jobs",
+            "jobs.state",
+            "jobs.made_at",
+        ),
+        (
+            "an expression",
+            format!("CREATE TABLE jobs ({table})"),
+            "jobs",
+            "lower(state)",
+            "made_at",
+        ),
+        (
+            "a view",
+            format!(
+                "CREATE TABLE jobs ({table}); CREATE VIEW open_jobs AS SELECT id, state AS is_in, made_at FROM jobs WHERE state <> 'x'"
+            ),
+            "open_jobs",
+            "is_in",
+            "made_at",
+        ),
+        (
+            "a FROM clause",
+            format!("CREATE TABLE jobs ({table}); CREATE TABLE kinds (kind text)"),
+            "jobs AS j LEFT JOIN kinds ON kind = j.state",
+            "j.state",
+            "made_at",
+        ),
+    ] {
+        let env = TestEnv::postgres();
+        env.sql(&schema);
+        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n")
+            .replace("from = 'jobs'\ndelete", &format!("from = '{from}'\ndelete"))
+            .replace("status = 'state'", &format!("status = '{status}'"))
+            .replace(
+                "created_at = 'made_at'",
+                &format!("created_at = '{created}'"),
+            );
+        env.write("taskmon.toml", &config);
+        let statements = proposed(&env);
+        assert_eq!(statements.len(), 1, "{kind}: {statements:?}");
+        let mut client = env.client();
+        for statement in &statements {
+            client
+                .batch_execute(statement)
+                .unwrap_or_else(|error| panic!("{kind}: {statement}: {error}"));
+        }
+        is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+    }
+}
+
+#[test]
+fn what_no_index_can_hold_is_said_and_no_statement_is_made_up() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE TABLE jobs (id bigint PRIMARY KEY, state text, made_at timestamptz, at_text text);
+         CREATE VIEW seen AS SELECT id, upper(state) AS state, made_at FROM jobs",
+    );
+    let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+    env.write(
+        "taskmon.toml",
+        &config.replace("'made_at'", "'at_text::timestamptz'"),
+    );
+    let found = checks(&env, &[], 0);
+    is(
+        &found,
+        "indexes",
+        "warning",
+        &["at_text::timestamptz", "immutable"],
+    );
+    assert!(found["indexes"]["hint"].is_null(), "{found:#?}");
+    env.write(
+        "taskmon.toml",
+        &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"),
+    );
+    let found = checks(&env, &[], 0);
+    is(&found, "indexes", "warning", &["seen", "computed"]);
+    assert!(found["indexes"]["hint"].is_null(), "{found:#?}");
+}
+
+#[test]
+fn an_index_that_sqlite_would_refuse_is_not_proposed() {
+    let env = TestEnv::sqlite();
+    env.sql(
+        "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at text, number text);
+         CREATE VIEW seen AS SELECT * FROM jobs",
+    );
+    let receipts = "[database.receipts]\nenabled = true\nfrom = 'delivery_receipts'\n";
+    let config = own_mapping(
+        &env,
+        "name = ''\nlink = 'jobs.number'\nguard = ''\nfiles = []\n",
+    )
+    .replace("[database.receipts]\nenabled = false\n", receipts);
+    env.write("taskmon.toml", &config);
+    let statements = proposed(&env);
+    assert_eq!(statements.len(), 1, "{statements:?}");
+    env.sql(&statements[0]);
+    is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+    env.sql("DROP INDEX taskmon_jobs_1");
+    env.write(
+        "taskmon.toml",
+        &config
+            .replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete")
+            .replace("jobs.number", "number"),
+    );
+    let found = checks(&env, &[], 0);
+    is(
+        &found,
+        "indexes",
+        "warning",
+        &["seen", "views may not be indexed"],
+    );
+    assert!(found["indexes"]["hint"].is_null(), "{found:#?}");
+}
+
+#[test]
+fn the_check_and_cleanup_agree_on_a_mapping_that_does_not_say_what_to_delete_from() {
+    for from in ["jobs", "seen", "jobs AS j JOIN kinds ON kind = j.state"] {
+        let env = TestEnv::sqlite();
+        env.sql(
+            "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at text); CREATE TABLE kinds (kind text);
+             CREATE VIEW seen AS SELECT * FROM jobs",
+        );
+        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        let with = |delete_from: &str| {
+            let own = config.replace(
+                "from = 'jobs'\ndelete_from = 'jobs'\n",
+                &format!("from = '{from}'\n{delete_from}"),
+            );
+            env.write("taskmon.toml", &own);
+        };
+        let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
+        with("");
+        is(
+            &checks(&env, &[], 1),
+            "mapping",
+            "failed",
+            &["database.tasks.delete_from"],
+        );
+        env.taskmon(cleanup)
+            .exits(2)
+            .failure("config_invalid", &["database.tasks.delete_from"]);
+        with("delete_from = ''\n");
+        checks(&env, &[], 0);
+        let kept = env.taskmon(cleanup).success().json();
+        assert!(
+            kept["notes"][0].as_str().unwrap().contains("delete_from"),
+            "{kept}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE TABLE jobs (id bigint PRIMARY KEY, other_id bigint UNIQUE, state text, made_at timestamptz);
+         INSERT INTO jobs SELECT n, 11 - n, 'done', timestamptz '2020-01-01' + n * interval '1 hour' FROM generate_series(1, 10) AS n;
+         CREATE VIEW seen AS SELECT other_id AS id, state, made_at FROM jobs;
+         CREATE VIEW same AS SELECT id, upper(state) AS state, made_at FROM jobs",
+    );
+    let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+    let from = |view: &str| {
+        env.write(
+            "taskmon.toml",
+            &config.replace("from = 'jobs'\ndelete", &format!("from = '{view}'\ndelete")),
+        )
+    };
+    from("seen");
+    let found = checks(&env, &[], 1);
+    is(
+        &found,
+        "mapping",
+        "failed",
+        &[
+            "database.tasks.key",
+            "made_at differs in 10 rows",
+            "under its own name",
+        ],
+    );
+    from("same");
+    checks(&env, &[], 0);
+}
+
+#[test]
+fn an_index_is_proposed_where_no_temporary_table_may_be_made_to_try_it_on() {
+    let env = TestEnv::postgres();
+    let role = env.role("");
+    env.sql(&format!(
+        "DROP INDEX idx_tasks_tracking_number; REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC;
+         GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        env.name()
+    ));
+    let found = checks(&env, &["--database-url", &env.url_of(&role)], 0);
+    let hint = found["indexes"]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"),
+        "{hint}"
+    );
+}
