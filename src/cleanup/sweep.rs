@@ -59,6 +59,8 @@ pub enum Counter {
 /// A sub-folder that was met.
 struct Met {
     modified: i64,
+    /// By its own name or by that of a folder above it.
+    is_protected: bool,
     entries: u64,
     gone: u64,
 }
@@ -142,69 +144,41 @@ impl Sweep<'_> {
             return;
         };
         let folder = relative.parent().unwrap_or(Path::new("")).to_owned();
-        if let Some(met) = self.folders.get_mut(&folder) {
+        let is_above_protected = self.folders.get_mut(&folder).is_some_and(|met| {
             met.entries += 1;
-        }
+            met.is_protected
+        });
         if entry.file_type().is_dir() {
-            if let Ok(found) = entry.metadata() {
-                let met = Met {
-                    modified: found.mtime() * 1_000_000 + found.mtime_nsec() / 1000,
-                    entries: 0,
-                    gone: 0,
-                };
-                self.folders.insert(relative.to_owned(), met);
-            }
+            let met = Met {
+                is_protected: self.is_protected(relative, true, is_above_protected),
+                // Where that is not known, it is too young to go.
+                modified: entry.metadata().map_or(i64::MAX, |found| {
+                    found.mtime() * 1_000_000 + found.mtime_nsec() / 1000
+                }),
+                entries: 0,
+                gone: 0,
+            };
+            self.folders.insert(relative.to_owned(), met);
             return;
         }
-        if entry.file_type().is_file() && self.may_go(entry, relative) {
+        let is_protected = || self.is_protected(relative, false, is_above_protected);
+        if entry.file_type().is_file() && self.fits(entry) && !is_protected() {
             self.waiting.push((folder, entry.file_name().to_owned()));
         }
     }
 
-    fn may_go(&mut self, entry: &DirEntry, relative: &Path) -> bool {
-        let is_protected = self
-            .protect
-            .matched_path_or_any_parents(relative, false)
-            .is_ignore();
-        let fits = self
-            .rule
-            .patterns
-            .is_none_or(|patterns| patterns.is_match(entry.file_name()));
-        if is_protected || !fits {
-            return false;
-        }
-        let is_old = match entry.metadata() {
-            Ok(found) => {
-                let modified = found.mtime() * 1_000_000 + found.mtime_nsec() / 1000;
-                modified < self.rule.before.timestamp_micros()
-            }
-            // It went while it was being looked at.
-            Err(_) => false,
-        };
-        if !is_old {
-            return false;
-        }
-        if self.tally.has_seen_go(&self.target.real.join(relative)) {
-            return false;
-        }
-        let is_named = self.is_named(relative);
-        if is_named {
-            self.tally.shared += 1;
-        }
-        !is_named
+    /// By its name; how old it is, the handle of its folder says.
+    fn fits(&self, entry: &DirEntry) -> bool {
+        let patterns = self.rule.patterns;
+        patterns.is_none_or(|patterns| patterns.is_match(entry.file_name()))
     }
 
-    fn is_named(&self, relative: &Path) -> bool {
-        let Some(named) = self.rule.named else {
-            return false;
-        };
-        [&self.target.path, &self.target.real]
-            .into_iter()
-            .any(|folder| {
-                let path = folder.join(relative);
-                let normal = self.settings.spellings.normal(path.as_os_str().as_bytes());
-                named.contains(&self.rule.hasher.hash_one(&normal))
-            })
+    /// What no glob says of a name, the folder above it says.
+    fn is_protected(&self, relative: &Path, is_folder: bool, is_above_protected: bool) -> bool {
+        match self.protect.matched(relative, is_folder) {
+            ignore::Match::None => is_above_protected,
+            found => found.is_ignore(),
+        }
     }
 
     fn unreadable(&mut self, error: &walkdir::Error) {
@@ -235,10 +209,16 @@ impl Sweep<'_> {
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
         let (top, mode, before) = (&self.top, self.settings.mode, self.rule.before);
+        let naming = Naming {
+            target: self.target,
+            settings: self.settings,
+            rule: self.rule,
+        };
         let removed = WRITING.each(&pieces, |(folder, names)| {
             let handle = top.beneath(folder);
+            let is_named = |name: &OsString| naming.is_named(&folder.join(name));
             let remove = |name: &OsString| match &handle {
-                Ok(handle) => remove(handle, top.id().0, name, before, mode),
+                Ok(handle) => remove(handle, top.id().0, name, before, mode, is_named),
                 Err(Errno::NOENT) => Removed::Not,
                 Err(error) => Removed::Failed(format!("its folder cannot be opened: {error}")),
             };
@@ -252,13 +232,24 @@ impl Sweep<'_> {
     }
 
     fn note(&mut self, folder: &Path, name: &OsStr, outcome: Removed) {
+        let is_found = matches!(outcome, Removed::Gone(_) | Removed::Named);
+        if is_found && self.settings.mode == Mode::Rehearse {
+            let path = self.target.real.join(folder).join(name);
+            if self.tally.has_seen_go(&path) {
+                // It would not have been met.
+                if let Some(met) = self.folders.get_mut(folder) {
+                    met.entries -= 1;
+                }
+                return;
+            }
+            if matches!(outcome, Removed::Gone(_)) {
+                self.tally.rehearse(&path);
+            }
+        }
         match outcome {
             Removed::Not => {}
+            Removed::Named => self.tally.shared += 1,
             Removed::Gone(look) => {
-                if self.settings.mode == Mode::Rehearse {
-                    self.tally
-                        .rehearse(&self.target.real.join(folder).join(name));
-                }
                 let bytes = match self.settings.mode {
                     Mode::Apply if look.links > 1 => 0,
                     Mode::Apply => look.len,
@@ -290,14 +281,10 @@ impl Sweep<'_> {
         for path in paths {
             let met = &self.folders[&path];
             let is_due = met.gone > 0 && met.gone == met.entries && met.modified < before;
-            let is_protected = self
-                .protect
-                .matched_path_or_any_parents(&path, true)
-                .is_ignore();
             let real = self.target.real.join(&path);
             let mut named = self.settings.temp.iter().chain(&self.settings.logs);
             let is_named = named.any(|target| target.real == real);
-            if !is_due || is_protected || is_named {
+            if !is_due || met.is_protected || is_named {
                 continue;
             }
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -322,8 +309,32 @@ impl Sweep<'_> {
     }
 }
 
+/// What tells whether a row names a file.
+struct Naming<'a> {
+    target: &'a Target,
+    settings: &'a Settings,
+    rule: &'a Rule<'a>,
+}
+
+impl Naming<'_> {
+    fn is_named(&self, relative: &Path) -> bool {
+        let Some(named) = self.rule.named else {
+            return false;
+        };
+        [&self.target.path, &self.target.real]
+            .into_iter()
+            .any(|folder| {
+                let path = folder.join(relative);
+                let normal = self.settings.spellings.normal(path.as_os_str().as_bytes());
+                named.contains(&self.rule.hasher.hash_one(&normal))
+            })
+    }
+}
+
 enum Removed {
     Gone(Look),
+    /// A row names it.
+    Named,
     /// It is not there any more, or no longer what was to go.
     Not,
     Failed(String),
@@ -332,9 +343,10 @@ enum Removed {
 fn remove(
     folder: &Folder,
     device: u64,
-    name: &OsStr,
+    name: &OsString,
     before: DateTime<Utc>,
     mode: Mode,
+    is_named: impl Fn(&OsString) -> bool,
 ) -> Removed {
     let look = match folder.look(name) {
         Ok(Some(look)) => look,
@@ -344,6 +356,9 @@ fn remove(
     let is_old = look.modified < before.timestamp_micros();
     if look.kind != FileType::RegularFile || look.id.0 != device || !is_old {
         return Removed::Not;
+    }
+    if is_named(name) {
+        return Removed::Named;
     }
     if let Some(why) = folder.hindrance(&look) {
         return Removed::Failed(why);
