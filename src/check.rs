@@ -229,6 +229,30 @@ pub fn mapping(opened: Result<Columns, &Failure>, language: Language) -> Finding
     ))
 }
 
+/// Where times without a zone are read as those of another zone than the sessions have: a client that sends times with their zone, as Celery's driver
+/// does, has the server write them down in the session's.
+pub fn naive_times(
+    types: &[(Field, String)],
+    sessions: Option<&str>,
+    own: Tz,
+    now: DateTime<Utc>,
+    language: Language,
+) -> Option<Finding> {
+    let sessions: Tz = sessions?.parse().ok()?;
+    let offset = |zone: Tz| now.with_timezone(&zone).offset().fix();
+    let naive: Vec<&str> = (types.iter())
+        .filter(|(_, kind)| kind == "timestamp without time zone")
+        .map(|(field, _)| field.name())
+        .collect();
+    (offset(sessions) != offset(own) && !naive.is_empty()).then(|| {
+        let fields = naive.join(", ");
+        Finding::ok(language.pick(
+            format!("不带时区的时间（{fields}）按 {own} 理解（naive_timestamps），而数据库会话的时区是 {sessions}：客户端若发送带时区的时间（Celery 即如此），存下的是会话时区的时间"),
+            format!("times without a zone ({fields}) are read as {own} (naive_timestamps), and the database's sessions are in {sessions}: a client that sends times with their zone, as Celery does, has them stored in that one"),
+        ))
+    })
+}
+
 /// The tables that cleanup would find missing.
 pub fn missing_tables(inspection: &Inspection, language: Language) -> Vec<Finding> {
     let missing = inspection.rights.iter().filter(|rights| rights.is_missing);

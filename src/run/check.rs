@@ -253,6 +253,10 @@ fn mapping(
         (_, Some(failure)) => check::mapping(Err(failure), language),
         (Err(error), None) => Finding::of(&Failure::of(error)),
     }];
+    findings.extend(opened.as_ref().ok().and_then(|store| {
+        let (sessions, own) = (found.zone.as_deref(), database.naive_zone);
+        check::naive_times(&store.types(), sessions, own, Utc::now(), language)
+    }));
     // Of the table that is read, too, its reader has said so.
     if opened.is_ok() {
         findings.extend(check::missing_tables(found, language));

@@ -153,6 +153,29 @@ on_each_database! {
 }
 
 #[test]
+fn times_without_a_zone_are_told_to_be_read_in_another_one_than_the_sessions() {
+    let env = TestEnv::postgres();
+    volumes(&env);
+    env.insert([Task::new(1)]);
+    let told = |zone: &str| {
+        env.config(&format!("naive_timestamps = '{zone}'"));
+        let found = checks(&env, &[], 0);
+        let findings = found["mapping"]["findings"].as_array().unwrap();
+        let messages = findings.iter().map(|one| one["message"].as_str().unwrap());
+        messages
+            .filter(|message| message.contains("naive_timestamps"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let messages = told("utc");
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    for part in ["created_at", "UTC", "America/New_York"] {
+        assert!(messages[0].contains(part), "{messages:?}");
+    }
+    assert_eq!(told("America/New_York"), Vec::<String>::new());
+}
+
+#[test]
 fn a_database_in_wal_mode_is_left_as_it_was() {
     let env = TestEnv::sqlite();
     volumes(&env);
