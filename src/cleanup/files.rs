@@ -134,9 +134,10 @@ impl Roots {
             .collect()
     }
 
-    /// The folders by symbolic links, each with the folder beneath a root that it leads to: roots themselves, and what lies directly in one of
-    /// them or where relative paths start. Deeper ones are not looked for: that would be a walk over every file.
-    pub fn links(&self) -> Vec<(PathBuf, PathBuf)> {
+    /// The folders by symbolic links, each with the folder that it leads to, on the way to a root or to a folder of `swept` or beneath one: roots
+    /// themselves, and what lies directly in one of them or where relative paths start. Deeper ones are not looked for: that would be a walk
+    /// over every file.
+    pub fn links(&self, swept: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
         let mut links = self.aliases();
         let around = [(self.base.clone(), self.base.clone())];
         for (path, real) in self.aliases().into_iter().chain(around) {
@@ -153,7 +154,12 @@ impl Roots {
                 }
             }
         }
-        links.retain(|(_, folder)| self.beneath(folder).is_some());
+        let real = self.roots.iter().map(|root| &root.real);
+        let matters: Vec<&PathBuf> = real.chain(swept).collect();
+        links.retain(|(_, folder)| {
+            let mut matters = matters.iter();
+            matters.any(|own| folder.starts_with(own) || own.starts_with(folder))
+        });
         links
     }
 

@@ -1285,11 +1285,19 @@ fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
             folders.extend(text(&real).zip(text(name)));
         }
     }
-    let links = roots.links();
+    let swept: Vec<PathBuf> = (config.cleanup.temp_dirs.iter())
+        .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()))
+        .collect();
+    let links = roots.links(&swept);
     let links = links
         .iter()
         .filter_map(|(link, folder)| text(link).zip(text(folder)));
-    Spellings::new(folders).with_links(links)
+    let spellings = Spellings::new(folders);
+    let spellings = match real_base.to_str() {
+        Some(base) => spellings.with_base(base),
+        None => spellings,
+    };
+    spellings.with_links(links)
 }
 
 /// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.

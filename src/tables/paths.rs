@@ -9,6 +9,8 @@ pub struct Spellings {
     folders: Vec<(String, String)>,
     /// A folder that is a symbolic link and the one that it leads to, both in their spelling without regard to links; the longest first.
     links: Vec<(String, String)>,
+    /// The absolute folder where relative paths start, without a link on its way and without a slash at its end.
+    base: String,
 }
 
 impl Spellings {
@@ -19,7 +21,18 @@ impl Spellings {
         Self {
             folders,
             links: Vec::new(),
+            base: String::new(),
         }
+    }
+
+    /// Knows where a relative path leads that begins with `..`.
+    pub fn with_base(mut self, base: &str) -> Self {
+        self.base = base.trim_end_matches('/').to_owned();
+        self
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// Takes what lies beneath a folder that is a symbolic link for what lies beneath the one that it leads to. `links`: absolute folders, the
@@ -86,9 +99,15 @@ impl Spellings {
     }
 
     fn respelled(&self, path: &[u8]) -> Vec<u8> {
-        let is_absolute = path.first() == Some(&b'/');
+        let starts_below = path.first() != Some(&b'/');
+        let is_absolute = !starts_below || !self.base.is_empty();
+        let start = match starts_below {
+            true => self.base.as_bytes(),
+            false => b"",
+        };
         let mut parts: Vec<&[u8]> = Vec::new();
-        for part in path.split(|byte| *byte == b'/') {
+        let whole = start.split(|byte| *byte == b'/');
+        for part in whole.chain(path.split(|byte| *byte == b'/')) {
             match part {
                 b"" | b"." => {}
                 b".." if parts.last().is_some_and(|last| *last != b"..") => {

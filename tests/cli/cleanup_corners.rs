@@ -95,6 +95,48 @@ on_each_database! {
         assert!(!env.path("uploads/inner/free.png").exists());
     }
 
+    fn a_file_beside_the_folder_where_paths_start_stays_with_a_row_that_climbs_to_it(env) {
+        let base = env.path("app");
+        let beside = env.path("store");
+        env.config("[cleanup]\nstorage_roots = ['../store', 'uploads']\ntemp_dirs = ['../store/temp']");
+        let config = env.read("taskmon.toml");
+        env.write("taskmon.toml", &format!("base_dir = 'app'\n{config}"));
+        for name in ["a.png", "b.png", "c.png", "temp/t.png", "temp/u.png", "temp/free.png"] {
+            env.write(&format!("store/{name}"), "12345");
+        }
+        env.write("app/uploads/d.png", "12345");
+        for name in ["temp/t.png", "temp/u.png", "temp/free.png"] {
+            age(&beside.join(name), 5000);
+        }
+        // To the folder itself, and to one above.
+        std::os::unix::fs::symlink(".", base.join("current")).unwrap();
+        std::os::unix::fs::symlink("../store", base.join("spool")).unwrap();
+        let absolute = |name: &str| beside.join(name).display().to_string();
+        let row = |n: u32, paths: [String; 3]| {
+            Task::new(n).with("image_path", &paths[0]).with("document_path", &paths[1]).with("screenshot_path", &paths[2])
+        };
+        let gone = |n: u32, paths: [String; 3]| {
+            row(n, paths).with("completed_at", "2026-08-01 10:00:00").with("updated_at", "2026-08-01 10:00:00").with("created_at", "2026-08-01 09:00:00")
+        };
+        env.insert([
+            gone(1, [absolute("a.png"), "../store/b.png".into(), "../store/c.png".into()]),
+            gone(2, ["uploads/d.png".into(), String::new(), String::new()]),
+            row(3, ["../store/a.png".into(), absolute("b.png"), "uploads/../../store/c.png".into()]),
+            row(4, ["current/uploads/d.png".into(), "../store/temp/t.png".into(), "spool/temp/u.png".into()]),
+        ]);
+        let rehearsed = cleanup(&env, 0, &["--dry-run"]);
+        let result = cleanup(&env, 0, &[]);
+        for key in ["tasks_cleaned", "files_cleaned", "files_shared"] {
+            assert_eq!(rehearsed[key], result[key], "{key}");
+        }
+        assert_eq!(ids(&env), ["3", "4"]);
+        assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(1), &json!(6)), "{}", env.tree());
+        for name in ["a.png", "b.png", "c.png", "temp/t.png", "temp/u.png"] {
+            assert!(beside.join(name).exists(), "{name}");
+        }
+        assert!(base.join("uploads/d.png").exists() && !beside.join("temp/free.png").exists());
+    }
+
     fn a_file_that_two_roots_lead_to_is_counted_once(env) {
         let tasks = [
             old(1).with("image_path", "uploads/inner/a.png"),

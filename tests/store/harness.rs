@@ -239,6 +239,7 @@ pub fn spellings() -> Spellings {
         ("/srv/app".into(), String::new()),
         ("/mnt/volume".into(), "uploads".into()),
     ])
+    .with_base("/srv/app")
     .with_links([
         ("/srv/app/li_nk".into(), "/srv/app/uploads/inner".into()),
         ("/srv/app/uploads/out".into(), "/mnt/other".into()),

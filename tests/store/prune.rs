@@ -140,6 +140,7 @@ on_each_database! {
             "uploads/x/y/../../a.png", "/srv/app/x/../uploads/a.png", "uploads/.hidden", "uploads/a..b", "/srv/application/a",
             "../a", "../../a", "uploads/...", "/etc/passwd", "uploads/a/", "uploads/ü/./名.png", "./.hidden", ".hidden", "a/b/../../c",
             "li_nk/a", "/srv/app/./li_nk/a", "liXnk/a", "li_nk", "a/li_nk/b", "uploads/out/a", "/mnt/other/back/a", "/mnt/volume/out/a",
+            "../app/uploads/a", "../../mnt/volume/a", "x/../../app/a", "a/../b/../c/../d/../e/../f/../g/../h/../i", "a/b/c/d/e/f/g/h/../../../../../../../../i",
         ];
         env.insert((1..).zip(spelled).map(|(n, path)| {
             Task::new(n).with("image_path", path).without("document_path").without("screenshot_path")

@@ -686,14 +686,23 @@ impl Tables {
     /// A path's one spelling, as [`Spellings::normal`] makes it; most paths have no other and are left alone.
     fn normal(&self, expression: &str) -> String {
         let file = bytewise(expression);
-        let mut spelled = format!("regexp_replace({file}, '/(\\.?/)+', '/', 'g')");
+        let start = match self.spellings.base() {
+            "" => file.clone(),
+            base => format!(
+                "(CASE WHEN left({file}, 1) = '/' THEN {file} ELSE {} || {file} END)",
+                quote(&format!("{base}/"))
+            ),
+        };
+        let mut spelled = format!("regexp_replace({start}, '/(\\.?/)+', '/', 'g')");
         spelled = format!("regexp_replace({spelled}, '^(\\./)+', '')");
         spelled = format!("regexp_replace({spelled}, '/\\.?$', '')");
-        for _ in 0..6 {
-            spelled = format!(
-                "regexp_replace({spelled}, '(^|/)(?!\\.\\.(/|$))[^/]+/\\.\\.(/|$)', '\\1')"
-            );
-        }
+        // Each step takes one folder back, until there is none.
+        let step = "'(^|/)(?!\\.\\.(/|$))[^/]+/\\.\\.(/|$)'";
+        spelled = format!(
+            "(SELECT CASE WHEN strpos(w.path, '/..') = 0 THEN w.path ELSE (WITH RECURSIVE taskmon_up(path) AS (SELECT w.path UNION ALL \
+             SELECT regexp_replace(path, {step}, '\\1') FROM taskmon_up WHERE path ~ {step}) SELECT path FROM taskmon_up WHERE path !~ {step}) END \
+             FROM (SELECT {spelled} AS path) AS w)"
+        );
         let whens: String = self
             .spellings
             .folders()
