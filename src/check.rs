@@ -342,7 +342,10 @@ pub fn indexes(lacking: &[Lacking], language: Language) -> Vec<Finding> {
         );
         match &lacking.remedy {
             Ok(statement) => Finding::warning(message).hint(statement.trim_end_matches(';')),
-            Err(why) => Finding::warning(format!("{message}: {why}")),
+            Err(why) => Finding::warning(format!("{message}: {why}")).hint(language.pick(
+                "清理照常完成，只是较慢；若映射改用表中的普通列，就可以为它建索引",
+                "the work is done all the same, only slower; a plain column of the table in its place could be indexed",
+            )),
         }
     });
     let mut findings: Vec<Finding> = missing.collect();

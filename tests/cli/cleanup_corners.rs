@@ -185,6 +185,60 @@ on_each_database! {
         }
     }
 
+    fn a_row_stays_that_shares_its_key_with_one_that_has_not_ended(env) {
+        env.sql(
+            "CREATE TABLE jobs (id integer PRIMARY KEY, made timestamp); CREATE TABLE states (job integer, state text); \
+             INSERT INTO jobs VALUES (1, '2026-01-01'), (2, '2026-01-01'), (3, '2026-01-01'); \
+             INSERT INTO states VALUES (1, 'done'), (1, 'open'), (2, 'done'), (3, 'open'); \
+             CREATE VIEW shown AS SELECT jobs.id, jobs.made, states.state, NULL AS \"Datei Pfad\" FROM jobs JOIN states ON states.job = jobs.id; \
+             CREATE TABLE parts (id integer, part integer, state text, made timestamp, \"Datei Pfad\" text); CREATE TABLE events (job integer); \
+             INSERT INTO parts VALUES (1, 1, 'done', '2026-01-01', NULL), (1, 2, 'open', '2026-01-01', NULL), (2, 1, 'done', '2026-01-01', NULL); \
+             INSERT INTO events VALUES (1), (2)",
+        );
+        own_table(&env, "shown", "['id']", "id");
+        let config = env.read("taskmon.toml");
+        env.write("taskmon.toml", &config.replace("delete_from = 'shown'", "delete_from = 'jobs'"));
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(column(&env, "SELECT id FROM jobs ORDER BY id"), ["1", "3"], "{result:#}");
+        assert_eq!((kinds(&result), &result["tasks_cleaned"]), (vec!["row_refused"], &json!(1)));
+        let events = "[[database.tasks.dependents]]\nfrom = 'events'\nforeign_key = 'job'";
+        own_table(&env, "parts", "['id']", "id");
+        let config = env.read("taskmon.toml");
+        env.write("taskmon.toml", &config.replace("[database.receipts]", &format!("{events}\n[database.receipts]")));
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        assert_eq!(column(&env, "SELECT part FROM parts"), ["2"], "{result:#}");
+        assert_eq!(column(&env, "SELECT job FROM events"), ["1"]);
+    }
+
+    fn a_key_that_means_another_column_where_rows_are_deleted_deletes_nothing(env) {
+        for (place, columns) in ["state, made", "state AS condition, made AS day"].into_iter().enumerate() {
+            let table = format!("jobs_{place}");
+            env.sql(&format!(
+                "CREATE TABLE {table} (id integer PRIMARY KEY, state text, made timestamp); \
+                 INSERT INTO {table} VALUES (1, 'open', '2026-01-02'), (5, 'done', '2026-01-01'); \
+                 CREATE VIEW shown_{place} AS SELECT id - 4 AS id, {columns} FROM {table}"
+            ));
+            own_table(&env, &format!("shown_{place}"), "['id']", "id");
+            let config = env.read("taskmon.toml");
+            let config = config.replace(&format!("delete_from = 'shown_{place}'"), &format!("delete_from = '{table}'"));
+            let config = config.replace("files = ['\"Datei Pfad\"']", "files = []");
+            let config = match place {
+                0 => config,
+                _ => config.replace("'state'", "'condition'").replace("'made'", "'day'"),
+            };
+            env.write("taskmon.toml", &config);
+            let is_sqlite = env.url().starts_with("sqlite");
+            let finished = run(&env, if is_sqlite { 1 } else { 3 }, &["--only", "tasks"]);
+            match is_sqlite {
+                true => assert_eq!(kinds(&finished.json()), ["row_refused"]),
+                false => {
+                    finished.failure("mapping_mismatch", &["database.tasks.key"]);
+                }
+            }
+            assert_eq!(column(&env, &format!("SELECT id FROM {table} ORDER BY id")), ["1", "5"]);
+        }
+    }
+
     fn rows_without_a_key_stay_with_their_files_and_are_told(env) {
         env.sql(
             "CREATE TABLE jobs (id integer, name text, state text, \"Datei Pfad\" text, made timestamp); \

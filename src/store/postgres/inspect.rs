@@ -143,7 +143,7 @@ const COMPARED_ROWS: usize = 200;
 
 /// Where rows are read from a view, the key may mean another column in the table that they are deleted from, and other rows would go. The times that
 /// both have by one name have to agree, or where they share none the status.
-fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
+pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
     let delete_from = table.delete_from.as_ref()?;
     if delete_from.trim() == table.from.trim() {
         return None;

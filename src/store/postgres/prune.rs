@@ -134,6 +134,9 @@ impl PostgresPruner {
         let tables = session
             .with(move |client| Tables::read(client, &mapping))
             .map_err(|broken| broken.failure("reading the tables' shape"))??;
+        if let Some(failure) = super::inspect::strange_key(&session, &settings.mapping.tasks) {
+            return Err(failure.into());
+        }
         let target = target.clone();
         Ok(Self {
             target,
@@ -700,6 +703,7 @@ impl Deleting<'_> {
         self.step("SAVEPOINT taskmon_rows")?;
         match self.delete_all(places) {
             Ok(deleted) => {
+                self.require_gone(&deleted)?;
                 let gone: HashSet<usize> = deleted.iter().map(|(place, _)| *place).collect();
                 let (gone, rest): (Vec<usize>, Vec<usize>) =
                     places.iter().partition(|place| gone.contains(place));
@@ -790,6 +794,31 @@ impl Deleting<'_> {
             .collect())
     }
 
+    /// Where rows are read from something else than they are deleted from, those that were deleted must be what was read.
+    fn require_gone(&self, deleted: &[(usize, bool)]) -> Result<(), Stopped> {
+        let scope = self.batch.scope;
+        if deleted.is_empty() || self.tables.returns_paths(scope) {
+            return Ok(());
+        }
+        let rows = self.batch.rows;
+        let keys = deleted.iter().map(|(place, _)| &rows[*place].key);
+        let columns = columns(keys, rows[deleted[0].0].key.len());
+        let sql = self.tables.rows(scope).map_err(Stopped::Failed)?;
+        let left = self.ask(&sql, &columns)?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "database.tasks.key: {} rows that were deleted from {} are still there where they are read: the key means another column there, and other rows would go; nothing of the batch was deleted",
+            left.len(),
+            self.tables.deleted_from(scope)
+        );
+        Err(Stopped::Failed(
+            Failure::new(Kind::MappingMismatch, message)
+                .hint("name as key what is called the same in both, and holds the same"),
+        ))
+    }
+
     /// A row that was not deleted and could have been was kept by a trigger or a policy; another one was gone or is no longer expired.
     fn explain_kept(&self, places: &[usize], deletion: &mut Deletion) -> Result<(), Stopped> {
         if places.is_empty() {
@@ -813,7 +842,7 @@ impl Deleting<'_> {
         deletion.refused.extend(kept.map(|place| {
             (
                 *place,
-                "the database kept the row and gave no reason: a trigger, a rule or a row security policy".to_owned(),
+                "the database kept the row and gave no reason: a trigger, a rule or a row security policy, or another row of the same key that has not expired".to_owned(),
             )
         }));
         Ok(())

@@ -1220,13 +1220,26 @@ impl SqlitePruner {
             Scope::Tasks(_) => &self.task_dependents,
             Scope::Receipts(_) => &self.dependents,
         };
-        for dependent in dependents {
-            paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
+        let condition = self.condition(batch.scope);
+        // A view may show a row several times, and a key that is configured need not be unique.
+        let alone = format!(
+            "NOT EXISTS (SELECT 1 FROM {} WHERE {} AND ({condition}) IS NOT TRUE)",
+            table.from,
+            table.key_is()
+        );
+        let is_alone = || -> rusqlite::Result<bool> {
+            let sql = format!("SELECT 1 WHERE {alone}");
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.exists(params_from_iter(values(&row.key)))
+        };
+        if !dependents.is_empty() && is_alone()? {
+            for dependent in dependents {
+                paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
+            }
         }
         let referred: Vec<String> = (table.deferred.iter())
             .flat_map(|key| key.to.iter().cloned())
             .collect();
-        let condition = self.condition(batch.scope);
         let sql = match table.is_read_directly() {
             true => format!(
                 "DELETE FROM {} WHERE {} AND {condition} RETURNING 1{}{}",
@@ -1236,7 +1249,7 @@ impl SqlitePruner {
                 listed(&referred)
             ),
             false => format!(
-                "DELETE FROM {} WHERE {key} AND EXISTS (SELECT 1 FROM {} WHERE {key} AND {condition}) RETURNING 1{}",
+                "DELETE FROM {} WHERE {key} AND EXISTS (SELECT 1 FROM {} WHERE {key} AND {condition}) AND {alone} RETURNING 1{}",
                 table.delete_from,
                 table.from,
                 listed(&referred),
@@ -1263,7 +1276,7 @@ impl SqlitePruner {
         let is_there = self.row(batch.scope, &row.key)?.is_some();
         match parents {
             _ if is_there => Ok(Taken::Kept(
-                "the database kept the row and gave no reason: a trigger ignored the deletion"
+                "the database kept the row and gave no reason: a trigger ignored the deletion, or another row of the same key has not expired"
                     .to_owned(),
             )),
             None => Ok(Taken::NotThere),

@@ -390,14 +390,15 @@ impl Tables {
         let table = &self.tasks;
         let delete = |dependent: &Dependent| {
             format!(
-                "DELETE FROM {} WHERE ({}) IN (SELECT ({})::{} FROM {} WHERE {} AND {})",
+                "DELETE FROM {} WHERE ({}) IN (SELECT ({key})::{} FROM {from} WHERE {matching} AND {condition} AND {alone})",
                 dependent.from,
                 dependent.foreign_key,
-                table.key_names(),
                 dependent.kind,
-                table.from,
-                table.keys_match(),
-                self.condition(scope)
+                key = table.key_names(),
+                from = table.from,
+                matching = table.keys_match(),
+                condition = self.condition(scope),
+                alone = self.is_alone(table, scope),
             )
         };
         self.task_dependents.iter().map(delete).collect()
@@ -436,9 +437,21 @@ impl Tables {
             );
         }
         format!(
-            "DELETE FROM {} WHERE {matching} AND ({names}) IN (SELECT {names} FROM {} WHERE {matching} AND {condition}) RETURNING {keys}",
+            "DELETE FROM {} WHERE {matching} AND ({names}) IN (SELECT {names} FROM {} WHERE {matching} AND {condition}) AND {alone} RETURNING {keys}",
             table.delete_from,
             table.from,
+            names = table.key_names(),
+            alone = self.is_alone(table, scope),
+        )
+    }
+
+    /// "No other row of the same key has not expired": a view may show a row several times, and a key that is configured need not be unique.
+    fn is_alone(&self, table: &Table, scope: &Scope) -> String {
+        format!(
+            "({names}) NOT IN (SELECT {names} FROM {} WHERE {} AND ({}) IS NOT TRUE)",
+            table.from,
+            table.keys_match(),
+            self.condition(scope),
             names = table.key_names(),
         )
     }
