@@ -221,7 +221,7 @@ impl Source<'_> {
     fn read_file(&self, path: &Path) -> Result<Hidden, String> {
         let (key, shown) = (self.key, path.display());
         // An editor, and `echo`, end a file with a line break.
-        let text = std::fs::read_to_string(path)
+        let text = super::read_regular(path)
             .map_err(|error| format!("`{key}_file`: {shown} cannot be read: {error}"))?;
         match text.trim_end_matches(['\n', '\r']) {
             "" => Err(format!("`{key}_file`: {shown} is empty")),

@@ -1,7 +1,7 @@
 //! Where the jobs are installed, in the crontab and as units, and what is not as it should be there.
 
-use super::Session;
 use super::schedule::{SYSTEM_UNITS, read_crontab, unit_dir, user_units};
+use super::{Session, real};
 use crate::check::Finding;
 use crate::cli::SchedulePlace;
 use crate::config::{self, Config};
@@ -20,7 +20,8 @@ impl Session {
         config: &Config,
         program: &Program,
     ) -> Result<Option<InstalledJobs>, Failure> {
-        let is_own = |other: &Path| config.file.as_deref() == Some(other);
+        let own = config.file.as_deref().map(real);
+        let is_own = |other: &Path| own.as_ref() == Some(&real(other));
         let language = config.language;
         let mut entries: Vec<Entry> = Vec::new();
         let mut findings = Vec::new();

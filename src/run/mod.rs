@@ -927,20 +927,32 @@ fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<
     }
 }
 
-/// What tells one configuration from another: its file and its database.
+/// What tells one configuration from another: its file and its database, whichever way leads to them.
 fn identity(config: &Config) -> String {
-    let file = config.file.as_deref().unwrap_or(Path::new(""));
-    let database = config
-        .database
-        .target
-        .as_ref()
-        .map(|target| target.display());
+    let file = config.file.as_deref().map(real).unwrap_or_default();
+    let database = config.database.target.as_ref().map(|target| match target {
+        Target::Sqlite(path) | Target::SqliteReadOnly(path) => real(path).display().to_string(),
+        target => target.display(),
+    });
     format!(
         "{}\n{}\n{}",
         file.display(),
-        config.base_dir.display(),
+        real(&config.base_dir).display(),
         database.unwrap_or_default()
     )
+}
+
+/// Without `..` and links on the way; as it is where it is not there.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The text of a file that somebody names. A pipe or a device in its place would never end.
+fn read_regular(path: &Path) -> io::Result<String> {
+    match std::fs::metadata(path)?.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(io::Error::other("it is no regular file")),
+    }
 }
 
 fn page(arguments: &ManArgs) -> Result<String> {

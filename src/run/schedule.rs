@@ -1,7 +1,7 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
 use super::installed::{InstalledJobs, left_over, no_jobs, told, zones_above};
-use super::{Done, Session, identity, locked, write_out};
+use super::{Done, Session, identity, locked, real, write_out};
 use crate::alert::live::{MissedJob, SkippedJob};
 use crate::check::{self, Finding};
 use crate::cli::{
@@ -344,7 +344,9 @@ impl Session {
         let _lock = self.schedule_lock(change.dry_run)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = read_crontab(&text)?;
-        if crontab.block().is_some() && crontab.config().as_ref() != Some(&installation.config) {
+        let own = real(&installation.config);
+        let is_own = |other: PathBuf| real(&other) == own;
+        if crontab.block().is_some() && !crontab.config().is_some_and(is_own) {
             let other = crontab.config();
             let other = other.map_or("one that cannot be read".to_owned(), |other| {
                 other.display().to_string()
@@ -367,7 +369,9 @@ impl Session {
         if change.changed && !change.dry_run {
             program.write(&new)?;
         }
+        // One that is empty counts as unset.
         let set = crontab.variables().into_iter();
+        let set = set.filter(|(_, value)| !value.is_empty());
         Ok(set.map(|(name, _)| name).collect())
     }
 

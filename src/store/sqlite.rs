@@ -58,6 +58,17 @@ impl SqliteStore {
     }
 }
 
+/// A pipe in the place of the file would be waited for without an end.
+fn require_file(path: &Path) -> Result<(), Failure> {
+    let what = match path {
+        path if path.is_file() => return Ok(()),
+        path if path.is_dir() => "a folder",
+        _ => "no regular file",
+    };
+    let message = format!("{} is {what}, not a SQLite file", path.display());
+    Err(Failure::new(Kind::DatabaseUnavailable, message))
+}
+
 fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
     let shown = path.display();
     if !path.exists() {
@@ -69,10 +80,7 @@ fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
             .hint("taskmon never makes a database; check the path, relative ones start at base_dir or, outside the file, at the working directory")
             .into());
     }
-    if path.is_dir() {
-        let message = format!("{shown} is a folder, not a SQLite file");
-        return Err(Failure::new(Kind::DatabaseUnavailable, message).into());
-    }
+    require_file(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;

@@ -150,3 +150,40 @@ fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
     assert_eq!(result["logs_cleaned"], 1, "{result:#}");
     assert_eq!(locks(env.path("logs")).len(), 2, "{}", env.tree());
 }
+
+#[test]
+fn one_configuration_has_one_lock_whichever_way_leads_to_it() {
+    let env = TestEnv::sqlite();
+    std::os::unix::fs::symlink("taskmon.toml", env.path("linked.toml")).unwrap();
+    std::fs::create_dir(env.path("sub")).unwrap();
+    for config in ["taskmon.toml", "sub/../taskmon.toml", "linked.toml"] {
+        env.taskmon(["disk", "/", "--no-alert", "-c", config])
+            .success()
+            .json();
+    }
+    assert_eq!(locks(env.path("logs")).len(), 1);
+    // Another database is another configuration.
+    disk(&env)
+        .env("TASKMON_DATABASE_URL", "sqlite:other.db")
+        .success()
+        .json();
+    assert_eq!(locks(env.path("logs")).len(), 2);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_that_is_named_holds_no_job_up() {
+    let env = TestEnv::sqlite();
+    env.program("mkfifo", ["pipe"]).success();
+    env.config("[[alerts.channels]]\ntype = 'webhook'\nurl_file = 'pipe'");
+    let finished = env.taskmon(["alert", "--test"]).exits(1);
+    let errors = finished.json()["channels"].to_string();
+    finished.stderr();
+    assert!(errors.contains("no regular file"), "{errors}");
+    for job in [&["stats"][..], &["cleanup", "--only", "tasks"]] {
+        let finished = env
+            .taskmon(job.iter().copied())
+            .env("TASKMON_DATABASE_URL", "sqlite:pipe")
+            .exits(3);
+        finished.failure("database_unavailable", &["pipe is no regular file"]);
+    }
+}

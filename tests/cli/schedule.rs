@@ -457,6 +457,17 @@ fn what_cron_would_not_know_of_the_environment_is_said() {
         "{warnings}"
     );
     finished.stderr_contains("$TASKMON_DATABASE_URL");
+    // An empty variable counts as unset, in a crontab as anywhere.
+    for (line, is_warned_of) in [("LANG=\"\"\n", true), ("LANG=zh_CN.UTF-8\n", false)] {
+        schedule(&env, &["remove"]).success().json();
+        put(&env, line);
+        let finished = schedule(&env, &["install"])
+            .env("LANG", "zh_CN.UTF-8")
+            .success();
+        let warnings = finished.json()["warnings"].to_string();
+        finished.stderr();
+        assert_eq!(warnings.contains("$LANG"), is_warned_of, "{warnings}");
+    }
 }
 
 /// The configuration that names variables, and a run that goes by some.

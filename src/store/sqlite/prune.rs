@@ -335,6 +335,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
             .hint("taskmon never makes a database; check the path, relative ones start at base_dir")
             .into());
     }
+    super::require_file(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let unopened =
         |error: rusqlite::Error| unavailable(&format!("{shown} cannot be opened"), &error);
