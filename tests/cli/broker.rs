@@ -201,8 +201,10 @@ fn queues_of_a_real_celery_with_priorities_and_a_worker() {
     assert_eq!(overdue["overdue_tasks"], 4);
     assert_eq!(
         overdue["queues"],
-        json!({"celery": 0, "file": 10, "receipt": 21})
+        json!({"celery": null, "file": 10, "receipt": 21})
     );
+    let why = overdue["reasons"]["queues.celery"].as_str().unwrap();
+    assert!(why.contains("no queue of this name"), "{overdue:#}");
     // Only some of the queues: what waits in the others is not lost.
     configure(&env, &redis.url(), "queues = ['receipt']");
     let some = stats(&env);
@@ -234,7 +236,12 @@ fn a_prefix_and_another_separator_are_heeded() {
     for queues in ["['mail']", "[]"] {
         configure(&env, &redis.url(), &format!("queues = {queues}"));
         let figures = stats(&env);
-        for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+        for key in [
+            "total_pending",
+            "reserved_tasks",
+            "lost_tasks",
+            "overdue_tasks",
+        ] {
             assert_eq!(figures[key], Value::Null, "{figures:#}");
             let why = figures["reasons"][key].as_str().unwrap();
             assert!(why.contains("broker.global_keyprefix"), "{figures:#}");
@@ -244,7 +251,7 @@ fn a_prefix_and_another_separator_are_heeded() {
     let broker = checked.json()["checks"].to_string();
     checked.stderr();
     assert!(
-        broker.contains("Celery has bound no queue here"),
+        broker.contains("Celery has bound none of the queues here"),
         "{broker}"
     );
 }

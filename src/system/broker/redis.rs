@@ -59,6 +59,21 @@ impl From<RedisError> for Trouble {
     }
 }
 
+/// Of a queue that nobody has ever sent to or waited for, nothing lies here: whether one is meant by the name at all is not known.
+fn unbound(
+    queues: &mut BTreeMap<String, Option<u64>>,
+    bound: &BTreeSet<String>,
+    reasons: &mut BTreeMap<String, String>,
+) {
+    for (name, length) in queues {
+        if *length == Some(0) && !bound.contains(name) {
+            *length = None;
+            let why = "Celery has bound no queue of this name";
+            reasons.insert(format!("queues.{name}"), why.to_owned());
+        }
+    }
+}
+
 struct Redis<'a> {
     connection: Connection,
     settings: &'a Settings,
@@ -102,7 +117,7 @@ impl<'a> Redis<'a> {
             false => (named.clone(), Some(named)),
         };
         let mut reasons = BTreeMap::new();
-        let queues = self.lengths(&names, &mut reasons)?;
+        let mut queues = self.lengths(&names, &mut reasons)?;
         let unacknowledged = match self.unacknowledged() {
             Err(Trouble::WrongKind(why)) => {
                 reasons.insert("reserved_tasks".to_owned(), why.clone());
@@ -122,7 +137,13 @@ impl<'a> Redis<'a> {
         let (is_whole, is_bare) = match known {
             None => (true, names.is_empty()),
             Some(named) => match self.discover() {
-                Ok(found) => (found.is_subset(&named), found.is_empty()),
+                Ok(found) => {
+                    if self.unread.is_none() {
+                        unbound(&mut queues, &found, &mut reasons);
+                    }
+                    let is_bare = named.is_disjoint(&found);
+                    (found.is_subset(&named), is_bare)
+                }
                 Err(Trouble::TooMuch) => (false, false),
                 Err(Trouble::Redis(error)) if error.is_timeout() => (false, false),
                 Err(why) => return Err(why),
@@ -148,8 +169,13 @@ impl<'a> Redis<'a> {
         }
         // Celery binds a queue when it first sends to it or waits for it: where nothing is bound and nothing lies, another place may be meant.
         if is_bare && holds_nothing && self.unread.is_none() {
-            let why = "Celery has bound no queue here: is it another database of the server, or another broker.global_keyprefix?";
-            for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
+            let why = "Celery has bound none of the queues here: is it another database of the server, another broker.global_keyprefix or another name in broker.queues?";
+            for key in [
+                "total_pending",
+                "reserved_tasks",
+                "lost_tasks",
+                "overdue_tasks",
+            ] {
                 let told = reasons.entry(key.to_owned());
                 told.or_insert_with(|| why.to_owned());
             }
@@ -168,7 +194,7 @@ impl<'a> Redis<'a> {
             queues,
             unacknowledged,
             consumers: None,
-            overdue,
+            overdue: overdue.filter(|_| !reasons.contains_key("overdue_tasks")),
             active: None,
             scheduled: None,
             reasons,
