@@ -143,6 +143,13 @@ fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_tabl
             "made_at",
         ),
         (
+            "an alias",
+            format!("CREATE TABLE jobs ({table})"),
+            "jobs AS j",
+            "j.state",
+            "j.made_at",
+        ),
+        (
             "a FROM clause",
             format!("CREATE TABLE jobs ({table}); CREATE TABLE kinds (kind text)"),
             "jobs AS j LEFT JOIN kinds ON kind = j.state",

@@ -259,8 +259,10 @@ fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>,
     let plan: Value = serde_json::from_str(&text).unwrap_or_default();
     let top = &plan[0]["Plan"];
     let output = top["Output"][0].as_str().unwrap_or_default();
-    let Some((alias, column)) = output.split_once('.') else {
-        return Ok(None);
+    // Of one table alone the plan names columns without it.
+    let (alias, column) = match output.split_once('.') {
+        Some((alias, column)) => (alias, column),
+        None => (top["Alias"].as_str().unwrap_or_default(), output),
     };
     let is_identifier = |text: &str| match text.strip_prefix('"') {
         Some(rest) => rest
