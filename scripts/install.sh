@@ -43,9 +43,14 @@ put() {
 
 # Jobs that are left would start a program that is gone, and nobody would be told. What cannot be taken out here is said.
 remove_jobs() {
-    local program=$prefix/bin/taskmon block file
-    block=$(crontab -l 2>/dev/null | sed -n '/^# BEGIN taskmon/,/^# END taskmon/p') || true
-    if [[ $block = *"$program"* ]]; then
+    local program=$prefix/bin/taskmon real block file
+    # The lines name the program without the links on its way.
+    real=$(readlink -f "$program") || real=$program
+    # It fails where there is no crontab.
+    block=$(timeout 10 crontab -l 2>/dev/null) || [ $? -ne 124 ] ||
+        say "left the crontab of $(id -un) as it is: crontab -l does not end. See whether it has a block of taskmon, and take that out"
+    block=$(sed -n '/^# BEGIN taskmon/,/^# END taskmon/p' <<<"$block")
+    if [[ $block = *"$program"* || $block = *"$real"* ]]; then
         # Whatever the user's configuration has become, this one can be read.
         if "$program" -c "$prefix/share/taskmon/taskmon.toml" schedule remove >/dev/null; then
             say "removed the jobs from the crontab of $(id -un)"
@@ -54,12 +59,13 @@ remove_jobs() {
         fi
     fi
     for file in /var/spool/cron/crontabs/* /var/spool/cron/*; do
-        if [ "${file##*/}" != "$(id -un)" ] && [ -f "$file" ] && grep -qsF "$program" "$file"; then
+        if [ "${file##*/}" != "$(id -un)" ] && [ -f "$file" ] && grep -qsF -e "$program" -e "$real" "$file"; then
             say "left the jobs in the crontab of ${file##*/}: take the lines from \"# BEGIN taskmon\" to \"# END taskmon\" out with crontab -u ${file##*/} -e"
         fi
     done
     for file in "${XDG_CONFIG_HOME:-${HOME-}/.config}"/systemd/user/taskmon-*.service /etc/systemd/system/taskmon-*.service; do
-        if grep -qsF "ExecStart=$program " "$file"; then
+        # A path with blanks stands in quotes.
+        if grep -qsF -e "ExecStart=$program " -e "ExecStart=$real " -e "ExecStart=\"$program\"" -e "ExecStart=\"$real\"" "$file"; then
             say "left $file: stop it with systemctl disable --now (--user for a user's own), and delete it with its timer"
         fi
     done

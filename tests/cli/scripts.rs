@@ -147,6 +147,15 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
     assert!(said.contains("removed the jobs from the crontab"), "{said}");
     assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
 
+    // The lines name the program without the link on the way to it.
+    let binary = env!("CARGO_BIN_EXE_taskmon");
+    let said = crontab(&format!(
+        "ln -s home linked && export HOME=$PWD/linked && bash {path} --binary {binary} > installed \
+         && $HOME/.local/bin/taskmon schedule install > installed && crontab -l | grep -c home/.local/bin/taskmon && bash {path} --uninstall"
+    ));
+    assert!(said.contains("removed the jobs from the crontab"), "{said}");
+    assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
+
     // Jobs of another program stay, and what cannot be removed is said.
     install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
     crontab(&jobs.replace(&own, "taskmon"));
