@@ -141,7 +141,19 @@ impl Roots {
         let mut links = self.aliases();
         let around = [(self.base.clone(), self.base.clone())];
         for (path, real) in self.aliases().into_iter().chain(around) {
-            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            let entries = match std::fs::read_dir(&path) {
+                Ok(entries) => entries.flatten(),
+                Err(error) => {
+                    // Of a root that is missing its rows are told.
+                    if error.kind() != io::ErrorKind::NotFound {
+                        let shown = path.display();
+                        log::warn!(
+                            "{shown} cannot be listed: files that rows name by links in it are not known: {error}"
+                        );
+                    }
+                    continue;
+                }
+            };
             let is_link =
                 |entry: &std::fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
             for entry in entries.filter(is_link) {

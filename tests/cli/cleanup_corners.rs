@@ -9,6 +9,7 @@ use crate::rows::Task;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 /// A table of one's own with one file column, and nothing else of the preset.
@@ -405,6 +406,33 @@ fn keys_and_paths_of_sqlite_may_be_no_text() {
     );
     assert!(env.path("uploads/a.png").exists() && env.path("uploads/c.png").exists());
     assert!(temp.join(named).exists() && !temp.join("b").exists());
+}
+
+#[test]
+fn of_a_folder_that_cannot_be_listed_it_is_said_that_its_links_are_not_known() {
+    let env = TestEnv::sqlite();
+    prepare(&env, &[old(1)]);
+    let mode = |path: &str, bits: u32| {
+        std::fs::set_permissions(env.path(path), std::fs::Permissions::from_mode(bits)).unwrap();
+    };
+    mode("tasks.db", 0o666);
+    for (bits, is_said) in [(0o711, true), (0o755, false)] {
+        mode("", bits);
+        let mut words = vec!["--reuid=65534", "--regid=65534", "--clear-groups"];
+        words.extend([
+            env!("CARGO_BIN_EXE_taskmon"),
+            "cleanup",
+            "--only",
+            "tasks",
+            "--dry-run",
+        ]);
+        let finished = env.program("/usr/bin/setpriv", words).run();
+        finished.json();
+        let said = finished
+            .stderr()
+            .contains("cannot be listed: files that rows name by links");
+        assert_eq!(said, is_said, "{}", finished.stderr());
+    }
 }
 
 #[test]
