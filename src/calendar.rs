@@ -61,10 +61,7 @@ impl<T> Buckets<T> {
     /// The buckets of ranges that do not overlap, each with its name.
     pub fn new(mut ranges: Vec<(DateTime<Utc>, DateTime<Utc>, T)>) -> Self {
         ranges.sort_by_key(|(start, _, _)| *start);
-        let mut buckets = Buckets {
-            bounds: Vec::new(),
-            names: Vec::new(),
-        };
+        let mut buckets = Buckets { bounds: Vec::new(), names: Vec::new() };
         for (start, end, name) in ranges {
             if buckets.bounds.last() != Some(&start) {
                 if !buckets.bounds.is_empty() {
@@ -86,20 +83,13 @@ impl<T> Buckets<T> {
 
 /// The hours of a day as buckets.
 pub fn hour_buckets(day: &Day) -> Buckets<u8> {
-    Buckets::new(
-        day.spans
-            .iter()
-            .map(|span| (span.start, span.end, span.hour))
-            .collect(),
-    )
+    Buckets::new(day.spans.iter().map(|span| (span.start, span.end, span.hour)).collect())
 }
 
 /// Days as buckets, each named by its place in the list.
 pub fn day_buckets(days: &[Day]) -> Buckets<usize> {
     let ranges = days.iter().enumerate().flat_map(|(place, day)| {
-        day.ranges()
-            .into_iter()
-            .map(move |(start, end)| (start, end, place))
+        day.ranges().into_iter().map(move |(start, end)| (start, end, place))
     });
     Buckets::new(ranges.collect())
 }
@@ -144,20 +134,12 @@ fn constant_offsets(date: NaiveDate, zone: Tz) -> Vec<Piece> {
         let next = (probe + Duration::minutes(15)).min(last);
         if offset_at(next, zone) != offset_at(probe, zone) {
             let change = change_between(probe, next, zone);
-            pieces.push(Piece {
-                start,
-                end: change,
-                offset: offset_at(probe, zone),
-            });
+            pieces.push(Piece { start, end: change, offset: offset_at(probe, zone) });
             start = change;
         }
         probe = next;
     }
-    pieces.push(Piece {
-        start,
-        end: last,
-        offset: offset_at(start, zone),
-    });
+    pieces.push(Piece { start, end: last, offset: offset_at(start, zone) });
     pieces
 }
 
@@ -232,11 +214,7 @@ mod tests {
 
     fn hours(text: &str, zone: Tz) -> f64 {
         let day = Day::new(date(text), zone);
-        let seconds: i64 = day
-            .spans
-            .iter()
-            .map(|span| (span.end - span.start).num_seconds())
-            .sum();
+        let seconds: i64 = day.spans.iter().map(|span| (span.end - span.start).num_seconds()).sum();
         seconds as f64 / 3600.0
     }
 
@@ -268,10 +246,7 @@ mod tests {
         // Newfoundland's clocks went from 00:01 back to 23:01 of the day before.
         let day = Day::new(date("2006-10-29"), Tz::America__St_Johns);
         assert_eq!(day.ranges().len(), 2);
-        assert_eq!(
-            hours("2006-10-29", Tz::America__St_Johns),
-            24.0 + 1.0 / 60.0
-        );
+        assert_eq!(hours("2006-10-29", Tz::America__St_Johns), 24.0 + 1.0 / 60.0);
     }
 
     #[test]
@@ -305,9 +280,8 @@ mod tests {
     fn buckets_leave_out_what_lies_between_the_ranges() {
         let days = days_up_to(date("2006-10-29"), 2, Tz::America__St_Johns);
         let buckets = day_buckets(&days);
-        let names: Vec<_> = (0..=buckets.bounds.len())
-            .map(|passed| buckets.name(passed).copied())
-            .collect();
+        let names: Vec<_> =
+            (0..=buckets.bounds.len()).map(|passed| buckets.name(passed).copied()).collect();
         assert_eq!(
             names,
             [None, Some(0), Some(1), Some(0), Some(1), None],

@@ -25,17 +25,12 @@ pub struct CheckReport {
 
 impl CheckReport {
     pub fn new(checks: Vec<Check>) -> Self {
-        Self {
-            success: true,
-            checks,
-        }
+        Self { success: true, checks }
     }
 
     /// Whether something keeps a job from its work.
     pub fn has_failed(&self) -> bool {
-        self.checks
-            .iter()
-            .any(|check| check.status == Status::Failed)
+        self.checks.iter().any(|check| check.status == Status::Failed)
     }
 }
 
@@ -60,11 +55,7 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(status: Status, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            hint: None,
-        }
+        Self { status, message: message.into(), hint: None }
     }
 
     pub fn ok(message: impl Into<String>) -> Self {
@@ -84,17 +75,11 @@ impl Finding {
     }
 
     pub fn of(failure: &Failure) -> Self {
-        Self {
-            hint: failure.hint.clone(),
-            ..Self::failed(&failure.message)
-        }
+        Self { hint: failure.hint.clone(), ..Self::failed(&failure.message) }
     }
 
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 
@@ -127,9 +112,8 @@ impl Check {
         let status = status.unwrap_or(Status::Skipped);
         let decisive = || findings.iter().filter(|finding| finding.status == status);
         let messages: Vec<&str> = decisive().map(|finding| finding.message.as_str()).collect();
-        let mut hints: Vec<&str> = decisive()
-            .filter_map(|finding| finding.hint.as_deref())
-            .collect();
+        let mut hints: Vec<&str> =
+            decisive().filter_map(|finding| finding.hint.as_deref()).collect();
         hints.dedup();
         Self {
             name,
@@ -184,10 +168,9 @@ pub fn config(file: Option<&Path>, warnings: &[String], language: Language) -> V
 pub fn database(inspection: &Inspection, language: Language) -> Finding {
     let server = &inspection.server;
     Finding::ok(match &inspection.user {
-        Some(user) => language.pick(
-            format!("{server}，用户 {user}"),
-            format!("{server}, as {user}"),
-        ),
+        Some(user) => {
+            language.pick(format!("{server}，用户 {user}"), format!("{server}, as {user}"))
+        }
         None => server.clone(),
     })
 }
@@ -288,9 +271,7 @@ fn described(columns: &Columns) -> String {
         format!("{} {name}", field.name())
     });
     let others = columns.others.iter();
-    let mut others: Vec<String> = others
-        .map(|(name, kind)| format!("{name} {kind}"))
-        .collect();
+    let mut others: Vec<String> = others.map(|(name, kind)| format!("{name} {kind}")).collect();
     for name in ["name", "link", "guard", "files"] {
         if !columns.others.iter().any(|(own, _)| own.starts_with(name)) {
             others.push(format!("{name} -"));
@@ -350,10 +331,9 @@ pub fn indexes(lacking: &[Lacking], language: Language) -> Vec<Finding> {
     });
     let mut findings: Vec<Finding> = missing.collect();
     if findings.is_empty() {
-        findings.push(Finding::ok(language.pick(
-            "cleanup 所需的索引都在",
-            "cleanup has the indexes that it needs",
-        )));
+        findings.push(Finding::ok(
+            language.pick("cleanup 所需的索引都在", "cleanup has the indexes that it needs"),
+        ));
     }
     findings
 }
@@ -369,13 +349,9 @@ pub fn clock(
     most: TimeDelta,
     language: Language,
 ) -> Finding {
-    let shown = host
-        .with_timezone(&zone)
-        .to_rfc3339_opts(SecondsFormat::Secs, false);
-    let here = language.pick(
-        format!("本机时间 {shown}（{zone}）"),
-        format!("this host has {shown} ({zone})"),
-    );
+    let shown = host.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false);
+    let here = language
+        .pick(format!("本机时间 {shown}（{zone}）"), format!("this host has {shown} ({zone})"));
     let Some((time, theirs)) = inspection.and_then(|own| own.clock.zip(own.zone.as_deref())) else {
         return Finding::ok(here);
     };
@@ -385,10 +361,8 @@ pub fn clock(
         format!("{here}，数据库相差 {seconds:.1} 秒，其时区为 {theirs}"),
         format!("{here}; the database's clock is {seconds:+.1} s off it, its zone {theirs}"),
     );
-    let hint = language.pick(
-        "校准走得不准的那台机器（NTP）",
-        "set the clock that is wrong, with NTP",
-    );
+    let hint =
+        language.pick("校准走得不准的那台机器（NTP）", "set the clock that is wrong, with NTP");
     match skew.abs() {
         skew if skew > most => Finding::failed(message).hint(hint),
         skew if skew > SMALL_SKEW => Finding::warning(message).hint(hint),
@@ -420,16 +394,12 @@ pub fn rights(inspection: &Inspection, language: Language) -> Vec<Finding> {
         })
         .collect();
     // In a file, whoever cannot write one table cannot write any, and has been told.
-    let lacking = inspection
-        .rights
-        .iter()
-        .filter(|_| inspection.user.is_some());
+    let lacking = inspection.rights.iter().filter(|_| inspection.user.is_some());
     findings.extend(lacking.filter_map(|rights| lacks(rights, inspection, language)));
     if findings.is_empty() {
-        findings.push(Finding::ok(language.pick(
-            "可以读取和删除表中的行",
-            "the tables can be read and deleted from",
-        )));
+        findings.push(Finding::ok(
+            language.pick("可以读取和删除表中的行", "the tables can be read and deleted from"),
+        ));
     }
     findings
 }
@@ -463,11 +433,8 @@ const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
 
 /// The file systems of the folders that taskmon works in.
 pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = report
-        .errors
-        .iter()
-        .map(|trouble| Finding::warning(&trouble.message))
-        .collect();
+    let mut findings: Vec<Finding> =
+        report.errors.iter().map(|trouble| Finding::warning(&trouble.message)).collect();
     findings.extend(by_mount(report).into_iter().map(|(disk, paths)| {
         let mount = disk.mount.as_deref().unwrap_or("?");
         let kind = disk.fs_type.as_deref().unwrap_or("?");
@@ -508,16 +475,8 @@ pub fn broker(figures: &Figures, language: Language) -> Vec<Finding> {
     let waiting: u64 = figures.queues.values().flatten().sum();
     let names: Vec<&str> = figures.queues.keys().map(String::as_str).collect();
     let mut findings = vec![Finding::ok(language.pick(
-        format!(
-            "{}：{} 中有 {waiting} 条消息等待",
-            figures.source,
-            names.join("、")
-        ),
-        format!(
-            "{}: {waiting} messages wait in {}",
-            figures.source,
-            names.join(", ")
-        ),
+        format!("{}：{} 中有 {waiting} 条消息等待", figures.source, names.join("、")),
+        format!("{}: {waiting} messages wait in {}", figures.source, names.join(", ")),
     ))];
     for (queue, consumers) in figures.consumers.iter().flatten() {
         if *consumers == 0
@@ -600,10 +559,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
         findings.push(
             Finding::warning(language.pick(
                 format!("与配置不一致：{}", outdated.join("、")),
-                format!(
-                    "installed otherwise than configured: {}",
-                    outdated.join(", ")
-                ),
+                format!("installed otherwise than configured: {}", outdated.join(", ")),
             ))
             .hint(install),
         );
@@ -613,14 +569,16 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
             format!("{} 项任务由 systemd 定时器运行", installed.len()),
             format!("{} jobs are installed as systemd's timers", installed.len()),
         )),
-        Some(false) if !installed.is_empty() => Finding::failed(language.pick(
-            "cron 没有运行，已安装的任务不会执行",
-            "cron is not running, so that no installed job is started",
-        ))
-        .hint(language.pick(
-            "启动 cron，例如 systemctl start cron",
-            "start it, as by systemctl start cron",
-        )),
+        Some(false) if !installed.is_empty() => {
+            Finding::failed(language.pick(
+                "cron 没有运行，已安装的任务不会执行",
+                "cron is not running, so that no installed job is started",
+            ))
+            .hint(language.pick(
+                "启动 cron，例如 systemctl start cron",
+                "start it, as by systemctl start cron",
+            ))
+        }
         Some(false) => Finding::warning(language.pick("cron 没有运行", "cron is not running"))
             .hint(language.pick(
                 "启动 cron，例如 systemctl start cron；改用 systemd 定时器则无需理会",
@@ -696,10 +654,7 @@ mod tests {
                 Finding::warning("two").hint("do this"),
             ],
         );
-        assert_eq!(
-            (check.status, check.message.as_str()),
-            (Status::Warning, "one; two")
-        );
+        assert_eq!((check.status, check.message.as_str()), (Status::Warning, "one; two"));
         assert_eq!(check.hint.as_deref(), Some("do this"));
         assert_eq!(check.findings.len(), 4);
     }
@@ -714,10 +669,7 @@ mod tests {
         assert_eq!(told(Tz::Asia__Shanghai, Tz::Asia__Shanghai), None);
         assert_eq!(told(Tz::UTC, Tz::Etc__UTC), None, "two names of one zone");
         let message = told(Tz::UTC, Tz::Asia__Shanghai).unwrap();
-        assert!(
-            message.contains("zone, UTC;") && message.contains("Asia/Shanghai"),
-            "{message}"
-        );
+        assert!(message.contains("zone, UTC;") && message.contains("Asia/Shanghai"), "{message}");
     }
 
     fn inspection(clock: Option<DateTime<Utc>>) -> Inspection {
@@ -746,25 +698,11 @@ mod tests {
             (301, Status::Failed),
             (-301, Status::Failed),
         ] {
-            let found = clock(
-                at(0),
-                Some(&inspection(Some(at(seconds)))),
-                Tz::UTC,
-                most,
-                Language::En,
-            );
+            let found =
+                clock(at(0), Some(&inspection(Some(at(seconds)))), Tz::UTC, most, Language::En);
             assert_eq!(found.status, expected, "{seconds}: {}", found.message);
         }
-        let alone = clock(
-            at(0),
-            Some(&inspection(None)),
-            Tz::Asia__Shanghai,
-            most,
-            Language::Zh,
-        );
-        assert_eq!(
-            alone.message,
-            "本机时间 2027-01-15T16:00:00+08:00（Asia/Shanghai）"
-        );
+        let alone = clock(at(0), Some(&inspection(None)), Tz::Asia__Shanghai, most, Language::Zh);
+        assert_eq!(alone.message, "本机时间 2027-01-15T16:00:00+08:00（Asia/Shanghai）");
     }
 }

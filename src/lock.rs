@@ -52,10 +52,7 @@ pub fn acquire(job: &Job) -> Result<Lock> {
 /// having it. Where that list cannot be read, nobody is known to hold it.
 pub fn is_held(job: &Job) -> bool {
     let own = own_places();
-    let folders = job
-        .folder
-        .into_iter()
-        .chain(own.iter().map(PathBuf::as_path));
+    let folders = job.folder.into_iter().chain(own.iter().map(PathBuf::as_path));
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut files = folders.map(|folder| folder.join(file_name(job)));
     files.any(|file| is_listed(&file, &locks))
@@ -79,9 +76,7 @@ fn own_places() -> Vec<PathBuf> {
     let shared = ["/tmp", "/var/tmp", "/dev/shm"];
     let runtime = user.is_root().then_some("/run");
     let folders = runtime.into_iter().chain(shared);
-    folders
-        .map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw())))
-        .collect()
+    folders.map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw()))).collect()
 }
 
 fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
@@ -91,10 +86,7 @@ fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
         let taken = std::fs::create_dir_all(folder).and_then(|()| take(&path));
         match taken {
             Ok(Some(file)) => {
-                return Ok(Lock {
-                    _file: file,
-                    warning: None,
-                });
+                return Ok(Lock { _file: file, warning: None });
             }
             Ok(None) => return Err(held(job, &path).into()),
             Err(error) => why = Some(format!("{} cannot be locked: {error}", path.display())),
@@ -111,10 +103,7 @@ fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
                         path.display()
                     )
                 });
-                return Ok(Lock {
-                    _file: file,
-                    warning,
-                });
+                return Ok(Lock { _file: file, warning });
             }
             Ok(None) => return Err(held(job, &path).into()),
             Err(error) => refused.push(format!("{}: {error}", folder.display())),
@@ -135,10 +124,7 @@ fn held(job: &Job, path: &Path) -> Failure {
         Kind::Locked,
         format!("another run of {name} with this configuration is under way; nothing was done"),
     )
-    .hint(format!(
-        "its lock is {}; --no-lock runs all the same",
-        path.display()
-    ))
+    .hint(format!("its lock is {}; --no-lock runs all the same", path.display()))
 }
 
 /// The file, locked; `None`: another run holds it.
@@ -172,9 +158,7 @@ fn make_own(folder: &Path) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     match found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0 {
         true => Ok(()),
-        false => Err(io::Error::other(
-            "it is not this user's own folder, closed to others",
-        )),
+        false => Err(io::Error::other("it is not this user's own folder, closed to others")),
     }
 }
 
@@ -184,10 +168,7 @@ fn file_name(job: &Job) -> String {
     let host = rustix::system::uname();
     // Without its dots, or `*.log.*` would fit the name of some host.
     let host = host.nodename().to_string_lossy();
-    let host = host.replace(
-        |letter: char| !letter.is_ascii_alphanumeric() && letter != '-',
-        "_",
-    );
+    let host = host.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
     format!(".taskmon-{}-{host}-{:016x}.lock", job.name, hasher.finish())
 }
 
@@ -197,13 +178,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let existing = |access| open(path, flags | access, Mode::empty());
     let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let made = || {
-        open(
-            path,
-            flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
-            readable,
-        )
-    };
+    let made = || open(path, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, readable);
     let opened = match existing(OFlags::RDWR) {
         Err(Errno::NOENT) => match made() {
             Err(Errno::EXIST) => existing(OFlags::RDWR),
@@ -225,11 +200,7 @@ mod tests {
     use super::*;
 
     fn job<'a>(folder: Option<&'a Path>, name: &'a str, identity: &'a str) -> Job<'a> {
-        Job {
-            folder,
-            name,
-            identity,
-        }
+        Job { folder, name, identity }
     }
 
     fn kind(error: &anyhow::Error) -> Kind {
@@ -263,10 +234,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         assert!(acquire_in(&stats, &own).unwrap().warning.is_some());
-        assert_eq!(
-            kind(&acquire_in(&stats, &[]).unwrap_err()),
-            Kind::LockFailed
-        );
+        assert_eq!(kind(&acquire_in(&stats, &[]).unwrap_err()), Kind::LockFailed);
     }
 
     #[test]

@@ -95,11 +95,7 @@ pub struct Failure {
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            kind,
-            message,
-            hint: None,
-        }
+        Self { kind, message, hint: None }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -139,12 +135,7 @@ pub struct Trouble {
 impl Trouble {
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
-            kind,
-            message,
-            path: None,
-            task_id: None,
-        }
+        Self { kind, message, path: None, task_id: None }
     }
 
     pub fn task(mut self, label: impl Into<String>) -> Self {

@@ -36,11 +36,7 @@ pub fn mean_seconds(micros: i128, count: u64) -> Option<f64> {
         return None;
     }
     let size = ratio(micros.unsigned_abs(), u128::from(count) * 1_000_000);
-    Some(if micros < 0 && size != 0.0 {
-        -size
-    } else {
-        size
-    })
+    Some(if micros < 0 && size != 0.0 { -size } else { size })
 }
 
 /// `above / below`, 2 decimals, half away from zero; 0 where there is nothing to divide by.
@@ -63,11 +59,7 @@ pub fn round2(value: f64) -> f64 {
     let digits: String = fraction.chars().chain("000".chars()).take(3).collect();
     let thousandths = whole.parse::<u64>().unwrap_or(0) * 1000 + digits.parse::<u64>().unwrap_or(0);
     let rounded = ((thousandths + 5) / 10) as f64 / 100.0;
-    if value < 0.0 && rounded != 0.0 {
-        -rounded
-    } else {
-        rounded
-    }
+    if value < 0.0 && rounded != 0.0 { -rounded } else { rounded }
 }
 
 #[cfg(test)]

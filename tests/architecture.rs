@@ -22,55 +22,19 @@ const WORDS: [&str; 5] = ["tables::**", "units", "calendar", "outcome", "languag
 /// The row with the longest matching name counts; every module may import what lies beneath itself, and [`WORDS`].
 const RULES: &[Rule] = &[
     // `main` is the crate's root as a binary: its one word is `run`.
-    Rule {
-        module: "main",
-        may: &["run"],
-    },
-    Rule {
-        module: "lib",
-        may: &[],
-    },
-    Rule {
-        module: "run",
-        may: &["**"],
-    },
-    Rule {
-        module: "cli",
-        may: &[],
-    },
-    Rule {
-        module: "lock",
-        may: &[],
-    },
-    Rule {
-        module: "config",
-        may: &["store::target"],
-    },
-    Rule {
-        module: "tables",
-        may: &[],
-    },
-    Rule {
-        module: "units",
-        may: &[],
-    },
-    Rule {
-        module: "calendar",
-        may: &[],
-    },
-    Rule {
-        module: "outcome",
-        may: &[],
-    },
-    Rule {
-        module: "language",
-        may: &[],
-    },
+    Rule { module: "main", may: &["run"] },
+    Rule { module: "lib", may: &[] },
+    Rule { module: "run", may: &["**"] },
+    Rule { module: "cli", may: &[] },
+    Rule { module: "lock", may: &[] },
+    Rule { module: "config", may: &["store::target"] },
+    Rule { module: "tables", may: &[] },
+    Rule { module: "units", may: &[] },
+    Rule { module: "calendar", may: &[] },
+    Rule { module: "outcome", may: &[] },
+    Rule { module: "language", may: &[] },
     // `open` chooses among the databases; they do not know each other.
-    Rule {
-        module: "store",
-        may: &["store::**"],
-    },
+    Rule { module: "store", may: &["store::**"] },
     Rule {
         module: "store::postgres",
         may: &[
@@ -85,45 +49,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         module: "store::sqlite",
-        may: &[
-            "store",
-            "store::inspect",
-            "store::prune",
-            "store::sql",
-            "store::target",
-        ],
+        may: &["store", "store::inspect", "store::prune", "store::sql", "store::target"],
     },
-    Rule {
-        module: "store::sql",
-        may: &["store"],
-    },
+    Rule { module: "store::sql", may: &["store"] },
     // Features know the trait `Store`, not the databases behind it, and not each other.
-    Rule {
-        module: "stats",
-        may: &["store", "system::**"],
-    },
-    Rule {
-        module: "cleanup",
-        may: &["store", "store::prune"],
-    },
-    Rule {
-        module: "alert",
-        may: &["alert::**", "store", "system::disk"],
-    },
+    Rule { module: "stats", may: &["store", "system::**"] },
+    Rule { module: "cleanup", may: &["store", "store::prune"] },
+    Rule { module: "alert", may: &["alert::**", "store", "system::disk"] },
     // A channel sends what it is given; whether, when and how often is decided outside.
-    Rule {
-        module: "alert::channels",
-        may: &["alert", "alert::notice"],
-    },
-    Rule {
-        module: "system",
-        may: &[],
-    },
+    Rule { module: "alert::channels", may: &["alert", "alert::notice"] },
+    Rule { module: "system", may: &[] },
     // It writes down what it is told to: jobs come from `config` and go to `alert` through `run`.
-    Rule {
-        module: "schedule",
-        may: &["schedule::**"],
-    },
+    Rule { module: "schedule", may: &["schedule::**"] },
     Rule {
         module: "report",
         may: &[
@@ -136,15 +73,9 @@ const RULES: &[Rule] = &[
             "schedule::**",
         ],
     },
-    Rule {
-        module: "demo",
-        may: &[],
-    },
+    Rule { module: "demo", may: &[] },
     // It judges what others found.
-    Rule {
-        module: "check",
-        may: &["store::inspect", "system::disk", "system::broker"],
-    },
+    Rule { module: "check", may: &["store::inspect", "system::disk", "system::broker"] },
 ];
 
 /// Modules in which SQL may stand: the databases, and the demo, which builds one.
@@ -186,37 +117,20 @@ fn only_run_reads_the_clock() {
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let entries = walkdir::WalkDir::new(&root)
-        .sort_by_file_name()
-        .into_iter()
-        .map(|entry| entry.unwrap());
+    let entries =
+        walkdir::WalkDir::new(&root).sort_by_file_name().into_iter().map(|entry| entry.unwrap());
     let files = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "rs"));
     let sources = files.map(|entry| {
-        let inside = entry
-            .path()
-            .strip_prefix(&root)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let inside = entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(entry.path()).unwrap();
         source(&inside, &text)
     });
-    sources
-        .filter(|source| !source.file.ends_with("tests.rs"))
-        .collect()
+    sources.filter(|source| !source.file.ends_with("tests.rs")).collect()
 }
 
 fn source(inside: &str, text: &str) -> Source {
-    let module = inside
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod")
-        .replace('/', "::");
-    Source {
-        file: format!("src/{inside}"),
-        module,
-        text: without_tests(text).into(),
-    }
+    let module = inside.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+    Source { file: format!("src/{inside}"), module, text: without_tests(text).into() }
 }
 
 /// The text up to its `#[cfg(test)] mod …`, which stands last by convention.
@@ -235,17 +149,12 @@ fn without_tests(text: &str) -> &str {
 // ---- the import rule
 
 fn violations(sources: &[Source]) -> Vec<String> {
-    let modules: BTreeSet<&str> = sources
-        .iter()
-        .map(|source| source.module.as_str())
-        .collect();
+    let modules: BTreeSet<&str> = sources.iter().map(|source| source.module.as_str()).collect();
     let mut found = Vec::new();
     for source in sources {
         let Some(rule) = rule_of(&source.module) else {
-            found.push(format!(
-                "{}: the module {} has no row in RULES",
-                source.file, source.module
-            ));
+            found
+                .push(format!("{}: the module {} has no row in RULES", source.file, source.module));
             continue;
         };
         for import in imports(source) {
@@ -267,23 +176,17 @@ fn rule_of(module: &str) -> Option<&'static Rule> {
 }
 
 fn within(module: &str, outer: &str) -> bool {
-    module == outer
-        || module
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.starts_with("::"))
+    module == outer || module.strip_prefix(outer).is_some_and(|rest| rest.starts_with("::"))
 }
 
 fn allowed(rule: &Rule, importer: &str, target: &str) -> bool {
     let own = within(target, importer) || within(target, rule.module) || importer == target;
     // Words import nothing but each other; the same list, so that no row has to repeat it.
-    own || WORDS
-        .iter()
-        .chain(rule.may)
-        .any(|pattern| match pattern.strip_suffix("**") {
-            Some("") => target != "cli" || importer == "run" || importer.starts_with("run::"),
-            Some(outer) => within(target, outer.trim_end_matches("::")),
-            None => target == *pattern,
-        })
+    own || WORDS.iter().chain(rule.may).any(|pattern| match pattern.strip_suffix("**") {
+        Some("") => target != "cli" || importer == "run" || importer.starts_with("run::"),
+        Some(outer) => within(target, outer.trim_end_matches("::")),
+        None => target == *pattern,
+    })
 }
 
 /// The deepest module on an imported path: `store::DayFigures` is of `store`, `store::target::Target` of `store::target`.
@@ -337,9 +240,8 @@ fn expand<'c>(code: &'c str, base: &str, paths: &mut Vec<String>) -> &'c str {
             }
         }
     }
-    let end = code
-        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*'))
-        .unwrap_or(code.len());
+    let end =
+        code.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*')).unwrap_or(code.len());
     let (word, rest) = code.split_at(end);
     let path = match (base, word) {
         (base, "self" | "*" | "") => base.to_owned(),
@@ -362,34 +264,20 @@ fn expand<'c>(code: &'c str, base: &str, paths: &mut Vec<String>) -> &'c str {
 // ---- the other two rules
 
 fn foreign_sql(sources: &[Source]) -> Vec<String> {
-    let openings = [
-        "SELECT ",
-        "INSERT INTO ",
-        "UPDATE ",
-        "DELETE FROM ",
-        "CREATE TABLE ",
-        "WITH ",
-        "PRAGMA ",
-    ];
+    let openings =
+        ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE TABLE ", "WITH ", "PRAGMA "];
     let mut found = Vec::new();
     for source in sources {
-        if SQL_MODULES
-            .iter()
-            .any(|module| within(&source.module, module))
-        {
+        if SQL_MODULES.iter().any(|module| within(&source.module, module)) {
             continue;
         }
         let strings = blank(&source.text, Keep::Strings);
         for (number, line) in strings.lines().enumerate() {
-            if openings.iter().any(|opening| {
-                line.trim_start_matches([' ', '"', '#', 'r'])
-                    .starts_with(opening)
-            }) {
-                found.push(format!(
-                    "{}:{}: SQL outside the store",
-                    source.file,
-                    number + 1
-                ));
+            if openings
+                .iter()
+                .any(|opening| line.trim_start_matches([' ', '"', '#', 'r']).starts_with(opening))
+            {
+                found.push(format!("{}:{}: SQL outside the store", source.file, number + 1));
             }
         }
     }
@@ -399,23 +287,14 @@ fn foreign_sql(sources: &[Source]) -> Vec<String> {
 fn clock_reads(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
-        if CLOCK_MODULES
-            .iter()
-            .any(|module| within(&source.module, module))
-        {
+        if CLOCK_MODULES.iter().any(|module| within(&source.module, module)) {
             continue;
         }
         let code = blank(&source.text, Keep::Code);
         for (number, line) in code.lines().enumerate() {
-            if ["Utc::now", "Local::now", "SystemTime::now"]
-                .iter()
-                .any(|read| line.contains(read))
+            if ["Utc::now", "Local::now", "SystemTime::now"].iter().any(|read| line.contains(read))
             {
-                found.push(format!(
-                    "{}:{}: the time is a parameter",
-                    source.file,
-                    number + 1
-                ));
+                found.push(format!("{}:{}: the time is a parameter", source.file, number + 1));
             }
         }
     }
@@ -438,10 +317,7 @@ fn blank(text: &str, keep: Keep) -> String {
         let (length, is_string, is_comment) = token(rest, out.chars().last());
         let shown = !is_comment && is_string == (keep == Keep::Strings);
         let part = &rest[..length.max(first.len_utf8())];
-        out.extend(
-            part.chars()
-                .map(|c| if shown || c == '\n' { c } else { ' ' }),
-        );
+        out.extend(part.chars().map(|c| if shown || c == '\n' { c } else { ' ' }));
         rest = &rest[part.len()..];
     }
     out
@@ -450,9 +326,7 @@ fn blank(text: &str, keep: Keep) -> String {
 /// The length of the comment, string or single character that the text starts with, and which of them it is.
 fn token(text: &str, before: Option<char>) -> (usize, bool, bool) {
     let up_to = |mark: &str, from: usize| {
-        text[from..]
-            .find(mark)
-            .map_or(text.len(), |at| from + at + mark.len())
+        text[from..].find(mark).map_or(text.len(), |at| from + at + mark.len())
     };
     if text.starts_with("//") {
         return (text.find('\n').unwrap_or(text.len()), false, true);
@@ -467,28 +341,17 @@ fn token(text: &str, before: Option<char>) -> (usize, bool, bool) {
     if let (Some(raw), false) = (text.strip_prefix('r'), in_word) {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
         if raw[hashes..].starts_with('"') {
-            return (
-                up_to(&format!("\"{}", "#".repeat(hashes)), hashes + 2),
-                true,
-                false,
-            );
+            return (up_to(&format!("\"{}", "#".repeat(hashes)), hashes + 2), true, false);
         }
     }
     // A character literal, so that '"' opens no string; a lifetime has no closing quote.
-    let quoted = text.starts_with('\'').then(|| {
-        if text[1..].starts_with('\\') {
-            up_to("'", 3)
-        } else {
-            0
-        }
-    });
+    let quoted =
+        text.starts_with('\'').then(|| if text[1..].starts_with('\\') { up_to("'", 3) } else { 0 });
     match quoted {
         Some(length) if length > 0 => (length, true, false),
-        Some(_) if text.chars().nth(2) == Some('\'') => (
-            text.char_indices().nth(3).map_or(text.len(), |(at, _)| at),
-            true,
-            false,
-        ),
+        Some(_) if text.chars().nth(2) == Some('\'') => {
+            (text.char_indices().nth(3).map_or(text.len(), |(at, _)| at), true, false)
+        }
         _ => (0, false, false),
     }
 }
@@ -529,10 +392,7 @@ fn found_in(inside: &str, text: &str) -> Vec<String> {
 #[test]
 fn a_forbidden_import_is_named_with_its_file_and_line() {
     let found = found_in("stats/trend.rs", "//! Trends.\n\nuse crate::cli::Cli;\n");
-    assert_eq!(
-        found,
-        ["src/stats/trend.rs:3: stats::trend must not import cli::Cli"]
-    );
+    assert_eq!(found, ["src/stats/trend.rs:3: stats::trend must not import cli::Cli"]);
 }
 
 #[test]
@@ -547,17 +407,11 @@ fn a_forbidden_import_is_found_in_every_form() {
         ("stats/trend.rs", "use super::super::cli::Cli;"),
         ("stats/mod.rs", "use super::cli;"),
         ("stats/trend.rs", "pub(crate) use crate::cli::*;"),
-        (
-            "stats/trend.rs",
-            "const Q: char = '\"'; use crate::cli::Cli; const R: char = '\"';",
-        ),
+        ("stats/trend.rs", "const Q: char = '\"'; use crate::cli::Cli; const R: char = '\"';"),
         ("tables/mod.rs", "use crate::store::Store;"),
         ("units.rs", "use crate::config::Config;"),
         ("store/sqlite.rs", "use super::postgres::connect;"),
-        (
-            "store/sqlite/clock.rs",
-            "use crate::store::postgres::connect;",
-        ),
+        ("store/sqlite/clock.rs", "use crate::store::postgres::connect;"),
         ("report/text.rs", "use crate::store::DayFigures;"),
         ("system/disk.rs", "use crate::stats::DailyReport;"),
         ("main.rs", "use taskmon::config::Config;"),
@@ -585,40 +439,21 @@ fn what_is_allowed_and_what_is_no_import_is_left_alone() {
             "stats/trend.rs",
             "// use crate::cli::Cli;\n/* crate::cli::Cli */ const A: &str = \"crate::cli::Cli\";",
         ),
-        (
-            "stats/trend.rs",
-            "const A: &str = r#\"a \" crate::cli::Cli\"#; fn f<'a>(x: &'a str) {}",
-        ),
-        (
-            "stats/trend.rs",
-            "#[cfg(test)]\nmod tests {\n    use crate::cli::Cli;\n}",
-        ),
+        ("stats/trend.rs", "const A: &str = r#\"a \" crate::cli::Cli\"#; fn f<'a>(x: &'a str) {}"),
+        ("stats/trend.rs", "#[cfg(test)]\nmod tests {\n    use crate::cli::Cli;\n}"),
         ("store/mod.rs", "use crate::store::postgres::Postgres;"),
         ("config/mod.rs", "use crate::store::target::Target;"),
-        (
-            "run.rs",
-            "use crate::cli::Cli;\nuse crate::store::postgres::connect;",
-        ),
+        ("run.rs", "use crate::cli::Cli;\nuse crate::store::postgres::connect;"),
         ("main.rs", "use taskmon::run::run;"),
-        (
-            "stats/trend.rs",
-            "use other_crate::cli::Cli; use chrono::crate_like;",
-        ),
+        ("stats/trend.rs", "use other_crate::cli::Cli; use chrono::crate_like;"),
     ] {
-        assert_eq!(
-            found_in(inside, text),
-            Vec::<String>::new(),
-            "{inside}: {text}"
-        );
+        assert_eq!(found_in(inside, text), Vec::<String>::new(), "{inside}: {text}");
     }
 }
 
 #[test]
 fn sql_and_clock_reads_in_the_wrong_place_are_found() {
-    let wrong = [source(
-        "stats/trend.rs",
-        "const Q: &str = \"SELECT 1\";\nfn f() { Utc::now(); }",
-    )];
+    let wrong = [source("stats/trend.rs", "const Q: &str = \"SELECT 1\";\nfn f() { Utc::now(); }")];
     assert_eq!(foreign_sql(&wrong).len(), 1);
     assert_eq!(clock_reads(&wrong).len(), 1);
     let right = [

@@ -58,10 +58,7 @@ impl Servers {
     }
 
     fn admin(&self) -> Client {
-        open(&format!(
-            "postgresql://postgres@127.0.0.1:{}/postgres",
-            self.port
-        ))
+        open(&format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port))
     }
 }
 
@@ -76,11 +73,7 @@ impl Setting {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().display().to_string();
-        Setting {
-            home,
-            variables: vec![("HOME".to_owned(), path)],
-            connect_timeout: PATIENCE,
-        }
+        Setting { home, variables: vec![("HOME".to_owned(), path)], connect_timeout: PATIENCE }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -139,10 +132,7 @@ impl Setting {
         let shown = format!("{failure:?}");
         assert_eq!(failure.kind, kind, "{url}: {shown}");
         for text in texts {
-            assert!(
-                failure.message.contains(text),
-                "{url}: {text:?} is not in {shown}"
-            );
+            assert!(failure.message.contains(text), "{url}: {text:?} is not in {shown}");
         }
         assert!(failure.hint.is_some(), "{url}: {shown}");
         for secret in ["s3cret", "p@ss", "p%40ss", "wr0ng"] {
@@ -167,19 +157,12 @@ fn is_encrypted(client: &mut Client) -> bool {
 }
 
 fn show(client: &mut Client, setting: &str) -> String {
-    client
-        .query_one(&format!("SHOW {setting}"), &[])
-        .unwrap()
-        .get(0)
+    client.query_one(&format!("SHOW {setting}"), &[]).unwrap().get(0)
 }
 
 /// A port at which nothing listens.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A server that answers every connection with `answer`, then keeps still, or hangs up.
@@ -265,21 +248,10 @@ fn every_sslmode_does_on_a_tls_server_what_libpq_does() {
 #[test]
 fn the_host_name_is_what_counts_and_not_the_address() {
     let servers = Servers::find();
-    let query = format!(
-        "sslmode=verify-full&hostaddr=127.0.0.1&sslrootcert={}",
-        servers.ca
-    );
-    assert!(is_encrypted(&mut open(&servers.url(
-        "postgres",
-        "localhost",
-        &query
-    ))));
+    let query = format!("sslmode=verify-full&hostaddr=127.0.0.1&sslrootcert={}", servers.ca);
+    assert!(is_encrypted(&mut open(&servers.url("postgres", "localhost", &query))));
     let url = servers.url("postgres", "db.example.com", &query);
-    refusal(
-        &url,
-        Kind::TlsFailed,
-        &["is for localhost, not for db.example.com"],
-    );
+    refusal(&url, Kind::TlsFailed, &["is for localhost, not for db.example.com"]);
 }
 
 #[test]
@@ -313,11 +285,7 @@ fn a_role_that_may_only_come_over_tls_comes_over_tls() {
         let url = servers.url(&user, "127.0.0.1", &format!("sslmode={mode}"));
         assert!(is_encrypted(&mut open(&url)), "{mode}");
     }
-    let url = servers.url(
-        &user,
-        "127.0.0.1",
-        "sslmode=require&channel_binding=require",
-    );
+    let url = servers.url(&user, "127.0.0.1", "sslmode=require&channel_binding=require");
     assert!(is_encrypted(&mut open(&url)));
     let url = servers.url(&user, "127.0.0.1", "sslmode=disable");
     refusal(&url, Kind::DatabaseRefused, &["tlsonly", "28000"]);
@@ -352,10 +320,7 @@ fn the_home_folders_root_certificate_is_used_where_none_is_named() {
 fn verification_without_certificates_names_the_missing_file() {
     let servers = Servers::find();
     let setting = Setting::new();
-    let expected = setting
-        .home_path(".postgresql/root.crt")
-        .display()
-        .to_string();
+    let expected = setting.home_path(".postgresql/root.crt").display().to_string();
     for mode in ["verify-ca", "verify-full"] {
         let url = servers.url("postgres", "localhost", &format!("sslmode={mode}"));
         setting.refusal(&url, Kind::TlsFailed, &[&expected, "does not exist"]);
@@ -370,11 +335,9 @@ fn verification_without_certificates_names_the_missing_file() {
 #[test]
 fn a_root_certificate_file_without_certificates_is_named() {
     let servers = Servers::find();
-    for content in [
-        "",
-        "no certificate\n",
-        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
-    ] {
+    for content in
+        ["", "no certificate\n", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"]
+    {
         let setting = Setting::new().home_file("ca.pem", content);
         let path = setting.home_path("ca.pem").display().to_string();
         let query = format!("sslmode=verify-ca&sslrootcert={path}");
@@ -419,15 +382,9 @@ fn a_socket_is_used_without_tls_whatever_sslmode_says() {
     let folder = &servers.socket_dir;
     let encoded = folder.replace('/', "%2F");
     for url in [
-        format!(
-            "postgresql://postgres@/postgres?host={folder}&port={}",
-            servers.port
-        ),
+        format!("postgresql://postgres@/postgres?host={folder}&port={}", servers.port),
         format!("postgresql://postgres@{encoded}:{}/postgres", servers.port),
-        format!(
-            "postgresql+psycopg2://postgres@/postgres?host={folder}&port={}",
-            servers.port
-        ),
+        format!("postgresql+psycopg2://postgres@/postgres?host={folder}&port={}", servers.port),
         format!(
             "postgresql://postgres@/postgres?host={folder}&port={}&sslmode=verify-full",
             servers.port
@@ -435,9 +392,7 @@ fn a_socket_is_used_without_tls_whatever_sslmode_says() {
     ] {
         let mut client = open(&url);
         assert!(!is_encrypted(&mut client), "{url}");
-        let address = client
-            .query_one("SELECT inet_server_addr() IS NULL", &[])
-            .unwrap();
+        let address = client.query_one("SELECT inet_server_addr() IS NULL", &[]).unwrap();
         assert!(address.get::<_, bool>(0), "{url}");
     }
 }
@@ -448,11 +403,7 @@ fn a_password_comes_from_the_url_the_environment_or_the_password_file() {
     let url = servers.url("locked", "127.0.0.1", "");
     let port = servers.port;
     open(&servers.url(&format!("locked:{ENCODED_PASSWORD}"), "127.0.0.1", ""));
-    open(&servers.url(
-        "locked",
-        "127.0.0.1",
-        &format!("password={ENCODED_PASSWORD}"),
-    ));
+    open(&servers.url("locked", "127.0.0.1", &format!("password={ENCODED_PASSWORD}")));
     Setting::new().with("PGPASSWORD", PASSWORD).open(&url);
     let line = format!("127.0.0.1:{port}:*:locked:s3cret\\:p@ss\n");
     let with_file = Setting::new().home_file(".pgpass", &line);
@@ -461,9 +412,7 @@ fn a_password_comes_from_the_url_the_environment_or_the_password_file() {
     let path = elsewhere.home_path("other").display().to_string();
     elsewhere.with("PGPASSFILE", &path).open(&url);
 
-    let beaten = Setting::new()
-        .home_file(".pgpass", &line)
-        .with("PGPASSWORD", "wr0ng");
+    let beaten = Setting::new().home_file(".pgpass", &line).with("PGPASSWORD", "wr0ng");
     beaten.refusal(&url, Kind::DatabaseRefused, &["28P01"]);
     let path = with_file.home_path(".pgpass");
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -479,11 +428,7 @@ fn a_refusing_server_is_database_refused() {
         let wrong = servers.url("locked:wr0ng", "127.0.0.1", &query);
         refusal(&wrong, Kind::DatabaseRefused, &["locked", "28P01", &place]);
         let none = servers.url("locked", "127.0.0.1", &query);
-        let told = refusal(
-            &none,
-            Kind::DatabaseRefused,
-            &["asks for a password", "locked"],
-        );
+        let told = refusal(&none, Kind::DatabaseRefused, &["asks for a password", "locked"]);
         assert!(told.hint.unwrap().contains("PGPASSWORD"));
     }
     let stranger = servers.url("nobody_of_this_name:s3cret", "127.0.0.1", "");
@@ -493,10 +438,7 @@ fn a_refusing_server_is_database_refused() {
 #[test]
 fn a_missing_database_is_named() {
     let servers = Servers::find();
-    let url = format!(
-        "postgresql://postgres@127.0.0.1:{}/no_such_database",
-        servers.port
-    );
+    let url = format!("postgresql://postgres@127.0.0.1:{}/no_such_database", servers.port);
     let texts = ["no_such_database", "3D000", "does not exist"];
     refusal(&url, Kind::DatabaseUnavailable, &texts);
 }
@@ -511,25 +453,18 @@ impl Scratch {
     fn create(servers: &Servers, purpose: &str) -> Self {
         let mut admin = servers.admin();
         let name = format!("connect_{purpose}_{}", process::id());
-        admin
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         Scratch { admin, name }
     }
 
     fn url(&self, servers: &Servers, user: &str) -> String {
-        format!(
-            "postgresql://{user}@127.0.0.1:{}/{}",
-            servers.port, self.name
-        )
+        format!("postgresql://{user}@127.0.0.1:{}/{}", servers.port, self.name)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = self
-            .admin
-            .batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let _ = self.admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
 
@@ -540,11 +475,7 @@ fn too_many_connections_are_told_as_such() {
     let limit = format!("ALTER DATABASE {} CONNECTION LIMIT 0", full.name);
     full.admin.batch_execute(&limit).unwrap();
     let url = full.url(&servers, &format!("locked:{ENCODED_PASSWORD}"));
-    refusal(
-        &url,
-        Kind::DatabaseUnavailable,
-        &["too many connections", "53300"],
-    );
+    refusal(&url, Kind::DatabaseUnavailable, &["too many connections", "53300"]);
 }
 
 #[test]
@@ -564,18 +495,10 @@ fn a_port_at_which_nobody_listens_is_unavailable() {
     let url = format!("postgresql://u:s3cret@127.0.0.1:{port}/d");
     let place = format!("127.0.0.1:{port}: connection refused");
     let told = refusal(&url, Kind::DatabaseUnavailable, &[&place, "\"d\"", "\"u\""]);
-    assert_eq!(
-        told.message.matches("connection refused").count(),
-        1,
-        "{told}"
-    );
+    assert_eq!(told.message.matches("connection refused").count(), 1, "{told}");
     let named = format!("postgresql://u@localhost:{port}/d");
     let told = refusal(&named, Kind::DatabaseUnavailable, &["connection refused"]);
-    assert_eq!(
-        told.message.matches("connection refused").count(),
-        1,
-        "{told}"
-    );
+    assert_eq!(told.message.matches("connection refused").count(), 1, "{told}");
 }
 
 #[test]
@@ -584,11 +507,7 @@ fn a_missing_socket_is_named() {
     let folder = folder.path().display();
     let url = format!("postgresql://u@/d?host={folder}&port=5999");
     let socket = format!("{folder}/.s.PGSQL.5999");
-    refusal(
-        &url,
-        Kind::DatabaseUnavailable,
-        &[&socket, "no such socket"],
-    );
+    refusal(&url, Kind::DatabaseUnavailable, &[&socket, "no such socket"]);
 }
 
 #[test]
@@ -618,11 +537,7 @@ fn a_silent_server_is_given_up_within_the_timeout() {
         let setting = Setting::new().waiting(timeout);
         setting.refusal(&url, Kind::DatabaseUnavailable, &["no answer within 400ms"]);
         assert!(start.elapsed() >= timeout, "{url}");
-        assert!(
-            start.elapsed() < PATIENCE / 2,
-            "{url}: {:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < PATIENCE / 2, "{url}: {:?}", start.elapsed());
     }
 }
 
@@ -639,10 +554,7 @@ fn a_server_that_hangs_up_is_unavailable() {
 fn something_other_than_postgresql_is_told_in_words() {
     let server = FakeServer::start(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Then::HangUp);
     let place = format!("127.0.0.1:{}", server.port);
-    for (mode, kind) in [
-        ("disable", Kind::DatabaseUnavailable),
-        ("require", Kind::TlsFailed),
-    ] {
+    for (mode, kind) in [("disable", Kind::DatabaseUnavailable), ("require", Kind::TlsFailed)] {
         let url = server.url(&format!("sslmode={mode}"));
         refusal(&url, kind, &[&place]);
     }
@@ -653,11 +565,7 @@ fn a_server_that_starts_up_is_unavailable_and_makes_way_for_the_next_host() {
     let servers = Servers::find();
     let starting = FakeServer::refusing("57P03", "the database system is starting up");
     let url = starting.url("sslmode=disable");
-    refusal(
-        &url,
-        Kind::DatabaseUnavailable,
-        &["is starting up", "57P03"],
-    );
+    refusal(&url, Kind::DatabaseUnavailable, &["is starting up", "57P03"]);
     let both = format!(
         "postgresql://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?sslmode=disable",
         starting.port, servers.port
@@ -703,10 +611,7 @@ fn target_session_attrs_chooses_among_the_hosts() {
     let servers = Servers::find();
     let (primary, standby) = (servers.port, servers.plain_port);
     let url = |ports: &[u16], wanted: &str| {
-        let hosts: Vec<String> = ports
-            .iter()
-            .map(|port| format!("127.0.0.1:{port}"))
-            .collect();
+        let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let hosts = hosts.join(",");
         format!("postgresql://postgres@{hosts}/postgres?target_session_attrs={wanted}")
     };
@@ -757,28 +662,12 @@ fn a_failed_statement_has_its_kind_and_all_that_the_server_said() {
     let servers = Servers::find();
     let mut client = servers.admin();
     for (statement, kind, text) in [
-        (
-            "SELECT * FROM no_such_table",
-            Kind::MappingMismatch,
-            "42P01",
-        ),
-        (
-            "SELECT no_such_column FROM pg_class",
-            Kind::MappingMismatch,
-            "42703",
-        ),
+        ("SELECT * FROM no_such_table", Kind::MappingMismatch, "42P01"),
+        ("SELECT no_such_column FROM pg_class", Kind::MappingMismatch, "42703"),
         ("SELECT no_such_function(1)", Kind::MappingMismatch, "42883"),
-        (
-            "SELECT 1 WHERE relname FROM pg_class",
-            Kind::MappingMismatch,
-            "42601",
-        ),
+        ("SELECT 1 WHERE relname FROM pg_class", Kind::MappingMismatch, "42601"),
         ("SELECT now() = 1", Kind::MappingMismatch, "42883"),
-        (
-            "SELECT CASE WHEN true THEN 1 ELSE now() END",
-            Kind::MappingMismatch,
-            "42804",
-        ),
+        ("SELECT CASE WHEN true THEN 1 ELSE now() END", Kind::MappingMismatch, "42804"),
         ("SELECT 1 / 0", Kind::QueryFailed, "22012"),
     ] {
         let told = statement_failure(&mut client, statement);
@@ -787,26 +676,18 @@ fn a_failed_statement_has_its_kind_and_all_that_the_server_said() {
         assert!(told.message.contains(text), "{statement}: {told}");
     }
     let misspelt = statement_failure(&mut client, "SELECT relnam FROM pg_class");
-    assert!(
-        misspelt.message.contains("\"pg_class.relname\""),
-        "{misspelt}"
-    );
+    assert!(misspelt.message.contains("\"pg_class.relname\""), "{misspelt}");
 }
 
 #[test]
 fn a_statement_that_runs_too_long_is_a_statement_timeout() {
     let servers = Servers::find();
     let mut client = servers.admin();
-    client
-        .batch_execute("SET statement_timeout = '50ms'")
-        .unwrap();
+    client.batch_execute("SET statement_timeout = '50ms'").unwrap();
     let told = statement_failure(&mut client, "SELECT pg_sleep(20)");
     assert_eq!(told.kind, Kind::StatementTimeout);
     let hint = told.hint.unwrap();
-    assert!(
-        hint.contains("database.statement_timeout_seconds"),
-        "{hint}"
-    );
+    assert!(hint.contains("database.statement_timeout_seconds"), "{hint}");
 }
 
 #[test]
@@ -823,14 +704,9 @@ fn a_missing_right_names_the_table() {
 fn a_connection_that_was_cut_off_is_unavailable() {
     let servers = Servers::find();
     let mut client = servers.admin();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .unwrap()
-        .get(0);
-    let ended = servers
-        .admin()
-        .query_one("SELECT pg_terminate_backend($1, 10000)", &[&pid])
-        .unwrap();
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let ended =
+        servers.admin().query_one("SELECT pg_terminate_backend($1, 10000)", &[&pid]).unwrap();
     assert!(ended.get::<_, bool>(0));
     // The first statement meets the server's last words, the second a closed connection.
     for _ in 0..2 {
@@ -843,17 +719,12 @@ fn a_connection_that_was_cut_off_is_unavailable() {
 fn a_statement_that_someone_cancelled_is_no_timeout() {
     let servers = Servers::find();
     let mut client = servers.admin();
-    let pid: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .unwrap()
-        .get(0);
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     let mut other = servers.admin();
     let canceller = thread::spawn(move || {
         let running = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND query LIKE '%pg_sleep%' AND state = 'active'";
         while other.query_one(running, &[&pid]).unwrap().get::<_, i64>(0) == 0 {}
-        other
-            .execute("SELECT pg_cancel_backend($1)", &[&pid])
-            .unwrap();
+        other.execute("SELECT pg_cancel_backend($1)", &[&pid]).unwrap();
     });
     let told = statement_failure(&mut client, "SELECT pg_sleep(20)");
     canceller.join().unwrap();
@@ -864,10 +735,7 @@ fn a_statement_that_someone_cancelled_is_no_timeout() {
 #[test]
 fn a_column_of_another_type_is_a_mapping_mismatch() {
     let servers = Servers::find();
-    let row = servers
-        .admin()
-        .query_one("SELECT 'text'::text", &[])
-        .unwrap();
+    let row = servers.admin().query_one("SELECT 'text'::text", &[]).unwrap();
     let error = row.try_get::<_, i64>(0).unwrap_err();
     let told = failure(&error, "reading the tasks");
     assert_eq!(told.kind, Kind::MappingMismatch, "{told:?}");

@@ -14,10 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, Thresholds, measure};
 
-const LIMITS: Thresholds = Thresholds {
-    warning: 80.0,
-    critical: 90.0,
-};
+const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
 
 fn measured(paths: &[&Path]) -> DiskReport {
     let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
@@ -58,10 +55,7 @@ fn with_own_mounts(name: &str, body: impl FnOnce(&Path)) {
 
 /// Runs one test of this file again, under another program that executes its arguments.
 fn run_again(name: &str, under: &[&str]) {
-    let folder = tempfile::Builder::new()
-        .prefix("disk test 物流 ")
-        .tempdir()
-        .unwrap();
+    let folder = tempfile::Builder::new().prefix("disk test 物流 ").tempdir().unwrap();
     let folder_path = folder.path().canonicalize().unwrap();
     // A process that cannot end is the failure that one of these tests is about.
     let stdout = output(
@@ -72,10 +66,7 @@ fn run_again(name: &str, under: &[&str]) {
             .args(["--exact", name, "--nocapture"])
             .env(INSIDE, &folder_path),
     );
-    assert!(
-        stdout.contains("1 passed"),
-        "{name} is not this test's name: {stdout}"
-    );
+    assert!(stdout.contains("1 passed"), "{name} is not this test's name: {stdout}");
 }
 
 fn mount(options: &[&str], source: &Path, point: &Path) {
@@ -121,10 +112,7 @@ fn df_columns(columns: &str, path: &Path) -> String {
 }
 
 fn df(path: &Path) -> Df {
-    let line = df_columns(
-        "size,used,avail,pcent,itotal,iused,iavail,ipcent,fstype",
-        path,
-    );
+    let line = df_columns("size,used,avail,pcent,itotal,iused,iavail,ipcent,fstype", path);
     let fields: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(fields.len(), 9, "{line}");
     // A dash stands for what the file system does not have.
@@ -166,19 +154,14 @@ fn assert_equal_to_df(disk: &Disk, df: &Df) {
     assert_eq!(disk.used_gb, gb(df.used), "{df:?}");
     assert_eq!(disk.free_gb, gb(df.free), "{df:?}");
     let whole = u128::from(df.used) + u128::from(df.free);
-    assert_eq!(
-        disk.usage_percent,
-        to_hundredths(df.used, 100, whole),
-        "{df:?}"
-    );
+    assert_eq!(disk.usage_percent, to_hundredths(df.used, 100, whole), "{df:?}");
     let files = u128::from(df.files_used) + u128::from(df.files_free);
     let expected = (df.files > 0).then(|| to_hundredths(df.files_used, 100, files));
     assert_eq!(disk.inodes_usage_percent, expected, "{df:?}");
     // What `df` rounds up, this rounds to hundredths.
-    for (ours, shown) in [
-        (Some(disk.usage_percent), df.percent),
-        (disk.inodes_usage_percent, df.files_percent),
-    ] {
+    for (ours, shown) in
+        [(Some(disk.usage_percent), df.percent), (disk.inodes_usage_percent, df.files_percent)]
+    {
         if let (Some(ours), Some(shown)) = (ours, shown) {
             let lead = shown as f64 - ours;
             assert!((-0.005..=1.0).contains(&lead), "{ours} is not df's {shown}");
@@ -217,10 +200,7 @@ fn every_mount_that_df_lists_has_the_figures_of_df() {
 fn a_file_system_without_blocks_is_empty_and_normal() {
     let disk = only(Path::new("/proc"));
     assert_eq!(disk.fs_type.as_deref(), Some("proc"));
-    assert_eq!(
-        (disk.total_gb, disk.usage_percent, disk.status),
-        (0.0, 0.0, Status::Normal)
-    );
+    assert_eq!((disk.total_gb, disk.usage_percent, disk.status), (0.0, 0.0, Status::Normal));
     assert_eq!(disk.inodes_usage_percent, None);
 }
 
@@ -235,20 +215,10 @@ fn a_path_that_cannot_be_measured_is_an_entry_and_the_others_are_measured() {
     let circle = folder.path().join("circle");
     symlink(&circle, &circle).unwrap();
     let root = Path::new("/");
-    let report = measured(&[
-        &missing,
-        root,
-        &file.join("below"),
-        &circle,
-        &file,
-        &dangling,
-        Path::new(""),
-    ]);
-    let entries: Vec<(&str, &str)> = report
-        .errors
-        .iter()
-        .map(|error| (error.kind, error.path.as_deref().unwrap()))
-        .collect();
+    let report =
+        measured(&[&missing, root, &file.join("below"), &circle, &file, &dangling, Path::new("")]);
+    let entries: Vec<(&str, &str)> =
+        report.errors.iter().map(|error| (error.kind, error.path.as_deref().unwrap())).collect();
     assert_eq!(
         entries,
         [
@@ -351,14 +321,11 @@ fn inodes_pass_a_threshold_one_file_above_it() {
 
 #[test]
 fn a_file_system_that_counts_no_inodes_has_no_figure_for_them() {
-    with_own_mounts(
-        "a_file_system_that_counts_no_inodes_has_no_figure_for_them",
-        |folder| {
-            mount_tmpfs("endless", "nr_inodes=0,nr_blocks=1000", folder);
-            assert_eq!(only(folder).inodes_usage_percent, None);
-            compare_with_df(folder);
-        },
-    );
+    with_own_mounts("a_file_system_that_counts_no_inodes_has_no_figure_for_them", |folder| {
+        mount_tmpfs("endless", "nr_inodes=0,nr_blocks=1000", folder);
+        assert_eq!(only(folder).inodes_usage_percent, None);
+        compare_with_df(folder);
+    });
 }
 
 #[test]
@@ -429,12 +396,7 @@ fn figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown(
             let with_list = only(folder);
             mount_tmpfs("cover", "nr_blocks=1", Path::new("/proc"));
             let report = measured(&[folder]);
-            let unknown = Disk {
-                mount: None,
-                device: None,
-                fs_type: None,
-                ..with_list
-            };
+            let unknown = Disk { mount: None, device: None, fs_type: None, ..with_list };
             assert_eq!(report.disks, [unknown]);
             assert_eq!(report.errors.len(), 1);
             assert_eq!(report.errors[0].kind, "mounts_unreadable");
@@ -469,9 +431,7 @@ impl Hanging {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "mounted\n");
         Self { _server: server }
     }
@@ -479,58 +439,50 @@ impl Hanging {
 
 #[test]
 fn mounts_that_hang_cost_one_deadline_and_nobody_elses_figures() {
-    with_own_mounts(
-        "mounts_that_hang_cost_one_deadline_and_nobody_elses_figures",
-        |folder| {
-            let hanging: Vec<PathBuf> = ["one", "two/deep/er", "three"]
-                .map(|name| folder.join(name))
-                .into();
-            let _servers: Vec<Hanging> = hanging.iter().map(|at| Hanging::mount(at)).collect();
-            let inside = hanging[1].join("a folder in it");
+    with_own_mounts("mounts_that_hang_cost_one_deadline_and_nobody_elses_figures", |folder| {
+        let hanging: Vec<PathBuf> =
+            ["one", "two/deep/er", "three"].map(|name| folder.join(name)).into();
+        let _servers: Vec<Hanging> = hanging.iter().map(|at| Hanging::mount(at)).collect();
+        let inside = hanging[1].join("a folder in it");
 
-            // A mount that hangs is nobody's trouble who does not ask about it.
-            let start = Instant::now();
-            assert_eq!(only(folder).path, folder.to_str().unwrap());
-            assert!(start.elapsed() < Duration::from_secs(2));
+        // A mount that hangs is nobody's trouble who does not ask about it.
+        let start = Instant::now();
+        assert_eq!(only(folder).path, folder.to_str().unwrap());
+        assert!(start.elapsed() < Duration::from_secs(2));
 
-            let deadline = Duration::from_secs(2);
-            let missing = folder.join("missing");
-            let paths = [
-                hanging[0].clone(),
-                "/".into(),
-                inside.clone(),
-                missing.clone(),
-                hanging[2].clone(),
-                "/proc".into(),
-            ];
-            let start = Instant::now();
-            let report = measure(&paths, LIMITS, deadline);
-            let took = start.elapsed();
-            assert!(took >= deadline && took < deadline * 2, "{took:?}");
+        let deadline = Duration::from_secs(2);
+        let missing = folder.join("missing");
+        let paths = [
+            hanging[0].clone(),
+            "/".into(),
+            inside.clone(),
+            missing.clone(),
+            hanging[2].clone(),
+            "/proc".into(),
+        ];
+        let start = Instant::now();
+        let report = measure(&paths, LIMITS, deadline);
+        let took = start.elapsed();
+        assert!(took >= deadline && took < deadline * 2, "{took:?}");
 
-            let entries: Vec<(&str, &str)> = report
-                .errors
-                .iter()
-                .map(|error| (error.kind, error.path.as_deref().unwrap()))
-                .collect();
-            assert_eq!(
-                entries,
-                [
-                    ("disk_timeout", hanging[0].to_str().unwrap()),
-                    ("disk_timeout", inside.to_str().unwrap()),
-                    ("path_missing", missing.to_str().unwrap()),
-                    ("disk_timeout", hanging[2].to_str().unwrap()),
-                ]
-            );
-            assert!(
-                report.errors[0].message.contains("within 2 s"),
-                "{:?}",
-                report.errors[0]
-            );
-            let measured: Vec<&str> = report.disks.iter().map(|disk| disk.path.as_str()).collect();
-            assert_eq!(measured, ["/", "/proc"]);
-            assert_eq!(report.disk_info.unwrap().path, "/");
-            // And now this process ends, although three of its threads still hang: `run_again` waits for that.
-        },
-    );
+        let entries: Vec<(&str, &str)> = report
+            .errors
+            .iter()
+            .map(|error| (error.kind, error.path.as_deref().unwrap()))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                ("disk_timeout", hanging[0].to_str().unwrap()),
+                ("disk_timeout", inside.to_str().unwrap()),
+                ("path_missing", missing.to_str().unwrap()),
+                ("disk_timeout", hanging[2].to_str().unwrap()),
+            ]
+        );
+        assert!(report.errors[0].message.contains("within 2 s"), "{:?}", report.errors[0]);
+        let measured: Vec<&str> = report.disks.iter().map(|disk| disk.path.as_str()).collect();
+        assert_eq!(measured, ["/", "/proc"]);
+        assert_eq!(report.disk_info.unwrap().path, "/");
+        // And now this process ends, although three of its threads still hang: `run_again` waits for that.
+    });
 }

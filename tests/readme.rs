@@ -27,14 +27,8 @@ struct Readme {
     locale: &'static str,
 }
 
-const ENGLISH: Readme = Readme {
-    name: "README.md",
-    locale: "C.UTF-8",
-};
-const CHINESE: Readme = Readme {
-    name: "README.zh-CN.md",
-    locale: "zh_CN.UTF-8",
-};
+const ENGLISH: Readme = Readme { name: "README.md", locale: "C.UTF-8" };
+const CHINESE: Readme = Readme { name: "README.zh-CN.md", locale: "zh_CN.UTF-8" };
 
 /// A piece of a README that a test looks at.
 #[derive(Debug, PartialEq)]
@@ -97,10 +91,7 @@ fn every_script_that_is_named_exists() {
     for readme in [ENGLISH, CHINESE] {
         let blocks = blocks(&readme.text());
         for block in blocks.iter().filter(|block| block.language == "sh") {
-            let words = block
-                .text
-                .split_whitespace()
-                .map(|word| word.trim_start_matches("./"));
+            let words = block.text.split_whitespace().map(|word| word.trim_start_matches("./"));
             for word in
                 words.filter(|word| word.starts_with("scripts/") || word.starts_with(".ci/"))
             {
@@ -213,9 +204,7 @@ fn every_option_is_explained() {
     ] {
         let help = format!("taskmon {command} --help");
         let (_, help) = shell(&help, folder.path(), 0, ENGLISH.locale);
-        let words = help
-            .split_whitespace()
-            .filter(|word| word.starts_with("--"));
+        let words = help.split_whitespace().filter(|word| word.starts_with("--"));
         // Examples quote or continue them.
         let names = words.map(|word| word.trim_end_matches([',', '.', ';', ':']).to_owned());
         options.extend(names.filter(|name| !["--help"].contains(&name.as_str())));
@@ -315,9 +304,7 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
     let mut open = false;
     for (number, line) in text.lines().enumerate() {
-        let hidden = line
-            .strip_prefix("<!-- test: ")
-            .and_then(|rest| rest.strip_suffix(" -->"));
+        let hidden = line.strip_prefix("<!-- test: ").and_then(|rest| rest.strip_suffix(" -->"));
         if let Some(language) = line.strip_prefix("```") {
             open = !open;
             if open {
@@ -336,11 +323,7 @@ fn blocks(text: &str) -> Vec<Block> {
 }
 
 fn block(line: usize, language: &str, text: &str) -> Block {
-    Block {
-        line,
-        language: language.into(),
-        text: text.into(),
-    }
+    Block { line, language: language.into(), text: text.into() }
 }
 
 fn steps(block: &Block) -> Vec<Step> {
@@ -353,12 +336,7 @@ fn steps(block: &Block) -> Vec<Step> {
 }
 
 fn step(line: usize, command: &str, figures: Figures) -> Step {
-    Step {
-        line,
-        command: command.into(),
-        output: None,
-        figures,
-    }
+    Step { line, command: command.into(), output: None, figures }
 }
 
 fn console_steps(block: &Block, figures: Figures) -> Vec<Step> {
@@ -389,14 +367,9 @@ fn run(steps: &[Step], folder: &Path, locale: &str) -> Result<(), String> {
     for (number, step) in steps.iter().enumerate() {
         let command = with_the_built_binary(&step.command);
         let (code, output) = shell(&command, &place, status, locale);
-        let failure_is_shown = steps
-            .get(number + 1)
-            .is_some_and(|next| next.command == "echo $?");
+        let failure_is_shown = steps.get(number + 1).is_some_and(|next| next.command == "echo $?");
         if code != 0 && !failure_is_shown {
-            return Err(format!(
-                "{}: {command} ended with {code}:\n{output}",
-                step.line
-            ));
+            return Err(format!("{}: {command} ended with {code}:\n{output}", step.line));
         }
         if let Some(shown) = &step.output
             && !matches(shown, &output, step.figures)
@@ -416,10 +389,7 @@ fn run(steps: &[Step], folder: &Path, locale: &str) -> Result<(), String> {
 
 /// `cargo run --release -- demo` as `taskmon demo`: a README's first command builds, a test has built already.
 fn with_the_built_binary(command: &str) -> String {
-    match command
-        .strip_prefix("cargo run ")
-        .and_then(|rest| rest.split_once("-- "))
-    {
+    match command.strip_prefix("cargo run ").and_then(|rest| rest.split_once("-- ")) {
         Some((_, arguments)) => format!("taskmon {arguments}"),
         None => command.into(),
     }
@@ -432,19 +402,13 @@ fn shell(command: &str, folder: &Path, status: i32, locale: &str) -> (i32, Strin
         .args(["-c", &format!("exec 2>&1; (exit {status})\n{command}")])
         .current_dir(folder)
         .env_clear()
-        .env(
-            "PATH",
-            format!("{}:/usr/local/bin:/usr/bin:/bin", binary.display()),
-        )
+        .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binary.display()))
         .env("HOME", folder)
         .env("LANG", locale)
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 // ---- comparing with wildcards
@@ -511,9 +475,8 @@ fn without_numbers(word: &str) -> String {
     let mut text = String::new();
     let mut rest = word;
     while let Some(letter) = rest.chars().next() {
-        let length = rest
-            .find(|c: char| !(c.is_ascii_digit() || ",.:-".contains(c)))
-            .unwrap_or(rest.len());
+        let length =
+            rest.find(|c: char| !(c.is_ascii_digit() || ",.:-".contains(c))).unwrap_or(rest.len());
         // What follows the last digit belongs to the sentence.
         let length = rest[..length].trim_end_matches([',', '.', ':', '-']).len();
         if letter.is_ascii_digit() {
@@ -603,10 +566,8 @@ fn a_sample_that_does_not_is_caught() {
         "$ no-such-command\n",
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let steps: Vec<Step> = blocks(&format!("```console\n{lie}```\n"))
-            .iter()
-            .flat_map(steps)
-            .collect();
+        let steps: Vec<Step> =
+            blocks(&format!("```console\n{lie}```\n")).iter().flat_map(steps).collect();
         assert!(run(&steps, folder.path(), ENGLISH.locale).is_err(), "{lie}");
     }
 }
@@ -636,11 +597,7 @@ fn wildcards_stand_for_parts_of_lines_and_for_lines() {
 fn figures_stand_for_others_and_words_for_themselves() {
     for (shown, printed, expected) in [
         ("tasks   513  (down 4.82%)", "tasks  1,024 (up 0%)", true),
-        (
-            "Tasks on 2026-11-24 Tuesday",
-            "Tasks on 2027-01-03 Sunday",
-            true,
-        ),
+        ("Tasks on 2026-11-24 Tuesday", "Tasks on 2027-01-03 Sunday", true),
         ("  ▁▁█▃", "  █ ▂", true),
         ("it is 44; before, 17", "it is 4; before, 171", true),
         ("it is 44; before, 17", "it is 4, before, 171", false),
@@ -648,11 +605,7 @@ fn figures_stand_for_others_and_words_for_themselves() {
         ("task_… completed", "task_ab12  completed", true),
         ("completed 44", "failed 44", false),
         ("任务总数 513 (下降 4%)", "任务总数 1 (增长 10.5%)", true),
-        (
-            "saved as a/b_20261124.json",
-            "saved as a/b_20270101.json",
-            true,
-        ),
+        ("saved as a/b_20261124.json", "saved as a/b_20270101.json", true),
     ] {
         let found = matches(shown, printed, Figures::Any);
         assert_eq!(found, expected, "{shown:?} {printed:?}");
@@ -661,9 +614,6 @@ fn figures_stand_for_others_and_words_for_themselves() {
 
 #[test]
 fn a_first_command_that_builds_runs_what_is_built() {
-    assert_eq!(
-        with_the_built_binary("cargo run --release -- demo x"),
-        "taskmon demo x"
-    );
+    assert_eq!(with_the_built_binary("cargo run --release -- demo x"), "taskmon demo x");
     assert_eq!(with_the_built_binary("cargo build"), "cargo build");
 }

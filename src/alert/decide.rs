@@ -193,25 +193,16 @@ mod tests {
 
     fn told(severity: Severity, seconds: i64) -> Heard {
         let at = ago(seconds);
-        Heard {
-            told: Some(ToldThen { severity, at }),
-            ..Heard::default()
-        }
+        Heard { told: Some(ToldThen { severity, at }), ..Heard::default() }
     }
 
     fn owed(status: Status, seconds: i64) -> Heard {
         let since = ago(seconds);
-        Heard {
-            owed: Some(Owed { status, since }),
-            ..Heard::default()
-        }
+        Heard { owed: Some(Owed { status, since }), ..Heard::default() }
     }
 
     fn in_hand(severity: Severity) -> Heard {
-        Heard {
-            in_hand: Some(severity),
-            ..Heard::default()
-        }
+        Heard { in_hand: Some(severity), ..Heard::default() }
     }
 
     fn reason(hours: i64, heard: &Heard, alert: Now) -> Reason {
@@ -227,102 +218,36 @@ mod tests {
             ("just told", told(Warning, 0), Warning, Reason::Suppressed),
             ("told less", told(Warning, 1), Error, Reason::Worse),
             ("told much less", told(Warning, 1), Critical, Reason::Worse),
-            (
-                "told more",
-                told(Critical, HOUR),
-                Warning,
-                Reason::Suppressed,
-            ),
-            (
-                "told a day ago",
-                told(Warning, DAY),
-                Warning,
-                Reason::RepeatDue,
-            ),
-            (
-                "nearly a day",
-                told(Warning, DAY - 60),
-                Warning,
-                Reason::RepeatDue,
-            ),
-            (
-                "not yet",
-                told(Warning, DAY - 61),
-                Warning,
-                Reason::Suppressed,
-            ),
-            (
-                "long ago",
-                told(Warning, 90 * DAY),
-                Warning,
-                Reason::RepeatDue,
-            ),
-            (
-                "a clock ahead a little",
-                told(Warning, -300),
-                Warning,
-                Reason::Suppressed,
-            ),
-            (
-                "a clock that was wrong",
-                told(Warning, -301),
-                Warning,
-                Reason::RepeatDue,
-            ),
-            (
-                "refused an hour ago",
-                owed(Status::Firing, HOUR),
-                Warning,
-                Reason::OfferedAgain,
-            ),
-            (
-                "refused long ago",
-                owed(Status::Firing, DAY + 1),
-                Warning,
-                Reason::First,
-            ),
-            (
-                "its end was refused",
-                owed(Status::Resolved, HOUR),
-                Warning,
-                Reason::First,
-            ),
+            ("told more", told(Critical, HOUR), Warning, Reason::Suppressed),
+            ("told a day ago", told(Warning, DAY), Warning, Reason::RepeatDue),
+            ("nearly a day", told(Warning, DAY - 60), Warning, Reason::RepeatDue),
+            ("not yet", told(Warning, DAY - 61), Warning, Reason::Suppressed),
+            ("long ago", told(Warning, 90 * DAY), Warning, Reason::RepeatDue),
+            ("a clock ahead a little", told(Warning, -300), Warning, Reason::Suppressed),
+            ("a clock that was wrong", told(Warning, -301), Warning, Reason::RepeatDue),
+            ("refused an hour ago", owed(Status::Firing, HOUR), Warning, Reason::OfferedAgain),
+            ("refused long ago", owed(Status::Firing, DAY + 1), Warning, Reason::First),
+            ("its end was refused", owed(Status::Resolved, HOUR), Warning, Reason::First),
             ("in hand", in_hand(Warning), Warning, Reason::InHand),
-            (
-                "a lesser one in hand",
-                in_hand(Warning),
-                Error,
-                Reason::First,
-            ),
+            ("a lesser one in hand", in_hand(Warning), Error, Reason::First),
         ] {
-            let alert = Now::Stands {
-                severity,
-                minimum: Warning,
-            };
+            let alert = Now::Stands { severity, minimum: Warning };
             assert_eq!(reason(24, &heard, alert), expected, "{name}");
         }
     }
 
     #[test]
     fn a_repetition_that_was_refused_stays_due() {
-        let heard = Heard {
-            owed: owed(Status::Firing, HOUR).owed,
-            ..told(Severity::Warning, DAY + HOUR)
-        };
-        let alert = Now::Stands {
-            severity: Severity::Warning,
-            minimum: Severity::Warning,
-        };
+        let heard =
+            Heard { owed: owed(Status::Firing, HOUR).owed, ..told(Severity::Warning, DAY + HOUR) };
+        let alert = Now::Stands { severity: Severity::Warning, minimum: Severity::Warning };
         assert_eq!(reason(24, &heard, alert), Reason::RepeatDue);
     }
 
     #[test]
     fn no_hours_means_always() {
         for seconds in [0, 1, DAY] {
-            let alert = Now::Stands {
-                severity: Severity::Warning,
-                minimum: Severity::Warning,
-            };
+            let alert = Now::Stands { severity: Severity::Warning, minimum: Severity::Warning };
             let heard = told(Severity::Critical, seconds);
             assert_eq!(reason(0, &heard, alert), Reason::RepeatDue);
         }
@@ -342,10 +267,7 @@ mod tests {
             }
         }
         // What it heard before its minimum was raised is no reason to tell it more.
-        let alert = Now::Stands {
-            severity: Warning,
-            minimum: Error,
-        };
+        let alert = Now::Stands { severity: Warning, minimum: Error };
         assert_eq!(reason(0, &told(Warning, DAY), alert), Reason::BelowMinimum);
     }
 
@@ -380,10 +302,7 @@ mod tests {
     fn what_ended_and_returns_is_new() {
         let mut heard = told(Severity::Critical, HOUR);
         heard.took(Status::Resolved, Severity::Critical, ago(60));
-        let alert = Now::Stands {
-            severity: Severity::Warning,
-            minimum: Severity::Warning,
-        };
+        let alert = Now::Stands { severity: Severity::Warning, minimum: Severity::Warning };
         assert_eq!(reason(24, &heard, alert), Reason::First);
         assert_eq!(reason(24, &heard, Now::Ceased), Reason::NeverTold);
     }

@@ -58,19 +58,14 @@ pub struct Pauses {
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self {
-            first: Duration::from_secs(1),
-            longest: Duration::from_secs(30),
-        }
+        Self { first: Duration::from_secs(1), longest: Duration::from_secs(30) }
     }
 }
 
 impl Pauses {
     /// The pause after so many failed attempts, `chance` from 0 to 1.
     fn after(&self, attempts: u32, asked: Option<Duration>, chance: f64) -> Duration {
-        let doubled = self
-            .first
-            .saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)));
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)));
         let own = doubled.min(self.longest).mul_f64(0.75 + chance / 2.0);
         own.max(asked.unwrap_or_default().min(LONGEST_ASKED_PAUSE))
     }
@@ -101,11 +96,7 @@ pub fn deliver(outgoing: Vec<Outgoing>, pauses: &Pauses) -> Vec<Delivery> {
                 Err(error) => format!("no thread can be started: {error}"),
             };
             let error = SendError::transient(lost);
-            Delivery {
-                name,
-                taken: Vec::new(),
-                untaken: vec![Untaken { alerts, error }],
-            }
+            Delivery { name, taken: Vec::new(), untaken: vec![Untaken { alerts, error }] }
         });
         results.collect()
     })
@@ -116,11 +107,8 @@ pub fn deliver(outgoing: Vec<Outgoing>, pauses: &Pauses) -> Vec<Delivery> {
 /// A message that is refused for good does not keep the next one back; a channel that is down gets no further ones, or each would wait out all
 /// attempts again.
 fn serve(outgoing: Outgoing, pauses: &Pauses) -> Delivery {
-    let mut delivery = Delivery {
-        name: outgoing.name.clone(),
-        taken: Vec::new(),
-        untaken: Vec::new(),
-    };
+    let mut delivery =
+        Delivery { name: outgoing.name.clone(), taken: Vec::new(), untaken: Vec::new() };
     let mut is_down: Option<SendError> = None;
     for message in messages(&outgoing.notice, outgoing.grouping) {
         let result = match &is_down {
@@ -152,11 +140,7 @@ fn insist(outgoing: &Outgoing, message: &Notice, pauses: &Pauses) -> Result<(), 
             return Err(told(error, attempts));
         }
         let pause = pauses.after(attempts, error.retry_after, fastrand::f64());
-        log::info!(
-            "{}: {error}; trying again in {:.1} s",
-            outgoing.name,
-            pause.as_secs_f32()
-        );
+        log::info!("{}: {error}; trying again in {:.1} s", outgoing.name, pause.as_secs_f32());
         thread::sleep(pause);
     }
 }
@@ -165,19 +149,13 @@ fn insist(outgoing: &Outgoing, message: &Notice, pauses: &Pauses) -> Result<(), 
 fn told(error: SendError, attempts: u32) -> SendError {
     match attempts {
         1 => error,
-        n => SendError {
-            message: format!("{} (after {n} attempts)", error.message),
-            ..error
-        },
+        n => SendError { message: format!("{} (after {n} attempts)", error.message), ..error },
     }
 }
 
 /// The messages that a notice is told in.
 fn messages(notice: &Notice, grouping: Grouping) -> Vec<Notice> {
-    let with = |alerts: &[Told]| Notice {
-        alerts: alerts.to_vec(),
-        ..notice.clone()
-    };
+    let with = |alerts: &[Told]| Notice { alerts: alerts.to_vec(), ..notice.clone() };
     if notice.alerts.is_empty() {
         return Vec::new();
     }
@@ -200,10 +178,7 @@ fn of_severity(alerts: &[Told], severity: Severity) -> Vec<Told> {
         let every = alerts.iter();
         every.filter(move |told| told.alert.severity == severity && told.status == status)
     };
-    with(Status::Firing)
-        .chain(with(Status::Resolved))
-        .cloned()
-        .collect()
+    with(Status::Firing).chain(with(Status::Resolved)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -215,10 +190,7 @@ mod tests {
         let pauses = Pauses::default();
         let middle = |attempts| pauses.after(attempts, None, 0.5).as_millis();
         let grown: Vec<u128> = (1..=8).map(middle).collect();
-        assert_eq!(
-            grown,
-            [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]
-        );
+        assert_eq!(grown, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(middle(100), 30_000);
         for (chance, expected) in [(0.0, 750), (1.0, 1250)] {
             assert_eq!(pauses.after(1, None, chance).as_millis(), expected);

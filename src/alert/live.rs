@@ -150,10 +150,8 @@ pub fn state(figures: &LiveFigures, around: &Surroundings) -> LiveState {
     };
     let disk = around.disk.filter(|report| !report.nothing_measured());
     let missed = around.missed.map(|missed| {
-        let missed = missed.iter().map(|missed| Missed {
-            job: missed.job.clone(),
-            due: zoned(missed.due),
-        });
+        let missed =
+            missed.iter().map(|missed| Missed { job: missed.job.clone(), due: zoned(missed.due) });
         missed.collect()
     });
     let mut unavailable = Vec::new();
@@ -172,10 +170,7 @@ pub fn state(figures: &LiveFigures, around: &Surroundings) -> LiveState {
             disk_info: report.disk_info.clone(),
             disks: report.disks.clone(),
         }),
-        jobs: Jobs {
-            missed,
-            skipped: around.skipped.map(<[SkippedJob]>::to_vec),
-        },
+        jobs: Jobs { missed, skipped: around.skipped.map(<[SkippedJob]>::to_vec) },
         unavailable,
     }
 }
@@ -200,32 +195,22 @@ fn backlog(figures: &LiveFigures, now: DateTime<Utc>) -> Backlog {
 
 fn stuck(processing: &OpenTasks, now: DateTime<Utc>) -> Stuck {
     let (oldest_seconds, oldest_task) = oldest(processing, now);
-    Stuck {
-        tasks: processing.older,
-        processing: processing.tasks,
-        oldest_seconds,
-        oldest_task,
-    }
+    Stuck { tasks: processing.older, processing: processing.tasks, oldest_seconds, oldest_task }
 }
 
 /// The age of the oldest in whole seconds, and its name. A task whose clock is ahead has no age yet.
 fn oldest(open: &OpenTasks, now: DateTime<Utc>) -> (Option<u64>, Option<String>) {
     let age = |since: DateTime<Utc>| u64::try_from((now - since).num_seconds()).unwrap_or(0);
     let oldest = open.oldest.as_ref();
-    (
-        oldest.map(|oldest| age(oldest.since)),
-        oldest.and_then(|oldest| oldest.task.clone()),
-    )
+    (oldest.map(|oldest| age(oldest.since)), oldest.and_then(|oldest| oldest.task.clone()))
 }
 
 fn today(figures: &LiveFigures, around: &Surroundings) -> Today {
     let is_failed = |label: &Option<String>| around.states.of(label.as_deref()) == State::Failed;
     let counts = figures.today.iter();
     let failed = counts.clone().filter(|count| is_failed(&count.label));
-    let (total, failed) = (
-        counts.map(|count| count.tasks).sum(),
-        failed.map(|count| count.tasks).sum(),
-    );
+    let (total, failed) =
+        (counts.map(|count| count.tasks).sum(), failed.map(|count| count.tasks).sum());
     Today {
         date: around.now.with_timezone(&around.zone).date_naive(),
         total,
@@ -275,26 +260,16 @@ mod tests {
         OpenTasks {
             tasks,
             older,
-            oldest: Some(OpenTask {
-                task: Some("task_7".into()),
-                since: ago(minutes),
-            }),
+            oldest: Some(OpenTask { task: Some("task_7".into()), since: ago(minutes) }),
         }
     }
 
     fn states() -> States {
-        States {
-            failed: vec!["failed".into()],
-            ..States::default()
-        }
+        States { failed: vec!["failed".into()], ..States::default() }
     }
 
     fn count(label: &str, tasks: u64) -> DayCount {
-        DayCount {
-            day: 0,
-            label: Some(label.into()),
-            tasks,
-        }
+        DayCount { day: 0, label: Some(label.into()), tasks }
     }
 
     fn healthy() -> LiveFigures {
@@ -348,15 +323,10 @@ mod tests {
 
     /// The types, severities and messages that stand.
     fn told(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, String)> {
-        let settings = Settings {
-            language,
-            ..settings()
-        };
+        let settings = Settings { language, ..settings() };
         let state = state_of(figures, Some(&disk(Status::Normal, 10.0)), Some(&[]));
         let alerts = evaluate(&state, &settings).unwrap().alerts.into_iter();
-        alerts
-            .map(|alert| (alert.kind, alert.severity, alert.message))
-            .collect()
+        alerts.map(|alert| (alert.kind, alert.severity, alert.message)).collect()
     }
 
     fn kinds(figures: &LiveFigures) -> Vec<String> {
@@ -368,25 +338,16 @@ mod tests {
     fn what_is_asked_follows_from_the_limits() {
         let asked = request(now(), Tz::Asia__Shanghai, &settings().live);
         assert_eq!(asked.today.date.to_string(), "2026-11-22");
-        assert_eq!(
-            (asked.stuck_before, asked.waiting_before),
-            (ago(60), ago(30))
-        );
+        assert_eq!((asked.stuck_before, asked.waiting_before), (ago(60), ago(30)));
         assert_eq!(asked.finished_in, (ago(60), now()));
         assert_eq!(asked.finished_made_since, ago(24 * 60));
     }
 
     #[test]
     fn the_document_has_the_keys_that_it_is_documented_with() {
-        let figures = LiveFigures {
-            pending: open(120, 3, 45),
-            processing: open(5, 0, 30),
-            ..healthy()
-        };
-        let missed = [MissedJob {
-            job: "stats".into(),
-            due: ago(600),
-        }];
+        let figures =
+            LiveFigures { pending: open(120, 3, 45), processing: open(5, 0, 30), ..healthy() };
+        let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
         let state = state_of(&figures, None, Some(&missed));
         assert_eq!(
             serde_json::to_value(state).unwrap(),
@@ -413,11 +374,7 @@ mod tests {
             (120, Some(0), None),
             (120, None, None),
         ] {
-            let figures = LiveFigures {
-                pending: open(pending, 0, 1),
-                finished,
-                ..healthy()
-            };
+            let figures = LiveFigures { pending: open(pending, 0, 1), finished, ..healthy() };
             let drain = backlog(&figures, now()).drain_seconds;
             assert_eq!(drain, seconds, "{pending} pending, {finished:?} finished");
         }
@@ -430,10 +387,7 @@ mod tests {
 
     #[test]
     fn one_stuck_task_is_enough() {
-        let figures = |older| LiveFigures {
-            processing: open(9, older, 192),
-            ..healthy()
-        };
+        let figures = |older| LiveFigures { processing: open(9, older, 192), ..healthy() };
         assert_eq!(kinds(&figures(0)), [""; 0]);
         assert_eq!(
             told(&figures(1), Language::Zh)[0].2,
@@ -447,10 +401,7 @@ mod tests {
 
     #[test]
     fn a_backlog_is_too_old_or_too_large() {
-        let figures = |tasks, older| LiveFigures {
-            pending: open(tasks, older, 95),
-            ..healthy()
-        };
+        let figures = |tasks, older| LiveFigures { pending: open(tasks, older, 95), ..healthy() };
         assert_eq!(kinds(&figures(999, 0)), [""; 0]);
         assert_eq!(kinds(&figures(1000, 0)), [""; 0]);
         assert_eq!(kinds(&figures(1001, 0)), ["backlog"]);
@@ -463,15 +414,8 @@ mod tests {
             told(&figures(1, 1), Language::En)[0].2,
             "Backlog: 1 pending; 1 of them for more than 30 minutes, the oldest is task_7 (1 h 35 min); 60 finished in the last hour, 1 min left at that rate"
         );
-        let still = LiveFigures {
-            finished: Some(0),
-            ..figures(1, 1)
-        };
-        assert!(
-            told(&still, Language::Zh)[0]
-                .2
-                .ends_with("最近一小时没有任务完成")
-        );
+        let still = LiveFigures { finished: Some(0), ..figures(1, 1) };
+        assert!(told(&still, Language::Zh)[0].2.ends_with("最近一小时没有任务完成"));
     }
 
     #[test]
@@ -485,10 +429,7 @@ mod tests {
         assert_eq!(kinds(&figures(20, 5)), ["high_failure_rate"]);
         assert_eq!(kinds(&figures(20, 10)), ["high_failure_rate"]); // 50 %
         assert_eq!(kinds(&figures(20, 11)), ["critical_failure_rate"]);
-        assert_eq!(
-            told(&figures(20, 5), Language::Zh)[0].2,
-            "今日任务失败率过高: 25%"
-        );
+        assert_eq!(told(&figures(20, 5), Language::Zh)[0].2, "今日任务失败率过高: 25%");
     }
 
     #[test]
@@ -502,10 +443,7 @@ mod tests {
 
     #[test]
     fn a_disk_and_a_missed_job_stand_under_their_names() {
-        let missed = [MissedJob {
-            job: "stats".into(),
-            due: ago(600),
-        }];
+        let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
         let full = disk(Status::Critical, 95.5);
         let state = state_of(&healthy(), Some(&full), Some(&missed));
         let evaluation = evaluate(&state, &settings()).unwrap();
@@ -526,10 +464,7 @@ mod tests {
 
     #[test]
     fn times_that_cannot_be_read_are_told() {
-        let figures = LiveFigures {
-            unreadable: Some((2, "gestern".into())),
-            ..healthy()
-        };
+        let figures = LiveFigures { unreadable: Some((2, "gestern".into())), ..healthy() };
         let troubles = troubles(&figures);
         assert_eq!(troubles[0].kind, "time_unreadable");
         assert!(troubles[0].message.starts_with("2 open tasks"));

@@ -217,8 +217,7 @@ pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary 
             false => records.read(context.now, turn.as_ref()).ok(),
         };
         let carried = past.filter(|past| !past.is_carried).map(|mut past| {
-            past.memory
-                .prune(context.now.to_utc(), context.repeat_after);
+            past.memory.prune(context.now.to_utc(), context.repeat_after);
             past.memory
         });
         if let Err(error) = records.append(context.now, carried.as_ref(), &lines) {
@@ -234,8 +233,7 @@ pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary 
 
 fn take_turn(records: &Records, context: &Context, troubles: &mut Vec<Trouble>) -> Option<Turn> {
     let turn = records.turn(PATIENCE);
-    turn.map_err(|error| troubles.push(unusable("written", context, &error)))
-        .ok()
+    turn.map_err(|error| troubles.push(unusable("written", context, &error))).ok()
 }
 
 fn unusable(what: &str, context: &Context, error: &std::io::Error) -> Trouble {
@@ -262,17 +260,11 @@ struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn new(memory: Memory, context: &'a Context<'a>) -> Self {
-        let log = Listener {
-            name: LOG.to_owned(),
-            min_severity: Severity::Warning,
-        };
+        let log = Listener { name: LOG.to_owned(), min_severity: Severity::Warning };
         Self {
             memory,
             context,
-            listeners: [log]
-                .into_iter()
-                .chain(context.listeners.iter().cloned())
-                .collect(),
+            listeners: [log].into_iter().chain(context.listeners.iter().cloned()).collect(),
             entries: Vec::new(),
             seen: BTreeSet::new(),
         }
@@ -309,10 +301,7 @@ impl<'a> Decider<'a> {
                 channels: BTreeMap::new(),
             });
             let heard = known.channels.entry(listener.name.clone()).or_default();
-            let what = Now::Stands {
-                severity: alert.severity,
-                minimum: listener.min_severity,
-            };
+            let what = Now::Stands { severity: alert.severity, minimum: listener.min_severity };
             let reason = match origin {
                 // It is there to be seen, whatever was seen before and whatever is asked for.
                 Origin::Test => Reason::First,
@@ -326,10 +315,7 @@ impl<'a> Decider<'a> {
         }
         self.seen.insert(identity);
         self.entries.push(Entry {
-            told: Told {
-                alert: alert.clone(),
-                status: Status::Firing,
-            },
+            told: Told { alert: alert.clone(), status: Status::Firing },
             origin,
             decisions,
         });
@@ -361,10 +347,7 @@ impl<'a> Decider<'a> {
             return;
         };
         let ended = |origin: Origin, decisions| Entry {
-            told: Told {
-                alert: known.alert.clone(),
-                status: Status::Resolved,
-            },
+            told: Told { alert: known.alert.clone(), status: Status::Resolved },
             origin,
             decisions,
         };
@@ -398,10 +381,7 @@ impl<'a> Decider<'a> {
                 .collect();
             if !own.is_empty() {
                 self.entries.push(Entry {
-                    told: Told {
-                        alert: known.alert.clone(),
-                        status,
-                    },
+                    told: Told { alert: known.alert.clone(), status },
                     origin: known.origin,
                     decisions: own,
                 });
@@ -431,16 +411,11 @@ impl Plan {
                 host: context.host.to_owned(),
                 time: context.now,
                 language: context.language,
-                alerts: self
-                    .told(&listener.name)
-                    .map(|entry| entry.told.clone())
-                    .collect(),
+                alerts: self.told(&listener.name).map(|entry| entry.told.clone()).collect(),
             };
             (listener.name.clone(), notice)
         });
-        notices
-            .filter(|(_, notice)| !notice.alerts.is_empty())
-            .collect()
+        notices.filter(|(_, notice)| !notice.alerts.is_empty()).collect()
     }
 
     /// Writes what the logs are to be told.
@@ -452,11 +427,7 @@ impl Plan {
             (severity, line)
         });
         let lines: Vec<(Severity, String)> = lines.collect();
-        let refused = |error| Refusal {
-            alerts: told,
-            attempts: None,
-            error,
-        };
+        let refused = |error| Refusal { alerts: told, attempts: None, error };
         let written = write_logs(context.logs_dir, &lines);
         Answer {
             channel: LOG.to_owned(),
@@ -467,9 +438,7 @@ impl Plan {
     /// What a channel is to be told, the order in which it is.
     fn told(&self, channel: &str) -> impl Iterator<Item = &Entry> {
         let name = channel.to_owned();
-        self.entries
-            .iter()
-            .filter(move |entry| entry.is_told(&name))
+        self.entries.iter().filter(move |entry| entry.is_told(&name))
     }
 
     fn reserve(&mut self, records: &Records, context: &Context) {
@@ -514,10 +483,8 @@ impl Plan {
             [] => vec![LOG],
             listeners => listeners.iter().map(|listener| &*listener.name).collect(),
         };
-        let (firing, resolved): (Vec<&Entry>, Vec<&Entry>) = self
-            .entries
-            .iter()
-            .partition(|entry| entry.told.status == Status::Firing);
+        let (firing, resolved): (Vec<&Entry>, Vec<&Entry>) =
+            self.entries.iter().partition(|entry| entry.told.status == Status::Firing);
         let reached = |entry: &Entry| counted.iter().any(|name| outcomes.is_sent(entry, name));
         let is_held_back = |entry: &Entry| !counted.iter().any(|name| entry.is_told(name));
         let count = |entries: &[&Entry], holds: &dyn Fn(&Entry) -> bool| {
@@ -525,10 +492,7 @@ impl Plan {
         };
         let failed = answers.iter().filter_map(failed);
         Summary {
-            alerts: firing
-                .iter()
-                .map(|entry| entry.told.alert.clone())
-                .collect(),
+            alerts: firing.iter().map(|entry| entry.told.alert.clone()).collect(),
             alerts_sent: count(&firing, &reached),
             alerts_suppressed: count(&firing, &is_held_back),
             alerts_resolved: count(&resolved, &reached),
@@ -544,14 +508,8 @@ impl Plan {
         let listeners = context.listeners.iter();
         let channels = listeners.map(|listener| {
             let name = &listener.name;
-            let sent = self
-                .entries
-                .iter()
-                .filter(|entry| outcomes.is_sent(entry, name));
-            let mut answers = outcomes
-                .answers
-                .iter()
-                .filter(|answer| answer.channel == *name);
+            let sent = self.entries.iter().filter(|entry| outcomes.is_sent(entry, name));
+            let mut answers = outcomes.answers.iter().filter(|answer| answer.channel == *name);
             let refusal = answers.find_map(|answer| answer.refusals.first());
             ChannelSummary {
                 channel: name.clone(),
@@ -581,9 +539,7 @@ impl Plan {
 
 impl Entry {
     fn is_told(&self, channel: &str) -> bool {
-        self.decisions
-            .get(channel)
-            .is_some_and(|reason| reason.sends())
+        self.decisions.get(channel).is_some_and(|reason| reason.sends())
     }
 
     fn decision(&self) -> Decision {
@@ -614,10 +570,7 @@ fn failed(answer: &Answer) -> Option<Trouble> {
             "alert_log_unwritable",
             format!("the alerts' log cannot be written: {error}"),
         ),
-        channel => Trouble::new(
-            CHANNEL_FAILED,
-            format!("the channel {channel} failed: {error}"),
-        ),
+        channel => Trouble::new(CHANNEL_FAILED, format!("the channel {channel} failed: {error}")),
     })
 }
 
@@ -662,12 +615,7 @@ impl Outcomes<'_> {
 }
 
 fn plainly(result: Happened, reason: Reason) -> Outcome {
-    Outcome {
-        result,
-        reason,
-        attempts: None,
-        error: None,
-    }
+    Outcome { result, reason, attempts: None, error: None }
 }
 
 #[cfg(test)]

@@ -38,10 +38,7 @@ pub struct Identity {
 
 impl Identity {
     pub fn of(alert: &Alert) -> Self {
-        Self {
-            kind: alert.kind.clone(),
-            subject: alert.subject.clone(),
-        }
+        Self { kind: alert.kind.clone(), subject: alert.subject.clone() }
     }
 }
 
@@ -200,9 +197,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Records {
     pub fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_owned(),
-        }
+        Self { folder: folder.to_owned() }
     }
 
     /// Waits until no other run reads or writes.
@@ -275,9 +270,7 @@ impl Records {
         let mut names = Vec::new();
         for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            let day = name
-                .strip_prefix("alerts_")
-                .and_then(|rest| rest.strip_suffix(".jsonl"));
+            let day = name.strip_prefix("alerts_").and_then(|rest| rest.strip_suffix(".jsonl"));
             let is_day = |day: &str| day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit());
             if day.is_some_and(is_day) {
                 names.push(name);
@@ -339,10 +332,7 @@ impl Records {
     pub fn reserve(&self, sending: &[Sending]) -> io::Result<Reservation> {
         let name = format!(".sending-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let path = self.folder.join(name);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         FileExt::try_lock_exclusive(&file)?;
         let reservation = |file| Reservation { path, _file: file };
         match file.write_all(line_of(&sending)?.as_bytes()) {

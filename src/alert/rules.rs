@@ -137,10 +137,7 @@ enum Judged {
     /// That this job failed.
     Job(String),
     /// All of the origin but these; of disks only those of the paths that were measured.
-    AllBut {
-        unknown: Vec<Unknown>,
-        disks: Vec<String>,
-    },
+    AllBut { unknown: Vec<Unknown>, disks: Vec<String> },
 }
 
 /// Alerts of a type that were not judged.
@@ -196,29 +193,17 @@ impl Evaluation {
             value: None,
             threshold: None,
         };
-        Self {
-            origin: Origin::Job,
-            alerts: vec![alert],
-            judged: Judged::Nothing,
-        }
+        Self { origin: Origin::Job, alerts: vec![alert], judged: Judged::Nothing }
     }
 
     /// A job that did its work: that it had failed no longer stands.
     pub fn job_succeeded(job: &str) -> Self {
-        Self {
-            origin: Origin::Job,
-            alerts: Vec::new(),
-            judged: Judged::Job(job.to_owned()),
-        }
+        Self { origin: Origin::Job, alerts: Vec::new(), judged: Judged::Job(job.to_owned()) }
     }
 
     /// `--send`
     pub fn given(alerts: Vec<Alert>) -> Self {
-        Self {
-            origin: Origin::Send,
-            alerts,
-            judged: Judged::Nothing,
-        }
+        Self { origin: Origin::Send, alerts, judged: Judged::Nothing }
     }
 
     /// `--test`: one alert that every channel gets, whatever its `min_severity`.
@@ -236,11 +221,7 @@ impl Evaluation {
             value: None,
             threshold: None,
         };
-        Self {
-            origin: Origin::Test,
-            alerts: vec![alert],
-            judged: Judged::Nothing,
-        }
+        Self { origin: Origin::Test, alerts: vec![alert], judged: Judged::Nothing }
     }
 }
 
@@ -278,10 +259,7 @@ fn read_object(result: Map<String, Value>) -> Result<Document, Failure> {
             no_result("it says that a job failed, and not why: error.message is missing")
         })?;
         let job = result.get("job").and_then(Value::as_str);
-        return Ok(Document::Failed {
-            job: job.map(str::to_owned),
-            message: message.to_owned(),
-        });
+        return Ok(Document::Failed { job: job.map(str::to_owned), message: message.to_owned() });
     }
     match () {
         () if has(&STATS_KEYS) => Ok(Document::Stats(Value::Object(result))),
@@ -291,11 +269,7 @@ fn read_object(result: Map<String, Value>) -> Result<Document, Failure> {
 }
 
 /// Each of them tells a result of `stats`.
-const STATS_KEYS: [&str; 3] = [
-    "task_statistics",
-    "error_statistics",
-    "performance_statistics",
-];
+const STATS_KEYS: [&str; 3] = ["task_statistics", "error_statistics", "performance_statistics"];
 
 fn newest(reports: Vec<Value>) -> Result<Value, Failure> {
     let date = |report: &Value| {
@@ -306,25 +280,18 @@ fn newest(reports: Vec<Value>) -> Result<Value, Failure> {
     let mut dated = Vec::new();
     for (place, report) in reports.into_iter().enumerate() {
         let date = date(&report).ok_or_else(|| {
-            no_result(&format!(
-                "element {place} of the list is no result of stats with a date"
-            ))
+            no_result(&format!("element {place} of the list is no result of stats with a date"))
         })?;
         dated.push((date, report));
     }
     // ISO dates sort as text.
     let newest = dated.into_iter().max_by(|one, other| one.0.cmp(&other.0));
-    newest
-        .map(|(_, report)| report)
-        .ok_or_else(|| no_result("the list is empty"))
+    newest.map(|(_, report)| report).ok_or_else(|| no_result("the list is empty"))
 }
 
 fn no_result(why: &str) -> Failure {
-    Failure::new(
-        Kind::Usage,
-        format!("--report is no result of stats or disk: {why}"),
-    )
-    .hint("give it what `taskmon stats` or `taskmon disk` printed")
+    Failure::new(Kind::Usage, format!("--report is no result of stats or disk: {why}"))
+        .hint("give it what `taskmon stats` or `taskmon disk` printed")
 }
 
 /// The alerts of `--send`: a list of `{"type", "message", "severity"}`, each perhaps with a `key`, which tells alerts of one type apart.
@@ -352,9 +319,7 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
         let (kind, message) = (text("type")?.to_owned(), text("message")?.to_owned());
         let severity = element.get("severity").cloned().unwrap_or_default();
         let severity = serde_json::from_value(severity).map_err(|_| {
-            usage(format!(
-                "element {place} has no \"severity\" that is warning, error or critical"
-            ))
+            usage(format!("element {place} has no \"severity\" that is warning, error or critical"))
         })?;
         let given = |key: &str| element.get(key).filter(|value| !value.is_null());
         let wrong = |key: &str, what| usage(format!("\"{key}\" of element {place} is not {what}"));
@@ -406,10 +371,7 @@ pub(super) fn hold(on: On, document: &Value, settings: &Settings) -> Evaluation 
     Evaluation {
         origin: on.into(),
         alerts: findings.alerts,
-        judged: Judged::AllBut {
-            unknown: findings.unknown,
-            disks: findings.disks,
-        },
+        judged: Judged::AllBut { unknown: findings.unknown, disks: findings.disks },
     }
 }
 
@@ -431,12 +393,7 @@ const BUILT_IN: &[BuiltIn] = &[
         kinds: &["critical_failure_rate", "high_failure_rate"],
         judge: |look, found| failure_rate(look, "task_statistics.failure_rate", None, found),
     },
-    BuiltIn {
-        name: "total_tasks",
-        on: On::Stats,
-        kinds: &["no_tasks"],
-        judge: no_tasks,
-    },
+    BuiltIn { name: "total_tasks", on: On::Stats, kinds: &["no_tasks"], judge: no_tasks },
     BuiltIn {
         name: "error_categories",
         on: On::Stats,
@@ -449,18 +406,8 @@ const BUILT_IN: &[BuiltIn] = &[
         kinds: &[DISK_CRITICAL, DISK_WARNING],
         judge: |look, found| disks(look, "disks", found),
     },
-    BuiltIn {
-        name: "stuck",
-        on: On::Live,
-        kinds: &["stuck_tasks"],
-        judge: stuck,
-    },
-    BuiltIn {
-        name: "backlog",
-        on: On::Live,
-        kinds: &["backlog"],
-        judge: backlog,
-    },
+    BuiltIn { name: "stuck", on: On::Live, kinds: &["stuck_tasks"], judge: stuck },
+    BuiltIn { name: "backlog", on: On::Live, kinds: &["backlog"], judge: backlog },
     BuiltIn {
         name: "today",
         on: On::Live,
@@ -473,18 +420,8 @@ const BUILT_IN: &[BuiltIn] = &[
         kinds: &[DISK_CRITICAL, DISK_WARNING],
         judge: |look, found| disks(look, "disk.disks", found),
     },
-    BuiltIn {
-        name: "jobs",
-        on: On::Live,
-        kinds: &[JOB_MISSED],
-        judge: jobs,
-    },
-    BuiltIn {
-        name: "skipped",
-        on: On::Live,
-        kinds: &[JOB_SKIPPED],
-        judge: skipped_jobs,
-    },
+    BuiltIn { name: "jobs", on: On::Live, kinds: &[JOB_MISSED], judge: jobs },
+    BuiltIn { name: "skipped", on: On::Live, kinds: &[JOB_SKIPPED], judge: skipped_jobs },
 ];
 
 /// What all rules found.
@@ -520,27 +457,21 @@ impl BuiltIn {
             }));
         }
         if found.is_unknown {
-            findings
-                .unknown
-                .extend(self.kinds.iter().map(|kind| Unknown {
-                    kind: (*kind).to_owned(),
-                    of: Which::Every,
-                }));
+            findings.unknown.extend(
+                self.kinds
+                    .iter()
+                    .map(|kind| Unknown { kind: (*kind).to_owned(), of: Which::Every }),
+            );
         }
         findings.alerts.append(&mut found.alerts);
         findings.disks.append(&mut found.disks);
-        findings
-            .alerts
-            .extend(look.check_error(self.name, &found.misfits));
+        findings.alerts.extend(look.check_error(self.name, &found.misfits));
     }
 }
 
 impl CustomRule {
     fn hold(&self, look: &Look, findings: &mut Findings) {
-        let unknown = Unknown {
-            kind: self.name.clone(),
-            of: Which::Every,
-        };
+        let unknown = Unknown { kind: self.name.clone(), of: Which::Every };
         match look.number(&self.metric) {
             Ok(Some(number)) => {
                 let is_broken = self.op.holds(float(number), self.value);
@@ -551,9 +482,7 @@ impl CustomRule {
             Ok(None) => findings.unknown.push(unknown),
             Err(misfit) => {
                 findings.unknown.push(unknown);
-                findings
-                    .alerts
-                    .extend(look.check_error(&self.name, &[misfit]));
+                findings.alerts.extend(look.check_error(&self.name, &[misfit]));
             }
         }
     }
@@ -561,10 +490,7 @@ impl CustomRule {
     fn alert(&self, value: &Number, language: Language) -> Alert {
         let template = match self.message.as_str() {
             "" => language.pick(
-                format!(
-                    "{{metric}} 为 {{value}}（{} {{threshold}}）",
-                    self.op.sign()
-                ),
+                format!("{{metric}} 为 {{value}}（{} {{threshold}}）", self.op.sign()),
                 format!("{{metric}} is {{value}} ({} {{threshold}})", self.op.sign()),
             ),
             message => message.to_owned(),
@@ -573,10 +499,7 @@ impl CustomRule {
         let shown = [
             ("{value}", plain(value)),
             ("{metric}", self.metric.clone()),
-            (
-                "{threshold}",
-                threshold.as_ref().map(plain).unwrap_or_default(),
-            ),
+            ("{threshold}", threshold.as_ref().map(plain).unwrap_or_default()),
         ];
         Alert {
             kind: self.name.clone(),
@@ -630,10 +553,7 @@ enum Wrong {
 
 impl Misfit {
     fn new(path: &str, wrong: Wrong) -> Self {
-        Self {
-            path: path.to_owned(),
-            wrong,
-        }
+        Self { path: path.to_owned(), wrong }
     }
 
     fn told(&self, language: Language) -> String {
@@ -682,9 +602,7 @@ impl<'a> Look<'a> {
     /// Whether a path that is not found lies in one of the maps of [`COUNTS`] that is there.
     fn is_a_count(&self, path: &str) -> bool {
         COUNTS.iter().any(|map| {
-            let key = path
-                .strip_prefix(map)
-                .and_then(|rest| rest.strip_prefix('.'));
+            let key = path.strip_prefix(map).and_then(|rest| rest.strip_prefix('.'));
             key.is_some_and(|key| !key.is_empty())
                 && step(self.document, map).is_some_and(Value::is_object)
         })
@@ -699,28 +617,19 @@ impl<'a> Look<'a> {
 
     fn list(&self, path: &str) -> Result<Option<&'a Vec<Value>>, Misfit> {
         self.value(path)?
-            .map(|value| {
-                value
-                    .as_array()
-                    .ok_or_else(|| Misfit::new(path, Wrong::NoList))
-            })
+            .map(|value| value.as_array().ok_or_else(|| Misfit::new(path, Wrong::NoList)))
             .transpose()
     }
 
     fn text(&self, path: &str) -> Result<Option<&'a str>, Misfit> {
         self.value(path)?
-            .map(|value| {
-                value
-                    .as_str()
-                    .ok_or_else(|| Misfit::new(path, Wrong::NoText))
-            })
+            .map(|value| value.as_str().ok_or_else(|| Misfit::new(path, Wrong::NoText)))
             .transpose()
     }
 
     /// A number that cannot be null.
     fn known(&self, path: &str) -> Result<&'a Number, Misfit> {
-        self.number(path)?
-            .ok_or_else(|| Misfit::new(path, Wrong::NoNumber))
+        self.number(path)?.ok_or_else(|| Misfit::new(path, Wrong::NoNumber))
     }
 
     fn pick<T>(&self, zh: T, en: T) -> T {
@@ -828,16 +737,14 @@ fn failure_rate(
         ),
     ];
     let broken = levels.into_iter().find(|level| float(rate) > level.2);
-    found
-        .alerts
-        .extend(broken.map(|(kind, severity, threshold, words)| Alert {
-            kind: kind.to_owned(),
-            severity,
-            message: today(format!("{words}: {shown}%")),
-            subject: subject.map(str::to_owned),
-            value: Some(rate.clone()),
-            threshold: exact(threshold),
-        }));
+    found.alerts.extend(broken.map(|(kind, severity, threshold, words)| Alert {
+        kind: kind.to_owned(),
+        severity,
+        message: today(format!("{words}: {shown}%")),
+        subject: subject.map(str::to_owned),
+        value: Some(rate.clone()),
+        threshold: exact(threshold),
+    }));
     Ok(())
 }
 
@@ -854,10 +761,8 @@ fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             severity: Severity::Warning,
             message: match date {
                 "" => look.pick("没有任何任务", "There was no task").to_owned(),
-                date => look.pick(
-                    format!("{date} 没有任何任务"),
-                    format!("There was no task on {date}"),
-                ),
+                date => look
+                    .pick(format!("{date} 没有任何任务"), format!("There was no task on {date}")),
             },
             subject: None,
             value: Some(total.clone()),
@@ -918,10 +823,7 @@ fn disks(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
 
 fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
     let at = |key: &str| format!("{path}.{key}");
-    let text = |key: &str| {
-        look.text(&at(key))?
-            .ok_or_else(|| Misfit::new(&at(key), Wrong::NoText))
-    };
+    let text = |key: &str| look.text(&at(key))?.ok_or_else(|| Misfit::new(&at(key), Wrong::NoText));
     let (disk, status) = (text("path")?, text("status")?);
     let space = look.known(&at("usage_percent"))?;
     // Not every file system counts inodes.
@@ -993,20 +895,19 @@ fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
 }
 
 fn backlog(look: &Look, found: &mut Found) -> Result<(), Misfit> {
-    let (pending, older) = (
-        look.known("backlog.pending")?,
-        look.known("backlog.older_than_limit")?,
-    );
+    let (pending, older) =
+        (look.known("backlog.pending")?, look.known("backlog.older_than_limit")?);
     let limits = &look.settings.live;
     let is_too_much = float(pending) > limits.backlog_max as f64;
     if !is_too_much && float(older) == 0.0 {
         return Ok(());
     }
     let (most, minutes) = (limits.backlog_max, limits.backlog_after_minutes);
-    let mut facts = vec![look.pick(
-        format!("{} 个任务等待处理", plain(pending)),
-        format!("{} pending", plain(pending)),
-    )];
+    let mut facts =
+        vec![look.pick(
+            format!("{} 个任务等待处理", plain(pending)),
+            format!("{} pending", plain(pending)),
+        )];
     if is_too_much {
         facts[0] += &look.pick(format!("（上限 {most}）"), format!(" (limit {most})"));
     }
@@ -1043,17 +944,10 @@ fn draining(look: &Look) -> Result<Option<String>, Misfit> {
     };
     let Some(seconds) = look.number("backlog.drain_seconds")? else {
         return Ok(Some(
-            look.pick(
-                "最近一小时没有任务完成",
-                "no task finished in the last hour",
-            )
-            .to_owned(),
+            look.pick("最近一小时没有任务完成", "no task finished in the last hour").to_owned(),
         ));
     };
-    let (finished, left) = (
-        plain(finished),
-        duration(float(seconds), look.settings.language),
-    );
+    let (finished, left) = (plain(finished), duration(float(seconds), look.settings.language));
     Ok(Some(look.pick(
         format!("最近一小时完成 {finished} 个，按此速度还需 {left}"),
         format!("{finished} finished in the last hour, {left} left at that rate"),
@@ -1077,9 +971,7 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     };
     for place in 0..missed.len() {
         let at = |key: &str| format!("jobs.missed.{place}.{key}");
-        let name = look
-            .text(&at("job"))?
-            .ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
+        let name = look.text(&at("job"))?.ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
         let due = readable(look.text(&at("due"))?.unwrap_or_default());
         found.alerts.push(Alert {
             kind: JOB_MISSED.to_owned(),
@@ -1099,9 +991,7 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
 /// An RFC 3339 time as people read it: `2026-11-22 02:00 +08:00`. What is none stays as it is.
 fn readable(time: &str) -> String {
     let parsed = chrono::DateTime::parse_from_rfc3339(time);
-    parsed.map_or(time.to_owned(), |time| {
-        time.format("%Y-%m-%d %H:%M %:z").to_string()
-    })
+    parsed.map_or(time.to_owned(), |time| time.format("%Y-%m-%d %H:%M %:z").to_string())
 }
 
 fn skipped_jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
@@ -1111,9 +1001,7 @@ fn skipped_jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     };
     for place in 0..skipped.len() {
         let at = |key: &str| format!("jobs.skipped.{place}.{key}");
-        let name = look
-            .text(&at("job"))?
-            .ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
+        let name = look.text(&at("job"))?.ok_or_else(|| Misfit::new(&at("job"), Wrong::NoText))?;
         let times = look.known(&at("times"))?;
         found.alerts.push(Alert {
             kind: JOB_SKIPPED.to_owned(),
@@ -1147,10 +1035,8 @@ impl Oldest<'_> {
     fn told(&self, look: &Look) -> String {
         let age = duration(self.seconds, look.settings.language);
         match self.task {
-            Some(task) => look.pick(
-                format!("最久的是 {task}（{age}）"),
-                format!("the oldest is {task} ({age})"),
-            ),
+            Some(task) => look
+                .pick(format!("最久的是 {task}（{age}）"), format!("the oldest is {task} ({age})")),
             None => look.pick(format!("最久 {age}"), format!("the oldest for {age}")),
         }
     }
@@ -1174,9 +1060,7 @@ fn duration(seconds: f64, language: Language) -> String {
     };
     let shown = parts.iter().enumerate();
     let shown = shown.filter(|(place, (count, _))| *place == 0 || *count > 0);
-    let texts: Vec<String> = shown
-        .map(|(_, (count, unit))| format!("{count}{unit}"))
-        .collect();
+    let texts: Vec<String> = shown.map(|(_, (count, unit))| format!("{count}{unit}")).collect();
     texts.join(" ")
 }
 

@@ -88,12 +88,7 @@ impl Folder {
     fn new(handle: OwnedFd) -> Result<Self, Errno> {
         let found = statx(&handle, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
         let look = Look::of(&found);
-        let may = accessat(
-            &handle,
-            ".",
-            Access::WRITE_OK | Access::EXEC_OK,
-            AtFlags::EACCESS,
-        );
+        let may = accessat(&handle, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
         let closed = match may {
             _ if look.is_immutable => Some("its folder is immutable".to_owned()),
             Ok(()) => None,
@@ -156,14 +151,9 @@ impl Folder {
 /// Lets this process open as many files as it may, and says how many that are: cron's jobs begin with 1024 as a rule.
 pub fn raise_open_files() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(ENOUGH_FILES, |most| most.min(ENOUGH_FILES));
+    let wanted = limit.maximum.map_or(ENOUGH_FILES, |most| most.min(ENOUGH_FILES));
     if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            ..limit
-        };
+        let raised = Rlimit { current: Some(wanted), ..limit };
         if setrlimit(Resource::Nofile, raised).is_ok() {
             limit = raised;
         }

@@ -116,9 +116,7 @@ impl Roots {
     /// The roots that hold rows back, and why.
     pub fn unusable(&self) -> Vec<(PathBuf, String)> {
         let roots = self.roots.iter();
-        roots
-            .filter_map(|root| Some((root.path.clone(), root.unusable.clone()?)))
-            .collect()
+        roots.filter_map(|root| Some((root.path.clone(), root.unusable.clone()?))).collect()
     }
 
     /// Closes the folders of a batch.
@@ -129,9 +127,7 @@ impl Roots {
     /// Names of the same folders: each root as configured and as it really is.
     pub fn aliases(&self) -> Vec<(PathBuf, PathBuf)> {
         let roots = self.roots.iter();
-        roots
-            .map(|root| (root.path.clone(), root.real.clone()))
-            .collect()
+        roots.map(|root| (root.path.clone(), root.real.clone())).collect()
     }
 
     /// The folders by symbolic links, each with the folder that it leads to, on the way to a root or to a folder of `swept` or beneath one: roots
@@ -238,10 +234,7 @@ impl Roots {
         let [own, real] = [&own, &real].map(|path| spellings.normal(path.as_os_str().as_bytes()));
         let is_linked = own != real;
         let each = names.iter().map(|(path, name)| {
-            let place = Place {
-                way: Arc::clone(&way),
-                name: Arc::from(OsStr::new(name)),
-            };
+            let place = Place { way: Arc::clone(&way), name: Arc::from(OsStr::new(name)) };
             (*path, finding(&handle, place, is_linked))
         });
         each.collect()
@@ -256,9 +249,7 @@ impl Roots {
 
     /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
     fn open_plainly(&self, folder: &Path) -> Option<(Arc<Way>, Arc<Folder>)> {
-        let climbs = folder
-            .components()
-            .any(|part| part == std::path::Component::ParentDir);
+        let climbs = folder.components().any(|part| part == std::path::Component::ParentDir);
         // A root within another one that is not mounted looks like an empty folder of the outer one.
         if climbs || self.held_back(folder).is_some() {
             return None;
@@ -305,14 +296,9 @@ impl Roots {
 
     /// A folder that is not there has no file; but what would be outside is outside all the same.
     fn absent(&self, folder: &Path) -> Finding {
-        let existing = folder
-            .ancestors()
-            .find_map(|folder| folder.canonicalize().ok());
+        let existing = folder.ancestors().find_map(|folder| folder.canonicalize().ok());
         let is_inside = existing.is_some_and(|real| self.beneath(&real).is_some());
-        let is_named = self
-            .roots
-            .iter()
-            .any(|root| lexical(folder).starts_with(&root.path));
+        let is_named = self.roots.iter().any(|root| lexical(folder).starts_with(&root.path));
         match is_inside || (is_named && self.force) {
             true => Finding::Gone(None),
             false => outside(folder),
@@ -368,9 +354,8 @@ impl Roots {
     /// Unlinks files that were examined, in the order of their places, on several threads, and makes that last. For each file the bytes that
     /// it set free, or why it is still there.
     pub fn remove(&self, files: &[(Place, Look)]) -> Vec<Result<u64, String>> {
-        let pieces: Vec<&[(Place, Look)]> = by_folder(files)
-            .flat_map(|files| files.chunks(PIECE))
-            .collect();
+        let pieces: Vec<&[(Place, Look)]> =
+            by_folder(files).flat_map(|files| files.chunks(PIECE)).collect();
         // Of a file with several names the last one sets the bytes free: these go one after the other.
         let removed = WRITING.each(&pieces, |files| -> Vec<Option<Result<u64, String>>> {
             let remove = |file: &(Place, Look)| (file.1.links <= 1).then(|| self.remove_one(file));
@@ -410,9 +395,7 @@ impl Roots {
         let folders = gone.chunk_by(|one, next| one.way.number == next.way.number);
         let ways: Vec<&Arc<Way>> = folders.clone().map(|files| &files[0].way).collect();
         let failed = folders.zip(self.write_out(&ways));
-        failed
-            .flat_map(|(files, why)| std::iter::repeat_n(why, files.len()))
-            .collect()
+        failed.flat_map(|(files, why)| std::iter::repeat_n(why, files.len())).collect()
     }
 
     fn write_out(&self, ways: &[&Arc<Way>]) -> Vec<Option<String>> {
@@ -420,9 +403,7 @@ impl Roots {
             // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
             let folder = self.folder(way).ok()?;
             let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
-            Some(format!(
-                "its removal could not be written to the disk: {error}"
-            ))
+            Some(format!("its removal could not be written to the disk: {error}"))
         })
     }
 
@@ -437,21 +418,15 @@ impl Roots {
 
     /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.
     pub fn remove_empty_folders<'f>(&self, files: impl IntoIterator<Item = &'f Place>) -> u64 {
-        let ways: BTreeMap<usize, &Way> = files
-            .into_iter()
-            .map(|place| (place.way.number, place.way.as_ref()))
-            .collect();
+        let ways: BTreeMap<usize, &Way> =
+            files.into_iter().map(|place| (place.way.number, place.way.as_ref())).collect();
         let mut folders: Vec<(usize, &Path)> = ways
             .into_values()
             .flat_map(|way| way.relative.ancestors().map(|folder| (way.root, folder)))
             .filter(|(_, folder)| !folder.as_os_str().is_empty())
             .collect();
         folders.sort_by_key(|(root, folder)| {
-            (
-                *root,
-                std::cmp::Reverse(folder.components().count()),
-                *folder,
-            )
+            (*root, std::cmp::Reverse(folder.components().count()), *folder)
         });
         folders.dedup();
         let mut gone = 0;
@@ -469,9 +444,7 @@ impl Roots {
 
 impl Held {
     fn lock(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<Way>>> {
-        self.ways
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
+        self.ways.lock().unwrap_or_else(|broken| broken.into_inner())
     }
 
     fn way(&self, root: usize, relative: &Path) -> Arc<Way> {
@@ -479,12 +452,7 @@ impl Held {
         let number = ways.len();
         let way = ways.entry((root, relative.to_owned())).or_insert_with(|| {
             let (relative, folder) = (relative.to_owned(), OnceLock::new());
-            Arc::new(Way {
-                root,
-                relative,
-                number,
-                folder,
-            })
+            Arc::new(Way { root, relative, number, folder })
         });
         Arc::clone(way)
     }
@@ -492,12 +460,8 @@ impl Held {
 
 impl Root {
     fn open(path: &Path, marker: Option<&str>) -> Self {
-        let mut root = Self {
-            path: lexical(path),
-            real: lexical(path),
-            folder: None,
-            unusable: None,
-        };
+        let mut root =
+            Self { path: lexical(path), real: lexical(path), folder: None, unusable: None };
         let shown = path.display();
         match path.canonicalize().and_then(|real| {
             root.real = real;
@@ -579,9 +543,7 @@ fn split(path: &[u8]) -> Result<(&str, &str), Finding> {
         return Err(Finding::Outside("it is a URL, not a path".to_owned()));
     }
     if text.starts_with('~') {
-        return Err(Finding::Outside(
-            "it starts with ~, which no folder is meant by".to_owned(),
-        ));
+        return Err(Finding::Outside("it starts with ~, which no folder is meant by".to_owned()));
     }
     let (folder, name) = match text.rfind('/') {
         Some(end) => text.split_at(end + 1),
@@ -604,11 +566,7 @@ fn finding(folder: &Folder, place: Place, is_linked: bool) -> Finding {
         ),
         Ok(Some(look)) => match folder.hindrance(&look) {
             Some(why) => Finding::Refused("not_removable", why),
-            None => Finding::Removable {
-                place,
-                look,
-                is_linked,
-            },
+            None => Finding::Removable { place, look, is_linked },
         },
     }
 }
@@ -632,17 +590,11 @@ fn unlink(folder: &Folder, name: &OsStr, examined: &Look) -> Result<u64, String>
 }
 
 fn outside(path: &Path) -> Finding {
-    Finding::Outside(format!(
-        "it leads to {}, which is beneath no storage root",
-        path.display()
-    ))
+    Finding::Outside(format!("it leads to {}, which is beneath no storage root", path.display()))
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Without `.`, and without `..` and the folder before it; on the text alone.

@@ -55,10 +55,7 @@ fn objection(folder: &Path, needed: &[Needed], homes: &[PathBuf]) -> Option<Stri
         });
     }
     let held = needed.iter().find(|needed| {
-        let real = needed
-            .path
-            .canonicalize()
-            .unwrap_or_else(|_| needed.path.clone());
+        let real = needed.path.canonicalize().unwrap_or_else(|_| needed.path.clone());
         needed.path.starts_with(folder) || real.starts_with(folder)
     })?;
     Some(format!("it holds {}, {}", held.what, held.path.display()))

@@ -210,12 +210,7 @@ pub fn task_scope(settings: &Settings) -> Scope {
     let limits = settings.task_days.iter();
     Scope::Tasks(
         limits
-            .map(|(state, days)| {
-                (
-                    *state,
-                    back(settings.as_of, TimeDelta::days((*days).into())),
-                )
-            })
+            .map(|(state, days)| (*state, back(settings.as_of, TimeDelta::days((*days).into()))))
             .collect(),
     )
 }
@@ -223,8 +218,7 @@ pub fn task_scope(settings: &Settings) -> Scope {
 /// A time so long before; the oldest that a database can be asked about where it would be older still.
 fn back(from: DateTime<Utc>, span: TimeDelta) -> DateTime<Utc> {
     let oldest = DateTime::UNIX_EPOCH - TimeDelta::days(700_000);
-    from.checked_sub_signed(span)
-        .map_or(oldest, |time| time.max(oldest))
+    from.checked_sub_signed(span).map_or(oldest, |time| time.max(oldest))
 }
 
 fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
@@ -429,16 +423,11 @@ fn sweep_logs(settings: &Settings, watch: &Watch, tally: &mut Tally) -> Result<(
     let mut patterns = globset::GlobSetBuilder::new();
     for pattern in &settings.log_patterns {
         let glob = globset::Glob::new(pattern).map_err(|error| {
-            Failure::new(
-                Kind::ConfigInvalid,
-                format!("cleanup.log_patterns: {error}"),
-            )
+            Failure::new(Kind::ConfigInvalid, format!("cleanup.log_patterns: {error}"))
         })?;
         patterns.add(glob);
     }
-    let patterns = patterns
-        .build()
-        .context("cleanup.log_patterns cannot be read")?;
+    let patterns = patterns.build().context("cleanup.log_patterns cannot be read")?;
     let span = TimeDelta::days(settings.log_days.into());
     for target in &settings.logs {
         if watch.stop(tally) {

@@ -101,10 +101,7 @@ impl Rows<'_> {
             let complete = witness.rows <= WITNESSES as u64 && witness.key.is_some();
             let named = paths
                 .entry(hasher.hash_one(&witness.path))
-                .or_insert(Named {
-                    witnesses: Vec::new(),
-                    complete: true,
-                });
+                .or_insert(Named { witnesses: Vec::new(), complete: true });
             named.complete &= complete;
             let known = witness.key.map(|key| (witness.source, key));
             named.witnesses.extend(known);
@@ -131,17 +128,10 @@ impl Rows<'_> {
             rows = self.orphans(rows, &mut before)?;
         }
         let examined = {
-            let paths = rows
-                .iter()
-                .flat_map(|row| row.paths.iter().map(Vec::as_slice));
+            let paths = rows.iter().flat_map(|row| row.paths.iter().map(Vec::as_slice));
             let findings = self.roots.examine(paths, &self.settings.spellings);
             rows.iter()
-                .map(|row| {
-                    row.paths
-                        .iter()
-                        .map(|path| findings[path.as_slice()].clone())
-                        .collect()
-                })
+                .map(|row| row.paths.iter().map(|path| findings[path.as_slice()].clone()).collect())
                 .collect::<Vec<Vec<Finding>>>()
         };
         let mut candidates = Vec::new();
@@ -177,15 +167,8 @@ impl Rows<'_> {
             troubles: BTreeMap::new(),
             shared: BTreeSet::new(),
         };
-        let ended = self
-            .pruner
-            .delete(&batch, &mut |deletion| settling.settle(deletion));
-        let Settling {
-            done,
-            troubles,
-            shared,
-            ..
-        } = settling;
+        let ended = self.pruner.delete(&batch, &mut |deletion| settling.settle(deletion));
+        let Settling { done, troubles, shared, .. } = settling;
         self.count_files(&done);
         for trouble in troubles.into_values() {
             self.tally.trouble(trouble);
@@ -195,9 +178,7 @@ impl Rows<'_> {
         self.tally.shared += shared.len() as u64;
         if self.settings.mode == Mode::Apply && self.settings.remove_empty_folders {
             let places = done.iter().filter(|(_, file)| file.outcome.is_ok());
-            self.tally.folders += self
-                .roots
-                .remove_empty_folders(places.map(|(place, _)| place));
+            self.tally.folders += self.roots.remove_empty_folders(places.map(|(place, _)| place));
         }
         Ok(())
     }
@@ -214,11 +195,8 @@ impl Rows<'_> {
                 }
             }
         }
-        let is_orphan = |row: &ExpiredRow| {
-            row.link
-                .as_ref()
-                .is_none_or(|link| !referred.contains(link))
-        };
+        let is_orphan =
+            |row: &ExpiredRow| row.link.as_ref().is_none_or(|link| !referred.contains(link));
         Ok(rows.into_iter().filter(is_orphan).collect())
     }
 
@@ -271,11 +249,7 @@ impl Rows<'_> {
         }
         questions
             .into_iter()
-            .map(|(path, (witnesses, complete))| Question {
-                path,
-                witnesses,
-                complete,
-            })
+            .map(|(path, (witnesses, complete))| Question { path, witnesses, complete })
             .collect()
     }
 
@@ -307,8 +281,7 @@ impl Rows<'_> {
                 self.gone.insert(hash(self.hasher, source, key));
                 if source == Source::Receipts {
                     for table in 0..self.settings.dependents {
-                        self.gone
-                            .insert(hash(self.hasher, Source::Dependents(table), key));
+                        self.gone.insert(hash(self.hasher, Source::Dependents(table), key));
                     }
                 }
             }
@@ -316,8 +289,7 @@ impl Rows<'_> {
         for (place, words) in &deletion.refused {
             let row = &rows[*place];
             let message = format!("{} stays: the database keeps it: {words}", row.label);
-            self.tally
-                .trouble(Trouble::new("row_refused", message).task(&row.label));
+            self.tally.trouble(Trouble::new("row_refused", message).task(&row.label));
         }
     }
 }
@@ -330,11 +302,7 @@ fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
 /// without that link.
 fn real_spelling(roots: &Roots, spellings: &Spellings, finding: &Finding) -> Option<Vec<u8>> {
     match finding {
-        Finding::Removable {
-            place,
-            is_linked: true,
-            ..
-        } => {
+        Finding::Removable { place, is_linked: true, .. } => {
             let real = roots.real_path(place);
             Some(spellings.normal(real.as_os_str().as_bytes()).into_owned())
         }
@@ -392,11 +360,7 @@ impl Settling<'_> {
         let mut gone: Vec<(Place, usize)> = Vec::new();
         for place in &deletion.deleted {
             let row = &self.rows[*place];
-            if row
-                .link
-                .as_ref()
-                .is_some_and(|link| linked.contains(link.as_str()))
-            {
+            if row.link.as_ref().is_some_and(|link| linked.contains(link.as_str())) {
                 back.insert(*place);
             }
             for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
@@ -406,9 +370,9 @@ impl Settling<'_> {
                     continue;
                 }
                 match finding {
-                    Finding::Removable {
-                        place: file, look, ..
-                    } => files.push((file.clone(), *look, *place)),
+                    Finding::Removable { place: file, look, .. } => {
+                        files.push((file.clone(), *look, *place))
+                    }
                     Finding::Refused(kind, why) => {
                         let trouble = about(row, path, kind, why);
                         let key = (*place, trouble.message.clone());

@@ -105,10 +105,7 @@ pub fn sweep(
         folders: BTreeMap::new(),
         waiting: Vec::new(),
     };
-    let walk = WalkDir::new(&target.real)
-        .follow_links(false)
-        .same_file_system(true)
-        .min_depth(1);
+    let walk = WalkDir::new(&target.real).follow_links(false).same_file_system(true).min_depth(1);
     for entry in walk {
         match entry {
             Ok(entry) => sweep.meet(&entry),
@@ -182,19 +179,12 @@ impl Sweep<'_> {
     }
 
     fn unreadable(&mut self, error: &walkdir::Error) {
-        let is_gone = error
-            .io_error()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let is_gone =
+            error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         if !is_gone {
-            let path = error
-                .path()
-                .unwrap_or(&self.target.path)
-                .display()
-                .to_string();
-            let trouble = Trouble::new(
-                "folder_unreadable",
-                format!("{path} cannot be read: {error}"),
-            );
+            let path = error.path().unwrap_or(&self.target.path).display().to_string();
+            let trouble =
+                Trouble::new("folder_unreadable", format!("{path} cannot be read: {error}"));
             self.tally.trouble(trouble.path(path));
         }
     }
@@ -209,11 +199,7 @@ impl Sweep<'_> {
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
         let (top, mode, before) = (&self.top, self.settings.mode, self.rule.before);
-        let naming = Naming {
-            target: self.target,
-            settings: self.settings,
-            rule: self.rule,
-        };
+        let naming = Naming { target: self.target, settings: self.settings, rule: self.rule };
         let removed = WRITING.each(&pieces, |(folder, names)| {
             let handle = top.beneath(folder);
             let is_named = |name: &OsString| naming.is_named(&folder.join(name));
@@ -293,11 +279,9 @@ impl Sweep<'_> {
             let went = match self.settings.mode {
                 Mode::Rehearse => true,
                 // Somebody may have put something in; then it stays.
-                Mode::Apply => self
-                    .top
-                    .beneath(parent)
-                    .and_then(|folder| folder.remove_folder(name))
-                    .is_ok(),
+                Mode::Apply => {
+                    self.top.beneath(parent).and_then(|folder| folder.remove_folder(name)).is_ok()
+                }
             };
             if went {
                 self.tally.folders += 1;
@@ -321,13 +305,11 @@ impl Naming<'_> {
         let Some(named) = self.rule.named else {
             return false;
         };
-        [&self.target.path, &self.target.real]
-            .into_iter()
-            .any(|folder| {
-                let path = folder.join(relative);
-                let normal = self.settings.spellings.normal(path.as_os_str().as_bytes());
-                named.contains(&self.rule.hasher.hash_one(&normal))
-            })
+        [&self.target.path, &self.target.real].into_iter().any(|folder| {
+            let path = folder.join(relative);
+            let normal = self.settings.spellings.normal(path.as_os_str().as_bytes());
+            named.contains(&self.rule.hasher.hash_one(&normal))
+        })
     }
 }
 

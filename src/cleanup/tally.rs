@@ -68,22 +68,11 @@ impl Tally {
 
     /// Begins a part of the run, for the log.
     pub fn phase(&self) -> Phase {
-        Phase {
-            began: Instant::now(),
-            before: self.counts(),
-        }
+        Phase { began: Instant::now(), before: self.counts() }
     }
 
     fn counts(&self) -> [u64; 6] {
-        let Self {
-            tasks,
-            receipts,
-            files,
-            logs,
-            bytes,
-            errors_total,
-            ..
-        } = *self;
+        let Self { tasks, receipts, files, logs, bytes, errors_total, .. } = *self;
         [tasks, receipts, files, logs, bytes, errors_total]
     }
 

@@ -62,11 +62,7 @@ impl Env {
 impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Env {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         let owned = variables.into_iter();
-        Self(
-            owned
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(owned.map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 

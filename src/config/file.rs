@@ -219,49 +219,29 @@ pub struct Channel {
     pub url: Option<SecretUrl>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "some_shown"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
     pub url_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "some_shown"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
     pub secret_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "some_shown"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
     pub password_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "given_texts"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given_texts")]
     pub to: Option<Vec<String>>,
     /// `None`: `tls` with `smtps://`, else `starttls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<MailTls>,
     /// A program and its arguments.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "given_command"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given_command")]
     pub command: Option<Vec<String>>,
     #[serde(default = "warning", with = "severity")]
     pub min_severity: Severity,
@@ -389,8 +369,7 @@ impl Heartbeat {
     /// The jobs that have one, and it.
     pub fn all(&self) -> Vec<(&'static str, &SecretUrl)> {
         let urls = self.urls().into_iter();
-        urls.filter_map(|(job, url)| Some((job, url.as_ref()?)))
-            .collect()
+        urls.filter_map(|(job, url)| Some((job, url.as_ref()?))).collect()
     }
 
     fn urls(&self) -> [(&'static str, &Option<SecretUrl>); 4] {
@@ -479,12 +458,7 @@ fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 }
 
 fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    deserializer.deserialize_any(Number {
-        least: 0.0,
-        most: 100.0,
-        whole: false,
-        unit: "percent",
-    })
+    deserializer.deserialize_any(Number { least: 0.0, most: 100.0, whole: false, unit: "percent" })
 }
 
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -523,10 +497,7 @@ fn given_command<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
     let words = Vec::<String>::deserialize(deserializer)?;
-    if words
-        .first()
-        .is_none_or(|program| program.trim().is_empty())
-    {
+    if words.first().is_none_or(|program| program.trim().is_empty()) {
         return Err(D::Error::custom("a list of a program and its arguments"));
     }
     Ok(Some(words))
@@ -559,9 +530,7 @@ fn all_shown<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S
 }
 
 fn some_shown<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_ref()
-        .map(|path| path.display().to_string())
-        .serialize(serializer)
+    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
 }
 
 /// A URL; an empty one counts as not set, as an empty variable does.
@@ -585,10 +554,7 @@ fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     ];
     let plain = |c: char| c.is_ascii_alphanumeric() || "*/,-~".contains(c);
     let fields = text.split_whitespace().count();
-    let shaped = fields == 5
-        && text
-            .split_whitespace()
-            .all(|field| field.chars().all(plain));
+    let shaped = fields == 5 && text.split_whitespace().all(|field| field.chars().all(plain));
     if shaped || words.contains(&text.trim()) {
         return Ok(text);
     }
@@ -617,9 +583,7 @@ impl<'de> Deserialize<'de> for PathText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Filled(text) = Filled::deserialize(deserializer)?;
         if text == "~" || text.starts_with("~/") {
-            return Err(D::Error::custom(
-                "a path without ~, which only a shell knows",
-            ));
+            return Err(D::Error::custom("a path without ~, which only a shell knows"));
         }
         Ok(Self(PathBuf::from(text)))
     }
@@ -682,10 +646,7 @@ impl Given {
     pub fn failure(&self, key: &str, message: &str) -> Failure {
         let place = self.place(key);
         let colon = if place.is_empty() { "" } else { ": " };
-        Failure::new(
-            Kind::ConfigInvalid,
-            format!("{place}{colon}`{key}` {message}"),
-        )
+        Failure::new(Kind::ConfigInvalid, format!("{place}{colon}`{key}` {message}"))
     }
 }
 
@@ -698,11 +659,8 @@ pub fn decode(bytes: Vec<u8>, origin: &str) -> Result<String, Failure> {
         let valid = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&error.as_bytes()[..valid]);
         let line = reader::line_of(&before, valid);
-        Failure::new(
-            Kind::ConfigInvalid,
-            format!("{origin}, line {line}: not UTF-8 text"),
-        )
-        .hint("Save the file in the encoding UTF-8.")
+        Failure::new(Kind::ConfigInvalid, format!("{origin}, line {line}: not UTF-8 text"))
+            .hint("Save the file in the encoding UTF-8.")
     })
 }
 
@@ -716,10 +674,7 @@ pub fn read(text: &str, origin: &str) -> Result<(File, Given), Failure> {
         let place = format!("{origin}, line {}", error.line);
         Failure::new(Kind::ConfigInvalid, format!("{place}: {}", error.message))
     })?;
-    let given = Given {
-        origin: origin.to_owned(),
-        lines: document.lines,
-    };
+    let given = Given { origin: origin.to_owned(), lines: document.lines };
     let values = reader::overlay(document.values, built_in(DEFAULT)?);
     let values = over_preset(values, &given)?;
     let file = File::deserialize(Reader(&Value::Table(values)))
@@ -795,10 +750,7 @@ fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {
     if let Some(near) = nearest(name, preset::names()) {
         message.push_str(&format!("; the nearest is {near:?}"));
     }
-    let hint = format!(
-        "Presets: {}. Describe other tables in [database.tasks].",
-        known.join(", ")
-    );
+    let hint = format!("Presets: {}. Describe other tables in [database.tasks].", known.join(", "));
     Err(given.failure("database.preset", &message).hint(hint))
 }
 
@@ -822,18 +774,11 @@ fn unknown_key(section: &str, key: &str, name: &str, known: &[&str], given: &Giv
         Some(near) if section.is_empty() => Some(near.to_owned()),
         Some(near) => Some(format!("{section}.{near}")),
         // A key of another section: TOML has it belong to the section header above it.
-        None => known_keys()
-            .into_iter()
-            .find(|known| known.rsplit('.').next() == Some(name)),
+        None => known_keys().into_iter().find(|known| known.rsplit('.').next() == Some(name)),
     };
-    let near = near.map_or(String::new(), |near| {
-        format!("; the nearest known key is `{near}`")
-    });
+    let near = near.map_or(String::new(), |near| format!("; the nearest known key is `{near}`"));
     let place = given.place(key);
-    let failure = Failure::new(
-        Kind::ConfigInvalid,
-        format!("{place}: unknown key `{key}`{near}"),
-    );
+    let failure = Failure::new(Kind::ConfigInvalid, format!("{place}: unknown key `{key}`{near}"));
     let here = match section {
         "" => "at the top".to_owned(),
         section => format!("of `{section}`"),
@@ -844,9 +789,8 @@ fn unknown_key(section: &str, key: &str, name: &str, known: &[&str], given: &Giv
 fn wrong_value(problem: &Problem, expected: &str, given: &Given) -> Failure {
     let key = &problem.path;
     let found = problem.found.as_ref();
-    let is = found.map_or("is not what is expected".to_owned(), |value| {
-        format!("is {}", quoted(key, value))
-    });
+    let is = found
+        .map_or("is not what is expected".to_owned(), |value| format!("is {}", quoted(key, value)));
     let failure = given.failure(key, &format!("{is}; expected {expected}"));
     match found {
         Some(Value::Integer(number)) if *number < 0 && (key.ends_with("_days") || key.ends_with("_hours")) => failure.hint(
@@ -921,27 +865,10 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
         file.disk.critical_percent,
         given,
     )?;
-    let (warning, critical) = (
-        file.alerts.failure_rate_warning,
-        file.alerts.failure_rate_critical,
-    );
-    ordered(
-        "alerts.failure_rate_warning",
-        warning,
-        "failure_rate_critical",
-        critical,
-        given,
-    )?;
-    distinct(
-        "alerts.rules",
-        file.alerts.rules.iter().map(|rule| rule.name.as_str()),
-        given,
-    )?;
-    distinct(
-        "schedule.jobs",
-        file.schedule.jobs.iter().map(|job| job.name.as_str()),
-        given,
-    )?;
+    let (warning, critical) = (file.alerts.failure_rate_warning, file.alerts.failure_rate_critical);
+    ordered("alerts.failure_rate_warning", warning, "failure_rate_critical", critical, given)?;
+    distinct("alerts.rules", file.alerts.rules.iter().map(|rule| rule.name.as_str()), given)?;
+    distinct("schedule.jobs", file.schedule.jobs.iter().map(|job| job.name.as_str()), given)?;
     scheme(
         "broker.url",
         &file.broker.url,
@@ -949,12 +876,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
         given,
     )?;
     check_broker(&file.broker, given)?;
-    scheme(
-        "broker.management_url",
-        &file.broker.management_url,
-        &["http", "https"],
-        given,
-    )?;
+    scheme("broker.management_url", &file.broker.management_url, &["http", "https"], given)?;
     for (job, url) in file.heartbeat.urls() {
         scheme(&format!("heartbeat.{job}"), url, &["https", "http"], given)?;
     }
@@ -989,10 +911,9 @@ fn distinct<'a>(
     for name in names {
         if seen.contains(&name) {
             let key = format!("{list}[{}].name", seen.len() + 1);
-            return Err(given.failure(
-                &key,
-                &format!("is {name:?}, which another entry is called too"),
-            ));
+            return Err(
+                given.failure(&key, &format!("is {name:?}, which another entry is called too"))
+            );
         }
         seen.push(name);
     }
@@ -1014,10 +935,7 @@ fn scheme(
         return Ok(());
     }
     let forms: Vec<String> = known.iter().map(|scheme| format!("{scheme}://")).collect();
-    Err(given.failure(
-        key,
-        &format!("must be a URL that starts with {}", forms.join(" or ")),
-    ))
+    Err(given.failure(key, &format!("must be a URL that starts with {}", forms.join(" or "))))
 }
 
 /// What could never be asked, whichever server is there.
@@ -1064,10 +982,7 @@ fn check_channel(key: &str, channel: &Channel, given: &Given) -> Result<(), Fail
             return Err(given.failure(&format!("{key}.{form}"), &message).hint(hint));
         }
         if forms.is_empty() && kind.required_keys().contains(&name) {
-            let message = format!(
-                "is missing; a channel of the type {:?} needs it",
-                kind.name()
-            );
+            let message = format!("is missing; a channel of the type {:?} needs it", kind.name());
             return Err(given.failure(&format!("{key}.{name}"), &message));
         }
     }
@@ -1130,24 +1045,13 @@ impl File {
             &mut cleanup.log_dirs,
             &mut self.disk.paths,
         ];
-        let folders = [
-            &mut self.stats.reports_dir,
-            &mut self.alerts.logs_dir,
-            &mut self.alerts.records_dir,
-        ];
+        let folders =
+            [&mut self.stats.reports_dir, &mut self.alerts.logs_dir, &mut self.alerts.records_dir];
         let channels = self.alerts.channels.iter_mut();
         let secrets = channels.flat_map(|channel| {
-            [
-                &mut channel.url_file,
-                &mut channel.secret_file,
-                &mut channel.password_file,
-            ]
+            [&mut channel.url_file, &mut channel.secret_file, &mut channel.password_file]
         });
-        let every = lists
-            .into_iter()
-            .flatten()
-            .chain(folders)
-            .chain(secrets.flatten());
+        let every = lists.into_iter().flatten().chain(folders).chain(secrets.flatten());
         every.for_each(|path| *path = absolute(&base, path));
     }
 }
@@ -1155,8 +1059,5 @@ impl File {
 /// A path from a folder on, without `.` in it. `..` stays: behind a symbolic link it does not lead back.
 pub fn absolute(folder: &Path, path: &Path) -> PathBuf {
     let joined = folder.join(path);
-    joined
-        .components()
-        .filter(|part| *part != std::path::Component::CurDir)
-        .collect()
+    joined.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }

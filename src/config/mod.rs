@@ -121,11 +121,7 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
     let mut warnings = Vec::new();
     let (timezone, timezone_source) = timezone(&values, &given, &request.env, &mut warnings)?;
     let (language, language_source) = language(&values, &given, &request.env)?;
-    let urls = Urls {
-        request,
-        values: &values,
-        given: &given,
-    };
+    let urls = Urls { request, values: &values, given: &given };
     let url = urls.database()?;
     let read_url = urls.read()?;
     let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
@@ -171,16 +167,10 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
 fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
     let named = match &request.config_flag {
         Some(path) if path.as_os_str().is_empty() => {
-            return Err(Failure::new(
-                Kind::Usage,
-                "--config names no file: it is empty",
-            ));
+            return Err(Failure::new(Kind::Usage, "--config names no file: it is empty"));
         }
         Some(path) => Some((path.clone(), "--config")),
-        None => request
-            .env
-            .path("TASKMON_CONFIG")
-            .map(|path| (path, "$TASKMON_CONFIG")),
+        None => request.env.path("TASKMON_CONFIG").map(|path| (path, "$TASKMON_CONFIG")),
     };
     if let Some((path, source)) = named {
         let path = absolute(&request.working_dir, &path);
@@ -204,10 +194,7 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
 }
 
 fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn is_closed(folder: &Path) -> bool {
@@ -217,10 +204,7 @@ fn is_closed(folder: &Path) -> bool {
 
 fn unreadable(path: &Path, source: Option<&str>, error: &io::Error) -> Failure {
     let named = source.map_or(String::new(), |source| format!(" that {source} names"));
-    let message = format!(
-        "cannot read the configuration file {}{named}: {error}",
-        path.display()
-    );
+    let message = format!("cannot read the configuration file {}{named}: {error}", path.display());
     Failure::new(Kind::ConfigUnreadable, message).hint(match source {
         Some(_) if is_absent(error) => "`taskmon config --default` prints a file to start from.",
         Some(_) => "Check the file's and its folders' permissions.",
@@ -232,19 +216,11 @@ fn unreadable(path: &Path, source: Option<&str>, error: &io::Error) -> Failure {
 fn usual_files(request: &Request) -> Vec<PathBuf> {
     let home = request.env.path("HOME").map(|home| home.join(".config"));
     // The XDG specification has a relative path ignored.
-    let xdg = request
-        .env
-        .path("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute());
-    let user = xdg
-        .or(home)
-        .map(|folder| folder.join("taskmon/taskmon.toml"));
+    let xdg = request.env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let user = xdg.or(home).map(|folder| folder.join("taskmon/taskmon.toml"));
     let local = absolute(&request.working_dir, Path::new("taskmon.toml"));
     let system = PathBuf::from("/etc/taskmon/taskmon.toml");
-    [Some(local), user, Some(system)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [Some(local), user, Some(system)].into_iter().flatten().collect()
 }
 
 fn timezone(
@@ -270,10 +246,7 @@ fn timezone(
 /// The zone of timestamps that have none, from the tasks' own key or the database's.
 fn naive_zone(values: &File, given: &Given, local: Tz) -> Result<Tz, Failure> {
     let (key, name) = match values.database.tasks.naive_timestamps.trim() {
-        "" => (
-            "database.naive_timestamps",
-            values.database.naive_timestamps.as_str(),
-        ),
+        "" => ("database.naive_timestamps", values.database.naive_timestamps.as_str()),
         name => ("database.tasks.naive_timestamps", name),
     };
     match name {
@@ -375,25 +348,14 @@ impl Urls<'_> {
     fn flag_url(&self, text: &str) -> Result<Url, Failure> {
         if text.is_empty() {
             // A script's lost variable must not lead to another database.
-            return Err(Failure::new(
-                Kind::Usage,
-                "--database-url names no database: it is empty",
-            ));
+            return Err(Failure::new(Kind::Usage, "--database-url names no database: it is empty"));
         }
-        Ok(Url {
-            text: text.to_owned(),
-            source: "--database-url".to_owned(),
-            origin: Origin::Flag,
-        })
+        Ok(Url { text: text.to_owned(), source: "--database-url".to_owned(), origin: Origin::Flag })
     }
 
     fn env_url(&self, name: &str) -> Result<Option<Url>, Failure> {
         let text = self.request.env.text(name)?;
-        Ok(text.map(|text| Url {
-            text,
-            source: format!("${name}"),
-            origin: Origin::Environment,
-        }))
+        Ok(text.map(|text| Url { text, source: format!("${name}"), origin: Origin::Environment }))
     }
 
     fn file_url(&self, key: &str, url: Option<&SecretUrl>) -> Option<Url> {
@@ -421,11 +383,7 @@ impl Urls<'_> {
         };
         let target = Target::parse(
             &url.text,
-            &UrlContext {
-                env: &env,
-                base_dir,
-                connect_timeout: connect_timeout(self.values),
-            },
+            &UrlContext { env: &env, base_dir, connect_timeout: connect_timeout(self.values) },
         );
         if let Some(failure) = unreadable.take() {
             return Err(failure);

@@ -26,15 +26,9 @@ pub struct SyntaxError {
 pub fn parse(text: &str) -> Result<Document, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table = DeTable::parse(text).map_err(|error| syntax_error(text, &error))?;
-    let mut walk = Walk {
-        text,
-        lines: BTreeMap::new(),
-    };
+    let mut walk = Walk { text, lines: BTreeMap::new() };
     let values = walk.table(table.get_ref(), "")?;
-    Ok(Document {
-        values,
-        lines: walk.lines,
-    })
+    Ok(Document { values, lines: walk.lines })
 }
 
 fn syntax_error(text: &str, error: &toml::de::Error) -> SyntaxError {
@@ -43,10 +37,7 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> SyntaxError {
         ("duplicate key", Some(key)) => format!("the key `{}` is there twice", key.trim()),
         (message, _) => format!("not valid TOML: {message}"),
     };
-    SyntaxError {
-        line: line_of(text, span.start),
-        message,
-    }
+    SyntaxError { line: line_of(text, span.start), message }
 }
 
 /// The line (from 1) of a byte.
@@ -111,11 +102,7 @@ fn whole(number: &DeInteger<'_>) -> Option<i64> {
 }
 
 fn below(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// The path of a list's item, counted from 1 as people count.
@@ -148,10 +135,7 @@ pub struct Problem {
 #[derive(Debug, PartialEq)]
 pub enum What {
     /// A key that nothing reads, and those that stand beside it.
-    Unknown {
-        key: String,
-        known: &'static [&'static str],
-    },
+    Unknown { key: String, known: &'static [&'static str] },
     /// A key that must be there.
     Missing(&'static str),
     /// A value that is not what is expected.
@@ -160,11 +144,7 @@ pub enum What {
 
 impl Problem {
     fn new(what: What) -> Self {
-        Self {
-            path: String::new(),
-            what,
-            found: None,
-        }
+        Self { path: String::new(), what, found: None }
     }
 
     fn wrong(expected: impl Into<String>) -> Self {
@@ -173,11 +153,7 @@ impl Problem {
     }
 
     fn beneath(mut self, step: &str) -> Self {
-        let joint = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let joint = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{step}{joint}{}", self.path);
         self
     }
@@ -248,15 +224,13 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::Integer(number) => visitor.visit_i64(*number),
             Value::Float(number) => visitor.visit_f64(*number),
             Value::Boolean(flag) => visitor.visit_bool(*flag),
-            Value::Datetime(_) => Err(de::Error::invalid_type(
-                de::Unexpected::Other("a date"),
-                &visitor,
-            )),
+            Value::Datetime(_) => {
+                Err(de::Error::invalid_type(de::Unexpected::Other("a date"), &visitor))
+            }
             Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            Value::Table(table) => visitor.visit_map(Entries {
-                entries: table.iter(),
-                value: None,
-            }),
+            Value::Table(table) => {
+                visitor.visit_map(Entries { entries: table.iter(), value: None })
+            }
         }
         .map_err(|problem| problem.found(self.0))
     }
@@ -270,10 +244,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let keys = self.0.as_table().into_iter().flat_map(Table::keys);
         for key in keys {
             if !fields.contains(&key.as_str()) {
-                return Err(Problem::new(What::Unknown {
-                    key: key.clone(),
-                    known: fields,
-                }));
+                return Err(Problem::new(What::Unknown { key: key.clone(), known: fields }));
             }
         }
         if !self.0.is_table() {
@@ -372,16 +343,8 @@ pub struct Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = if self.unit.is_empty() { "" } else { " of " };
-        let kind = if self.whole {
-            "a whole number"
-        } else {
-            "a number"
-        };
-        write!(
-            f,
-            "{kind}{of}{} from {} to {}",
-            self.unit, self.least, self.most
-        )
+        let kind = if self.whole { "a whole number" } else { "a number" };
+        write!(f, "{kind}{of}{} from {} to {}", self.unit, self.least, self.most)
     }
 }
 
@@ -444,10 +407,7 @@ mod tests {
     #[test]
     fn a_missing_key_is_named_beneath_its_section() {
         let problem = problem("[[list]]");
-        assert_eq!(
-            (problem.path.as_str(), problem.what),
-            ("list[1]", What::Missing("name"))
-        );
+        assert_eq!((problem.path.as_str(), problem.what), ("list[1]", What::Missing("name")));
     }
 
     #[test]

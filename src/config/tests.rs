@@ -76,11 +76,7 @@ fn failure_of(text: &str) -> Failure {
 }
 
 fn everything(failure: &Failure) -> String {
-    format!(
-        "{} {}",
-        failure.message,
-        failure.hint.as_deref().unwrap_or_default()
-    )
+    format!("{} {}", failure.message, failure.hint.as_deref().unwrap_or_default())
 }
 
 /// The default file with every line that is commented out made effective.
@@ -108,27 +104,18 @@ fn every_source_beats_the_next() {
     }
     let xdg = desk.path("xdg").display().to_string();
     desk.config_flag = Some("flag.toml".into());
-    desk = desk
-        .set("TASKMON_CONFIG", "./variable.toml")
-        .set("XDG_CONFIG_HOME", &xdg);
+    desk = desk.set("TASKMON_CONFIG", "./variable.toml").set("XDG_CONFIG_HOME", &xdg);
     desk.database_url_flag = Some("sqlite:url-flag.db".to_owned());
-    desk = desk
-        .set("TASKMON_DATABASE_URL", "sqlite:own.db")
-        .set("DATABASE_URL", "sqlite:common.db");
+    desk =
+        desk.set("TASKMON_DATABASE_URL", "sqlite:own.db").set("DATABASE_URL", "sqlite:common.db");
 
     let sqlite = |path: PathBuf| Some(Target::Sqlite(path));
     let work = desk.path("work");
-    assert_eq!(
-        desk.config().database.target,
-        sqlite(work.join("url-flag.db"))
-    );
+    assert_eq!(desk.config().database.target, sqlite(work.join("url-flag.db")));
     desk.database_url_flag = None;
     assert_eq!(desk.config().database.target, sqlite(work.join("own.db")));
     desk = desk.set("TASKMON_DATABASE_URL", "");
-    assert_eq!(
-        desk.config().database.target,
-        sqlite(work.join("common.db"))
-    );
+    assert_eq!(desk.config().database.target, sqlite(work.join("common.db")));
     desk.unset("DATABASE_URL");
 
     assert_eq!(desk.config().file.as_ref(), Some(&expected[0]));
@@ -139,10 +126,7 @@ fn every_source_beats_the_next() {
     assert_eq!(desk.config().file.as_ref(), Some(&expected[2]));
     fs::remove_file(&expected[2]).unwrap();
     assert_eq!(desk.config().file.as_ref(), Some(&expected[3]));
-    assert_eq!(
-        desk.config().database.target,
-        sqlite(desk.path("xdg/taskmon/xdg.db"))
-    );
+    assert_eq!(desk.config().database.target, sqlite(desk.path("xdg/taskmon/xdg.db")));
     desk.unset("XDG_CONFIG_HOME");
     assert_eq!(desk.config().file.as_ref(), Some(&expected[4]));
     fs::remove_file(&expected[4]).unwrap();
@@ -160,10 +144,7 @@ fn every_source_beats_the_next() {
 fn the_place_of_the_system_wide_file_is_the_last() {
     let desk = Desk::new();
     let places = usual_files(&desk.request());
-    assert_eq!(
-        places.last().unwrap(),
-        Path::new("/etc/taskmon/taskmon.toml")
-    );
+    assert_eq!(places.last().unwrap(), Path::new("/etc/taskmon/taskmon.toml"));
     assert_eq!(places.len(), 3);
 }
 
@@ -173,12 +154,7 @@ fn a_file_that_is_named_must_be_readable() {
     desk.config_flag = Some("missing.toml".into());
     let failure = desk.failure();
     assert_eq!(failure.kind, Kind::ConfigUnreadable);
-    assert!(
-        failure
-            .message
-            .contains("work/missing.toml that --config names"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("work/missing.toml that --config names"), "{failure}");
     desk.config_flag = Some(desk.path("work"));
     assert_eq!(desk.failure().kind, Kind::ConfigUnreadable);
     desk.config_flag = None;
@@ -210,12 +186,7 @@ fn a_bad_url_is_named_by_its_source() {
     let mut desk = Desk::with_file("[database]\nurl = 'mysql://u:hunter2@h/file'");
     let failure = desk.failure();
     assert_eq!(failure.kind, Kind::ConfigInvalid);
-    assert!(
-        failure
-            .message
-            .contains("taskmon.toml, line 2: `database.url`: "),
-        "{failure}"
-    );
+    assert!(failure.message.contains("taskmon.toml, line 2: `database.url`: "), "{failure}");
     desk = desk.set("DATABASE_URL", "mysql://u:hunter2@h/variable");
     let failure = desk.failure();
     assert_eq!(failure.kind, Kind::ConfigInvalid);
@@ -230,22 +201,12 @@ fn a_bad_url_is_named_by_its_source() {
 fn the_standby_is_read_from_unless_the_flag_names_a_database() {
     let mut desk = Desk::with_file("[database]\nurl = 'sqlite:a.db'\nread_url = 'sqlite:b.db'");
     let work = desk.path("work");
-    assert_eq!(
-        desk.config().database.read_target,
-        Some(Target::Sqlite(work.join("b.db")))
-    );
+    assert_eq!(desk.config().database.read_target, Some(Target::Sqlite(work.join("b.db"))));
     assert_eq!(desk.config().warnings, Vec::<String>::new());
     desk = desk.set("DATABASE_URL", "sqlite:other.db");
-    assert!(
-        desk.config().warnings[0].contains("$DATABASE_URL"),
-        "{:?}",
-        desk.config().warnings
-    );
+    assert!(desk.config().warnings[0].contains("$DATABASE_URL"), "{:?}", desk.config().warnings);
     desk = desk.set("TASKMON_READ_DATABASE_URL", "sqlite:c.db");
-    assert_eq!(
-        desk.config().database.read_target,
-        Some(Target::Sqlite(work.join("c.db")))
-    );
+    assert_eq!(desk.config().database.read_target, Some(Target::Sqlite(work.join("c.db"))));
     assert_eq!(desk.config().warnings, Vec::<String>::new());
     desk.database_url_flag = Some("sqlite:d.db".to_owned());
     assert_eq!(desk.config().database.read_target, None);
@@ -265,52 +226,25 @@ fn relative_paths_start_at_base_dir_and_base_dir_at_the_file() {
     let base = desk.path("work/../etc/data");
     assert_eq!(config.base_dir, base);
     assert_eq!(config.stats.reports_dir, base.join("r"));
-    assert_eq!(
-        config.disk.paths,
-        [PathBuf::from("/srv"), base.join("disk")]
-    );
-    assert_eq!(
-        config.disk.paths[1].to_string_lossy(),
-        base.join("disk").to_string_lossy()
-    );
+    assert_eq!(config.disk.paths, [PathBuf::from("/srv"), base.join("disk")]);
+    assert_eq!(config.disk.paths[1].to_string_lossy(), base.join("disk").to_string_lossy());
     assert_eq!(config.alerts.logs_dir, base.join("../logs"));
     assert_eq!(config.alerts.records_dir, base.join("reports/alerts"));
     assert_eq!(config.cleanup.temp_dirs[0], base.join("uploads/temp"));
-    assert_eq!(
-        config.alerts.channels[0].url_file,
-        Some(base.join("slack.url"))
-    );
-    assert_eq!(
-        config.database.target,
-        Some(Target::Sqlite(base.join("jobs.db")))
-    );
+    assert_eq!(config.alerts.channels[0].url_file, Some(base.join("slack.url")));
+    assert_eq!(config.database.target, Some(Target::Sqlite(base.join("jobs.db"))));
     let shown = config.effective().unwrap();
-    assert!(
-        !shown["stats"]["reports_dir"]
-            .as_str()
-            .unwrap()
-            .contains("/./"),
-        "{shown}"
-    );
+    assert!(!shown["stats"]["reports_dir"].as_str().unwrap().contains("/./"), "{shown}");
     desk = desk.set("DATABASE_URL", "sqlite:jobs.db");
-    assert_eq!(
-        desk.config().database.target,
-        Some(Target::Sqlite(desk.path("work/jobs.db")))
-    );
+    assert_eq!(desk.config().database.target, Some(Target::Sqlite(desk.path("work/jobs.db"))));
 }
 
 #[test]
 fn the_file_beats_the_system_in_zone_and_language() {
     let mut desk = Desk::with_file("timezone = 'Asia/Shanghai'\nlanguage = 'en'");
-    desk = desk
-        .set("LANG", "zh_CN.UTF-8")
-        .set("LC_MESSAGES", "de_DE")
-        .set("LC_ALL", "zh_TW");
+    desk = desk.set("LANG", "zh_CN.UTF-8").set("LC_MESSAGES", "de_DE").set("LC_ALL", "zh_TW");
     let config = desk.config();
-    assert_eq!(
-        (config.timezone, config.language),
-        (Tz::Asia__Shanghai, Language::En)
-    );
+    assert_eq!((config.timezone, config.language), (Tz::Asia__Shanghai, Language::En));
     desk.write("work/taskmon.toml", "");
     assert_eq!(
         (desk.config().timezone, desk.config().language),
@@ -331,33 +265,20 @@ fn naive_timestamps_are_local_utc_or_of_a_zone_and_the_tasks_have_the_last_word(
     for (text, expected) in [
         ("", Tz::Europe__Berlin),
         ("[database]\nnaive_timestamps = 'utc'", Tz::UTC),
-        (
-            "[database]\nnaive_timestamps = 'Asia/Kolkata'",
-            Tz::Asia__Kolkata,
-        ),
+        ("[database]\nnaive_timestamps = 'Asia/Kolkata'", Tz::Asia__Kolkata),
         (
             "[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = 'local'",
             Tz::Europe__Berlin,
         ),
-        (
-            "[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = ''",
-            Tz::UTC,
-        ),
+        ("[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = ''", Tz::UTC),
     ] {
-        assert_eq!(
-            Desk::with_file(text).config().database.naive_zone,
-            expected,
-            "{text}"
-        );
+        assert_eq!(Desk::with_file(text).config().database.naive_zone, expected, "{text}");
     }
     let failure = failure_of("[database.tasks]\nnaive_timestamps = 'asia/shanghai'");
     let told = everything(&failure);
-    for part in [
-        "line 2",
-        "`database.tasks.naive_timestamps`",
-        "\"asia/shanghai\"",
-        "\"Asia/Shanghai\"",
-    ] {
+    for part in
+        ["line 2", "`database.tasks.naive_timestamps`", "\"asia/shanghai\"", "\"Asia/Shanghai\""]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
 }
@@ -377,10 +298,7 @@ fn the_defaults_are_the_documented_ones() {
     }
     let base = config.base_dir.display().to_string();
     let at_base = |name: &str| json!(format!("{base}/{name}"));
-    assert_eq!(
-        shown["cleanup"]["storage_roots"],
-        json!([at_base("uploads"), at_base("static")])
-    );
+    assert_eq!(shown["cleanup"]["storage_roots"], json!([at_base("uploads"), at_base("static")]));
     assert_eq!(
         shown["cleanup"]["temp_dirs"],
         json!([at_base("uploads/temp"), at_base("static/temp")])
@@ -443,36 +361,16 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
     let (proposed, given) = file::read(&default_with_everything(), "all.toml").unwrap();
     let (default, _) = file::defaults().unwrap();
     let mapping = |file: &File| mapping(file, &given, false).unwrap();
-    assert_eq!(
-        mapping(&proposed),
-        mapping(&default),
-        "the tables shown are the preset's"
-    );
-    let types: Vec<_> = proposed
-        .alerts
-        .channels
-        .iter()
-        .map(|channel| channel.kind)
-        .collect();
+    assert_eq!(mapping(&proposed), mapping(&default), "the tables shown are the preset's");
+    let types: Vec<_> = proposed.alerts.channels.iter().map(|channel| channel.kind).collect();
     assert_eq!(
         types,
-        [
-            ChannelType::Webhook,
-            ChannelType::Dingtalk,
-            ChannelType::Email,
-            ChannelType::Command
-        ]
+        [ChannelType::Webhook, ChannelType::Dingtalk, ChannelType::Email, ChannelType::Command]
     );
     assert_eq!(proposed.alerts.channels[0].min_severity, Severity::Warning);
     assert_eq!(
-        (
-            proposed.alerts.channels[1].timeout_seconds,
-            proposed.alerts.channels[1].retries
-        ),
-        (
-            proposed.alerts.channels[0].timeout_seconds,
-            proposed.alerts.channels[0].retries
-        ),
+        (proposed.alerts.channels[1].timeout_seconds, proposed.alerts.channels[1].retries),
+        (proposed.alerts.channels[0].timeout_seconds, proposed.alerts.channels[0].retries),
         "the values shown are the defaults"
     );
 }
@@ -492,14 +390,8 @@ fn the_default_file_has_every_key() {
             "from delete_from key label status created_at started_at completed_at updated_at processing_time \
              error_message retry_count queue name files naive_timestamps link guard",
         ),
-        (
-            "database.tasks.states.",
-            "pending processing completed failed cancelled",
-        ),
-        (
-            "database.receipts.",
-            "enabled from key created_at link files",
-        ),
+        ("database.tasks.states.", "pending processing completed failed cancelled"),
+        ("database.receipts.", "enabled from key created_at link files"),
         ("database.receipts.dependents.", "from foreign_key files"),
         (
             "cleanup.",
@@ -507,10 +399,7 @@ fn the_default_file_has_every_key() {
              log_files_days storage_roots root_marker temp_dirs log_dirs log_patterns protect outside_paths batch_size \
              max_runtime_seconds brake_percent",
         ),
-        (
-            "stats.",
-            "reports_dir slowest_tasks failed_task_details baseline_days",
-        ),
+        ("stats.", "reports_dir slowest_tasks failed_task_details baseline_days"),
         ("stats.error_categories.", "name contains"),
         ("disk.", "paths warning_percent critical_percent"),
         (
@@ -523,10 +412,7 @@ fn the_default_file_has_every_key() {
             "alerts.channels.",
             "type url min_severity timeout_seconds retries secret_env secret_file password_file url_env from to tls command",
         ),
-        (
-            "alerts.live.",
-            "stuck_after_minutes backlog_after_minutes backlog_max min_tasks",
-        ),
+        ("alerts.live.", "stuck_after_minutes backlog_after_minutes backlog_max min_tasks"),
         (
             "broker.",
             "url management_url queues priority_steps separator global_keyprefix visibility_timeout_seconds timeout_seconds",
@@ -638,36 +524,11 @@ fn a_typo_is_answered_with_the_full_key_its_line_and_the_nearest_key() {
     for (text, line, key, near) in [
         ("timezon = 'x'", 1, "timezon", Some("timezone")),
         ("[stat]\n", 1, "stat", Some("stats")),
-        (
-            "[stats]\nreportsdir = 'x'",
-            2,
-            "stats.reportsdir",
-            Some("stats.reports_dir"),
-        ),
-        (
-            "[stats]\r\n\r\nreports-dir = 'x'\r\n",
-            3,
-            "stats.reports-dir",
-            Some("stats.reports_dir"),
-        ),
-        (
-            "disk.warning = 3",
-            1,
-            "disk.warning",
-            Some("disk.warning_percent"),
-        ),
-        (
-            "[database]\ntimezone = 'x'",
-            2,
-            "database.timezone",
-            Some("timezone"),
-        ),
-        (
-            "[database.task]",
-            1,
-            "database.task",
-            Some("database.tasks"),
-        ),
+        ("[stats]\nreportsdir = 'x'", 2, "stats.reportsdir", Some("stats.reports_dir")),
+        ("[stats]\r\n\r\nreports-dir = 'x'\r\n", 3, "stats.reports-dir", Some("stats.reports_dir")),
+        ("disk.warning = 3", 1, "disk.warning", Some("disk.warning_percent")),
+        ("[database]\ntimezone = 'x'", 2, "database.timezone", Some("timezone")),
+        ("[database.task]", 1, "database.task", Some("database.tasks")),
         (
             "[database.tasks]\ncreate_at = ''",
             2,
@@ -704,30 +565,16 @@ fn a_typo_is_answered_with_the_full_key_its_line_and_the_nearest_key() {
             "database.receipts.dependents[1].foreignkey",
             Some("database.receipts.dependents[1].foreign_key"),
         ),
-        (
-            "[heartbeat]\nstat = 'x'",
-            2,
-            "heartbeat.stat",
-            Some("heartbeat.stats"),
-        ),
-        (
-            "[[schedule.jobs]]\nnam = 'x'",
-            2,
-            "schedule.jobs[1].nam",
-            Some("schedule.jobs[1].name"),
-        ),
+        ("[heartbeat]\nstat = 'x'", 2, "heartbeat.stat", Some("heartbeat.stats")),
+        ("[[schedule.jobs]]\nnam = 'x'", 2, "schedule.jobs[1].nam", Some("schedule.jobs[1].name")),
         ("colour = 'x'", 1, "colour", None),
     ] {
         let failure = failure_of(text);
         assert_eq!(failure.kind, Kind::ConfigInvalid, "{text}");
-        let near = near.map_or(String::new(), |near| {
-            format!("; the nearest known key is `{near}`")
-        });
+        let near =
+            near.map_or(String::new(), |near| format!("; the nearest known key is `{near}`"));
         let expected = format!("taskmon.toml, line {line}: unknown key `{key}`{near}");
-        assert!(
-            failure.message.ends_with(&expected),
-            "{expected}\n{failure}"
-        );
+        assert!(failure.message.ends_with(&expected), "{expected}\n{failure}");
     }
 }
 
@@ -736,27 +583,12 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
     for (text, parts) in [
         (
             "[stats]\nslowest_tasks = 'five'",
-            [
-                "line 2: `stats.slowest_tasks` is \"five\"",
-                "a whole number from 0",
-            ],
+            ["line 2: `stats.slowest_tasks` is \"five\"", "a whole number from 0"],
         ),
-        (
-            "[stats]\nslowest_tasks = 5.5",
-            ["`stats.slowest_tasks` is 5.5", "whole number"],
-        ),
-        (
-            "[stats]\nbaseline_days = 367",
-            ["`stats.baseline_days` is 367", "from 0 to 366"],
-        ),
-        (
-            "[stats]\nreports_dir = ''",
-            ["`stats.reports_dir` is \"\"", "not empty"],
-        ),
-        (
-            "[stats]\nreports_dir = '~/r'",
-            ["`stats.reports_dir` is \"~/r\"", "without ~"],
-        ),
+        ("[stats]\nslowest_tasks = 5.5", ["`stats.slowest_tasks` is 5.5", "whole number"]),
+        ("[stats]\nbaseline_days = 367", ["`stats.baseline_days` is 367", "from 0 to 366"]),
+        ("[stats]\nreports_dir = ''", ["`stats.reports_dir` is \"\"", "not empty"]),
+        ("[stats]\nreports_dir = '~/r'", ["`stats.reports_dir` is \"~/r\"", "without ~"]),
         ("stats = 3", ["line 1: `stats` is 3", "a section"]),
         ("database = 3", ["line 1: `database` is 3", "a section"]),
         ("[[disk]]", ["`disk` is a list", "a section"]),
@@ -766,17 +598,11 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
         ),
         (
             "[[stats.error_categories]]\nname = 'a'\ncontains = []",
-            [
-                "`stats.error_categories[1].contains` is a list",
-                "at least one",
-            ],
+            ["`stats.error_categories[1].contains` is a list", "at least one"],
         ),
         (
             "[[stats.error_categories]]\nname = 'a'\ncontains = ['']",
-            [
-                "`stats.error_categories[1].contains[1]` is \"\"",
-                "not empty",
-            ],
+            ["`stats.error_categories[1].contains[1]` is \"\"", "not empty"],
         ),
         (
             "[[stats.error_categories]]\nname = 'a'\ncontains = 'a'",
@@ -788,118 +614,58 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
         ),
         (
             "[stats.error_categories]\nname = 'a'",
-            [
-                "`stats.error_categories` is a section",
-                "[[stats.error_categories]]",
-            ],
+            ["`stats.error_categories` is a section", "[[stats.error_categories]]"],
         ),
-        (
-            "[disk]\npaths = []",
-            ["`disk.paths` is a list", "at least one path"],
-        ),
-        (
-            "[disk]\npaths = ['/', 3]",
-            ["`disk.paths[2]` is 3", "a text in quotes"],
-        ),
-        (
-            "[disk]\nwarning_percent = 101",
-            ["`disk.warning_percent` is 101", "from 0 to 100"],
-        ),
-        (
-            "[disk]\nwarning_percent = nan",
-            ["`disk.warning_percent` is nan", "from 0 to 100"],
-        ),
+        ("[disk]\npaths = []", ["`disk.paths` is a list", "at least one path"]),
+        ("[disk]\npaths = ['/', 3]", ["`disk.paths[2]` is 3", "a text in quotes"]),
+        ("[disk]\nwarning_percent = 101", ["`disk.warning_percent` is 101", "from 0 to 100"]),
+        ("[disk]\nwarning_percent = nan", ["`disk.warning_percent` is nan", "from 0 to 100"]),
         (
             "[disk]\nwarning_percent = 91",
-            [
-                "line 2: `disk.warning_percent` is 91",
-                "above `critical_percent`, which is 90",
-            ],
+            ["line 2: `disk.warning_percent` is 91", "above `critical_percent`, which is 90"],
         ),
         (
             "[alerts]\nfailure_rate_critical = 19",
             ["`alerts.failure_rate_warning` is 20", "which is 19"],
         ),
-        (
-            "[alerts]\nno_tasks = 1",
-            ["`alerts.no_tasks` is 1", "true or false"],
-        ),
-        (
-            "[cleanup]\nbatch_size = 0",
-            ["`cleanup.batch_size` is 0", "from 1 to"],
-        ),
+        ("[alerts]\nno_tasks = 1", ["`alerts.no_tasks` is 1", "true or false"]),
+        ("[cleanup]\nbatch_size = 0", ["`cleanup.batch_size` is 0", "from 1 to"]),
         (
             "[cleanup]\nbatch_size = 99999999999999999999",
             ["`cleanup.batch_size` is 99999999999999999999", "too large"],
         ),
         (
             "[cleanup]\noutside_paths = 'ignored'",
-            [
-                "`cleanup.outside_paths` is \"ignored\"",
-                "Did you mean \"ignore\"?",
-            ],
+            ["`cleanup.outside_paths` is \"ignored\"", "Did you mean \"ignore\"?"],
         ),
         (
             "[cleanup]\nlog_files_days = 2026-01-01",
             ["`cleanup.log_files_days` is 2026-01-01", "number of days"],
         ),
-        (
-            "language = 'ch'",
-            ["`language` is \"ch\"", "one of \"zh\", \"en\""],
-        ),
+        ("language = 'ch'", ["`language` is \"ch\"", "one of \"zh\", \"en\""]),
         (
             "timezone = 'Asia/Shangai'",
-            [
-                "line 1: `timezone` is \"Asia/Shangai\"",
-                "the nearest is \"Asia/Shanghai\"",
-            ],
+            ["line 1: `timezone` is \"Asia/Shangai\"", "the nearest is \"Asia/Shanghai\""],
         ),
         ("timezone = ''", ["`timezone` is \"\"", "IANA"]),
         (
             "[database]\npreset = 'taskmonn'",
-            [
-                "line 2: `database.preset` is \"taskmonn\"",
-                "the nearest is \"taskmon\"",
-            ],
+            ["line 2: `database.preset` is \"taskmonn\"", "the nearest is \"taskmon\""],
         ),
-        (
-            "[database]\npreset = 5",
-            ["`database.preset` is 5", "a text in quotes"],
-        ),
+        ("[database]\npreset = 5", ["`database.preset` is 5", "a text in quotes"]),
         (
             "[database]\nconnect_timeout_seconds = 0",
             ["`database.connect_timeout_seconds` is 0", "from 1 to"],
         ),
-        (
-            "[database.tasks]\nkey = 'id'",
-            ["`database.tasks.key` is \"id\"", "a list"],
-        ),
-        (
-            "[database.tasks]\nkey = []",
-            ["line 2: `database.tasks.key`", "at least one column"],
-        ),
-        (
-            "[database.tasks]\nkey = ['']",
-            ["`database.tasks.key`", "empty"],
-        ),
-        (
-            "[database.tasks]\nstatus = ''",
-            ["`database.tasks.status`", "must not be empty"],
-        ),
-        (
-            "[database.tasks]\nfrom = ' '",
-            ["`database.tasks.from`", "must not be empty"],
-        ),
-        (
-            "[database.tasks]\nlabel = ''",
-            ["`database.tasks.label`", "must not be empty"],
-        ),
+        ("[database.tasks]\nkey = 'id'", ["`database.tasks.key` is \"id\"", "a list"]),
+        ("[database.tasks]\nkey = []", ["line 2: `database.tasks.key`", "at least one column"]),
+        ("[database.tasks]\nkey = ['']", ["`database.tasks.key`", "empty"]),
+        ("[database.tasks]\nstatus = ''", ["`database.tasks.status`", "must not be empty"]),
+        ("[database.tasks]\nfrom = ' '", ["`database.tasks.from`", "must not be empty"]),
+        ("[database.tasks]\nlabel = ''", ["`database.tasks.label`", "must not be empty"]),
         (
             "[database.tasks.states]\npending = [0]",
-            [
-                "`database.tasks.states.pending[1]` is 0",
-                "a text in quotes",
-            ],
+            ["`database.tasks.states.pending[1]` is 0", "a text in quotes"],
         ),
         (
             "[database.tasks.states]\nfailed = ['returned']",
@@ -918,10 +684,7 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
             ["`schedule.jobs[1].priority` is 10", "from 1 to 9"],
         ),
         ("[broker]\nurl = 'kafka://h'", ["`broker.url`", "redis://"]),
-        (
-            "[heartbeat]\nstats = 'ftp://h'",
-            ["`heartbeat.stats`", "https://"],
-        ),
+        ("[heartbeat]\nstats = 'ftp://h'", ["`heartbeat.stats`", "https://"]),
         (
             "[[alerts.rules]]\nname = 'a'\non = 'stats'\nmetric = 'm'\nop = '=>'\nvalue = 1",
             ["`alerts.rules[1].op` is \"=>\"", "\">=\""],
@@ -943,28 +706,16 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
 #[test]
 fn channels_have_the_keys_of_their_type() {
     for (channel, parts) in [
-        (
-            "url = 'https://h/x'",
-            ["`alerts.channels[1].type`", "is missing"],
-        ),
+        ("url = 'https://h/x'", ["`alerts.channels[1].type`", "is missing"]),
         (
             "type = 'web-hook'",
-            [
-                "`alerts.channels[1].type` is \"web-hook\"",
-                "Did you mean \"webhook\"?",
-            ],
+            ["`alerts.channels[1].type` is \"web-hook\"", "Did you mean \"webhook\"?"],
         ),
         ("type = 'slack'", ["`alerts.channels[1].url`", "is missing"]),
-        (
-            "type = 'slack'\nurl = ''",
-            ["`alerts.channels[1].url`", "must be a URL"],
-        ),
+        ("type = 'slack'\nurl = ''", ["`alerts.channels[1].url`", "must be a URL"]),
         (
             "type = 'slack'\nurl = 'https://h/x'\nsecret = 's'",
-            [
-                "`alerts.channels[1].secret`",
-                "means nothing to a channel of the type \"slack\"",
-            ],
+            ["`alerts.channels[1].secret`", "means nothing to a channel of the type \"slack\""],
         ),
         (
             "type = 'webhook'\nurl = 'https://h/x'\nurl_env = 'X'",
@@ -972,19 +723,13 @@ fn channels_have_the_keys_of_their_type() {
         ),
         (
             "type = 'webhook'\nurl = 'https://h/x'\nmin_severity = 'info'",
-            [
-                "`alerts.channels[1].min_severity` is \"info\"",
-                "\"critical\"",
-            ],
+            ["`alerts.channels[1].min_severity` is \"info\"", "\"critical\""],
         ),
         (
             "type = 'email'\nurl = 'https://h'\nfrom = 'a'\nto = ['b']",
             ["`alerts.channels[1].url`", "smtp://"],
         ),
-        (
-            "type = 'email'\nurl = 'smtp://h'\nfrom = 'a'",
-            ["`alerts.channels[1].to`", "is missing"],
-        ),
+        ("type = 'email'\nurl = 'smtp://h'\nfrom = 'a'", ["`alerts.channels[1].to`", "is missing"]),
         (
             "type = 'email'\nurl = 'smtp://h'\nfrom = 'a'\nto = []",
             ["`alerts.channels[1].to` is a list", "at least one"],
@@ -997,10 +742,7 @@ fn channels_have_the_keys_of_their_type() {
             "type = 'command'\ncommand = 'send'",
             ["`alerts.channels[1].command` is \"send\"", "a list"],
         ),
-        (
-            "type = 'command'\ncommand = []",
-            ["`alerts.channels[1].command`", "a program"],
-        ),
+        ("type = 'command'\ncommand = []", ["`alerts.channels[1].command`", "a program"]),
         (
             "type = 'command'\ncommand = ['a']\nretries = -1",
             ["`alerts.channels[1].retries` is -1", "from 0"],
@@ -1025,14 +767,8 @@ fn retention_has_no_number_for_never() {
     ] {
         let failure = failure_of(&format!("[cleanup]\n{key} = -1"));
         assert_eq!(failure.kind, Kind::ConfigInvalid);
-        assert!(
-            failure.message.contains(&format!("`cleanup.{key}` is -1")),
-            "{failure}"
-        );
-        assert!(
-            everything(&failure).contains("does not mean \"never\""),
-            "{failure:?}"
-        );
+        assert!(failure.message.contains(&format!("`cleanup.{key}` is -1")), "{failure}");
+        assert!(everything(&failure).contains("does not mean \"never\""), "{failure:?}");
     }
 }
 
@@ -1073,10 +809,7 @@ fn every_preset_is_readable() {
 fn files_of_windows_editors_are_read() {
     let config =
         Desk::with_file("\u{feff}language = 'zh'\r\n[stats]\r\nslowest_tasks = 9\r\n").config();
-    assert_eq!(
-        (config.language, config.stats.slowest_tasks),
-        (Language::Zh, 9)
-    );
+    assert_eq!((config.language, config.stats.slowest_tasks), (Language::Zh, 9));
 }
 
 #[test]
@@ -1095,10 +828,7 @@ fn broken_toml_is_answered_with_the_line() {
             "[stats]\nslowest_tasks = 5\nslowest_tasks = 6",
             ["line 3", "`slowest_tasks` is there twice"],
         ),
-        (
-            "[stats]\n[disk]\n[stats]",
-            ["line 3", "`stats` is there twice"],
-        ),
+        ("[stats]\n[disk]\n[stats]", ["line 3", "`stats` is there twice"]),
         ("a = 1\nb = \n", ["line 2", "not valid TOML"]),
         ("a = 'x", ["line 1", "not valid TOML"]),
     ] {
@@ -1136,10 +866,7 @@ fn no_error_shows_a_secret() {
         "[[alerts.channels]]\ntype = 'email'\nurl = 'smtp://u:hunter2@h'\nfrom = 'a'\nto = 'x:hunter2@h'",
     ] {
         let failure = failure_of(text);
-        assert!(
-            !format!("{failure:?}").contains("hunter2"),
-            "{text}\n{failure:?}"
-        );
+        assert!(!format!("{failure:?}").contains("hunter2"), "{text}\n{failure:?}");
     }
 }
 
@@ -1167,20 +894,14 @@ fn what_is_shown_of_a_configuration_has_no_secret() {
     assert!(!shown.to_string().contains("hunter2"), "{shown:#}");
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     assert_eq!(shown["database"]["url"], "postgresql://u:***@h/db");
-    assert_eq!(
-        shown["database"]["read_url"],
-        "postgresql://u:***@r/db?password=***"
-    );
+    assert_eq!(shown["database"]["read_url"], "postgresql://u:***@r/db?password=***");
     assert_eq!(shown["alerts"]["channels"][0]["url"], "https://hooks/***");
     assert_eq!(shown["alerts"]["channels"][0]["secret"], "***");
     assert_eq!(shown["alerts"]["channels"][1]["password_env"], "MAIL");
     assert_eq!(shown["heartbeat"]["stats"], "https://ping/***");
     assert_eq!(shown["broker"]["url"], "redis://:***@q/0");
     assert!(
-        shown["sources"]["database.url"]
-            .as_str()
-            .unwrap()
-            .ends_with("line 2: `database.url`"),
+        shown["sources"]["database.url"].as_str().unwrap().ends_with("line 2: `database.url`"),
         "{shown:#}"
     );
     assert_eq!(shown["sources"]["timezone"], "$TZ");
@@ -1193,9 +914,8 @@ fn what_is_shown_of_a_configuration_has_no_secret() {
 
 #[test]
 fn the_parser_of_urls_sees_the_environment() {
-    let desk = Desk::with_file("")
-        .set("DATABASE_URL", "postgresql://u@h/db")
-        .set("PGPASSWORD", "hunter2");
+    let desk =
+        Desk::with_file("").set("DATABASE_URL", "postgresql://u@h/db").set("PGPASSWORD", "hunter2");
     match desk.config().database.target {
         Some(Target::Postgres(target)) => {
             assert_eq!(target.hosts[0].password.as_deref(), Some("hunter2"))
@@ -1217,22 +937,11 @@ fn a_folder_whose_name_is_not_text_can_be_shown() {
 fn thresholds_from_the_command_line_are_checked_with_the_configured_ones() {
     let disk = Desk::new().config().disk;
     let changed = disk.clone().with_thresholds(Some(50.0), None).unwrap();
-    assert_eq!(
-        (changed.warning_percent, changed.critical_percent),
-        (50.0, 90.0)
-    );
+    assert_eq!((changed.warning_percent, changed.critical_percent), (50.0, 90.0));
     assert_eq!(disk.clone().with_thresholds(None, None).unwrap(), disk);
     for (warning, critical, parts) in [
-        (
-            Some(95.0),
-            None,
-            ["--warning is 95", "disk.critical_percent, which is 90"],
-        ),
-        (
-            None,
-            Some(79.0),
-            ["disk.warning_percent is 80", "--critical, which is 79"],
-        ),
+        (Some(95.0), None, ["--warning is 95", "disk.critical_percent, which is 90"]),
+        (None, Some(79.0), ["disk.warning_percent is 80", "--critical, which is 79"]),
         (Some(-1.0), None, ["--warning is -1", "from 0 to 100"]),
         (None, Some(100.5), ["--critical is 100.5", "from 0 to 100"]),
         (Some(f64::NAN), None, ["--warning is NaN", "from 0 to 100"]),

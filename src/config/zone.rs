@@ -33,12 +33,7 @@ pub fn named(name: &str) -> Result<Tz, String> {
 ///
 /// Zones such as `Etc/GMT+8` are never proposed: their sign is the opposite of what people mean by it.
 fn similar(name: &str) -> Option<&'static str> {
-    let names = || {
-        TZ_VARIANTS
-            .iter()
-            .map(|zone| zone.name())
-            .filter(|name| !name.contains("GMT"))
-    };
+    let names = || TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| !name.contains("GMT"));
     let city = |zone: &'static str| zone.rsplit('/').next().unwrap_or(zone);
     let spaced = name.trim().replace(' ', "_");
     if spaced.to_uppercase().contains("GMT") || spaced.to_uppercase().starts_with("UTC") {
@@ -62,11 +57,7 @@ pub fn of_the_system(env: &Env) -> Result<Found, Failure> {
     let mut warning = None;
     if let Some(text) = env.text("TZ")? {
         if let Some(zone) = from_tz(&text) {
-            return Ok(Found {
-                zone,
-                source: "$TZ".to_owned(),
-                warning: None,
-            });
+            return Ok(Found { zone, source: "$TZ".to_owned(), warning: None });
         }
         warning = Some(text);
     }
@@ -81,11 +72,7 @@ pub fn of_the_system(env: &Env) -> Result<Found, Failure> {
         ),
         (None, Some(_)) => None,
     };
-    Ok(Found {
-        zone: zone.unwrap_or(Tz::UTC),
-        source: source.to_owned(),
-        warning,
-    })
+    Ok(Found { zone: zone.unwrap_or(Tz::UTC), source: source.to_owned(), warning })
 }
 
 /// `$TZ` as far as it names an IANA zone: `Asia/Shanghai`, `:Asia/Shanghai`, `/usr/share/zoneinfo/Asia/Shanghai`.
@@ -94,9 +81,7 @@ fn from_tz(text: &str) -> Option<Tz> {
     if text == "/etc/localtime" {
         return from_system_files().0;
     }
-    let name = text
-        .rsplit_once("/zoneinfo/")
-        .map_or(text, |(_, name)| name);
+    let name = text.rsplit_once("/zoneinfo/").map_or(text, |(_, name)| name);
     name.parse().ok()
 }
 
@@ -130,10 +115,7 @@ fn from_system_files() -> (Option<Tz>, &'static str) {
 /// The zone of whose file this one is a copy.
 fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
     let own = std::fs::read(file).ok()?;
-    let entries = WalkDir::new(zones)
-        .sort_by_file_name()
-        .into_iter()
-        .flatten();
+    let entries = WalkDir::new(zones).sort_by_file_name().into_iter().flatten();
     let named = entries.filter_map(|entry| {
         let name = entry.path().strip_prefix(zones).ok()?.to_str()?;
         Some((name.parse().ok()?, entry.into_path()))
@@ -142,9 +124,7 @@ fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
         let length = path.metadata().map_or(0, |found| found.len());
         length == own.len() as u64 && std::fs::read(path).is_ok_and(|found| found == own)
     };
-    named
-        .into_iter()
-        .find_map(|(zone, path)| is_same(&path).then_some(zone))
+    named.into_iter().find_map(|(zone, path)| is_same(&path).then_some(zone))
 }
 
 #[cfg(test)]
@@ -200,18 +180,10 @@ mod tests {
 
     #[test]
     fn tz_counts_in_each_of_its_forms() {
-        for text in [
-            "Asia/Shanghai",
-            ":Asia/Shanghai",
-            ":/usr/share/zoneinfo/Asia/Shanghai",
-        ] {
+        for text in ["Asia/Shanghai", ":Asia/Shanghai", ":/usr/share/zoneinfo/Asia/Shanghai"] {
             let env = Env::from_iter([("TZ", text)]);
             let found = of_the_system(&env).unwrap();
-            assert_eq!(
-                (found.zone, found.source.as_str()),
-                (Tz::Asia__Shanghai, "$TZ"),
-                "{text}"
-            );
+            assert_eq!((found.zone, found.source.as_str()), (Tz::Asia__Shanghai, "$TZ"), "{text}");
             assert_eq!(found.warning, None);
         }
     }

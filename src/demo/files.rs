@@ -106,20 +106,10 @@ fn draw_logs(tasks: &[Task], now: DateTime<Utc>, zone: Tz, rng: &mut Rng) -> Vec
             let modified = now - Duration::days(age) - Duration::seconds(rng.i64(0..600));
             let (ending, content) = match number {
                 0 => (String::new(), log_text(program, tasks, modified, zone)),
-                1 | 2 => (
-                    format!(".{number}"),
-                    log_text(program, tasks, modified, zone),
-                ),
-                _ => (
-                    format!(".{number}.gz"),
-                    Content::ArchivedLog(rng.usize(20..400)),
-                ),
+                1 | 2 => (format!(".{number}"), log_text(program, tasks, modified, zone)),
+                _ => (format!(".{number}.gz"), Content::ArchivedLog(rng.usize(20..400))),
             };
-            logs.push(FilePlan {
-                path: format!("logs/{program}.log{ending}"),
-                content,
-                modified,
-            });
+            logs.push(FilePlan { path: format!("logs/{program}.log{ending}"), content, modified });
         }
     }
     for age in [3, 15, 29, 36, 50] {
@@ -145,10 +135,7 @@ fn log_text(program: &str, tasks: &[Task], until: DateTime<Utc>, zone: Tz) -> Co
         .iter()
         .map(|task| {
             let id = &task.task_id;
-            line(
-                task.created_at,
-                format!("INFO {program}: 收到任务 {id} ({})", task.task_name),
-            )
+            line(task.created_at, format!("INFO {program}: 收到任务 {id} ({})", task.task_name))
         })
         .collect();
     let farewell = line(until, format!("INFO {program}: 等待新任务"));

@@ -20,13 +20,7 @@ pub(super) const CONFIG: &str = "taskmon.toml";
 pub(super) const DATABASE: &str = "tasks.db";
 
 /// What a sandbox consists of beside its marker: these names, and no others, are replaced.
-const FILES: &[&str] = &[
-    CONFIG,
-    DATABASE,
-    "tasks.db-journal",
-    "tasks.db-wal",
-    "tasks.db-shm",
-];
+const FILES: &[&str] = &[CONFIG, DATABASE, "tasks.db-journal", "tasks.db-wal", "tasks.db-shm"];
 const FOLDERS: &[&str] = &["uploads", "static", "logs", "reports"];
 
 /// The first line of a marker, by which it is known. It must not change from version to version.
@@ -188,18 +182,12 @@ fn lock(marker: &File, dir: &Path) -> Result<()> {
     marker.try_lock_exclusive().map_err(|cause| {
         let path = dir.display();
         if cause.raw_os_error() == busy {
-            Failure::new(
-                Kind::Locked,
-                format!("another taskmon demo is at work in {path}"),
-            )
-            .hint("Wait until it is done, or choose another folder: taskmon demo DIR")
+            Failure::new(Kind::Locked, format!("another taskmon demo is at work in {path}"))
+                .hint("Wait until it is done, or choose another folder: taskmon demo DIR")
         } else {
             let marker = dir.join(MARKER);
-            Failure::new(
-                Kind::LockFailed,
-                format!("cannot lock {}: {cause}", marker.display()),
-            )
-            .hint("Choose a folder on a local file system: taskmon demo DIR")
+            Failure::new(Kind::LockFailed, format!("cannot lock {}: {cause}", marker.display()))
+                .hint("Choose a folder on a local file system: taskmon demo DIR")
         }
         .into()
     })
@@ -209,9 +197,7 @@ fn lock(marker: &File, dir: &Path) -> Result<()> {
 /// sentence in an otherwise empty folder.
 fn read_marker(marker: &mut File, dir: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    marker
-        .read_to_end(&mut bytes)
-        .map_err(|cause| cannot_write(&dir.join(MARKER), cause))?;
+    marker.read_to_end(&mut bytes).map_err(|cause| cannot_write(&dir.join(MARKER), cause))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     if text.starts_with(SENTENCE) || (SENTENCE.starts_with(&text) && is_alone(dir)?) {
         return Ok(text);
@@ -247,20 +233,13 @@ fn check_parts(dir: &Path) -> Result<()> {
 
 /// Refuses a folder with another file system mounted in it: what is on that was not made here.
 fn check_file_system(dir: &Path, folder: &Path) -> Result<()> {
-    let home = fs::symlink_metadata(dir)
-        .map_err(|cause| cannot_write(dir, cause))?
-        .dev();
+    let home = fs::symlink_metadata(dir).map_err(|cause| cannot_write(dir, cause))?.dev();
     for entry in WalkDir::new(folder) {
         let entry = entry.map_err(|cause| cannot_write(folder, cause))?;
         if entry.file_type().is_dir() {
-            let found = entry
-                .metadata()
-                .map_err(|cause| cannot_write(entry.path(), cause))?;
+            let found = entry.metadata().map_err(|cause| cannot_write(entry.path(), cause))?;
             if found.dev() != home {
-                let why = format!(
-                    "another file system is mounted on {}",
-                    entry.path().display()
-                );
+                let why = format!("another file system is mounted on {}", entry.path().display());
                 return Err(refusal(dir, &why).into());
             }
         }

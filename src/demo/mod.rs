@@ -46,10 +46,8 @@ impl Sandbox {
     /// Where it is, what is in it and what became of an earlier configuration, a line each.
     pub fn describe(&self, language: Language) -> String {
         let dir = self.dir.display();
-        let mut text = language.pick(
-            format!("演示目录已建立：{dir}\n"),
-            format!("The sandbox is {dir}\n"),
-        );
+        let mut text =
+            language.pick(format!("演示目录已建立：{dir}\n"), format!("The sandbox is {dir}\n"));
         text += &self.counts.describe(language);
         text.push('\n');
         if let Some(kept) = &self.kept_config {
@@ -82,11 +80,8 @@ impl Made {
     /// The counts in words, two lines without a line break at the end.
     pub fn describe(&self, language: Language) -> String {
         let (tasks, receipts) = (grouped(self.tasks), grouped(self.receipts));
-        let (files, logs, temp) = (
-            grouped(self.files),
-            grouped(self.log_files),
-            grouped(self.temp_files),
-        );
+        let (files, logs, temp) =
+            (grouped(self.files), grouped(self.log_files), grouped(self.temp_files));
         let size = humansize::format_size(self.bytes, humansize::BINARY);
         language.pick(
             format!(
@@ -162,10 +157,7 @@ fn make_with(
 fn configuration(request: &DemoRequest) -> String {
     request
         .language
-        .pick(
-            include_str!("config.zh.toml"),
-            include_str!("config.en.toml"),
-        )
+        .pick(include_str!("config.zh.toml"), include_str!("config.en.toml"))
         .replace("{timezone}", request.timezone.name())
 }
 
@@ -180,11 +172,8 @@ fn progress_bar(steps: usize) -> ProgressBar {
 
 /// The failure to write one thing of the sandbox.
 fn cannot_write(path: &Path, cause: impl Display) -> Failure {
-    Failure::new(
-        Kind::OutputFailed,
-        format!("cannot write {}: {cause}", path.display()),
-    )
-    .hint("choose a folder that you may write to and that has room: taskmon demo DIR")
+    Failure::new(Kind::OutputFailed, format!("cannot write {}: {cause}", path.display()))
+        .hint("choose a folder that you may write to and that has room: taskmon demo DIR")
 }
 
 /// A count with a comma between its thousands.

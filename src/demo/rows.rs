@@ -18,9 +18,8 @@ use std::ops::RangeInclusive;
 const SEED: u64 = 20_231_201;
 
 /// How the tasks of a day fall on its local hours: a quiet night, peaks at 10 and at 15.
-const HOURS: [u32; 24] = [
-    2, 1, 1, 1, 1, 2, 5, 14, 36, 62, 80, 66, 40, 46, 64, 78, 60, 42, 25, 16, 12, 9, 6, 4,
-];
+const HOURS: [u32; 24] =
+    [2, 1, 1, 1, 1, 2, 5, 14, 36, 62, 80, 66, 40, 46, 64, 78, 60, 42, 25, 16, 12, 9, 6, 4];
 
 /// Error messages and their weights: every default category, one that fits two of them, and some that fit none.
 const MESSAGES: [(Option<&str>, u32); 13] = [
@@ -32,10 +31,7 @@ const MESSAGES: [(Option<&str>, u32); 13] = [
     (Some("文档生成失败: 模板缺少收件人字段"), 11),
     (Some("文档转换失败: 转换程序退出码 1"), 5),
     (Some("任务执行超时: 超出时限仍未完成"), 9),
-    (
-        Some("数据库连接中断: server closed the connection unexpectedly"),
-        7,
-    ),
+    (Some("数据库连接中断: server closed the connection unexpectedly"), 7),
     (Some("KeyError: 'receiver'"), 4),
     (Some("照片文件已损坏"), 4),
     (Some(""), 2),
@@ -136,22 +132,10 @@ pub(super) fn draw(now: DateTime<Utc>, zone: Tz) -> Rows {
     let mut rng = Rng::with_seed(SEED + COLUMNS);
     let tasks: Vec<Task> = (1..)
         .zip(&courses)
-        .map(|(id, course)| {
-            Writer {
-                zone,
-                rng: &mut rng,
-                files: &mut files,
-            }
-            .task(id, course)
-        })
+        .map(|(id, course)| Writer { zone, rng: &mut rng, files: &mut files }.task(id, course))
         .collect();
     let (receipts, tracking) = draw_receipts(&tasks, now, zone, &mut files);
-    Rows {
-        tasks,
-        receipts,
-        tracking,
-        files,
-    }
+    Rows { tasks, receipts, tracking, files }
 }
 
 /// How far a task has come by `now`, and how it ended.
@@ -194,12 +178,7 @@ struct Weather {
     message: Option<&'static str>,
 }
 
-const USUAL: Weather = Weather {
-    failing: 40,
-    stored: 80,
-    slowness: 1.0,
-    message: None,
-};
+const USUAL: Weather = Weather { failing: 40, stored: 80, slowness: 1.0, message: None };
 
 /// Yesterday afternoon the couriers' interface was in trouble: the report has something to show.
 const TROUBLE: Weather = Weather {
@@ -210,19 +189,12 @@ const TROUBLE: Weather = Weather {
 };
 
 /// Of one to two months ago, only what was stored here is left.
-const LONG_AGO: Weather = Weather {
-    failing: 110,
-    stored: 1000,
-    slowness: 1.0,
-    message: None,
-};
+const LONG_AGO: Weather = Weather { failing: 110, stored: 1000, slowness: 1.0, message: None };
 
 /// The two weeks before today, and today up to `now`.
 fn draw_days(now: DateTime<Utc>, zone: Tz) -> Vec<Course> {
     let today = now.with_timezone(&zone).date_naive();
-    (0..=14)
-        .flat_map(|ago| draw_day(today - Duration::days(ago), ago, now, zone))
-        .collect()
+    (0..=14).flat_map(|ago| draw_day(today - Duration::days(ago), ago, now, zone)).collect()
 }
 
 /// One day's tasks. Each day has a seed of its own, so what `now` cuts from today changes no other day.
@@ -306,14 +278,7 @@ fn is_clear(at: DateTime<Utc>, zone: Tz) -> bool {
 
 /// A moment of a local day, as the day curve has it; `None` where the clocks skip or repeat it.
 fn draw_moment(rng: &mut Rng, date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
-    let hour = choose(
-        rng,
-        HOURS
-            .iter()
-            .copied()
-            .zip(0..)
-            .map(|(weight, hour)| (hour, weight)),
-    );
+    let hour = choose(rng, HOURS.iter().copied().zip(0..).map(|(weight, hour)| (hour, weight)));
     let local =
         date.and_hms_micro_opt(hour?, rng.u32(0..60), rng.u32(0..60), rng.u32(0..1_000_000))?;
     let found = zone.from_local_datetime(&local).single()?;
@@ -382,11 +347,7 @@ fn draw_course(rng: &mut Rng, created: DateTime<Utc>, weather: &Weather) -> Cour
 fn draw_seconds(rng: &mut Rng, slowness: f64) -> f64 {
     let (radius, angle) = (1.0 - rng.f64(), rng.f64());
     let normal = (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
-    let tail = if rng.f64() < 0.01 {
-        8.0 + 30.0 * rng.f64()
-    } else {
-        1.0
-    };
+    let tail = if rng.f64() < 0.01 { 8.0 + 30.0 * rng.f64() } else { 1.0 };
     let seconds = (14.0_f64.ln() + 0.7 * normal).exp() * tail * slowness;
     (seconds.clamp(0.8, 1200.0) * 1000.0).round() / 1000.0
 }
@@ -432,11 +393,7 @@ impl Course {
     }
 
     fn become_unfinished(&mut self, stage: Stage) {
-        self.updated = if stage == Stage::Pending {
-            self.created
-        } else {
-            self.ended
-        };
+        self.updated = if stage == Stage::Pending { self.created } else { self.ended };
         self.stage = stage;
         self.seconds = None;
         self.message = None;
@@ -472,9 +429,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn task(&mut self, id: i64, course: &Course) -> Task {
         let task_id = format!("task_{:08x}{id:06}", self.rng.u32(..));
-        let number = course
-            .has_number()
-            .then(|| format!("11{:05}{id:06}", self.rng.u32(0..100_000)));
+        let number =
+            course.has_number().then(|| format!("11{:05}{id:06}", self.rng.u32(0..100_000)));
         let done = course.stage == Stage::Completed;
         let shown = done || course.stage == Stage::Returned;
         let day = course.created.with_timezone(&self.zone).format("%Y%m%d");
@@ -499,9 +455,7 @@ impl Writer<'_> {
             image_url: stored.then(|| format!("/static/uploads/{task_id}.png")),
             image_path,
             file_size,
-            qr_code: number
-                .as_ref()
-                .map(|number| format!("https://post.example/q?mail={number}")),
+            qr_code: number.as_ref().map(|number| format!("https://post.example/q?mail={number}")),
             courier_company: has_number.then_some("EMS"),
             tracking_data: self.tracking_data(course),
             delivery_status: match course.stage {
@@ -531,8 +485,7 @@ impl Writer<'_> {
     /// Notes a file, if the row has it, and gives its path back for the row.
     fn file(&mut self, wanted: bool, path: String, modified: DateTime<Utc>) -> Option<String> {
         wanted.then(|| {
-            self.files
-                .push(files::plan(path.clone(), self.rng, modified));
+            self.files.push(files::plan(path.clone(), self.rng, modified));
             path
         })
     }
@@ -556,11 +509,7 @@ impl Writer<'_> {
 
     fn receipt(&mut self, id: i64, draft: &ReceiptDraft) -> Receipt {
         let local = draft.created.with_timezone(&self.zone);
-        let base = format!(
-            "static/receipts/{}/{}",
-            local.format("%Y%m%d"),
-            draft.number
-        );
+        let base = format!("static/receipts/{}/{}", local.format("%Y%m%d"), draft.number);
         let at = draft.created;
         let document = match &draft.document {
             Some(shared) => Some(shared.clone()),
@@ -575,11 +524,7 @@ impl Writer<'_> {
             send_time: local.format("%Y-%m-%d").to_string(),
             send_location: CITIES[city],
             receiver: RECEIVERS[self.rng.usize(..RECEIVERS.len())],
-            status: if self.rng.f64() < 0.9 {
-                "DELIVERED"
-            } else {
-                "SENT"
-            },
+            status: if self.rng.f64() < 0.9 { "DELIVERED" } else { "SENT" },
             paths: [
                 self.file(true, format!("{base}_qr.png"), at),
                 self.file(pictured, format!("{base}_barcode.png"), at),
@@ -593,23 +538,13 @@ impl Writer<'_> {
     }
 
     fn tracking(&mut self, id: i64, receipt: &Receipt) -> Tracking {
-        let day = receipt
-            .created_at
-            .with_timezone(&self.zone)
-            .format("%Y%m%d");
-        let path = format!(
-            "static/screenshots/{day}/info_{}.png",
-            receipt.tracking_number
-        );
+        let day = receipt.created_at.with_timezone(&self.zone).format("%Y%m%d");
+        let path = format!("static/screenshots/{day}/info_{}.png", receipt.tracking_number);
         let (wanted, at) = (self.rng.f64() < 0.7, receipt.created_at);
         Tracking {
             id,
             receipt_id: receipt.id,
-            current_status: if receipt.status == "DELIVERED" {
-                "已签收"
-            } else {
-                "运输中"
-            },
+            current_status: if receipt.status == "DELIVERED" { "已签收" } else { "运输中" },
             tracking_data: json!({"events": []}).to_string(),
             screenshot_path: self.file(wanted, path, at),
             at,
@@ -635,20 +570,11 @@ fn draw_receipts(
     let mut rng = Rng::with_seed(SEED + RECEIPTS);
     let mut drafts = draft_receipts(tasks, now, zone, &mut rng);
     drafts.sort_by_key(|draft| draft.created);
-    let mut writer = Writer {
-        zone,
-        rng: &mut rng,
-        files,
-    };
-    let receipts: Vec<Receipt> = (1..)
-        .zip(&drafts)
-        .map(|(id, draft)| writer.receipt(id, draft))
-        .collect();
+    let mut writer = Writer { zone, rng: &mut rng, files };
+    let receipts: Vec<Receipt> =
+        (1..).zip(&drafts).map(|(id, draft)| writer.receipt(id, draft)).collect();
     let tracked = receipts.iter().filter(|receipt| receipt.id % 7 != 0);
-    let tracking = (1..)
-        .zip(tracked)
-        .map(|(id, receipt)| writer.tracking(id, receipt))
-        .collect();
+    let tracking = (1..).zip(tracked).map(|(id, receipt)| writer.tracking(id, receipt)).collect();
     (receipts, tracking)
 }
 
@@ -672,13 +598,11 @@ fn draft_receipts(
     for task in new.iter().skip(4).step_by(16) {
         let created = draw_moment_of(rng, 32..=59, today, zone);
         drafts.extend(
-            created
-                .zip(task.tracking_number.clone())
-                .map(|(created, number)| ReceiptDraft {
-                    number,
-                    created,
-                    document: None,
-                }),
+            created.zip(task.tracking_number.clone()).map(|(created, number)| ReceiptDraft {
+                number,
+                created,
+                document: None,
+            }),
         );
     }
     // Their tasks are gone: the old ones are for a clean-up to find, the new ones for it to leave alone.

@@ -44,11 +44,7 @@ fn request() -> DemoRequest {
 }
 
 fn at(timezone: Tz, now: &str) -> DemoRequest {
-    DemoRequest {
-        now: now.parse().unwrap(),
-        timezone,
-        language: Language::Zh,
-    }
+    DemoRequest { now: now.parse().unwrap(), timezone, language: Language::Zh }
 }
 
 fn folder() -> TempDir {
@@ -75,9 +71,7 @@ fn open(sandbox: &Sandbox) -> Connection {
 }
 
 fn count(connection: &Connection, question: &str) -> i64 {
-    connection
-        .query_row(question, [], |row| row.get(0))
-        .unwrap()
+    connection.query_row(question, [], |row| row.get(0)).unwrap()
 }
 
 fn texts(connection: &Connection, question: &str) -> Vec<String> {
@@ -129,10 +123,7 @@ fn a_missing_folder_is_made_with_its_parents() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(
-        names,
-        [MARKER, "logs", "static", CONFIG, "tasks.db", "uploads"]
-    );
+    assert_eq!(names, [MARKER, "logs", "static", CONFIG, "tasks.db", "uploads"]);
 }
 
 #[test]
@@ -141,14 +132,8 @@ fn the_counts_are_what_is_there() {
     let (_, sandbox) = &*made;
     let connection = open(sandbox);
     let made = sandbox.counts;
-    assert_eq!(
-        count(&connection, "SELECT count(*) FROM tasks"),
-        made.tasks as i64
-    );
-    assert_eq!(
-        count(&connection, "SELECT count(*) FROM delivery_receipts"),
-        made.receipts as i64
-    );
+    assert_eq!(count(&connection, "SELECT count(*) FROM tasks"), made.tasks as i64);
+    assert_eq!(count(&connection, "SELECT count(*) FROM delivery_receipts"), made.receipts as i64);
     let (mut files, mut logs, mut temp, mut bytes) = (0, 0, 0, 0);
     for entry in WalkDir::new(&sandbox.dir) {
         let entry = entry.unwrap();
@@ -203,10 +188,7 @@ fn every_file_that_a_row_names_is_there_and_is_relative_and_dated_before_now() {
         let paths = texts(&connection, &question);
         assert!(paths.len() > 50, "{table}.{column}");
         for path in paths {
-            assert!(
-                path.starts_with("uploads/") || path.starts_with("static/"),
-                "{path}"
-            );
+            assert!(path.starts_with("uploads/") || path.starts_with("static/"), "{path}");
             let found = fs::metadata(sandbox.dir.join(&path)).unwrap();
             assert!(found.is_file() && found.len() > 0, "{path}");
             assert!(found.modified().unwrap() <= now, "{path}");
@@ -232,10 +214,7 @@ fn every_default_category_and_the_others_occur() {
     let connection = open(sandbox);
     let failed = "SELECT count(*) FROM tasks WHERE status = 'FAILED' AND created_at > '2023-11-16'";
     for text in ["二维码", "物流", "文档", "超时", "数据库"] {
-        let found = count(
-            &connection,
-            &format!("{failed} AND error_message LIKE '%{text}%'"),
-        );
+        let found = count(&connection, &format!("{failed} AND error_message LIKE '%{text}%'"));
         assert!(found >= 3, "{text}: {found}");
     }
     let uncategorised = "AND error_message <> '' AND NOT (error_message LIKE '%二维码%' OR error_message LIKE '%物流%' \
@@ -254,9 +233,7 @@ fn usual_days_fail_at_about_four_percent_and_yesterday_at_more() {
     let rate = |days: &str| {
         let question =
             format!("SELECT avg(status = 'FAILED') * 100 FROM tasks WHERE created_at {days}");
-        let rate: f64 = connection
-            .query_row(&question, [], |row| row.get(0))
-            .unwrap();
+        let rate: f64 = connection.query_row(&question, [], |row| row.get(0)).unwrap();
         rate
     };
     let usual = rate("BETWEEN '2023-11-16' AND '2023-11-29'");
@@ -344,26 +321,14 @@ fn there_is_some_of_everything_that_a_job_looks_for() {
     let connection = open(sandbox);
     for (least, things) in [
         (5, "tasks WHERE status = 'PENDING'"),
-        (
-            8,
-            "tasks WHERE status IN ('RECOGNIZING', 'TRACKING', 'DELIVERED', 'GENERATING')",
-        ),
+        (8, "tasks WHERE status IN ('RECOGNIZING', 'TRACKING', 'DELIVERED', 'GENERATING')"),
         (10, "tasks WHERE status = 'RETURNED'"),
-        (
-            10,
-            "tasks WHERE status = 'COMPLETED' AND processing_time IS NULL",
-        ),
+        (10, "tasks WHERE status = 'COMPLETED' AND processing_time IS NULL"),
         (10, "tasks WHERE processing_time > 150"),
         (50, "tasks WHERE retry_count = 1"),
         (10, "tasks WHERE retry_count > 2"),
-        (
-            150,
-            "tasks WHERE status = 'COMPLETED' AND completed_at < '2023-10-31'",
-        ),
-        (
-            50,
-            "tasks WHERE status = 'FAILED' AND updated_at < '2023-11-23'",
-        ),
+        (150, "tasks WHERE status = 'COMPLETED' AND completed_at < '2023-10-31'"),
+        (50, "tasks WHERE status = 'FAILED' AND updated_at < '2023-11-23'"),
         (50, "delivery_receipts WHERE created_at < '2023-10-31'"),
         (50, "delivery_receipts WHERE created_at > '2023-10-31'"),
         (
@@ -376,30 +341,15 @@ fn there_is_some_of_everything_that_a_job_looks_for() {
             "delivery_receipts JOIN tasks USING (tracking_number) \
              WHERE delivery_receipts.created_at < '2023-10-31' AND tasks.created_at > '2023-11-16'",
         ),
-        (
-            80,
-            "delivery_receipts JOIN tasks ON document_path = delivery_receipt_doc_path",
-        ),
-        (
-            100,
-            "tracking_info JOIN delivery_receipts ON delivery_receipts.id = delivery_receipt_id",
-        ),
+        (80, "delivery_receipts JOIN tasks ON document_path = delivery_receipt_doc_path"),
+        (100, "tracking_info JOIN delivery_receipts ON delivery_receipts.id = delivery_receipt_id"),
     ] {
         let found = count(&connection, &format!("SELECT count(*) FROM {things}"));
         assert!(found >= least, "{things}: {found}");
     }
-    assert_eq!(
-        texts(&connection, "PRAGMA integrity_check"),
-        ["ok".to_string()]
-    );
-    assert_eq!(
-        count(&connection, "SELECT count(*) FROM pragma_foreign_key_check"),
-        0
-    );
-    assert_eq!(
-        texts(&connection, "PRAGMA journal_mode"),
-        ["delete".to_string()]
-    );
+    assert_eq!(texts(&connection, "PRAGMA integrity_check"), ["ok".to_string()]);
+    assert_eq!(count(&connection, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    assert_eq!(texts(&connection, "PRAGMA journal_mode"), ["delete".to_string()]);
 }
 
 #[test]
@@ -522,12 +472,7 @@ fn a_file_is_no_folder_for_a_sandbox() {
 fn a_marker_that_taskmon_did_not_write_opens_nothing() {
     let folder = folder();
     fs::create_dir(folder.path().join("uploads")).unwrap();
-    for text in [
-        "",
-        "This folder is",
-        "something else",
-        "This folder is a sandbox!\n",
-    ] {
+    for text in ["", "This folder is", "something else", "This folder is a sandbox!\n"] {
         fs::write(folder.path().join(MARKER), text).unwrap();
         let before = snapshot(folder.path());
         let (kind, _) = kind_of(make_small(folder.path(), &request()));
@@ -554,10 +499,7 @@ fn a_run_that_was_killed_at_any_step_can_be_repeated() {
     let sandbox = make(&dir, &request()).unwrap();
     assert_eq!(sandbox.counts, shared().1.counts);
     assert!(!dir.join("tasks.db-journal").exists());
-    assert_eq!(
-        count(&open(&sandbox), "SELECT count(*) FROM tasks"),
-        sandbox.counts.tasks as i64
-    );
+    assert_eq!(count(&open(&sandbox), "SELECT count(*) FROM tasks"), sandbox.counts.tasks as i64);
 }
 
 #[test]
@@ -632,10 +574,8 @@ fn a_link_inside_its_folders_goes_and_what_it_leads_to_stays() {
 fn other_files_beside_it_stay_and_old_reports_go() {
     let folder = folder();
     make_small(folder.path(), &request()).unwrap();
-    let (mine, report) = (
-        folder.path().join("notes.txt"),
-        folder.path().join("reports/daily/a.json"),
-    );
+    let (mine, report) =
+        (folder.path().join("notes.txt"), folder.path().join("reports/daily/a.json"));
     fs::write(&mine, "mine").unwrap();
     fs::create_dir_all(report.parent().unwrap()).unwrap();
     fs::write(&report, "{}").unwrap();
@@ -653,15 +593,8 @@ fn a_changed_configuration_is_kept_beside_the_new_one() {
         let again = make_small(folder.path(), &request()).unwrap();
         let kept = folder.path().join(name);
         assert_eq!(again.kept_config.as_deref(), Some(kept.as_path()));
-        assert_eq!(
-            fs::read_to_string(kept).unwrap(),
-            format!("# edited {number}")
-        );
-        assert!(
-            fs::read_to_string(&first.config)
-                .unwrap()
-                .contains("base_dir")
-        );
+        assert_eq!(fs::read_to_string(kept).unwrap(), format!("# edited {number}"));
+        assert!(fs::read_to_string(&first.config).unwrap().contains("base_dir"));
     }
 }
 
@@ -669,11 +602,7 @@ fn a_changed_configuration_is_kept_beside_the_new_one() {
 fn another_language_or_zone_is_no_change_by_hand() {
     let folder = folder();
     make_small(folder.path(), &request()).unwrap();
-    let english = DemoRequest {
-        timezone: Tz::Europe__Berlin,
-        language: Language::En,
-        ..request()
-    };
+    let english = DemoRequest { timezone: Tz::Europe__Berlin, language: Language::En, ..request() };
     let sandbox = make_small(folder.path(), &english).unwrap();
     assert_eq!(sandbox.kept_config, None);
     let config = fs::read_to_string(sandbox.config).unwrap();
@@ -682,10 +611,7 @@ fn another_language_or_zone_is_no_change_by_hand() {
 
 #[test]
 fn the_configuration_says_the_same_in_both_languages() {
-    let english = DemoRequest {
-        language: Language::En,
-        ..request()
-    };
+    let english = DemoRequest { language: Language::En, ..request() };
     let mut zh: toml::Table = configuration(&request()).parse().unwrap();
     let en: toml::Table = configuration(&english).parse().unwrap();
     assert_eq!(zh["timezone"].as_str(), Some("Asia/Shanghai"));
@@ -703,10 +629,7 @@ fn a_second_run_at_the_same_time_is_sent_away() {
     let before = snapshot(folder.path());
     let (kind, message) = kind_of(make_small(folder.path(), &request()));
     assert_eq!(kind, Kind::Locked);
-    assert!(
-        message.contains(folder.path().to_str().unwrap()),
-        "{message}"
-    );
+    assert!(message.contains(folder.path().to_str().unwrap()), "{message}");
     assert_eq!(snapshot(folder.path()), before);
     drop(marker);
     make_small(folder.path(), &request()).unwrap();
@@ -717,9 +640,7 @@ fn several_runs_on_one_new_folder_leave_one_whole_sandbox() {
     let folder = folder();
     let dir = folder.path().join("sandbox");
     let results: Vec<anyhow::Result<Sandbox>> = std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| make(&dir, &request())))
-            .collect();
+        let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| make(&dir, &request()))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert!(results.iter().any(|result| result.is_ok()));
@@ -730,20 +651,14 @@ fn several_runs_on_one_new_folder_leave_one_whole_sandbox() {
         }
     }
     let connection = Connection::open(dir.join(DATABASE)).unwrap();
-    assert_eq!(
-        count(&connection, "SELECT count(*) FROM tasks"),
-        shared().1.counts.tasks as i64
-    );
+    assert_eq!(count(&connection, "SELECT count(*) FROM tasks"), shared().1.counts.tasks as i64);
 }
 
 #[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let folder = folder();
     fs::write(folder.path().join("file"), "").unwrap();
-    for dir in [
-        folder.path().join("file/sandbox"),
-        PathBuf::from("/proc/taskmon/sandbox"),
-    ] {
+    for dir in [folder.path().join("file/sandbox"), PathBuf::from("/proc/taskmon/sandbox")] {
         let (kind, message) = kind_of(make_small(&dir, &request()));
         assert_eq!(kind, Kind::OutputFailed);
         assert!(message.contains(dir.to_str().unwrap()), "{message}");

@@ -81,10 +81,7 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
     line.says(report.errors.iter().map(|trouble| trouble.message.clone()));
     line.says(report.disks.iter().map(|disk| {
         let free = language.pick("可用", "free");
-        format!(
-            "{} {}% ({free} {} GiB)",
-            disk.path, disk.usage_percent, disk.free_gb
-        )
+        format!("{} {}% ({free} {} GiB)", disk.path, disk.usage_percent, disk.free_gb)
     }));
     for disk in &report.disks {
         let path = &disk.path;
@@ -195,12 +192,9 @@ impl Line {
 
     fn share(&mut self, label: &str, percent: f64, limits: Option<Limits>) {
         match limits {
-            Some(own) => self.measures(
-                label,
-                percent,
-                "%",
-                &[&own.warning, &own.critical, &0, &100],
-            ),
+            Some(own) => {
+                self.measures(label, percent, "%", &[&own.warning, &own.critical, &0, &100])
+            }
             None => self.measures(label, percent, "%", &[&"", &"", &0, &100]),
         }
     }
@@ -221,31 +215,13 @@ impl Line {
 
     fn live(&mut self, live: &LiveState, limits: &LiveLimits) {
         let (backlog, stuck) = (&live.backlog, &live.stuck);
-        self.measures(
-            "pending",
-            backlog.pending,
-            "",
-            &[&limits.backlog_max, &"", &0],
-        );
-        self.measures(
-            "pending_overdue",
-            backlog.older_than_limit,
-            "",
-            &[&0, &"", &0],
-        );
+        self.measures("pending", backlog.pending, "", &[&limits.backlog_max, &"", &0]);
+        self.measures("pending_overdue", backlog.older_than_limit, "", &[&0, &"", &0]);
         self.measures("stuck", stuck.tasks, "", &[&0, &"", &0]);
         self.counts("processing", stuck.processing);
         for (label, age, limit) in [
-            (
-                "oldest_pending",
-                backlog.oldest_seconds,
-                limits.backlog_after_seconds,
-            ),
-            (
-                "oldest_processing",
-                stuck.oldest_seconds,
-                limits.stuck_after_seconds,
-            ),
+            ("oldest_pending", backlog.oldest_seconds, limits.backlog_after_seconds),
+            ("oldest_processing", stuck.oldest_seconds, limits.stuck_after_seconds),
         ] {
             if let Some(seconds) = age {
                 self.measures(label, seconds, "s", &[&limit, &"", &0]);
@@ -253,11 +229,7 @@ impl Line {
         }
         self.counts("today_total", live.today.total);
         self.counts("today_failed", live.today.failed);
-        self.share(
-            "today_failure_rate",
-            live.today.failure_rate,
-            Some(limits.failure_rate),
-        );
+        self.share("today_failure_rate", live.today.failure_rate, Some(limits.failure_rate));
     }
 
     fn ends(self, service: &str, state: State) -> (String, State) {
@@ -266,10 +238,7 @@ impl Line {
             "" => String::new(),
             figures => format!("|{figures}"),
         };
-        (
-            format!("{service} {} - {text}{figures}\n", state.name()),
-            state,
-        )
+        (format!("{service} {} - {text}{figures}\n", state.name()), state)
     }
 }
 

@@ -68,11 +68,7 @@ pub fn render(run: &Run, figures: Figures) -> String {
 pub fn last_success(file: &str, job: &str) -> Option<f64> {
     let start = format!("{LAST_SUCCESS}{{job=\"{}\"}} ", escaped(job));
     let value = file.lines().find_map(|line| line.strip_prefix(&start))?;
-    value
-        .trim()
-        .parse()
-        .ok()
-        .filter(|time: &f64| time.is_finite())
+    value.trim().parse().ok().filter(|time: &f64| time.is_finite())
 }
 
 fn add_run(text: &mut Text, run: &Run) {
@@ -128,10 +124,7 @@ fn add_standing(text: &mut Text, job: &str, severities: &[Severity]) {
     let all = [Severity::Warning, Severity::Error, Severity::Critical];
     let samples = all.map(|severity| {
         let count = severities.iter().filter(|own| **own == severity).count();
-        (
-            vec![("job", job), ("severity", severity.name())],
-            Some(count as f64),
-        )
+        (vec![("job", job), ("severity", severity.name())], Some(count as f64))
     });
     text.family(
         "taskmon_alerts_standing",
@@ -143,31 +136,15 @@ fn add_standing(text: &mut Text, job: &str, severities: &[Severity]) {
 fn add_cleanup(text: &mut Text, job: &str, report: &CleanupReport) {
     add_errors(text, job, report.errors_total);
     for (name, help, count) in [
-        (
-            "deleted_tasks",
-            "Tasks that the last cleanup deleted.",
-            report.tasks_cleaned,
-        ),
-        (
-            "deleted_receipts",
-            "Receipts that the last cleanup deleted.",
-            report.receipts_cleaned,
-        ),
+        ("deleted_tasks", "Tasks that the last cleanup deleted.", report.tasks_cleaned),
+        ("deleted_receipts", "Receipts that the last cleanup deleted.", report.receipts_cleaned),
         (
             "deleted_files",
             "Files other than logs that the last cleanup deleted.",
             report.files_cleaned,
         ),
-        (
-            "deleted_logs",
-            "Log files that the last cleanup deleted.",
-            report.logs_cleaned,
-        ),
-        (
-            "freed_bytes",
-            "Bytes of the files that the last cleanup deleted.",
-            report.bytes_freed,
-        ),
+        ("deleted_logs", "Log files that the last cleanup deleted.", report.logs_cleaned),
+        ("freed_bytes", "Bytes of the files that the last cleanup deleted.", report.bytes_freed),
         (
             "kept_shared_files",
             "Files that the last cleanup kept because a row that stays names them too.",
@@ -184,12 +161,7 @@ fn add_cleanup(text: &mut Text, job: &str, report: &CleanupReport) {
             u64::from(report.stopped.is_some()),
         ),
     ] {
-        text.one(
-            &format!("taskmon_cleanup_{name}"),
-            help,
-            vec![],
-            Some(count as f64),
-        );
+        text.one(&format!("taskmon_cleanup_{name}"), help, vec![], Some(count as f64));
     }
 }
 
@@ -217,10 +189,7 @@ fn add_stats(text: &mut Text, job: &str, report: &DailyReport, day_start: Option
     text.family(
         "taskmon_stats_hourly_tasks",
         "Tasks of the day by the hour of the local clock.",
-        counts(
-            "hour",
-            Some(&report.performance_statistics.hourly_distribution),
-        ),
+        counts("hour", Some(&report.performance_statistics.hourly_distribution)),
     );
     text.one(
         "taskmon_stats_undated_tasks",
@@ -239,10 +208,7 @@ fn add_stats(text: &mut Text, job: &str, report: &DailyReport, day_start: Option
 
 fn add_tasks(text: &mut Text, tasks: &TaskStatistics) {
     let states = State::ALL.map(|state| {
-        let count = tasks
-            .status_breakdown
-            .get(state.name())
-            .and_then(Value::as_f64);
+        let count = tasks.status_breakdown.get(state.name()).and_then(Value::as_f64);
         (vec![("state", state.name())], Some(count.unwrap_or(0.0)))
     });
     text.family("taskmon_stats_tasks", "Tasks of the day by state.", states);
@@ -278,14 +244,8 @@ fn add_tasks(text: &mut Text, tasks: &TaskStatistics) {
     }
     let of = |name, value: f64| (vec![("percentile", name)], Some(value));
     // Not `quantile`, which is the label of summaries alone.
-    let samples = percentiles.map(|own| {
-        [
-            of("50", own.p50),
-            of("90", own.p90),
-            of("95", own.p95),
-            of("99", own.p99),
-        ]
-    });
+    let samples = percentiles
+        .map(|own| [of("50", own.p50), of("90", own.p90), of("95", own.p95), of("99", own.p99)]);
     text.family(
         "taskmon_stats_processing_percentile_seconds",
         "Percentiles of the processing time of the day's tasks.",
@@ -311,18 +271,9 @@ fn add_queue(text: &mut Text, queue: &QueueStatistics) {
             "Tasks that workers hold unacknowledged, at the time of the report.",
             queue.reserved_tasks,
         ),
-        (
-            "pending_tasks",
-            "Tasks that wait, at the time of the report.",
-            queue.total_pending,
-        ),
+        ("pending_tasks", "Tasks that wait, at the time of the report.", queue.total_pending),
     ] {
-        text.one(
-            &format!("taskmon_stats_queue_{name}"),
-            help,
-            vec![],
-            number(count),
-        );
+        text.one(&format!("taskmon_stats_queue_{name}"), help, vec![], number(count));
     }
     let queues = queue.queues.iter().flatten();
     text.family(
@@ -337,14 +288,10 @@ fn add_disk(text: &mut Text, job: &str, report: &DiskReport) {
     add_standing(text, job, &severities(&report.alerts));
     type Figure = fn(&Disk) -> Option<f64>;
     let figures: [(&str, &str, Figure); 6] = [
-        ("size_bytes", "Size of the file system.", |disk| {
-            Some(disk.bytes.total as f64)
+        ("size_bytes", "Size of the file system.", |disk| Some(disk.bytes.total as f64)),
+        ("used_bytes", "Bytes of the file system that are in use.", |disk| {
+            Some(disk.bytes.used as f64)
         }),
-        (
-            "used_bytes",
-            "Bytes of the file system that are in use.",
-            |disk| Some(disk.bytes.used as f64),
-        ),
         (
             "available_bytes",
             "Bytes of the file system that a user without privileges can still write.",
@@ -355,22 +302,16 @@ fn add_disk(text: &mut Text, job: &str, report: &DiskReport) {
             "Used space as a share of used and available space, as df shows it.",
             |disk| Some(share(disk.usage_percent)),
         ),
-        (
-            "inodes_used_ratio",
-            "Used inodes as a share of all.",
-            |disk| disk.inodes_usage_percent.map(share),
-        ),
-        (
-            "status",
-            "By the thresholds: 0 normal, 1 warning, 2 critical.",
-            |disk| {
-                Some(match disk.status {
-                    Status::Normal => 0.0,
-                    Status::Warning => 1.0,
-                    Status::Critical => 2.0,
-                })
-            },
-        ),
+        ("inodes_used_ratio", "Used inodes as a share of all.", |disk| {
+            disk.inodes_usage_percent.map(share)
+        }),
+        ("status", "By the thresholds: 0 normal, 1 warning, 2 critical.", |disk| {
+            Some(match disk.status {
+                Status::Normal => 0.0,
+                Status::Warning => 1.0,
+                Status::Critical => 2.0,
+            })
+        }),
     ];
     for (name, help, figure) in figures {
         let samples = report.disks.iter().map(|disk| (place(disk), figure(disk)));
@@ -386,9 +327,7 @@ fn place(disk: &Disk) -> Labels<'_> {
         ("fs_type", disk.fs_type.as_ref()),
     ];
     let known = known.into_iter();
-    known
-        .filter_map(|(name, value)| Some((name, value?.as_str())))
-        .collect()
+    known.filter_map(|(name, value)| Some((name, value?.as_str()))).collect()
 }
 
 fn add_alert(text: &mut Text, job: &str, summary: &Summary, live: Option<&LiveState>) {
@@ -412,12 +351,7 @@ fn add_alert(text: &mut Text, job: &str, summary: &Summary, live: Option<&LiveSt
             summary.alerts_resolved,
         ),
     ] {
-        text.one(
-            &format!("taskmon_alert_{name}"),
-            help,
-            vec![],
-            Some(count as f64),
-        );
+        text.one(&format!("taskmon_alert_{name}"), help, vec![], Some(count as f64));
     }
     let channels = summary.channels.iter().map(|own| {
         let failed = f64::from(u8::from(own.error.is_some()));
@@ -460,11 +394,7 @@ fn add_live(text: &mut Text, live: &LiveState) {
             "How long the pending tasks take at the rate of the last hour.",
             maybe(backlog.drain_seconds),
         ),
-        (
-            "processing_tasks",
-            "Tasks that are processed.",
-            whole(stuck.processing),
-        ),
+        ("processing_tasks", "Tasks that are processed.", whole(stuck.processing)),
         (
             "stuck_tasks",
             "Tasks that have been processed for longer than stuck_after_minutes.",
@@ -476,21 +406,13 @@ fn add_live(text: &mut Text, live: &LiveState) {
             maybe(stuck.oldest_seconds),
         ),
         ("today_tasks", "Tasks of today so far.", whole(today.total)),
-        (
-            "today_failed_tasks",
-            "Failed tasks of today so far.",
-            whole(today.failed),
-        ),
+        ("today_failed_tasks", "Failed tasks of today so far.", whole(today.failed)),
         (
             "today_failure_ratio",
             "Failed tasks of today so far as a share of all.",
             Some(share(today.failure_rate)),
         ),
-        (
-            "missed_jobs",
-            "Scheduled jobs without a successful run when one was due.",
-            maybe(missed),
-        ),
+        ("missed_jobs", "Scheduled jobs without a successful run when one was due.", maybe(missed)),
     ] {
         text.one(&format!("taskmon_live_{name}"), help, vec![], value);
     }
@@ -503,9 +425,7 @@ fn share(percent: f64) -> f64 {
 
 fn severities(alerts: &[Value]) -> Vec<Severity> {
     let severities = alerts.iter().filter_map(|alert| alert.get("severity"));
-    severities
-        .filter_map(|severity| serde_json::from_value(severity.clone()).ok())
-        .collect()
+    severities.filter_map(|severity| serde_json::from_value(severity.clone()).ok()).collect()
 }
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
@@ -514,9 +434,7 @@ type Sample<'a> = (Labels<'a>, Option<f64>);
 /// One sample for each entry of a map that may be missing altogether.
 fn counts<'a>(label: &'a str, counts: Option<&'a Map<String, Value>>) -> Vec<Sample<'a>> {
     let entries = counts.into_iter().flatten();
-    entries
-        .map(|(key, count)| (vec![(label, key.as_str())], count.as_f64()))
-        .collect()
+    entries.map(|(key, count)| (vec![(label, key.as_str())], count.as_f64())).collect()
 }
 
 /// The text as it grows. Writing to a `String` cannot fail.
@@ -555,10 +473,8 @@ fn braced(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-        .collect();
+    let pairs: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }
 

@@ -176,19 +176,15 @@ fn next_run(job: &JobLine, language: Language) -> String {
 
 pub fn status(report: &StatusReport, language: Language) -> String {
     let cron = match report.cron_running {
-        _ if report.by_timers => language.pick(
-            "任务由 systemd 定时器运行",
-            "the jobs are run by systemd's timers",
-        ),
+        _ if report.by_timers => {
+            language.pick("任务由 systemd 定时器运行", "the jobs are run by systemd's timers")
+        }
         Some(true) => language.pick("cron 正在运行", "cron is running"),
         Some(false) => language.pick(
             "! cron 没有运行，crontab 中的任务不会执行",
             "! cron is not running: no job of the crontab will run",
         ),
-        None => language.pick(
-            "无法得知 cron 是否在运行",
-            "whether cron is running is not known",
-        ),
+        None => language.pick("无法得知 cron 是否在运行", "whether cron is running is not known"),
     };
     let mut rows = vec![vec![
         language.pick("任务", "job").to_owned(),
@@ -295,12 +291,7 @@ pub fn change(change: &Change, language: Language) -> String {
         (false, true) => language.pick("没有可移除的内容", "There was nothing to remove"),
     });
     for job in &change.jobs {
-        page.line(format!(
-            "  {}  {}  {}",
-            job.cron,
-            job.command,
-            next_run(job, language)
-        ));
+        page.line(format!("  {}  {}  {}", job.cron, job.command, next_run(job, language)));
     }
     for path in &change.files {
         page.line(format!("  + {}", path.display()));
@@ -327,12 +318,7 @@ pub fn change(change: &Change, language: Language) -> String {
 /// Columns, each as wide as its widest cell.
 fn table(rows: Vec<Vec<String>>, language: Language) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let widest = |column: usize| {
-        rows.iter()
-            .map(|row| width(&row[column]))
-            .max()
-            .unwrap_or(0)
-    };
+    let widest = |column: usize| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(widest).collect();
     let mut page = Page::new(language);
     for row in &rows {

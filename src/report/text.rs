@@ -19,10 +19,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(language: Language) -> Self {
-        Self {
-            text: String::new(),
-            language,
-        }
+        Self { text: String::new(), language }
     }
 
     pub(super) fn line(&mut self, line: impl AsRef<str>) {
@@ -61,19 +58,16 @@ impl Page {
 
 /// Columns of a terminal: CJK characters take two.
 pub(super) fn width(text: &str) -> usize {
-    text.chars()
-        .map(|letter| if letter >= '\u{1100}' { 2 } else { 1 })
-        .sum()
+    text.chars().map(|letter| if letter >= '\u{1100}' { 2 } else { 1 }).sum()
 }
 
 /// What a cleanup did.
 pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     let mut page = Page::new(language);
     page.line(match report.dry_run {
-        true => language.pick(
-            "清理预演（未做任何更改）",
-            "Cleanup, rehearsed: nothing was changed",
-        ),
+        true => {
+            language.pick("清理预演（未做任何更改）", "Cleanup, rehearsed: nothing was changed")
+        }
         false => language.pick("清理完成", "Cleanup"),
     });
     page.line("");
@@ -81,16 +75,10 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     page.entry("回证", "receipts", report.receipts_cleaned.to_string());
     page.entry("文件", "files", report.files_cleaned.to_string());
     page.entry("日志", "logs", report.logs_cleaned.to_string());
-    page.entry(
-        "释放空间",
-        "freed",
-        format!("{} MB", report.disk_space_freed_mb),
-    );
+    page.entry("释放空间", "freed", format!("{} MB", report.disk_space_freed_mb));
     if report.files_shared > 0 {
-        let kept = language.pick(
-            "个文件仍被其他记录引用，已保留",
-            "files stay, other rows name them",
-        );
+        let kept =
+            language.pick("个文件仍被其他记录引用，已保留", "files stay, other rows name them");
         page.entry("共享", "shared", format!("{} {kept}", report.files_shared));
     }
     for note in &report.notes {
@@ -130,10 +118,7 @@ pub fn alert(
     }
     if summary.alerts_resolved > 0 {
         let count = summary.alerts_resolved;
-        page.line(language.pick(
-            format!("  已恢复 {count} 条"),
-            format!("  {count} resolved"),
-        ));
+        page.line(language.pick(format!("  已恢复 {count} 条"), format!("  {count} resolved")));
     }
     if let AlertPage::Raised(Some(live)) = asked {
         live_state(&mut page, live);
@@ -176,10 +161,8 @@ fn raised(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
             match count.saturating_sub(sent + suppressed) {
                 0 => told,
                 lost => {
-                    told + &language.pick(
-                        format!("，未送达 {lost}"),
-                        format!(", {lost} not delivered"),
-                    )
+                    told + &language
+                        .pick(format!("，未送达 {lost}"), format!(", {lost} not delivered"))
                 }
             }
         }
@@ -213,11 +196,7 @@ fn alert_line(page: &mut Page, alert: &Alert) {
     };
     let word = page.language.pick(zh, en);
     let padding = 8usize.saturating_sub(width(word));
-    page.line(format!(
-        "  {word}{:padding$}  {}",
-        "",
-        escaped(&alert.message)
-    ));
+    page.line(format!("  {word}{:padding$}  {}", "", escaped(&alert.message)));
 }
 
 fn live_state(page: &mut Page, live: &LiveState) {
@@ -237,10 +216,7 @@ fn live_state(page: &mut Page, live: &LiveState) {
     page.entry(
         "今日",
         "today",
-        format!(
-            "{}  {failed} {} ({}%)",
-            today.total, today.failed, today.failure_rate
-        ),
+        format!("{}  {failed} {} ({}%)", today.total, today.failed, today.failure_rate),
     );
     if let Some(worst) = live.disk.as_ref().and_then(|disk| disk.disk_info.as_ref()) {
         page.entry(
@@ -258,10 +234,7 @@ pub fn stats(report: &DailyReport, language: Language) -> String {
     let weekday = match language {
         Language::Zh => {
             let names = ["一", "二", "三", "四", "五", "六", "日"];
-            format!(
-                "星期{}",
-                names[report.date.weekday().num_days_from_monday() as usize]
-            )
+            format!("星期{}", names[report.date.weekday().num_days_from_monday() as usize])
         }
         Language::En => report.date.format("%A").to_string(),
     };
@@ -310,10 +283,9 @@ fn tasks(page: &mut Page, report: &DailyReport) {
     page.entry("状态", "states", states.join("  "));
     page.entry("完成率", "completed", format!("{}%", tasks.completion_rate));
     page.entry("失败率", "failed", format!("{}%", tasks.failure_rate));
-    if let (Some(mean), Some(shares)) = (
-        tasks.average_processing_time,
-        &tasks.processing_time_percentiles,
-    ) {
+    if let (Some(mean), Some(shares)) =
+        (tasks.average_processing_time, &tasks.processing_time_percentiles)
+    {
         page.entry(
             "处理时间",
             "took",
@@ -370,15 +342,9 @@ fn errors(page: &mut Page, report: &DailyReport) {
     for (category, count) in errors.error_categories.iter().flatten() {
         page.line(format!("  {:>6}  {category}", count.to_string()));
     }
-    if let Some(retries) = errors
-        .retry_statistics
-        .as_ref()
-        .filter(|map| !map.is_empty())
-    {
-        let counts: Vec<String> = retries
-            .iter()
-            .map(|(retries, tasks)| format!("{retries}×: {tasks}"))
-            .collect();
+    if let Some(retries) = errors.retry_statistics.as_ref().filter(|map| !map.is_empty()) {
+        let counts: Vec<String> =
+            retries.iter().map(|(retries, tasks)| format!("{retries}×: {tasks}")).collect();
         page.entry("重试", "retries", counts.join("  "));
     }
 }
@@ -486,11 +452,7 @@ fn queue(page: &mut Page, queue: &QueueStatistics) {
     }
     page.entry("丢失", "lost", known(queue.lost_tasks));
     for (key, why) in &queue.reasons {
-        page.line(format!(
-            "  ? {}: {}",
-            escaped(&key_name(key, page.language)),
-            escaped(why)
-        ));
+        page.line(format!("  ? {}: {}", escaped(&key_name(key, page.language)), escaped(why)));
     }
 }
 
@@ -566,22 +528,14 @@ pub fn check(report: &CheckReport, language: Language) -> String {
         let [first, rest @ ..] = findings else {
             continue;
         };
-        page.line(format!(
-            "{mark} {name}{:padding$} {}",
-            "",
-            said(first, check.status)
-        ));
+        page.line(format!("{mark} {name}{:padding$} {}", "", said(first, check.status)));
         page.hint(first);
         for finding in rest {
             page.line(format!("{:15}{}", "", said(finding, check.status)));
             page.hint(finding);
         }
     }
-    let failed = report
-        .checks
-        .iter()
-        .filter(|check| check.status == CheckStatus::Failed)
-        .count();
+    let failed = report.checks.iter().filter(|check| check.status == CheckStatus::Failed).count();
     page.line("");
     page.line(match failed {
         0 => language.pick(
@@ -630,11 +584,7 @@ fn check_name(name: &'static str, language: Language) -> &'static str {
 
 /// What ended a run, and what to do about it.
 pub fn failure(failure: &Failure, language: Language) -> String {
-    let mut text = format!(
-        "{}{}\n",
-        language.pick("错误：", "error: "),
-        failure.message
-    );
+    let mut text = format!("{}{}\n", language.pick("错误：", "error: "), failure.message);
     if let Some(hint) = &failure.hint {
         let _ = writeln!(text, "{}{hint}", language.pick("建议：", "hint: "));
     }

@@ -57,14 +57,9 @@ impl Session {
         let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
         summary.errors.extend(found.troubles);
         tell(&summary.errors);
-        let mut outcome = self.judge(
-            summary.alerts.iter().map(|alert| alert.severity),
-            &summary.errors,
-        );
-        let figures = Figures::Alert {
-            summary: &summary,
-            live: found.live.as_ref(),
-        };
+        let mut outcome =
+            self.judge(summary.alerts.iter().map(|alert| alert.severity), &summary.errors);
+        let figures = Figures::Alert { summary: &summary, live: found.live.as_ref() };
         if mode == Mode::Deliver
             && let Some(trouble) = self.export("alert", outcome, figures)
         {
@@ -196,10 +191,7 @@ impl Session {
     /// The alerts that stand by a result of `stats` or `disk`.
     pub(super) fn evaluate(&self, config: &Config, result: &impl Serialize) -> Result<Evaluation> {
         let document = serde_json::to_value(result).context("the result is no JSON")?;
-        Ok(rules::evaluate(
-            &rules::read(document)?,
-            &rule_settings(config),
-        ))
+        Ok(rules::evaluate(&rules::read(document)?, &rule_settings(config)))
     }
 
     /// Tells what a job's own result raises, and that the job worked; what could not be told.
@@ -267,10 +259,7 @@ impl Session {
         };
         let summary = crate::alert::tell(evaluations, &context, |notices| {
             let own = &config.alerts.channels;
-            answers(
-                channels::prepare(own, &Env::read(), self.now, self.started),
-                notices,
-            )
+            answers(channels::prepare(own, &Env::read(), self.now, self.started), notices)
         });
         for (severity, line) in &summary.said {
             match severity {
@@ -344,10 +333,7 @@ fn answers(prepared: Vec<Prepared>, notices: &[(String, Notice)]) -> Vec<Answer>
             outgoing.push(channel.outgoing(notice.clone()));
         }
     }
-    deliver(outgoing, &Pauses::default())
-        .into_iter()
-        .map(answer)
-        .collect()
+    deliver(outgoing, &Pauses::default()).into_iter().map(answer).collect()
 }
 
 fn answer(delivery: Delivery) -> Answer {
@@ -356,10 +342,7 @@ fn answer(delivery: Delivery) -> Answer {
         attempts: None,
         error: untaken.error.message,
     });
-    Answer {
-        channel: delivery.name,
-        refusals: refusals.collect(),
-    }
+    Answer { channel: delivery.name, refusals: refusals.collect() }
 }
 
 fn rule_settings(config: &Config) -> rules::Settings {

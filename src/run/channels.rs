@@ -53,10 +53,7 @@ pub fn listeners(channels: &[Channel]) -> Vec<Listener> {
             1 => channel.kind.name().to_owned(),
             n => format!("{} {n}", channel.kind.name()),
         };
-        Listener {
-            name,
-            min_severity: channel.min_severity,
-        }
+        Listener { name, min_severity: channel.min_severity }
     });
     listeners.collect()
 }
@@ -118,19 +115,10 @@ fn place(channel: &Channel, env: &Env) -> Result<Place, String> {
     let url = || url(channel, env);
     let secret = || secret(channel, env);
     Ok(match channel.kind {
-        ChannelType::Webhook => Place::Webhook {
-            url: url()?,
-            secret: secret()?,
-        },
+        ChannelType::Webhook => Place::Webhook { url: url()?, secret: secret()? },
         ChannelType::Slack => Place::Slack { url: url()? },
-        ChannelType::Feishu => Place::Feishu {
-            url: url()?,
-            secret: secret()?,
-        },
-        ChannelType::Dingtalk => Place::Dingtalk {
-            url: url()?,
-            secret: secret()?,
-        },
+        ChannelType::Feishu => Place::Feishu { url: url()?, secret: secret()? },
+        ChannelType::Dingtalk => Place::Dingtalk { url: url()?, secret: secret()? },
         ChannelType::Wecom => Place::Wecom { url: url()? },
         ChannelType::Email => Place::Email(Mail {
             url: url()?,
@@ -159,9 +147,7 @@ fn url(channel: &Channel, env: &Env) -> Result<Hidden, String> {
         variable: channel.url_env.as_deref(),
         file: channel.url_file.as_deref(),
     };
-    source
-        .read(env)?
-        .ok_or_else(|| "`url` is missing".to_owned())
+    source.read(env)?.ok_or_else(|| "`url` is missing".to_owned())
 }
 
 fn secret(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
@@ -199,9 +185,7 @@ impl Source<'_> {
     fn read(&self, env: &Env) -> Result<Option<Hidden>, String> {
         let key = self.key;
         if let Some(name) = self.variable {
-            let value = env
-                .text(name)
-                .map_err(|failure| format!("`{key}_env`: {failure}"))?;
+            let value = env.text(name).map_err(|failure| format!("`{key}_env`: {failure}"))?;
             return match value {
                 Some(value) => Ok(Some(Hidden::new(value))),
                 None => Err(format!(
@@ -306,11 +290,8 @@ pub fn reach(
             (Some(trouble), _) => Err(Unreached::address(trouble.message)),
             (None, Ok(place)) => match channels::reach(&place, patience, &around) {
                 Some(reached) => reached.map_err(|error| Unreached::host(error.message)),
-                None => runnable(
-                    program.first().map_or("", String::as_str),
-                    search.as_os_str(),
-                )
-                .map_err(Unreached::program),
+                None => runnable(program.first().map_or("", String::as_str), search.as_os_str())
+                    .map_err(Unreached::program),
             },
         };
         looks.push((prepared.name, aside(look)));
@@ -338,10 +319,7 @@ pub fn reach(
         };
         answer.recv_timeout(rest).unwrap_or_else(|_| late())
     };
-    looks
-        .into_iter()
-        .map(|(name, answer)| (name, wait(answer)))
-        .collect()
+    looks.into_iter().map(|(name, answer)| (name, wait(answer))).collect()
 }
 
 /// Looks in a thread of its own.
@@ -362,9 +340,7 @@ fn aside(look: impl FnOnce() -> Reached + Send + 'static) -> Receiver<Reached> {
 fn runnable(program: &str, search: &OsStr) -> Result<String, String> {
     let candidates: Vec<PathBuf> = match program.contains('/') {
         true => vec![PathBuf::from(program)],
-        false => std::env::split_paths(search)
-            .map(|folder| folder.join(program))
-            .collect(),
+        false => std::env::split_paths(search).map(|folder| folder.join(program)).collect(),
     };
     let is_there = |path: &&PathBuf| path.is_file();
     let Some(found) = candidates.iter().find(is_there) else {
@@ -387,9 +363,7 @@ fn surroundings(
     now: DateTime<Utc>,
     started: Instant,
 ) -> Surroundings {
-    let needs_roots = channels
-        .iter()
-        .any(|channel| channel.kind != ChannelType::Command);
+    let needs_roots = channels.iter().any(|channel| channel.kind != ChannelType::Command);
     let roots = match needs_roots {
         true => roots(),
         false => Ok(Roots::from([])),
@@ -459,10 +433,7 @@ fn roots() -> Result<Roots, String> {
     if !found.certs.is_empty() {
         return Ok(found.certs.into());
     }
-    let why = found
-        .errors
-        .first()
-        .map_or(String::new(), |error| format!(" ({error})"));
+    let why = found.errors.first().map_or(String::new(), |error| format!(" ({error})"));
     Err(format!(
         "there are no certificates to check the server's with{why}: install the package ca-certificates, or name a file in SSL_CERT_FILE"
     ))

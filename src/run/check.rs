@@ -60,20 +60,14 @@ impl Session {
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
         let (cron, runs) = match self.scheduled(config) {
-            Ok(scheduled) => (
-                check::cron(&scheduled, language),
-                check::runs(&scheduled, language),
-            ),
+            Ok(scheduled) => (check::cron(&scheduled, language), check::runs(&scheduled, language)),
             Err(error) => {
                 let why = Finding::of(&Failure::of(&error));
                 (vec![why.clone()], vec![why])
             }
         };
         let findings = [
-            (
-                "config",
-                check::config(config.file.as_deref(), &config.warnings, language),
-            ),
+            ("config", check::config(config.file.as_deref(), &config.warnings, language)),
             ("database", tables.database),
             ("mapping", tables.mapping),
             ("indexes", tables.indexes),
@@ -85,10 +79,7 @@ impl Session {
             ("cron", cron),
             ("runs", runs),
         ];
-        findings
-            .into_iter()
-            .map(|(name, findings)| Check::of(name, findings))
-            .collect()
+        findings.into_iter().map(|(name, findings)| Check::of(name, findings)).collect()
     }
 
     /// Each channel and heartbeat, all at once.
@@ -136,10 +127,9 @@ fn tables(config: &Config) -> Tables {
     let language = config.language;
     let unknown = |database: Finding| {
         let skipped = || {
-            vec![Finding::skipped(language.pick(
-                "先要能连上数据库",
-                "the database has to be reached first",
-            ))]
+            vec![Finding::skipped(
+                language.pick("先要能连上数据库", "the database has to be reached first"),
+            )]
         };
         Tables {
             database: vec![database],
@@ -156,42 +146,23 @@ fn tables(config: &Config) -> Tables {
         }
     };
     let Some(target) = &config.database.target else {
-        return unknown(Finding::of(&no_database(
-            "so cleanup, stats and alert cannot work",
-        )));
+        return unknown(Finding::of(&no_database("so cleanup, stats and alert cannot work")));
     };
     let settings = prune_settings(config);
     let found = match inspect(target, &settings, Utc::now) {
         Ok(found) => found,
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
     };
-    let clock = check::clock(
-        found.host_clock,
-        Some(&found),
-        config.timezone,
-        cleanup::MOST_SKEW,
-        language,
-    );
+    let clock =
+        check::clock(found.host_clock, Some(&found), config.timezone, cleanup::MOST_SKEW, language);
     let mut database = vec![check::database(&found, language)];
     database.extend(read_target(config, &settings));
     let (mapping, indexes, refused) = mapping(config, target, settings, &found);
     let mut rights = check::rights(&found, language);
     // What stands in a FROM clause has no rights that could be asked for: whoever may not read it has been told so.
-    let is_told = rights
-        .iter()
-        .any(|finding| finding.status == check::Status::Failed);
-    rights.extend(
-        refused
-            .filter(|_| !is_told)
-            .map(|refused| Finding::of(&refused)),
-    );
-    Tables {
-        database,
-        mapping,
-        indexes,
-        clock: vec![clock],
-        rights,
-    }
+    let is_told = rights.iter().any(|finding| finding.status == check::Status::Failed);
+    rights.extend(refused.filter(|_| !is_told).map(|refused| Finding::of(&refused)));
+    Tables { database, mapping, indexes, clock: vec![clock], rights }
 }
 
 /// The server that reports read from, where it is another one.
@@ -243,11 +214,7 @@ fn mapping(
         (Ok(store), _) => {
             let (missing, types) = (store.missing(), &store.types());
             let others = &found.types;
-            let columns = Columns {
-                missing,
-                types,
-                others,
-            };
+            let columns = Columns { missing, types, others };
             check::mapping(Ok(columns), language)
         }
         (_, Some(failure)) => check::mapping(Err(failure), language),
@@ -262,11 +229,7 @@ fn mapping(
         findings.extend(check::missing_tables(found, language));
     }
     findings.extend(check::trials(found, language));
-    findings.push(check::labels(
-        &found.labels,
-        &database.mapping.tasks.states,
-        language,
-    ));
+    findings.push(check::labels(&found.labels, &database.mapping.tasks.states, language));
     // SQLite leaves two files behind where a reader closes a database in WAL mode last; who may write clears them away.
     drop(opened);
     let (deleting, indexes) = deleting(config, target, settings);
@@ -302,10 +265,8 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
             });
         }
     };
-    let ready = language.pick(
-        "cleanup 所需的表和列都在",
-        "cleanup has the tables and columns that it needs",
-    );
+    let ready = language
+        .pick("cleanup 所需的表和列都在", "cleanup has the tables and columns that it needs");
     let indexes = match pruner.missing_indexes() {
         Ok(lacking) => check::indexes(&lacking, language),
         Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
@@ -328,8 +289,7 @@ fn folders(config: &Config) -> Vec<Finding> {
         ("alerts.records_dir", &config.alerts.records_dir),
         ("alerts.logs_dir", &config.alerts.logs_dir),
     ];
-    own.map(|(key, folder)| writable(key, folder, config.language))
-        .into()
+    own.map(|(key, folder)| writable(key, folder, config.language)).into()
 }
 
 fn writable(key: &str, folder: &Path, language: Language) -> Finding {
@@ -377,10 +337,8 @@ fn storage(config: &Config) -> Vec<Finding> {
         .chain([&config.stats.reports_dir, &config.alerts.records_dir]);
     let wanted: BTreeSet<PathBuf> = wanted.map(|folder| existing(folder)).collect();
     let wanted: Vec<PathBuf> = wanted.into_iter().collect();
-    let mut findings = check::space(
-        &disk::measure(&wanted, thresholds(config), disk::DEADLINE),
-        language,
-    );
+    let mut findings =
+        check::space(&disk::measure(&wanted, thresholds(config), disk::DEADLINE), language);
     if own.storage_roots.is_empty() {
         findings.push(
             Finding::warning(language.pick(

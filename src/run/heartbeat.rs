@@ -98,12 +98,7 @@ impl Session {
             let _ = sender.send(ping(&url, &beneath, &body, limit, &surroundings));
         };
         match thread::Builder::new().spawn(ask) {
-            Ok(_) => Some(Ping {
-                what,
-                answer,
-                sent,
-                limit,
-            }),
+            Ok(_) => Some(Ping { what, answer, sent, limit }),
             Err(error) => {
                 log::warn!("a heartbeat could not be sent: {error}");
                 None
@@ -114,8 +109,5 @@ impl Session {
 
 /// Whether another run of the job, here or elsewhere, kept this one from it.
 fn is_locked_out(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Failed(Kind::Locked | Kind::LockedElsewhere)
-    )
+    matches!(outcome, Outcome::Failed(Kind::Locked | Kind::LockedElsewhere))
 }

@@ -81,10 +81,8 @@ impl Session {
             }
             // Where there is no cron, or none for this user, the timers are what there is.
             Err(failure)
-                if matches!(
-                    failure.kind,
-                    Kind::CrontabUnavailable | Kind::CrontabRefused
-                ) && is_known => {}
+                if matches!(failure.kind, Kind::CrontabUnavailable | Kind::CrontabRefused)
+                    && is_known => {}
             Err(failure) => return Err(failure),
         }
         findings.extend(doubled(&entries, language));
@@ -92,13 +90,7 @@ impl Session {
         let running = || entries.iter().filter(|entry| entry.runs);
         let by_timers = running().next().is_some() && running().all(|entry| entry.is_timer);
         let jobs = running().map(|entry| entry.job.clone()).collect();
-        Ok(is_known.then_some(InstalledJobs {
-            jobs,
-            by_timers,
-            entries,
-            findings,
-            zones,
-        }))
+        Ok(is_known.then_some(InstalledJobs { jobs, by_timers, entries, findings, zones }))
     }
 
     /// What would run twice once these jobs are installed at a place, besides.
@@ -112,9 +104,7 @@ impl Session {
             true => unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string()),
             false => "crontab".to_owned(),
         };
-        let program = Program {
-            user: place.user.clone(),
-        };
+        let program = Program { user: place.user.clone() };
         let installed = match self.installed(config, &program) {
             Ok(installed) => installed,
             Err(failure) => {
@@ -205,9 +195,7 @@ impl Entry {
         let named = rest.windows(2).find(|pair| pair[0] == "-c")?[1].as_str();
         match Path::new(named).metadata() {
             Ok(found) if !found.is_file() => Some(shown(named, &"it is no file")),
-            Ok(_) => access(named, Access::READ_OK)
-                .err()
-                .map(|error| shown(named, &error)),
+            Ok(_) => access(named, Access::READ_OK).err().map(|error| shown(named, &error)),
             Err(error) => Some(shown(named, &error)),
         }
     }

@@ -64,11 +64,8 @@ impl Journal {
     fn add(&self, line: String, is_shown: bool) {
         self.with(|inner| {
             // In one call, so that lines of several runs do not mix.
-            if let Some(Err(error)) = inner
-                .file
-                .as_mut()
-                .filter(|_| is_shown)
-                .map(|file| file.write_all(line.as_bytes()))
+            if let Some(Err(error)) =
+                inner.file.as_mut().filter(|_| is_shown).map(|file| file.write_all(line.as_bytes()))
             {
                 inner.failed.get_or_insert(error);
             }
@@ -125,11 +122,7 @@ pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
     let shown = builder.format_target(false).build();
     let journal = Arc::new(Journal::default());
     let most = shown.filter().max(KEPT_LEVEL);
-    let tee = Tee {
-        shown,
-        journal: Arc::clone(&journal),
-        zone,
-    };
+    let tee = Tee { shown, journal: Arc::clone(&journal), zone };
     // Only a second logger in one process would be refused.
     if log::set_boxed_logger(Box::new(tee)).is_ok() {
         log::set_max_level(most);
@@ -190,14 +183,9 @@ mod tests {
             end.starts_with("line ") && end.ends_with("line 999 字字字字字字字字字字\n"),
             "{end}"
         );
-        let numbers: Vec<usize> = end
-            .lines()
-            .map(|line| line.split(' ').nth(1).unwrap().parse().unwrap())
-            .collect();
-        assert!(
-            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-            "{numbers:?}"
-        );
+        let numbers: Vec<usize> =
+            end.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
     }
 
     #[test]

@@ -95,10 +95,7 @@ impl Session {
             env: env.without(name),
             working_dir: working_dir().unwrap_or_default(),
         });
-        let (own, other) = (
-            &config.database,
-            without.as_ref().map(|found| &found.database),
-        );
+        let (own, other) = (&config.database, without.as_ref().map(|found| &found.database));
         other.map_or(true, |other| {
             (&other.target, &other.read_target) != (&own.target, &own.read_target)
         })

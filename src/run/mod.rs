@@ -61,9 +61,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     session.journal = journal::start(&session.common, session.zone());
     let recorder = schedule::Recorder::new(&session, &cli.command, &arguments);
     recorder.record_when_a_signal_ends_the_run();
-    let ended = session
-        .open_log()
-        .and_then(|()| session.perform(&cli.command));
+    let ended = session.open_log().and_then(|()| session.perform(&cli.command));
     let mut done = match ended {
         Ok(done) => done,
         Err(error) => session.fail(&cli.command, &error),
@@ -91,11 +89,7 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
 /// clap's own text: help to standard output, mistakes to standard error. A monitoring system that called with a mistake must not take the usual 2
 /// for critical.
 fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
-    let has = |words: &[&str]| {
-        arguments
-            .iter()
-            .any(|own| words.iter().any(|word| own == word))
-    };
+    let has = |words: &[&str]| arguments.iter().any(|own| words.iter().any(|word| own == word));
     let services = ["disk", "stats", "alert"];
     let service = arguments.iter().filter_map(|own| own.to_str());
     let service = service.into_iter().find(|own| services.contains(own));
@@ -141,8 +135,7 @@ impl Session {
 
     /// The zone of the log's times, where the configuration may be what is wrong.
     fn zone(&self) -> Tz {
-        self.resolve()
-            .map_or_else(|_| config::system_zone(&Env::read()), |own| own.timezone)
+        self.resolve().map_or_else(|_| config::system_zone(&Env::read()), |own| own.timezone)
     }
 
     fn open_log(&self) -> Result<()> {
@@ -212,8 +205,7 @@ impl Session {
 
     /// The language to fail in, where the configuration may be what failed.
     fn language(&self) -> Language {
-        self.resolve()
-            .map_or(Language::En, |config| config.language)
+        self.resolve().map_or(Language::En, |config| config.language)
     }
 
     fn resolve(&self) -> Result<Config> {
@@ -255,11 +247,7 @@ impl Session {
 
     fn layout(&self) -> json::Layout {
         let is_pretty = self.common.pretty || (!self.common.compact && io::stdout().is_terminal());
-        if is_pretty {
-            json::Layout::Pretty
-        } else {
-            json::Layout::Compact
-        }
+        if is_pretty { json::Layout::Pretty } else { json::Layout::Compact }
     }
 
     /// Seconds since the run began, to the millisecond.
@@ -388,9 +376,7 @@ impl Session {
         };
         let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
         start();
-        let most = arguments
-            .max_runtime
-            .unwrap_or(config.cleanup.max_runtime_seconds);
+        let most = arguments.max_runtime.unwrap_or(config.cleanup.max_runtime_seconds);
         listen_for_signals(&asked_to_end)?;
         let total = match &mut database {
             Database::Open(pruner) if io::stderr().is_terminal() => {
@@ -486,14 +472,9 @@ impl Session {
             arguments.force,
         );
         let receipts = config.database.mapping.receipts.as_ref();
-        let mut task_days = vec![
-            (State::Completed, limits.completed),
-            (State::Failed, limits.failed),
-        ];
-        task_days.extend(
-            own.cancelled_tasks_days
-                .map(|days| (State::Cancelled, days)),
-        );
+        let mut task_days =
+            vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
+        task_days.extend(own.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
         let settings = Settings {
             mode,
             force: arguments.force,
@@ -624,10 +605,8 @@ impl Session {
     ) -> Result<Done> {
         let printed = match (self.common.output, reports) {
             (Format::Text, reports) => {
-                let pages: Vec<String> = reports
-                    .iter()
-                    .map(|report| text::stats(report, config.language))
-                    .collect();
+                let pages: Vec<String> =
+                    reports.iter().map(|report| text::stats(report, config.language)).collect();
                 pages.join("\n")
             }
             (Format::Nagios, [.., newest]) => {
@@ -705,9 +684,7 @@ impl Session {
                 resource_usage: resources::read(),
             },
             trend_analysis: day.trend,
-            counted_by: figures
-                .counted_by
-                .map_or("created_at", |field| field.name()),
+            counted_by: figures.counted_by.map_or("created_at", |field| field.name()),
             undated_tasks: figures.undated,
             unavailable: day.unavailable,
             alerts: Vec::new(),
@@ -724,10 +701,7 @@ impl Session {
     /// Saves what is printed. A folder that cannot be written costs the file, not the report.
     fn save(&self, config: &Config, report: &mut DailyReport) -> Result<()> {
         let folder = &config.stats.reports_dir;
-        let path = folder.join(format!(
-            "daily_report_{}.json",
-            report.date.format("%Y%m%d")
-        ));
+        let path = folder.join(format!("daily_report_{}.json", report.date.format("%Y%m%d")));
         let shown = path.strip_prefix(working_dir()?).unwrap_or(&path);
         report.report_path = Some(shown.to_owned());
         let content = json::render(report, self.layout())?;
@@ -745,11 +719,7 @@ impl Session {
 
     fn demo(&self, arguments: &DemoArgs) -> Result<Done> {
         let own = self.configuration()?;
-        let request = DemoRequest {
-            now: self.now,
-            timezone: own.timezone,
-            language: own.language,
-        };
+        let request = DemoRequest { now: self.now, timezone: own.timezone, language: own.language };
         let sandbox = demo::make(&arguments.dir, &request)?;
         let url = format!("sqlite:{}", sandbox.database.display());
         let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
@@ -778,9 +748,7 @@ impl Session {
                     page += &format!("\n{}", text::stats(report, config.language));
                 }
                 page += &format!("\n{}", text::disk(&disks, config.language));
-                page += config
-                    .language
-                    .pick("\n接下来可以试试：\n", "\nTry next:\n");
+                page += config.language.pick("\n接下来可以试试：\n", "\nTry next:\n");
                 for line in &next {
                     page += &format!("  {line}\n");
                 }
@@ -788,11 +756,7 @@ impl Session {
             }
         };
         let is_whole = disks.errors.is_empty() && reports.iter().all(|r| r.errors.is_empty());
-        let outcome = if is_whole {
-            Outcome::Done
-        } else {
-            Outcome::DoneWithErrors
-        };
+        let outcome = if is_whole { Outcome::Done } else { Outcome::DoneWithErrors };
         Ok(Done::new(printed, outcome))
     }
 }
@@ -850,19 +814,11 @@ fn tell(troubles: &[Trouble]) {
 /// Which configuration and which database a run goes by; no password.
 fn log_configuration(config: &Config) {
     let file = config.file.as_deref();
-    let file = file.map_or("none, the defaults hold".to_owned(), |file| {
-        file.display().to_string()
-    });
-    log::info!(
-        "configuration: {file}; days are counted in {}",
-        config.timezone
-    );
+    let file = file.map_or("none, the defaults hold".to_owned(), |file| file.display().to_string());
+    log::info!("configuration: {file}; days are counted in {}", config.timezone);
     let database = &config.database;
     let shown = |target: &Target| target.display();
-    log::info!(
-        "database: {}",
-        database.target.as_ref().map_or("none".to_owned(), shown)
-    );
+    log::info!("database: {}", database.target.as_ref().map_or("none".to_owned(), shown));
     if let Some(target) = &database.read_target {
         log::info!("reports read from {}", shown(target));
     }
@@ -1040,10 +996,7 @@ fn thresholds(config: &Config) -> disk::Thresholds {
 }
 
 fn disk_limits(config: &Config) -> nagios::Limits {
-    nagios::Limits {
-        warning: config.disk.warning_percent,
-        critical: config.disk.critical_percent,
-    }
+    nagios::Limits { warning: config.disk.warning_percent, critical: config.disk.critical_percent }
 }
 
 fn rate_limits(config: &Config) -> nagios::Limits {
@@ -1060,18 +1013,12 @@ fn all_errors(reports: &[DailyReport]) -> Vec<Trouble> {
 
 fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {
     let spans = Day::new(report.date, config.timezone).ranges();
-    Figures::Stats {
-        report,
-        day_start: spans.first().map(|(start, _)| *start),
-    }
+    Figures::Stats { report, day_start: spans.first().map(|(start, _)| *start) }
 }
 
 fn nothing_measured(report: &disk::DiskReport) -> Failure {
-    let messages: Vec<&str> = report
-        .errors
-        .iter()
-        .map(|trouble| trouble.message.as_str())
-        .collect();
+    let messages: Vec<&str> =
+        report.errors.iter().map(|trouble| trouble.message.as_str()).collect();
     Failure::new(Kind::NothingMeasured, messages.join("; "))
         .hint("name paths that exist, as arguments or under disk.paths")
 }
@@ -1083,9 +1030,7 @@ fn severities(evaluation: &Evaluation) -> Vec<Severity> {
 
 fn as_json(evaluation: &Evaluation) -> Result<Vec<serde_json::Value>> {
     let alerts = evaluation.alerts.iter().map(serde_json::to_value);
-    alerts
-        .collect::<Result<_, _>>()
-        .context("an alert is no JSON")
+    alerts.collect::<Result<_, _>>().context("an alert is no JSON")
 }
 
 fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {
@@ -1106,10 +1051,7 @@ fn dates(arguments: &StatsArgs, config: &Config, now: DateTime<Utc>) -> Result<V
         Some(text) => days(text)?,
         None => 1,
     };
-    Ok((0..count)
-        .rev()
-        .filter_map(|ago| last.checked_sub_days(Days::new(ago)))
-        .collect())
+    Ok((0..count).rev().filter_map(|ago| last.checked_sub_days(Days::new(ago))).collect())
 }
 
 fn date(text: &str) -> Result<NaiveDate, Failure> {
@@ -1127,14 +1069,12 @@ fn date(text: &str) -> Result<NaiveDate, Failure> {
 
 fn days(text: &str) -> Result<u64, Failure> {
     let count = text.parse().ok();
-    count
-        .filter(|count| (1..=MOST_DAYS).contains(count))
-        .ok_or_else(|| {
-            Failure::new(
-                Kind::Usage,
-                format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
-            )
-        })
+    count.filter(|count| (1..=MOST_DAYS).contains(count)).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
+        )
+    })
 }
 
 fn no_database(so: &str) -> Failure {
@@ -1192,11 +1132,7 @@ impl Limits {
                 "TASKMON_FAILED_TASKS_DAYS",
                 own.failed_tasks_days,
             )?,
-            receipts: limit(
-                arguments.receipts_days,
-                "TASKMON_RECEIPTS_DAYS",
-                own.receipts_days,
-            )?,
+            receipts: limit(arguments.receipts_days, "TASKMON_RECEIPTS_DAYS", own.receipts_days)?,
             temp_hours: limit(
                 arguments.temp_files_hours,
                 "TASKMON_TEMP_FILES_HOURS",
@@ -1256,28 +1192,18 @@ fn protected(own: &[String]) -> Vec<String> {
 /// What no folder that is swept may hold.
 fn needed(config: &Config) -> Vec<forbidden::Needed> {
     let mut needed = vec![
-        forbidden::Needed {
-            what: "base_dir",
-            path: config.base_dir.clone(),
-        },
-        forbidden::Needed {
-            what: "the reports",
-            path: config.stats.reports_dir.clone(),
-        },
-        forbidden::Needed {
-            what: "the alerts' records",
-            path: config.alerts.records_dir.clone(),
-        },
+        forbidden::Needed { what: "base_dir", path: config.base_dir.clone() },
+        forbidden::Needed { what: "the reports", path: config.stats.reports_dir.clone() },
+        forbidden::Needed { what: "the alerts' records", path: config.alerts.records_dir.clone() },
     ];
-    needed.extend(config.file.as_ref().map(|path| forbidden::Needed {
-        what: "the configuration",
-        path: path.clone(),
-    }));
+    needed.extend(
+        config
+            .file
+            .as_ref()
+            .map(|path| forbidden::Needed { what: "the configuration", path: path.clone() }),
+    );
     if let Some(Target::Sqlite(path) | Target::SqliteReadOnly(path)) = &config.database.target {
-        needed.push(forbidden::Needed {
-            what: "the database",
-            path: path.clone(),
-        });
+        needed.push(forbidden::Needed { what: "the database", path: path.clone() });
     }
     needed
 }
@@ -1301,9 +1227,7 @@ fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
         .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()))
         .collect();
     let links = roots.links(&swept);
-    let links = links
-        .iter()
-        .filter_map(|(link, folder)| text(link).zip(text(folder)));
+    let links = links.iter().filter_map(|(link, folder)| text(link).zip(text(folder)));
     let spellings = Spellings::new(folders);
     let spellings = match real_base.to_str() {
         Some(base) => spellings.with_base(base),

@@ -19,24 +19,15 @@ pub(super) struct Done {
 
 impl Done {
     pub fn new(printed: String, outcome: Outcome) -> Self {
-        Self {
-            printed,
-            outcome,
-            state: None,
-        }
+        Self { printed, outcome, state: None }
     }
 
     pub fn plugin((printed, state): (String, nagios::State), outcome: Outcome) -> Self {
-        Self {
-            printed,
-            outcome,
-            state: Some(state),
-        }
+        Self { printed, outcome, state: Some(state) }
     }
 
     pub fn exit_code(&self) -> u8 {
-        self.state
-            .map_or(self.outcome.exit_code(), nagios::State::exit_code)
+        self.state.map_or(self.outcome.exit_code(), nagios::State::exit_code)
     }
 }
 

@@ -104,16 +104,11 @@ impl Session {
         let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
         let jobs = status.jobs.into_iter().map(|job| check::ScheduledJob {
             // To install it is not what it lacks.
-            installed: job
-                .installed
-                .filter(|_| !status.idle.contains(&job.line.name)),
+            installed: job.installed.filter(|_| !status.idle.contains(&job.line.name)),
             name: job.line.name,
             outdated: job.outdated == Some(true),
             overdue: job.overdue == Some(true),
-            last: job
-                .last_run
-                .filter(|run| !run.skipped)
-                .map(|run| (run.end, run.exit_code)),
+            last: job.last_run.filter(|run| !run.skipped).map(|run| (run.end, run.exit_code)),
         });
         let unreadable = status.errors.first().map(|trouble| trouble.message.clone());
         Ok(check::Scheduled {
@@ -167,10 +162,7 @@ impl Session {
                 installed
             }),
             Err(failure) => {
-                findings.push(Finding {
-                    status: check::Status::Warning,
-                    ..Finding::of(&failure)
-                });
+                findings.push(Finding { status: check::Status::Warning, ..Finding::of(&failure) });
                 None
             }
         };
@@ -182,20 +174,12 @@ impl Session {
         let runs = recorded.as_deref().unwrap_or_default();
         let identity = identity(config);
         let running = |command: &str| lock::is_held(&locked(command, config, &identity));
-        let known = Known {
-            runs,
-            is_running: &running,
-            now: self.now,
-            zone,
-        };
+        let known = Known { runs, is_running: &running, now: self.now, zone };
         let status = |job: &Job| {
             let entry = installed
                 .as_ref()
                 .map(|installed| installed.jobs.iter().find(|entry| entry.name == job.name));
-            let last = runs
-                .iter()
-                .rev()
-                .find(|run| run.is_of(&own_words(&job.words)));
+            let last = runs.iter().rev().find(|run| run.is_of(&own_words(&job.words)));
             JobStatus {
                 line: self.line(job, zone),
                 installed: entry.map(|entry| entry.is_some()),
@@ -218,12 +202,8 @@ impl Session {
                 Path::new("/proc"),
                 Path::new("/run/systemd/generator"),
             ),
-            by_timers: installed
-                .as_ref()
-                .is_some_and(|installed| installed.by_timers),
-            idle: installed
-                .as_ref()
-                .map_or_else(Vec::new, InstalledJobs::idle),
+            by_timers: installed.as_ref().is_some_and(|installed| installed.by_timers),
+            idle: installed.as_ref().map_or_else(Vec::new, InstalledJobs::idle),
             timezone: zone.name().to_owned(),
             jobs: served.map(status).collect(),
             leftover,
@@ -250,10 +230,7 @@ impl Session {
             }
             return Ok(Done::new(String::new(), Outcome::Done));
         }
-        let report = LogReport {
-            success: true,
-            runs: found,
-        };
+        let report = LogReport { success: true, runs: found };
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => page::logs(&report.runs, config.language),
@@ -296,9 +273,8 @@ impl Session {
             .hint("without the key the default jobs hold; `taskmon schedule remove` takes out what is installed")
             .into());
         }
-        let (served, others): (Vec<Job>, Vec<Job>) = all
-            .into_iter()
-            .partition(|job| job.is_served(&arguments.queues));
+        let (served, others): (Vec<Job>, Vec<Job>) =
+            all.into_iter().partition(|job| job.is_served(&arguments.queues));
         if served.is_empty() {
             let queues = arguments.queues.join(",");
             return Err(Failure::new(
@@ -307,11 +283,7 @@ impl Session {
             )
             .into());
         }
-        let mut change = Change {
-            success: true,
-            dry_run: arguments.dry_run,
-            ..Change::default()
-        };
+        let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
         match arguments.place.systemd {
             true => {
@@ -348,9 +320,8 @@ impl Session {
         let is_own = |other: PathBuf| real(&other) == own;
         if crontab.block().is_some() && !crontab.config().is_some_and(is_own) {
             let other = crontab.config();
-            let other = other.map_or("one that cannot be read".to_owned(), |other| {
-                other.display().to_string()
-            });
+            let other = other
+                .map_or("one that cannot be read".to_owned(), |other| other.display().to_string());
             return Err(Failure::new(
                 Kind::CrontabDamaged,
                 format!("the crontab has a block of taskmon for another configuration, {other}"),
@@ -363,9 +334,8 @@ impl Session {
         drop_foreign(&crontab, change, config.language);
         let new = crontab.with(jobs, installation);
         change.changed = new != text;
-        change.block = read_crontab(&new)?
-            .block()
-            .map(|block| String::from_utf8_lossy(block).into_owned());
+        change.block =
+            read_crontab(&new)?.block().map(|block| String::from_utf8_lossy(block).into_owned());
         if change.changed && !change.dry_run {
             program.write(&new)?;
         }
@@ -376,11 +346,7 @@ impl Session {
     }
 
     fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
-        let mut change = Change {
-            success: true,
-            dry_run: arguments.dry_run,
-            ..Change::default()
-        };
+        let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         match arguments.place.systemd {
             true => remove_units(&arguments.place, &mut change)?,
             false => self.remove_lines(config, &arguments.place, &mut change)?,
@@ -400,19 +366,15 @@ impl Session {
         let crontab = read_crontab(&text)?;
         change.changed = crontab.block().is_some();
         drop_foreign(&crontab, change, config.language);
-        change.block = crontab
-            .block()
-            .map(|block| String::from_utf8_lossy(block).into_owned());
+        change.block = crontab.block().map(|block| String::from_utf8_lossy(block).into_owned());
         if change.changed && !change.dry_run {
             match crontab.without() {
                 rest if rest.is_empty() => program.clear()?,
                 // Most crons take no crontab whose last line has no end: then it keeps the one that it was given.
-                rest => program
-                    .write(&rest)
-                    .or_else(|refused| match rest.ends_with(b"\n") {
-                        true => Err(refused),
-                        false => program.write(&[rest.as_slice(), b"\n"].concat()),
-                    })?,
+                rest => program.write(&rest).or_else(|refused| match rest.ends_with(b"\n") {
+                    true => Err(refused),
+                    false => program.write(&[rest.as_slice(), b"\n"].concat()),
+                })?,
             }
         }
         Ok(())
@@ -438,11 +400,7 @@ impl Session {
         }
         let begin = Instant::now();
         loop {
-            let own = lock::Job {
-                folder: None,
-                name: "schedule",
-                identity: "",
-            };
+            let own = lock::Job { folder: None, name: "schedule", identity: "" };
             match lock::acquire(&own) {
                 Err(error)
                     if Failure::of(&error).kind == Kind::Locked && begin.elapsed() < PATIENCE =>
@@ -466,10 +424,7 @@ impl Session {
         let binary = own_path()?;
         // A line of a crontab ends at a line feed, and what is not UTF-8 could not be compared with what is there.
         for path in [file, &binary] {
-            if path
-                .to_str()
-                .is_none_or(|text| text.contains(char::is_control))
-            {
+            if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
                 return Err(Failure::new(
                     Kind::Usage,
                     format!("the path {path:?} cannot stand in a crontab"),
@@ -477,11 +432,7 @@ impl Session {
                 .into());
             }
         }
-        Ok(Installation {
-            binary,
-            config: file.clone(),
-            now: self.now,
-        })
+        Ok(Installation { binary, config: file.clone(), now: self.now })
     }
 
     /// The scheduled jobs that are missed, for the live rules; `None`: none is installed, or the user may have none. The run that asks is one
@@ -494,10 +445,7 @@ impl Session {
             Ok(installed) => installed.map_or_else(Vec::new, |installed| installed.jobs),
             // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
             Err(failure)
-                if matches!(
-                    failure.kind,
-                    Kind::CrontabUnavailable | Kind::CrontabRefused
-                ) =>
+                if matches!(failure.kind, Kind::CrontabUnavailable | Kind::CrontabRefused) =>
             {
                 log::info!("which jobs are installed is not known: {}", failure.message);
                 return Ok(None);
@@ -536,10 +484,8 @@ impl Session {
         let skipped = jobs.filter_map(|job| {
             let words = own_words(&shlex::split(&job.command)?);
             let times = schedule::skipped_in_a_row(&words, &runs);
-            (times >= schedule::SKIPPED_TOO_OFTEN).then(|| SkippedJob {
-                job: job.name.clone(),
-                times,
-            })
+            (times >= schedule::SKIPPED_TOO_OFTEN)
+                .then(|| SkippedJob { job: job.name.clone(), times })
         });
         Ok(skipped.collect())
     }
@@ -608,10 +554,7 @@ impl Recorder {
             is_recorded: AtomicBool::new(false),
         };
         let ends_in_its_own_time = matches!(command, Command::Cleanup(_));
-        Self {
-            run: Arc::new(run),
-            ends_in_its_own_time,
-        }
+        Self { run: Arc::new(run), ends_in_its_own_time }
     }
 
     pub(super) fn record(&self, ended: Ended) {
@@ -624,10 +567,8 @@ impl Recorder {
         if self.run.job.is_none() || self.ends_in_its_own_time {
             return;
         }
-        let ends: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
-            .into_iter()
-            .filter(|signal| !is_ignored(*signal))
-            .collect();
+        let ends: Vec<i32> =
+            [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).collect();
         let mut signals = match signal_hook::iterator::Signals::new(ends) {
             Ok(signals) => signals,
             Err(error) => {
@@ -693,10 +634,7 @@ impl Running {
             skipped: ended.held_by.is_some(),
             held_by: ended.held_by,
             duration_seconds: super::milliseconds(self.clock.elapsed()),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             arguments: self.arguments.clone(),
             dry_run,
         };
@@ -738,10 +676,7 @@ fn job(own: &config::file::Job, config: &Config, now: DateTime<Utc>) -> Result<J
     let invalid = |what: String| {
         Failure::new(
             Kind::ConfigInvalid,
-            format!(
-                "schedule.jobs: the job \"{}\" {what}",
-                own.name.escape_debug()
-            ),
+            format!("schedule.jobs: the job \"{}\" {what}", own.name.escape_debug()),
         )
     };
     let times = Times::read(&own.cron)
@@ -756,10 +691,7 @@ fn job(own: &config::file::Job, config: &Config, now: DateTime<Utc>) -> Result<J
     }
     let words = shlex::split(&own.command)
         .ok_or_else(|| invalid(format!("has an open quote in its command: {}", own.command)))?;
-    if [&own.name, &own.queue, &own.command]
-        .iter()
-        .any(|text| text.contains(char::is_control))
-    {
+    if [&own.name, &own.queue, &own.command].iter().any(|text| text.contains(char::is_control)) {
         return Err(invalid("holds a line feed or another control character".into()).into());
     }
     if let Err(why) = would_run(&words, config, now) {
@@ -786,7 +718,7 @@ fn would_run(words: &[String], config: &Config, now: DateTime<Utc>) -> Result<()
     })?;
     if cli.common.config.as_deref() != Some(Path::new("taskmon.toml")) {
         return Err(
-            "which names a configuration with --config; a job has that of its file".to_owned(),
+            "which names a configuration with --config; a job has that of its file".to_owned()
         );
     }
     if let Some(misfit) = cli.misfit() {
@@ -829,10 +761,7 @@ fn shell_sign(command: &str) -> Option<&'static str> {
 
 /// An installed job with its command as records have it.
 fn comparable(entry: &Installed) -> Installed {
-    Installed {
-        command: schedule::quoted_words(&own_words(&entry.words())),
-        ..entry.clone()
-    }
+    Installed { command: schedule::quoted_words(&own_words(&entry.words())), ..entry.clone() }
 }
 
 fn own_words(words: &[String]) -> Vec<String> {
@@ -845,18 +774,12 @@ fn own_words(words: &[String]) -> Vec<String> {
 /// secrets may be; and without the text of an alert that somebody sends.
 fn own_arguments(arguments: &[OsString]) -> Vec<String> {
     let cli = Cli::command();
-    let globals: Vec<_> = cli
-        .get_arguments()
-        .filter(|arg| arg.is_global_set())
-        .collect();
+    let globals: Vec<_> = cli.get_arguments().filter(|arg| arg.is_global_set()).collect();
     let long = |name: &str| globals.iter().find(|arg| arg.get_long() == Some(name));
     let short = |letter| globals.iter().find(|arg| arg.get_short() == Some(letter));
     let takes_value = |arg: &&&clap::Arg| arg.get_action().takes_values();
     let mut own = Vec::new();
-    let mut words = arguments
-        .iter()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned());
+    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
     while let Some(word) = words.next() {
         if let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) {
             let (name, value) = match name.split_once('=') {
@@ -896,16 +819,11 @@ pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";
 
 pub(super) fn user_units() -> Result<PathBuf> {
     let env = config::Env::read();
-    let xdg = env
-        .path("XDG_CONFIG_HOME")
-        .filter(|path| path.is_absolute());
+    let xdg = env.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let folder = xdg.or_else(|| env.path("HOME").map(|home| home.join(".config")));
     let folder = folder.ok_or_else(|| {
-        Failure::new(
-            Kind::Usage,
-            "$HOME is not set, so there is no folder for a user's units",
-        )
-        .hint("name one with --unit-dir")
+        Failure::new(Kind::Usage, "$HOME is not set, so there is no folder for a user's units")
+            .hint("name one with --unit-dir")
     })?;
     Ok(folder.join("systemd/user"))
 }
@@ -952,9 +870,7 @@ fn install_units(
         format!("{control} enable --now {}", schedule::quoted_words(&timers)),
     ];
     let paths: Vec<PathBuf> = units.iter().map(|unit| folder.join(&unit.name)).collect();
-    let foreign = paths
-        .iter()
-        .find(|path| path.exists() && !written.files.contains(path));
+    let foreign = paths.iter().find(|path| path.exists() && !written.files.contains(path));
     if let Some(path) = foreign {
         return Err(Failure::new(
             Kind::OutputFailed,
@@ -991,18 +907,12 @@ fn install_units(
 fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result<()> {
     let folder = unit_dir(place)?;
     let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
-    let names = written
-        .files
-        .iter()
-        .filter_map(|path| path.file_name()?.to_str());
+    let names = written.files.iter().filter_map(|path| path.file_name()?.to_str());
     let timers: Vec<&str> = names.filter(|name| name.ends_with(".timer")).collect();
     let control = systemctl(place);
     if !timers.is_empty() {
         change.next = vec![
-            format!(
-                "{control} disable --now {}",
-                schedule::quoted_words(&timers)
-            ),
+            format!("{control} disable --now {}", schedule::quoted_words(&timers)),
             format!("{control} daemon-reload"),
         ];
     }
@@ -1021,10 +931,7 @@ fn unreadable(folder: &Path) -> String {
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        Kind::OutputFailed,
-        format!("{} cannot be written: {error}", path.display()),
-    )
+    Failure::new(Kind::OutputFailed, format!("{} cannot be written: {error}", path.display()))
 }
 
 pub(super) fn read_crontab(text: &[u8]) -> Result<Crontab<'_>, Failure> {
@@ -1042,9 +949,7 @@ fn program(user: Option<&str>) -> Result<Program> {
         )
         .into());
     }
-    Ok(Program {
-        user: user.map(str::to_owned),
-    })
+    Ok(Program { user: user.map(str::to_owned) })
 }
 
 /// The path of this program as one would write it: where PATH leads to it, that path, which stays the same when a new version is put there.
@@ -1062,6 +967,5 @@ fn own_path() -> Result<PathBuf> {
 }
 
 fn shown(at: DateTime<Utc>, zone: Tz) -> String {
-    at.with_timezone(&zone)
-        .to_rfc3339_opts(SecondsFormat::Secs, false)
+    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
 }

@@ -57,11 +57,7 @@ pub fn read(text: &[u8]) -> Result<Crontab<'_>, Damaged> {
         at += line.len();
     }
     match (begins.as_slice(), ends.as_slice()) {
-        ([], []) => Ok(Crontab {
-            before: text,
-            block: None,
-            after: &[],
-        }),
+        ([], []) => Ok(Crontab { before: text, block: None, after: &[] }),
         ([(from, _)], [(to, _)]) if from < to => Ok(Crontab {
             before: &text[..*from],
             block: Some(&text[*from..*to]),
@@ -196,9 +192,8 @@ impl Crontab<'_> {
 
 /// Whether it is the job's line: its times, any program and configuration, the job's own words, and nothing besides.
 fn is_line_of(line: &str, job: &Installed) -> bool {
-    let Some(command) = line
-        .strip_prefix(job.cron.as_str())
-        .and_then(|rest| rest.strip_suffix(QUIET))
+    let Some(command) =
+        line.strip_prefix(job.cron.as_str()).and_then(|rest| rest.strip_suffix(QUIET))
     else {
         return false;
     };
@@ -226,21 +221,14 @@ fn block(
     installation: &Installation,
     newline_added: bool,
 ) -> String {
-    let header = Header {
-        config: installation.config.clone(),
-        newline_added,
-    };
+    let header = Header { config: installation.config.clone(), newline_added };
     let mut text = format!("{BEGIN} {}\n", comment(&header));
     text += &format!(
         "{NOTE}; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n"
     );
     for job in jobs {
         let installed = Installed::of(job, old, installation.now);
-        text += &format!(
-            "{JOB}{}\n{}\n",
-            comment(&installed),
-            line(job, installation)
-        );
+        text += &format!("{JOB}{}\n{}\n", comment(&installed), line(job, installation));
     }
     text + END + "\n"
 }

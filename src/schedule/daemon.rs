@@ -13,9 +13,7 @@ pub fn is_running(proc: &Path, generated: &Path) -> Option<bool> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.chars().all(|letter| letter.is_ascii_digit())
     });
-    let is_found = processes
-        .into_iter()
-        .any(|process| is_cron(&process).unwrap_or(false));
+    let is_found = processes.into_iter().any(|process| is_cron(&process).unwrap_or(false));
     if is_found || has_timers(generated) {
         return Some(true);
     }

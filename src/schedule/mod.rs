@@ -91,10 +91,7 @@ impl Installed {
             (&old.name, &old.cron, &old.command) == (&new.name, &new.cron, &new.command)
         };
         match old.iter().find(since) {
-            Some(old) => Self {
-                installed: old.installed,
-                ..new
-            },
+            Some(old) => Self { installed: old.installed, ..new },
             None => new,
         }
     }

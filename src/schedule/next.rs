@@ -48,9 +48,8 @@ impl Times {
             text => text,
         };
         let fields: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-        let fields: [String; 5] = fields
-            .try_into()
-            .map_err(|_| "has not five fields".to_owned())?;
+        let fields: [String; 5] =
+            fields.try_into().map_err(|_| "has not five fields".to_owned())?;
         check_words(&fields)?;
         let cron = CronParser::builder()
             .seconds(Seconds::Disallowed)
@@ -60,11 +59,7 @@ impl Times {
             .parse(&spelled_out(&fields))
             .map_err(|error| format!("is no cron expression: {error}"))?;
         let goes_by_the_clock = fields[..2].iter().any(|field| field.starts_with('*'));
-        let clock = Clock {
-            cron,
-            goes_by_the_clock,
-            fields,
-        };
+        let clock = Clock { cron, goes_by_the_clock, fields };
         Ok(Self { clock: Some(clock) })
     }
 
@@ -105,9 +100,7 @@ impl Times {
         let days = list(pattern.days.values(), 31);
         let weekdays = weekdays(&pattern.days_of_week.values());
         let line = |weekdays: &str, days: &str| {
-            format!("{weekdays} *-{months}-{days} {time}")
-                .trim()
-                .to_owned()
+            format!("{weekdays} *-{months}-{days} {time}").trim().to_owned()
         };
         let needs_both = clock.fields[2].starts_with('*') || clock.fields[4].starts_with('*');
         match needs_both {
@@ -333,19 +326,11 @@ mod tests {
         let zone = Tz::Europe__Berlin; // 2026-03-29 02:00 → 03:00; 2026-10-25 03:00 → 02:00
         assert_eq!(
             due("30 2 * * *", "2026-03-28T00:00:00Z", zone, 3),
-            [
-                "03-28 02:30 +0100",
-                "03-29 03:00 +0200",
-                "03-30 02:30 +0200"
-            ]
+            ["03-28 02:30 +0100", "03-29 03:00 +0200", "03-30 02:30 +0200"]
         );
         assert_eq!(
             due("30 2 * * *", "2026-10-24T00:00:00Z", zone, 3),
-            [
-                "10-24 02:30 +0200",
-                "10-25 02:30 +0200",
-                "10-26 02:30 +0100"
-            ]
+            ["10-24 02:30 +0200", "10-25 02:30 +0200", "10-26 02:30 +0100"]
         );
         // Two skipped times of one job are one run.
         assert_eq!(
@@ -357,10 +342,7 @@ mod tests {
     #[test]
     fn a_job_that_goes_by_the_clock_leaves_out_what_is_skipped_and_repeats_what_is_doubled() {
         let zone = Tz::Europe__Berlin;
-        assert_eq!(
-            due("*/20 2 * * *", "2026-03-28T12:00:00Z", zone, 1),
-            ["03-30 02:00 +0200"]
-        );
+        assert_eq!(due("*/20 2 * * *", "2026-03-28T12:00:00Z", zone, 1), ["03-30 02:00 +0200"]);
         assert_eq!(
             due("30 * * * *", "2026-03-29T00:00:00Z", zone, 2),
             ["03-29 01:30 +0100", "03-29 03:30 +0200"]
@@ -371,11 +353,7 @@ mod tests {
         );
         assert_eq!(
             due("30 * * * *", "2026-10-25T00:00:00Z", zone, 3),
-            [
-                "10-25 02:30 +0200",
-                "10-25 02:30 +0100",
-                "10-25 03:30 +0100"
-            ]
+            ["10-25 02:30 +0200", "10-25 02:30 +0100", "10-25 03:30 +0100"]
         );
     }
 
@@ -383,21 +361,11 @@ mod tests {
     fn zones_that_change_by_half_an_hour_or_at_midnight_are_no_different() {
         // Lord Howe: 2026-10-04 02:00 → 02:30; Santiago: 2026-09-06 00:00 → 01:00.
         assert_eq!(
-            due(
-                "15 2 * * *",
-                "2026-10-03T00:00:00Z",
-                Tz::Australia__Lord_Howe,
-                2
-            ),
+            due("15 2 * * *", "2026-10-03T00:00:00Z", Tz::Australia__Lord_Howe, 2),
             ["10-04 02:30 +1100", "10-05 02:15 +1100"]
         );
         assert_eq!(
-            due(
-                "0 0 * * *",
-                "2026-09-05T12:00:00Z",
-                Tz::America__Santiago,
-                2
-            ),
+            due("0 0 * * *", "2026-09-05T12:00:00Z", Tz::America__Santiago, 2),
             ["09-06 01:00 -0300", "09-07 00:00 -0300"]
         );
     }
@@ -410,33 +378,18 @@ mod tests {
             let due: Vec<String> = due(expression, from, zone, count);
             due.iter().map(|text| day(text)).collect()
         };
-        assert_eq!(
-            days("0 2 31 * *", "2026-01-31T00:00:00Z", 3),
-            ["03-31", "05-31", "07-31"]
-        );
+        assert_eq!(days("0 2 31 * *", "2026-01-31T00:00:00Z", 3), ["03-31", "05-31", "07-31"]);
         assert_eq!(days("0 2 29 2 *", "2026-01-01T00:00:00Z", 1), ["02-29"]);
         assert_eq!(
-            Times::read("0 2 29 2 *")
-                .unwrap()
-                .next(utc("2026-01-01T00:00:00Z"), zone),
+            Times::read("0 2 29 2 *").unwrap().next(utc("2026-01-01T00:00:00Z"), zone),
             Some(utc("2028-02-28T18:00:00Z"))
         );
+        assert_eq!(days("0 2 1 * 1", "2026-11-01T00:00:00Z", 3), ["11-02", "11-09", "11-16"]);
         assert_eq!(
-            days("0 2 1 * 1", "2026-11-01T00:00:00Z", 3),
-            ["11-02", "11-09", "11-16"]
-        );
-        assert_eq!(
-            Times::read("0 2 30 2 *")
-                .unwrap()
-                .next(utc("2026-01-01T00:00:00Z"), zone),
+            Times::read("0 2 30 2 *").unwrap().next(utc("2026-01-01T00:00:00Z"), zone),
             None
         );
-        assert_eq!(
-            Times::read("@reboot")
-                .unwrap()
-                .next(utc("2026-01-01T00:00:00Z"), zone),
-            None
-        );
+        assert_eq!(Times::read("@reboot").unwrap().next(utc("2026-01-01T00:00:00Z"), zone), None);
     }
 
     #[test]
@@ -479,9 +432,7 @@ mod tests {
                     None if range == "*" => (least, most),
                     None => (range.parse().unwrap(), range.parse().unwrap()),
                 };
-                (low..=high)
-                    .step_by(step.parse().unwrap())
-                    .any(|fit| fit == value)
+                (low..=high).step_by(step.parse().unwrap()).any(|fit| fit == value)
             })
         };
         let matches = |local: NaiveDateTime| {
@@ -545,10 +496,7 @@ mod tests {
             (Tz::Europe__Berlin, NaiveDate::from_ymd_opt(2026, 10, 23)),
             (Tz::America__New_York, NaiveDate::from_ymd_opt(2026, 3, 6)),
             (Tz::America__New_York, NaiveDate::from_ymd_opt(2026, 10, 30)),
-            (
-                Tz::Australia__Lord_Howe,
-                NaiveDate::from_ymd_opt(2026, 4, 3),
-            ),
+            (Tz::Australia__Lord_Howe, NaiveDate::from_ymd_opt(2026, 4, 3)),
             (Tz::America__Santiago, NaiveDate::from_ymd_opt(2026, 4, 3)),
             (Tz::Asia__Shanghai, NaiveDate::from_ymd_opt(2026, 2, 26)),
         ];
@@ -563,10 +511,7 @@ mod tests {
                 let mut found = Vec::new();
                 let mut at = from;
                 while let Some(next) = times.next(at, zone).filter(|next| *next <= end) {
-                    assert!(
-                        next > at,
-                        "{expression} in {zone}: {next} is not after {at}"
-                    );
+                    assert!(next > at, "{expression} in {zone}: {next} is not after {at}");
                     found.push(next);
                     at = next;
                 }
@@ -599,11 +544,7 @@ mod tests {
             ("@hourly", &["*-*-* *:00:00"]),
             ("@reboot", &[]),
         ] {
-            assert_eq!(
-                Times::read(expression).unwrap().calendar(),
-                lines,
-                "{expression}"
-            );
+            assert_eq!(Times::read(expression).unwrap().calendar(), lines, "{expression}");
         }
     }
 }

@@ -106,10 +106,9 @@ impl Program {
             .stderr(Stdio::piped());
         let unavailable = |error: std::io::Error| {
             let failure = match error.kind() {
-                ErrorKind::NotFound => Failure::new(
-                    Kind::CrontabUnavailable,
-                    "there is no program `crontab` on PATH",
-                ),
+                ErrorKind::NotFound => {
+                    Failure::new(Kind::CrontabUnavailable, "there is no program `crontab` on PATH")
+                }
                 _ => Failure::new(
                     Kind::CrontabUnavailable,
                     format!("the program `crontab` cannot be run: {error}"),
@@ -141,14 +140,9 @@ impl Program {
         let read = |pipe: Option<Receiver<Vec<u8>>>| {
             let rest = PATIENCE.saturating_sub(begin.elapsed());
             let text = pipe.map(|pipe| pipe.recv_timeout(rest));
-            text.unwrap_or_else(|| Ok(Vec::new()))
-                .map_err(|_| self.hangs(arguments))
+            text.unwrap_or_else(|| Ok(Vec::new())).map_err(|_| self.hangs(arguments))
         };
-        Ok(Output {
-            status,
-            stdout: read(stdout)?,
-            stderr: read(stderr)?,
-        })
+        Ok(Output { status, stdout: read(stdout)?, stderr: read(stderr)? })
     }
 
     fn hangs(&self, arguments: &[&str]) -> Failure {
@@ -212,10 +206,7 @@ mod tests {
     fn only_the_known_answers_say_that_there_is_no_crontab() {
         for (said, is_none) in [
             ("no crontab for ann\n", true),
-            (
-                "crontab: can't open 'ann': No such file or directory\n",
-                true,
-            ),
+            ("crontab: can't open 'ann': No such file or directory\n", true),
             (
                 "You (ann) are not allowed to use this program (crontab)\nSee crontab(1) for more information\n",
                 false,

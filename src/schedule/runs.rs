@@ -140,10 +140,7 @@ fn open_locked(path: &Path) -> io::Result<File> {
             Ok(()) => {}
             Err(error) if error.kind() != fs2::lock_contended_error().kind() => return Err(error),
             Err(_) if begin.elapsed() > PATIENCE => {
-                return Err(io::Error::new(
-                    ErrorKind::TimedOut,
-                    "another program holds its lock",
-                ));
+                return Err(io::Error::new(ErrorKind::TimedOut, "another program holds its lock"));
             }
             Err(_) => std::thread::sleep(Duration::from_millis(5)),
         }
@@ -209,9 +206,7 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 
 fn records(text: &[u8]) -> Vec<RunRecord> {
     let lines = text.split(|byte| *byte == b'\n');
-    lines
-        .filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::whole))
-        .collect()
+    lines.filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::whole)).collect()
 }
 
 fn not_written() -> f64 {
@@ -289,11 +284,7 @@ impl Follower {
         file.seek(SeekFrom::Start(self.position))?;
         let read = file.read_to_end(&mut self.rest)?;
         self.position += read as u64;
-        let whole = self
-            .rest
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let rest = self.rest.split_off(whole);
         let lines = std::mem::replace(&mut self.rest, rest);
         if let Some(last) = lines.split_inclusive(|byte| *byte == b'\n').next_back() {
@@ -337,10 +328,7 @@ mod tests {
     }
 
     fn numbers(records: &[RunRecord]) -> Vec<u32> {
-        records
-            .iter()
-            .map(|record| record.duration_seconds as u32)
-            .collect()
+        records.iter().map(|record| record.duration_seconds as u32).collect()
     }
 
     #[test]
@@ -390,19 +378,13 @@ mod tests {
         assert_eq!(found.len(), kept as usize);
         // Of each writer, the last that is kept are its last ones, in order and without a gap.
         for writer in 0..writers {
-            let own: Vec<u32> = found
-                .iter()
-                .copied()
-                .filter(|number| number / each == writer)
-                .collect();
+            let own: Vec<u32> =
+                found.iter().copied().filter(|number| number / each == writer).collect();
             let expected: Vec<u32> =
                 ((writer + 1) * each - own.len() as u32..(writer + 1) * each).collect();
             assert_eq!(own, expected);
         }
-        let left: Vec<_> = std::fs::read_dir(folder.path())
-            .unwrap()
-            .flatten()
-            .collect();
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
         assert_eq!(left.len(), 1, "{left:?}");
     }
 
@@ -415,10 +397,7 @@ mod tests {
         (1..=3).for_each(&mut next);
         assert_eq!(numbers(&follower.poll().unwrap()), [1, 2, 3]);
         assert_eq!(follower.poll().unwrap(), []);
-        assert_eq!(
-            numbers(&Follower::start(folder.path(), 2).unwrap().1),
-            [2, 3]
-        );
+        assert_eq!(numbers(&Follower::start(folder.path(), 2).unwrap().1), [2, 3]);
 
         next(4);
         let mut file = open_locked(&path(folder.path())).unwrap();

@@ -37,21 +37,14 @@ pub fn units(
     };
     let heading = OWN.to_owned()
         + &comment(CONFIG, serde_json::to_string(&installation.config))
-        + &comment(
-            JOB,
-            serde_json::to_string(&Installed::of(job, old, installation.now)),
-        );
+        + &comment(JOB, serde_json::to_string(&Installed::of(job, old, installation.now)));
     let name = unit_name(&job.name);
     let words = [
         installation.binary.display().to_string(),
         "-c".to_owned(),
         installation.config.display().to_string(),
     ];
-    let words: Vec<String> = words
-        .iter()
-        .chain(&job.words)
-        .map(|word| quoted(word))
-        .collect();
+    let words: Vec<String> = words.iter().chain(&job.words).map(|word| quoted(word)).collect();
     let class = match job.priority {
         ..=3 => "idle",
         _ => "best-effort",
@@ -63,23 +56,14 @@ pub fn units(
         words.join(" "),
         job.nice(),
     );
-    let lines: String = calendar
-        .iter()
-        .map(|line| format!("OnCalendar={line}\n"))
-        .collect();
+    let lines: String = calendar.iter().map(|line| format!("OnCalendar={line}\n")).collect();
     let timer = format!(
         "{heading}[Unit]\nDescription=taskmon: {}\n\n[Timer]\n{lines}Persistent=true\n\n[Install]\nWantedBy=timers.target\n",
         described(&job.name)
     );
     Ok([
-        Unit {
-            name: format!("{name}.service"),
-            text: service,
-        },
-        Unit {
-            name: format!("{name}.timer"),
-            text: timer,
-        },
+        Unit { name: format!("{name}.service"), text: service },
+        Unit { name: format!("{name}.timer"), text: timer },
     ])
 }
 
@@ -159,9 +143,7 @@ impl WrittenJob {
         let own = self.timer.parent().map(Path::to_owned);
         let folders = own.iter().chain(others);
         let links = folders.map(|folder| folder.join("timers.target.wants").join(self.unit()));
-        links
-            .into_iter()
-            .any(|link| link.symlink_metadata().is_ok())
+        links.into_iter().any(|link| link.symlink_metadata().is_ok())
     }
 }
 
@@ -195,9 +177,7 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         if let (true, Some(config), Some(job)) = (is_timer, config, job) {
             let service = std::fs::read_to_string(path.with_extension("service"));
             let service = service.unwrap_or_default();
-            let start = service
-                .lines()
-                .find_map(|line| line.strip_prefix("ExecStart="));
+            let start = service.lines().find_map(|line| line.strip_prefix("ExecStart="));
             written.jobs.push(WrittenJob {
                 words: unquoted_words(start.unwrap_or_default()),
                 timer: path.clone(),
@@ -208,9 +188,7 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         written.files.push(path);
     }
     written.files.sort();
-    written
-        .jobs
-        .sort_by(|one, other| one.job.name.cmp(&other.job.name));
+    written.jobs.sort_by(|one, other| one.job.name.cmp(&other.job.name));
     Ok(written)
 }
 
@@ -221,10 +199,7 @@ mod tests {
     #[test]
     fn names_and_words_are_written_as_systemd_reads_them() {
         assert_eq!(unit_name("daily-stats_2.x"), "taskmon-daily-stats_2.x");
-        assert_eq!(
-            unit_name("a b/c@统"),
-            "taskmon-a\\x20b\\x2fc\\x40\\xe7\\xbb\\x9f"
-        );
+        assert_eq!(unit_name("a b/c@统"), "taskmon-a\\x20b\\x2fc\\x40\\xe7\\xbb\\x9f");
         for (word, expected) in [
             ("--only", "--only"),
             ("temp,logs", "temp,logs"),

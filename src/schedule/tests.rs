@@ -29,12 +29,7 @@ fn installation(config: &str) -> Installation {
 fn jobs() -> Vec<Job> {
     vec![
         job("daily", "0 2 * * *", &["stats"], 3),
-        job(
-            "sweep",
-            "30 * * * *",
-            &["cleanup", "--only", "temp,logs"],
-            9,
-        ),
+        job("sweep", "30 * * * *", &["cleanup", "--only", "temp,logs"], 9),
     ]
 }
 
@@ -69,22 +64,13 @@ fn foreign_lines_stay_to_the_byte_and_come_back_as_they_were() {
         b"# BEGIN taskmonitor\n# END taskmonitor\n",
         b"   # BEGIN taskmon\n",
     ] {
-        let new = crontab::read(text)
-            .unwrap()
-            .with(&jobs(), &installation("/a.toml"));
+        let new = crontab::read(text).unwrap().with(&jobs(), &installation("/a.toml"));
         assert!(new.starts_with(text), "{new:?}");
         let again = crontab::read(&new).unwrap();
         assert_eq!(again.jobs().len(), 2);
         assert_eq!(again.config().as_deref(), Some(Path::new("/a.toml")));
-        let later = Installation {
-            now: utc("2027-01-01T00:00:00Z"),
-            ..installation("/a.toml")
-        };
-        assert_eq!(
-            again.with(&jobs(), &later),
-            new,
-            "installing again changes something"
-        );
+        let later = Installation { now: utc("2027-01-01T00:00:00Z"), ..installation("/a.toml") };
+        assert_eq!(again.with(&jobs(), &later), new, "installing again changes something");
         assert_eq!(again.without(), text);
         // Lines that somebody adds behind it stay too, and keep the line feed before them.
         let followed = [new.as_slice(), b"@daily /bin/later\n"].concat();
@@ -101,10 +87,7 @@ fn a_job_that_changes_is_new_and_the_others_keep_their_time() {
     let mut changed = jobs();
     changed[0] = job("daily", "0 3 * * *", &["stats"], 3);
     changed.push(job("disk", "15 * * * *", &["disk"], 4));
-    let later = Installation {
-        now: utc("2026-12-01T00:00:00Z"),
-        ..installation("/a.toml")
-    };
+    let later = Installation { now: utc("2026-12-01T00:00:00Z"), ..installation("/a.toml") };
     let new = written(old.as_bytes(), &changed, &later);
     let since: Vec<String> = crontab::read(new.as_bytes())
         .unwrap()
@@ -121,26 +104,14 @@ fn a_damaged_block_is_refused_and_its_markers_named() {
     let end = "# END taskmon\n";
     let line = "0 2 * * * x\n";
     for (text, places) in [
-        (
-            format!("{begin}{line}"),
-            "in line 1, \"# END taskmon\" nowhere",
-        ),
-        (
-            format!("{line}{end}"),
-            "nowhere, \"# END taskmon\" in line 2",
-        ),
-        (
-            format!("{end}{begin}"),
-            "in line 2, \"# END taskmon\" in line 1",
-        ),
+        (format!("{begin}{line}"), "in line 1, \"# END taskmon\" nowhere"),
+        (format!("{line}{end}"), "nowhere, \"# END taskmon\" in line 2"),
+        (format!("{end}{begin}"), "in line 2, \"# END taskmon\" in line 1"),
         (
             format!("{begin}{end}{line}{begin}{end}"),
             "in line 1 and 4, \"# END taskmon\" in line 2 and 5",
         ),
-        (
-            format!("{begin}{begin}{end}"),
-            "in line 1 and 2, \"# END taskmon\" in line 3",
-        ),
+        (format!("{begin}{begin}{end}"), "in line 1 and 2, \"# END taskmon\" in line 3"),
     ] {
         let Damaged(why) = crontab::read(text.as_bytes()).unwrap_err();
         assert!(why.ends_with(places), "{why}");
@@ -149,12 +120,8 @@ fn a_damaged_block_is_refused_and_its_markers_named() {
 
 #[test]
 fn a_percent_sign_and_what_a_shell_would_read_are_written_so_that_they_arrive() {
-    let odd = job(
-        "odd",
-        "0 2 * * *",
-        &["stats", "50%", "%", "it's $HOME", "a\\%b", r"a\\\b", ""],
-        9,
-    );
+    let odd =
+        job("odd", "0 2 * * *", &["stats", "50%", "%", "it's $HOME", "a\\%b", r"a\\\b", ""], 9);
     let text = written(b"", &[odd], &installation("/srv/my app/100%.toml"));
     let line = text.lines().nth(3).unwrap();
     assert_eq!(
@@ -214,26 +181,13 @@ fn a_job_is_missed_five_minutes_after_it_was_due_without_a_run_that_went_well() 
 
     let before = std::slice::from_ref(&of_yesterday);
     assert_eq!(at("2026-11-25T02:04:59Z", before), None);
-    assert_eq!(
-        at("2026-11-25T02:05:00Z", before).as_deref(),
-        Some("25 02:00")
-    );
+    assert_eq!(at("2026-11-25T02:05:00Z", before).as_deref(), Some("25 02:00"));
     assert_eq!(at("2026-11-25T02:04:59Z", &[]).as_deref(), Some("24 02:00"));
-    for (exit_code, is_missed) in [
-        (0, false),
-        (1, false),
-        (4, false),
-        (2, true),
-        (3, true),
-        (75, true),
-        (143, true),
-    ] {
+    for (exit_code, is_missed) in
+        [(0, false), (1, false), (4, false), (2, true), (3, true), (75, true), (143, true)]
+    {
         let runs = [of_yesterday.clone(), of_today(exit_code)];
-        assert_eq!(
-            at("2026-11-25T09:00:00Z", &runs).is_some(),
-            is_missed,
-            "{exit_code}"
-        );
+        assert_eq!(at("2026-11-25T09:00:00Z", &runs).is_some(), is_missed, "{exit_code}");
     }
 }
 
@@ -245,10 +199,7 @@ fn only_runs_of_the_job_itself_count_and_rehearsals_do_not() {
         arguments: vec!["stats".into(), "--date".into(), "2026-11-01".into()],
         ..good.clone()
     };
-    let rehearsal = RunRecord {
-        dry_run: true,
-        ..good.clone()
-    };
+    let rehearsal = RunRecord { dry_run: true, ..good.clone() };
     let now = "2026-11-25T09:00:00Z";
     assert!(missed_at(now, &daily, &[other, rehearsal], false).is_some());
     assert!(missed_at(now, &daily, &[good], false).is_none());
@@ -265,15 +216,9 @@ fn what_is_under_way_or_was_when_the_job_was_due_is_not_missed() {
     // A run by hand held the lock, and went well.
     let by_hand = run("2026-11-25T01:50:00Z", "2026-11-25T02:10:00Z", 0);
     let skipped = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:01Z", 75);
-    assert_eq!(
-        missed_at(now, &daily, &[skipped.clone(), by_hand], false),
-        None
-    );
+    assert_eq!(missed_at(now, &daily, &[skipped.clone(), by_hand], false), None);
     // Another host did the work.
-    let elsewhere = RunRecord {
-        held_by: Some(Holder::OtherHost),
-        ..skipped.clone()
-    };
+    let elsewhere = RunRecord { held_by: Some(Holder::OtherHost), ..skipped.clone() };
     assert_eq!(missed_at(now, &daily, &[elsewhere], false), None);
     assert!(missed_at(now, &daily, &[skipped], false).is_some());
 }
@@ -281,15 +226,9 @@ fn what_is_under_way_or_was_when_the_job_was_due_is_not_missed() {
 #[test]
 fn what_was_due_before_it_was_installed_is_not_missed() {
     let now = "2026-11-25T09:00:00Z";
-    assert_eq!(
-        missed_at(now, &entry("0 2 * * *", "2026-11-25T02:00:01Z"), &[], false),
-        None
-    );
+    assert_eq!(missed_at(now, &entry("0 2 * * *", "2026-11-25T02:00:01Z"), &[], false), None);
     assert!(missed_at(now, &entry("0 2 * * *", "2026-11-25T01:59:59Z"), &[], false).is_some());
-    assert_eq!(
-        missed_at(now, &entry("@reboot", "2026-11-01T00:00:00Z"), &[], false),
-        None
-    );
+    assert_eq!(missed_at(now, &entry("@reboot", "2026-11-01T00:00:00Z"), &[], false), None);
 }
 
 #[test]
@@ -299,8 +238,5 @@ fn skips_count_until_a_run_comes_between() {
     let failed = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:01Z", 3);
     assert_eq!(skipped_in_a_row(&words, &[]), 0);
     assert_eq!(skipped_in_a_row(&words, &[skip.clone(), failed.clone()]), 0);
-    assert_eq!(
-        skipped_in_a_row(&words, &[skip.clone(), failed, skip.clone(), skip]),
-        2
-    );
+    assert_eq!(skipped_in_a_row(&words, &[skip.clone(), failed, skip.clone(), skip]), 2);
 }

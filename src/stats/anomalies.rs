@@ -53,10 +53,7 @@ pub struct History {
 impl History {
     /// `before` is newest first; its oldest days without any task are no history.
     pub fn new(day: DayTotal, before: &[DayTotal], baseline_days: usize) -> Self {
-        let known = before
-            .iter()
-            .rposition(|day| day.total > 0)
-            .map_or(0, |last| last + 1);
+        let known = before.iter().rposition(|day| day.total > 0).map_or(0, |last| last + 1);
         Self {
             day,
             before: before[..known].to_vec(),
@@ -114,19 +111,12 @@ const METRICS: [Metric; 4] = [
 
 /// The anomalies of a day, in the order of the metrics.
 pub fn find(history: &History, language: Language) -> Vec<Anomaly> {
-    METRICS
-        .iter()
-        .filter_map(|metric| judge(metric, history, language))
-        .collect()
+    METRICS.iter().filter_map(|metric| judge(metric, history, language)).collect()
 }
 
 fn judge(metric: &Metric, history: &History, language: Language) -> Option<Anomaly> {
     let value = metric.value(&history.day)?;
-    let before: Vec<f64> = history
-        .before
-        .iter()
-        .filter_map(|day| metric.value(day))
-        .collect();
+    let before: Vec<f64> = history.before.iter().filter_map(|day| metric.value(day)).collect();
     if before.len() < history.fewest {
         return None;
     }
@@ -157,10 +147,7 @@ impl Metric {
 
     /// Never 0.
     fn spread(&self, before: &[f64], expected: f64, day: &DayTotal) -> f64 {
-        let deviations: Vec<f64> = before
-            .iter()
-            .map(|value| (value - expected).abs())
-            .collect();
+        let deviations: Vec<f64> = before.iter().map(|value| (value - expected).abs()).collect();
         (NORMAL * median(&deviations)).max(self.least_spread(expected, day))
     }
 
@@ -240,12 +227,7 @@ mod tests {
     use chrono::NaiveDate;
 
     fn day(total: u64, failed: u64) -> DayTotal {
-        DayTotal {
-            date: NaiveDate::default(),
-            total,
-            completed: total - failed,
-            failed,
-        }
+        DayTotal { date: NaiveDate::default(), total, completed: total - failed, failed }
     }
 
     fn metrics(today: DayTotal, before: &[(u64, u64)]) -> Vec<(&'static str, &'static str)> {
@@ -258,15 +240,8 @@ mod tests {
     }
 
     const STEADY: [(u64, u64); 7] = [(1000, 40); 7];
-    const VARIED: [(u64, u64); 7] = [
-        (1000, 41),
-        (1040, 44),
-        (950, 36),
-        (1010, 40),
-        (980, 45),
-        (600, 22),
-        (560, 20),
-    ];
+    const VARIED: [(u64, u64); 7] =
+        [(1000, 41), (1040, 44), (950, 36), (1010, 40), (980, 45), (600, 22), (560, 20)];
 
     #[test]
     fn the_table_of_cases() {
@@ -277,18 +252,8 @@ mod tests {
             &'static [(&'static str, &'static str)],
         );
         let cases: &[Case] = &[
-            (
-                "an unchanging history and the same again",
-                day(1000, 40),
-                &STEADY,
-                &[],
-            ),
-            (
-                "an unchanging history and one more",
-                day(1001, 41),
-                &STEADY,
-                &[],
-            ),
+            ("an unchanging history and the same again", day(1000, 40), &STEADY, &[]),
+            ("an unchanging history and one more", day(1001, 41), &STEADY, &[]),
             ("a tenth more tasks", day(1100, 44), &STEADY, &[]),
             (
                 "30 % more failures than ever",
@@ -303,12 +268,7 @@ mod tests {
                 &VARIED,
                 &[("failed_tasks", "up")],
             ),
-            (
-                "an ordinary day among varied ones",
-                day(1020, 43),
-                &VARIED,
-                &[],
-            ),
+            ("an ordinary day among varied ones", day(1020, 43), &VARIED, &[]),
             ("a weekend among varied days", day(570, 21), &VARIED, &[]),
             (
                 "twice the tasks",
@@ -326,11 +286,7 @@ mod tests {
                 "everything fails",
                 day(1000, 1000),
                 &STEADY,
-                &[
-                    ("failed_tasks", "up"),
-                    ("failure_rate", "up"),
-                    ("completion_rate", "down"),
-                ],
+                &[("failed_tasks", "up"), ("failure_rate", "up"), ("completion_rate", "down")],
             ),
             (
                 "the first failures ever",
@@ -338,40 +294,19 @@ mod tests {
                 &[(1000, 0); 7],
                 &[("failed_tasks", "up"), ("failure_rate", "up")],
             ),
-            (
-                "two failures where there were none",
-                day(1000, 2),
-                &[(1000, 0); 7],
-                &[],
-            ),
+            ("two failures where there were none", day(1000, 2), &[(1000, 0); 7], &[]),
             ("few tasks, a few more", day(6, 0), &[(4, 0); 7], &[]),
             ("an empty history", day(1000, 40), &[(0, 0); 7], &[]),
             (
                 "three days of history",
                 day(5000, 200),
-                &[
-                    (1000, 40),
-                    (1000, 40),
-                    (1000, 40),
-                    (0, 0),
-                    (0, 0),
-                    (0, 0),
-                    (0, 0),
-                ],
+                &[(1000, 40), (1000, 40), (1000, 40), (0, 0), (0, 0), (0, 0), (0, 0)],
                 &[],
             ),
             (
                 "four days of history",
                 day(5000, 200),
-                &[
-                    (1000, 40),
-                    (1000, 40),
-                    (1000, 40),
-                    (1000, 40),
-                    (0, 0),
-                    (0, 0),
-                    (0, 0),
-                ],
+                &[(1000, 40), (1000, 40), (1000, 40), (1000, 40), (0, 0), (0, 0), (0, 0)],
                 &[("total_tasks", "up"), ("failed_tasks", "up")],
             ),
             (
@@ -425,10 +360,7 @@ mod tests {
     #[test]
     fn fewer_baseline_days_need_fewer_days_of_history() {
         let before = [day(100, 0), day(100, 0)];
-        assert_eq!(
-            find(&History::new(day(900, 0), &before, 2), Language::En).len(),
-            1
-        );
+        assert_eq!(find(&History::new(day(900, 0), &before, 2), Language::En).len(), 1);
         assert!(find(&History::new(day(900, 0), &before, 7), Language::En).is_empty());
         assert!(find(&History::new(day(900, 0), &[], 0), Language::En).is_empty());
     }

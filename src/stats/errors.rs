@@ -70,10 +70,7 @@ fn by_retries(figures: &DayFigures) -> Map<String, Value> {
             *counts.entry(retries).or_default() += cell.tasks;
         }
     }
-    counts
-        .into_iter()
-        .map(|(retries, tasks)| (retries.to_string(), tasks.into()))
-        .collect()
+    counts.into_iter().map(|(retries, tasks)| (retries.to_string(), tasks.into())).collect()
 }
 
 fn details(figures: &DayFigures, settings: &Settings) -> Vec<FailedTaskDetail> {
@@ -106,11 +103,7 @@ fn category(message: &str, categories: &[Category]) -> Option<String> {
         texts.any(|text| message.contains(text.as_str()))
     };
     let found = categories.iter().find(claims);
-    Some(
-        found
-            .map_or(OTHER_ERRORS, |category| &category.name)
-            .to_owned(),
-    )
+    Some(found.map_or(OTHER_ERRORS, |category| &category.name).to_owned())
 }
 
 #[cfg(test)]
@@ -118,10 +111,8 @@ mod tests {
     use super::*;
 
     fn categories() -> Vec<Category> {
-        let category = |name: &str, text: &str| Category {
-            name: name.into(),
-            contains: vec![text.into()],
-        };
+        let category =
+            |name: &str, text: &str| Category { name: name.into(), contains: vec![text.into()] };
         vec![category("codes", "二维码"), category("parcels", "物流")]
     }
 
@@ -143,9 +134,6 @@ mod tests {
             ..DayFigures::default()
         };
         let counts = by_category(&figures, &categories);
-        assert_eq!(
-            serde_json::to_string(&counts).unwrap(),
-            "{\"codes\":7,\"其他错误\":2}"
-        );
+        assert_eq!(serde_json::to_string(&counts).unwrap(), "{\"codes\":7,\"其他错误\":2}");
     }
 }

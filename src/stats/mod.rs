@@ -138,11 +138,7 @@ pub fn request(date: NaiveDate, settings: &Settings) -> DayRequest {
         trend: days_up_to(date, days, settings.timezone),
         slowest: settings.slowest_tasks,
         failed_details: settings.failed_task_details,
-        categories: settings
-            .categories
-            .iter()
-            .map(|category| category.contains.clone())
-            .collect(),
+        categories: settings.categories.iter().map(|category| category.contains.clone()).collect(),
     }
 }
 
@@ -194,18 +190,9 @@ impl Lacks<'_> {
             ],
         );
         add(self.wait(), &["task_statistics.average_wait_time"]);
-        add(
-            self.field(Field::ProcessingTime),
-            &["performance_statistics.slowest_tasks"],
-        );
-        add(
-            self.field(Field::ErrorMessage),
-            &["error_statistics.error_categories"],
-        );
-        add(
-            self.field(Field::RetryCount),
-            &["error_statistics.retry_statistics"],
-        );
+        add(self.field(Field::ProcessingTime), &["performance_statistics.slowest_tasks"]);
+        add(self.field(Field::ErrorMessage), &["error_statistics.error_categories"]);
+        add(self.field(Field::RetryCount), &["error_statistics.retry_statistics"]);
         paths
     }
 }
@@ -215,9 +202,7 @@ fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStati
     let states = &settings.tasks.states;
     let total = |state: State| {
         let rows = figures.backlog.iter();
-        rows.filter(|row| states.of(Some(&row.label)) == state)
-            .map(|row| row.tasks)
-            .sum()
+        rows.filter(|row| states.of(Some(&row.label)) == state).map(|row| row.tasks).sum()
     };
     let mut queues: BTreeMap<String, Option<u64>> = BTreeMap::new();
     for row in &figures.backlog {

@@ -81,9 +81,7 @@ fn peak_hours(hours: &[u64; 24]) -> Vec<u8> {
         let above = n * i128::from(tasks) - sum;
         above > 0 && above * above > variance
     };
-    (0..24)
-        .filter(|hour| is_peak(hours[usize::from(*hour)]))
-        .collect()
+    (0..24).filter(|hour| is_peak(hours[usize::from(*hour)])).collect()
 }
 
 #[cfg(test)]
@@ -107,11 +105,7 @@ mod tests {
     #[test]
     fn peak_hours_lie_above_mean_and_deviation() {
         assert_eq!(peak_hours(&hours(&[])), [0; 0]);
-        assert_eq!(
-            peak_hours(&[7; 24]),
-            [0; 0],
-            "none stands out of a flat day"
-        );
+        assert_eq!(peak_hours(&[7; 24]), [0; 0], "none stands out of a flat day");
         assert_eq!(peak_hours(&hours(&[(9, 40), (14, 60), (15, 10)])), [9, 14]);
         // Half the hours 2, half 0: mean 1, deviation 1, and 2 is not above 2.
         let mut halves = [0; 24];

@@ -55,15 +55,13 @@ pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) 
                 figures.cells.iter().map(|cell| cell.timed).sum(),
             ),
         },
-        processing_time_percentiles: figures
-            .percentiles
-            .map(|seconds| ProcessingTimePercentiles {
-                p50: round2(seconds.p50),
-                p90: round2(seconds.p90),
-                p95: round2(seconds.p95),
-                p99: round2(seconds.p99),
-                max: round2(seconds.max),
-            }),
+        processing_time_percentiles: figures.percentiles.map(|seconds| ProcessingTimePercentiles {
+            p50: round2(seconds.p50),
+            p90: round2(seconds.p90),
+            p95: round2(seconds.p95),
+            p99: round2(seconds.p99),
+            max: round2(seconds.max),
+        }),
         average_wait_time: match lacks.wait() {
             true => None,
             false => mean_seconds(

@@ -54,22 +54,14 @@ pub(super) fn compute(
 
 impl DayTotal {
     fn none(date: NaiveDate) -> Self {
-        Self {
-            date,
-            total: 0,
-            completed: 0,
-            failed: 0,
-        }
+        Self { date, total: 0, completed: 0, failed: 0 }
     }
 }
 
 /// Every day that was asked for, newest first.
 fn totals(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> Vec<DayTotal> {
-    let mut days: Vec<DayTotal> = request
-        .trend
-        .iter()
-        .map(|day| DayTotal::none(day.date))
-        .collect();
+    let mut days: Vec<DayTotal> =
+        request.trend.iter().map(|day| DayTotal::none(day.date)).collect();
     for count in &figures.trend {
         let Some(day) = days.get_mut(count.day) else {
             continue;

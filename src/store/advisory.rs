@@ -72,18 +72,14 @@ pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Att
     loop {
         // As plain text: what is asked with parameters leaves a portal open, and with it the snapshot that vacuum would heed.
         let answer = client
-            .simple_query(&format!(
-                "SELECT pg_catalog.pg_try_advisory_xact_lock({key})"
-            ))
+            .simple_query(&format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})"))
             .map_err(failure)?;
         let is_held = answer.iter().any(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
             _ => false,
         });
         if is_held {
-            return Ok(Attempt::Held(Held {
-                client: Some(Box::new(client)),
-            }));
+            return Ok(Attempt::Held(Held { client: Some(Box::new(client)) }));
         }
         if begin.elapsed() >= patience {
             return Ok(Attempt::Busy);

@@ -111,11 +111,7 @@ impl Problem {
     }
 
     fn refused(cause: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::DatabaseRefused,
-            decisive: true,
-            ..Self::unavailable(cause, hint)
-        }
+        Self { kind: Kind::DatabaseRefused, decisive: true, ..Self::unavailable(cause, hint) }
     }
 
     fn tls(cause: impl Into<String>, hint: impl Into<String>) -> Self {
@@ -130,10 +126,7 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        Self {
-            kind: failure.kind,
-            ..Self::tls(failure.message, failure.hint.unwrap_or_default())
-        }
+        Self { kind: failure.kind, ..Self::tls(failure.message, failure.hint.unwrap_or_default()) }
     }
 }
 
@@ -155,11 +148,7 @@ fn summarise(target: &PostgresTarget, problems: Vec<(String, Problem)>) -> Failu
         causes.join("; ")
     );
     let failure = Failure::new(last.kind, message);
-    if last.hint.is_empty() {
-        failure
-    } else {
-        failure.hint(last.hint)
-    }
+    if last.hint.is_empty() { failure } else { failure.hint(last.hint) }
 }
 
 /// What [`with_deadline`] ended with.
@@ -263,9 +252,7 @@ fn no_answer(limit: Duration) -> Problem {
 fn open(target: &PostgresTarget, host: &Host, address: Option<IpAddr>) -> Result<Client, Problem> {
     let plain = || {
         let config = configure(target, host, address, WireSslMode::Disable);
-        config
-            .connect(NoTls)
-            .map_err(|error| explain_connect(&error, host, target.connect_timeout))
+        config.connect(NoTls).map_err(|error| explain_connect(&error, host, target.connect_timeout))
     };
     let encrypted = |mode| {
         let connector = MakeRustlsConnect::new(tls::configure(target)?);
@@ -277,15 +264,12 @@ fn open(target: &PostgresTarget, host: &Host, address: Option<IpAddr>) -> Result
         // libpq never encrypts a socket of this machine, whatever was asked for.
         _ if host.is_socket() => plain(),
         SslMode::Disable => plain(),
-        SslMode::Allow => or_else(plain(), "without TLS", "with TLS", || {
-            encrypted(WireSslMode::Require)
-        }),
-        SslMode::Prefer => or_else(
-            encrypted(WireSslMode::Prefer),
-            "with TLS",
-            "without TLS",
-            plain,
-        ),
+        SslMode::Allow => {
+            or_else(plain(), "without TLS", "with TLS", || encrypted(WireSslMode::Require))
+        }
+        SslMode::Prefer => {
+            or_else(encrypted(WireSslMode::Prefer), "with TLS", "without TLS", plain)
+        }
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
             encrypted(WireSslMode::Require)
         }
@@ -316,10 +300,7 @@ fn or_else(
         (_, Kind::TlsFailed) => first.clone(),
         _ => second.clone(),
     };
-    let cause = format!(
-        "{first_way}: {}; {second_way}: {}",
-        first.cause, second.cause
-    );
+    let cause = format!("{first_way}: {}; {second_way}: {}", first.cause, second.cause);
     Err(Problem { cause, ..telling })
 }
 
@@ -410,10 +391,9 @@ fn explain_connect(error: &postgres::Error, host: &Host, limit: Duration) -> Pro
             "the server does not offer TLS",
             "switch TLS on in the server (ssl = on), or ask for less with sslmode",
         ),
-        "error performing TLS handshake" => Problem::tls(
-            format!("the TLS handshake failed: {words}"),
-            "look into the server's log",
-        ),
+        "error performing TLS handshake" => {
+            Problem::tls(format!("the TLS handshake failed: {words}"), "look into the server's log")
+        }
         "invalid configuration" if host.password.is_none() => Problem::refused(
             "the server asks for a password and none is given",
             "put it into the database URL, PGPASSWORD or ~/.pgpass (which only its owner may read)",
@@ -467,10 +447,7 @@ fn explain_refusal(db: &DbError) -> Problem {
     }
     if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
         let hint = "check the user, and what pg_hba.conf on the server allows it";
-        return Problem {
-            depends_on_encryption: true,
-            ..Problem::refused(cause, hint)
-        };
+        return Problem { depends_on_encryption: true, ..Problem::refused(cause, hint) };
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
         return Problem::refused(cause, "GRANT CONNECT ON DATABASE to this user");
@@ -483,10 +460,7 @@ fn explain_refusal(db: &DbError) -> Problem {
         "57P03" => "the server is not ready; try again when it is",
         _ => "look into the server's log",
     };
-    Problem {
-        decisive: *code != SqlState::CANNOT_CONNECT_NOW,
-        ..Problem::unavailable(cause, hint)
-    }
+    Problem { decisive: *code != SqlState::CANNOT_CONNECT_NOW, ..Problem::unavailable(cause, hint) }
 }
 
 /// What a failed statement means for the run. `doing` says what it was for: "reading the tasks".
@@ -502,10 +476,9 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
     let new = |kind, hint: &str| Failure::new(kind, message.clone()).hint(hint);
     match db.code().code() {
         // PostgreSQL has one code for both; in another language than English the more likely one is told.
-        "57014" if db.message().contains("user request") => new(
-            Kind::QueryFailed,
-            "someone cancelled the statement on the server; run again",
-        ),
+        "57014" if db.message().contains("user request") => {
+            new(Kind::QueryFailed, "someone cancelled the statement on the server; run again")
+        }
         "57014" => new(
             Kind::StatementTimeout,
             "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes, and whether another session holds a lock on the table",
@@ -516,18 +489,15 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
             Kind::QueryFailed,
             "run again; on a standby, max_standby_streaming_delay or hot_standby_feedback give long statements time",
         ),
-        "53100" => new(
-            Kind::QueryFailed,
-            "the server's disk is full: make room there, and run again",
-        ),
-        "53300" | "57P01" | "57P02" | "57P03" | "57P05" => new(
-            Kind::DatabaseUnavailable,
-            "run again when the server is back",
-        ),
-        code if code.starts_with("08") => new(
-            Kind::DatabaseUnavailable,
-            "run again when the server is back",
-        ),
+        "53100" => {
+            new(Kind::QueryFailed, "the server's disk is full: make room there, and run again")
+        }
+        "53300" | "57P01" | "57P02" | "57P03" | "57P05" => {
+            new(Kind::DatabaseUnavailable, "run again when the server is back")
+        }
+        code if code.starts_with("08") => {
+            new(Kind::DatabaseUnavailable, "run again when the server is back")
+        }
         // Syntax errors and names or types that are not there: only the mapping varies.
         code if code.starts_with("42") => new(Kind::MappingMismatch, MAPPING_HINT),
         _ => Failure::new(Kind::QueryFailed, message),
@@ -558,9 +528,8 @@ fn explain_without_server(error: &postgres::Error, doing: &str) -> Failure {
 
 /// `GRANT …` for what an English "permission denied for table jobs" names.
 fn grant_hint(message: &str) -> String {
-    let named = message
-        .strip_prefix("permission denied for ")
-        .and_then(|rest| rest.split_once(' '));
+    let named =
+        message.strip_prefix("permission denied for ").and_then(|rest| rest.split_once(' '));
     match named {
         Some(("schema", name)) => format!("GRANT USAGE ON SCHEMA {name} to the role"),
         Some(("table" | "view" | "relation" | "materialized", name)) => {
@@ -603,10 +572,7 @@ fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
         if let Some(found) = error.downcast_ref::<E>() {
             return Some(found);
         }
-        next = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
         };

@@ -125,11 +125,7 @@ fn split_credentials(rest: &str, style: Style) -> (Option<&str>, &str) {
         Style::Libpq => before,
         Style::Sqlalchemy => before.split(':').next().unwrap_or(before),
     };
-    if user.contains('/') {
-        (None, rest)
-    } else {
-        (Some(before), behind)
-    }
+    if user.contains('/') { (None, rest) } else { (Some(before), behind) }
 }
 
 /// `host:port,host:port`, an IPv6 address in brackets.
@@ -152,9 +148,8 @@ fn read_authority(authority: &str, style: Style, settings: &mut Settings) -> Res
 
 fn split_port(part: &str) -> Result<(&str, &str), String> {
     if let Some(inner) = part.strip_prefix('[') {
-        let (address, behind) = inner
-            .split_once(']')
-            .ok_or("an IPv6 address lacks its closing bracket")?;
+        let (address, behind) =
+            inner.split_once(']').ok_or("an IPv6 address lacks its closing bracket")?;
         return match behind.strip_prefix(':') {
             Some(port) => Ok((address, port)),
             None if behind.is_empty() => Ok((address, "")),
@@ -206,9 +201,7 @@ fn known_as(name: String, value: String) -> (String, String) {
 }
 
 fn unknown_parameter(name: &str, echo: bool) -> String {
-    let plain = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     if echo && plain && !name.is_empty() {
         format!(
             "the parameter {name} is not supported; taskmon needs a URL of its own without it (TASKMON_DATABASE_URL)"
@@ -321,19 +314,11 @@ impl Settings<'_> {
         if let Some(text) = self.given.get(name) {
             // Host and port may stand where a password was meant to be.
             let echo = self.echo && !["host", "port", "user", "password", "dbname"].contains(&name);
-            return Some(Value {
-                text: text.clone(),
-                source: format!("the URL's {name}"),
-                echo,
-            });
+            return Some(Value { text: text.clone(), source: format!("the URL's {name}"), echo });
         }
         let (_, variable) = PARAMETERS.iter().find(|(known, _)| *known == name)?;
         let text = (self.env)(variable).filter(|_| !variable.is_empty())?;
-        Some(Value {
-            text,
-            source: format!("the variable {variable}"),
-            echo: name != "password",
-        })
+        Some(Value { text, source: format!("the variable {variable}"), echo: name != "password" })
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -395,12 +380,8 @@ const SSL_MODES: &[(&str, SslMode)] = &[
 ];
 
 /// Whether TLS 1.3 is demanded. rustls has nothing below 1.2.
-const MIN_TLS: &[(&str, bool)] = &[
-    ("TLSv1", false),
-    ("TLSv1.1", false),
-    ("TLSv1.2", false),
-    ("TLSv1.3", true),
-];
+const MIN_TLS: &[(&str, bool)] =
+    &[("TLSv1", false), ("TLSv1.1", false), ("TLSv1.2", false), ("TLSv1.3", true)];
 
 const CHANNEL_BINDINGS: &[(&str, ChannelBinding)] = &[
     ("disable", ChannelBinding::Disable),
@@ -426,10 +407,7 @@ const ONLY: &[(&str, &[(&str, ())])] = &[
     ("sslcompression", &[("0", ()), ("1", ())]),
     ("sslsni", &[("1", ())]),
     ("load_balance_hosts", &[("disable", ())]),
-    (
-        "replication",
-        &[("false", ()), ("off", ()), ("no", ()), ("0", ())],
-    ),
+    ("replication", &[("false", ()), ("off", ()), ("no", ()), ("0", ())]),
 ];
 
 fn refuse_what_cannot_be_honoured(settings: &Settings) -> Result<(), String> {
@@ -527,12 +505,7 @@ fn read_host(name: String, address: &str, port: u16) -> Result<Host, String> {
         Some(address) => address.to_string(),
         None => default_host(Path::new(SOCKET_FOLDER), port),
     };
-    Ok(Host {
-        name,
-        address,
-        port,
-        password: None,
-    })
+    Ok(Host { name, address, port, password: None })
 }
 
 /// The socket of this machine's server if there is one, else `localhost`.
@@ -557,15 +530,12 @@ fn give_passwords(
         }
         return;
     }
-    let path = settings
-        .path("passfile", context.base_dir)
-        .or_else(|| home_file(context, ".pgpass"));
+    let path =
+        settings.path("passfile", context.base_dir).or_else(|| home_file(context, ".pgpass"));
     let Some(path) = path else { return };
     let passfile = Passfile::read(&path);
     for host in hosts {
-        host.password = passfile
-            .password(&host.name, host.port, database, user)
-            .map(str::to_owned);
+        host.password = passfile.password(&host.name, host.port, database, user).map(str::to_owned);
     }
 }
 
@@ -652,9 +622,7 @@ fn read_keepalive(settings: &Settings) -> Result<Keepalive, String> {
         enabled: number("keepalives")? != Some(0),
         idle: seconds("keepalives_idle", default.idle)?,
         interval: seconds("keepalives_interval", default.interval)?,
-        count: number("keepalives_count")?
-            .filter(|number| *number > 0)
-            .unwrap_or(default.count),
+        count: number("keepalives_count")?.filter(|number| *number > 0).unwrap_or(default.count),
         user_timeout: match number("tcp_user_timeout")? {
             None => default.user_timeout,
             Some(0) => None,
@@ -724,101 +692,32 @@ mod tests {
             ),
             ("postgresql://u:a:b?c#d@h/d", "h:5432=a:b?c#d", "u", "d"),
             ("postgresql://u@[::1]/d", "[::1]:5432", "u", "d"),
-            (
-                "postgresql://u@[fe80::1]:6000/d",
-                "[fe80::1]:6000",
-                "u",
-                "d",
-            ),
+            ("postgresql://u@[fe80::1]:6000/d", "[fe80::1]:6000", "u", "d"),
             ("postgresql://u:p@h1:1,h2:2/d", "h1:1=p h2:2=p", "u", "d"),
-            (
-                "postgresql://u@h1,[::1]:2,h3/d",
-                "h1:5432 [::1]:2 h3:5432",
-                "u",
-                "d",
-            ),
+            ("postgresql://u@h1,[::1]:2,h3/d", "h1:5432 [::1]:2 h3:5432", "u", "d"),
             ("postgresql://u@h1,h2/d?port=7", "h1:7 h2:7", "u", "d"),
-            (
-                "postgresql://u@%2Fvar%2Frun%2Fpg/d",
-                "/var/run/pg/.s.PGSQL.5432",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql://u@%2Frun%2Fpg:6000/d",
-                "/run/pg/.s.PGSQL.6000",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql://u@/d?host=/run/pg",
-                "/run/pg/.s.PGSQL.5432",
-                "u",
-                "d",
-            ),
+            ("postgresql://u@%2Fvar%2Frun%2Fpg/d", "/var/run/pg/.s.PGSQL.5432", "u", "d"),
+            ("postgresql://u@%2Frun%2Fpg:6000/d", "/run/pg/.s.PGSQL.6000", "u", "d"),
+            ("postgresql://u@/d?host=/run/pg", "/run/pg/.s.PGSQL.5432", "u", "d"),
             (
                 "postgresql:///d?host=h&user=u&password=a@b+c%20d&port=6000",
                 "h:6000=a@b+c d",
                 "u",
                 "d",
             ),
-            (
-                "postgresql://x:y@h/e?user=u&password=p&dbname=d&host=g",
-                "g:5432=p",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql://u@name/d?hostaddr=10.0.0.7",
-                "name:5432",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql://u@/d?hostaddr=10.0.0.7",
-                "10.0.0.7:5432",
-                "u",
-                "d",
-            ),
+            ("postgresql://x:y@h/e?user=u&password=p&dbname=d&host=g", "g:5432=p", "u", "d"),
+            ("postgresql://u@name/d?hostaddr=10.0.0.7", "name:5432", "u", "d"),
+            ("postgresql://u@/d?hostaddr=10.0.0.7", "10.0.0.7:5432", "u", "d"),
             ("postgresql://u@h/a/b", "h:5432", "u", "a/b"),
-            (
-                "postgresql+psycopg2://u:p/w?x%zz%41@h/d",
-                "h:5432=p/w?x%zzA",
-                "u",
-                "d",
-            ),
-            (
-                "postgres+asyncpg://u:p@h:6000/d?ssl=require",
-                "h:6000=p",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql+psycopg://u:p@/d?host=h1:1&host=h2:2",
-                "h1:1=p h2:2=p",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql+psycopg2://u@/d?host=/run/pg",
-                "/run/pg/.s.PGSQL.5432",
-                "u",
-                "d",
-            ),
-            (
-                "postgresql+psycopg2://u@/d?host=h&password=a+b",
-                "h:5432=a b",
-                "u",
-                "d",
-            ),
+            ("postgresql+psycopg2://u:p/w?x%zz%41@h/d", "h:5432=p/w?x%zzA", "u", "d"),
+            ("postgres+asyncpg://u:p@h:6000/d?ssl=require", "h:6000=p", "u", "d"),
+            ("postgresql+psycopg://u:p@/d?host=h1:1&host=h2:2", "h1:1=p h2:2=p", "u", "d"),
+            ("postgresql+psycopg2://u@/d?host=/run/pg", "/run/pg/.s.PGSQL.5432", "u", "d"),
+            ("postgresql+psycopg2://u@/d?host=h&password=a+b", "h:5432=a b", "u", "d"),
         ] {
             let target = postgres(url, &[]);
             assert_eq!(hosts(&target), expected_hosts, "{url}");
-            assert_eq!(
-                (target.user.as_str(), target.database.as_str()),
-                (user, database),
-                "{url}"
-            );
+            assert_eq!((target.user.as_str(), target.database.as_str()), (user, database), "{url}");
         }
     }
 
@@ -833,10 +732,7 @@ mod tests {
             &[],
         );
         assert_eq!(target.ssl_mode, SslMode::VerifyCa);
-        assert_eq!(
-            target.root_certificate,
-            RootCertificate::File("/base/ca.pem".into())
-        );
+        assert_eq!(target.root_certificate, RootCertificate::File("/base/ca.pem".into()));
         assert_eq!(target.application_name, "a b");
         assert_eq!(target.options.as_deref(), Some("-c search_path=jobs"));
         assert_eq!(target.connect_timeout, Duration::from_secs(3));
@@ -861,10 +757,7 @@ mod tests {
         let target = postgres("postgresql://u@h/d", &[("HOME", "/home/u")]);
         assert_eq!(target.ssl_mode, SslMode::Prefer);
         let root = Path::new("/home/u/.postgresql/root.crt").to_owned();
-        assert_eq!(
-            target.root_certificate,
-            RootCertificate::Default(Some(root))
-        );
+        assert_eq!(target.root_certificate, RootCertificate::Default(Some(root)));
         assert_eq!(target.application_name, "taskmon");
         assert_eq!(target.connect_timeout, Duration::from_secs(10));
         assert_eq!(target.keepalive, Keepalive::default());
@@ -890,15 +783,9 @@ mod tests {
         ];
         let target = postgres("postgresql://", &variables);
         assert_eq!(hosts(&target), "eh:7000=ep");
-        assert_eq!(
-            (target.user.as_str(), target.database.as_str()),
-            ("eu", "ed")
-        );
+        assert_eq!((target.user.as_str(), target.database.as_str()), ("eu", "ed"));
         assert_eq!(target.ssl_mode, SslMode::Disable);
-        assert_eq!(
-            target.root_certificate,
-            RootCertificate::File("/e.pem".into())
-        );
+        assert_eq!(target.root_certificate, RootCertificate::File("/e.pem".into()));
         assert_eq!(target.application_name, "ea");
         assert_eq!(target.options.as_deref(), Some("eo"));
         assert_eq!(target.connect_timeout, Duration::from_secs(4));
@@ -910,10 +797,7 @@ mod tests {
         assert_eq!(hosts(&target), "h:1=p");
         assert_eq!((target.user.as_str(), target.database.as_str()), ("u", "d"));
         assert_eq!(target.ssl_mode, SslMode::Require);
-        assert_eq!(
-            target.root_certificate,
-            RootCertificate::File("/u.pem".into())
-        );
+        assert_eq!(target.root_certificate, RootCertificate::File("/u.pem".into()));
         assert_eq!(target.application_name, "a");
         assert_eq!(target.options.as_deref(), Some("o"));
         assert_eq!(target.connect_timeout, Duration::from_secs(5));
@@ -940,10 +824,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(default_host(folder.path(), 5432), "localhost");
         fs::write(folder.path().join(".s.PGSQL.5432"), "").unwrap();
-        assert_eq!(
-            default_host(folder.path(), 5432),
-            folder.path().display().to_string()
-        );
+        assert_eq!(default_host(folder.path(), 5432), folder.path().display().to_string());
         assert_eq!(default_host(folder.path(), 5433), "localhost");
     }
 
@@ -955,10 +836,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let home = home.path().to_str().unwrap();
         let url = "postgresql://u@a:1,b:2,c:3/d";
-        assert_eq!(
-            hosts(&postgres(url, &[("HOME", home)])),
-            "a:1=one b:2=two c:3"
-        );
+        assert_eq!(hosts(&postgres(url, &[("HOME", home)])), "a:1=one b:2=two c:3");
         let given = [("HOME", home), ("PGPASSWORD", "p")];
         assert_eq!(hosts(&postgres(url, &given)), "a:1=p b:2=p c:3=p");
         let elsewhere = [("HOME", home), ("PGPASSFILE", "/nowhere/pgpass")];
@@ -972,10 +850,7 @@ mod tests {
         let url = "postgresql://u@h/d?sslrootcert=system";
         let target = postgres(url, &[("SSL_CERT_FILE", "/bundle.pem")]);
         assert_eq!(target.ssl_mode, SslMode::VerifyFull);
-        assert_eq!(
-            target.root_certificate,
-            RootCertificate::System(Some("/bundle.pem".into()))
-        );
+        assert_eq!(target.root_certificate, RootCertificate::System(Some("/bundle.pem".into())));
         let message = refusal(&format!("{url}&sslmode=require"), &[]);
         assert!(
             message.contains("sslmode=require") && message.contains("verify-full"),
@@ -996,10 +871,7 @@ mod tests {
             ("client_encoding=LATIN1", "client_encoding"),
             ("load_balance_hosts=random", "load_balance_hosts"),
             ("sslnegotiation=direct", "sslnegotiation"),
-            (
-                "ssl_max_protocol_version=TLSv1.2",
-                "ssl_max_protocol_version",
-            ),
+            ("ssl_max_protocol_version=TLSv1.2", "ssl_max_protocol_version"),
             ("sslsni=0", "sslsni"),
             ("replication=database", "replication"),
             ("sslmode=on", "sslmode"),
@@ -1127,14 +999,8 @@ mod tests {
     fn a_target_displays_as_a_url_without_password() {
         for (url, expected) in [
             ("postgres://u:p@h/d", "postgresql://u@h:5432/d"),
-            (
-                "postgres://u%40x:p@[::1]:1,h:2/a%2Fb",
-                "postgresql://u%40x@[::1]:1,h:2/a%2Fb",
-            ),
-            (
-                "postgres://u:p@/d?host=/run/pg",
-                "postgresql://u@/d?host=/run/pg&port=5432",
-            ),
+            ("postgres://u%40x:p@[::1]:1,h:2/a%2Fb", "postgresql://u%40x@[::1]:1,h:2/a%2Fb"),
+            ("postgres://u:p@/d?host=/run/pg", "postgresql://u@/d?host=/run/pg&port=5432"),
             ("sqlite:/data/jobs.db", "sqlite:/data/jobs.db"),
         ] {
             assert_eq!(parse_with(url, &[]).unwrap().display(), expected);
@@ -1151,10 +1017,7 @@ mod tests {
             ("sqlite:///jobs.db", "/base/jobs.db"),
             ("sqlite:////data/jobs.db", "/data/jobs.db"),
             ("sqlite+aiosqlite:///jobs.db", "/base/jobs.db"),
-            (
-                "sqlite+pysqlite:////data/a%20b.db?check_same_thread=false",
-                "/data/a%20b.db",
-            ),
+            ("sqlite+pysqlite:////data/a%20b.db?check_same_thread=false", "/data/a%20b.db"),
             ("sqlite:jobs.db?mode=rw", "/base/jobs.db"),
             ("SQLITE:jobs.db", "/base/jobs.db"),
         ] {
@@ -1196,10 +1059,7 @@ mod tests {
     #[test]
     fn other_schemes_are_refused_by_name() {
         let message = refusal("mysql://u:secret@h/d", &[]);
-        assert!(
-            message.contains("mysql://") && message.contains("postgresql://"),
-            "{message}"
-        );
+        assert!(message.contains("mysql://") && message.contains("postgresql://"), "{message}");
         assert!(message.contains("sqlite:"), "{message}");
         for url in ["", "jobs.db", "host=h dbname=d", "//h/d", "postgres"] {
             assert!(refusal(url, &[]).contains("scheme"), "{url}");

@@ -90,11 +90,7 @@ const TRIED_ROWS: usize = 1000;
 /// The expressions of a mapping, table by table: the section that they stand in, and what is read.
 fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
     let tasks = &mapping.tasks;
-    let mut all = vec![(
-        "tasks".to_owned(),
-        tasks.from.as_str(),
-        sql::task_columns(tasks),
-    )];
+    let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), sql::task_columns(tasks))];
     if let Some(receipts) = &mapping.receipts {
         let columns = sql::receipt_columns(receipts);
         all.push(("receipts".to_owned(), &receipts.from, columns));
@@ -120,14 +116,10 @@ pub fn trials(
                 Refusal::BadExpression(words) => {
                     let own = columns.iter().find(|column| column.name == name);
                     let expression = own.map_or("", |column| column.shown.as_str());
-                    trials
-                        .failed
-                        .push(sql::uncomputable(&section, &name, expression, &words));
+                    trials.failed.push(sql::uncomputable(&section, &name, expression, &words));
                 }
                 Refusal::Failed(failure) if failure.kind == Kind::StatementTimeout => {
-                    trials
-                        .untried
-                        .push(format!("database.{section}: {}", failure.message));
+                    trials.untried.push(format!("database.{section}: {}", failure.message));
                     break;
                 }
                 _ => {}
@@ -142,20 +134,18 @@ pub fn culprit(
     mapping: &Mapping,
     try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
 ) -> Option<Failure> {
-    sections(mapping)
-        .into_iter()
-        .find_map(|(section, from, columns)| {
-            let failing = sql::failing(from, &columns, None, try_query);
-            failing.into_iter().find_map(|(name, refusal)| {
-                let own = columns.iter().find(|column| column.name == name)?;
-                match refusal {
-                    Refusal::BadExpression(words) => {
-                        Some(sql::uncomputable(&section, &name, &own.shown, &words))
-                    }
-                    _ => None,
+    sections(mapping).into_iter().find_map(|(section, from, columns)| {
+        let failing = sql::failing(from, &columns, None, try_query);
+        failing.into_iter().find_map(|(name, refusal)| {
+            let own = columns.iter().find(|column| column.name == name)?;
+            match refusal {
+                Refusal::BadExpression(words) => {
+                    Some(sql::uncomputable(&section, &name, &own.shown, &words))
                 }
-            })
+                _ => None,
+            }
         })
+    })
 }
 
 /// The tables of a mapping, each once, and whether rows are deleted from it.

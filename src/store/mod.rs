@@ -121,16 +121,7 @@ pub struct Cell {
 
 impl Cell {
     pub fn empty(hour: u8, label: Option<String>, retries: Option<i64>) -> Self {
-        Self {
-            hour,
-            label,
-            retries,
-            tasks: 0,
-            timed: 0,
-            micros: 0,
-            waited: 0,
-            wait_micros: 0,
-        }
+        Self { hour, label, retries, tasks: 0, timed: 0, micros: 0, waited: 0, wait_micros: 0 }
     }
 }
 

@@ -39,9 +39,7 @@ impl Passfile {
     }
 
     fn parse(text: &str) -> Self {
-        Self {
-            entries: text.lines().filter_map(parse_line).collect(),
-        }
+        Self { entries: text.lines().filter_map(parse_line).collect() }
     }
 
     /// The password of the first line that fits. An empty one counts as none.
@@ -82,9 +80,7 @@ fn read_private(path: &Path) -> Result<String, Option<String>> {
         return Err(Some("it is not a regular file".to_owned()));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(Some(
-            "others than its owner have rights on it; chmod 600 it".to_owned(),
-        ));
+        return Err(Some("others than its owner have rights on it; chmod 600 it".to_owned()));
     }
     let mut bytes = Vec::new();
     File::open(path)
@@ -142,9 +138,7 @@ mod tests {
     use super::*;
 
     fn password(file: &str, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
-        Passfile::parse(file)
-            .password(host, port, database, user)
-            .map(str::to_owned)
+        Passfile::parse(file).password(host, port, database, user).map(str::to_owned)
     }
 
     #[test]
@@ -171,49 +165,28 @@ mod tests {
     #[test]
     fn a_backslash_escapes_colons_and_backslashes() {
         let file = r"fe80\:\:1:5432:a\\b:u\:v:p\:a\\ss";
-        assert_eq!(
-            password(file, "fe80::1", 5432, r"a\b", "u:v").as_deref(),
-            Some(r"p:a\ss")
-        );
+        assert_eq!(password(file, "fe80::1", 5432, r"a\b", "u:v").as_deref(), Some(r"p:a\ss"));
         assert_eq!(password(file, "fe80", 5432, r"a\b", "u:v"), None);
     }
 
     #[test]
     fn an_escaped_star_is_a_star() {
         assert_eq!(password(r"\*:*:*:*:x", "db", 1, "d", "u"), None);
-        assert_eq!(
-            password(r"\*:*:*:*:x", "*", 1, "d", "u").as_deref(),
-            Some("x")
-        );
+        assert_eq!(password(r"\*:*:*:*:x", "*", 1, "d", "u").as_deref(), Some("x"));
     }
 
     #[test]
     fn a_password_ends_at_a_plain_colon_and_may_hold_anything_else() {
-        assert_eq!(
-            password("*:*:*:*:a b@/%#:x", "h", 1, "d", "u").as_deref(),
-            Some("a b@/%#")
-        );
-        assert_eq!(
-            password("*:*:*:*:ends\\", "h", 1, "d", "u").as_deref(),
-            Some("ends\\")
-        );
-        assert_eq!(
-            password("*:*:*:*:dos\r\n", "h", 1, "d", "u").as_deref(),
-            Some("dos")
-        );
+        assert_eq!(password("*:*:*:*:a b@/%#:x", "h", 1, "d", "u").as_deref(), Some("a b@/%#"));
+        assert_eq!(password("*:*:*:*:ends\\", "h", 1, "d", "u").as_deref(), Some("ends\\"));
+        assert_eq!(password("*:*:*:*:dos\r\n", "h", 1, "d", "u").as_deref(), Some("dos"));
     }
 
     #[test]
     fn localhost_stands_for_the_default_socket_only() {
         let file = "localhost:5432:*:*:x";
-        assert_eq!(
-            password(file, "localhost", 5432, "d", "u").as_deref(),
-            Some("x")
-        );
-        assert_eq!(
-            password(file, "/var/run/postgresql", 5432, "d", "u").as_deref(),
-            Some("x")
-        );
+        assert_eq!(password(file, "localhost", 5432, "d", "u").as_deref(), Some("x"));
+        assert_eq!(password(file, "/var/run/postgresql", 5432, "d", "u").as_deref(), Some("x"));
         assert_eq!(password(file, "/srv/sockets", 5432, "d", "u"), None);
         assert_eq!(password(file, "127.0.0.1", 5432, "d", "u"), None);
     }
@@ -229,19 +202,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pgpass");
         fs::write(&path, "*:*:*:*:x\n").unwrap();
-        for (mode, expected) in [
-            (0o600, Some("x")),
-            (0o400, Some("x")),
-            (0o640, None),
-            (0o604, None),
-        ] {
+        for (mode, expected) in
+            [(0o600, Some("x")), (0o400, Some("x")), (0o640, None), (0o604, None)]
+        {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let found = Passfile::read(&path);
             assert_eq!(found.password("h", 1, "d", "u"), expected, "{mode:o}");
         }
-        assert_eq!(
-            Passfile::read(&folder.path().join("none")).password("h", 1, "d", "u"),
-            None
-        );
+        assert_eq!(Passfile::read(&folder.path().join("none")).password("h", 1, "d", "u"), None);
     }
 }

@@ -54,10 +54,7 @@ struct Refused {
 
 impl Refused {
     fn new(error: &postgres::Error, doing: &str) -> Self {
-        let conflicts = [
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-        ];
+        let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
         Self {
             failure: failure(error, doing),
             is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
@@ -78,12 +75,7 @@ impl PostgresStore {
         let second = open_second(target.clone());
         let (leader, shape) = shape::read(leader, &settings)?;
         log::debug!("the table's shape: {shape:?}");
-        Ok(Self {
-            leader: Some(leader),
-            second,
-            settings,
-            shape,
-        })
+        Ok(Self { leader: Some(leader), second, settings, shape })
     }
 
     fn figures(&mut self, plan: Plan) -> Result<Figures> {
@@ -111,10 +103,8 @@ impl PostgresStore {
     }
 
     fn try_figures(&mut self, plan: &Arc<Plan>) -> Result<Answers> {
-        let leader = self
-            .leader
-            .take()
-            .context("the connection was lost with an earlier report")?;
+        let leader =
+            self.leader.take().context("the connection was lost with an earlier report")?;
         let board = Arc::new(Board::new(plan.statements.len()));
         let (results, arrivals) = channel();
         let (snapshot, announced) = channel();
@@ -254,10 +244,7 @@ impl Board {
             if state.with_second == 0 {
                 return None;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -288,11 +275,7 @@ fn lead(
     snapshot: &Sender<String>,
 ) -> (Client, Answers) {
     let answers = answer_all(&mut client, plan, board, snapshot);
-    let ended = client.batch_execute(if answers.is_ok() {
-        "COMMIT"
-    } else {
-        "ROLLBACK"
-    });
+    let ended = client.batch_execute(if answers.is_ok() { "COMMIT" } else { "ROLLBACK" });
     let answers = match (answers, ended) {
         (Ok(_), Err(error)) => Err(Refused::new(&error, "ending the report's transaction")),
         (answers, _) => answers,
@@ -324,8 +307,7 @@ fn answer_all(
         board.put(place, rows);
     }
     let answers = std::mem::take(&mut board.state().answers);
-    plan.fold(&answers)
-        .map_err(|error| Refused::new(&error, "reading the database's answer"))
+    plan.fold(&answers).map_err(|error| Refused::new(&error, "reading the database's answer"))
 }
 
 /// The second connection: joins the leader's snapshot and takes statements until none waits. Whatever goes wrong here costs

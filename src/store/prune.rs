@@ -86,9 +86,7 @@ pub fn open_pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn P
                 path.display()
             );
             let failure = Failure::new(Kind::ConfigInvalid, message);
-            return Err(failure
-                .hint("leave mode=ro out of the URL for cleanup")
-                .into());
+            return Err(failure.hint("leave mode=ro out of the URL for cleanup").into());
         }
     })
 }

@@ -38,10 +38,8 @@ impl Fields {
         table: &TaskTable,
         try_select: &mut dyn FnMut(&str) -> Result<(), Refusal>,
     ) -> Result<Fields, Failure> {
-        let mapped: Vec<Field> = Field::ALL
-            .into_iter()
-            .filter(|field| table.field(*field).is_some())
-            .collect();
+        let mapped: Vec<Field> =
+            Field::ALL.into_iter().filter(|field| table.field(*field).is_some()).collect();
         let mut missing = Vec::new();
         if try_select(&select_list(table, &mapped)).is_err() {
             // Something is amiss: one trial each says what.
@@ -61,19 +59,13 @@ impl Fields {
                 }
             }
         }
-        let present: Vec<Field> = mapped
-            .into_iter()
-            .filter(|field| !missing.contains(field))
-            .collect();
+        let present: Vec<Field> =
+            mapped.into_iter().filter(|field| !missing.contains(field)).collect();
         let counted_by = [Field::CreatedAt, Field::UpdatedAt]
             .into_iter()
             .find(|field| present.contains(field))
             .ok_or_else(|| no_time(table))?;
-        Ok(Fields {
-            present,
-            missing,
-            counted_by,
-        })
+        Ok(Fields { present, missing, counted_by })
     }
 }
 
@@ -112,18 +104,12 @@ fn select_list(table: &TaskTable, fields: &[Field]) -> String {
 }
 
 fn keys(table: &TaskTable) -> impl Iterator<Item = String> {
-    table
-        .key
-        .iter()
-        .enumerate()
-        .map(|(place, key)| format!("({key}) AS key_{}", place + 1))
+    table.key.iter().enumerate().map(|(place, key)| format!("({key}) AS key_{}", place + 1))
 }
 
 /// `key_1, key_2`: the order of rows that are equal otherwise.
 pub fn key_order(table: &TaskTable) -> String {
-    let names: Vec<String> = (1..=table.key.len())
-        .map(|place| format!("key_{place}"))
-        .collect();
+    let names: Vec<String> = (1..=table.key.len()).map(|place| format!("key_{place}")).collect();
     names.join(", ")
 }
 
@@ -138,10 +124,9 @@ fn about_table(table: &TaskTable, refusal: Refusal) -> Failure {
         Refusal::Failed(failure) => failure,
         Refusal::MissingTable(detail)
         | Refusal::MissingColumn(detail)
-        | Refusal::BadExpression(detail) => mismatch(format!(
-            "database.tasks.from: \"{}\" cannot be read: {detail}",
-            table.from
-        )),
+        | Refusal::BadExpression(detail) => {
+            mismatch(format!("database.tasks.from: \"{}\" cannot be read: {detail}", table.from))
+        }
     }
 }
 
@@ -231,11 +216,7 @@ impl Column {
 }
 
 fn column(name: impl Into<String>, expression: &str) -> Column {
-    Column {
-        name: name.into(),
-        expression: expression.to_owned(),
-        shown: expression.to_owned(),
-    }
+    Column { name: name.into(), expression: expression.to_owned(), shown: expression.to_owned() }
 }
 
 fn numbered<'a>(name: &'a str, expressions: &'a [String]) -> impl Iterator<Item = Column> + 'a {
@@ -245,14 +226,9 @@ fn numbered<'a>(name: &'a str, expressions: &'a [String]) -> impl Iterator<Item 
 
 /// Every expression that the mapping has for tasks: whoever deletes must understand the whole table.
 pub fn task_columns(table: &TaskTable) -> Vec<Column> {
-    let fields = Field::ALL
-        .into_iter()
-        .filter_map(|field| Some(column(field.name(), table.field(field)?)));
-    let others = [
-        ("name", &table.name),
-        ("link", &table.link),
-        ("guard", &table.guard),
-    ];
+    let fields =
+        Field::ALL.into_iter().filter_map(|field| Some(column(field.name(), table.field(field)?)));
+    let others = [("name", &table.name), ("link", &table.link), ("guard", &table.guard)];
     let others = others
         .into_iter()
         .filter_map(|(name, expression)| Some(column(name, expression.as_ref()?)));
@@ -274,21 +250,13 @@ pub fn unread_columns(table: &TaskTable) -> Vec<Column> {
 }
 
 pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
-    let own = [
-        column("created_at", &table.created_at),
-        column("link", &table.link),
-    ];
-    numbered("key", &table.key)
-        .chain(own)
-        .chain(numbered("files", &table.files))
-        .collect()
+    let own = [column("created_at", &table.created_at), column("link", &table.link)];
+    numbered("key", &table.key).chain(own).chain(numbered("files", &table.files)).collect()
 }
 
 pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
     let own = [column("foreign_key", &table.foreign_key)];
-    own.into_iter()
-        .chain(numbered("files", &table.files))
-        .collect()
+    own.into_iter().chain(numbered("files", &table.files)).collect()
 }
 
 /// Looks whether the table that rows are deleted from has the key by which they are chosen.
@@ -315,10 +283,7 @@ pub fn require_key(
             format!("database.tasks.delete_from: \"{delete_from}\" cannot be deleted from: {words}")
         })
     })?;
-    for Column {
-        name, expression, ..
-    } in numbered("key", &table.key)
-    {
+    for Column { name, expression, .. } in numbered("key", &table.key) {
         try_select(&format!("({expression})")).map_err(|refusal| {
             told(refusal, &|words| {
                 format!("database.tasks.{name}: \"{delete_from}\", which rows are deleted from, has no \"{expression}\": {words}")
@@ -330,9 +295,7 @@ pub fn require_key(
 
 /// An expression that fails on a row.
 pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) -> Failure {
-    mismatch(format!(
-        "database.{section}.{name}: \"{expression}\" cannot be computed: {words}"
-    ))
+    mismatch(format!("database.{section}.{name}: \"{expression}\" cannot be computed: {words}"))
 }
 
 /// Which of the expressions fail on rows that there are: all rows, or so many at most.
@@ -350,9 +313,7 @@ pub fn failing(
             entries.push(format!("({}) AS c{place}", column.expression));
         }
         let (counts, entries) = (counts.join(", "), entries.join(", "));
-        try_query(&format!(
-            "SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"
-        ))
+        try_query(&format!("SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"))
     };
     match compute(columns) {
         Ok(()) => return Vec::new(),
@@ -401,19 +362,15 @@ pub fn require(
         }
     })?;
     for column in columns {
-        let Column {
-            name, expression, ..
-        } = column;
+        let Column { name, expression, .. } = column;
         try_rows(&computed(column)).map_err(|refusal| match refusal {
             Refusal::Failed(failure) => failure,
-            Refusal::MissingColumn(detail) => about(
-                name,
-                format!("\"{from}\" has no \"{expression}\": {detail}"),
-            ),
-            Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => about(
-                name,
-                format!("\"{expression}\" cannot be computed: {detail}"),
-            ),
+            Refusal::MissingColumn(detail) => {
+                about(name, format!("\"{from}\" has no \"{expression}\": {detail}"))
+            }
+            Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => {
+                about(name, format!("\"{expression}\" cannot be computed: {detail}"))
+            }
         })?;
     }
     Ok(())

@@ -47,14 +47,8 @@ impl SqliteStore {
             unavailable(&format!("{} cannot be opened", path.display()), &error)
         })?;
         let table = &settings.tasks;
-        let fields = Fields::find(table, &mut |entries| {
-            try_select(&connection, table, entries)
-        })?;
-        Ok(Self {
-            connection,
-            fields,
-            settings,
-        })
+        let fields = Fields::find(table, &mut |entries| try_select(&connection, table, entries))?;
+        Ok(Self { connection, fields, settings })
     }
 }
 
@@ -72,10 +66,8 @@ fn require_file(path: &Path) -> Result<(), Failure> {
 fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
     let shown = path.display();
     if !path.exists() {
-        let failure = Failure::new(
-            Kind::DatabaseUnavailable,
-            format!("there is no SQLite file {shown}"),
-        );
+        let failure =
+            Failure::new(Kind::DatabaseUnavailable, format!("there is no SQLite file {shown}"));
         return Err(failure
             .hint("taskmon never makes a database; check the path, relative ones start at base_dir or, outside the file, at the working directory")
             .into());
@@ -121,10 +113,7 @@ fn log_statements(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 fn unavailable(what: &str, error: &rusqlite::Error) -> Failure {
-    let failure = Failure::new(
-        Kind::DatabaseUnavailable,
-        format!("{what}: {}", words(error)),
-    );
+    let failure = Failure::new(Kind::DatabaseUnavailable, format!("{what}: {}", words(error)));
     match error.sqlite_error_code() {
         // In WAL mode even a reader makes files beside the database, where no other program has.
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
@@ -148,10 +137,7 @@ fn failure(error: &rusqlite::Error, doing: &str, settings: &Settings) -> Failure
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => Failure::new(
             Kind::StatementTimeout,
-            format!(
-                "{doing} took longer than {} seconds",
-                settings.statement_timeout.as_secs()
-            ),
+            format!("{doing} took longer than {} seconds", settings.statement_timeout.as_secs()),
         )
         .hint("raise database.statement_timeout_seconds, or add the index that is missing"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -334,14 +320,8 @@ impl<'a> Report<'a> {
         let day = while_doing("finding the day", self.in_day(forms))?;
         while_doing("counting the day's tasks", self.cells(&day, &mut figures))?;
         if self.fields.has(Field::ProcessingTime) {
-            while_doing(
-                "computing percentiles",
-                self.percentiles(&day, &mut figures),
-            )?;
-            while_doing(
-                "finding the slowest tasks",
-                self.slowest(&day, &mut figures),
-            )?;
+            while_doing("computing percentiles", self.percentiles(&day, &mut figures))?;
+            while_doing("finding the slowest tasks", self.slowest(&day, &mut figures))?;
         }
         if self.fields.has(Field::ErrorMessage) {
             while_doing("sorting the errors", self.categories(&day, &mut figures))?;
@@ -410,16 +390,9 @@ impl<'a> Report<'a> {
             ranges.push((Value::Text(low), Value::Text(high)));
         }
         // Numbers come before text in SQLite's order.
-        let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM {} WHERE t.{} < '')",
-            self.source,
-            self.time()
-        );
-        if self
-            .connection
-            .prepare(&sql)?
-            .query_row([], |row| row.get(0))?
-        {
+        let sql =
+            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE t.{} < '')", self.source, self.time());
+        if self.connection.prepare(&sql)?.query_row([], |row| row.get(0))? {
             let numbers = ruler.number_ranges().into_iter().flatten();
             ranges.extend(numbers.map(|(low, high)| (Value::Integer(low), Value::Integer(high))));
         }
@@ -429,10 +402,7 @@ impl<'a> Report<'a> {
     /// Text that does not start like a year from 1900 to 2999 lies in no range above; what of it is no time would be lost silently.
     fn look_for_strange_times(&self, tally: &mut Tally) -> rusqlite::Result<()> {
         let time = self.time();
-        for range in [
-            format!("t.{time} >= '' AND t.{time} < '19'"),
-            format!("t.{time} >= '3'"),
-        ] {
+        for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
             let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
             let mut statement = self.connection.prepare(&sql)?;
             let mut rows = statement.query([])?;
@@ -448,10 +418,7 @@ impl<'a> Report<'a> {
         let time = self.time();
         let ranges = self.request.day.ranges();
         if ranges.is_empty() {
-            return Ok(DayCondition {
-                sql: "0".to_owned(),
-                values: Vec::new(),
-            });
+            return Ok(DayCondition { sql: "0".to_owned(), values: Vec::new() });
         }
         let zone = self.settings.naive_zone;
         let mut values = Vec::new();
@@ -459,10 +426,7 @@ impl<'a> Report<'a> {
         let mut add = |low: Value, high: Value| {
             values.extend([low, high]);
             let last = values.len();
-            conditions.push(format!(
-                "(t.{time} >= ?{} AND t.{time} < ?{last})",
-                last - 1
-            ));
+            conditions.push(format!("(t.{time} >= ?{} AND t.{time} < ?{last})", last - 1));
         };
         if let Some(separator) = forms.separator() {
             for (start, end) in ranges {
@@ -483,11 +447,10 @@ impl<'a> Report<'a> {
     fn register_in_day(&self) -> rusqlite::Result<()> {
         let (ruler, hours) = (self.ruler.clone(), self.hours.clone());
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection
-            .create_scalar_function(IN_DAY, 1, flags, move |context| {
-                let moment = clock::read(context.get_raw(0));
-                Ok(moment.is_some_and(|moment| hours.name(ruler.place(moment)).is_some()))
-            })
+        self.connection.create_scalar_function(IN_DAY, 1, flags, move |context| {
+            let moment = clock::read(context.get_raw(0));
+            Ok(moment.is_some_and(|moment| hours.name(ruler.place(moment)).is_some()))
+        })
     }
 
     fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
@@ -523,9 +486,9 @@ impl<'a> Report<'a> {
                 cell.micros += micros(seconds);
             }
             let wait = match self.settings.tasks.wait {
-                Wait::SinceCreation => self
-                    .since_creation(created, clock::read(row.get_ref(4)?))
-                    .map(i128::from),
+                Wait::SinceCreation => {
+                    self.since_creation(created, clock::read(row.get_ref(4)?)).map(i128::from)
+                }
                 Wait::Told(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
             };
             if let Some(wait) = wait {
@@ -592,13 +555,7 @@ impl<'a> Report<'a> {
         let at = |place: f64| values.get(&(place as u64)).copied().unwrap_or_default();
         let [p50, p90, p95, p99] =
             around.map(|(low, high, part)| at(low) + part * (at(high) - at(low)));
-        figures.percentiles = Some(Percentiles {
-            p50,
-            p90,
-            p95,
-            p99,
-            max: at(last as f64),
-        });
+        figures.percentiles = Some(Percentiles { p50, p90, p95, p99, max: at(last as f64) });
         Ok(())
     }
 
@@ -613,11 +570,7 @@ impl<'a> Report<'a> {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let tasks = statement.query_map(rusqlite::params_from_iter(&day.values), |row| {
-            Ok(SlowTask {
-                task: text(row, 0)?,
-                processing_time: row.get(1)?,
-                label: text(row, 2)?,
-            })
+            Ok(SlowTask { task: text(row, 0)?, processing_time: row.get(1)?, label: text(row, 2)? })
         })?;
         figures.slowest = tasks.collect::<rusqlite::Result<_>>()?;
         Ok(())
@@ -692,14 +645,13 @@ impl<'a> Report<'a> {
         }
         let zone = self.settings.naive_zone;
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection
-            .create_scalar_function("taskmon_micros", 1, flags, move |context| {
-                let moment = clock::read(context.get_raw(0));
-                Ok(moment.map(|moment| match moment.form.is_instant() {
-                    true => moment.micros,
-                    false => instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros(),
-                }))
-            })?;
+        self.connection.create_scalar_function("taskmon_micros", 1, flags, move |context| {
+            let moment = clock::read(context.get_raw(0));
+            Ok(moment.map(|moment| match moment.form.is_instant() {
+                true => moment.micros,
+                false => instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros(),
+            }))
+        })?;
         Ok(format!("taskmon_micros(t.{})", self.time()))
     }
 
@@ -723,15 +675,8 @@ impl<'a> Report<'a> {
     }
 
     fn undated(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE t.{} IS NULL",
-            self.source,
-            self.time()
-        );
-        let count: i64 = self
-            .connection
-            .prepare(&sql)?
-            .query_row([], |row| row.get(0))?;
+        let sql = format!("SELECT count(*) FROM {} WHERE t.{} IS NULL", self.source, self.time());
+        let count: i64 = self.connection.prepare(&sql)?.query_row([], |row| row.get(0))?;
         figures.undated = count.unsigned_abs();
         Ok(())
     }
@@ -741,14 +686,9 @@ impl<'a> Report<'a> {
         let mapping = &self.settings.tasks.states;
         let (column, operator, labels): (&str, &str, Vec<String>) = match &self.labels {
             Some(labels) => {
-                let claimed = labels
-                    .iter()
-                    .filter(|label| states.contains(&mapping.of(Some(label))));
-                (
-                    "t.status",
-                    "IN",
-                    claimed.map(|label| quote(label)).collect(),
-                )
+                let claimed =
+                    labels.iter().filter(|label| states.contains(&mapping.of(Some(label))));
+                ("t.status", "IN", claimed.map(|label| quote(label)).collect())
             }
             None => {
                 let (folded, operator) = match mapping.membership(states) {
@@ -859,10 +799,8 @@ impl Labels {
             ValueRef::Text(bytes) => Some(bytes),
             _ => None,
         };
-        let known = self
-            .known
-            .iter()
-            .position(|label| label.as_deref().map(str::as_bytes) == bytes);
+        let known =
+            self.known.iter().position(|label| label.as_deref().map(str::as_bytes) == bytes);
         known.unwrap_or_else(|| {
             let label = bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
             self.known.push(label);

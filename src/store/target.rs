@@ -223,9 +223,7 @@ fn no_scheme() -> String {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 const SQLITE_FORMS: &str = "write sqlite:PATH, sqlite:///relative/path or sqlite:////absolute/path";
@@ -281,9 +279,7 @@ fn check_sqlite_query(query: &str) -> Result<(), String> {
             | "cached_statements" | "cache" => {}
             "mode" if matches!(value, "ro" | "rw" | "rwc") => {}
             "mode" => {
-                return Err(format!(
-                    "mode={value} is not supported; only ro, rw and rwc"
-                ));
+                return Err(format!("mode={value} is not supported; only ro, rw and rwc"));
             }
             _ => {
                 return Err(format!(
@@ -296,11 +292,7 @@ fn check_sqlite_query(query: &str) -> Result<(), String> {
 }
 
 /// What stays readable in [`PostgresTarget::display`] and still makes a URL.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl PostgresTarget {
     /// The database for messages, as a URL without password: `postgresql://user@host:5432/db`.

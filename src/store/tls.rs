@@ -83,9 +83,7 @@ fn choose_verifier(
             given: roots.certificates,
             provider: provider.clone(),
         }),
-        _ => Arc::new(AcceptAny {
-            provider: provider.clone(),
-        }),
+        _ => Arc::new(AcceptAny { provider: provider.clone() }),
     })
 }
 
@@ -109,11 +107,7 @@ fn read_roots(root: &RootCertificate, optional: bool) -> Result<Option<Roots>, F
         RootCertificate::System(None) => (find_system_bundle()?, true),
     };
     let certificates = read_certificates(&path)?;
-    Ok(Some(Roots {
-        path,
-        certificates,
-        system,
-    }))
+    Ok(Some(Roots { path, certificates, system }))
 }
 
 fn no_roots(path: Option<&Path>) -> Failure {
@@ -144,11 +138,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failur
     let certificates =
         certificates.map_err(|error| unreadable("certificate file", path, &error))?;
     if certificates.is_empty() {
-        return Err(unreadable(
-            "certificate file",
-            path,
-            &pem::Error::NoItemsFound,
-        ));
+        return Err(unreadable("certificate file", path, &pem::Error::NoItemsFound));
     }
     Ok(certificates)
 }
@@ -159,11 +149,8 @@ fn unreadable(what: &str, path: &Path, error: &pem::Error) -> Failure {
         pem::Error::NoItemsFound => "it holds none in PEM form".to_owned(),
         _ => "it is not valid PEM".to_owned(),
     };
-    failed(format!(
-        "the {what} {} cannot be read: {why}",
-        path.display()
-    ))
-    .hint("check the path and the rights on the file")
+    failed(format!("the {what} {} cannot be read: {why}", path.display()))
+        .hint("check the path and the rights on the file")
 }
 
 fn trust(roots: &Roots) -> Result<RootCertStore, Failure> {
@@ -311,9 +298,7 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -357,9 +342,7 @@ impl ServerCertVerifier for AcceptAny {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -385,14 +368,12 @@ pub fn explain(error: &rustls::Error) -> (String, String) {
             "the server's certificate was not signed by a CA that is trusted here".to_owned(),
             "let sslrootcert name the certificate of the CA that signed the server's",
         ),
-        Wrong::NotValidForName => (
-            "the server's certificate is for another host name".to_owned(),
-            NAME_HINT,
-        ),
-        Wrong::NotValidForNameContext {
-            expected,
-            presented,
-        } => (wrong_name(&expected.to_str(), presented), NAME_HINT),
+        Wrong::NotValidForName => {
+            ("the server's certificate is for another host name".to_owned(), NAME_HINT)
+        }
+        Wrong::NotValidForNameContext { expected, presented } => {
+            (wrong_name(&expected.to_str(), presented), NAME_HINT)
+        }
         Wrong::Other(other) if other.to_string() == "UnsupportedCertVersion" => (
             "the server's certificate is of X.509 version 1, which cannot be verified".to_owned(),
             "make a new one with a subjectAltName (openssl: -addext subjectAltName=DNS:NAME)",
@@ -419,17 +400,12 @@ fn wrong_name(expected: &str, presented: &[String]) -> String {
         );
     }
     let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
-    format!(
-        "the server's certificate is for {}, not for {expected}",
-        names.join(", ")
-    )
+    format!("the server's certificate is for {}, not for {expected}", names.join(", "))
 }
 
 /// The name within rustls' `DnsName("name")`.
 fn plain_name(name: &str) -> &str {
-    let inner = name
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')
 }
 
@@ -515,16 +491,10 @@ b20wCgYIKoZIzj0EAwIDSQAwRgIhAMOyu1edmI3b8DrBTIWrrx05a00sCXL3TCQ3
     #[test]
     fn a_trusted_self_signed_certificate_still_has_a_name_and_dates() {
         let elsewhere = "other.example.com";
-        assert_eq!(
-            verify(Check::Chain, SELF_SIGNED, SELF_SIGNED, elsewhere),
-            Ok(())
-        );
+        assert_eq!(verify(Check::Chain, SELF_SIGNED, SELF_SIGNED, elsewhere), Ok(()));
         let error = verify(Check::ChainAndName, SELF_SIGNED, SELF_SIGNED, elsewhere).unwrap_err();
         let (what, _) = explain(&error);
-        assert!(
-            what.contains("is for db.example.com, not for other.example.com"),
-            "{what}"
-        );
+        assert!(what.contains("is for db.example.com, not for other.example.com"), "{what}");
         for (year, expected) in [(2200, "expired"), (2000, "not valid yet")] {
             let error =
                 verify_in(year, Check::Chain, SELF_SIGNED, SELF_SIGNED, elsewhere).unwrap_err();

@@ -186,10 +186,7 @@ struct Share {
 
 impl Share {
     fn of(used: u64, free: u64) -> Self {
-        Self {
-            part: used,
-            whole: used.saturating_add(free),
-        }
+        Self { part: used, whole: used.saturating_add(free) }
     }
 
     fn percent(self) -> f64 {
@@ -206,11 +203,7 @@ impl Share {
     }
 
     fn max(self, other: Self) -> Self {
-        if self.compare(other) == Ordering::Less {
-            other
-        } else {
-            self
-        }
+        if self.compare(other) == Ordering::Less { other } else { self }
     }
 
     fn compare(self, other: Self) -> Ordering {
@@ -316,10 +309,7 @@ fn refusal(path: &Path, error: &io::Error) -> Trouble {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Trouble::new("path_missing", format!("{path} does not exist"))
         }
-        _ => Trouble::new(
-            "path_unreadable",
-            format!("{path} cannot be measured: {error}"),
-        ),
+        _ => Trouble::new("path_unreadable", format!("{path} cannot be measured: {error}")),
     }
     .path(path)
 }
@@ -396,9 +386,7 @@ fn mounts() -> io::Result<Vec<Mount>> {
 
 /// `procfs` has a parser too, but it leaves `\040` in mount points, and one mount point that is not UTF-8 costs it the list.
 fn parse_mounts(list: &[u8]) -> Vec<Mount> {
-    list.split(|byte| *byte == b'\n')
-        .filter_map(parse_mount)
-        .collect()
+    list.split(|byte| *byte == b'\n').filter_map(parse_mount).collect()
 }
 
 /// `36 35 98:0 /root /mount/point options [optional fields]… - type device options`
@@ -408,18 +396,9 @@ fn parse_mount(line: &[u8]) -> Option<Mount> {
     let (id, parent) = (number()?, number()?);
     let point = PathBuf::from(OsString::from_vec(unescape(fields.nth(2)?)));
     fields.find(|field| field == b"-")?;
-    let mut text = || {
-        fields
-            .next()
-            .map(|field| String::from_utf8_lossy(&unescape(field)).into_owned())
-    };
-    Some(Mount {
-        id,
-        parent,
-        point,
-        fs_type: text()?,
-        device: text()?,
-    })
+    let mut text =
+        || fields.next().map(|field| String::from_utf8_lossy(&unescape(field)).into_owned());
+    Some(Mount { id, parent, point, fs_type: text()?, device: text()? })
 }
 
 /// The kernel writes blanks, newlines, backslashes and `#` as three octal digits.
@@ -474,10 +453,7 @@ fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
 mod tests {
     use super::*;
 
-    const LIMITS: Thresholds = Thresholds {
-        warning: 80.0,
-        critical: 90.0,
-    };
+    const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
 
     /// `used` of `whole` blocks, `files` of `all_files` inodes.
     fn filled(used: u64, whole: u64, files: u64, all_files: u64) -> Usage {
@@ -535,10 +511,7 @@ mod tests {
 
     #[test]
     fn thresholds_with_decimals_are_taken_at_their_word() {
-        let limits = |warning| Thresholds {
-            warning,
-            critical: 100.0,
-        };
+        let limits = |warning| Thresholds { warning, critical: 100.0 };
         for (used, warning, expected) in [
             (927, 92.7, Status::Normal),
             (928, 92.7, Status::Warning),
@@ -604,14 +577,8 @@ mod tests {
             f_namemax: 255,
         };
         let disk = disk(Path::new("/net"), None, &answer.into(), LIMITS);
-        assert_eq!(
-            (disk.total_gb, disk.used_gb, disk.free_gb),
-            (1.0, 0.5, 0.25)
-        );
-        assert_eq!(
-            (disk.usage_percent, disk.inodes_usage_percent),
-            (66.67, Some(40.0))
-        );
+        assert_eq!((disk.total_gb, disk.used_gb, disk.free_gb), (1.0, 0.5, 0.25));
+        assert_eq!((disk.usage_percent, disk.inodes_usage_percent), (66.67, Some(40.0)));
     }
 
     #[test]
@@ -676,30 +643,11 @@ mod tests {
     #[test]
     fn the_worst_is_found_by_status_then_by_the_fuller_of_space_and_inodes() {
         for (usages, expected) in [
-            (
-                vec![filled(70, 100, 5, 100), filled(10, 100, 95, 100)],
-                Some("1"),
-            ),
-            (
-                vec![filled(85, 100, 0, 0), filled(50, 100, 86, 100)],
-                Some("1"),
-            ),
-            (
-                vec![filled(10, 100, 60, 100), filled(59, 100, 1, 100)],
-                Some("0"),
-            ),
-            (
-                vec![filled(80_001, 100_000, 0, 0), filled(80_002, 100_000, 0, 0)],
-                Some("1"),
-            ),
-            (
-                vec![
-                    filled(7, 10, 0, 0),
-                    filled(70, 100, 0, 0),
-                    filled(1, 100, 0, 0),
-                ],
-                Some("0"),
-            ),
+            (vec![filled(70, 100, 5, 100), filled(10, 100, 95, 100)], Some("1")),
+            (vec![filled(85, 100, 0, 0), filled(50, 100, 86, 100)], Some("1")),
+            (vec![filled(10, 100, 60, 100), filled(59, 100, 1, 100)], Some("0")),
+            (vec![filled(80_001, 100_000, 0, 0), filled(80_002, 100_000, 0, 0)], Some("1")),
+            (vec![filled(7, 10, 0, 0), filled(70, 100, 0, 0), filled(1, 100, 0, 0)], Some("0")),
             (vec![filled(0, 0, 0, 0), filled(1, 100, 0, 0)], Some("1")),
             (vec![filled(1, 100, 0, 0), filled(0, 0, 0, 0)], Some("0")),
             (vec![], None),
@@ -785,10 +733,7 @@ mod tests {
     fn names_come_back_as_they_were_given() {
         for (escaped, plain) in [
             (&b"/a\\040b"[..], &b"/a b"[..]),
-            (
-                b"/tab\\011line\\012back\\134hash\\043",
-                b"/tab\tline\nback\\hash#",
-            ),
+            (b"/tab\\011line\\012back\\134hash\\043", b"/tab\tline\nback\\hash#"),
             (b"/back\\134040", b"/back\\040"),
             (b"/\\04", b"/\\04"),
             (b"/\\999", b"/\\999"),
@@ -826,10 +771,7 @@ mod tests {
             disk_info: worst(&disks, &[usage]),
             disks,
             alerts: Vec::new(),
-            errors: vec![refusal(
-                Path::new("/no"),
-                &io::Error::from(io::ErrorKind::NotFound),
-            )],
+            errors: vec![refusal(Path::new("/no"), &io::Error::from(io::ErrorKind::NotFound))],
         };
         assert_eq!(
             serde_json::to_string(&report).unwrap(),

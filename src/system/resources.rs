@@ -38,9 +38,7 @@ pub fn read() -> ResourceUsage {
 
 /// What the kernel answered; a refusal is logged, since the report only has room for `null`.
 fn asked<T>(what: &str, answer: procfs::ProcResult<T>) -> Option<T> {
-    answer
-        .inspect_err(|error| log::warn!("the machine's {what} cannot be read: {error}"))
-        .ok()
+    answer.inspect_err(|error| log::warn!("the machine's {what} cannot be read: {error}")).ok()
 }
 
 fn processors(stats: &KernelStats) -> Option<usize> {
@@ -75,11 +73,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             memory(info.mem_total, info.mem_available),
-            Some(Memory {
-                total_gb: 8.0,
-                used_gb: 2.0,
-                usage_percent: 25.0
-            })
+            Some(Memory { total_gb: 8.0, used_gb: 2.0, usage_percent: 25.0 })
         );
     }
 
@@ -87,11 +81,7 @@ mod tests {
     fn what_the_kernel_does_not_say_is_unknown_and_not_0() {
         assert_eq!(memory(8 << 30, None), None);
         assert_eq!(memory(0, Some(0)), None);
-        let usage = ResourceUsage {
-            cpu_count: None,
-            load_average: None,
-            memory: None,
-        };
+        let usage = ResourceUsage { cpu_count: None, load_average: None, memory: None };
         assert_eq!(
             serde_json::to_string(&usage).unwrap(),
             r#"{"cpu_count":null,"load_average":null,"memory":null}"#
@@ -114,22 +104,13 @@ mod tests {
     #[test]
     fn this_machine_is_read_as_its_own_tools_read_it() {
         let usage = read();
-        let online = std::process::Command::new("getconf")
-            .arg("_NPROCESSORS_ONLN")
-            .output()
-            .unwrap();
-        let online: usize = String::from_utf8(online.stdout)
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
+        let online =
+            std::process::Command::new("getconf").arg("_NPROCESSORS_ONLN").output().unwrap();
+        let online: usize = String::from_utf8(online.stdout).unwrap().trim().parse().unwrap();
         assert_eq!(usage.cpu_count, Some(online));
 
         let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
-        let line = meminfo
-            .lines()
-            .find(|line| line.starts_with("MemTotal:"))
-            .unwrap();
+        let line = meminfo.lines().find(|line| line.starts_with("MemTotal:")).unwrap();
         let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         let memory = usage.memory.unwrap();
         assert!((memory.total_gb - kib / 1024.0 / 1024.0).abs() <= 0.005);
@@ -139,10 +120,7 @@ mod tests {
             "{memory:?}"
         );
         let load = usage.load_average.unwrap();
-        assert!(
-            load.iter()
-                .all(|mean| *mean >= 0.0 && *mean == units::round2(*mean))
-        );
+        assert!(load.iter().all(|mean| *mean >= 0.0 && *mean == units::round2(*mean)));
     }
 
     #[test]
@@ -150,11 +128,7 @@ mod tests {
         let usage = ResourceUsage {
             cpu_count: Some(2),
             load_average: Some([0.4, 0.3, 0.2]),
-            memory: Some(Memory {
-                total_gb: 23.0,
-                used_gb: 3.1,
-                usage_percent: 13.5,
-            }),
+            memory: Some(Memory { total_gb: 23.0, used_gb: 3.1, usage_percent: 13.5 }),
         };
         assert_eq!(
             serde_json::to_string(&usage).unwrap(),

@@ -140,9 +140,7 @@ impl States {
                 claimed.any(|claim| claim.to_lowercase() == folded)
             })
         };
-        claiming(&folded)
-            .or_else(|| claiming(REST))
-            .unwrap_or(State::Other)
+        claiming(&folded).or_else(|| claiming(REST)).unwrap_or(State::Other)
     }
 
     /// What says whether a row is in one of these states, without regard to case.

@@ -18,11 +18,7 @@ impl Spellings {
     pub fn new(mut folders: Vec<(String, String)>) -> Self {
         folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
         folders.dedup();
-        Self {
-            folders,
-            links: Vec::new(),
-            base: String::new(),
-        }
+        Self { folders, links: Vec::new(), base: String::new() }
     }
 
     /// Knows where a relative path leads that begins with `..`.
@@ -155,11 +151,7 @@ mod tests {
             "/mnt/volume/a.png",
         ] {
             let normal = spellings.normal(path.as_bytes());
-            assert_eq!(
-                String::from_utf8(normal.into_owned()).unwrap(),
-                "uploads/a.png",
-                "{path}"
-            );
+            assert_eq!(String::from_utf8(normal.into_owned()).unwrap(), "uploads/a.png", "{path}");
         }
     }
 
@@ -184,11 +176,7 @@ mod tests {
             ("x/static/uploads/a", "x/static/uploads/a"),
             ("static/uploads", "static/uploads"),
         ] {
-            assert_eq!(
-                spellings.normal(path.as_bytes()),
-                normal.as_bytes(),
-                "{path}"
-            );
+            assert_eq!(spellings.normal(path.as_bytes()), normal.as_bytes(), "{path}");
         }
     }
 
@@ -202,11 +190,7 @@ mod tests {
             ("uploads/.hidden", "uploads/.hidden"),
             ("uploads/a..b", "uploads/a..b"),
         ] {
-            assert_eq!(
-                spellings.normal(path.as_bytes()),
-                normal.as_bytes(),
-                "{path}"
-            );
+            assert_eq!(spellings.normal(path.as_bytes()), normal.as_bytes(), "{path}");
         }
     }
 }

@@ -194,10 +194,7 @@ impl Misfit {
 /// A field that a table cannot do without is empty, or two states claim one label.
 pub fn mapping(tasks: &Tasks, receipts: Option<&Receipts>) -> Result<Mapping, Misfit> {
     let enabled = receipts.filter(|receipts| receipts.enabled);
-    Ok(Mapping {
-        tasks: task_table(tasks)?,
-        receipts: enabled.map(receipt_table).transpose()?,
-    })
+    Ok(Mapping { tasks: task_table(tasks)?, receipts: enabled.map(receipt_table).transpose()? })
 }
 
 fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {

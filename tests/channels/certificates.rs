@@ -49,17 +49,9 @@ fn make() -> TempDir {
         assert!(done.status.success(), "openssl {arguments}: {said}");
     };
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    openssl(&format!(
-        "req -x509 {key} -days 30 -subj /CN=taskmon-test -keyout ca.key -out ca.crt"
-    ));
-    openssl(&format!(
-        "req {key} -subj /CN=localhost -keyout server.key -out server.csr"
-    ));
-    std::fs::write(
-        folder.path().join("names"),
-        "subjectAltName=DNS:localhost\n",
-    )
-    .unwrap();
+    openssl(&format!("req -x509 {key} -days 30 -subj /CN=taskmon-test -keyout ca.key -out ca.crt"));
+    openssl(&format!("req {key} -subj /CN=localhost -keyout server.key -out server.csr"));
+    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     openssl(
         "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.crt",
     );

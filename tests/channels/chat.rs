@@ -6,9 +6,7 @@ use super::*;
 use serde_json::{Value, json};
 
 fn slack(server: &Server) -> Place {
-    Place::Slack {
-        url: hidden(&server.url("/services/T0/B0/tok")),
-    }
+    Place::Slack { url: hidden(&server.url("/services/T0/B0/tok")) }
 }
 
 fn feishu(server: &Server, secret: Option<&str>) -> Place {
@@ -26,26 +24,14 @@ fn dingtalk(server: &Server, secret: Option<&str>) -> Place {
 }
 
 fn wecom(server: &Server) -> Place {
-    Place::Wecom {
-        url: hidden(&server.url("/cgi-bin/webhook/send?key=tok")),
-    }
+    Place::Wecom { url: hidden(&server.url("/cgi-bin/webhook/send?key=tok")) }
 }
 
 /// The four services, each answering with success.
 fn services() -> Vec<(Place, Server)> {
-    let [s, f, d, w] = [
-        "ok",
-        r#"{"code":0}"#,
-        r#"{"errcode":0}"#,
-        r#"{"errcode":0}"#,
-    ]
-    .map(|answer| Server::tls(vec![ok(answer)]));
-    vec![
-        (slack(&s), s),
-        (feishu(&f, None), f),
-        (dingtalk(&d, None), d),
-        (wecom(&w), w),
-    ]
+    let [s, f, d, w] = ["ok", r#"{"code":0}"#, r#"{"errcode":0}"#, r#"{"errcode":0}"#]
+        .map(|answer| Server::tls(vec![ok(answer)]));
+    vec![(slack(&s), s), (feishu(&f, None), f), (dingtalk(&d, None), d), (wecom(&w), w)]
 }
 
 fn send(place: Place, notice: &Notice) {
@@ -84,10 +70,7 @@ fn feishu_gets_a_signed_card() {
     let server = Server::tls(vec![ok(
         r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#,
     )]);
-    send(
-        feishu(&server, Some("密钥 s")),
-        &notice(Language::Zh, two_alerts()),
-    );
+    send(feishu(&server, Some("密钥 s")), &notice(Language::Zh, two_alerts()));
     let request = server.only();
     assert_eq!(request.target, "/open-apis/bot/v2/hook/tok");
     let sign = python(
@@ -115,10 +98,7 @@ fn feishu_gets_a_signed_card() {
 #[test]
 fn dingtalk_gets_markdown_and_a_signature_in_the_query() {
     let server = Server::tls(vec![ok(r#"{"errcode":0,"errmsg":"ok"}"#)]);
-    send(
-        dingtalk(&server, Some("SEC密钥")),
-        &notice(Language::Zh, two_alerts()),
-    );
+    send(dingtalk(&server, Some("SEC密钥")), &notice(Language::Zh, two_alerts()));
     let request = server.only();
     let expected = python(
         "import base64, hmac, sys, urllib.parse as u; t, s = sys.argv[1:]; d = hmac.new(s.encode(), f'{t}\\n{s}'.encode(), 'sha256').digest(); print(f'/robot/send?access_token=tok&timestamp={t}&sign={u.quote_plus(base64.b64encode(d))}')",
@@ -155,10 +135,8 @@ fn wecom_gets_markdown() {
 
 #[test]
 fn without_a_secret_nothing_is_signed() {
-    let (f, d) = (
-        Server::plain(vec![ok(r#"{"code":0}"#)]),
-        Server::plain(vec![ok(r#"{"errcode":0}"#)]),
-    );
+    let (f, d) =
+        (Server::plain(vec![ok(r#"{"code":0}"#)]), Server::plain(vec![ok(r#"{"errcode":0}"#)]));
     let example = notice(Language::En, two_alerts());
     send(feishu(&f, None), &example);
     send(dingtalk(&d, None), &example);
@@ -169,26 +147,10 @@ fn without_a_secret_nothing_is_signed() {
 #[test]
 fn severities_and_recovery_have_colours_of_their_own() {
     for (status_of, severity, expected) in [
-        (
-            firing as fn(Alert) -> Told,
-            Severity::Critical,
-            ["#d32f2f", "red", "#d32f2f", "warning"],
-        ),
-        (
-            firing,
-            Severity::Error,
-            ["#ef6c00", "orange", "#ef6c00", "warning"],
-        ),
-        (
-            firing,
-            Severity::Warning,
-            ["#f9a825", "yellow", "#f9a825", "warning"],
-        ),
-        (
-            resolved,
-            Severity::Critical,
-            ["#2e7d32", "green", "#2e7d32", "info"],
-        ),
+        (firing as fn(Alert) -> Told, Severity::Critical, ["#d32f2f", "red", "#d32f2f", "warning"]),
+        (firing, Severity::Error, ["#ef6c00", "orange", "#ef6c00", "warning"]),
+        (firing, Severity::Warning, ["#f9a825", "yellow", "#f9a825", "warning"]),
+        (resolved, Severity::Critical, ["#2e7d32", "green", "#2e7d32", "info"]),
     ] {
         let one = notice(Language::En, vec![status_of(alert("t", severity, "m"))]);
         for ((place, server), colour) in services().into_iter().zip(expected) {
@@ -199,10 +161,7 @@ fn severities_and_recovery_have_colours_of_their_own() {
                 format!("\"template\":\"{colour}\""),
                 format!("<font color=\\\"{colour}\\\">"),
             ];
-            assert!(
-                marks.iter().any(|mark| body.contains(mark)),
-                "{colour}: {body}"
-            );
+            assert!(marks.iter().any(|mark| body.contains(mark)), "{colour}: {body}");
             let is_told = body.contains("esolved");
             assert_eq!(
                 is_told,
@@ -226,18 +185,8 @@ fn a_code_in_the_body_decides() {
             false,
             "code 11232 (throttled): \"frequency limited\"",
         ),
-        (
-            feishu,
-            r#"{"code":19021,"msg":"sign match fail"}"#,
-            true,
-            "wrong signature",
-        ),
-        (
-            feishu,
-            r#"{"code":19024,"msg":"Key Words Not Found"}"#,
-            true,
-            "Key Words Not Found",
-        ),
+        (feishu, r#"{"code":19021,"msg":"sign match fail"}"#, true, "wrong signature"),
+        (feishu, r#"{"code":19024,"msg":"Key Words Not Found"}"#, true, "Key Words Not Found"),
         (feishu, r#"{"msg":"no code"}"#, true, "without \"code\""),
         (feishu, r#"{"code":"0"}"#, true, "without \"code\""),
         (
@@ -246,50 +195,18 @@ fn a_code_in_the_body_decides() {
             false,
             "throttled",
         ),
-        (
-            dingtalk,
-            r#"{"errcode":660026,"errmsg":"x"}"#,
-            false,
-            "throttled",
-        ),
-        (
-            dingtalk,
-            r#"{"errcode":-1,"errmsg":"系统繁忙"}"#,
-            false,
-            "系统繁忙",
-        ),
-        (
-            dingtalk,
-            r#"{"errcode":310000,"errmsg":"sign not match"}"#,
-            true,
-            "sign not match",
-        ),
-        (
-            dingtalk,
-            "<html>captive portal</html>",
-            true,
-            "captive portal",
-        ),
-        (
-            wecom,
-            r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#,
-            false,
-            "throttled",
-        ),
-        (
-            wecom,
-            r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#,
-            true,
-            "no such robot",
-        ),
+        (dingtalk, r#"{"errcode":660026,"errmsg":"x"}"#, false, "throttled"),
+        (dingtalk, r#"{"errcode":-1,"errmsg":"系统繁忙"}"#, false, "系统繁忙"),
+        (dingtalk, r#"{"errcode":310000,"errmsg":"sign not match"}"#, true, "sign not match"),
+        (dingtalk, "<html>captive portal</html>", true, "captive portal"),
+        (wecom, r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#, false, "throttled"),
+        (wecom, r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#, true, "no such robot"),
         (wecom, "", true, "without \"errcode\""),
         (wecom, "[0]", true, "without \"errcode\""),
     ] {
         let server = Server::plain(vec![ok(answer)]);
-        let error = refusal(
-            &*channel(place(&server), PATIENCE),
-            &notice(Language::Zh, two_alerts()),
-        );
+        let error =
+            refusal(&*channel(place(&server), PATIENCE), &notice(Language::Zh, two_alerts()));
         assert_eq!(error.permanent, permanent, "{answer}: {error}");
         assert!(error.message.contains(words), "{answer}: {error}");
     }
@@ -298,39 +215,20 @@ fn a_code_in_the_body_decides() {
 #[test]
 fn an_answer_that_is_too_long_or_never_ends_is_no_success() {
     let long = Server::plain(vec![ok(&"x".repeat(70_000))]);
-    let error = refusal(
-        &*channel(wecom(&long), PATIENCE),
-        &notice(Language::Zh, two_alerts()),
-    );
-    assert!(
-        error.permanent && error.message.contains("more than 64 KiB"),
-        "{error}"
-    );
+    let error = refusal(&*channel(wecom(&long), PATIENCE), &notice(Language::Zh, two_alerts()));
+    assert!(error.permanent && error.message.contains("more than 64 KiB"), "{error}");
 
     let endless = Server::plain(vec![Answer::Trickle]);
     let started = std::time::Instant::now();
     let limit = Duration::from_millis(700);
-    let error = refusal(
-        &*channel(wecom(&endless), limit),
-        &notice(Language::Zh, two_alerts()),
-    );
-    assert!(
-        !error.permanent && error.message.contains("within 0.7 s"),
-        "{error}"
-    );
-    assert!(
-        started.elapsed() < limit + Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
+    let error = refusal(&*channel(wecom(&endless), limit), &notice(Language::Zh, two_alerts()));
+    assert!(!error.permanent && error.message.contains("within 0.7 s"), "{error}");
+    assert!(started.elapsed() < limit + Duration::from_secs(3), "{:?}", started.elapsed());
 
     let broken = Server::plain(vec![Answer::Raw(
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"errcode\":0}",
     )]);
-    let error = refusal(
-        &*channel(wecom(&broken), PATIENCE),
-        &notice(Language::Zh, two_alerts()),
-    );
+    let error = refusal(&*channel(wecom(&broken), PATIENCE), &notice(Language::Zh, two_alerts()));
     assert!(!error.permanent, "{error}");
 }
 
@@ -350,10 +248,7 @@ fn a_status_is_heeded_before_the_body() {
             (feishu(&s, None), s)
         },
     ] {
-        let error = refusal(
-            &*channel(place, PATIENCE),
-            &notice(Language::Zh, two_alerts()),
-        );
+        let error = refusal(&*channel(place, PATIENCE), &notice(Language::Zh, two_alerts()));
         assert!(!error.permanent, "{error}");
         assert_eq!(server.requests().len(), 1);
     }
@@ -370,29 +265,14 @@ fn a_code_beside_a_status_of_4xx_decides_whether_it_may_pass() {
             false,
             "code 11232 (throttled): \"limited\"",
         ),
-        (
-            said(400, r#"{"code":19001,"msg":"param invalid"}"#),
-            true,
-            "code 19001 (no such bot",
-        ),
-        (
-            said(400, r#"{"code":0,"msg":"success"}"#),
-            true,
-            "status 400",
-        ),
+        (said(400, r#"{"code":19001,"msg":"param invalid"}"#), true, "code 19001 (no such bot"),
+        (said(400, r#"{"code":0,"msg":"success"}"#), true, "status 400"),
         (said(400, "<html>"), true, "status 400"),
-        (
-            said(503, r#"{"code":19001,"msg":"param invalid"}"#),
-            false,
-            "status 503",
-        ),
+        (said(503, r#"{"code":19001,"msg":"param invalid"}"#), false, "status 503"),
         (said(302, r#"{"code":0}"#), true, "redirect"),
     ] {
         let place = feishu(&server, None);
-        let error = refusal(
-            &*channel(place, PATIENCE),
-            &notice(Language::Zh, two_alerts()),
-        );
+        let error = refusal(&*channel(place, PATIENCE), &notice(Language::Zh, two_alerts()));
         assert_eq!(error.permanent, permanent, "{error}");
         assert!(error.message.contains(words), "{words}: {error}");
     }
@@ -419,10 +299,7 @@ fn no_text_of_an_alert_means_anything() {
         for control in ['\r', '\0', '\u{1b}', '\u{202e}'] {
             assert!(!texts.contains(control), "{control:?} in {texts}");
         }
-        assert!(
-            !texts.lines().any(|line| line.starts_with("Bcc")),
-            "{texts}"
-        );
+        assert!(!texts.lines().any(|line| line.starts_with("Bcc")), "{texts}");
         if is_plain {
             assert!(texts.contains("<at user_id"), "{texts}");
             continue;
@@ -435,10 +312,7 @@ fn no_text_of_an_alert_means_anything() {
             assert!(!texts.contains(mark), "{mark} in {texts}");
         }
         if is_slack {
-            assert!(
-                texts.contains("&lt;!channel&gt; &lt;@U1&gt; &amp; "),
-                "{texts}"
-            );
+            assert!(texts.contains("&lt;!channel&gt; &lt;@U1&gt; &amp; "), "{texts}");
         }
     }
 }
@@ -460,17 +334,9 @@ fn fifty_endless_alerts_fit_into_every_limit_and_are_counted() {
             let json = request.json();
             if is_wecom {
                 let content = json["markdown"]["content"].as_str().unwrap();
-                assert!(
-                    content.len() <= 4096 && content.len() > 3000,
-                    "{}",
-                    content.len()
-                );
+                assert!(content.len() <= 4096 && content.len() > 3000, "{}", content.len());
             } else if is_slack {
-                assert!(
-                    request.body.chars().count() <= 40_000,
-                    "{}",
-                    request.body.len()
-                );
+                assert!(request.body.chars().count() <= 40_000, "{}", request.body.len());
             } else {
                 assert!(
                     request.body.len() <= 20_000 && request.body.len() > 15_000,
@@ -479,14 +345,10 @@ fn fifty_endless_alerts_fit_into_every_limit_and_are_counted() {
                 );
             }
             let texts = strings(&json).join("\n");
-            let shown = (0..50)
-                .filter(|number| texts.contains(&format!(" {number}: 错")))
-                .count();
+            let shown = (0..50).filter(|number| texts.contains(&format!(" {number}: 错"))).count();
             let more = 50 - shown;
-            let said = language.pick(
-                format!("……另有 {more} 条未显示"),
-                format!("… and {more} more not shown"),
-            );
+            let said = language
+                .pick(format!("……另有 {more} 条未显示"), format!("… and {more} more not shown"));
             assert!(shown > 0 && texts.contains(&said), "{shown}: {texts}");
         }
     }

@@ -22,10 +22,7 @@ fn example() -> Notice {
 /// A notice larger than a pipe takes at once.
 fn large() -> Notice {
     let text = "长".repeat(100_000);
-    notice(
-        Language::Zh,
-        vec![firing(alert("t", Severity::Error, &text))],
-    )
+    notice(Language::Zh, vec![firing(alert("t", Severity::Error, &text))])
 }
 
 #[test]
@@ -34,10 +31,7 @@ fn it_gets_the_webhooks_body_and_its_own_arguments() {
     let out = folder.path().join("out file");
     let script = "cat >\"$1\"; printf %s \"$2\" >>\"$1\"; echo noise";
     let out_text = out.to_str().unwrap();
-    let channel = program(
-        &["/bin/sh", "-c", script, "name", out_text, "$(touch x) *;"],
-        PATIENCE,
-    );
+    let channel = program(&["/bin/sh", "-c", script, "name", out_text, "$(touch x) *;"], PATIENCE);
     channel.send(&example()).unwrap();
     let written = fs::read_to_string(&out).unwrap();
     let (json, argument) = written.split_at(written.rfind('}').unwrap() + 1);
@@ -81,12 +75,7 @@ fn one_that_cannot_be_started_is_named() {
     for name in ["/no/such/program", plain.to_str().unwrap()] {
         let error = refusal(&*program(&[name, "hunter2"], PATIENCE), &example());
         assert!(error.permanent, "{error}");
-        assert!(
-            error
-                .message
-                .starts_with(&format!("{name} cannot be started: ")),
-            "{error}"
-        );
+        assert!(error.message.starts_with(&format!("{name} cannot be started: ")), "{error}");
     }
     let error = refusal(&*program(&[], PATIENCE), &example());
     assert!(error.message.contains("the command is empty"), "{error}");
@@ -118,17 +107,9 @@ fn at_the_time_limit_it_is_killed_with_everything_that_it_started() {
     let started = Instant::now();
     let error = refusal(&*shell(&script, limit), &large());
     let took = started.elapsed();
-    assert!(
-        took >= limit && took < limit + Duration::from_secs(3),
-        "{took:?}"
-    );
+    assert!(took >= limit && took < limit + Duration::from_secs(3), "{took:?}");
     assert!(!error.permanent, "{error}");
-    assert!(
-        error
-            .message
-            .contains("did not end within 0.7 s and was killed: \"slow\""),
-        "{error}"
-    );
+    assert!(error.message.contains("did not end within 0.7 s and was killed: \"slow\""), "{error}");
     let pids = fs::read_to_string(pids).unwrap();
     assert_eq!(pids.lines().count(), 2, "{pids}");
     for pid in pids.lines() {
@@ -142,11 +123,7 @@ fn ends(pid: &str) -> bool {
     while Instant::now() < deadline {
         let state = fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
         let Ok(state) = state else { return true };
-        if state
-            .rsplit(") ")
-            .next()
-            .is_some_and(|rest| rest.starts_with('Z'))
-        {
+        if state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')) {
             return true;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -157,17 +134,8 @@ fn ends(pid: &str) -> bool {
 #[test]
 fn one_that_leaves_a_child_behind_is_not_waited_for_longer_than_it_runs() {
     let started = Instant::now();
-    shell("sleep 30 & exit 0", PATIENCE)
-        .send(&example())
-        .unwrap();
-    let error = refusal(
-        &*shell("echo words >&2; sleep 30 & exit 1", PATIENCE),
-        &example(),
-    );
+    shell("sleep 30 & exit 0", PATIENCE).send(&example()).unwrap();
+    let error = refusal(&*shell("echo words >&2; sleep 30 & exit 1", PATIENCE), &example());
     assert!(error.message.ends_with("exit code 1: \"words\""), "{error}");
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }

@@ -7,10 +7,8 @@ use std::time::Instant;
 use taskmon::alert::channels::Grouping;
 use taskmon::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
 
-const PAUSES: Pauses = Pauses {
-    first: Duration::from_millis(20),
-    longest: Duration::from_millis(100),
-};
+const PAUSES: Pauses =
+    Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(100) };
 
 fn to(place: Place, timeout: Duration, retries: u32, alerts: Vec<Told>) -> Outgoing {
     let grouping = place.grouping();
@@ -24,16 +22,11 @@ fn to(place: Place, timeout: Duration, retries: u32, alerts: Vec<Told>) -> Outgo
 }
 
 fn wecom(server: &Server) -> Place {
-    Place::Wecom {
-        url: hidden(&server.url("/send?key=tok")),
-    }
+    Place::Wecom { url: hidden(&server.url("/send?key=tok")) }
 }
 
 fn webhook(server: &Server) -> Place {
-    Place::Webhook {
-        url: hidden(&server.url("/hook")),
-        secret: None,
-    }
+    Place::Webhook { url: hidden(&server.url("/hook")), secret: None }
 }
 
 fn one(outgoing: Outgoing) -> Delivery {
@@ -44,9 +37,7 @@ fn one(outgoing: Outgoing) -> Delivery {
 
 fn of(severity: Severity, count: usize) -> Vec<Told> {
     let kinds = (0..count).map(|number| format!("{}_{number}", severity.name()));
-    kinds
-        .map(|kind| firing(alert(&kind, severity, "m")))
-        .collect()
+    kinds.map(|kind| firing(alert(&kind, severity, "m"))).collect()
 }
 
 #[test]
@@ -66,11 +57,7 @@ fn what_is_throttled_or_broken_is_tried_again_until_it_succeeds() {
     // The connection that was closed held no request.
     let requests = server.requests();
     assert_eq!(requests.len(), 3);
-    assert!(
-        requests
-            .iter()
-            .all(|request| request.body == requests[0].body)
-    );
+    assert!(requests.iter().all(|request| request.body == requests[0].body));
 }
 
 #[test]
@@ -91,13 +78,8 @@ fn the_attempts_come_to_an_end_and_are_counted() {
 
 #[test]
 fn what_is_refused_for_good_is_tried_once() {
-    for answer in [
-        status(400),
-        status(404),
-        status(302),
-        ok(r#"{"errcode":93000}"#),
-        ok("garbage"),
-    ] {
+    for answer in [status(400), status(404), status(302), ok(r#"{"errcode":93000}"#), ok("garbage")]
+    {
         let server = Server::plain(vec![answer]);
         let delivery = one(to(wecom(&server), PATIENCE, 5, two_alerts()));
         assert_eq!(server.requests().len(), 1);
@@ -112,27 +94,17 @@ fn a_service_that_asks_for_a_pause_gets_it() {
     let started = Instant::now();
     let delivery = one(to(webhook(&server), PATIENCE, 1, two_alerts()));
     assert_eq!(delivery.taken.len(), 2);
-    assert!(
-        started.elapsed() >= Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]
 fn a_second_attempt_is_signed_anew() {
     let server = Server::plain(vec![status(500), ok(r#"{"code":0}"#)]);
-    let place = Place::Feishu {
-        url: hidden(&server.url("/hook")),
-        secret: Some(hidden("s")),
-    };
+    let place = Place::Feishu { url: hidden(&server.url("/hook")), secret: Some(hidden("s")) };
     let ticks = AtomicUsize::new(0);
     let clock =
         move || now() + chrono::TimeDelta::hours(ticks.fetch_add(1, Ordering::Relaxed) as i64);
-    let surroundings = Surroundings {
-        clock: Arc::new(clock),
-        ..surroundings()
-    };
+    let surroundings = Surroundings { clock: Arc::new(clock), ..surroundings() };
     let outgoing = Outgoing {
         channel: channel_in(place.clone(), PATIENCE, surroundings),
         ..to(place, PATIENCE, 1, two_alerts())
@@ -158,31 +130,17 @@ fn programs_get_all_of_a_run_and_people_one_message_for_each_severity() {
         .concat()
     };
     let hook = Server::plain(vec![status(200)]);
-    assert_eq!(
-        one(to(webhook(&hook), PATIENCE, 0, every())).taken.len(),
-        123
-    );
-    assert_eq!(
-        hook.only().json()["alerts"],
-        serde_json::to_value(every()).unwrap()
-    );
+    assert_eq!(one(to(webhook(&hook), PATIENCE, 0, every())).taken.len(), 123);
+    assert_eq!(hook.only().json()["alerts"], serde_json::to_value(every()).unwrap());
 
     let chat = Server::plain(vec![ok(r#"{"errcode":0}"#)]);
-    let place = Place::Dingtalk {
-        url: hidden(&chat.url("/")),
-        secret: None,
-    };
+    let place = Place::Dingtalk { url: hidden(&chat.url("/")), secret: None };
     assert_eq!(place.grouping(), Grouping::Severity);
     assert_eq!(one(to(place, PATIENCE, 0, every())).taken.len(), 123);
     let titles: Vec<String> = chat
         .requests()
         .iter()
-        .map(|request| {
-            request.json()["markdown"]["title"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
+        .map(|request| request.json()["markdown"]["title"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(
         titles,
@@ -206,12 +164,8 @@ fn a_channel_without_alerts_is_left_alone() {
 
 #[test]
 fn a_message_that_fails_takes_back_none_before_it() {
-    let every = [
-        of(Severity::Critical, 1),
-        of(Severity::Error, 1),
-        of(Severity::Warning, 1),
-    ]
-    .concat();
+    let every =
+        [of(Severity::Critical, 1), of(Severity::Error, 1), of(Severity::Warning, 1)].concat();
     // The second is refused for good, so the third is still tried.
     let server = Server::plain(vec![
         ok(r#"{"errcode":0}"#),
@@ -222,27 +176,14 @@ fn a_message_that_fails_takes_back_none_before_it() {
     assert_eq!(delivery.taken, [every[0].clone(), every[2].clone()]);
     assert_eq!(delivery.untaken.len(), 1);
     assert_eq!(delivery.untaken[0].alerts, every[1..2]);
-    assert!(
-        delivery
-            .error()
-            .unwrap()
-            .message
-            .contains("errcode 40058: \"bad\"")
-    );
+    assert!(delivery.error().unwrap().message.contains("errcode 40058: \"bad\""));
 
     // The second fails with the service, and the third is not tried.
-    let server = Server::plain(vec![
-        ok(r#"{"errcode":0}"#),
-        status(500),
-        ok(r#"{"errcode":0}"#),
-    ]);
+    let server = Server::plain(vec![ok(r#"{"errcode":0}"#), status(500), ok(r#"{"errcode":0}"#)]);
     let delivery = one(to(wecom(&server), PATIENCE, 0, every.clone()));
     assert_eq!(delivery.taken, every[..1]);
-    let left: Vec<Told> = delivery
-        .untaken
-        .iter()
-        .flat_map(|untaken| untaken.alerts.clone())
-        .collect();
+    let left: Vec<Told> =
+        delivery.untaken.iter().flat_map(|untaken| untaken.alerts.clone()).collect();
     assert_eq!(left, every[1..]);
     assert_eq!(server.requests().len(), 2);
 }
@@ -258,36 +199,21 @@ impl Channel for Mistaken {
 #[test]
 fn a_channel_that_panics_takes_none_of_the_others_along() {
     let server = Server::plain(vec![status(200)]);
-    let mistaken = Outgoing {
-        channel: Box::new(Mistaken),
-        ..to(webhook(&server), PATIENCE, 0, two_alerts())
-    };
-    let deliveries = deliver(
-        vec![mistaken, to(webhook(&server), PATIENCE, 0, two_alerts())],
-        &PAUSES,
-    );
+    let mistaken =
+        Outgoing { channel: Box::new(Mistaken), ..to(webhook(&server), PATIENCE, 0, two_alerts()) };
+    let deliveries =
+        deliver(vec![mistaken, to(webhook(&server), PATIENCE, 0, two_alerts())], &PAUSES);
     assert_eq!(deliveries[0].untaken[0].alerts, two_alerts());
-    assert!(
-        deliveries[0]
-            .error()
-            .unwrap()
-            .message
-            .contains("mistake in taskmon")
-    );
+    assert!(deliveries[0].error().unwrap().message.contains("mistake in taskmon"));
     assert_eq!(deliveries[1].taken, two_alerts());
 }
 
 #[test]
 fn a_dead_channel_delays_none_of_the_others() {
-    let (silent, fast) = (
-        Server::plain(vec![Answer::Silence]),
-        Server::plain(vec![status(200)]),
-    );
+    let (silent, fast) = (Server::plain(vec![Answer::Silence]), Server::plain(vec![status(200)]));
     let arrived = || !fast.requests().is_empty();
     let limit = Duration::from_secs(2);
-    let dead = Place::Wecom {
-        url: hidden(&format!("http://localhost:{}/", dead_port())),
-    };
+    let dead = Place::Wecom { url: hidden(&format!("http://localhost:{}/", dead_port())) };
     let sleeper = Place::Command(vec!["/bin/sleep".to_owned(), "60".to_owned()]);
     let outgoing = vec![
         to(wecom(&silent), limit, 0, two_alerts()),
@@ -301,26 +227,11 @@ fn a_dead_channel_delays_none_of_the_others() {
         while !arrived() && started.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert!(
-            started.elapsed() < limit,
-            "the last channel waited {:?}",
-            started.elapsed()
-        );
+        assert!(started.elapsed() < limit, "the last channel waited {:?}", started.elapsed());
         running.join().unwrap()
     });
-    assert!(
-        started.elapsed() < limit * 2,
-        "one after the other: {:?}",
-        started.elapsed()
-    );
-    let taken: Vec<usize> = deliveries
-        .iter()
-        .map(|delivery| delivery.taken.len())
-        .collect();
+    assert!(started.elapsed() < limit * 2, "one after the other: {:?}", started.elapsed());
+    let taken: Vec<usize> = deliveries.iter().map(|delivery| delivery.taken.len()).collect();
     assert_eq!(taken, [0, 0, 0, 2]);
-    assert!(
-        deliveries[..3]
-            .iter()
-            .all(|delivery| !delivery.error().unwrap().permanent)
-    );
+    assert!(deliveries[..3].iter().all(|delivery| !delivery.error().unwrap().permanent));
 }

@@ -27,10 +27,7 @@ impl MailServer {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/channels/smtp_server.py");
         let mut process = Command::new("/usr/bin/python3")
             .args([script, mode])
-            .args([
-                certificates::file("server.crt"),
-                certificates::file("server.key"),
-            ])
+            .args([certificates::file("server.crt"), certificates::file("server.key")])
             .args([USER, PASSWORD])
             .env("PYTHONWARNINGS", "ignore")
             .stdout(Stdio::piped())
@@ -48,9 +45,7 @@ impl MailServer {
     }
 
     fn mail(&self) -> Value {
-        self.mails
-            .recv_timeout(PATIENCE)
-            .expect("no mail has arrived")
+        self.mails.recv_timeout(PATIENCE).expect("no mail has arrived")
     }
 
     /// Asserts that none has arrived.
@@ -85,10 +80,7 @@ pub fn mail(url: &str) -> Mail {
         url: hidden(url),
         password: None,
         from: "任务监控 <taskmon@example.org>".to_owned(),
-        to: vec![
-            "ops@example.org".to_owned(),
-            "\"值班, 一线\" <duty@example.org>".to_owned(),
-        ],
+        to: vec!["ops@example.org".to_owned(), "\"值班, 一线\" <duty@example.org>".to_owned()],
         encryption: None,
     }
 }
@@ -110,24 +102,16 @@ fn header<'m>(mail: &'m Value, name: &str) -> Vec<&'m str> {
 #[test]
 fn a_mail_arrives_whole() {
     let server = MailServer::start("starttls");
-    post(mail(&format!("smtp://{LOGIN}@localhost:{}", server.port)))
-        .send(&example())
-        .unwrap();
+    post(mail(&format!("smtp://{LOGIN}@localhost:{}", server.port))).send(&example()).unwrap();
     let got = server.mail();
     assert_eq!(got["hello"], "web-1");
     assert_eq!(got["encrypted"], true);
     assert_eq!(got["login"], USER);
     assert_eq!(got["from"], "taskmon@example.org");
     assert_eq!(got["to"], json!(["ops@example.org", "duty@example.org"]));
-    assert_eq!(
-        header(&got, "Subject"),
-        ["[严重] web-1: 1 条告警，1 条已恢复"]
-    );
+    assert_eq!(header(&got, "Subject"), ["[严重] web-1: 1 条告警，1 条已恢复"]);
     assert_eq!(header(&got, "From"), ["任务监控 <taskmon@example.org>"]);
-    assert_eq!(
-        header(&got, "To"),
-        ["ops@example.org, \"值班, 一线\" <duty@example.org>"]
-    );
+    assert_eq!(header(&got, "To"), ["ops@example.org, \"值班, 一线\" <duty@example.org>"]);
     assert_eq!(header(&got, "Date"), ["Fri, 01 Dec 2023 18:00:01 +0000"]);
     assert_eq!(header(&got, "Auto-Submitted"), ["auto-generated"]);
     let id = header(&got, "Message-ID")[0];
@@ -157,18 +141,10 @@ fn the_other_language_tls_from_the_start_and_a_password_beside_the_url() {
         ..mail(&format!("smtps://{user}@localhost:{}/", server.port))
     };
     let gone = alert("backlog", Severity::Warning, "backlog is gone");
-    post(with_password)
-        .send(&notice(Language::En, vec![resolved(gone)]))
-        .unwrap();
+    post(with_password).send(&notice(Language::En, vec![resolved(gone)])).unwrap();
     let got = server.mail();
-    assert_eq!(
-        (&got["encrypted"], &got["login"]),
-        (&json!(true), &json!(USER))
-    );
-    assert_eq!(
-        header(&got, "Subject"),
-        ["[Resolved] web-1: backlog is gone"]
-    );
+    assert_eq!((&got["encrypted"], &got["login"]), (&json!(true), &json!(USER)));
+    assert_eq!(header(&got, "Subject"), ["[Resolved] web-1: backlog is gone"]);
     assert_eq!(
         got["parts"]["text/plain"],
         "- [Resolved] backlog is gone (backlog)\n\nHost: web-1\nTime: 2023-12-02 02:00:01 +08:00\n"
@@ -198,10 +174,7 @@ fn without_a_login_nothing_needs_to_be_encrypted() {
     };
     post(plain).send(&example()).unwrap();
     let got = server.mail();
-    assert_eq!(
-        (&got["encrypted"], &got["login"]),
-        (&json!(false), &Value::Null)
-    );
+    assert_eq!((&got["encrypted"], &got["login"]), (&json!(false), &Value::Null));
 }
 
 #[test]
@@ -250,10 +223,7 @@ fn scripted(answers: &'static [&'static str]) -> (u16, mpsc::Receiver<String>) {
 fn an_offer_of_starttls_that_is_stripped_ends_the_conversation() {
     // Somebody on the way has taken the offer out, and offers to take the password.
     let (port, told) = scripted(&["220 hello\r\n", "250-here\r\n250 AUTH PLAIN LOGIN\r\n"]);
-    let error = refusal(
-        &*post(mail(&format!("smtp://{LOGIN}@localhost:{port}"))),
-        &example(),
-    );
+    let error = refusal(&*post(mail(&format!("smtp://{LOGIN}@localhost:{port}"))), &example());
     assert!(error.permanent, "{error}");
     let heard: Vec<String> = told.iter().collect();
     assert_eq!(heard[0], "EHLO web-1");
@@ -265,49 +235,22 @@ fn what_would_send_a_password_in_the_clear_is_refused_before_anything_is_sent() 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let beside = |url: &str| Mail {
-        password: Some(hidden(PASSWORD)),
-        ..mail(url)
-    };
-    let none = |mail: Mail| Mail {
-        encryption: Some(Encryption::None),
-        ..mail
-    };
+    let beside = |url: &str| Mail { password: Some(hidden(PASSWORD)), ..mail(url) };
+    let none = |mail: Mail| Mail { encryption: Some(Encryption::None), ..mail };
     let local = format!("localhost:{port}");
     for (mail, words) in [
-        (
-            none(mail(&format!("smtp://{LOGIN}@{local}"))),
-            "in the clear",
-        ),
+        (none(mail(&format!("smtp://{LOGIN}@{local}"))), "in the clear"),
         (none(beside(&format!("smtp://ops@{local}"))), "in the clear"),
-        (
-            none(mail(&format!("smtps://{local}"))),
-            "smtps:// is encrypted from the first byte on",
-        ),
-        (
-            beside(&format!("smtp://{local}")),
-            "names no user for the password",
-        ),
+        (none(mail(&format!("smtps://{local}"))), "smtps:// is encrypted from the first byte on"),
+        (beside(&format!("smtp://{local}")), "names no user for the password"),
         (mail(&format!("smtp://ops@{local}")), "there is no password"),
-        (
-            mail(&format!("smtp://:pw@{local}")),
-            "no user before the password",
-        ),
+        (mail(&format!("smtp://:pw@{local}")), "no user before the password"),
         (beside(&format!("smtp://{LOGIN}@{local}")), "two passwords"),
-        (
-            mail(&format!("smtp://u:p/hunter2@{local}/x")),
-            "does not name a host",
-        ),
-        (
-            mail("smtp://u:hunter2@localhost:port"),
-            "does not name a host",
-        ),
+        (mail(&format!("smtp://u:p/hunter2@{local}/x")), "does not name a host"),
+        (mail("smtp://u:hunter2@localhost:port"), "does not name a host"),
         (mail("smtp://u:hunter2@"), "does not name a host"),
         (mail("smtp://u:%ff@localhost"), "not percent-encoded UTF-8"),
-        (
-            mail("https://u:hunter2@localhost"),
-            "must start with smtp:// or smtps://",
-        ),
+        (mail("https://u:hunter2@localhost"), "must start with smtp:// or smtps://"),
         (mail("hunter2"), "is not smtp://"),
     ] {
         let error = refusal(&*post(mail), &example());
@@ -317,10 +260,7 @@ fn what_would_send_a_password_in_the_clear_is_refused_before_anything_is_sent() 
             assert!(!error.message.contains(secret), "{error}");
         }
     }
-    assert_eq!(
-        listener.accept().unwrap_err().kind(),
-        std::io::ErrorKind::WouldBlock
-    );
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -332,10 +272,7 @@ fn a_wrong_password_is_a_failure_for_good() {
     };
     let error = refusal(&*post(wrong), &example());
     assert!(error.permanent, "{error}");
-    assert!(
-        error.message.contains("refused the login with 535"),
-        "{error}"
-    );
+    assert!(error.message.contains("refused the login with 535"), "{error}");
     server.nothing();
 }
 
@@ -343,16 +280,12 @@ fn a_wrong_password_is_a_failure_for_good() {
 fn a_certificate_that_nobody_vouches_for_gets_nothing() {
     for (mode, scheme) in [("starttls", "smtp"), ("tls", "smtps")] {
         let server = MailServer::start(mode);
-        let strange = Surroundings {
-            roots: Ok(no_roots()),
-            ..surroundings()
-        };
+        let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
         let to =
             |host: &str| Place::Email(mail(&format!("{scheme}://{LOGIN}@{host}:{}", server.port)));
-        for channel in [
-            channel_in(to("localhost"), PATIENCE, strange),
-            channel(to("127.0.0.1"), PATIENCE),
-        ] {
+        for channel in
+            [channel_in(to("localhost"), PATIENCE, strange), channel(to("127.0.0.1"), PATIENCE)]
+        {
             let error = refusal(&*channel, &example());
             assert!(
                 error.permanent && error.message.contains("certificate is not trusted"),
@@ -372,14 +305,11 @@ fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
         encryption: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
-    post(plain(&["nobody@example.org", "ops@example.org"]))
-        .send(&example())
-        .unwrap();
+    post(plain(&["nobody@example.org", "ops@example.org"])).send(&example()).unwrap();
     assert_eq!(server.mail()["to"], json!(["ops@example.org"]));
     let log = Log::text();
-    let line = log
-        .lines()
-        .find(|line| line.contains("refused the recipient nobody@example.org with 550"));
+    let line =
+        log.lines().find(|line| line.contains("refused the recipient nobody@example.org with 550"));
     assert!(
         line.is_some_and(|line| line.starts_with("WARN taskmon::alert::channels::email")),
         "{log}"
@@ -404,15 +334,9 @@ fn a_mail_that_the_server_does_not_want_is_a_failure() {
         encryption: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
-    let full = notice(
-        Language::En,
-        vec![firing(alert("t", Severity::Error, "FULL"))],
-    );
+    let full = notice(Language::En, vec![firing(alert("t", Severity::Error, "FULL"))]);
     let error = refusal(&*post(plain), &full);
-    assert!(
-        error.permanent && error.message.contains("refused the mail with 552"),
-        "{error}"
-    );
+    assert!(error.permanent && error.message.contains("refused the mail with 552"), "{error}");
     assert!(error.message.contains("mailbox full"), "{error}");
 }
 
@@ -449,25 +373,16 @@ fn no_text_begins_a_header_or_a_tag() {
     });
     assert_eq!(names, known);
     assert_eq!(got["defects"], json!([]));
-    assert_eq!(
-        got["hello"], "[127.0.0.1]",
-        "a host name that is none is not said"
-    );
+    assert_eq!(got["hello"], "[127.0.0.1]", "a host name that is none is not said");
     let text = got["parts"]["text/plain"].as_str().unwrap();
     assert_eq!(text.lines().count(), 4, "{text}");
     let html = got["parts"]["text/html"].as_str().unwrap();
     for tag in ["<script", "<at", "<!channel"] {
         assert!(!html.contains(tag), "{html}");
     }
-    assert!(
-        html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
-        "{html}"
-    );
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{html}");
     for part in [text, html] {
-        assert!(
-            !part.contains(['\r', '\0', '\u{1b}', '\u{202e}']),
-            "{part:?}"
-        );
+        assert!(!part.contains(['\r', '\0', '\u{1b}', '\u{202e}']), "{part:?}");
     }
 }
 
@@ -480,10 +395,9 @@ fn an_address_that_is_none_is_named() {
         ("", "\"\""),
     ];
     for (address, words) in addresses {
-        for (key, from, to) in [
-            ("`from`", address, "a@b.example"),
-            ("`to`", "a@b.example", address),
-        ] {
+        for (key, from, to) in
+            [("`from`", address, "a@b.example"), ("`to`", "a@b.example", address)]
+        {
             let wrong = Mail {
                 from: from.to_owned(),
                 to: vec![to.to_owned()],
@@ -497,15 +411,8 @@ fn an_address_that_is_none_is_named() {
             assert!(!error.message.contains(char::is_control), "{error}");
         }
     }
-    let nobody = Mail {
-        to: vec![],
-        ..mail("smtp://localhost:1")
-    };
-    assert!(
-        refusal(&*post(nobody), &example())
-            .message
-            .contains("names nobody")
-    );
+    let nobody = Mail { to: vec![], ..mail("smtp://localhost:1") };
+    assert!(refusal(&*post(nobody), &example()).message.contains("names nobody"));
 }
 
 #[test]
@@ -526,10 +433,7 @@ fn whatever_is_slow_ends_at_the_time_limit() {
             let started = Instant::now();
             let error = refusal(&*channel(place, limit), &example());
             let took = started.elapsed();
-            assert!(
-                took < limit + Duration::from_secs(2),
-                "{scheme} {trickles}: {took:?}"
-            );
+            assert!(took < limit + Duration::from_secs(2), "{scheme} {trickles}: {took:?}");
             // Twos are no handshake of TLS, which is noticed at once.
             if scheme == "smtp" || !trickles {
                 assert!(
@@ -559,20 +463,9 @@ fn garbage_and_a_broken_connection_are_failures_of_their_kinds() {
             &example(),
         );
         assert_eq!(error.permanent, permanent, "{answers:?}: {error}");
-        assert!(
-            error
-                .message
-                .starts_with(&format!("smtp://localhost:{port}")),
-            "{error}"
-        );
+        assert!(error.message.starts_with(&format!("smtp://localhost:{port}")), "{error}");
     }
     let dead = super::server::dead_port();
-    let error = refusal(
-        &*post(mail(&format!("smtp://localhost:{dead}"))),
-        &example(),
-    );
-    assert!(
-        !error.permanent && error.message.contains("refused"),
-        "{error}"
-    );
+    let error = refusal(&*post(mail(&format!("smtp://localhost:{dead}"))), &example());
+    assert!(!error.permanent && error.message.contains("refused"), "{error}");
 }

@@ -57,11 +57,7 @@ fn channel_in(
     timeout: Duration,
     surroundings: Surroundings,
 ) -> Box<dyn Channel + Send> {
-    build(ChannelConfig {
-        place,
-        timeout,
-        surroundings,
-    })
+    build(ChannelConfig { place, timeout, surroundings })
 }
 
 fn hidden(text: &str) -> Hidden {
@@ -80,17 +76,11 @@ fn alert(kind: &str, severity: Severity, message: &str) -> Alert {
 }
 
 fn firing(alert: Alert) -> Told {
-    Told {
-        alert,
-        status: Status::Firing,
-    }
+    Told { alert, status: Status::Firing }
 }
 
 fn resolved(alert: Alert) -> Told {
-    Told {
-        alert,
-        status: Status::Resolved,
-    }
+    Told { alert, status: Status::Resolved }
 }
 
 /// An alert with everything that an alert can have, and one that has ceased.
@@ -98,30 +88,17 @@ fn two_alerts() -> Vec<Told> {
     let failing = Alert {
         value: serde_json::Number::from_f64(63.5),
         threshold: Some(50.into()),
-        ..alert(
-            "critical_failure_rate",
-            Severity::Critical,
-            "任务失败率过高: 63.5%",
-        )
+        ..alert("critical_failure_rate", Severity::Critical, "任务失败率过高: 63.5%")
     };
     let full = Alert {
         subject: Some("/var".to_owned()),
-        ..alert(
-            "disk_space_critical",
-            Severity::Critical,
-            "磁盘空间不足: 95%",
-        )
+        ..alert("disk_space_critical", Severity::Critical, "磁盘空间不足: 95%")
     };
     vec![firing(failing), resolved(full)]
 }
 
 fn notice(language: Language, alerts: Vec<Told>) -> Notice {
-    Notice {
-        host: "web-1".to_owned(),
-        time: time(),
-        language,
-        alerts,
-    }
+    Notice { host: "web-1".to_owned(), time: time(), language, alerts }
 }
 
 /// One alert whose every text tries to be more than text.
@@ -131,17 +108,12 @@ fn hostile() -> Notice {
         subject: Some(text.to_owned()),
         ..alert(&format!("kind {text}"), Severity::Error, text)
     };
-    Notice {
-        host: format!("host\r\n{text}"),
-        ..notice(Language::En, vec![firing(evil)])
-    }
+    Notice { host: format!("host\r\n{text}"), ..notice(Language::En, vec![firing(evil)]) }
 }
 
 /// The error of a notice that is refused.
 fn refusal(channel: &(dyn Channel + Send), notice: &Notice) -> SendError {
-    channel
-        .send(notice)
-        .expect_err("the notice should have been refused")
+    channel.send(notice).expect_err("the notice should have been refused")
 }
 
 /// Everything that the program and its libraries log while the tests run.

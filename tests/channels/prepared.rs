@@ -16,10 +16,7 @@ struct Setting {
 
 impl Setting {
     fn new() -> Self {
-        Self {
-            folder: TempDir::new().unwrap(),
-            env: vec![],
-        }
+        Self { folder: TempDir::new().unwrap(), env: vec![] }
     }
 
     fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -45,10 +42,7 @@ impl Setting {
     }
 
     fn env(&self) -> Env {
-        self.env
-            .iter()
-            .map(|(name, value)| (*name, value.clone()))
-            .collect()
+        self.env.iter().map(|(name, value)| (*name, value.clone())).collect()
     }
 
     fn prepare(&self, channels: &str) -> Vec<Prepared> {
@@ -58,9 +52,8 @@ impl Setting {
 }
 
 fn send(prepared: Vec<Prepared>) -> Vec<taskmon::alert::deliver::Delivery> {
-    let outgoing = prepared
-        .into_iter()
-        .map(|prepared| prepared.outgoing(notice(Language::Zh, two_alerts())));
+    let outgoing =
+        prepared.into_iter().map(|prepared| prepared.outgoing(notice(Language::Zh, two_alerts())));
     deliver(outgoing.collect(), &Pauses::default())
 }
 
@@ -101,10 +94,8 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
         hook.url("/other"),
     );
     let prepared = setting.prepare(&channels);
-    let names: Vec<(&str, Severity)> = prepared
-        .iter()
-        .map(|one| (one.name.as_str(), one.min_severity))
-        .collect();
+    let names: Vec<(&str, Severity)> =
+        prepared.iter().map(|one| (one.name.as_str(), one.min_severity)).collect();
     let warning = Severity::Warning;
     assert_eq!(
         names,
@@ -120,29 +111,15 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
     for delivery in send(prepared) {
         assert_eq!(delivery.taken, two_alerts(), "{delivery:?}");
     }
-    let signed = hook
-        .requests()
-        .into_iter()
-        .find(|request| request.target == "/hook")
-        .unwrap();
+    let signed = hook.requests().into_iter().find(|request| request.target == "/hook").unwrap();
     let expected = super::webhook::python(
         "import hmac, sys; print('sha256=' + hmac.new(b'from the environment', sys.argv[1].encode(), 'sha256').hexdigest())",
         &[&signed.body],
     );
-    assert_eq!(
-        signed.header("x-taskmon-signature"),
-        Some(expected.as_str())
-    );
+    assert_eq!(signed.header("x-taskmon-signature"), Some(expected.as_str()));
     let query = chat.only().target;
-    let time: i64 = query
-        .split("timestamp=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let time: i64 =
+        query.split("timestamp=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
     // The clock began at the run's own time and goes on from there.
     assert!((NOW_MILLIS..NOW_MILLIS + 20_000).contains(&time), "{time}");
     let expected = super::webhook::python(
@@ -156,44 +133,23 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
 #[test]
 fn a_secret_that_is_missing_fails_its_channel_alone_and_is_named() {
     let hook = Server::plain(vec![status(200)]);
-    let setting = Setting::new()
-        .with("EMPTY", "")
-        .file("empty", "\n")
-        .with("WRONG", "gopher://hunter2");
-    let good = format!(
-        "[[alerts.channels]]\ntype = \"webhook\"\nurl = \"{}\"\n",
-        hook.url("/")
-    );
+    let setting =
+        Setting::new().with("EMPTY", "").file("empty", "\n").with("WRONG", "gopher://hunter2");
+    let good = format!("[[alerts.channels]]\ntype = \"webhook\"\nurl = \"{}\"\n", hook.url("/"));
     for (keys, words) in [
-        (
-            "url_env = \"UNSET\"",
-            "`url_env` names the environment variable UNSET",
-        ),
-        (
-            "url_env = \"EMPTY\"",
-            "`url_env` names the environment variable EMPTY",
-        ),
+        ("url_env = \"UNSET\"", "`url_env` names the environment variable UNSET"),
+        ("url_env = \"EMPTY\"", "`url_env` names the environment variable EMPTY"),
         ("url_env = \"WRONG\"", "not a valid http:// or https:// URL"),
         ("url_file = \"empty\"", "/empty is empty"),
         ("url_file = \"missing\"", "/missing cannot be read"),
-        (
-            "url = \"https://localhost/\"\nsecret_file = \"missing\"",
-            "`secret_file`",
-        ),
-        (
-            "url = \"https://localhost/\"\nsecret = \"\"",
-            "`secret` is empty",
-        ),
+        ("url = \"https://localhost/\"\nsecret_file = \"missing\"", "`secret_file`"),
+        ("url = \"https://localhost/\"\nsecret = \"\"", "`secret` is empty"),
     ] {
         let before = hook.requests().len();
-        let prepared = setting.prepare(&format!(
-            "[[alerts.channels]]\ntype = \"feishu\"\n{keys}\n{good}"
-        ));
+        let prepared =
+            setting.prepare(&format!("[[alerts.channels]]\ntype = \"feishu\"\n{keys}\n{good}"));
         let trouble = prepared[0].trouble.clone().expect(keys);
-        assert!(
-            trouble.permanent && trouble.message.contains(words),
-            "{keys}: {trouble}"
-        );
+        assert!(trouble.permanent && trouble.message.contains(words), "{keys}: {trouble}");
         assert!(!trouble.message.contains("hunter2"), "{trouble}");
         let deliveries = send(prepared);
         assert_eq!(deliveries[0].error(), Some(&trouble));
@@ -220,14 +176,8 @@ fn a_mail_channel_is_made_of_all_its_keys() {
         server.port
     );
     let trouble = with(&clear)[0].trouble.clone().unwrap();
-    assert!(
-        trouble.permanent && trouble.message.contains("in the clear"),
-        "{trouble}"
-    );
+    assert!(trouble.permanent && trouble.message.contains("in the clear"), "{trouble}");
     let starttls = format!("url = \"smtp://localhost:{}\"", server.port);
     let deliveries = send(with(&starttls));
-    assert!(
-        deliveries[0].error().unwrap().message.contains("STARTTLS"),
-        "{deliveries:?}"
-    );
+    assert!(deliveries[0].error().unwrap().message.contains("STARTTLS"), "{deliveries:?}");
 }

@@ -23,16 +23,8 @@ const ARGUMENT: &str = "--api-key=argumentTOKEN-5ca1ab1e";
 fn assert_silent(what: &str, text: &str) {
     use base64::Engine;
     let folded = text.to_lowercase();
-    let plain = [
-        PATH,
-        QUERY,
-        SECRET,
-        USER_PASSWORD,
-        MAIL_PASSWORD,
-        MAIL_ENCODED,
-        PROXY_PASSWORD,
-        ARGUMENT,
-    ];
+    let plain =
+        [PATH, QUERY, SECRET, USER_PASSWORD, MAIL_PASSWORD, MAIL_ENCODED, PROXY_PASSWORD, ARGUMENT];
     let login = format!("\0ops\0{MAIL_PASSWORD}");
     let encoded = [MAIL_PASSWORD, USER_PASSWORD, &login]
         .map(|text| base64::engine::general_purpose::STANDARD.encode(text));
@@ -45,45 +37,20 @@ fn assert_silent(what: &str, text: &str) {
             if ["passwo", "asswor", "ssword"].contains(&piece.as_str()) {
                 continue;
             }
-            assert!(
-                !folded.contains(&piece),
-                "{what}: {piece:?} of {secret:?} stands in:\n{text}"
-            );
+            assert!(!folded.contains(&piece), "{what}: {piece:?} of {secret:?} stands in:\n{text}");
         }
     }
 }
 
 fn over_http(base: &str) -> Vec<(&'static str, Place)> {
     let (scheme, host) = base.split_once("://").unwrap();
-    let url = || {
-        hidden(&format!(
-            "{scheme}://user:{USER_PASSWORD}@{host}/hook/{PATH}?key={QUERY}"
-        ))
-    };
+    let url = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/hook/{PATH}?key={QUERY}"));
     let secret = || Some(hidden(SECRET));
     vec![
-        (
-            "webhook",
-            Place::Webhook {
-                url: url(),
-                secret: secret(),
-            },
-        ),
+        ("webhook", Place::Webhook { url: url(), secret: secret() }),
         ("slack", Place::Slack { url: url() }),
-        (
-            "feishu",
-            Place::Feishu {
-                url: url(),
-                secret: secret(),
-            },
-        ),
-        (
-            "dingtalk",
-            Place::Dingtalk {
-                url: url(),
-                secret: secret(),
-            },
-        ),
+        ("feishu", Place::Feishu { url: url(), secret: secret() }),
+        ("dingtalk", Place::Dingtalk { url: url(), secret: secret() }),
         ("wecom", Place::Wecom { url: url() }),
     ]
 }
@@ -100,14 +67,9 @@ fn try_one(what: &str, place: Place, surroundings: Surroundings) {
         retries: 1,
         notice: notice(Language::Zh, two_alerts()),
     };
-    let pauses = Pauses {
-        first: Duration::from_millis(1),
-        longest: Duration::from_millis(1),
-    };
+    let pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
     let deliveries = deliver(vec![outgoing], &pauses);
-    let error = deliveries[0]
-        .error()
-        .unwrap_or_else(|| panic!("{what} succeeded"));
+    let error = deliveries[0].error().unwrap_or_else(|| panic!("{what} succeeded"));
     assert_silent(
         what,
         &format!(
@@ -126,10 +88,7 @@ fn no_channel_tells_its_secrets_whatever_goes_wrong() {
     commands();
     // The libraries' own lines are among them, down to the last detail.
     let log = Log::text();
-    assert!(
-        log.contains("ureq"),
-        "nothing of the HTTP library is logged, so this proves nothing"
-    );
+    assert!(log.contains("ureq"), "nothing of the HTTP library is logged, so this proves nothing");
     assert_silent("the log", &log);
     assert!(started.elapsed() < Duration::from_secs(120));
 }
@@ -192,10 +151,7 @@ fn untrusted_and_proxied() {
     let secure = Server::tls(vec![status(500)]);
     let refusing = Server::plain(vec![Answer::Echo(407)]);
     for (name, place) in over_http(&secure.url("")) {
-        let strange = Surroundings {
-            roots: Ok(no_roots()),
-            ..surroundings()
-        };
+        let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
         try_one(name, place.clone(), strange);
         for proxy in [
             format!("http://proxy:{PROXY_PASSWORD}@localhost:{}", refusing.port),
@@ -204,10 +160,7 @@ fn untrusted_and_proxied() {
             format!("http://proxy:{PROXY_PASSWORD}@not a host"),
         ] {
             let through = Surroundings {
-                proxy: Some(Proxy {
-                    url: hidden(&proxy),
-                    except: String::new(),
-                }),
+                proxy: Some(Proxy { url: hidden(&proxy), except: String::new() }),
                 ..surroundings()
             };
             assert_silent("surroundings", &format!("{through:?}"));
@@ -218,11 +171,8 @@ fn untrusted_and_proxied() {
 
 fn mail_channels() {
     let login = format!("ops:{MAIL_ENCODED}");
-    let (starttls, plain, tls) = (
-        MailServer::start("starttls"),
-        MailServer::start("none"),
-        MailServer::start("tls"),
-    );
+    let (starttls, plain, tls) =
+        (MailServer::start("starttls"), MailServer::start("none"), MailServer::start("tls"));
     let urls = [
         // The password is wrong.
         format!("smtp://{login}@localhost:{}", starttls.port),
@@ -256,10 +206,7 @@ fn talkative() -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let _ = write!(
-                stream.unwrap(),
-                "554 I know {MAIL_PASSWORD} and {MAIL_ENCODED}\r\n"
-            );
+            let _ = write!(stream.unwrap(), "554 I know {MAIL_PASSWORD} and {MAIL_ENCODED}\r\n");
         }
     });
     port
@@ -267,10 +214,9 @@ fn talkative() -> u16 {
 
 /// A server within TLS that answers the login with the login, which comes in one piece or in two.
 fn repeating_mail_server(login: &str) {
-    for (mechanism, questions) in [
-        ("PLAIN", &[][..]),
-        ("LOGIN", &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n"]),
-    ] {
+    for (mechanism, questions) in
+        [("PLAIN", &[][..]), ("LOGIN", &["334 VXNlcm5hbWU6\r\n", "334 UGFzc3dvcmQ6\r\n"])]
+    {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(String::new()));
@@ -301,10 +247,7 @@ fn repeating_mail_server(login: &str) {
         use base64::Engine;
         let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
         let expected = match mechanism {
-            "PLAIN" => format!(
-                "AUTH PLAIN {}\r\n",
-                encode(&format!("\0ops\0{MAIL_PASSWORD}"))
-            ),
+            "PLAIN" => format!("AUTH PLAIN {}\r\n", encode(&format!("\0ops\0{MAIL_PASSWORD}"))),
             _ => format!("{}\r\n", encode(MAIL_PASSWORD)),
         };
         assert_eq!(*heard.lock().unwrap(), expected);
@@ -312,10 +255,7 @@ fn repeating_mail_server(login: &str) {
 }
 
 fn commands() {
-    for script in [
-        "echo 'bad luck' >&2; exit 1",
-        "echo 'bad luck' >&2; sleep 60",
-    ] {
+    for script in ["echo 'bad luck' >&2; exit 1", "echo 'bad luck' >&2; sleep 60"] {
         let command = ["/bin/sh", "-c", script, "name", ARGUMENT].map(str::to_owned);
         let outgoing = Place::Command(command.to_vec());
         let made = channel(outgoing, Duration::from_millis(700));

@@ -94,11 +94,7 @@ impl Server {
                 });
             }
         });
-        Self {
-            port,
-            scheme,
-            requests,
-        }
+        Self { port, scheme, requests }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -141,18 +137,10 @@ fn read<S: Read>(stream: &mut BufReader<S>) -> Option<(Request, String)> {
     let mut first = lines.next()?.split(' ');
     let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
     let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers: Vec<(String, String)> = headers
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect();
-    let mut request = Request {
-        method,
-        target,
-        headers,
-        body: String::new(),
-    };
-    let length = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let headers: Vec<(String, String)> =
+        headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    let mut request = Request { method, target, headers, body: String::new() };
+    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     request.body = String::from_utf8(body).unwrap();
@@ -163,11 +151,7 @@ fn read<S: Read>(stream: &mut BufReader<S>) -> Option<(Request, String)> {
 fn write(stream: &mut impl Write, answer: &Answer, request: &str) -> std::io::Result<()> {
     match answer {
         Answer::Http(status, headers, body) => {
-            write!(
-                stream,
-                "HTTP/1.1 {status} Some Words\r\nContent-Length: {}\r\n",
-                body.len()
-            )?;
+            write!(stream, "HTTP/1.1 {status} Some Words\r\nContent-Length: {}\r\n", body.len())?;
             for (name, value) in headers {
                 write!(stream, "{name}: {value}\r\n")?;
             }
@@ -175,10 +159,7 @@ fn write(stream: &mut impl Write, answer: &Answer, request: &str) -> std::io::Re
         }
         Answer::Echo(status) => {
             let length = request.len();
-            write!(
-                stream,
-                "HTTP/1.1 {status} Echo\r\nContent-Length: {length}\r\n\r\n{request}"
-            )?;
+            write!(stream, "HTTP/1.1 {status} Echo\r\nContent-Length: {length}\r\n\r\n{request}")?;
         }
         Answer::Raw(bytes) => stream.write_all(bytes)?,
         Answer::Silence => thread::sleep(Duration::from_secs(60)),

@@ -7,10 +7,7 @@ use std::time::Instant;
 use taskmon::alert::channels::Proxy;
 
 fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
-    let place = Place::Webhook {
-        url: hidden(url),
-        secret: None,
-    };
+    let place = Place::Webhook { url: hidden(url), secret: None };
     channel(place, timeout)
 }
 
@@ -29,16 +26,8 @@ fn the_body_is_the_contracts_and_is_signed() {
     let request = server.only();
     assert_eq!(request.method, "POST");
     assert_eq!(request.target, "/hook?token=1");
-    assert_eq!(
-        request.header("content-type"),
-        Some("application/json; charset=utf-8")
-    );
-    assert!(
-        request
-            .header("user-agent")
-            .unwrap()
-            .starts_with("taskmon/")
-    );
+    assert_eq!(request.header("content-type"), Some("application/json; charset=utf-8"));
+    assert!(request.header("user-agent").unwrap().starts_with("taskmon/"));
     assert_eq!(
         request.json(),
         json!({
@@ -55,18 +44,13 @@ fn the_body_is_the_contracts_and_is_signed() {
         "import hmac, sys; k, b = sys.argv[1:]; print('sha256=' + hmac.new(k.encode(), b.encode(), 'sha256').hexdigest())",
         &["签名 key", &request.body],
     );
-    assert_eq!(
-        request.header("x-taskmon-signature"),
-        Some(expected.as_str())
-    );
+    assert_eq!(request.header("x-taskmon-signature"), Some(expected.as_str()));
 }
 
 #[test]
 fn without_a_secret_nothing_is_signed() {
     let server = Server::plain(vec![ok("whatever")]);
-    webhook(&server.url("/"), PATIENCE)
-        .send(&example())
-        .unwrap();
+    webhook(&server.url("/"), PATIENCE).send(&example()).unwrap();
     assert_eq!(server.only().header("x-taskmon-signature"), None);
 }
 
@@ -105,16 +89,9 @@ fn every_status_but_2xx_is_a_failure_of_its_kind() {
             "{code}: {result:?}"
         );
         if let Err(error) = result {
-            let start = format!(
-                "http://localhost:{} answered with status {code}",
-                server.port
-            );
+            let start = format!("http://localhost:{} answered with status {code}", server.port);
             assert!(error.message.starts_with(&start), "{error}");
-            assert_eq!(
-                error.message.contains("\"because of this\""),
-                code != 304,
-                "{error}"
-            );
+            assert_eq!(error.message.contains("\"because of this\""), code != 304, "{error}");
         }
     }
 }
@@ -145,11 +122,7 @@ fn retry_after_is_read_as_seconds_and_as_a_date() {
         let headers = vec![("Retry-After", value.to_owned())];
         let server = Server::plain(vec![Answer::Http(429, headers, String::new())]);
         let error = refusal(&*webhook(&server.url("/"), PATIENCE), &example());
-        assert_eq!(
-            error.retry_after,
-            expected.map(Duration::from_millis),
-            "{value}"
-        );
+        assert_eq!(error.retry_after, expected.map(Duration::from_millis), "{value}");
         assert!(!error.permanent);
     }
 }
@@ -202,15 +175,9 @@ fn what_trickles_ends_at_the_time_limit() {
             }
         });
         let started = Instant::now();
-        let error = refusal(
-            &*webhook(&format!("{scheme}://localhost:{port}/"), limit),
-            &example(),
-        );
+        let error = refusal(&*webhook(&format!("{scheme}://localhost:{port}/"), limit), &example());
         let took = started.elapsed();
-        assert!(
-            took < limit + Duration::from_secs(3),
-            "{scheme}: {took:?} {error}"
-        );
+        assert!(took < limit + Duration::from_secs(3), "{scheme}: {took:?} {error}");
     }
 }
 
@@ -238,10 +205,7 @@ fn garbage_is_no_success() {
 #[test]
 fn a_certificate_that_nobody_vouches_for_gets_nothing() {
     let server = Server::tls(vec![status(200)]);
-    let strange = Surroundings {
-        roots: Ok(no_roots()),
-        ..surroundings()
-    };
+    let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
     let by_name = |name: &str, surroundings| {
         let place = Place::Webhook {
             url: hidden(&format!("https://{name}:{}/", server.port)),
@@ -256,36 +220,22 @@ fn a_certificate_that_nobody_vouches_for_gets_nothing() {
     ] {
         let error = refusal(&*channel, &example());
         assert!(error.permanent, "{error}");
-        assert!(
-            error.message.contains("certificate is not trusted"),
-            "{error}"
-        );
+        assert!(error.message.contains("certificate is not trusted"), "{error}");
     }
     assert_eq!(server.requests().len(), 0);
 }
 
 #[test]
 fn without_certificates_https_fails_and_http_does_not() {
-    let bare = || Surroundings {
-        roots: Err("there are no certificates".to_owned()),
-        ..surroundings()
-    };
-    let (secure, plain) = (
-        Server::tls(vec![status(200)]),
-        Server::plain(vec![status(200)]),
-    );
+    let bare =
+        || Surroundings { roots: Err("there are no certificates".to_owned()), ..surroundings() };
+    let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     let to = |server: &Server| {
-        let place = Place::Webhook {
-            url: hidden(&server.url("/")),
-            secret: None,
-        };
+        let place = Place::Webhook { url: hidden(&server.url("/")), secret: None };
         channel_in(place, PATIENCE, bare())
     };
     let error = refusal(&*to(&secure), &example());
-    assert!(
-        error.permanent && error.message.contains("there are no certificates"),
-        "{error}"
-    );
+    assert!(error.permanent && error.message.contains("there are no certificates"), "{error}");
     to(&plain).send(&example()).unwrap();
 }
 
@@ -298,10 +248,7 @@ fn a_login_in_the_url_is_sent_as_one() {
     // user:p@ss
     assert_eq!(request.header("authorization"), Some("Basic dXNlcjpwQHNz"));
     assert_eq!(request.target, "/hook");
-    assert_eq!(
-        request.header("host"),
-        Some(format!("localhost:{}", server.port).as_str())
-    );
+    assert_eq!(request.header("host"), Some(format!("localhost:{}", server.port).as_str()));
 }
 
 #[test]
@@ -317,10 +264,7 @@ fn a_url_that_is_none_is_refused_without_being_quoted() {
     ] {
         let error = refusal(&*webhook(url, PATIENCE), &example());
         assert!(
-            error.permanent
-                && error
-                    .message
-                    .contains("not a valid http:// or https:// URL"),
+            error.permanent && error.message.contains("not a valid http:// or https:// URL"),
             "{error}"
         );
         assert!(!error.message.contains("hunter2"), "{error}");
@@ -329,10 +273,7 @@ fn a_url_that_is_none_is_refused_without_being_quoted() {
 
 #[test]
 fn https_goes_through_the_proxy_and_http_does_not() {
-    let (secure, plain) = (
-        Server::tls(vec![status(200)]),
-        Server::plain(vec![status(200)]),
-    );
+    let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     let (port, tunnels) = proxy();
     let within = |except: &str| Surroundings {
         proxy: Some(Proxy {
@@ -342,13 +283,8 @@ fn https_goes_through_the_proxy_and_http_does_not() {
         ..surroundings()
     };
     let send = |server: &Server, surroundings| {
-        let place = Place::Webhook {
-            url: hidden(&server.url("/hook")),
-            secret: None,
-        };
-        channel_in(place, PATIENCE, surroundings)
-            .send(&example())
-            .unwrap();
+        let place = Place::Webhook { url: hidden(&server.url("/hook")), secret: None };
+        channel_in(place, PATIENCE, surroundings).send(&example()).unwrap();
     };
     send(&secure, within(""));
     send(&secure, within("example.org, localhost"));
@@ -359,10 +295,7 @@ fn https_goes_through_the_proxy_and_http_does_not() {
     assert_eq!(tunnels.len(), 1, "{tunnels:?}");
     assert_eq!(tunnels[0].target, format!("localhost:{}", secure.port));
     // user:pass!
-    assert_eq!(
-        tunnels[0].header("proxy-authorization"),
-        Some("Basic dXNlcjpwYXNzIQ==")
-    );
+    assert_eq!(tunnels[0].header("proxy-authorization"), Some("Basic dXNlcjpwYXNzIQ=="));
 }
 
 #[test]
@@ -370,20 +303,12 @@ fn a_proxy_of_another_kind_is_refused_and_not_passed_by() {
     let server = Server::tls(vec![status(200)]);
     for url in ["socks5://localhost:1080", "http://"] {
         let surroundings = Surroundings {
-            proxy: Some(Proxy {
-                url: hidden(url),
-                except: String::new(),
-            }),
+            proxy: Some(Proxy { url: hidden(url), except: String::new() }),
             ..surroundings()
         };
-        let place = Place::Slack {
-            url: hidden(&server.url("/")),
-        };
+        let place = Place::Slack { url: hidden(&server.url("/")) };
         let error = refusal(&*channel_in(place, PATIENCE, surroundings), &example());
-        assert!(
-            error.permanent && error.message.contains("proxy"),
-            "{error}"
-        );
+        assert!(error.permanent && error.message.contains("proxy"), "{error}");
     }
     assert_eq!(server.requests().len(), 0);
 }
@@ -395,13 +320,6 @@ pub fn python(program: &str, arguments: &[&str]) -> String {
         .args(arguments)
         .output()
         .expect("python3");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
 }

@@ -135,9 +135,7 @@ fn alerted(env: &TestEnv) -> Value {
 /// The types of the alerts that stand.
 fn kinds(result: &Value) -> Vec<&str> {
     let alerts = result["alerts"].as_array().unwrap().iter();
-    alerts
-        .map(|alert| alert["type"].as_str().unwrap())
-        .collect()
+    alerts.map(|alert| alert["type"].as_str().unwrap()).collect()
 }
 
 /// Sent, suppressed, resolved.
@@ -167,10 +165,8 @@ fn words(document: &Value) -> Vec<String> {
 /// The lines of the alerts' logs, the time cut off.
 fn logged(env: &TestEnv) -> Vec<String> {
     let logs = ["critical", "error", "warning"].map(|name| format!("logs/{name}_alerts.log"));
-    let text: String = logs
-        .iter()
-        .filter_map(|log| std::fs::read_to_string(env.path(log)).ok())
-        .collect();
+    let text: String =
+        logs.iter().filter_map(|log| std::fs::read_to_string(env.path(log)).ok()).collect();
     let line = |line: &str| {
         let (time, rest) = line.split_once(" - ").unwrap();
         let time = DateTime::parse_from_rfc3339(time).unwrap();
@@ -186,16 +182,11 @@ fn records(env: &TestEnv) -> Vec<Value> {
         Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
         Err(_) => Vec::new(),
     };
-    files.retain(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "jsonl")
-    });
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let lines = files.iter().flat_map(|file| {
         let text = std::fs::read_to_string(file).unwrap();
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.collect::<Vec<Value>>()
     });
     lines.filter(|line| line.get("carried").is_none()).collect()

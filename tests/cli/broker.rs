@@ -40,12 +40,7 @@ impl Redis {
             .stdout(log)
             .spawn()
             .expect("redis-server is missing: run scripts/test.sh");
-        let redis = Self {
-            server,
-            port,
-            tls,
-            options,
-        };
+        let redis = Self { server, port, tls, options };
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(began.elapsed() < Duration::from_secs(30), "redis-server");
@@ -86,11 +81,7 @@ impl Redis {
 
     pub fn send(&self, arguments: &[&str]) {
         let output = self.celery(arguments).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -149,21 +140,14 @@ fn queues_of_a_real_celery_with_priorities_and_a_worker() {
     // Three tasks more than the broker will hold.
     env.insert((1..=38).map(|n| Task::new(n).with("status", "PENDING")));
     let redis = Redis::start(&env, json!({"priority_steps": [0, 3, 6, 9]}));
-    for (name, priority, count) in [
-        ("receipt", "0", "20"),
-        ("receipt", "3", "3"),
-        ("receipt", "9", "2"),
-        ("file", "6", "10"),
-    ] {
+    for (name, priority, count) in
+        [("receipt", "0", "20"), ("receipt", "3", "3"), ("receipt", "9", "2"), ("file", "6", "10")]
+    {
         redis.send(&["send", name, priority, count]);
     }
     configure(&env, &redis.url(), "queues = []");
     let before = stats(&env);
-    assert_eq!(
-        before["queues"],
-        json!({"file": 10, "receipt": 25}),
-        "{before:#}"
-    );
+    assert_eq!(before["queues"], json!({"file": 10, "receipt": 25}), "{before:#}");
     assert_eq!(before["total_pending"], 35);
     assert_eq!(before["reserved_tasks"], 0);
     assert_eq!(before["lost_tasks"], 3);
@@ -199,10 +183,7 @@ fn queues_of_a_real_celery_with_priorities_and_a_worker() {
     );
     let overdue = stats(&env);
     assert_eq!(overdue["overdue_tasks"], 4);
-    assert_eq!(
-        overdue["queues"],
-        json!({"celery": null, "file": 10, "receipt": 21})
-    );
+    assert_eq!(overdue["queues"], json!({"celery": null, "file": 10, "receipt": 21}));
     let why = overdue["reasons"]["queues.celery"].as_str().unwrap();
     assert!(why.contains("no queue of this name"), "{overdue:#}");
     // Only some of the queues: what waits in the others is not lost.
@@ -236,12 +217,7 @@ fn a_prefix_and_another_separator_are_heeded() {
     for queues in ["['mail']", "[]"] {
         configure(&env, &redis.url(), &format!("queues = {queues}"));
         let figures = stats(&env);
-        for key in [
-            "total_pending",
-            "reserved_tasks",
-            "lost_tasks",
-            "overdue_tasks",
-        ] {
+        for key in ["total_pending", "reserved_tasks", "lost_tasks", "overdue_tasks"] {
             assert_eq!(figures[key], Value::Null, "{figures:#}");
             let why = figures["reasons"][key].as_str().unwrap();
             assert!(why.contains("broker.global_keyprefix"), "{figures:#}");
@@ -250,10 +226,7 @@ fn a_prefix_and_another_separator_are_heeded() {
     let checked = env.taskmon(["check"]).run();
     let broker = checked.json()["checks"].to_string();
     checked.stderr();
-    assert!(
-        broker.contains("Celery has bound none of the queues here"),
-        "{broker}"
-    );
+    assert!(broker.contains("Celery has bound none of the queues here"), "{broker}");
 }
 
 #[test]
@@ -273,31 +246,16 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
     });
     let wrong = redis.url().replace("s3cret", "wr0ng");
     for (url, says) in [
-        (
-            format!("redis://127.0.0.1:{}/0", free_port()),
-            "cannot be asked: nothing listens there",
-        ),
-        (
-            format!("redis://{}/0", silent.local_addr().unwrap()),
-            "does not answer in time",
-        ),
-        (
-            format!("redis://{garbled}/0"),
-            "what answers there is no Redis",
-        ),
-        (
-            "redis://no-such-host.invalid/0".to_owned(),
-            "there is no host of that name",
-        ),
+        (format!("redis://127.0.0.1:{}/0", free_port()), "cannot be asked: nothing listens there"),
+        (format!("redis://{}/0", silent.local_addr().unwrap()), "does not answer in time"),
+        (format!("redis://{garbled}/0"), "what answers there is no Redis"),
+        ("redis://no-such-host.invalid/0".to_owned(), "there is no host of that name"),
         (wrong, "password"),
         (
             format!("redis://127.0.0.1:{}/3", redis.port),
             "it wants a password, and broker.url has none",
         ),
-        (
-            "amqp://guest:s3cret@127.0.0.1:1/".to_owned(),
-            "nothing listens there",
-        ),
+        ("amqp://guest:s3cret@127.0.0.1:1/".to_owned(), "nothing listens there"),
     ] {
         configure(&env, &url, "timeout_seconds = 1");
         let finished = env
@@ -307,24 +265,15 @@ fn a_broker_that_does_not_answer_never_breaks_the_report() {
         let figures = queue(&finished);
         let error = figures["error"].as_str().unwrap();
         assert!(error.contains(says), "{url}: {error}");
-        for key in [
-            "active_tasks",
-            "scheduled_tasks",
-            "reserved_tasks",
-            "total_pending",
-            "queues",
-        ] {
+        for key in ["active_tasks", "scheduled_tasks", "reserved_tasks", "total_pending", "queues"]
+        {
             assert!(figures[key].is_null(), "{figures:#}");
         }
         for secret in ["s3cret", "wr0ng"] {
             assert!(!finished.stdout().contains(secret), "{url}");
             assert!(!finished.stderr().contains(secret), "{url}");
         }
-        assert!(
-            finished.took < Duration::from_secs(8),
-            "{:?}",
-            finished.took
-        );
+        assert!(finished.took < Duration::from_secs(8), "{:?}", finished.took);
     }
 }
 
@@ -344,11 +293,7 @@ fn a_broker_that_answers_byte_by_byte_does_not_keep_the_report() {
             });
         }
     });
-    configure(
-        &env,
-        &format!("redis://127.0.0.1:{port}/0"),
-        "timeout_seconds = 1",
-    );
+    configure(&env, &format!("redis://127.0.0.1:{port}/0"), "timeout_seconds = 1");
     let began = Instant::now();
     let finished = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
     let took = began.elapsed();
@@ -356,10 +301,7 @@ fn a_broker_that_answers_byte_by_byte_does_not_keep_the_report() {
     let why = "does not answer in time";
     finished.stderr_contains(why);
     let figures = queue(&finished);
-    assert!(
-        figures["error"].as_str().unwrap().contains(why),
-        "{figures:#}"
-    );
+    assert!(figures["error"].as_str().unwrap().contains(why), "{figures:#}");
 }
 
 #[test]
@@ -371,18 +313,12 @@ fn a_server_with_millions_of_keys_does_not_keep_the_report() {
     let fill = "for n = 1, 6000000 do redis.call('SET', n, '') end";
     redis.cli(&["EVAL", fill, "0"]);
     configure(&env, &redis.url(), "queues = []\ntimeout_seconds = 1");
-    let finished = env
-        .taskmon(["-q", "stats", "--no-save", "--no-alert"])
-        .success();
+    let finished = env.taskmon(["-q", "stats", "--no-save", "--no-alert"]).success();
     let figures = queue(&finished);
     let error = figures["error"].as_str().unwrap();
     assert!(error.contains("too many keys"), "{error}");
     assert!(figures["total_pending"].is_null() && figures["lost_tasks"].is_null());
-    assert!(
-        finished.took < Duration::from_secs(3),
-        "{:?}",
-        finished.took
-    );
+    assert!(finished.took < Duration::from_secs(3), "{:?}", finished.took);
 
     configure(&env, &redis.url(), "queues = ['mail']\ntimeout_seconds = 1");
     let named = env.taskmon(["stats", "--no-save", "--no-alert"]).success();
@@ -402,9 +338,7 @@ fn a_key_of_another_kind_under_a_queues_name_is_named() {
     redis.send(&["send", "file", "0", "1"]);
     assert_eq!(redis.cli(&["SET", "mail", "x"]).trim(), "OK");
     configure(&env, &redis.url(), "queues = ['mail', 'file']");
-    let finished = env
-        .taskmon(["-q", "stats", "--no-save", "--no-alert"])
-        .success();
+    let finished = env.taskmon(["-q", "stats", "--no-save", "--no-alert"]).success();
     let figures = queue(&finished);
     assert_eq!(figures["queues"], json!({"mail": null, "file": 1}));
     for key in ["queues.mail", "total_pending", "lost_tasks"] {
@@ -435,40 +369,24 @@ fn what_is_not_celerys_spoils_one_figure_alone() {
     assert_eq!(figures["queues"], json!({"file": 2, "b": 0}), "{figures:#}");
     assert_eq!(figures["total_pending"], 2);
     let why = figures["reasons"]["lost_tasks"].as_str().unwrap();
-    assert!(
-        why.contains("_kombu.binding.odd") && why.contains("UTF-8"),
-        "{why}"
-    );
-    let figures = figures_after(&[
-        &["DEL", "_kombu.binding.odd"],
-        &["SET", "_kombu.binding.odd", "x"],
-    ]);
+    assert!(why.contains("_kombu.binding.odd") && why.contains("UTF-8"), "{why}");
+    let figures =
+        figures_after(&[&["DEL", "_kombu.binding.odd"], &["SET", "_kombu.binding.odd", "x"]]);
     assert_eq!(figures["queues"], json!({"file": 2}), "{figures:#}");
-    assert!(
-        figures["reasons"]["lost_tasks"]
-            .as_str()
-            .unwrap()
-            .contains("no set")
-    );
+    assert!(figures["reasons"]["lost_tasks"].as_str().unwrap().contains("no set"));
     let figures = figures_after(&[
         &["DEL", "_kombu.binding.odd"],
         &["SET", "unacked", "x"],
         &["SET", "unacked_index", "x"],
     ]);
-    assert_eq!(
-        (&figures["total_pending"], &figures["error"]),
-        (&json!(2), &Value::Null)
-    );
+    assert_eq!((&figures["total_pending"], &figures["error"]), (&json!(2), &Value::Null));
     for (key, name) in [
         ("reserved_tasks", "unacked"),
         ("lost_tasks", "unacked"),
         ("overdue_tasks", "unacked_index"),
     ] {
         assert_eq!(figures[key], Value::Null, "{figures:#}");
-        assert!(
-            figures["reasons"][key].as_str().unwrap().contains(name),
-            "{figures:#}"
-        );
+        assert!(figures["reasons"][key].as_str().unwrap().contains(name), "{figures:#}");
     }
 }
 
@@ -488,11 +406,7 @@ fn a_delivery_of_many_megabytes_is_counted_and_not_read() {
         env!("CARGO_BIN_EXE_taskmon"),
     ];
     let figures = queue(&env.program("/bin/sh", bounded).success());
-    assert_eq!(
-        figures["unacknowledged"],
-        json!({"?": 8, "file": 1}),
-        "{figures:#}"
-    );
+    assert_eq!(figures["unacknowledged"], json!({"?": 8, "file": 1}), "{figures:#}");
     assert_eq!(figures["reserved_tasks"], 9);
 }
 
@@ -500,25 +414,14 @@ fn a_delivery_of_many_megabytes_is_counted_and_not_read() {
 fn a_broker_that_could_never_be_asked_is_an_error_of_the_configuration() {
     let env = TestEnv::sqlite();
     for (url, more, key) in [
-        (
-            "redis://:s3cret@a:6379/0;redis://:s3cret@b:6379/0",
-            "",
-            "broker.url",
-        ),
+        ("redis://:s3cret@a:6379/0;redis://:s3cret@b:6379/0", "", "broker.url"),
         ("redis://:s3cret@a/abc", "", "broker.url"),
-        (
-            "redis://a/0",
-            "priority_steps = []",
-            "broker.priority_steps",
-        ),
+        ("redis://a/0", "priority_steps = []", "broker.priority_steps"),
     ] {
         configure(&env, url, more);
         let finished = env.taskmon(["-q", "-q", "stats"]).exits(2);
         let message = finished.json()["error"]["message"].to_string();
-        assert!(
-            message.contains(key) && !message.contains("s3cret"),
-            "{message}"
-        );
+        assert!(message.contains(key) && !message.contains("s3cret"), "{message}");
     }
 }
 
@@ -527,11 +430,7 @@ fn a_hint_is_for_the_broker_that_is_asked() {
     let env = TestEnv::sqlite();
     for (url, has, lacks) in [
         ("redis://127.0.0.1:1/0", "Redis", "rabbitmq_management"),
-        (
-            "amqp://127.0.0.1:1//",
-            "rabbitmq_management",
-            "does Redis run",
-        ),
+        ("amqp://127.0.0.1:1//", "rabbitmq_management", "does Redis run"),
     ] {
         configure(&env, url, "management_url = 'http://127.0.0.1:1'");
         let finished = env.taskmon(["check"]).exits(1);
@@ -567,11 +466,7 @@ fn queues_are_found_out_with_another_preset() {
     };
     assert_eq!(printed("")[0], "high_priority");
     let figures = stats(&env);
-    assert_eq!(
-        figures["queues"].as_object().unwrap().len(),
-        6,
-        "{figures:#}"
-    );
+    assert_eq!(figures["queues"].as_object().unwrap().len(), 6, "{figures:#}");
     assert_eq!(printed("preset = 'celery'"), json!([]));
     env.sql("CREATE TABLE celery_taskmeta (id integer PRIMARY KEY, task_id text, status text, result blob, date_done text, traceback text, name text, queue text, retries integer)");
     assert_eq!(stats(&env)["queues"], json!({"mail": 3}));
@@ -585,41 +480,20 @@ fn a_page_for_people_shows_what_the_broker_holds_and_what_is_not_known() {
     redis.send(&["send", "mail", "0", "3"]);
     redis.send(&["send", "file", "0", "1"]);
     for (language, lines) in [
-        (
-            "en",
-            [
-                "mail: 3",
-                "file: 1",
-                "lost  ",
-                "? active: Redis does not know",
-            ],
-        ),
-        (
-            "zh",
-            [
-                "mail: 3",
-                "file: 1",
-                "丢失",
-                "? 处理中: Redis does not know",
-            ],
-        ),
+        ("en", ["mail: 3", "file: 1", "lost  ", "? active: Redis does not know"]),
+        ("zh", ["mail: 3", "file: 1", "丢失", "? 处理中: Redis does not know"]),
     ] {
         configure(&env, &redis.url(), "queues = []");
-        let config = env
-            .read("taskmon.toml")
-            .replace("'en'", &format!("'{language}'"));
+        let config = env.read("taskmon.toml").replace("'en'", &format!("'{language}'"));
         env.write("taskmon.toml", &config);
-        let finished = env
-            .taskmon(["stats", "--no-save", "--no-alert", "--output", "text"])
-            .success();
+        let finished =
+            env.taskmon(["stats", "--no-save", "--no-alert", "--output", "text"]).success();
         let page = finished.stdout();
         for line in lines {
             assert!(page.contains(line), "{line} in {page}");
         }
-        let lost = page
-            .lines()
-            .find(|line| line.contains("lost  ") || line.contains("丢失"))
-            .unwrap();
+        let lost =
+            page.lines().find(|line| line.contains("lost  ") || line.contains("丢失")).unwrap();
         assert!(lost.ends_with(" 2"), "{page}");
     }
 }
@@ -632,40 +506,23 @@ fn a_socket_tls_and_a_user_with_few_rights() {
     redis.send(&["send", "mail", "0", "2"]);
     let rights = "ACL SETUSER reader on >r3ad ~* -@all +select +llen +scan +sscan +zscan +zcount +hlen +hstrlen +hget";
     redis.cli(&rights.split(' ').collect::<Vec<_>>());
-    redis.cli(&[
-        "ACL", "SETUSER", "poor", "on", ">r3ad", "~*", "-@all", "+select",
-    ]);
+    redis.cli(&["ACL", "SETUSER", "poor", "on", ">r3ad", "~*", "-@all", "+select"]);
     let password = PASSWORD.replace(':', "%3A");
     let secure = format!("rediss://:{password}@localhost:{}/3", redis.tls);
     let authority = certificates::file("ca.crt").display().to_string();
     let socket = env.path("redis.sock").display().to_string();
     for (url, error) in [
-        (
-            format!("redis+socket://:{password}@{socket}?virtual_host=3"),
-            "",
-        ),
-        (
-            format!("redis+socket://:{password}@{socket}.gone"),
-            "No such file",
-        ),
-        (
-            format!("{secure}?ssl_cert_reqs=required&ssl_ca_certs={authority}"),
-            "",
-        ),
+        (format!("redis+socket://:{password}@{socket}?virtual_host=3"), ""),
+        (format!("redis+socket://:{password}@{socket}.gone"), "No such file"),
+        (format!("{secure}?ssl_cert_reqs=required&ssl_ca_certs={authority}"), ""),
         (format!("{secure}?ssl_cert_reqs=CERT_NONE"), ""),
         (secure.clone(), "invalid peer certificate"),
         (
             format!("{secure}?ssl_ca_certs=/nowhere/ca.crt"),
             "ssl_ca_certs of broker.url, /nowhere/ca.crt",
         ),
-        (
-            format!("redis://reader:r3ad@127.0.0.1:{}/3", redis.port),
-            "",
-        ),
-        (
-            format!("redis://poor:r3ad@127.0.0.1:{}/3", redis.port),
-            "permission",
-        ),
+        (format!("redis://reader:r3ad@127.0.0.1:{}/3", redis.port), ""),
+        (format!("redis://poor:r3ad@127.0.0.1:{}/3", redis.port), "permission"),
     ] {
         configure(&env, &url, "queues = ['mail']\ntimeout_seconds = 5");
         let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
@@ -690,21 +547,13 @@ fn answers_that_are_not_those_of_a_management_api() {
     let html = "<html>Please log in</html>";
     let redirect = vec![("Location", "http://127.0.0.1:1/".to_owned())];
     let ask = |server: &Server| {
-        let api = format!(
-            "queues = []\ntimeout_seconds = 1\nmanagement_url = '{}'",
-            server.url("/mq/")
-        );
+        let api =
+            format!("queues = []\ntimeout_seconds = 1\nmanagement_url = '{}'", server.url("/mq/"));
         configure(&env, "pyamqp://u:s3cret@127.0.0.1:1/team%2Fshop", &api);
         let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert"];
-        let finished = env
-            .taskmon(arguments)
-            .env("SSL_CERT_FILE", certificates::file("ca.crt"))
-            .success();
-        assert!(
-            finished.took < Duration::from_secs(4),
-            "{:?}",
-            finished.took
-        );
+        let finished =
+            env.taskmon(arguments).env("SSL_CERT_FILE", certificates::file("ca.crt")).success();
+        assert!(finished.took < Duration::from_secs(4), "{:?}", finished.took);
         queue(&finished)
     };
     for (answer, error) in [
@@ -723,19 +572,12 @@ fn answers_that_are_not_those_of_a_management_api() {
         assert!(told.contains(error), "{error}: {told}");
         assert!(figures["queues"].is_null() && figures["total_pending"].is_null());
     }
-    for server in [
-        Server::tls(vec![ok(queues)]),
-        Server::plain(vec![ok(queues)]),
-    ] {
+    for server in [Server::tls(vec![ok(queues)]), Server::plain(vec![ok(queues)])] {
         let figures = ask(&server);
         let asked = server.only().target;
         assert!(asked.starts_with("/mq/api/queues/team%2Fshop?"), "{asked}");
         // A queue that has not said how much it holds holds something, for all one knows.
-        assert_eq!(
-            figures["queues"],
-            json!({"mail": 3, "new": null}),
-            "{figures:#}"
-        );
+        assert_eq!(figures["queues"], json!({"mail": 3, "new": null}), "{figures:#}");
         for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
             assert!(figures[key].is_null(), "{figures:#}");
             let reason = figures["reasons"][key].as_str().unwrap();
@@ -799,10 +641,7 @@ impl Rabbit {
             ),
         );
         // Quorum queues have a pace of their own.
-        env.write(
-            "rabbit.config",
-            "[{rabbit, [{quorum_tick_interval, 500}]}].",
-        );
+        env.write("rabbit.config", "[{rabbit, [{quorum_tick_interval, 500}]}].");
         env.write("plugins", "[rabbitmq_management].");
         let program = [
             "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -834,11 +673,7 @@ impl Rabbit {
         let began = Instant::now();
         for port in [port, api] {
             while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(
-                    began.elapsed() < Duration::from_secs(120),
-                    "{}",
-                    env.read("rabbit.log")
-                );
+                assert!(began.elapsed() < Duration::from_secs(120), "{}", env.read("rabbit.log"));
                 std::thread::sleep(Duration::from_millis(100));
             }
         }
@@ -881,11 +716,7 @@ impl Drop for Rabbit {
 
 fn see_done(mut celery: Command) {
     let output = celery.stderr(Stdio::piped()).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Queues report their figures now and then: waits until they say what is expected.
@@ -913,14 +744,10 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
     ] {
         see_done(rabbit.celery(&arguments));
     }
-    let api = format!(
-        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
-        rabbit.api
-    );
+    let api = format!("queues = []\nmanagement_url = 'http://127.0.0.1:{}'", rabbit.api);
     configure(&env, &rabbit.url(), &api);
-    let before = awaited(&env, |figures| {
-        figures["total_pending"] == 27 && figures["scheduled_tasks"] == 2
-    });
+    let before =
+        awaited(&env, |figures| figures["total_pending"] == 27 && figures["scheduled_tasks"] == 2);
     assert_eq!(before["source"], "rabbitmq");
     // What waits for its time stands apart.
     assert_eq!(before["queues"], json!({"file": 7, "mail": 20}));
@@ -936,25 +763,16 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
     assert_eq!(held["consumers"], json!({"file": 0, "mail": 1}));
     drop(worker);
 
-    configure(
-        &env,
-        &rabbit.url(),
-        &api.replace("[]", "['mail', 'nobody']"),
-    );
+    configure(&env, &rabbit.url(), &api.replace("[]", "['mail', 'nobody']"));
     let some = stats(&env);
     assert_eq!(some["queues"]["nobody"], Value::Null);
     assert!(some["reasons"]["queues.nobody"].is_string(), "{some:#}");
     assert!(some["lost_tasks"].is_null());
 
     configure(&env, &rabbit.url().replace("s3cret", "wr0ng"), &api);
-    let refused = env
-        .taskmon(["stats", "--no-save", "--no-alert", "-q"])
-        .success();
+    let refused = env.taskmon(["stats", "--no-save", "--no-alert", "-q"]).success();
     let error = queue(&refused)["error"].as_str().unwrap().to_owned();
-    assert!(
-        error.contains("refuses the user or the password"),
-        "{error}"
-    );
+    assert!(error.contains("refuses the user or the password"), "{error}");
 }
 
 /// Celery 5.5 and later leave tasks with a time to RabbitMQ where the queues are quorum queues.
@@ -963,10 +781,7 @@ fn tasks_that_rabbitmq_itself_holds_until_their_time_stand_apart() {
     let env = TestEnv::sqlite();
     env.insert((1..=8).map(|n| Task::new(n).with("status", "PENDING")));
     let rabbit = Rabbit::start(&env);
-    let api = format!(
-        "queues = []\nmanagement_url = 'http://127.0.0.1:{}'",
-        rabbit.api
-    );
+    let api = format!("queues = []\nmanagement_url = 'http://127.0.0.1:{}'", rabbit.api);
     configure(&env, &rabbit.url(), &api);
     let python = format!("{}/python/bin/python", variable("TASKMON_TEST_LIBRARIES"));
     let celery = |arguments: &[&str]| {
@@ -983,9 +798,8 @@ fn tasks_that_rabbitmq_itself_holds_until_their_time_stand_apart() {
     see_done(celery(&["delay", "mail", "86400", "4"]));
     see_done(celery(&["delay", "mail", "15", "2"]));
     see_done(celery(&["send", "mail", "0", "1"]));
-    let scheduled = awaited(&env, |figures| {
-        figures["scheduled_tasks"] == 6 && figures["reserved_tasks"] == 1
-    });
+    let scheduled =
+        awaited(&env, |figures| figures["scheduled_tasks"] == 6 && figures["reserved_tasks"] == 1);
     assert_eq!(scheduled["queues"], json!({"mail": 0}));
     assert_eq!(scheduled["lost_tasks"], 1);
     // Their time comes, and the worker takes them.

@@ -28,31 +28,20 @@ const NAMES: [&str; 11] = [
 /// The checks by name. Every one is there, has a message, and its status and hint follow from its findings.
 #[track_caller]
 pub fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
-    let finished = env
-        .taskmon(["check"].iter().chain(arguments).copied())
-        .exits(code);
+    let finished = env.taskmon(["check"].iter().chain(arguments).copied()).exits(code);
     let result = finished.json();
     assert_eq!(result["success"], true);
     let checks = result["checks"].as_array().unwrap();
-    let names: Vec<&str> = checks
-        .iter()
-        .map(|check| check["name"].as_str().unwrap())
-        .collect();
+    let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
     assert_eq!(names, NAMES);
     for check in checks {
         assert!(!check["message"].as_str().unwrap().is_empty(), "{check}");
         let known = ["ok", "warning", "failed", "skipped"];
-        assert!(
-            known.contains(&check["status"].as_str().unwrap()),
-            "{check}"
-        );
+        assert!(known.contains(&check["status"].as_str().unwrap()), "{check}");
     }
     let failed = checks.iter().any(|check| check["status"] == "failed");
     assert_eq!(failed, code == 1, "{result:#}");
-    checks
-        .iter()
-        .map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone()))
-        .collect()
+    checks.iter().map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone())).collect()
 }
 
 #[track_caller]
@@ -73,9 +62,7 @@ fn volumes(env: &TestEnv) {
 
 /// Names, contents and times of everything in the folder.
 fn snapshot(env: &TestEnv) -> Vec<(String, String, std::time::SystemTime)> {
-    let entries = walkdir::WalkDir::new(env.path("."))
-        .sort_by_file_name()
-        .into_iter();
+    let entries = walkdir::WalkDir::new(env.path(".")).sort_by_file_name().into_iter();
     entries
         .map(|entry| {
             let entry = entry.unwrap();
@@ -179,14 +166,9 @@ fn times_without_a_zone_are_told_to_be_read_in_another_one_than_the_sessions() {
 fn a_database_in_wal_mode_is_left_as_it_was() {
     let env = TestEnv::sqlite();
     volumes(&env);
-    env.connection()
-        .pragma_update(None, "journal_mode", "wal")
-        .unwrap();
+    env.connection().pragma_update(None, "journal_mode", "wal").unwrap();
     let names = |env: &TestEnv| {
-        snapshot(env)
-            .into_iter()
-            .map(|(name, content, _)| (name, content))
-            .collect::<Vec<_>>()
+        snapshot(env).into_iter().map(|(name, content, _)| (name, content)).collect::<Vec<_>>()
     };
     let before = names(&env);
     checks(&env, &[], 0);
@@ -227,13 +209,7 @@ fn a_role_that_may_not_delete_is_told_what_to_grant() {
         &found,
         "permissions",
         "failed",
-        &[
-            "DELETE",
-            "tasks",
-            "delivery_receipts",
-            "tracking_info",
-            &grant,
-        ],
+        &["DELETE", "tasks", "delivery_receipts", "tracking_info", &grant],
     );
     is(&found, "database", "ok", &[&role]);
     is(&found, "mapping", "ok", &[]);
@@ -241,12 +217,7 @@ fn a_role_that_may_not_delete_is_told_what_to_grant() {
     for statement in found["permissions"]["hint"].as_str().unwrap().split("; ") {
         env.sql(statement);
     }
-    is(
-        &checks(&env, &[&option[0], &option[1]], 0),
-        "permissions",
-        "ok",
-        &[],
-    );
+    is(&checks(&env, &[&option[0], &option[1]], 0), "permissions", "ok", &[]);
 }
 
 #[test]
@@ -258,12 +229,7 @@ fn a_role_that_may_not_read_is_told_what_to_grant() {
     ));
     let option = url_option(&env, &role);
     let found = checks(&env, &[&option[0], &option[1]], 1);
-    is(
-        &found,
-        "permissions",
-        "failed",
-        &[&format!("GRANT SELECT ON tasks TO {role}")],
-    );
+    is(&found, "permissions", "failed", &[&format!("GRANT SELECT ON tasks TO {role}")]);
     is(&found, "mapping", "skipped", &["permission denied"]);
     is(&found, "database", "ok", &[]);
 }
@@ -290,17 +256,9 @@ fn a_role_that_may_not_look_into_the_schema_is_told_what_to_grant() {
     }
     // Within a FROM clause, too.
     let clause = "from = '\"Shop a\".tasks AS t JOIN (SELECT 1) AS one ON true'\ndelete_from = ''";
-    env.write(
-        "taskmon.toml",
-        &format!("{config}\n[database.tasks]\n{clause}\n"),
-    );
+    env.write("taskmon.toml", &format!("{config}\n[database.tasks]\n{clause}\n"));
     let found = checks(&env, &arguments, 1);
-    is(
-        &found,
-        "permissions",
-        "failed",
-        &["permission denied for schema"],
-    );
+    is(&found, "permissions", "failed", &["permission denied for schema"]);
     env.write("taskmon.toml", &config);
     env.sql(&grant);
     is(&checks(&env, &arguments, 0), "permissions", "ok", &[]);
@@ -309,15 +267,9 @@ fn a_role_that_may_not_look_into_the_schema_is_told_what_to_grant() {
 #[test]
 fn a_standby_is_no_place_to_delete_from() {
     let env = TestEnv::postgres();
-    let url = format!(
-        "postgresql://postgres@127.0.0.1:{}/{}",
-        plain_port(),
-        env.name()
-    );
+    let url = format!("postgresql://postgres@127.0.0.1:{}/{}", plain_port(), env.name());
     wait_until("the standby has the tables", || {
-        let tried = env
-            .taskmon(["stats", "--no-save", "--no-alert", "--database-url", &url])
-            .run();
+        let tried = env.taskmon(["stats", "--no-save", "--no-alert", "--database-url", &url]).run();
         tried.stdout();
         tried.stderr();
         tried.code == Some(0)
@@ -329,12 +281,7 @@ fn a_standby_is_no_place_to_delete_from() {
     env.sql(&format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; ALTER ROLE {role} SET default_transaction_read_only = on"));
     let option = url_option(&env, &role);
     let found = checks(&env, &[&option[0], &option[1]], 1);
-    is(
-        &found,
-        "permissions",
-        "failed",
-        &["default_transaction_read_only"],
-    );
+    is(&found, "permissions", "failed", &["default_transaction_read_only"]);
 }
 
 #[test]
@@ -359,10 +306,7 @@ fn a_clock_that_is_wrong_is_told_with_how_much() {
 #[test]
 fn a_server_that_is_gone_is_one_failure_and_what_hangs_on_it_is_skipped() {
     let env = TestEnv::new();
-    let url = format!(
-        "postgresql://locked:{PASSWORD_IN_URL}@127.0.0.1:{}/x",
-        dead_port()
-    );
+    let url = format!("postgresql://locked:{PASSWORD_IN_URL}@127.0.0.1:{}/x", dead_port());
     let found = checks(&env, &["--database-url", &url], 1);
     is(&found, "database", "failed", &["127.0.0.1"]);
     for name in ["mapping", "indexes"] {
@@ -371,12 +315,7 @@ fn a_server_that_is_gone_is_one_failure_and_what_hangs_on_it_is_skipped() {
     is(&found, "permissions", "ok", &[]);
     let found = checks(&env, &["--database-url", "sqlite:gone.db"], 1);
     is(&found, "database", "failed", &["gone.db"]);
-    is(
-        &checks(&env, &[], 1),
-        "database",
-        "failed",
-        &["no database is configured", "database.url"],
-    );
+    is(&checks(&env, &[], 1), "database", "failed", &["no database is configured", "database.url"]);
     assert!(!env.path("gone.db").exists());
 }
 
@@ -396,17 +335,9 @@ fn a_server_that_stops_answering_is_a_failure() {
 #[test]
 fn a_configuration_that_is_not_valid_is_told_with_its_line() {
     let env = TestEnv::new();
-    env.write(
-        "taskmon.toml",
-        "timezone = 'Asia/Shanghai'\ntimezon = 'x'\n",
-    );
+    env.write("taskmon.toml", "timezone = 'Asia/Shanghai'\ntimezon = 'x'\n");
     let found = checks(&env, &[], 1);
-    is(
-        &found,
-        "config",
-        "failed",
-        &["taskmon.toml", "line 2", "timezon"],
-    );
+    is(&found, "config", "failed", &["taskmon.toml", "line 2", "timezon"]);
     for name in &NAMES[1..] {
         is(&found, name, "skipped", &[]);
     }
@@ -414,10 +345,7 @@ fn a_configuration_that_is_not_valid_is_told_with_its_line() {
     let config = warned.read("taskmon.toml");
     warned.write(
         "taskmon.toml",
-        &format!(
-            "{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{}/0'\n",
-            dead_port()
-        ),
+        &format!("{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{}/0'\n", dead_port()),
     );
     let found = checks(&warned, &[], 1);
     is(&found, "config", "ok", &[]);
@@ -440,19 +368,9 @@ fn a_broker_is_asked_as_a_report_would() {
     let found = checks(&env, &[], 0);
     is(&found, "broker", "warning", &["broker.global_keyprefix"]);
     redis.send(&["send", "mail", "0", "3"]);
-    is(
-        &checks(&env, &[], 0),
-        "broker",
-        "ok",
-        &["redis", "mail", "3 条"],
-    );
+    is(&checks(&env, &[], 0), "broker", "ok", &["redis", "mail", "3 条"]);
     broker(&redis.url().replace("s3cret", "wr0ng"));
-    is(
-        &checks(&env, &[], 1),
-        "broker",
-        "failed",
-        &["127.0.0.1", "password"],
-    );
+    is(&checks(&env, &[], 1), "broker", "failed", &["127.0.0.1", "password"]);
 }
 
 #[test]
@@ -466,22 +384,9 @@ fn storage_that_is_not_mounted_and_folders_that_are_never_swept() {
         "taskmon.toml",
         &format!("{config}\n[cleanup]\nroot_marker = '.here'\nstorage_roots = ['uploads']\n"),
     );
-    is(
-        &checks(&env, &[], 0),
-        "storage",
-        "warning",
-        &["uploads", ".here"],
-    );
-    env.write(
-        "taskmon.toml",
-        &format!("{config}\n[cleanup]\ntemp_dirs = ['/tmp']\n"),
-    );
-    is(
-        &checks(&env, &[], 1),
-        "storage",
-        "failed",
-        &["cleanup.temp_dirs", "/tmp"],
-    );
+    is(&checks(&env, &[], 0), "storage", "warning", &["uploads", ".here"]);
+    env.write("taskmon.toml", &format!("{config}\n[cleanup]\ntemp_dirs = ['/tmp']\n"));
+    is(&checks(&env, &[], 1), "storage", "failed", &["cleanup.temp_dirs", "/tmp"]);
 }
 
 /// As a user that is not root, which may do everything.
@@ -501,8 +406,7 @@ fn folders_and_a_file_that_cannot_be_written_to() {
         true => {
             let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
             let own = [env!("CARGO_BIN_EXE_taskmon"), "check"];
-            env.program("/usr/bin/setpriv", words.into_iter().chain(own))
-                .run()
+            env.program("/usr/bin/setpriv", words.into_iter().chain(own)).run()
         }
     };
     mode(".", 0o755);
@@ -513,12 +417,7 @@ fn folders_and_a_file_that_cannot_be_written_to() {
     let permissions = checks.find(|check| check["name"] == "permissions").unwrap();
     assert_eq!(permissions["status"], "failed");
     let message = permissions["message"].as_str().unwrap();
-    for part in [
-        "tasks.db",
-        "stats.reports_dir",
-        "alerts.logs_dir",
-        "Permission denied",
-    ] {
+    for part in ["tasks.db", "stats.reports_dir", "alerts.logs_dir", "Permission denied"] {
         assert!(message.contains(part), "{part} in {message}");
     }
 }
@@ -534,17 +433,11 @@ fn channels_are_reached_and_nothing_is_sent() {
     let channel =
         |kind: &str, more: &str| format!("[[alerts.channels]]\ntype = '{kind}'\n{more}\n");
     let good = [
-        channel(
-            "webhook",
-            &format!("url = '{}'", plain.url("/hook/s3cret-1")),
-        ),
+        channel("webhook", &format!("url = '{}'", plain.url("/hook/s3cret-1"))),
         channel("feishu", &format!("url = '{}'", tls.url("/hook/s3cret-2"))),
         channel(
             "command",
-            &format!(
-                "command = ['{}', 's3cret-3']",
-                env.path("bin/tell").display()
-            ),
+            &format!("command = ['{}', 's3cret-3']", env.path("bin/tell").display()),
         ),
         channel(
             "email",
@@ -557,10 +450,8 @@ fn channels_are_reached_and_nothing_is_sent() {
     ];
     env.write("good.toml", &format!("{config}\n{}", good.concat()));
     let trusted = crate::certificates::file("ca.crt");
-    let finished = env
-        .taskmon(["check", "--config", "good.toml"])
-        .env("SSL_CERT_FILE", &trusted)
-        .exits(0);
+    let finished =
+        env.taskmon(["check", "--config", "good.toml"]).env("SSL_CERT_FILE", &trusted).exits(0);
     let found = finished.json();
     let own = found["checks"]
         .as_array()
@@ -573,20 +464,11 @@ fn channels_are_reached_and_nothing_is_sent() {
     assert!(plain.requests().is_empty() && tls.requests().is_empty() && !env.path("told").exists());
 
     let bad = [
-        channel(
-            "webhook",
-            &format!("url = 'http://127.0.0.1:{}/hook/s3cret-1'", dead_port()),
-        ),
+        channel("webhook", &format!("url = 'http://127.0.0.1:{}/hook/s3cret-1'", dead_port())),
         channel("feishu", &format!("url = '{}'", tls.url("/hook/s3cret-2"))),
         channel("slack", "url_env = 'NO_SUCH_VARIABLE'"),
-        channel(
-            "command",
-            "command = ['no-such-program-anywhere', 's3cret-3']",
-        ),
-        channel(
-            "command",
-            &format!("command = ['{}']", env.path("bin/text").display()),
-        ),
+        channel("command", "command = ['no-such-program-anywhere', 's3cret-3']"),
+        channel("command", &format!("command = ['{}']", env.path("bin/text").display())),
     ];
     env.write("bad.toml", &format!("{config}\n{}", bad.concat()));
     let found = checks(&env, &["--config", "bad.toml"], 1);
@@ -598,33 +480,15 @@ fn channels_are_reached_and_nothing_is_sent() {
         "no-such-program-anywhere",
         "bin/text cannot be run",
     ];
-    let hints = [
-        "firewall",
-        "SSL_CERT_FILE",
-        "crontab above the block",
-        "absolute path",
-        "chmod +x",
-    ];
+    let hints =
+        ["firewall", "SSL_CERT_FILE", "crontab above the block", "absolute path", "chmod +x"];
     assert_eq!(findings.len(), parts.len());
     for ((finding, part), hint) in findings.iter().zip(parts).zip(hints) {
         assert_eq!(finding["status"], "failed", "{finding}");
-        assert!(
-            finding["hint"].as_str().unwrap().contains(hint),
-            "{hint} in {finding}"
-        );
-        assert!(
-            finding["message"].as_str().unwrap().contains(part),
-            "{part} in {finding}"
-        );
+        assert!(finding["hint"].as_str().unwrap().contains(hint), "{hint} in {finding}");
+        assert!(finding["message"].as_str().unwrap().contains(part), "{part} in {finding}");
     }
-    assert!(
-        findings[1]["message"]
-            .as_str()
-            .unwrap()
-            .contains("certificate"),
-        "{}",
-        findings[1]
-    );
+    assert!(findings[1]["message"].as_str().unwrap().contains("certificate"), "{}", findings[1]);
 }
 
 #[test]
@@ -635,10 +499,9 @@ fn an_address_that_nothing_can_be_sent_to_is_told_with_what_to_do() {
     env.write("hook", "ftp://127.0.0.1/hook\n");
     let heartbeat = format!("[heartbeat]\nstats = '{}'", tls.url("/ping/s3cret-1"));
     let scheme = "[[alerts.channels]]\ntype = 'slack'\nurl_file = 'hook'";
-    for (more, hint) in [
-        (heartbeat.as_str(), "SSL_CERT_FILE"),
-        (scheme, "put it right in [[alerts.channels]]"),
-    ] {
+    for (more, hint) in
+        [(heartbeat.as_str(), "SSL_CERT_FILE"), (scheme, "put it right in [[alerts.channels]]")]
+    {
         env.write("taskmon.toml", &format!("{config}\n{more}\n"));
         let found = env.taskmon(["check"]).exits(1).json();
         assert!(found["checks"].to_string().contains(hint), "{found:#}");
@@ -651,12 +514,7 @@ fn records_that_cannot_be_read_are_told_and_hide_nothing_else() {
     volumes(&env);
     std::fs::create_dir_all(env.path("logs/taskmon_runs.jsonl")).unwrap();
     let found = checks(&env, &[], 1);
-    is(
-        &found,
-        "runs",
-        "failed",
-        &["taskmon_runs.jsonl", "下次运行会新建"],
-    );
+    is(&found, "runs", "failed", &["taskmon_runs.jsonl", "下次运行会新建"]);
     assert_ne!(found["cron"]["status"], "failed", "{:#}", found["cron"]);
     let status = env.taskmon(["schedule", "status"]).exits(1);
     let result = status.json();
@@ -675,27 +533,13 @@ fn a_checklist_for_people() {
     let env = TestEnv::sqlite();
     let zh = env.taskmon(["check", "--output", "text"]).success();
     let page = zh.stdout();
-    for line in [
-        "✓ 配置",
-        "✓ 数据库",
-        "✓ 时钟",
-        "! 存储",
-        "– 告警渠道",
-        "没有发现妨碍运行的问题",
-    ] {
+    for line in ["✓ 配置", "✓ 数据库", "✓ 时钟", "! 存储", "– 告警渠道", "没有发现妨碍运行的问题"]
+    {
         assert!(page.contains(line), "{line} in {page}");
     }
-    let en = env
-        .taskmon(["check", "--output", "text", "--config", "/missing.toml"])
-        .exits(1);
+    let en = env.taskmon(["check", "--output", "text", "--config", "/missing.toml"]).exits(1);
     let page = en.stdout();
-    for line in [
-        "✗ config ",
-        "– database ",
-        "/missing.toml",
-        "→ ",
-        "1 failed",
-    ] {
+    for line in ["✗ config ", "– database ", "/missing.toml", "→ ", "1 failed"] {
         assert!(page.contains(line), "{line} in {page}");
     }
 }
@@ -725,10 +569,7 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
             ("started_at", "''"),
             ("completed_at", "'ended_at'"),
             ("updated_at", "''"),
-            (
-                "processing_time",
-                "'extract(epoch FROM ended_at - made_at)'",
-            ),
+            ("processing_time", "'extract(epoch FROM ended_at - made_at)'"),
             ("error_message", "''"),
             ("retry_count", "'tries'"),
             ("queue", "'kind'"),
@@ -749,12 +590,7 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
     };
     configure("");
     let fits = checks(&env, &[], 0);
-    is(
-        &fits,
-        "mapping",
-        "warning",
-        &["statuses that no state claims", "paused (1)"],
-    );
+    is(&fits, "mapping", "warning", &["statuses that no state claims", "paused (1)"]);
     let types = fits["mapping"]["findings"][0]["message"].as_str().unwrap();
     for told in [
         "status text",
@@ -807,10 +643,7 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
         let checks = checks(&env, &[], i32::from(!by_check.is_empty()));
         let mapping = checks["mapping"]["message"].as_str().unwrap();
         assert!(mapping.contains(by_check), "{overrides}: {mapping}");
-        assert_eq!(
-            mapping.matches("has no").count(),
-            by_check.matches("has no").count()
-        );
+        assert_eq!(mapping.matches("has no").count(), by_check.matches("has no").count());
         let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date"];
         let report = env.taskmon(arguments).arg(&today);
         let report = report.exits(if by_report.is_empty() { 0 } else { 3 });
@@ -823,9 +656,7 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
 #[test]
 fn an_expression_that_fails_on_a_row_of_sqlite_is_named() {
     let env = TestEnv::sqlite();
-    env.insert([Task::new(1)
-        .at("2026-11-10 10:00:00")
-        .with("status", "FAILED")]);
+    env.insert([Task::new(1).at("2026-11-10 10:00:00").with("status", "FAILED")]);
     env.write(
         "taskmon.toml",
         &format!(

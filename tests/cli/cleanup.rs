@@ -38,15 +38,8 @@ pub fn paths(task: &Task) -> Vec<String> {
 }
 
 pub fn has_files(env: &TestEnv, task: &Task) -> bool {
-    let there: Vec<bool> = paths(task)
-        .iter()
-        .map(|path| env.path(path).exists())
-        .collect();
-    assert!(
-        there.iter().all(|one| *one == there[0]),
-        "{there:?}\n{}",
-        env.tree()
-    );
+    let there: Vec<bool> = paths(task).iter().map(|path| env.path(path).exists()).collect();
+    assert!(there.iter().all(|one| *one == there[0]), "{there:?}\n{}", env.tree());
     there[0]
 }
 
@@ -72,9 +65,7 @@ pub fn column(env: &TestEnv, query: &str) -> Vec<String> {
     if env.url().starts_with("sqlite") {
         let connection = env.connection();
         let mut statement = connection.prepare(query).unwrap();
-        let rows = statement
-            .query_map([], |row| row.get::<_, rusqlite::types::Value>(0))
-            .unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
         rows.map(|row| match row.unwrap() {
             rusqlite::types::Value::Integer(number) => number.to_string(),
             rusqlite::types::Value::Text(text) => text,
@@ -94,10 +85,7 @@ pub fn ids(env: &TestEnv) -> Vec<String> {
 
 pub fn kinds(result: &Value) -> Vec<&str> {
     let errors = result["errors"].as_array().unwrap();
-    errors
-        .iter()
-        .map(|error| error["kind"].as_str().unwrap())
-        .collect()
+    errors.iter().map(|error| error["kind"].as_str().unwrap()).collect()
 }
 
 /// Every file and folder with its times and length; the record of runs, which even a rehearsal leaves, and the time of its folder aside.
@@ -120,8 +108,7 @@ pub fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
 pub fn age(path: &Path, hours: u64) {
     let now = std::time::SystemTime::now();
     let file = std::fs::File::open(path).unwrap();
-    file.set_modified(now - Duration::from_secs(hours * 3600))
-        .unwrap();
+    file.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
 }
 
 on_each_database! {
@@ -580,18 +567,14 @@ pub fn names(folder: &Path) -> Vec<String> {
 }
 
 pub fn prepare_again(env: &TestEnv, tasks: &[Task], left: &[String]) {
-    let gone = tasks
-        .iter()
-        .filter(|task| !left.contains(task.columns["id"].as_ref().unwrap()));
+    let gone = tasks.iter().filter(|task| !left.contains(task.columns["id"].as_ref().unwrap()));
     let gone: Vec<Task> = gone.cloned().collect();
     prepare(env, &gone);
 }
 
 #[track_caller]
 fn run_with(env: &TestEnv, name: &str, value: &str) -> Finished {
-    env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"])
-        .env(name, value)
-        .exits(2)
+    env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"]).env(name, value).exits(2)
 }
 
 #[test]
@@ -609,12 +592,7 @@ fn times_with_a_letter_and_with_a_space_are_one_time() {
     let result = cleanup(&env, 1, &["--only", "tasks"]);
     assert_eq!(ids(&env), ["2", "4", "5"]);
     assert_eq!(kinds(&result), ["unreadable_time"]);
-    assert!(
-        result["errors"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("yesterday")
-    );
+    assert!(result["errors"][0]["message"].as_str().unwrap().contains("yesterday"));
 }
 
 #[test]
@@ -624,17 +602,7 @@ fn terminated_backends_cost_nothing_but_time() {
     prepare(&env, &tasks);
     let mut client = env.client();
     let running = env
-        .taskmon([
-            "-q",
-            "-q",
-            "cleanup",
-            "--as-of",
-            AS_OF,
-            "--only",
-            "tasks",
-            "--batch-size",
-            "5",
-        ])
+        .taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks", "--batch-size", "5"])
         .spawn();
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(40));
@@ -647,16 +615,10 @@ fn terminated_backends_cost_nothing_but_time() {
     for task in &tasks {
         let id = task.columns["id"].clone().unwrap();
         let any = paths(task).iter().any(|path| env.path(path).exists());
-        assert!(
-            left.contains(&id) || !any,
-            "the row {id} is gone and has files"
-        );
+        assert!(left.contains(&id) || !any, "the row {id} is gone and has files");
     }
     if result["success"] == true {
-        assert_eq!(
-            result["tasks_cleaned"].as_u64().unwrap() + left.len() as u64,
-            300
-        );
+        assert_eq!(result["tasks_cleaned"].as_u64().unwrap() + left.len() as u64, 300);
     }
     cleanup(&env, 0, &["--only", "tasks"]);
     assert!(ids(&env).is_empty());
@@ -691,15 +653,9 @@ fn logs_and_temp_files_need_no_database() {
     }
     std::os::unix::fs::symlink("/etc", env.path("logs/link")).unwrap();
     let before = state(&env.path("."));
-    let rehearsed = env
-        .taskmon(["cleanup", "--only", "temp,logs", "--dry-run"])
-        .success()
-        .json();
+    let rehearsed = env.taskmon(["cleanup", "--only", "temp,logs", "--dry-run"]).success().json();
     assert_eq!(state(&env.path(".")), before);
-    let result = env
-        .taskmon(["cleanup", "--only", "temp,logs"])
-        .success()
-        .json();
+    let result = env.taskmon(["cleanup", "--only", "temp,logs"]).success().json();
     for result in [&result, &rehearsed] {
         assert_eq!(result["logs_cleaned"], 4);
         assert_eq!(result["files_cleaned"], 1);
@@ -707,16 +663,7 @@ fn logs_and_temp_files_need_no_database() {
     }
     let mut left = names(&env.path("logs"));
     left.retain(|name| !name.ends_with(".lock"));
-    assert_eq!(
-        left,
-        [
-            "app.log",
-            "link",
-            "mixed",
-            "notes.txt",
-            "taskmon_runs.jsonl"
-        ]
-    );
+    assert_eq!(left, ["app.log", "link", "mixed", "notes.txt", "taskmon_runs.jsonl"]);
     assert_eq!(names(&env.path("logs/mixed")), ["b.txt"]);
     assert!(names(&env.path("uploads/temp")).is_empty());
 }
@@ -738,13 +685,8 @@ fn folders_that_matter_are_never_swept() {
         "sneaky",
         home.to_str().unwrap(),
     ] {
-        env.write(
-            "taskmon.toml",
-            &format!("[cleanup]\ntemp_dirs = ['{folder}']"),
-        );
-        let refused = env
-            .taskmon(["-q", "-q", "cleanup", "--only", "temp"])
-            .exits(2);
+        env.write("taskmon.toml", &format!("[cleanup]\ntemp_dirs = ['{folder}']"));
+        let refused = env.taskmon(["-q", "-q", "cleanup", "--only", "temp"]).exits(2);
         refused.failure("folder_refused", &["cleanup.temp_dirs"]);
     }
 }
@@ -759,10 +701,7 @@ fn without_a_database_rows_cannot_go_and_nothing_is_made() {
     refused.failure("database_unavailable", &["lost.db"]);
     env.write("uploads/temp/old.bin", "1");
     age(&env.path("uploads/temp/old.bin"), 800);
-    let result = env
-        .taskmon(["-q", "-q", "cleanup", "--only", "temp,logs"])
-        .exits(1)
-        .json();
+    let result = env.taskmon(["-q", "-q", "cleanup", "--only", "temp,logs"]).exits(1).json();
     assert_eq!(kinds(&result), ["database_unavailable"]);
     assert!(env.path("uploads/temp/old.bin").exists());
     assert!(!env.path("lost.db").exists());
@@ -776,8 +715,7 @@ fn unprivileged(env: &TestEnv) -> Finished {
     }
     let words = ["--reuid=65534", "--regid=65534", "--clear-groups"].into_iter();
     let binary = env!("CARGO_BIN_EXE_taskmon");
-    env.program("/usr/bin/setpriv", words.chain([binary]).chain(arguments))
-        .exits(1)
+    env.program("/usr/bin/setpriv", words.chain([binary]).chain(arguments)).exits(1)
 }
 
 #[test]
@@ -805,10 +743,7 @@ fn a_file_in_a_folder_that_may_not_be_written_keeps_its_row() {
         expected.push("2");
     }
     assert_eq!(ids(&env), expected);
-    assert!(
-        kinds(&result).iter().all(|kind| *kind == "not_removable"),
-        "{result:#}"
-    );
+    assert!(kinds(&result).iter().all(|kind| *kind == "not_removable"), "{result:#}");
     assert!(env.path("uploads/closed/a.png").exists());
     assert!(env.path("static/screen_1.png").exists());
     assert!(!env.path("uploads/open/c.png").exists());
@@ -825,11 +760,7 @@ impl Immutable {
     }
 
     fn chattr(&self, flag: &str) {
-        let status = std::process::Command::new("chattr")
-            .arg(flag)
-            .arg(&self.0)
-            .status()
-            .unwrap();
+        let status = std::process::Command::new("chattr").arg(flag).arg(&self.0).status().unwrap();
         assert!(
             status.success(),
             "chattr {flag} {}: needs root and ext4 or the like",
@@ -847,11 +778,7 @@ impl Drop for Immutable {
 #[test]
 fn a_file_that_is_immutable_keeps_its_row_and_its_other_files() {
     let env = TestEnv::sqlite();
-    let tasks = [
-        old(1),
-        old(2),
-        old(3).with("image_path", "uploads/fixed/a.png"),
-    ];
+    let tasks = [old(1), old(2), old(3).with("image_path", "uploads/fixed/a.png")];
     prepare(&env, &tasks);
     let _file = Immutable::new(env.path("uploads/image_1.png"));
     let _folder = Immutable::new(env.path("uploads/fixed"));
@@ -886,11 +813,7 @@ fn it_stops_between_batches_when_its_time_is_up() {
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN old; END $$; \
          CREATE TRIGGER slow BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION slow()",
     );
-    let result = cleanup(
-        &env,
-        1,
-        &["--only", "tasks", "--batch-size", "2", "--max-runtime", "1"],
-    );
+    let result = cleanup(&env, 1, &["--only", "tasks", "--batch-size", "2", "--max-runtime", "1"]);
     assert_eq!(result["stopped"], "max_runtime");
     assert_eq!(kinds(&result), ["stopped"]);
     let cleaned = result["tasks_cleaned"].as_u64().unwrap();
@@ -943,10 +866,7 @@ fn a_link_that_is_swapped_in_while_it_runs_leads_nowhere() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert_eq!(
-        std::fs::read_dir(env.path("precious")).unwrap().count(),
-        400
-    );
+    assert_eq!(std::fs::read_dir(env.path("precious")).unwrap().count(), 400);
 }
 
 #[test]
@@ -963,9 +883,7 @@ fn a_terminal_sees_how_far_it_is_and_cron_sees_nothing() {
     shown.stdout_contains("MB freed");
     let result: Value = serde_json::from_str(&env.read("result.json")).unwrap();
     assert_eq!(result["tasks_cleaned"], 300);
-    let quiet = env
-        .taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"])
-        .success();
+    let quiet = env.taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"]).success();
     assert_eq!(quiet.stderr(), "");
     quiet.json();
 }
@@ -1004,14 +922,8 @@ fn sockets_and_other_file_systems_stay() {
 }
 
 fn timespec(time: std::time::SystemTime) -> rustix::fs::Timespec {
-    let seconds = time
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    rustix::fs::Timespec {
-        tv_sec: seconds.try_into().unwrap(),
-        tv_nsec: 0,
-    }
+    let seconds = time.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    rustix::fs::Timespec { tv_sec: seconds.try_into().unwrap(), tv_nsec: 0 }
 }
 
 #[test]
@@ -1019,9 +931,7 @@ fn a_missing_index_is_named_once_and_the_rows_go_all_the_same() {
     let env = TestEnv::postgres();
     prepare(&env, &[old(1)]);
     env.sql("DROP INDEX idx_tasks_status_created; DROP INDEX idx_tasks_created_at");
-    let finished = env
-        .taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"])
-        .success();
+    let finished = env.taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"]).success();
     let result = finished.json();
     let statement = "CREATE INDEX CONCURRENTLY ON tasks (status, created_at);";
     assert_eq!(finished.stderr().matches(statement).count(), 1);

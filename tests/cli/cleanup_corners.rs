@@ -362,15 +362,8 @@ fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
     }
     own_table(&env, "jobs", "['id']", "name");
     let result = cleanup(&env, 1, &[]);
-    assert_eq!(
-        kinds(&result),
-        ["outside_roots", "unusable_path"],
-        "{result:#}"
-    );
-    assert_eq!(
-        column(&env, "SELECT id FROM jobs ORDER BY id"),
-        ["2", "4", "5"]
-    );
+    assert_eq!(kinds(&result), ["outside_roots", "unusable_path"], "{result:#}");
+    assert_eq!(column(&env, "SELECT id FROM jobs ORDER BY id"), ["2", "4", "5"]);
     assert!(env.path("123").exists());
     assert!(!env.path("uploads/blob.png").exists() && !env.path("uploads/c.png").exists());
 }
@@ -400,10 +393,7 @@ fn keys_and_paths_of_sqlite_may_be_no_text() {
         assert_eq!(rehearsed[key], result[key], "{key}");
     }
     assert_eq!(kinds(&result), ["row_without_key"], "{result:#}");
-    assert_eq!(
-        column(&env, "SELECT name FROM jobs ORDER BY name"),
-        ["b", "c", "i"]
-    );
+    assert_eq!(column(&env, "SELECT name FROM jobs ORDER BY name"), ["b", "c", "i"]);
     assert!(env.path("uploads/a.png").exists() && env.path("uploads/c.png").exists());
     assert!(temp.join(named).exists() && !temp.join("b").exists());
 }
@@ -419,18 +409,10 @@ fn of_a_folder_that_cannot_be_listed_it_is_said_that_its_links_are_not_known() {
     for (bits, is_said) in [(0o711, true), (0o755, false)] {
         mode("", bits);
         let mut words = vec!["--reuid=65534", "--regid=65534", "--clear-groups"];
-        words.extend([
-            env!("CARGO_BIN_EXE_taskmon"),
-            "cleanup",
-            "--only",
-            "tasks",
-            "--dry-run",
-        ]);
+        words.extend([env!("CARGO_BIN_EXE_taskmon"), "cleanup", "--only", "tasks", "--dry-run"]);
         let finished = env.program("/usr/bin/setpriv", words).run();
         finished.json();
-        let said = finished
-            .stderr()
-            .contains("cannot be listed: files that rows name by links");
+        let said = finished.stderr().contains("cannot be listed: files that rows name by links");
         assert_eq!(said, is_said, "{}", finished.stderr());
     }
 }
@@ -440,10 +422,8 @@ fn a_guard_that_is_no_condition_is_refused_by_its_name() {
     let env = TestEnv::postgres();
     prepare(&env, &[old(1)]);
     env.config("[database.tasks]\nguard = 'retry_count'");
-    let document = run(&env, 3, &["--only", "tasks"]).failure(
-        "mapping_mismatch",
-        &["database.tasks.guard: \"retry_count\" is of type integer"],
-    );
+    let document = run(&env, 3, &["--only", "tasks"])
+        .failure("mapping_mismatch", &["database.tasks.guard: \"retry_count\" is of type integer"]);
     assert!(document["error"]["hint"].is_string());
     assert_eq!(ids(&env), ["1"]);
 }
@@ -474,11 +454,7 @@ fn columns_with_collations_of_their_own_share_files_all_the_same() {
     let swept = cleanup(&env, 0, &["--only", "temp"]);
     assert_eq!(swept["files_cleaned"], 1);
     for (path, is_there) in [("a", true), ("b", false), ("C", false), ("c", true)] {
-        assert_eq!(
-            env.path(format!("uploads/{path}.png")).exists(),
-            is_there,
-            "{path}"
-        );
+        assert_eq!(env.path(format!("uploads/{path}.png")).exists(), is_there, "{path}");
     }
 }
 
@@ -490,15 +466,8 @@ fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do
     let url = env.url_of(&role);
     let refused = run(&env, 3, &["--only", "tasks", "--database-url", &url]);
     let document = refused.failure("permission_denied", &["deleting from tasks"]);
-    assert_eq!(
-        document["error"]["hint"],
-        "GRANT SELECT, DELETE ON tasks to the role"
-    );
-    let standby = format!(
-        "postgresql://postgres@127.0.0.1:{}/{}",
-        plain_port(),
-        env.name()
-    );
+    assert_eq!(document["error"]["hint"], "GRANT SELECT, DELETE ON tasks to the role");
+    let standby = format!("postgresql://postgres@127.0.0.1:{}/{}", plain_port(), env.name());
     let read = |url: &str| {
         postgres::Client::connect(url, postgres::NoTls)?.query("SELECT 1 FROM tasks", &[])
     };
@@ -507,12 +476,7 @@ fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do
     }
     let refused = run(&env, 3, &["--only", "tasks", "--database-url", &standby]);
     let document = refused.failure("query_failed", &["deleting from tasks", "recovery"]);
-    assert!(
-        document["error"]["hint"]
-            .as_str()
-            .unwrap()
-            .contains("the primary")
-    );
+    assert!(document["error"]["hint"].as_str().unwrap().contains("the primary"));
     assert!(env.path("uploads/image_1.png").exists());
 }
 
@@ -521,10 +485,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
@@ -552,14 +514,8 @@ fn fill_by_chance(env: &TestEnv, chance: &mut Chance) {
         "CREATE TABLE refers (task integer REFERENCES tasks (id), receipt integer REFERENCES delivery_receipts (id) DEFERRABLE INITIALLY DEFERRED);",
     );
     for id in 1..=60 {
-        let status = [
-            "COMPLETED",
-            "COMPLETED",
-            "COMPLETED",
-            "FAILED",
-            "PENDING",
-            "RETURNED",
-        ][chance.below(6) as usize];
+        let status = ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED", "PENDING", "RETURNED"]
+            [chance.below(6) as usize];
         let (image, document, time) = (chance.path(env), chance.path(env), chance.time());
         sql += &format!(
             "INSERT INTO tasks (id, task_id, status, image_path, document_path, tracking_number, created_at, updated_at, completed_at, retry_count) \
@@ -568,12 +524,8 @@ fn fill_by_chance(env: &TestEnv, chance: &mut Chance) {
         );
     }
     for id in 1..=40 {
-        let (code, document, shot, time) = (
-            chance.path(env),
-            chance.path(env),
-            chance.path(env),
-            chance.time(),
-        );
+        let (code, document, shot, time) =
+            (chance.path(env), chance.path(env), chance.path(env), chance.time());
         sql += &format!(
             "INSERT INTO delivery_receipts (id, tracking_number, qr_code_path, delivery_receipt_doc_path, created_at) \
              VALUES ({id}, 'T{id}', {code}, {document}, {time}); \

@@ -20,11 +20,7 @@ fn nothing_is_lost(env: &TestEnv, expired: &[Task], left: &[String], kept: &[Tas
     for task in expired {
         let id = task.columns["id"].clone().unwrap();
         let any = paths(task).iter().any(|path| env.path(path).exists());
-        assert!(
-            left.contains(&id) || !any,
-            "the row {id} is gone and has files\n{}",
-            env.tree()
-        );
+        assert!(left.contains(&id) || !any, "the row {id} is gone and has files\n{}", env.tree());
     }
     for task in kept {
         assert!(has_files(env, task), "{}", env.tree());
@@ -65,9 +61,7 @@ fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
     for moment in 0..moments {
         let before = ids(&env);
         let running = env.taskmon(arguments(&["--batch-size", "5"])).spawn();
-        std::thread::sleep(Duration::from_micros(
-            10_000 + (moment * 7_919_017) % 500_000,
-        ));
+        std::thread::sleep(Duration::from_micros(10_000 + (moment * 7_919_017) % 500_000));
         let verb = ["pg_terminate_backend", "pg_cancel_backend"][(moment % 2) as usize];
         let sql = format!(
             "SELECT {verb}(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -106,15 +100,9 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("taskmon-cluster-")
-            .tempdir()
-            .unwrap();
+        let folder = tempfile::Builder::new().prefix("taskmon-cluster-").tempdir().unwrap();
         if rustix::process::geteuid().is_root() {
-            let owner = Command::new("id")
-                .args(["-u", Self::user()])
-                .output()
-                .unwrap();
+            let owner = Command::new("id").args(["-u", Self::user()]).output().unwrap();
             let owner = String::from_utf8(owner.stdout).unwrap();
             std::os::unix::fs::chown(folder.path(), Some(owner.trim().parse().unwrap()), None)
                 .unwrap();
@@ -126,29 +114,16 @@ impl Cluster {
         let cluster = Self { folder, port };
         cluster.program(
             "initdb",
-            &[
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-            ],
+            &["-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"],
         );
         cluster.up();
         let mut client = cluster.client();
-        client
-            .batch_execute(include_str!("../fixtures/taskmon_postgres.sql"))
-            .unwrap();
+        client.batch_execute(include_str!("../fixtures/taskmon_postgres.sql")).unwrap();
         cluster
     }
 
     fn user() -> &'static str {
-        match std::fs::read_to_string("/etc/passwd")
-            .unwrap()
-            .contains("\npostgres:")
-        {
+        match std::fs::read_to_string("/etc/passwd").unwrap().contains("\npostgres:") {
             true => "postgres",
             false => "nobody",
         }
@@ -189,10 +164,7 @@ impl Cluster {
             self.port
         );
         let log = format!("{folder}/server.log");
-        self.program(
-            "pg_ctl",
-            &["start", "-s", "-w", "-t", "60", "-l", &log, "-o", &options],
-        );
+        self.program("pg_ctl", &["start", "-s", "-w", "-t", "60", "-l", &log, "-o", &options]);
     }
 
     fn down(&self) {
@@ -208,10 +180,7 @@ impl Cluster {
     }
 
     fn ids(&self) -> Vec<String> {
-        let rows = self
-            .client()
-            .query("SELECT id::text FROM tasks ORDER BY id", &[])
-            .unwrap();
+        let rows = self.client().query("SELECT id::text FROM tasks ORDER BY id", &[]).unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
@@ -224,10 +193,7 @@ impl Cluster {
     fn wait_for(&self, rows: usize) {
         let mut client = self.client();
         loop {
-            let count: i64 = client
-                .query_one("SELECT count(*) FROM tasks", &[])
-                .unwrap()
-                .get(0);
+            let count: i64 = client.query_one("SELECT count(*) FROM tasks", &[]).unwrap().get(0);
             if count <= rows as i64 {
                 return;
             }
@@ -273,10 +239,7 @@ fn a_server_that_goes_away_is_said_and_the_next_run_finishes() {
     let result = finished.json();
     assert_eq!(finished.code, Some(1), "{result:#}");
     let said = message(&result, "database_failed");
-    assert!(
-        said.contains("connection to the database was lost"),
-        "{said}"
-    );
+    assert!(said.contains("connection to the database was lost"), "{said}");
     assert!(said.contains("run again when the server is back"), "{said}");
     cluster.up();
     let left = cluster.ids();
@@ -284,10 +247,7 @@ fn a_server_that_goes_away_is_said_and_the_next_run_finishes() {
     // The batch whose answer to COMMIT was lost with the server, if so it was, and it was said.
     let unsure = if said.contains("is not known") { 5 } else { 0 };
     let gone = (2000 - left.len()) as u64;
-    assert!(
-        (cleaned..=cleaned + unsure).contains(&gone),
-        "{gone} of {result:#}"
-    );
+    assert!((cleaned..=cleaned + unsure).contains(&gone), "{gone} of {result:#}");
     nothing_is_lost(&env, &tasks, &left, &[]);
     env.taskmon(arguments(&[])).exits(0).json();
     assert!(cluster.ids().is_empty());
@@ -342,11 +302,7 @@ fn a_server_that_freezes_ends_the_run_before_anything_is_lost() {
                 let finished = impatient(&env, &proxy);
                 assert_eq!(finished.code, Some(3), "{text}");
                 finished.failure("database_unavailable", &["16 seconds"]);
-                assert!(
-                    (16..70).contains(&finished.took.as_secs()),
-                    "{:?}",
-                    finished.took
-                );
+                assert!((16..70).contains(&finished.took.as_secs()), "{:?}", finished.took);
                 assert_eq!(ids(&env).len(), 20);
                 assert!(tasks.iter().all(|task| has_files(&env, task)));
                 proxy.thaw();
@@ -395,10 +351,7 @@ fn a_commit_that_nobody_can_tell_about_is_said_to_be_one() {
     ] {
         assert!(said.contains(part), "{said}");
     }
-    assert_eq!(
-        (&result["tasks_cleaned"], &result["files_cleaned"]),
-        (&json!(0), &json!(15))
-    );
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(0), &json!(15)));
     nothing_is_lost(&env, &tasks, &ids(&env), &[]);
     proxy.thaw();
     cleanup(&env, 0, &["--only", "tasks"]);
@@ -539,8 +492,7 @@ fn a_signal_ends_the_wait_for_a_table_that_somebody_holds() {
     let mut holder = env.client();
     let mut lock = holder.transaction().unwrap();
     // It may be read and not be written.
-    lock.batch_execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
-        .unwrap();
+    lock.batch_execute("LOCK TABLE tasks IN EXCLUSIVE MODE").unwrap();
     let child = env
         .taskmon(arguments(&[]))
         .command()
@@ -556,17 +508,10 @@ fn a_signal_ends_the_wait_for_a_table_that_somebody_holds() {
     let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        began.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(output.status.code(), Some(1));
     let result: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        (&result["stopped"], kinds(&result)),
-        (&json!("signal"), vec!["stopped"])
-    );
+    assert_eq!((&result["stopped"], kinds(&result)), (&json!("signal"), vec!["stopped"]));
     // Nobody goes on waiting at the server.
     assert!(column(&env, waits).is_empty());
     lock.commit().unwrap();
@@ -585,15 +530,10 @@ fn a_table_that_somebody_holds_ends_the_run_at_the_time_limit() {
     let mut holder = env.client();
     let mut lock = holder.transaction().unwrap();
     for mode in ["EXCLUSIVE", "ACCESS EXCLUSIVE"] {
-        lock.batch_execute(&format!("LOCK TABLE tasks IN {mode} MODE"))
-            .unwrap();
+        lock.batch_execute(&format!("LOCK TABLE tasks IN {mode} MODE")).unwrap();
         let finished = env.taskmon(arguments(&[])).exits(3);
         finished.failure("statement_timeout", &[]);
-        assert!(
-            finished.took < Duration::from_secs(10),
-            "{:?}",
-            finished.took
-        );
+        assert!(finished.took < Duration::from_secs(10), "{:?}", finished.took);
     }
     lock.commit().unwrap();
     assert_eq!(ids(&env).len(), 20);
@@ -608,30 +548,18 @@ fn a_reader_that_holds_sqlite_up_does_so_before_any_file_is_gone() {
     prepare(&env, &tasks);
     env.config("connect_timeout_seconds = 1");
     let reader = env.connection();
-    reader
-        .execute_batch("BEGIN; SELECT count(*) FROM tasks")
-        .unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM tasks").unwrap();
     let running = env.taskmon(arguments(&[])).spawn();
     std::thread::sleep(Duration::from_secs(2));
     assert!(tasks.iter().all(|task| has_files(&env, task)));
     reader.execute_batch("COMMIT").unwrap();
     let finished = running.wait();
-    assert_eq!(
-        (finished.code, &finished.json()["tasks_cleaned"]),
-        (Some(0), &json!(20))
-    );
+    assert_eq!((finished.code, &finished.json()["tasks_cleaned"]), (Some(0), &json!(20)));
     prepare(&env, &tasks);
-    reader
-        .execute_batch("BEGIN; SELECT count(*) FROM tasks")
-        .unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM tasks").unwrap();
     let refused = env.taskmon(arguments(&[])).exits(3);
     refused.failure("database_unavailable", &["tasks.db", "locked"]);
-    assert!(
-        refused.json()["error"]["hint"]
-            .as_str()
-            .unwrap()
-            .contains("another program")
-    );
+    assert!(refused.json()["error"]["hint"].as_str().unwrap().contains("another program"));
     assert!(tasks.iter().all(|task| has_files(&env, task)));
     assert_eq!(ids(&env).len(), 20);
 }
@@ -651,46 +579,26 @@ fn with_own_mounts(name: &str, body: impl FnOnce()) {
     }
     let output = command
         .arg(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("cleanup_failures::{name}"),
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("cleanup_failures::{name}"), "--nocapture"])
         .env(INSIDE, "yes")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{errors}");
-    assert!(
-        said.contains("1 passed"),
-        "{name} is not this test's name: {said}"
-    );
+    assert!(said.contains("1 passed"), "{name} is not this test's name: {said}");
 }
 
 fn mount(arguments: &[&str], point: &Path) {
     std::fs::create_dir_all(point).unwrap();
-    let status = Command::new("mount")
-        .args(arguments)
-        .arg(point)
-        .status()
-        .unwrap();
-    assert!(
-        status.success(),
-        "mount {arguments:?} {}: needs root",
-        point.display()
-    );
+    let status = Command::new("mount").args(arguments).arg(point).status().unwrap();
+    assert!(status.success(), "mount {arguments:?} {}: needs root", point.display());
 }
 
 /// A small disk in a file, with an ext4.
 fn make_disk(image: &Path, features: &str) {
-    std::fs::File::create(image)
-        .and_then(|file| file.set_len(16 << 20))
-        .unwrap();
-    let made = Command::new("mkfs.ext4")
-        .args(["-q", "-O", features])
-        .arg(image)
-        .status();
+    std::fs::File::create(image).and_then(|file| file.set_len(16 << 20)).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-O", features]).arg(image).status();
     assert!(made.unwrap().success(), "mkfs.ext4 is missing or failed");
 }
 
@@ -732,10 +640,7 @@ fn files_on_a_read_only_file_system_keep_their_rows() {
         assert_eq!(rehearsed["errors"], result["errors"]);
         assert_eq!(kinds(&result), ["not_removable"; 2]);
         let text = result["errors"].to_string();
-        assert!(
-            text.contains("read-only") && text.contains("uploads/volume/2.png"),
-            "{text}"
-        );
+        assert!(text.contains("read-only") && text.contains("uploads/volume/2.png"), "{text}");
         assert_eq!(ids(&env), ["1", "2"]);
         assert!(
             has_files(&env, &tasks[0]) && has_files(&env, &tasks[1]) && !has_files(&env, &tasks[2])
@@ -760,54 +665,51 @@ fn content_at_one_moment(image: &Path) -> Vec<u8> {
 /// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed.
 #[test]
 fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
-    with_own_mounts(
-        "power_that_goes_at_any_moment_leaves_no_file_without_its_row",
-        || {
-            for features in ["has_journal", "^has_journal"] {
-                let env = TestEnv::sqlite();
-                let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
-                let task = |id: u32| old(id).with("image_path", path(id));
-                let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
-                make_disk(&image, features);
-                let volume = env.path("uploads/volume");
-                mount(&["-o", "loop", image.to_str().unwrap()], &volume);
-                prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
-                sync(&volume);
-                let mut deleted = 0;
-                for moment in 0..12 {
-                    let before = ids(&env).len();
-                    if before < 100 {
-                        break;
-                    }
-                    let mut run = env
-                        .taskmon(arguments(&["--batch-size", "5", "-q", "-q"]))
-                        .command()
-                        .stdout(Stdio::null())
-                        .stderr(Stdio::null())
-                        .spawn()
-                        .unwrap();
-                    while ids(&env).len() == before {
-                        assert!(run.try_wait().unwrap().is_none(), "it ended by itself");
-                    }
-                    std::thread::sleep(Duration::from_millis(3 * (moment % 4)));
-                    run.kill().unwrap();
-                    run.wait().unwrap();
-                    std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
-                    let left = ids(&env);
-                    let after = env.path("after");
-                    mount(&["-o", "loop", copy.to_str().unwrap()], &after);
-                    for id in (1..=1000).filter(|id| !left.contains(&id.to_string())) {
-                        let file = path(id).replace("uploads/volume", "after");
-                        assert!(!env.path(&file).exists(), "{features}: {file} is back");
-                        deleted += 1;
-                    }
-                    unmount(&after);
+    with_own_mounts("power_that_goes_at_any_moment_leaves_no_file_without_its_row", || {
+        for features in ["has_journal", "^has_journal"] {
+            let env = TestEnv::sqlite();
+            let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
+            let task = |id: u32| old(id).with("image_path", path(id));
+            let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+            make_disk(&image, features);
+            let volume = env.path("uploads/volume");
+            mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+            prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
+            sync(&volume);
+            let mut deleted = 0;
+            for moment in 0..12 {
+                let before = ids(&env).len();
+                if before < 100 {
+                    break;
                 }
-                assert!(deleted > 100, "{features}: {deleted} files looked for");
-                unmount(&volume);
+                let mut run = env
+                    .taskmon(arguments(&["--batch-size", "5", "-q", "-q"]))
+                    .command()
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                while ids(&env).len() == before {
+                    assert!(run.try_wait().unwrap().is_none(), "it ended by itself");
+                }
+                std::thread::sleep(Duration::from_millis(3 * (moment % 4)));
+                run.kill().unwrap();
+                run.wait().unwrap();
+                std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+                let left = ids(&env);
+                let after = env.path("after");
+                mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+                for id in (1..=1000).filter(|id| !left.contains(&id.to_string())) {
+                    let file = path(id).replace("uploads/volume", "after");
+                    assert!(!env.path(&file).exists(), "{features}: {file} is back");
+                    deleted += 1;
+                }
+                unmount(&after);
             }
-        },
-    );
+            assert!(deleted > 100, "{features}: {deleted} files looked for");
+            unmount(&volume);
+        }
+    });
 }
 
 /// As a run that was killed before its folders were written to the disk leaves it to the next one.
@@ -838,91 +740,65 @@ fn a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is() {
 
 #[test]
 fn a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone() {
-    with_own_mounts(
-        "a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone",
-        || {
-            for journal in ["delete", "wal"] {
-                let env = TestEnv::sqlite();
-                let tasks: Vec<Task> = (1..=300).map(old).collect();
-                prepare(&env, &tasks);
-                let (small, url) = (env.path("small"), "sqlite:small/tasks.db");
-                mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &small);
-                std::fs::copy(env.path("tasks.db"), small.join("tasks.db")).unwrap();
-                let other = rusqlite::Connection::open(small.join("tasks.db")).unwrap();
-                let set = format!("PRAGMA journal_mode = {journal}");
-                other.query_row(&set, [], |_| Ok(())).unwrap();
-                // With a write-ahead log: its index is there already, so that nothing but the writing itself lacks room.
-                let count = || -> i64 {
-                    other
-                        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
-                        .unwrap()
-                };
-                assert_eq!(count(), 300);
-                fill(&small);
-                let full = env.taskmon(arguments(&["--database-url", url])).exits(3);
-                full.failure("database_unavailable", &["small/tasks.db", "full"]);
-                assert_eq!(count(), 300, "{journal}");
-                assert!(tasks.iter().all(|task| has_files(&env, task)), "{journal}");
-                std::fs::remove_file(small.join("filler")).unwrap();
-                let result = env
-                    .taskmon(arguments(&["--database-url", url]))
-                    .exits(0)
-                    .json();
-                assert_eq!(
-                    (result["tasks_cleaned"].as_i64(), count()),
-                    (Some(300), 0),
-                    "{journal}"
-                );
-                nothing_is_lost(&env, &tasks, &[], &[]);
-            }
-        },
-    );
+    with_own_mounts("a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone", || {
+        for journal in ["delete", "wal"] {
+            let env = TestEnv::sqlite();
+            let tasks: Vec<Task> = (1..=300).map(old).collect();
+            prepare(&env, &tasks);
+            let (small, url) = (env.path("small"), "sqlite:small/tasks.db");
+            mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &small);
+            std::fs::copy(env.path("tasks.db"), small.join("tasks.db")).unwrap();
+            let other = rusqlite::Connection::open(small.join("tasks.db")).unwrap();
+            let set = format!("PRAGMA journal_mode = {journal}");
+            other.query_row(&set, [], |_| Ok(())).unwrap();
+            // With a write-ahead log: its index is there already, so that nothing but the writing itself lacks room.
+            let count = || -> i64 {
+                other.query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!(count(), 300);
+            fill(&small);
+            let full = env.taskmon(arguments(&["--database-url", url])).exits(3);
+            full.failure("database_unavailable", &["small/tasks.db", "full"]);
+            assert_eq!(count(), 300, "{journal}");
+            assert!(tasks.iter().all(|task| has_files(&env, task)), "{journal}");
+            std::fs::remove_file(small.join("filler")).unwrap();
+            let result = env.taskmon(arguments(&["--database-url", url])).exits(0).json();
+            assert_eq!((result["tasks_cleaned"].as_i64(), count()), (Some(300), 0), "{journal}");
+            nothing_is_lost(&env, &tasks, &[], &[]);
+        }
+    });
 }
 
 /// The rows that go are written to an archive by a trigger, and there is no room for it.
 #[test]
 fn a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone() {
-    with_own_mounts(
-        "a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone",
-        || {
-            let tasks: Vec<Task> = (1..=300).map(old).collect();
-            let (cluster, env) = on_a_server_of_its_own(&tasks);
-            let small = cluster.folder.path().join("small");
-            let owner = std::fs::metadata(cluster.folder.path()).unwrap().uid();
-            let options = format!("size=1m,uid={owner}");
-            mount(&["-t", "tmpfs", "-o", &options, "none"], &small);
-            let mut client = cluster.client();
-            client
-                .batch_execute(&format!(
-                    "CREATE TABLESPACE small LOCATION '{}'",
-                    small.display()
-                ))
-                .unwrap();
-            client.batch_execute(
+    with_own_mounts("a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone", || {
+        let tasks: Vec<Task> = (1..=300).map(old).collect();
+        let (cluster, env) = on_a_server_of_its_own(&tasks);
+        let small = cluster.folder.path().join("small");
+        let owner = std::fs::metadata(cluster.folder.path()).unwrap().uid();
+        let options = format!("size=1m,uid={owner}");
+        mount(&["-t", "tmpfs", "-o", &options, "none"], &small);
+        let mut client = cluster.client();
+        client
+            .batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()))
+            .unwrap();
+        client.batch_execute(
             "CREATE TABLE archive TABLESPACE small AS SELECT * FROM tasks WHERE false; \
              CREATE FUNCTION archive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO archive SELECT old.*; RETURN old; END $$; \
              CREATE TRIGGER archive BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION archive()",
         ).unwrap();
-            fill(&small);
-            let full = env.taskmon(arguments(&[])).exits(3);
-            full.failure(
-                "query_failed",
-                &["deleting from tasks", "No space left on device"],
-            );
-            assert!(
-                full.json()["error"]["hint"]
-                    .as_str()
-                    .unwrap()
-                    .contains("disk")
-            );
-            assert_eq!(cluster.ids().len(), 300);
-            assert!(tasks.iter().all(|task| has_files(&env, task)));
-            std::fs::remove_file(small.join("filler")).unwrap();
-            env.taskmon(arguments(&[])).exits(0).json();
-            assert!(cluster.ids().is_empty());
-            nothing_is_lost(&env, &tasks, &[], &[]);
-        },
-    );
+        fill(&small);
+        let full = env.taskmon(arguments(&[])).exits(3);
+        full.failure("query_failed", &["deleting from tasks", "No space left on device"]);
+        assert!(full.json()["error"]["hint"].as_str().unwrap().contains("disk"));
+        assert_eq!(cluster.ids().len(), 300);
+        assert!(tasks.iter().all(|task| has_files(&env, task)));
+        std::fs::remove_file(small.join("filler")).unwrap();
+        env.taskmon(arguments(&[])).exits(0).json();
+        assert!(cluster.ids().is_empty());
+        nothing_is_lost(&env, &tasks, &[], &[]);
+    });
 }
 
 #[test]
@@ -947,8 +823,7 @@ fn a_sqlite_file_that_may_not_be_written_is_named_and_nothing_goes() {
             true => {
                 let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
                 let words = words.into_iter().chain([env!("CARGO_BIN_EXE_taskmon")]);
-                env.program("/usr/bin/setpriv", words.chain(arguments(&["--no-lock"])))
-                    .exits(3)
+                env.program("/usr/bin/setpriv", words.chain(arguments(&["--no-lock"]))).exits(3)
             }
         };
         finished.failure("permission_denied", &["tasks.db"]);

@@ -11,24 +11,15 @@ const STATS: [&str; 4] = ["stats", "--date", DAY, "--no-save"];
 #[test]
 fn the_default_file_is_accepted_as_it_is_printed() {
     let env = TestEnv::new();
-    let printed = env
-        .taskmon(["config", "--default"])
-        .success()
-        .stdout()
-        .to_owned();
-    assert!(
-        printed.lines().filter(|line| line.contains('#')).count() > 20,
-        "it is commented"
-    );
+    let printed = env.taskmon(["config", "--default"]).success().stdout().to_owned();
+    assert!(printed.lines().filter(|line| line.contains('#')).count() > 20, "it is commented");
     let before = settings(&env.taskmon(["config"]).success().json());
     env.write("taskmon.toml", &printed);
     let after = settings(&env.taskmon(["config"]).success().json());
     assert!(before.len() > 15, "{before:?}");
     assert_eq!(before, after, "the defaults in a file are the defaults");
     assert_eq!(
-        env.taskmon(["disk", "--warning", "100", "--critical", "100"])
-            .success()
-            .json()["success"],
+        env.taskmon(["disk", "--warning", "100", "--critical", "100"]).success().json()["success"],
         true
     );
 }
@@ -36,11 +27,7 @@ fn the_default_file_is_accepted_as_it_is_printed() {
 #[test]
 fn every_section_of_the_default_file_is_one_that_is_known() {
     let env = TestEnv::new();
-    let printed = env
-        .taskmon(["config", "--default"])
-        .success()
-        .stdout()
-        .to_owned();
+    let printed = env.taskmon(["config", "--default"]).success().stdout().to_owned();
     for section in ["[database]", "[stats]", "[disk]"] {
         assert!(printed.contains(section), "{section}");
     }
@@ -59,12 +46,9 @@ fn every_section_of_the_default_file_is_one_that_is_known() {
 /// One SQLite file for each source, each with a number of tasks of its own.
 fn sources() -> TestEnv {
     let env = TestEnv::sqlite();
-    for (name, tasks) in [
-        ("file", 1),
-        ("database_url", 2),
-        ("taskmon_database_url", 3),
-        ("flag", 4),
-    ] {
+    for (name, tasks) in
+        [("file", 1), ("database_url", 2), ("taskmon_database_url", 3), ("flag", 4)]
+    {
         env.sql("DELETE FROM tasks");
         env.insert((1..=tasks).map(Task::new));
         std::fs::copy(env.path("tasks.db"), env.path(format!("{name}.db"))).unwrap();
@@ -82,24 +66,14 @@ fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
     let total =
         |run: crate::env::Run| run.success().json()["task_statistics"]["total_tasks"].clone();
     assert_eq!(total(env.taskmon(STATS)), 1);
-    let with_url = || {
-        env.taskmon(STATS)
-            .env("DATABASE_URL", "sqlite:database_url.db")
-    };
+    let with_url = || env.taskmon(STATS).env("DATABASE_URL", "sqlite:database_url.db");
     assert_eq!(total(with_url()), 2);
     let with_both = || with_url().env("TASKMON_DATABASE_URL", "sqlite:taskmon_database_url.db");
     assert_eq!(total(with_both()), 3);
-    assert_eq!(
-        total(with_both().arg("--database-url").arg("sqlite:flag.db")),
-        4
-    );
+    assert_eq!(total(with_both().arg("--database-url").arg("sqlite:flag.db")), 4);
     // An empty variable counts as unset.
     assert_eq!(
-        total(
-            env.taskmon(STATS)
-                .env("DATABASE_URL", "")
-                .env("TASKMON_DATABASE_URL", "")
-        ),
+        total(env.taskmon(STATS).env("DATABASE_URL", "").env("TASKMON_DATABASE_URL", "")),
         1
     );
 }
@@ -117,10 +91,7 @@ fn the_file_is_looked_for_in_the_order_of_the_manual() {
     };
     let critical_at = |run: crate::env::Run| {
         // The status tells the file: only one of them has a warning threshold of 0.
-        run.success().json()["disk_info"]["status"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        run.success().json()["disk_info"]["status"].as_str().unwrap().to_owned()
     };
     let disk = || env.taskmon(["disk", "--no-alert"]);
     file("home/.config/taskmon/taskmon.toml", 0);
@@ -131,18 +102,10 @@ fn the_file_is_looked_for_in_the_order_of_the_manual() {
     file("taskmon.toml", 0);
     assert_eq!(critical_at(disk().env("XDG_CONFIG_HOME", &xdg)), "warning");
     file("named.toml", 100);
-    assert_eq!(
-        critical_at(disk().env("TASKMON_CONFIG", "named.toml")),
-        "normal"
-    );
+    assert_eq!(critical_at(disk().env("TASKMON_CONFIG", "named.toml")), "normal");
     file("flag.toml", 0);
     assert_eq!(
-        critical_at(
-            disk()
-                .env("TASKMON_CONFIG", "named.toml")
-                .arg("--config")
-                .arg("flag.toml")
-        ),
+        critical_at(disk().env("TASKMON_CONFIG", "named.toml").arg("--config").arg("flag.toml")),
         "warning"
     );
 }
@@ -156,12 +119,9 @@ fn relative_paths_start_at_the_folder_of_the_file() {
         "etc/app/taskmon.toml",
         &format!("timezone = \"Asia/Shanghai\"\n[database]\nurl = \"{url}\"\n"),
     );
-    env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"])
-        .success()
-        .json();
+    env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"]).success().json();
     assert!(
-        env.path("etc/app/reports/daily/daily_report_20261122.json")
-            .is_file(),
+        env.path("etc/app/reports/daily/daily_report_20261122.json").is_file(),
         "{}",
         env.tree()
     );
@@ -171,12 +131,9 @@ fn relative_paths_start_at_the_folder_of_the_file() {
             "base_dir = \"../var\"\ntimezone = \"Asia/Shanghai\"\n[database]\nurl = \"{url}\"\n"
         ),
     );
-    env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"])
-        .success()
-        .json();
+    env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"]).success().json();
     assert!(
-        env.path("etc/var/reports/daily/daily_report_20261122.json")
-            .is_file(),
+        env.path("etc/var/reports/daily/daily_report_20261122.json").is_file(),
         "{}",
         env.tree()
     );
@@ -190,22 +147,10 @@ fn the_language_comes_from_the_file_then_from_lang_then_it_is_english() {
     let url = env.url();
     env.write("taskmon.toml", &format!("[database]\nurl = \"{url}\"\n"));
     assert_eq!(direction(env.taskmon(STATS)), "flat");
-    assert_eq!(
-        direction(env.taskmon(STATS).env("LANG", "zh_CN.UTF-8")),
-        "持平"
-    );
-    assert_eq!(
-        direction(env.taskmon(STATS).env("LANG", "de_DE.UTF-8")),
-        "flat"
-    );
-    env.write(
-        "taskmon.toml",
-        &format!("language = \"zh\"\n[database]\nurl = \"{url}\"\n"),
-    );
-    assert_eq!(
-        direction(env.taskmon(STATS).env("LANG", "en_US.UTF-8")),
-        "持平"
-    );
+    assert_eq!(direction(env.taskmon(STATS).env("LANG", "zh_CN.UTF-8")), "持平");
+    assert_eq!(direction(env.taskmon(STATS).env("LANG", "de_DE.UTF-8")), "flat");
+    env.write("taskmon.toml", &format!("language = \"zh\"\n[database]\nurl = \"{url}\"\n"));
+    assert_eq!(direction(env.taskmon(STATS).env("LANG", "en_US.UTF-8")), "持平");
 }
 
 /// Every setting with its path, but for what says where settings come from.

@@ -40,18 +40,12 @@ fn the_example_is_a_crontab_of_cronie() {
     for text in [example, &uncommented(example)] {
         debian.write("/tmp/new", text);
         // It says on standard error that there is nothing wrong.
-        debian
-            .shell("crontab -T /tmp/new")
-            .success()
-            .stderr_contains("No syntax issues");
+        debian.shell("crontab -T /tmp/new").success().stderr_contains("No syntax issues");
         debian.printed("crontab /tmp/new");
         assert_eq!(debian.printed("crontab -l"), text);
     }
     debian.write("/tmp/new", "61 2 * * * true\n");
-    debian
-        .shell("crontab -T /tmp/new")
-        .exits(1)
-        .stderr_contains("bad minute");
+    debian.shell("crontab -T /tmp/new").exits(1).stderr_contains("bad minute");
 }
 
 /// Containers have the host's file in place of the link that names a zone; cron goes by the file.
@@ -63,32 +57,14 @@ fn jobs_are_due_in_the_zone_of_a_copied_localtime() {
     let _ = std::fs::remove_file(debian.path("/etc/localtime"));
     std::fs::copy(zone, debian.path("/etc/localtime")).unwrap();
     debian.printed("rm -f /etc/timezone");
-    let status = debian
-        .shell(&as_ann("taskmon schedule status"))
-        .success()
-        .json();
-    assert!(
-        status["notes"][0]
-            .as_str()
-            .unwrap()
-            .contains("no IANA name"),
-        "{status:#}"
-    );
+    let status = debian.shell(&as_ann("taskmon schedule status")).success().json();
+    assert!(status["notes"][0].as_str().unwrap().contains("no IANA name"), "{status:#}");
     std::fs::copy(zone, debian.path(zone)).unwrap();
     debian.write("/etc/timezone", "Etc/UTC\n");
-    let status = debian
-        .shell(&as_ann("taskmon schedule status"))
-        .success()
-        .json();
+    let status = debian.shell(&as_ann("taskmon schedule status")).success().json();
     assert_eq!(status["timezone"], "Asia/Shanghai", "{status:#}");
     assert_eq!(status["notes"], json!([]));
-    assert!(
-        status["jobs"][0]["next_run"]
-            .as_str()
-            .unwrap()
-            .ends_with("+08:00"),
-        "{status:#}"
-    );
+    assert!(status["jobs"][0]["next_run"].as_str().unwrap().ends_with("+08:00"), "{status:#}");
 }
 
 /// The C library, by which cron goes, knows that file alone.
@@ -103,10 +79,7 @@ fn without_localtime_days_are_counted_by_the_named_zone_and_jobs_are_due_in_utc(
     // The link leads nowhere: there are no zones' files here.
     for (localtime, zone) in [
         ("rm -f /etc/localtime", "Asia/Tokyo"),
-        (
-            "ln -s /usr/share/zoneinfo/Asia/Seoul /etc/localtime",
-            "Asia/Seoul",
-        ),
+        ("ln -s /usr/share/zoneinfo/Asia/Seoul /etc/localtime", "Asia/Seoul"),
     ] {
         debian.printed(localtime);
         assert_eq!(debian.printed("date +%z"), "+0000\n");
@@ -116,10 +89,7 @@ fn without_localtime_days_are_counted_by_the_named_zone_and_jobs_are_due_in_utc(
         check.stdout_contains(&format!(
             "cron goes by the system's zone, UTC; days are counted in {zone}"
         ));
-        let status = debian
-            .shell(&as_ann("taskmon schedule status"))
-            .success()
-            .json();
+        let status = debian.shell(&as_ann("taskmon schedule status")).success().json();
         assert_eq!(status["timezone"], "UTC", "{status:#}");
         let next = status["jobs"][0]["next_run"].as_str().unwrap();
         assert!(next.ends_with("+00:00"), "{status:#}");
@@ -151,21 +121,12 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
             .shell("crontab -T /home/ann/installed")
             .success()
             .stderr_contains("No syntax issues");
-        let again = debian
-            .shell(&as_ann("taskmon -q schedule install"))
-            .success()
-            .json();
+        let again = debian.shell(&as_ann("taskmon -q schedule install")).success().json();
         assert_eq!(again["changed"], false);
-        debian
-            .shell(&as_ann("taskmon schedule remove"))
-            .success()
-            .json();
+        debian.shell(&as_ann("taskmon schedule remove")).success().json();
         match text.is_empty() {
             true => drop(
-                debian
-                    .shell("crontab -u ann -l")
-                    .exits(1)
-                    .stderr_contains("no crontab for ann"),
+                debian.shell("crontab -u ann -l").exits(1).stderr_contains("no crontab for ann"),
             ),
             false => assert_eq!(debian.printed("crontab -u ann -l"), text),
         }
@@ -175,10 +136,7 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
 #[test]
 fn cronie_runs_what_is_installed() {
     let debian = debian();
-    debian
-        .shell(&as_ann("taskmon schedule install"))
-        .success()
-        .json();
+    debian.shell(&as_ann("taskmon schedule install")).success().json();
     runs(&debian, "crond -n");
 }
 
@@ -191,15 +149,9 @@ fn busybox_takes_and_runs_what_is_installed() {
     let installed = debian.shell(install).success().json();
     assert_eq!(installed["changed"], true);
     assert_eq!(debian.shell(install).success().json()["changed"], false);
-    assert_eq!(
-        debian.printed("crontab -u ann -l"),
-        installed["block"].as_str().unwrap()
-    );
+    assert_eq!(debian.printed("crontab -u ann -l"), installed["block"].as_str().unwrap());
     runs(&debian, "crond -f");
-    let removed = debian
-        .shell(&install.replace("install", "remove"))
-        .success()
-        .json();
+    let removed = debian.shell(&install.replace("install", "remove")).success().json();
     assert_eq!(removed["changed"], true);
     assert!(!debian.path("/var/spool/cron/crontabs/ann").exists());
 }
@@ -225,10 +177,7 @@ fn runs(debian: &Debian, daemon: &str) {
     assert_eq!(last["exit_code"], 0, "{status:#}\n{log}");
     let record: Value =
         serde_json::from_str(debian.read(&records).lines().next().unwrap()).unwrap();
-    assert_eq!(
-        record["arguments"],
-        json!(["disk", ".", "--warning", "99", "--critical", "100"])
-    );
+    assert_eq!(record["arguments"], json!(["disk", ".", "--warning", "99", "--critical", "100"]));
     let start = chrono::DateTime::parse_from_rfc3339(last["start"].as_str().unwrap()).unwrap();
     assert!(start.timestamp() % 60 < 30, "{start}");
     assert_eq!(debian.printed(&format!("stat -c %U '{quoted}'")), "ann\n");

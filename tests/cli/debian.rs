@@ -19,8 +19,7 @@ impl Debian {
         let env = TestEnv::new();
         std::fs::create_dir(env.path("root")).unwrap();
         let archive = variable("TASKMON_TEST_DEBIAN");
-        env.program("tar", ["-xf", &archive, "-C", "root"])
-            .success();
+        env.program("tar", ["-xf", &archive, "-C", "root"]).success();
         // cronie keeps a copy there of what root puts in, and complains where it cannot.
         std::fs::create_dir(env.path("root/root/.cache")).unwrap();
         // Others than root look into it.
@@ -55,15 +54,7 @@ impl Debian {
              if [ -e root{BINARY} ]; then mount --bind {} root{BINARY}; fi && exec chroot root env HOME=/root sh -c \"$SCRIPT\"",
             env!("CARGO_BIN_EXE_taskmon")
         );
-        let words = [
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            &enter,
-        ];
+        let words = ["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &enter];
         self.0.program("unshare", words).env("SCRIPT", script)
     }
 

@@ -48,9 +48,7 @@ fn mounts(env: &TestEnv) -> Vec<String> {
     let finished = env.program("df", ["--output=target"]).run();
     finished.stderr();
     let lines = finished.stdout().lines().skip(1).map(str::to_owned);
-    lines
-        .filter(|target| target.starts_with('/') && !target.contains(' '))
-        .collect()
+    lines.filter(|target| target.starts_with('/') && !target.contains(' ')).collect()
 }
 
 /// Measures between two looks of `df`, and gives what `df` may have shown at that moment: others write to the disk all the time, so that each
@@ -84,12 +82,7 @@ fn between(before: &Df, after: Df, disk: &Value) -> Option<Df> {
     let rounding = 0.006 * GIB;
     Some(Df {
         used: nearest(bytes("used_gb"), before.used, after.used, rounding)?,
-        available: nearest(
-            bytes("free_gb"),
-            before.available,
-            after.available,
-            rounding,
-        )?,
+        available: nearest(bytes("free_gb"), before.available, after.available, rounding)?,
         inodes_used: nearest(
             inodes,
             before.inodes_used,
@@ -103,13 +96,8 @@ fn between(before: &Df, after: Df, disk: &Value) -> Option<Df> {
 
 #[track_caller]
 fn close(what: &str, value: &Value, expected: f64) {
-    let value = value
-        .as_f64()
-        .unwrap_or_else(|| panic!("{what} is {value}"));
-    assert!(
-        (value - expected).abs() <= 0.011,
-        "{what}: {value}, df has {expected}"
-    );
+    let value = value.as_f64().unwrap_or_else(|| panic!("{what} is {value}"));
+    assert!((value - expected).abs() <= 0.011, "{what}: {value}, df has {expected}");
 }
 
 #[test]
@@ -121,17 +109,9 @@ fn every_mount_is_what_df_says_it_is() {
             continue;
         };
         let disk = &result["disks"][0];
-        close(
-            &format!("total of {mount}"),
-            &disk["total_gb"],
-            df.size / GIB,
-        );
+        close(&format!("total of {mount}"), &disk["total_gb"], df.size / GIB);
         close(&format!("used of {mount}"), &disk["used_gb"], df.used / GIB);
-        close(
-            &format!("free of {mount}"),
-            &disk["free_gb"],
-            df.available / GIB,
-        );
+        close(&format!("free of {mount}"), &disk["free_gb"], df.available / GIB);
         if df.used + df.available > 0.0 {
             close(
                 &format!("usage of {mount}"),
@@ -180,58 +160,26 @@ fn a_folder_belongs_to_the_mount_with_the_longest_prefix() {
 
 fn statuses(env: &TestEnv, warning: &str, critical: &str) -> (Value, Value) {
     let result = env
-        .taskmon([
-            "disk",
-            "/",
-            "--no-alert",
-            "--warning",
-            warning,
-            "--critical",
-            critical,
-        ])
+        .taskmon(["disk", "/", "--no-alert", "--warning", warning, "--critical", critical])
         .success()
         .json();
-    (
-        result["disk_info"]["status"].clone(),
-        result["disks"][0]["status"].clone(),
-    )
+    (result["disk_info"]["status"].clone(), result["disks"][0]["status"].clone())
 }
 
 #[test]
 fn the_thresholds_of_the_flags_decide_the_status() {
     let env = TestEnv::new();
-    assert_eq!(
-        statuses(&env, "100", "100"),
-        (json!("normal"), json!("normal"))
-    );
-    assert_eq!(
-        statuses(&env, "0", "100"),
-        (json!("warning"), json!("warning"))
-    );
-    assert_eq!(
-        statuses(&env, "0", "0"),
-        (json!("critical"), json!("critical"))
-    );
+    assert_eq!(statuses(&env, "100", "100"), (json!("normal"), json!("normal")));
+    assert_eq!(statuses(&env, "0", "100"), (json!("warning"), json!("warning")));
+    assert_eq!(statuses(&env, "0", "0"), (json!("critical"), json!("critical")));
 }
 
 #[test]
 fn fail_on_turns_a_state_into_an_exit_code() {
     let env = TestEnv::new();
-    let limits = [
-        "disk",
-        "/",
-        "--no-alert",
-        "--warning",
-        "0",
-        "--critical",
-        "100",
-    ];
+    let limits = ["disk", "/", "--no-alert", "--warning", "0", "--critical", "100"];
     let exits = |severity: &str, code: i32| {
-        let finished = env
-            .taskmon(limits)
-            .arg("--fail-on")
-            .arg(severity)
-            .exits(code);
+        let finished = env.taskmon(limits).arg("--fail-on").arg(severity).exits(code);
         assert_eq!(finished.json()["success"], true);
     };
     exits("warning", 4);
@@ -255,10 +203,7 @@ fn the_thresholds_of_the_file_decide_where_no_flag_does() {
 #[test]
 fn without_a_path_it_is_the_root_and_needs_no_database() {
     let env = TestEnv::new();
-    let result = env
-        .taskmon(["disk", "--warning", "100", "--critical", "100"])
-        .success()
-        .json();
+    let result = env.taskmon(["disk", "--warning", "100", "--critical", "100"]).success().json();
     assert_eq!(result["success"], true);
     assert_eq!(result["disks"].as_array().unwrap().len(), 1);
     assert_eq!(result["disks"][0]["path"], "/");
@@ -269,39 +214,24 @@ fn without_a_path_it_is_the_root_and_needs_no_database() {
 fn several_paths_are_all_measured_and_the_worst_stands_on_top() {
     let env = TestEnv::new();
     let folder = env.path("home").display().to_string();
-    let result = env
-        .taskmon(["disk", "/", &folder, "/dev", "--no-alert"])
-        .run();
+    let result = env.taskmon(["disk", "/", &folder, "/dev", "--no-alert"]).run();
     assert_eq!(result.code, Some(0));
     let result = result.json();
     let disks = result["disks"].as_array().unwrap();
     let paths: Vec<&Value> = disks.iter().map(|disk| &disk["path"]).collect();
     assert_eq!(paths, ["/", folder.as_str(), "/dev"]);
     let rank = |status: &Value| {
-        ["normal", "warning", "critical"]
-            .iter()
-            .position(|name| status == name)
-            .unwrap()
+        ["normal", "warning", "critical"].iter().position(|name| status == name).unwrap()
     };
-    let worst = disks
-        .iter()
-        .map(|disk| rank(&disk["status"]))
-        .max()
-        .unwrap();
+    let worst = disks.iter().map(|disk| rank(&disk["status"])).max().unwrap();
     assert_eq!(rank(&result["disk_info"]["status"]), worst);
-    assert!(
-        disks
-            .iter()
-            .any(|disk| disk["usage_percent"] == result["disk_info"]["usage_percent"])
-    );
+    assert!(disks.iter().any(|disk| disk["usage_percent"] == result["disk_info"]["usage_percent"]));
 }
 
 #[test]
 fn a_path_that_is_missing_is_an_error_entry_and_the_others_are_measured() {
     let env = TestEnv::new();
-    let finished = env
-        .taskmon(["disk", "/", "/no/such/place", "--no-alert"])
-        .exits(1);
+    let finished = env.taskmon(["disk", "/", "/no/such/place", "--no-alert"]).exits(1);
     // A cron line throws standard output away.
     finished.stderr_contains("/no/such/place does not exist");
     let result = finished.json();

@@ -44,10 +44,7 @@ struct PostgresDatabase {
 impl TestEnv {
     /// A folder, and no database.
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("taskmon-")
-            .tempdir()
-            .unwrap();
+        let folder = tempfile::Builder::new().prefix("taskmon-").tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         let database = Database::None;
         Self { folder, database }
@@ -60,10 +57,8 @@ impl TestEnv {
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
             .unwrap();
         let roles = Default::default();
-        let env = Self {
-            database: Database::Postgres(PostgresDatabase { name, roles }),
-            ..Self::new()
-        };
+        let env =
+            Self { database: Database::Postgres(PostgresDatabase { name, roles }), ..Self::new() };
         env.sql(include_str!("../fixtures/taskmon_postgres.sql"));
         env.sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, locked, tlsonly");
         env.config("");
@@ -234,10 +229,7 @@ pub fn plain_port() -> u16 {
 }
 
 fn server(user: &str, database: &str) -> postgres::Client {
-    let place = format!(
-        "host=127.0.0.1 port={} user={user} dbname={database}",
-        port()
-    );
+    let place = format!("host=127.0.0.1 port={} user={user} dbname={database}", port());
     postgres::Client::connect(&place, postgres::NoTls).unwrap()
 }
 
@@ -283,10 +275,7 @@ impl Run<'_> {
             .env_clear()
             .env(
                 "PATH",
-                format!(
-                    "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-                    binary.display()
-                ),
+                format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", binary.display()),
             )
             .env("HOME", self.env.path("home"))
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -303,9 +292,7 @@ impl Run<'_> {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         if let Some(text) = &self.input {
             // What a test gives is shorter than a pipe holds; whoever does not read it has hung up.
             let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
@@ -340,11 +327,8 @@ impl Run<'_> {
     }
 
     fn describe(&self) -> String {
-        let mut words: Vec<String> = self
-            .variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value:?}"))
-            .collect();
+        let mut words: Vec<String> =
+            self.variables.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         words.push(self.program.display().to_string());
         words.extend(self.arguments.iter().map(|word| format!("{word:?}")));
         words.join(" ")
@@ -446,9 +430,7 @@ impl Finished {
                 self.hints(&value);
                 value
             }
-            Err(error) => self.fail(&format!(
-                "standard output is not one JSON document: {error}"
-            )),
+            Err(error) => self.fail(&format!("standard output is not one JSON document: {error}")),
         }
     }
 
@@ -547,10 +529,7 @@ impl Drop for Finished {
 }
 
 fn tree(folder: &Path) -> String {
-    let entries = walkdir::WalkDir::new(folder)
-        .sort_by_file_name()
-        .into_iter()
-        .flatten();
+    let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
     let lines = entries.map(|entry| {
         let length = entry.metadata().map(|data| data.len()).unwrap_or_default();
         format!("{:>9}  {}\n", length, entry.path().display())

@@ -55,11 +55,7 @@ fn a_server_that_never_answers_is_given_up_at_the_deadline() {
         );
         let finished = env.taskmon(STATS).exits(3);
         finished.failure("database_unavailable", &["127.0.0.1"]);
-        assert!(
-            finished.took < Duration::from_secs(10),
-            "sslmode={mode} took {:?}",
-            finished.took
-        );
+        assert!(finished.took < Duration::from_secs(10), "sslmode={mode} took {:?}", finished.took);
     }
 }
 
@@ -79,101 +75,58 @@ fn a_wrong_password_is_refused_and_never_shown() {
     let env = TestEnv::postgres();
     // The harness fails any run that prints a password; the wrong one here shares its beginning.
     let url = env.url_of("locked:s3cret-but-wrong");
-    let finished = env
-        .taskmon(STATS)
-        .arg("-vv")
-        .env("TASKMON_DATABASE_URL", url)
-        .exits(3);
+    let finished = env.taskmon(STATS).arg("-vv").env("TASKMON_DATABASE_URL", url).exits(3);
     finished.stderr();
     let document = finished.json();
     assert_eq!(document["error"]["kind"], "database_refused");
-    assert!(
-        document["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("locked")
-    );
+    assert!(document["error"]["message"].as_str().unwrap().contains("locked"));
 }
 
 #[test]
 fn a_missing_password_is_refused() {
     let env = TestEnv::postgres();
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of("locked"))
-        .exits(3);
+    let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of("locked")).exits(3);
     finished.failure("database_refused", &["locked"]);
 }
 
 #[test]
 fn a_role_that_does_not_exist_is_refused() {
     let env = TestEnv::postgres();
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of("nobody_here"))
-        .exits(3);
+    let finished =
+        env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of("nobody_here")).exits(3);
     finished.failure("database_refused", &["nobody_here"]);
 }
 
 #[test]
 fn a_database_that_does_not_exist_is_named() {
     let env = TestEnv::new();
-    let url = format!(
-        "postgresql://postgres@127.0.0.1:{}/no_such_database",
-        port()
-    );
+    let url = format!("postgresql://postgres@127.0.0.1:{}/no_such_database", port());
     let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url).exits(3);
     let document = finished.json();
     finished.stderr();
     let kind = document["error"]["kind"].as_str().unwrap();
-    assert!(
-        ["database_refused", "database_unavailable"].contains(&kind),
-        "{kind}"
-    );
-    assert!(
-        document["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("no_such_database")
-    );
+    assert!(["database_refused", "database_unavailable"].contains(&kind), "{kind}");
+    assert!(document["error"]["message"].as_str().unwrap().contains("no_such_database"));
 }
 
 #[test]
 fn no_database_is_a_configuration_error_with_a_hint() {
     let env = TestEnv::new();
-    let document = env
-        .taskmon(STATS)
-        .exits(2)
-        .failure("database_not_configured", &[]);
-    assert!(
-        document["error"]["hint"]
-            .as_str()
-            .unwrap()
-            .contains("TASKMON_DATABASE_URL")
-    );
+    let document = env.taskmon(STATS).exits(2).failure("database_not_configured", &[]);
+    assert!(document["error"]["hint"].as_str().unwrap().contains("TASKMON_DATABASE_URL"));
     // An empty variable is what cron's bare environment leaves of an unset one.
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", "")
-        .env("DATABASE_URL", "")
-        .exits(2);
+    let finished =
+        env.taskmon(STATS).env("TASKMON_DATABASE_URL", "").env("DATABASE_URL", "").exits(2);
     finished.failure("database_not_configured", &[]);
     // The record of a run, and nothing else.
-    let made = env
-        .tree()
-        .replace("logs/taskmon_runs.jsonl", "")
-        .replace("/logs", "");
+    let made = env.tree().replace("logs/taskmon_runs.jsonl", "").replace("/logs", "");
     assert!(!made.contains("reports") && !made.contains(".db"), "{made}");
 }
 
 #[test]
 fn a_url_that_cannot_be_read_is_a_configuration_error() {
     let env = TestEnv::new();
-    for url in [
-        "mysql://user@host/db",
-        "postgresql://user@host:notaport/db",
-        "nonsense",
-    ] {
+    for url in ["mysql://user@host/db", "postgresql://user@host:notaport/db", "nonsense"] {
         let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url).exits(2);
         finished.stderr();
         assert_eq!(finished.json()["success"], false, "{url}");
@@ -188,11 +141,7 @@ fn a_url_that_cannot_be_read_is_a_configuration_error() {
 #[test]
 fn a_sqlite_file_that_is_missing_is_not_created() {
     let env = TestEnv::new();
-    for url in [
-        "sqlite:missing.db",
-        "sqlite:///missing.db",
-        "sqlite:////nowhere/missing.db",
-    ] {
+    for url in ["sqlite:missing.db", "sqlite:///missing.db", "sqlite:////nowhere/missing.db"] {
         let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url).exits(3);
         finished.failure("database_unavailable", &["missing.db"]);
     }
@@ -202,23 +151,11 @@ fn a_sqlite_file_that_is_missing_is_not_created() {
 #[test]
 fn a_file_that_is_no_database_is_said_to_be_none() {
     let env = TestEnv::new();
-    env.write(
-        "tasks.db",
-        &"this is a letter, not a database\n".repeat(100),
-    );
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", "sqlite:tasks.db")
-        .exits(3);
+    env.write("tasks.db", &"this is a letter, not a database\n".repeat(100));
+    let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", "sqlite:tasks.db").exits(3);
     finished.stderr_contains("");
     let document = finished.json();
-    assert!(
-        document["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("tasks.db"),
-        "{document}"
-    );
+    assert!(document["error"]["message"].as_str().unwrap().contains("tasks.db"), "{document}");
 }
 
 // ---- the mapping does not fit
@@ -328,11 +265,8 @@ on_each_database! {
 fn a_role_that_may_only_read_is_enough() {
     let env = TestEnv::postgres();
     env.insert([Task::new(1), Task::new(2).failed("任务超时")]);
-    let report = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of("reader"))
-        .success()
-        .json();
+    let report =
+        env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of("reader")).success().json();
     assert_eq!(report["task_statistics"]["total_tasks"], 2);
 }
 
@@ -340,10 +274,7 @@ fn a_role_that_may_only_read_is_enough() {
 fn a_role_that_may_not_read_the_table_is_told_so() {
     let env = TestEnv::postgres();
     env.sql("REVOKE SELECT ON tasks FROM reader");
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of("reader"))
-        .exits(3);
+    let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of("reader")).exits(3);
     finished.failure("permission_denied", &["tasks"]);
 }
 
@@ -355,11 +286,7 @@ fn a_statement_that_takes_too_long_is_ended() {
     env.config("statement_timeout_seconds = 1\n[database.tasks]\nfrom = \"slow_tasks\"\n");
     let finished = env.taskmon(STATS).exits(3);
     finished.failure("statement_timeout", &[]);
-    assert!(
-        finished.took < Duration::from_secs(30),
-        "{:?}",
-        finished.took
-    );
+    assert!(finished.took < Duration::from_secs(30), "{:?}", finished.took);
 }
 
 #[test]
@@ -405,8 +332,7 @@ fn a_second_run_of_the_job_finds_the_lock_held() {
     env.config("statement_timeout_seconds = 4\n");
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let first = env.taskmon(STATS).spawn();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted";
@@ -417,10 +343,7 @@ fn a_second_run_of_the_job_finds_the_lock_held() {
 
     env.taskmon(STATS).exits(75).failure("locked", &[]);
     // The table is still locked: this one gets past taskmon's own lock, and then waits as the first one does.
-    env.taskmon(STATS)
-        .arg("--no-lock")
-        .exits(3)
-        .failure("statement_timeout", &[]);
+    env.taskmon(STATS).arg("--no-lock").exits(3).failure("statement_timeout", &[]);
 
     held.rollback().unwrap();
     let first = first.wait();
@@ -435,8 +358,7 @@ fn a_run_that_was_killed_leaves_no_lock() {
     let env = TestEnv::postgres();
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let first = env.taskmon(STATS).spawn();
     let mut observer = env.client();
     wait_until("the first run waits for the table", || {
@@ -463,10 +385,7 @@ fn a_password_never_appears() {
     let env = TestEnv::postgres();
     env.insert([Task::new(1)]);
     let pgpass = env.path("home/.pgpass");
-    env.write(
-        "home/.pgpass",
-        &format!("*:*:*:*:{}\n", PASSWORD.replace(':', "\\:")),
-    );
+    env.write("home/.pgpass", &format!("*:*:*:*:{}\n", PASSWORD.replace(':', "\\:")));
     std::fs::set_permissions(&pgpass, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let with = env.url_of(&format!("locked:{PASSWORD_IN_URL}"));
     let without = env.url_of("locked");
@@ -474,24 +393,9 @@ fn a_password_never_appears() {
     let elsewhere = |url: &str| url.replace(&place, "127.0.0.1:1");
     let failing = [
         ("unreachable", elsewhere(&with), elsewhere(&without), ""),
-        (
-            "no such database",
-            with.clone() + "_none",
-            without.clone() + "_none",
-            "",
-        ),
-        (
-            "no such table",
-            with.clone(),
-            without.clone(),
-            "[database.tasks]\nfrom = \"missing\"\n",
-        ),
-        (
-            "bad key",
-            with.clone(),
-            without.clone(),
-            "[stats]\nreport_dir = \"x\"\n",
-        ),
+        ("no such database", with.clone() + "_none", without.clone() + "_none", ""),
+        ("no such table", with.clone(), without.clone(), "[database.tasks]\nfrom = \"missing\"\n"),
+        ("bad key", with.clone(), without.clone(), "[stats]\nreport_dir = \"x\"\n"),
         (
             "bad mode",
             with.clone() + "?sslmode=sometimes",
@@ -513,10 +417,7 @@ fn a_password_never_appears() {
         ("success", with.clone(), without.clone(), ""),
     ];
     for (case, with, without, more) in failing {
-        env.write(
-            "taskmon.toml",
-            &format!("[database]\nurl = \"{with}\"\n{more}"),
-        );
+        env.write("taskmon.toml", &format!("[database]\nurl = \"{with}\"\n{more}"));
         let check = |finished: crate::env::Finished| {
             finished.stderr();
             let success = finished.json()["success"] == Value::Bool(true);
@@ -524,25 +425,9 @@ fn a_password_never_appears() {
         };
         check(env.taskmon(STATS).arg("-vv").run());
         env.write("taskmon.toml", more);
-        check(
-            env.taskmon(STATS)
-                .arg("-vv")
-                .arg("--database-url")
-                .arg(&with)
-                .run(),
-        );
-        check(
-            env.taskmon(STATS)
-                .arg("-vv")
-                .env("TASKMON_DATABASE_URL", &with)
-                .run(),
-        );
-        check(
-            env.taskmon(STATS)
-                .env("RUST_LOG", "trace")
-                .env("DATABASE_URL", &with)
-                .run(),
-        );
+        check(env.taskmon(STATS).arg("-vv").arg("--database-url").arg(&with).run());
+        check(env.taskmon(STATS).arg("-vv").env("TASKMON_DATABASE_URL", &with).run());
+        check(env.taskmon(STATS).env("RUST_LOG", "trace").env("DATABASE_URL", &with).run());
         check(
             env.taskmon(STATS)
                 .arg("-vv")
@@ -550,12 +435,7 @@ fn a_password_never_appears() {
                 .env("PGPASSWORD", PASSWORD)
                 .run(),
         );
-        check(
-            env.taskmon(STATS)
-                .arg("-vv")
-                .env("DATABASE_URL", &without)
-                .run(),
-        );
+        check(env.taskmon(STATS).arg("-vv").env("DATABASE_URL", &without).run());
     }
 }
 
@@ -566,7 +446,5 @@ fn the_effective_configuration_masks_the_password() {
         format!("postgresql://locked:{PASSWORD_IN_URL}@db.example:5433/app?application_name=x");
     env.write("taskmon.toml", &format!("[database]\nurl = \"{url}\"\n"));
     let finished = env.taskmon(["config"]).success();
-    finished
-        .stdout_contains("locked")
-        .stdout_contains("db.example");
+    finished.stdout_contains("locked").stdout_contains("db.example");
 }

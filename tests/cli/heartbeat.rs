@@ -8,18 +8,13 @@ use std::time::Duration;
 /// A configuration that pings `url` for every job.
 fn beating(env: &TestEnv, url: &str) {
     let config = env.read("taskmon.toml");
-    let urls: String = ["cleanup", "stats", "disk", "alert"]
-        .map(|job| format!("{job} = \"{url}\"\n"))
-        .concat();
+    let urls: String =
+        ["cleanup", "stats", "disk", "alert"].map(|job| format!("{job} = \"{url}\"\n")).concat();
     env.write("taskmon.toml", &format!("{config}\n[heartbeat]\n{urls}"));
 }
 
 fn pings(server: &Server) -> Vec<String> {
-    server
-        .requests()
-        .into_iter()
-        .map(|request| request.target)
-        .collect()
+    server.requests().into_iter().map(|request| request.target).collect()
 }
 
 #[test]
@@ -33,18 +28,12 @@ fn every_job_pings_its_start_and_its_success() {
         finished.stderr();
         assert_eq!(
             pings(&server),
-            [
-                "/ping/0b1c2d3e/start?source=taskmon",
-                "/ping/0b1c2d3e?source=taskmon"
-            ],
+            ["/ping/0b1c2d3e/start?source=taskmon", "/ping/0b1c2d3e?source=taskmon"],
             "{job}"
         );
         for request in server.requests() {
             assert_eq!(request.method, "POST");
-            assert_eq!(
-                request.header("content-type"),
-                Some("text/plain; charset=utf-8")
-            );
+            assert_eq!(request.header("content-type"), Some("text/plain; charset=utf-8"));
         }
     }
 }
@@ -54,17 +43,11 @@ fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/ping/0b1c2d3e/"));
-    let finished = env
-        .taskmon(["stats", "--database-url", "sqlite:gone.db"])
-        .exits(3);
+    let finished = env.taskmon(["stats", "--database-url", "sqlite:gone.db"]).exits(3);
     finished.json();
     let last = server.requests().pop().unwrap();
     assert_eq!(pings(&server), ["/ping/0b1c2d3e/start", "/ping/0b1c2d3e/3"]);
-    assert!(
-        last.body.contains("gone.db") && last.body.contains("ERROR"),
-        "{}",
-        last.body
-    );
+    assert!(last.body.contains("gone.db") && last.body.contains("ERROR"), "{}", last.body);
     // Each line that standard error has, and what was done besides; with its time in the configured zone.
     for line in finished.stderr().lines() {
         let (_, said) = line.split_once("] ").unwrap();
@@ -75,11 +58,7 @@ fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
         "{}",
         last.body
     );
-    assert!(
-        last.body.lines().all(|line| &line[19..25] == "+08:00"),
-        "{}",
-        last.body
-    );
+    assert!(last.body.lines().all(|line| &line[19..25] == "+08:00"), "{}", last.body);
 }
 
 #[test]
@@ -100,41 +79,16 @@ fn what_was_done_with_errors_or_alerts_is_a_success() {
     let server = Server::plain(vec![ok("OK")]);
     env.config("");
     beating(&env, &server.url("/x1y2z3w4"));
-    let partly = env
-        .taskmon([
-            "disk",
-            "/",
-            "/missing",
-            "--warning",
-            "100",
-            "--critical",
-            "100",
-        ])
-        .exits(1);
+    let partly =
+        env.taskmon(["disk", "/", "/missing", "--warning", "100", "--critical", "100"]).exits(1);
     partly.json();
     partly.stderr();
     let full = env
-        .taskmon([
-            "disk",
-            "--warning",
-            "0",
-            "--critical",
-            "0",
-            "--fail-on",
-            "critical",
-        ])
+        .taskmon(["disk", "--warning", "0", "--critical", "0", "--fail-on", "critical"])
         .exits(4);
     full.json();
     full.stderr();
-    assert_eq!(
-        pings(&server),
-        [
-            "/x1y2z3w4/start",
-            "/x1y2z3w4",
-            "/x1y2z3w4/start",
-            "/x1y2z3w4"
-        ]
-    );
+    assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4", "/x1y2z3w4/start", "/x1y2z3w4"]);
     assert!(server.requests()[1].body.contains("/missing"));
 }
 
@@ -157,8 +111,7 @@ fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
 
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let first = env.taskmon(["stats"]).spawn();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
@@ -195,11 +148,7 @@ fn runs_that_another_host_holds_up_ping_nothing() {
 #[test]
 fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
     let elsewhere = Server::plain(vec![ok("OK")]);
-    let redirect = Answer::Http(
-        302,
-        vec![("Location", elsewhere.url("/stolen"))],
-        String::new(),
-    );
+    let redirect = Answer::Http(302, vec![("Location", elsewhere.url("/stolen"))], String::new());
     for (answer, least, most) in [
         (Some(Answer::Silence), 5, 8),
         (Some(Answer::Trickle), 0, 8),
@@ -241,10 +190,7 @@ fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
             .lines()
             .find_map(|line| line.strip_prefix("taskmon_last_run_duration_seconds{job=\"disk\"} "))
             .unwrap();
-        assert!(
-            duration.parse::<f64>().unwrap() < 4.0,
-            "the job waited {duration} s"
-        );
+        assert!(duration.parse::<f64>().unwrap() < 4.0, "the job waited {duration} s");
         let told = finished.stderr();
         assert!(!told.contains("9f8e7d6c"), "{told}");
         if least > 0 || most < 8 {
@@ -261,16 +207,7 @@ fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
     env.config("");
     let server = Server::tls(vec![ok("OK")]);
     beating(&env, &server.url("/ping/s3cret-9f8e7d6c"));
-    let disk = || {
-        env.taskmon([
-            "disk",
-            "--no-alert",
-            "--warning",
-            "100",
-            "--critical",
-            "100",
-        ])
-    };
+    let disk = || env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"]);
     let distrusting = disk().success();
     distrusting.stderr_contains("certificate").json();
     assert_eq!(pings(&server), [""; 0]);
@@ -280,10 +217,7 @@ fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
         .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
         .success();
     finished.json();
-    assert_eq!(
-        pings(&server),
-        ["/ping/s3cret-9f8e7d6c/start", "/ping/s3cret-9f8e7d6c"]
-    );
+    assert_eq!(pings(&server), ["/ping/s3cret-9f8e7d6c/start", "/ping/s3cret-9f8e7d6c"]);
     assert_eq!(tunnels.lock().unwrap().len(), 2);
 }
 
@@ -309,18 +243,11 @@ fn no_log_shows_the_url() {
         .success();
     finished.json();
     assert!(!finished.stderr().is_empty(), "the library says something");
-    let bodies: String = server
-        .requests()
-        .into_iter()
-        .map(|request| request.body)
-        .collect();
+    let bodies: String = server.requests().into_iter().map(|request| request.body).collect();
     let log = env.read("own.log");
     assert!(!log.is_empty());
     for text in [finished.stderr(), &log, &bodies] {
-        assert!(
-            !text.contains("9f8e7d6c") && !text.contains("1a2b3c"),
-            "{text}"
-        );
+        assert!(!text.contains("9f8e7d6c") && !text.contains("1a2b3c"), "{text}");
     }
 }
 
@@ -331,19 +258,13 @@ fn the_body_is_the_end_of_a_long_log() {
     beating(&env, &server.url("/x1y2z3w4"));
     env.insert((1..=200).map(|n| {
         let path = format!("/outside/{}/{n}.png", "x".repeat(60));
-        Task::new(n)
-            .at("2020-01-01 00:00:00")
-            .with("image_path", path)
+        Task::new(n).at("2020-01-01 00:00:00").with("image_path", path)
     }));
     let finished = env.taskmon(["cleanup", "--only", "tasks"]).exits(1);
     finished.json();
     let told = finished.stderr().lines().count();
     let body = server.requests().pop().unwrap().body;
-    assert!(
-        body.len() > 8 * 1024 && body.len() <= 10 * 1024,
-        "{}",
-        body.len()
-    );
+    assert!(body.len() > 8 * 1024 && body.len() <= 10 * 1024, "{}", body.len());
     assert!(told >= 200 && body.lines().count() < 200, "{told}");
     assert!(body.starts_with("20"), "{}", &body[..80]);
 }
@@ -354,11 +275,7 @@ fn the_body_says_what_a_clean_run_did_and_standard_error_stays_empty() {
     for (job, parts) in [
         (
             "cleanup",
-            &[
-                "expired tasks: 2 tasks, 0 receipts, 0 files",
-                "deleted: 2 tasks",
-                "tasks.db",
-            ][..],
+            &["expired tasks: 2 tasks, 0 receipts, 0 files", "deleted: 2 tasks", "tasks.db"][..],
         ),
         ("stats", &["0 tasks", "daily_report_", "tasks.db"]),
         ("disk", &["% used", "GiB free"]),
@@ -394,13 +311,7 @@ fn the_body_says_what_a_clean_run_did_and_standard_error_stays_empty() {
         // With -v the same is on standard error.
         let told = env.taskmon([job, "-v"]).success();
         told.json();
-        for part in [
-            "taskmon.toml",
-            "lock",
-            "with exit code 0",
-            "heartbeat",
-            "recorded",
-        ] {
+        for part in ["taskmon.toml", "lock", "with exit code 0", "heartbeat", "recorded"] {
             told.stderr_contains(part);
         }
     }
@@ -412,16 +323,8 @@ fn the_log_goes_to_a_file_as_well() {
     env.config("");
     env.write("own.log", "before\n");
     for _ in 0..2 {
-        let finished = env
-            .taskmon([
-                "disk",
-                "/missing",
-                "/",
-                "--no-alert",
-                "--log-file",
-                "own.log",
-            ])
-            .run();
+        let finished =
+            env.taskmon(["disk", "/missing", "/", "--no-alert", "--log-file", "own.log"]).run();
         assert_eq!(finished.code, Some(1));
         finished.json();
         finished.stderr_contains("/missing does not exist");
@@ -458,14 +361,10 @@ fn the_logs_times_are_the_systems_without_a_configuration() {
 fn a_log_file_that_cannot_be_opened_ends_the_run_before_it_begins() {
     let env = TestEnv::sqlite();
     env.insert([Task::new(1).at("2020-01-01 00:00:00")]);
-    let finished = env
-        .taskmon(["cleanup", "--log-file", "missing/own.log", "--no-alert"])
-        .exits(3);
+    let finished = env.taskmon(["cleanup", "--log-file", "missing/own.log", "--no-alert"]).exits(3);
     finished.failure("output_failed", &["missing/own.log"]);
-    let tasks: i64 = env
-        .connection()
-        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
-        .unwrap();
+    let tasks: i64 =
+        env.connection().query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap();
     assert_eq!(tasks, 1);
     assert!(!env.path("missing").exists());
 }
@@ -473,16 +372,8 @@ fn a_log_file_that_cannot_be_opened_ends_the_run_before_it_begins() {
 #[test]
 fn a_log_file_that_fills_up_is_said_on_standard_error() {
     let env = TestEnv::new();
-    let finished = env
-        .taskmon([
-            "disk",
-            "/missing",
-            "/",
-            "--no-alert",
-            "--log-file",
-            "/dev/full",
-        ])
-        .exits(1);
+    let finished =
+        env.taskmon(["disk", "/missing", "/", "--no-alert", "--log-file", "/dev/full"]).exits(1);
     finished.json();
     finished.stderr_contains("the log file /dev/full lacks lines");
 }

@@ -9,10 +9,7 @@ use std::process::Command;
 fn see_through(program: &str, script: &str, arguments: &[&str]) {
     let libraries = variable("TASKMON_TEST_LIBRARIES");
     let output = Command::new(format!("{libraries}/{program}"))
-        .arg(format!(
-            "{}/tests/reference/{script}",
-            env!("CARGO_MANIFEST_DIR")
-        ))
+        .arg(format!("{}/tests/reference/{script}", env!("CARGO_MANIFEST_DIR")))
         .args(arguments)
         .output()
         .unwrap();
@@ -47,14 +44,9 @@ fn report_and_clean(env: &TestEnv, expected: &Expected) {
         ),
     );
     let today = chrono::Utc::now().date_naive().to_string();
-    let report: Value = env
-        .taskmon(["stats", "--no-save", "--no-alert", "--date", &today])
-        .success()
-        .json();
-    assert_eq!(
-        report["task_statistics"]["status_breakdown"],
-        expected.states
-    );
+    let report: Value =
+        env.taskmon(["stats", "--no-save", "--no-alert", "--date", &today]).success().json();
+    assert_eq!(report["task_statistics"]["status_breakdown"], expected.states);
     let failed = &report["error_statistics"]["failed_tasks"][0];
     assert_eq!(failed["error_message"], json!(expected.message));
     let clean = |limits: &[&str]| -> Value {
@@ -72,13 +64,7 @@ fn celery_goes_on_after_a_cleanup_of_its_results() {
     let env = TestEnv::postgres();
     let redis = Redis::start(&env, json!({}));
     let (database, broker) = (env.url(), redis.url());
-    let run = || {
-        see_through(
-            "python/bin/python",
-            "libraries.py",
-            &["celery", &database, &broker],
-        )
-    };
+    let run = || see_through("python/bin/python", "libraries.py", &["celery", &database, &broker]);
     let expected = |zone| Expected {
         preset: "celery",
         zone,
@@ -99,13 +85,7 @@ fn celery_goes_on_after_a_cleanup_of_its_results() {
 fn django_goes_on(env: &TestEnv) {
     let redis = Redis::start(env, json!({}));
     let (database, broker) = (env.url(), redis.url());
-    let run = || {
-        see_through(
-            "python/bin/python",
-            "libraries.py",
-            &["django", &database, &broker],
-        )
-    };
+    let run = || see_through("python/bin/python", "libraries.py", &["django", &database, &broker]);
     let expected = |unfinished: u64| Expected {
         preset: "django-celery-results",
         zone: None,
@@ -133,13 +113,7 @@ fn django_celery_results_goes_on_after_a_cleanup_in_sqlite() {
 fn procrastinate_goes_on_after_a_cleanup() {
     let env = TestEnv::postgres();
     let database = env.url();
-    let run = || {
-        see_through(
-            "python/bin/python",
-            "libraries.py",
-            &["procrastinate", &database],
-        )
-    };
+    let run = || see_through("python/bin/python", "libraries.py", &["procrastinate", &database]);
     run();
     let expected = Expected {
         preset: "procrastinate",
@@ -182,11 +156,7 @@ fn graphile_worker_goes_on_after_a_cleanup() {
     let folder = format!("{}/node", variable("TASKMON_TEST_LIBRARIES"));
     let run = || {
         let node = "node/node_modules/node/bin/node";
-        see_through(
-            node,
-            "libraries.mjs",
-            &["graphile-worker", &folder, &database],
-        );
+        see_through(node, "libraries.mjs", &["graphile-worker", &folder, &database]);
     };
     run();
     // What succeeded the queue has deleted itself.

@@ -9,9 +9,7 @@ use std::path::PathBuf;
 fn locks(folder: PathBuf) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .filter(|path| path.extension().is_some_and(|own| own == "lock"))
-        .collect()
+    paths.filter(|path| path.extension().is_some_and(|own| own == "lock")).collect()
 }
 
 fn disk(env: &TestEnv) -> Run<'_> {
@@ -43,21 +41,11 @@ fn the_lock_stands_beside_the_records_under_the_job_and_the_host() {
     let host = rustix::system::uname();
     let host = host.nodename().to_string_lossy().replace('.', "_");
     let name = found[0].file_name().unwrap().to_str().unwrap();
-    assert!(
-        found.len() == 1 && name.starts_with(&format!(".taskmon-disk-{host}-")),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && name.starts_with(&format!(".taskmon-disk-{host}-")), "{found:?}");
     // A file that is left behind blocks nobody, one that is held does, and it is named.
     disk(&env).success().json();
     let file = found[0].to_str().unwrap();
-    let words = [
-        "-n",
-        file,
-        env!("CARGO_BIN_EXE_taskmon"),
-        "disk",
-        "/",
-        "--no-alert",
-    ];
+    let words = ["-n", file, env!("CARGO_BIN_EXE_taskmon"), "disk", "/", "--no-alert"];
     let refused = env.program("flock", words).exits(75);
     let hint = refused.failure("locked", &["disk"])["error"]["hint"].to_string();
     assert!(hint.contains(file), "{hint}");
@@ -82,9 +70,7 @@ fn a_rehearsal_takes_no_lock_and_makes_no_file_for_one() {
 fn a_tmp_that_cannot_be_written_to_stops_nothing() {
     let env = TestEnv::sqlite();
     let script = "mount --bind /tmp /tmp && cd \"$FOLDER\" && mount --bind . . && mount -o remount,bind,ro /tmp && cd \"$FOLDER\" && exec taskmon disk / --no-alert";
-    let run = env
-        .program("unshare", ["--mount", "sh", "-c", script])
-        .env("FOLDER", env.path(""));
+    let run = env.program("unshare", ["--mount", "sh", "-c", script]).env("FOLDER", env.path(""));
     // Nothing stands on standard error.
     run.success().json();
 }
@@ -157,16 +143,11 @@ fn one_configuration_has_one_lock_whichever_way_leads_to_it() {
     std::os::unix::fs::symlink("taskmon.toml", env.path("linked.toml")).unwrap();
     std::fs::create_dir(env.path("sub")).unwrap();
     for config in ["taskmon.toml", "sub/../taskmon.toml", "linked.toml"] {
-        env.taskmon(["disk", "/", "--no-alert", "-c", config])
-            .success()
-            .json();
+        env.taskmon(["disk", "/", "--no-alert", "-c", config]).success().json();
     }
     assert_eq!(locks(env.path("logs")).len(), 1);
     // Another database is another configuration.
-    disk(&env)
-        .env("TASKMON_DATABASE_URL", "sqlite:other.db")
-        .success()
-        .json();
+    disk(&env).env("TASKMON_DATABASE_URL", "sqlite:other.db").success().json();
     assert_eq!(locks(env.path("logs")).len(), 2);
 }
 
@@ -180,10 +161,8 @@ fn a_pipe_in_the_place_of_a_file_that_is_named_holds_no_job_up() {
     finished.stderr();
     assert!(errors.contains("no regular file"), "{errors}");
     for job in [&["stats"][..], &["cleanup", "--only", "tasks"]] {
-        let finished = env
-            .taskmon(job.iter().copied())
-            .env("TASKMON_DATABASE_URL", "sqlite:pipe")
-            .exits(3);
+        let finished =
+            env.taskmon(job.iter().copied()).env("TASKMON_DATABASE_URL", "sqlite:pipe").exits(3);
         finished.failure("database_unavailable", &["pipe is no regular file"]);
     }
 }

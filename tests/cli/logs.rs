@@ -16,10 +16,7 @@ impl Tail {
         let file = std::fs::File::create(env.path(output)).unwrap();
         let mut command = env.program("tail", arguments.to_vec()).command();
         // It tells of rotations there.
-        command
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
 }
@@ -44,8 +41,7 @@ fn send<'e>(env: &'e TestEnv, messages: &[String]) -> Run<'e> {
         .iter()
         .map(|message| json!({"type": message, "message": message, "severity": "warning"}))
         .collect();
-    env.taskmon(["-qq", "--no-lock", "alert", "--send", "-"])
-        .input(json!(alerts).to_string())
+    env.taskmon(["-qq", "--no-lock", "alert", "--send", "-"]).input(json!(alerts).to_string())
 }
 
 fn warn(env: &TestEnv, message: &str) {
@@ -74,13 +70,9 @@ fn rotate(env: &TestEnv) {
 /// The messages of the lines `TIME - WARNING - MESSAGE`; any other line fails the test.
 fn messages(text: &str) -> Vec<String> {
     let message = |line: &str| {
-        let (time, rest) = line
-            .split_once(" - WARNING - ")
-            .unwrap_or_else(|| panic!("torn: {line}"));
-        assert!(
-            chrono::DateTime::parse_from_rfc3339(time).is_ok(),
-            "torn: {line}"
-        );
+        let (time, rest) =
+            line.split_once(" - WARNING - ").unwrap_or_else(|| panic!("torn: {line}"));
+        assert!(chrono::DateTime::parse_from_rfc3339(time).is_ok(), "torn: {line}");
         rest.to_owned()
     };
     text.lines().map(message).collect()
@@ -94,9 +86,7 @@ fn whoever_watches_the_warnings_sees_each_once_across_rotations() {
     let _by_name = Tail::start(&env, &["-n", "+1", "-F", LOG], "by-name");
     let _by_file = Tail::start(&env, &["-n", "+1", "-f", LOG], "by-file");
     let seen = |output: &str, expected: &[&str]| {
-        wait_until(&format!("tail shows {expected:?}"), || {
-            messages(&env.read(output)) == expected
-        });
+        wait_until(&format!("tail shows {expected:?}"), || messages(&env.read(output)) == expected);
     };
     seen("by-name", &["first"]);
     warn(&env, "second");
@@ -122,9 +112,7 @@ fn whoever_watches_the_warnings_sees_them_when_the_log_is_copied_and_emptied() {
     rules(&env, "    copytruncate\n");
     let _tail = Tail::start(&env, &["-n", "+1", "-f", LOG], "seen");
     let seen = |expected: &[&str]| {
-        wait_until(&format!("tail shows {expected:?}"), || {
-            messages(&env.read("seen")) == expected
-        });
+        wait_until(&format!("tail shows {expected:?}"), || messages(&env.read("seen")) == expected);
     };
     seen(&["first"]);
     rotate(&env);
@@ -151,14 +139,7 @@ fn runs_at_once_tear_no_line_and_lose_none_while_the_logs_are_rotated() {
         let alerts: Vec<Value> = (0..100).map(alert).collect();
         env.write(&format!("{run}.json"), &json!(alerts).to_string());
         let file = format!("@{run}.json");
-        let words = [
-            "--no-lock",
-            "--log-file",
-            "logs/taskmon.log",
-            "alert",
-            "--send",
-            &file,
-        ];
+        let words = ["--no-lock", "--log-file", "logs/taskmon.log", "alert", "--send", &file];
         running.push(env.taskmon(words.to_vec()).spawn());
     }
     let mut rotations = 0;
@@ -177,17 +158,8 @@ fn runs_at_once_tear_no_line_and_lose_none_while_the_logs_are_rotated() {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .collect();
-        files.retain(|path| {
-            path.file_name()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with(name)
-        });
-        files
-            .iter()
-            .map(|path| std::fs::read_to_string(path).unwrap())
-            .collect()
+        files.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name));
+        files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
     };
     let found = messages(&of("warning_alerts.log"));
     assert!(rotations > 2, "{rotations} rotations");

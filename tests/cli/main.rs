@@ -2,12 +2,7 @@
 //!
 //! The databases are those of `scripts/test.sh`; without them these tests fail, they never skip.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod alert;
 mod broker;

@@ -96,13 +96,7 @@ fn proposed(env: &TestEnv) -> Vec<String> {
 fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_table() {
     let table = "id bigint, \"State\" text, state text, made_at timestamptz, PRIMARY KEY (id)";
     for (kind, schema, from, status, created) in [
-        (
-            "a table",
-            format!("CREATE TABLE jobs ({table})"),
-            "jobs",
-            "state",
-            "made_at",
-        ),
+        ("a table", format!("CREATE TABLE jobs ({table})"), "jobs", "state", "made_at"),
         (
             "a partitioned table",
             format!(
@@ -112,13 +106,7 @@ fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_tabl
             "state",
             "made_at",
         ),
-        (
-            "quoted",
-            format!("CREATE TABLE jobs ({table})"),
-            "jobs",
-            "\"State\"",
-            "made_at",
-        ),
+        ("quoted", format!("CREATE TABLE jobs ({table})"), "jobs", "\"State\"", "made_at"),
         (
             "qualified",
             format!("CREATE TABLE jobs ({table})"),
@@ -142,13 +130,7 @@ fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_tabl
             "is_in",
             "made_at",
         ),
-        (
-            "an alias",
-            format!("CREATE TABLE jobs ({table})"),
-            "jobs AS j",
-            "j.state",
-            "j.made_at",
-        ),
+        ("an alias", format!("CREATE TABLE jobs ({table})"), "jobs AS j", "j.state", "j.made_at"),
         (
             "a FROM clause",
             format!("CREATE TABLE jobs ({table}); CREATE TABLE kinds (kind text)"),
@@ -162,10 +144,7 @@ fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_tabl
         let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n")
             .replace("from = 'jobs'\ndelete", &format!("from = '{from}'\ndelete"))
             .replace("status = 'state'", &format!("status = '{status}'"))
-            .replace(
-                "created_at = 'made_at'",
-                &format!("created_at = '{created}'"),
-            );
+            .replace("created_at = 'made_at'", &format!("created_at = '{created}'"));
         env.write("taskmon.toml", &config);
         let statements = proposed(&env);
         assert_eq!(statements.len(), 1, "{kind}: {statements:?}");
@@ -187,33 +166,16 @@ fn what_no_index_can_hold_is_said_and_no_statement_is_made_up() {
          CREATE VIEW seen AS SELECT id, upper(state) AS state, made_at FROM jobs",
     );
     let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
-    env.write(
-        "taskmon.toml",
-        &config.replace("'made_at'", "'at_text::timestamptz'"),
-    );
+    env.write("taskmon.toml", &config.replace("'made_at'", "'at_text::timestamptz'"));
     let found = checks(&env, &[], 0);
-    is(
-        &found,
-        "indexes",
-        "warning",
-        &["at_text::timestamptz", "immutable"],
-    );
+    is(&found, "indexes", "warning", &["at_text::timestamptz", "immutable"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(
-        !hint.contains("CREATE") && hint.contains("slower"),
-        "{found:#?}"
-    );
-    env.write(
-        "taskmon.toml",
-        &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"),
-    );
+    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
+    env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
     let found = checks(&env, &[], 0);
     is(&found, "indexes", "warning", &["seen", "computed"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(
-        !hint.contains("CREATE") && hint.contains("slower"),
-        "{found:#?}"
-    );
+    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
 }
 
 #[test]
@@ -224,11 +186,8 @@ fn an_index_that_sqlite_would_refuse_is_not_proposed() {
          CREATE VIEW seen AS SELECT * FROM jobs",
     );
     let receipts = "[database.receipts]\nenabled = true\nfrom = 'delivery_receipts'\n";
-    let config = own_mapping(
-        &env,
-        "name = ''\nlink = 'jobs.number'\nguard = ''\nfiles = []\n",
-    )
-    .replace("[database.receipts]\nenabled = false\n", receipts);
+    let config = own_mapping(&env, "name = ''\nlink = 'jobs.number'\nguard = ''\nfiles = []\n")
+        .replace("[database.receipts]\nenabled = false\n", receipts);
     env.write("taskmon.toml", &config);
     let statements = proposed(&env);
     assert_eq!(statements.len(), 1, "{statements:?}");
@@ -242,17 +201,9 @@ fn an_index_that_sqlite_would_refuse_is_not_proposed() {
             .replace("jobs.number", "number"),
     );
     let found = checks(&env, &[], 0);
-    is(
-        &found,
-        "indexes",
-        "warning",
-        &["seen", "views may not be indexed"],
-    );
+    is(&found, "indexes", "warning", &["seen", "views may not be indexed"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(
-        !hint.contains("CREATE") && hint.contains("slower"),
-        "{found:#?}"
-    );
+    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
 }
 
 #[test]
@@ -273,22 +224,12 @@ fn the_check_and_cleanup_agree_on_a_mapping_that_does_not_say_what_to_delete_fro
         };
         let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
         with("");
-        is(
-            &checks(&env, &[], 1),
-            "mapping",
-            "failed",
-            &["database.tasks.delete_from"],
-        );
-        env.taskmon(cleanup)
-            .exits(2)
-            .failure("config_invalid", &["database.tasks.delete_from"]);
+        is(&checks(&env, &[], 1), "mapping", "failed", &["database.tasks.delete_from"]);
+        env.taskmon(cleanup).exits(2).failure("config_invalid", &["database.tasks.delete_from"]);
         with("delete_from = ''\n");
         checks(&env, &[], 0);
         let kept = env.taskmon(cleanup).success().json();
-        assert!(
-            kept["notes"][0].as_str().unwrap().contains("delete_from"),
-            "{kept}"
-        );
+        assert!(kept["notes"][0].as_str().unwrap().contains("delete_from"), "{kept}");
     }
 }
 
@@ -314,11 +255,7 @@ fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
         &found,
         "mapping",
         "failed",
-        &[
-            "database.tasks.key",
-            "made_at differs in 10 rows",
-            "under its own name",
-        ],
+        &["database.tasks.key", "made_at differs in 10 rows", "under its own name"],
     );
     from("same");
     checks(&env, &[], 0);
@@ -335,8 +272,5 @@ fn an_index_is_proposed_where_no_temporary_table_may_be_made_to_try_it_on() {
     ));
     let found = checks(&env, &["--database-url", &env.url_of(&role)], 0);
     let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(
-        hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"),
-        "{hint}"
-    );
+    assert!(hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"), "{hint}");
 }

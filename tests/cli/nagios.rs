@@ -34,29 +34,19 @@ fn plugin(env: &TestEnv, finished: &Finished) -> Plugin {
     let codes = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
     let code = codes.iter().position(|known| *known == state).unwrap();
     assert_eq!(finished.code, Some(code as i32), "{line}");
-    assert!(
-        !text.is_empty() && text.chars().all(|c| !c.is_control()),
-        "{line:?}"
-    );
+    assert!(!text.is_empty() && text.chars().all(|c| !c.is_control()), "{line:?}");
     let figures = strict(figures);
     // The library does not know the doubled quote of the guidelines.
     if figures.iter().all(|own| !own[0].contains('\'')) {
         same_to_the_library(env, line, &figures);
     }
-    Plugin {
-        service: service.into(),
-        state: state.into(),
-        text: text.into(),
-        figures,
-    }
+    Plugin { service: service.into(), state: state.into(), text: text.into(), figures }
 }
 
 #[track_caller]
 fn same_to_the_library(env: &TestEnv, line: &str, figures: &[[String; 7]]) {
     env.write("plugin.line", &format!("{line}\n"));
-    let read = env
-        .program("sh", ["-c", "perl -CSD -e \"$0\" < plugin.line", READ])
-        .success();
+    let read = env.program("sh", ["-c", "perl -CSD -e \"$0\" < plugin.line", READ]).success();
     let read = read.stdout().lines().map(|line| line.split('\t').collect());
     let read: Vec<Vec<&str>> = read.collect();
     assert_eq!(read.len(), figures.len(), "{line}\n{read:?}");
@@ -66,11 +56,7 @@ fn same_to_the_library(env: &TestEnv, line: &str, figures: &[[String; 7]]) {
         assert_eq!(number(&own[1]), number(other[1]), "{line}");
         // It writes a range from 0 in full.
         let ranges = [3, 4].map(|at| other[at].trim_start_matches("0:"));
-        assert_eq!(
-            [&own[2], &own[3], &own[4]],
-            [other[2], ranges[0], ranges[1]],
-            "{line}"
-        );
+        assert_eq!([&own[2], &own[3], &own[4]], [other[2], ranges[0], ranges[1]], "{line}");
     }
 }
 
@@ -79,9 +65,7 @@ fn strict(figures: &str) -> Vec<[String; 7]> {
     let mut found: Vec<[String; 7]> = Vec::new();
     let mut rest = figures;
     while !rest.is_empty() {
-        let body = rest
-            .strip_prefix('\'')
-            .unwrap_or_else(|| panic!("no label: {rest}"));
+        let body = rest.strip_prefix('\'').unwrap_or_else(|| panic!("no label: {rest}"));
         let mut label = String::new();
         let mut chars = body.char_indices().peekable();
         let end = loop {
@@ -110,24 +94,10 @@ fn strict(figures: &str) -> Vec<[String; 7]> {
         value.parse::<f64>().unwrap_or_else(|_| panic!("{figure}"));
         let bound = |at: usize| parts.get(at).copied().unwrap_or_default().to_owned();
         for at in 1..5 {
-            assert!(
-                bound(at).is_empty() || bound(at).parse::<f64>().is_ok(),
-                "{figure}"
-            );
+            assert!(bound(at).is_empty() || bound(at).parse::<f64>().is_ok(), "{figure}");
         }
-        assert!(
-            found.iter().all(|other| other[0] != label),
-            "twice: {figures}"
-        );
-        found.push([
-            label,
-            value.into(),
-            unit.into(),
-            bound(1),
-            bound(2),
-            bound(3),
-            bound(4),
-        ]);
+        assert!(found.iter().all(|other| other[0] != label), "twice: {figures}");
+        found.push([label, value.into(), unit.into(), bound(1), bound(2), bound(3), bound(4)]);
     }
     found
 }
@@ -143,12 +113,7 @@ impl Plugin {
 
 fn disk(env: &TestEnv, arguments: &[&str], code: i32) -> Plugin {
     let finished = env
-        .taskmon(
-            ["disk", "--no-alert", "--output", "nagios"]
-                .iter()
-                .chain(arguments)
-                .copied(),
-        )
+        .taskmon(["disk", "--no-alert", "--output", "nagios"].iter().chain(arguments).copied())
         .exits(code);
     finished.stderr();
     plugin(env, &finished)
@@ -159,20 +124,12 @@ fn a_disk_within_its_limits() {
     let env = TestEnv::new();
     let result = env.taskmon(["disk", "--no-alert"]).run();
     result.stderr();
-    let bytes = env
-        .program("sh", ["-c", "df -B1 --output=size . | tail -1"])
-        .success();
+    let bytes = env.program("sh", ["-c", "df -B1 --output=size . | tail -1"]).success();
     let found = disk(&env, &[".", "--warning", "99.5", "--critical", "100"], 0);
-    assert_eq!(
-        (found.service.as_str(), found.state.as_str()),
-        ("DISK", "OK")
-    );
+    assert_eq!((found.service.as_str(), found.state.as_str()), ("DISK", "OK"));
     assert!(found.text.starts_with(". "), "{}", found.text);
     let [value, unit, warning, critical, least, largest] = found.figure(".");
-    assert_eq!(
-        [unit, warning, critical, least, largest],
-        ["%", "99.5", "100", "0", "100"]
-    );
+    assert_eq!([unit, warning, critical, least, largest], ["%", "99.5", "100", "0", "100"]);
     assert!((0.0..100.0).contains(&value.parse::<f64>().unwrap()));
     let [_, unit, .., largest] = found.figure(". used");
     assert_eq!((unit, largest), ("B", bytes.stdout().trim()));
@@ -182,40 +139,17 @@ fn a_disk_within_its_limits() {
 #[test]
 fn states_and_their_exit_codes() {
     let env = TestEnv::new();
-    assert_eq!(
-        disk(&env, &["--warning", "0", "--critical", "100"], 1).state,
-        "WARNING"
-    );
-    assert_eq!(
-        disk(&env, &["--warning", "0", "--critical", "0"], 2).state,
-        "CRITICAL"
-    );
+    assert_eq!(disk(&env, &["--warning", "0", "--critical", "100"], 1).state, "WARNING");
+    assert_eq!(disk(&env, &["--warning", "0", "--critical", "0"], 2).state, "CRITICAL");
     // What is known to be critical is, whatever else could not be measured; of the rest nobody knows.
-    let partly = disk(
-        &env,
-        &["/", "/missing", "--warning", "0", "--critical", "0"],
-        2,
-    );
-    assert!(
-        partly.text.contains("/missing does not exist"),
-        "{}",
-        partly.text
-    );
+    let partly = disk(&env, &["/", "/missing", "--warning", "0", "--critical", "0"], 2);
+    assert!(partly.text.contains("/missing does not exist"), "{}", partly.text);
     assert_eq!(
-        disk(
-            &env,
-            &["/", "/missing", "--warning", "0", "--critical", "100"],
-            3
-        )
-        .state,
+        disk(&env, &["/", "/missing", "--warning", "0", "--critical", "100"], 3).state,
         "UNKNOWN"
     );
     let failed = disk(&env, &["/missing"], 3);
-    assert!(
-        failed.figures.is_empty() && failed.text.contains("/missing"),
-        "{}",
-        failed.text
-    );
+    assert!(failed.figures.is_empty() && failed.text.contains("/missing"), "{}", failed.text);
     let usage = disk(&env, &["--warning", "101"], 3);
     assert!(usage.text.contains("--warning"), "{}", usage.text);
 }
@@ -225,16 +159,8 @@ fn odd_paths_break_neither_line_nor_label() {
     let env = TestEnv::new();
     let odd = "it's a=b|c\n字 ;x";
     std::fs::create_dir(env.path(odd)).unwrap();
-    let found = disk(
-        &env,
-        &[odd, odd, "--warning", "100", "--critical", "100"],
-        0,
-    );
-    assert!(
-        found.text.starts_with("it's a=b¦c 字 ;x "),
-        "{}",
-        found.text
-    );
+    let found = disk(&env, &[odd, odd, "--warning", "100", "--critical", "100"], 0);
+    assert!(found.text.starts_with("it's a=b¦c 字 ;x "), "{}", found.text);
     found.figure("it's a_b_c_字 ;x");
     found.figure("it's a_b_c_字 ;x used");
 }
@@ -244,10 +170,7 @@ fn a_days_report() {
     let env = TestEnv::sqlite();
     let config = env.read("taskmon.toml");
     // There is one category alone, which is no concentration here.
-    env.write(
-        "taskmon.toml",
-        &format!("{config}\n[alerts]\nerror_concentration_percent = 100\n"),
-    );
+    env.write("taskmon.toml", &format!("{config}\n[alerts]\nerror_concentration_percent = 100\n"));
     let tasks = |failed: u32| {
         (1..=10).map(move |n| match n <= failed {
             true => Task::new(n).at("2026-11-22 10:00:00").failed("物流 | 查询"),
@@ -258,32 +181,14 @@ fn a_days_report() {
         env.sql("DELETE FROM tasks");
         env.insert(tasks(failed));
         let finished = env
-            .taskmon([
-                "stats",
-                "--date",
-                "2026-11-22",
-                "--no-save",
-                "--output",
-                "nagios",
-            ])
+            .taskmon(["stats", "--date", "2026-11-22", "--no-save", "--output", "nagios"])
             .exits(code);
         let found = plugin(&env, &finished);
-        assert_eq!(
-            (found.service.as_str(), found.state.as_str()),
-            ("STATS", state)
-        );
+        assert_eq!((found.service.as_str(), found.state.as_str()), ("STATS", state));
         assert!(found.text.contains("共 10 个任务"), "{}", found.text);
-        assert_eq!(
-            code == 0,
-            found.text.starts_with("2026-11-22"),
-            "{}",
-            found.text
-        );
+        assert_eq!(code == 0, found.text.starts_with("2026-11-22"), "{}", found.text);
         let rate = format!("{}", failed * 10);
-        assert_eq!(
-            found.figure("failure_rate"),
-            [&rate, "%", "20", "50", "0", "100"]
-        );
+        assert_eq!(found.figure("failure_rate"), [&rate, "%", "20", "50", "0", "100"]);
         assert_eq!(found.figure("failed")[0], failed.to_string());
         assert_eq!(found.figure("total_tasks")[0], "10");
     }
@@ -292,18 +197,11 @@ fn a_days_report() {
 #[test]
 fn the_live_state() {
     let env = TestEnv::sqlite();
-    let quiet = env
-        .taskmon(["alert", "--dry-run", "--output", "nagios"])
-        .exits(0);
+    let quiet = env.taskmon(["alert", "--dry-run", "--output", "nagios"]).exits(0);
     let found = plugin(&env, &quiet);
-    assert_eq!(
-        (found.service.as_str(), found.state.as_str()),
-        ("ALERT", "OK")
-    );
+    assert_eq!((found.service.as_str(), found.state.as_str()), ("ALERT", "OK"));
     env.insert([Task::new(1).at("2020-01-01 00:00:00").status("PENDING")]);
-    let finished = env
-        .taskmon(["alert", "--dry-run", "--output", "nagios"])
-        .exits(1);
+    let finished = env.taskmon(["alert", "--dry-run", "--output", "nagios"]).exits(1);
     finished.stderr();
     let found = plugin(&env, &finished);
     assert_eq!(found.figure("pending"), ["1", "", "1000", "", "0", ""]);
@@ -315,27 +213,10 @@ fn the_live_state() {
 #[test]
 fn the_figures_for_prometheus_hold_the_usual_exit_code() {
     let env = TestEnv::new();
-    disk(
-        &env,
-        &[
-            "--warning",
-            "0",
-            "--critical",
-            "0",
-            "--textfile",
-            "disk.prom",
-        ],
-        2,
-    );
+    disk(&env, &["--warning", "0", "--critical", "0", "--textfile", "disk.prom"], 2);
     let text = env.read("disk.prom");
-    assert!(
-        text.contains("taskmon_last_run_exit_code{job=\"disk\"} 0\n"),
-        "{text}"
-    );
-    assert!(
-        text.contains("taskmon_last_run_success{job=\"disk\"} 1\n"),
-        "{text}"
-    );
+    assert!(text.contains("taskmon_last_run_exit_code{job=\"disk\"} 0\n"), "{text}");
+    assert!(text.contains("taskmon_last_run_success{job=\"disk\"} 1\n"), "{text}");
 }
 
 #[test]
@@ -351,10 +232,7 @@ fn a_lost_database_is_unknown_and_not_critical() {
         .exits(3);
     finished.stderr();
     let found = plugin(&env, &finished);
-    assert_eq!(
-        (found.service.as_str(), found.state.as_str()),
-        ("STATS", "UNKNOWN")
-    );
+    assert_eq!((found.service.as_str(), found.state.as_str()), ("STATS", "UNKNOWN"));
     assert!(found.figures.is_empty());
 }
 
@@ -389,30 +267,17 @@ fn other_commands_refuse_it_and_a_mistake_is_not_critical() {
     let env = TestEnv::sqlite();
     let database = std::fs::read(env.path("tasks.db")).unwrap();
     for arguments in [vec!["cleanup"], vec!["config"], vec!["demo", "d"]] {
-        let finished = env
-            .taskmon(arguments)
-            .arg("--output")
-            .arg("nagios")
-            .exits(2);
+        let finished = env.taskmon(arguments).arg("--output").arg("nagios").exits(2);
         finished.stderr_contains("--output nagios is for disk, stats and alert");
     }
     assert_eq!(std::fs::read(env.path("tasks.db")).unwrap(), database);
     assert!(!env.path("d").exists());
-    let mistaken = env
-        .taskmon(["disk", "--output", "nagios", "--warnin", "5"])
-        .exits(3);
+    let mistaken = env.taskmon(["disk", "--output", "nagios", "--warnin", "5"]).exits(3);
     mistaken.stderr_contains("--warnin");
-    assert!(
-        mistaken.stdout().starts_with("DISK UNKNOWN - "),
-        "{}",
-        mistaken.stdout()
-    );
+    assert!(mistaken.stdout().starts_with("DISK UNKNOWN - "), "{}", mistaken.stdout());
     let usual = env.taskmon(["disk", "--warnin", "5"]).exits(2);
     usual.stderr_contains("--warnin");
-    let value: Value = json!(
-        env.taskmon(["disk", "--output", "nagios", "--help"])
-            .success()
-            .stdout()
-    );
+    let value: Value =
+        json!(env.taskmon(["disk", "--output", "nagios", "--help"]).success().stdout());
     assert!(value.as_str().unwrap().contains("UNKNOWN"));
 }

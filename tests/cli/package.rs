@@ -20,13 +20,7 @@ fn with_packages() -> Debian {
         .arg("--binary")
         .arg(env!("CARGO_BIN_EXE_taskmon"));
     // cargo is the caller's.
-    for name in [
-        "PATH",
-        "HOME",
-        "CARGO_HOME",
-        "RUSTUP_HOME",
-        "CARGO_TARGET_DIR",
-    ] {
+    for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"] {
         if let Some(value) = std::env::var_os(name) {
             build = build.env(name, value);
         }
@@ -44,9 +38,7 @@ fn with_packages() -> Debian {
 /// Installs without a question, and shows what it said only if it fails.
 fn install(debian: &Debian, package: &str) {
     let installed = debian
-        .shell(&format!(
-            "DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i {package}"
-        ))
+        .shell(&format!("DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i {package}"))
         .success();
     installed.stdout();
     installed.stderr();
@@ -88,31 +80,21 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     let user = debian
         .printed("id -u taskmon; id -Gn taskmon; getent passwd taskmon; getent shadow taskmon");
     let lines: Vec<&str> = user.lines().collect();
-    assert!(
-        (100..1000).contains(&lines[0].parse::<u32>().unwrap()),
-        "{user}"
-    );
+    assert!((100..1000).contains(&lines[0].parse::<u32>().unwrap()), "{user}");
     assert_eq!(lines[1], "taskmon");
-    assert!(
-        lines[2].ends_with(":/var/lib/taskmon:/usr/sbin/nologin"),
-        "{user}"
-    );
+    assert!(lines[2].ends_with(":/var/lib/taskmon:/usr/sbin/nologin"), "{user}");
     assert!(lines[3].starts_with("taskmon:!"), "{user}");
     assert_eq!(mode(&debian, CONFIG), "root:taskmon 640");
     assert_eq!(mode(&debian, "/var/lib/taskmon"), "taskmon:taskmon 750");
     assert_eq!(mode(&debian, "/var/log/taskmon"), "taskmon:adm 2750");
     debian
-        .shell(&format!(
-            "setpriv --reuid nobody --regid nogroup --clear-groups cat {CONFIG}"
-        ))
+        .shell(&format!("setpriv --reuid nobody --regid nogroup --clear-groups cat {CONFIG}"))
         .exits(1)
         .stderr_contains("Permission denied");
 
     // Nothing runs by itself.
     assert_eq!(
-        debian
-            .printed("ls /etc/cron.d /var/spool/cron/crontabs | grep -c taskmon; true")
-            .trim(),
+        debian.printed("ls /etc/cron.d /var/spool/cron/crontabs | grep -c taskmon; true").trim(),
         "0"
     );
     let as_user = |words: &str| debian.shell(&format!("{AS_TASKMON} taskmon {words}"));
@@ -138,19 +120,10 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
         ])
     );
     let checked = as_user("check").run().json();
-    assert!(
-        checked["checks"][0].to_string().contains(CONFIG),
-        "{checked:#}"
-    );
-    let permissions = checked["checks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|check| check["name"] == "permissions");
-    assert!(
-        !permissions.unwrap().to_string().contains("failed"),
-        "{checked:#}"
-    );
+    assert!(checked["checks"][0].to_string().contains(CONFIG), "{checked:#}");
+    let permissions =
+        checked["checks"].as_array().unwrap().iter().find(|check| check["name"] == "permissions");
+    assert!(!permissions.unwrap().to_string().contains("failed"), "{checked:#}");
     let installed = as_user("schedule install").success().json();
     assert!(
         installed["block"]
@@ -160,25 +133,13 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
         "{installed:#}"
     );
     debian.printed("(crontab -u taskmon -l; echo '1 1 * * * true') | crontab -u taskmon -");
-    as_user("disk / --warning 0.001 --critical 99.9 -qq")
-        .success()
-        .json();
+    as_user("disk / --warning 0.001 --critical 99.9 -qq").success().json();
     let logs = debian.printed("stat -c '%n %U:%G' /var/log/taskmon/*");
-    assert!(
-        logs.contains("/var/log/taskmon/warning_alerts.log taskmon:adm"),
-        "{logs}"
-    );
+    assert!(logs.contains("/var/log/taskmon/warning_alerts.log taskmon:adm"), "{logs}");
     // The rotation that comes along works as root runs it, and the next line begins a new file.
     debian.printed("logrotate --force /etc/logrotate.d/taskmon");
-    assert_eq!(
-        mode(&debian, "/var/log/taskmon/warning_alerts.log"),
-        "taskmon:adm 640"
-    );
-    assert!(
-        debian
-            .path("/var/log/taskmon/warning_alerts.log.1")
-            .is_file()
-    );
+    assert_eq!(mode(&debian, "/var/log/taskmon/warning_alerts.log"), "taskmon:adm 640");
+    assert!(debian.path("/var/log/taskmon/warning_alerts.log.1").is_file());
 
     // An upgrade: a configuration that nobody changed is renewed, and stays as private.
     install(&debian, "/later.deb");
@@ -193,10 +154,7 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     assert_eq!(debian.read(CONFIG), own);
     assert_eq!(mode(&debian, CONFIG), "taskmon:root 640");
     assert_eq!(mode(&debian, "/var/lib/taskmon"), "taskmon:taskmon 700");
-    assert_eq!(
-        as_user("schedule install").success().json()["changed"],
-        false
-    );
+    assert_eq!(as_user("schedule install").success().json()["changed"], false);
 
     // Removing takes the program and its jobs away, although the configuration cannot be read, and leaves the rest.
     debian.write(CONFIG, "broken = [");
@@ -207,12 +165,8 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     assert_eq!(debian.printed("crontab -u taskmon -l"), "1 1 * * * true\n");
 
     debian.printed("dpkg -P taskmon > /dev/null");
-    for gone in [
-        "/etc/taskmon",
-        "/etc/logrotate.d/taskmon",
-        "/var/lib/taskmon",
-        "/var/log/taskmon",
-    ] {
+    for gone in ["/etc/taskmon", "/etc/logrotate.d/taskmon", "/var/lib/taskmon", "/var/log/taskmon"]
+    {
         assert!(!debian.path(gone).exists(), "{gone}");
     }
     // The user is left, without anything of the package's; what others keep (cron, man, locks until the next boot) is not its.

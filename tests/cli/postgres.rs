@@ -12,15 +12,8 @@ const STATS: [&str; 4] = ["stats", "--date", DAY, "--no-save"];
 /// Three tasks of the day and a configuration without a URL, so that the environment gives it.
 fn three_tasks() -> TestEnv {
     let env = TestEnv::postgres();
-    env.insert([
-        Task::new(1),
-        Task::new(2).failed("任务超时"),
-        Task::new(3).status("PENDING"),
-    ]);
-    env.write(
-        "taskmon.toml",
-        "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n",
-    );
+    env.insert([Task::new(1), Task::new(2).failed("任务超时"), Task::new(3).status("PENDING")]);
+    env.write("taskmon.toml", "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n");
     env
 }
 
@@ -60,11 +53,7 @@ fn urls_of_libpq_and_of_sqlalchemy_mean_the_same() {
     }
     reads_all_three(
         &env,
-        &format!(
-            "postgresql://127.0.0.1/?user=postgres&port={}&dbname={}",
-            port(),
-            env.name()
-        ),
+        &format!("postgresql://127.0.0.1/?user=postgres&port={}&dbname={}", port(), env.name()),
         &[],
     );
 }
@@ -74,11 +63,7 @@ fn the_first_host_of_several_that_answers_is_taken() {
     let env = three_tasks();
     reads_all_three(
         &env,
-        &format!(
-            "postgresql://postgres@127.0.0.1:1,127.0.0.1:{}/{}",
-            port(),
-            env.name()
-        ),
+        &format!("postgresql://postgres@127.0.0.1:1,127.0.0.1:{}/{}", port(), env.name()),
         &[],
     );
 }
@@ -105,17 +90,10 @@ fn unix_sockets() {
     let env = three_tasks();
     let folder = variable("TASKMON_TEST_PG_SOCKET_DIR");
     let (port, name) = (port(), env.name());
+    reads_all_three(&env, &format!("postgresql://postgres@/{name}?host={folder}&port={port}"), &[]);
     reads_all_three(
         &env,
-        &format!("postgresql://postgres@/{name}?host={folder}&port={port}"),
-        &[],
-    );
-    reads_all_three(
-        &env,
-        &format!(
-            "postgresql://postgres@{}:{port}/{name}",
-            folder.replace('/', "%2F")
-        ),
+        &format!("postgresql://postgres@{}:{port}/{name}", folder.replace('/', "%2F")),
         &[],
     );
     // Encryption is for the network; a socket has none and needs none, as in libpq.
@@ -131,11 +109,7 @@ fn passwords_of_the_url_the_variable_and_the_file() {
     reads_all_three(&env, &without, &[("PGPASSWORD", PASSWORD)]);
     fails(&env, &without, &[], "database_refused");
 
-    let line = format!(
-        "127.0.0.1:{}:*:locked:{}\n",
-        port(),
-        PASSWORD.replace(':', "\\:")
-    );
+    let line = format!("127.0.0.1:{}:*:locked:{}\n", port(), PASSWORD.replace(':', "\\:"));
     let others = format!(
         "# a comment\nelsewhere:5432:*:locked:wrong\n127.0.0.1:{}:*:postgres:wrong\n{line}",
         port()
@@ -150,12 +124,7 @@ fn passwords_of_the_url_the_variable_and_the_file() {
     let file = env.path("elsewhere/pass").display().to_string();
     reads_all_three(&env, &without, &[("PGPASSFILE", &file)]);
     // The nearer source wins: a variable over the file, the URL over both.
-    fails(
-        &env,
-        &without,
-        &[("PGPASSFILE", &file), ("PGPASSWORD", "wrong")],
-        "database_refused",
-    );
+    fails(&env, &without, &[("PGPASSFILE", &file), ("PGPASSWORD", "wrong")], "database_refused");
     let with = env.url_of(&format!("locked:{PASSWORD_IN_URL}"));
     reads_all_three(&env, &with, &[("PGPASSWORD", "wrong")]);
 }
@@ -163,15 +132,9 @@ fn passwords_of_the_url_the_variable_and_the_file() {
 #[test]
 fn a_password_file_that_others_may_read_is_not_used() {
     let env = three_tasks();
-    env.write(
-        "home/.pgpass",
-        &format!("*:*:*:*:{}\n", PASSWORD.replace(':', "\\:")),
-    );
+    env.write("home/.pgpass", &format!("*:*:*:*:{}\n", PASSWORD.replace(':', "\\:")));
     std::fs::set_permissions(env.path("home/.pgpass"), PermissionsExt::from_mode(0o644)).unwrap();
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of("locked"))
-        .exits(3);
+    let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of("locked")).exits(3);
     finished.stderr_contains(".pgpass");
     assert_eq!(finished.json()["error"]["kind"], "database_refused");
 }
@@ -206,19 +169,10 @@ fn encryption_is_had_as_asked_for_or_the_run_fails() {
         ("verify-full", "127.0.0.1", tls, &ca, Some("tls_failed")),
         // A root file turns require into verify-ca, as in libpq.
         ("require", "127.0.0.1", tls, &wrong, Some("tls_failed")),
-        (
-            "verify-full",
-            "localhost",
-            tls,
-            "system",
-            Some("tls_failed"),
-        ),
+        ("verify-full", "localhost", tls, "system", Some("tls_failed")),
     ];
     for (mode, host, port, authority, failure) in cases {
-        let mut url = format!(
-            "postgresql://postgres@{host}:{port}/{}?sslmode={mode}",
-            env.name()
-        );
+        let mut url = format!("postgresql://postgres@{host}:{port}/{}?sslmode={mode}", env.name());
         if !authority.is_empty() {
             url += &format!("&sslrootcert={authority}");
         }
@@ -237,22 +191,14 @@ fn a_server_that_insists_on_encryption_gets_it() {
         reads_all_three(&env, &format!("{url}?sslmode={mode}"), &[]);
     }
     reads_all_three(&env, &url, &[("PGSSLMODE", "require")]);
-    fails(
-        &env,
-        &format!("{url}?sslmode=disable"),
-        &[],
-        "database_refused",
-    );
+    fails(&env, &format!("{url}?sslmode=disable"), &[], "database_refused");
     fails(&env, &url, &[("PGSSLMODE", "disable")], "database_refused");
 }
 
 #[test]
 fn an_authority_file_that_is_missing_is_named() {
     let env = three_tasks();
-    let url = format!(
-        "{}?sslmode=verify-full&sslrootcert=/nowhere/root.crt",
-        env.url()
-    );
+    let url = format!("{}?sslmode=verify-full&sslrootcert=/nowhere/root.crt", env.url());
     let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url).run();
     assert!(matches!(finished.code, Some(2 | 3)), "{:?}", finished.code);
     let message = finished.json()["error"]["message"].to_string();
@@ -262,20 +208,12 @@ fn an_authority_file_that_is_missing_is_named() {
 
 /// Waits until the standby has replayed what the primary has written up to now.
 fn settle_standby(env: &TestEnv) {
-    let written: String = env
-        .client()
-        .query_one("SELECT pg_current_wal_lsn()::text", &[])
-        .unwrap()
-        .get(0);
-    let place = format!(
-        "host=127.0.0.1 port={} user=postgres dbname=postgres",
-        plain_port()
-    );
+    let written: String =
+        env.client().query_one("SELECT pg_current_wal_lsn()::text", &[]).unwrap().get(0);
+    let place = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", plain_port());
     let mut standby = postgres::Client::connect(&place, postgres::NoTls).unwrap();
     let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn");
-    wait_until("the standby catches up", || {
-        standby.query_one(&reached, &[]).unwrap().get(0)
-    });
+    wait_until("the standby catches up", || standby.query_one(&reached, &[]).unwrap().get(0));
 }
 
 #[test]
@@ -285,11 +223,7 @@ fn a_hot_standby_gives_the_same_report() {
     settle_standby(&env);
     let report = |port: u16| {
         let url = format!("postgresql://postgres@127.0.0.1:{port}/{}", env.name());
-        let report = env
-            .taskmon(STATS)
-            .env("TASKMON_DATABASE_URL", url)
-            .success()
-            .json();
+        let report = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url).success().json();
         assert_eq!(report["task_statistics"]["total_tasks"], 54);
         figures(report)
     };
@@ -309,16 +243,10 @@ fn one_connection_is_enough() {
 fn a_role_without_any_connection_left_is_unavailable() {
     let env = three_tasks();
     let role = env.role("CONNECTION LIMIT 0");
-    let finished = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url_of(&role))
-        .exits(3);
+    let finished = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of(&role)).exits(3);
     let kind = finished.json()["error"]["kind"].clone();
     finished.stderr();
-    assert!(
-        kind == "database_unavailable" || kind == "database_refused",
-        "{kind}"
-    );
+    assert!(kind == "database_unavailable" || kind == "database_refused", "{kind}");
 }
 
 #[test]
@@ -332,10 +260,7 @@ fn settings_of_the_role_change_no_figure() {
          ALTER ROLE {role} SET extra_float_digits = -10; ALTER ROLE {role} SET intervalstyle = 'iso_8601';
          ALTER ROLE {role} SET standard_conforming_strings = off; ALTER ROLE {role} SET client_encoding = 'SQL_ASCII'"
     ));
-    assert_eq!(
-        plain,
-        figures(reads_all_three(&env, &env.url_of(&role), &[]))
-    );
+    assert_eq!(plain, figures(reads_all_three(&env, &env.url_of(&role), &[])));
 }
 
 #[test]
@@ -367,11 +292,7 @@ fn a_label_that_the_mapping_does_not_know_is_other() {
     let env = three_tasks();
     env.sql("ALTER TYPE taskstatusenum ADD VALUE 'PAUSED'");
     env.insert([Task::new(4).status("PAUSED")]);
-    let report = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url())
-        .success()
-        .json();
+    let report = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url()).success().json();
     let tasks = &report["task_statistics"];
     assert_eq!(tasks["status_breakdown"]["other"], 1);
     assert_eq!(tasks["raw_status_breakdown"]["PAUSED"], 1);
@@ -391,14 +312,9 @@ fn a_label_with_a_quote_and_a_backslash_is_compared_as_it_stands() {
     );
     let role = env.role("");
     for reading in ["on", "off"] {
-        env.sql(&format!(
-            "ALTER ROLE {role} SET standard_conforming_strings = {reading}"
-        ));
-        let report = env
-            .taskmon(STATS)
-            .env("TASKMON_DATABASE_URL", env.url_of(&role))
-            .success()
-            .json();
+        env.sql(&format!("ALTER ROLE {role} SET standard_conforming_strings = {reading}"));
+        let report =
+            env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url_of(&role)).success().json();
         let errors = &report["error_statistics"];
         assert_eq!(errors["total_failed_tasks"], 2, "{reading}");
         assert_eq!(errors["error_categories"]["任务超时"], 2, "{reading}");
@@ -409,11 +325,7 @@ fn a_label_with_a_quote_and_a_backslash_is_compared_as_it_stands() {
 fn a_row_without_a_state_is_counted_as_other() {
     let env = three_tasks();
     env.insert([Task::new(4).without("status")]);
-    let report = env
-        .taskmon(STATS)
-        .env("TASKMON_DATABASE_URL", env.url())
-        .success()
-        .json();
+    let report = env.taskmon(STATS).env("TASKMON_DATABASE_URL", env.url()).success().json();
     assert_eq!(report["task_statistics"]["total_tasks"], 4);
     assert_eq!(report["task_statistics"]["status_breakdown"]["other"], 1);
 }

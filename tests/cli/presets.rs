@@ -63,18 +63,13 @@ fn check(env: &TestEnv, queue: &Queue) {
     );
     env.write("taskmon.toml", &config);
 
-    let report = env
-        .taskmon(["stats", "--date", "2026-11-10", "--no-save"])
-        .success();
+    let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success();
     let report: Value = report.json();
     let mut states = json!({"completed": 0, "failed": 0, "pending": 0, "processing": 0});
     for (state, count) in queue.states.as_object().unwrap() {
         states[state] = count.clone();
     }
-    assert_eq!(
-        report["task_statistics"]["status_breakdown"], states,
-        "{report:#}"
-    );
+    assert_eq!(report["task_statistics"]["status_breakdown"], states, "{report:#}");
     let failed = &report["error_statistics"]["failed_tasks"][0];
     assert_eq!(failed["error_message"], json!(queue.message), "{report:#}");
     assert_eq!(failed["retry_count"], json!(queue.retries), "{report:#}");
@@ -82,10 +77,7 @@ fn check(env: &TestEnv, queue: &Queue) {
     match queue.slowest {
         None => assert!(slowest.is_null(), "{report:#}"),
         // SQLite counts days in floating point.
-        Some(seconds) => assert!(
-            (slowest.as_f64().unwrap() - seconds).abs() < 0.001,
-            "{report:#}"
-        ),
+        Some(seconds) => assert!((slowest.as_f64().unwrap() - seconds).abs() < 0.001, "{report:#}"),
     }
     let wait = &report["task_statistics"]["average_wait_time"];
     assert_eq!(wait, &json!(queue.wait), "{report:#}");
@@ -183,17 +175,14 @@ fn a_nul_and_half_a_pair_of_surrogates_in_a_message_keep_no_report_from_being_ma
         INSERT INTO django_celery_results_taskresult (id, task_id, status, content_type, result, date_created, date_done)
             SELECT id, task_id, status, 'application/json', convert_from(result, 'UTF8'), '2026-11-10 10:00Z', '2026-11-10 11:00Z' FROM celery_taskmeta"#);
     for preset in ["celery", "django-celery-results"] {
-        let config = format!(
-            "timezone = 'UTC'\n[database]\nurl = '{}'\npreset = '{preset}'",
-            env.url()
-        );
+        let config =
+            format!("timezone = 'UTC'\n[database]\nurl = '{}'\npreset = '{preset}'", env.url());
         env.write("taskmon.toml", &config);
         let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]);
         let report = report.success().json();
         let failed = report["error_statistics"]["failed_tasks"].as_array();
-        let mut said: Vec<&str> = (failed.unwrap().iter())
-            .map(|task| task["error_message"].as_str().unwrap())
-            .collect();
+        let mut said: Vec<&str> =
+            (failed.unwrap().iter()).map(|task| task["error_message"].as_str().unwrap()).collect();
         said.sort_unstable();
         let expected = [
             "E: a\u{1f600}b",
@@ -223,31 +212,20 @@ fn celery_in_postgres() {
     );
     let queue = celery(Box::leak(schema.into_boxed_str()));
     env.sql(queue.schema);
-    let queue = Queue {
-        schema: "SELECT 1",
-        ..queue
-    };
+    let queue = Queue { schema: "SELECT 1", ..queue };
     let report: Value = {
         env.write(
             "taskmon.toml",
-            &format!(
-                "timezone = 'UTC'\n[database]\nurl = '{}'\npreset = 'celery'",
-                env.url()
-            ),
+            &format!("timezone = 'UTC'\n[database]\nurl = '{}'\npreset = 'celery'", env.url()),
         );
-        env.taskmon(["stats", "--date", "2026-11-10", "--no-save"])
-            .success()
-            .json()
+        env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json()
     };
     // What cannot be read of a pickle, the traceback's last line tells; a state of one's own stands under its own name.
     assert_eq!(
         report["error_statistics"]["failed_tasks"][1]["error_message"],
         "ValueError: no such address"
     );
-    assert_eq!(
-        report["task_statistics"]["raw_status_breakdown"]["UPLOADING"],
-        1
-    );
+    assert_eq!(report["task_statistics"]["raw_status_breakdown"]["UPLOADING"], 1);
     assert_eq!(report["undated_tasks"], 1);
     check(&env, &queue);
 }
@@ -266,10 +244,8 @@ fn celery_in_sqlite() {
          retries INTEGER, queue VARCHAR(155));{rows}"
     );
     check(&env, &celery(Box::leak(schema.into_boxed_str())));
-    let report: Value = env
-        .taskmon(["stats", "--date", "2026-11-10", "--no-save"])
-        .success()
-        .json();
+    let report: Value =
+        env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json();
     assert_eq!(report["undated_tasks"], 1);
 }
 
@@ -355,15 +331,9 @@ fn procrastinate_with_its_events() {
         ..Queue::default()
     };
     check(&env, &queue);
-    let events: i64 = env
-        .client()
-        .query_one("SELECT count(*) FROM procrastinate_events", &[])
-        .unwrap()
-        .get(0);
-    assert_eq!(
-        events, 7,
-        "the events of what went are gone, the others are there"
-    );
+    let events: i64 =
+        env.client().query_one("SELECT count(*) FROM procrastinate_events", &[]).unwrap().get(0);
+    assert_eq!(events, 7, "the events of what went are gone, the others are there");
 }
 
 #[test]
@@ -510,15 +480,10 @@ fn the_executions_of_a_job_that_the_database_keeps_stay() {
     );
     env.write(
         "taskmon.toml",
-        &format!(
-            "timezone = 'UTC'\n[database]\nurl = '{}'\npreset = 'good_job'",
-            env.url()
-        ),
+        &format!("timezone = 'UTC'\n[database]\nurl = '{}'\npreset = 'good_job'", env.url()),
     );
-    let result: Value = env
-        .taskmon(["-q", "-q", "cleanup", "--only", "tasks", "--force"])
-        .exits(1)
-        .json();
+    let result: Value =
+        env.taskmon(["-q", "-q", "cleanup", "--only", "tasks", "--force"]).exits(1).json();
     assert_eq!(result["tasks_cleaned"], 1);
     assert_eq!(result["errors"][0]["kind"], "row_refused");
     let left = "SELECT job_class FROM good_jobs JOIN good_job_executions ON active_job_id = id";
@@ -648,16 +613,8 @@ fn a_preset_is_printed_as_a_configuration_that_means_the_same() {
         assert_eq!(mapping(printed.stdout()), named, "{preset}");
     }
     let unknown = env.taskmon(["config", "--preset", "sidekiq"]).exits(2);
-    assert!(
-        unknown.stdout().contains("solid_queue"),
-        "{}",
-        unknown.stdout()
-    );
-    assert!(
-        unknown.stderr().contains("\"sidekiq\""),
-        "{}",
-        unknown.stderr()
-    );
+    assert!(unknown.stdout().contains("solid_queue"), "{}", unknown.stdout());
+    assert!(unknown.stderr().contains("\"sidekiq\""), "{}", unknown.stderr());
 }
 
 /// A preset's own form for SQLite does not outlive the expression that a configuration replaces.
@@ -676,24 +633,16 @@ fn ones_own_expression_beats_the_presets_form_for_sqlite() {
             env.url()
         ),
     );
-    let report: Value = env
-        .taskmon(["stats", "--date", "2026-11-10", "--no-save"])
-        .success()
-        .json();
-    assert_eq!(
-        report["error_statistics"]["failed_tasks"][0]["error_message"],
-        "mine"
-    );
+    let report: Value =
+        env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json();
+    assert_eq!(report["error_statistics"]["failed_tasks"][0]["error_message"], "mine");
 }
 
 #[test]
 fn the_catch_all_is_refused_for_states_that_end() {
     let env = TestEnv::new();
     for state in ["completed", "failed", "cancelled"] {
-        env.write(
-            "taskmon.toml",
-            &format!("[database.tasks.states]\n{state} = ['*']"),
-        );
+        env.write("taskmon.toml", &format!("[database.tasks.states]\n{state} = ['*']"));
         let refused = env.taskmon(["-q", "-q", "config"]).exits(2);
         let key = format!("`database.tasks.states.{state}`");
         assert!(refused.stdout().contains(&key), "{}", refused.stdout());

@@ -30,11 +30,8 @@ pub struct Proxy {
 impl Proxy {
     pub fn new(text: &'static str, freeze: Freeze) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Self {
-            port: listener.local_addr().unwrap().port(),
-            freeze,
-            frozen: Arc::default(),
-        };
+        let proxy =
+            Self { port: listener.local_addr().unwrap().port(), freeze, frozen: Arc::default() };
         let listening = proxy.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -102,9 +99,6 @@ impl Proxy {
 
     /// A database of the test server through this proxy. In the clear, or there would be no text to freeze at.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgresql://postgres@127.0.0.1:{}/{database}?sslmode=disable",
-            self.port
-        )
+        format!("postgresql://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 }

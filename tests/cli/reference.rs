@@ -10,12 +10,7 @@ fn an_independent_calculation_comes_to_the_same_figures() {
     let finished = env
         .program(
             format!("{ROOT}/scripts/verify.sh"),
-            [
-                "--tasks",
-                "30000",
-                "--binary",
-                env!("CARGO_BIN_EXE_taskmon"),
-            ],
+            ["--tasks", "30000", "--binary", env!("CARGO_BIN_EXE_taskmon")],
         )
         .env("TASKMON_TEST_PG_PORT", variable("TASKMON_TEST_PG_PORT"))
         .success();
@@ -43,13 +38,7 @@ fn an_independent_calculation_comes_to_the_same_cleanup() {
 fn the_independent_calculation_notices_every_changed_figure() {
     let env = TestEnv::new();
     let finished = env
-        .program(
-            "python3",
-            [
-                format!("{ROOT}/tests/reference/report.py"),
-                "--self-test".into(),
-            ],
-        )
+        .program("python3", [format!("{ROOT}/tests/reference/report.py"), "--self-test".into()])
         .success();
     finished.stdout_contains("every change was noticed");
 }

@@ -44,10 +44,7 @@ impl Task {
         let columns = text.into_iter().map(|(name, text)| (name, Some(text)));
         let first =
             moment("2026-11-22 01:00:00") + TimeDelta::microseconds(i64::from(n) * 1_003_001);
-        Self {
-            columns: columns.collect(),
-        }
-        .created(first)
+        Self { columns: columns.collect() }.created(first)
     }
 
     /// Created at this local time, `2026-11-22 10:00:00.5`; the other times of the row follow at their own distances.
@@ -88,11 +85,7 @@ impl Task {
     pub fn insert(&self) -> String {
         let names: Vec<&str> = self.columns.keys().copied().collect();
         let values: Vec<String> = self.columns.values().map(literal).collect();
-        format!(
-            "INSERT INTO tasks ({}) VALUES ({});\n",
-            names.join(", "),
-            values.join(", ")
-        )
+        format!("INSERT INTO tasks ({}) VALUES ({});\n", names.join(", "), values.join(", "))
     }
 }
 

@@ -28,10 +28,7 @@ pub fn environment() -> TestEnv {
     );
     let env = TestEnv::sqlite();
     std::fs::create_dir(env.path("spool")).unwrap();
-    let copy = format!(
-        "chown --reference={0} spool && chmod --reference={0} spool",
-        spool()
-    );
+    let copy = format!("chown --reference={0} spool && chmod --reference={0} spool", spool());
     env.program("sh", ["-c", &copy]).success();
     env
 }
@@ -53,9 +50,7 @@ fn schedule<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
 /// The crontab as it is: an editor is given the file, where `crontab -l` of Debian shows a carriage return as `\\r`.
 fn crontab(env: &TestEnv) -> String {
     isolated(env, &["crontab", "-l"]).success().stdout();
-    let finished = isolated(env, &["crontab", "-e"])
-        .env("EDITOR", "cat")
-        .success();
+    let finished = isolated(env, &["crontab", "-e"]).env("EDITOR", "cat").success();
     finished.stderr();
     finished.stdout().to_owned()
 }
@@ -99,23 +94,15 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
     let found = |name: &str| -> Value {
         let result = isolated(&env, &["taskmon", "check"]).run().json();
         let checks = result["checks"].as_array().unwrap().clone();
-        checks
-            .into_iter()
-            .find(|check| check["name"] == name)
-            .unwrap()
+        checks.into_iter().find(|check| check["name"] == name).unwrap()
     };
     let nothing = found("cron");
-    assert!(
-        nothing.to_string().contains("没有安装任何定时任务"),
-        "{nothing:#}"
-    );
+    assert!(nothing.to_string().contains("没有安装任何定时任务"), "{nothing:#}");
     assert_eq!(found("runs")["status"], "skipped");
 
     schedule(&env, &["install"]).success().json();
     add_jobs(&env, &[("weekly", "0 3 * * 1", "stats --days 7", "")]);
-    let text = env
-        .read("taskmon.toml")
-        .replace("[database]", "[disk]\npaths = ['.']\n[database]");
+    let text = env.read("taskmon.toml").replace("[database]", "[disk]\npaths = ['.']\n[database]");
     env.write("taskmon.toml", &text);
     // One's own jobs replace the default ones, which are in the crontab still.
     let one = found("cron");
@@ -124,25 +111,15 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
     let installed = found("cron");
     assert!(!installed.to_string().contains("未安装"), "{installed:#}");
 
-    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"])
-        .success()
-        .json();
+    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"]).success().json();
     let runs = found("runs");
     assert_eq!(runs["status"], "ok", "{runs:#}");
-    assert!(
-        runs["message"].as_str().unwrap().contains("weekly"),
-        "{runs:#}"
-    );
+    assert!(runs["message"].as_str().unwrap().contains("weekly"), "{runs:#}");
     env.write("taskmon.toml", &text.replace("tasks.db", "gone.db"));
-    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"])
-        .exits(3)
-        .json();
+    isolated(&env, &["taskmon", "-q", "-q", "stats", "--days", "7"]).exits(3).json();
     let runs = found("runs");
     assert_eq!(runs["status"], "warning", "{runs:#}");
-    assert!(
-        runs["message"].as_str().unwrap().contains("退出码 3"),
-        "{runs:#}"
-    );
+    assert!(runs["message"].as_str().unwrap().contains("退出码 3"), "{runs:#}");
 }
 
 // ---- the crontab
@@ -155,11 +132,7 @@ fn what_is_installed_are_the_jobs_with_absolute_paths_and_their_niceness() {
     assert_eq!(result["changed"], true);
     let config = env.path("taskmon.toml");
     let line = |cron: &str, nice: u8, command: &str| {
-        format!(
-            "{cron} nice -n {nice} {} -c {} {command} > /dev/null",
-            binary(),
-            config.display()
-        )
+        format!("{cron} nice -n {nice} {} -c {} {command} > /dev/null", binary(), config.display())
     };
     let expected = [
         line("0 2 * * *", 12, "stats"),
@@ -206,15 +179,9 @@ fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
         let rehearsed = schedule(&env, &["remove", "--dry-run"]).success().json();
         assert_eq!(rehearsed["changed"], true);
         assert_eq!(crontab(&env), installed);
-        assert_eq!(
-            schedule(&env, &["remove"]).success().json()["changed"],
-            true
-        );
+        assert_eq!(schedule(&env, &["remove"]).success().json()["changed"], true);
         assert_eq!(crontab(&env), text);
-        assert_eq!(
-            schedule(&env, &["remove"]).success().json()["changed"],
-            false
-        );
+        assert_eq!(schedule(&env, &["remove"]).success().json()["changed"], false);
         assert_eq!(crontab(&env), text);
     }
 }
@@ -244,10 +211,7 @@ fn a_user_without_a_crontab_gets_one_and_is_left_without() {
         let cut = |line: &str| line.split("\"installed\"").next().unwrap().to_owned();
         text.lines().map(cut).collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(
-        without_time(rehearsed.stdout()),
-        without_time(&crontab(&env))
-    );
+    assert_eq!(without_time(rehearsed.stdout()), without_time(&crontab(&env)));
     schedule(&env, &["remove"]).success().json();
     no_crontab(&env);
 }
@@ -263,27 +227,16 @@ fn only_the_jobs_of_the_queues_that_the_host_serves_are_installed() {
             ("everywhere", "15 * * * *", "disk", ""),
         ],
     );
-    let result = schedule(&env, &["install", "--queues", "file,other"])
-        .success()
-        .json();
+    let result = schedule(&env, &["install", "--queues", "file,other"]).success().json();
     assert_eq!(result["left_out"], json!(["report"]));
     let text = crontab(&env);
-    let installed: Vec<&str> = commands(&text)
-        .iter()
-        .map(|line| line.split("taskmon.toml ").nth(1).unwrap())
-        .collect();
-    assert_eq!(
-        installed,
-        ["cleanup --only temp,logs > /dev/null", "disk > /dev/null"]
-    );
+    let installed: Vec<&str> =
+        commands(&text).iter().map(|line| line.split("taskmon.toml ").nth(1).unwrap()).collect();
+    assert_eq!(installed, ["cleanup --only temp,logs > /dev/null", "disk > /dev/null"]);
     // The host serves another queue from now on.
-    schedule(&env, &["install", "--queues", "receipt"])
-        .success()
-        .json();
+    schedule(&env, &["install", "--queues", "receipt"]).success().json();
     assert_eq!(commands(&crontab(&env)).len(), 2);
-    let listed = schedule(&env, &["list", "--queues", " file, receipt "])
-        .success()
-        .json();
+    let listed = schedule(&env, &["list", "--queues", " file, receipt "]).success().json();
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 3);
     schedule(&env, &["list", "--queues", "file,"])
         .exits(2)
@@ -317,9 +270,7 @@ fn a_block_of_another_configuration_is_not_replaced() {
     let own = env.path("taskmon.toml").display().to_string();
     finished.failure("crontab_damaged", &[&own]);
     assert_eq!(crontab(&env), before);
-    let status = schedule(&env, &["status", "-c", "other/taskmon.toml"])
-        .success()
-        .json();
+    let status = schedule(&env, &["status", "-c", "other/taskmon.toml"]).success().json();
     assert_eq!(status["jobs"][0]["installed"], false);
 }
 
@@ -331,21 +282,13 @@ fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
     finished.failure("crontab_refused", &["nobody-knows-me"]);
     // A crontab that is there and cannot be read.
     for folder in ["", "spool"] {
-        env.program("chmod", ["755".into(), env.path(folder)])
-            .success();
+        env.program("chmod", ["755".into(), env.path(folder)]).success();
     }
-    let nobody = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        "--no-new-privs",
-    ];
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
     let mut words = nobody.to_vec();
     words.extend(["taskmon", "schedule", "install"]);
     env.write("spool/nobody", "5 4 * * * /bin/true\n");
-    env.program("chmod", ["600".into(), env.path("spool/nobody")])
-        .success();
+    env.program("chmod", ["600".into(), env.path("spool/nobody")]).success();
     let finished = isolated(&env, &words).exits(3);
     finished.failure("crontab_refused", &["crontab -l"]);
     assert_eq!(env.read("spool/nobody"), "5 4 * * * /bin/true\n");
@@ -366,17 +309,9 @@ fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
 #[test]
 fn without_a_crontab_program_it_is_exit_code_3_with_a_hint() {
     let env = environment();
-    let finished = env
-        .taskmon(["schedule", "install"])
-        .env("PATH", "/nonexistent")
-        .exits(3);
+    let finished = env.taskmon(["schedule", "install"]).env("PATH", "/nonexistent").exits(3);
     let document = finished.failure("crontab_unavailable", &["crontab", "PATH"]);
-    assert!(
-        document["error"]["hint"]
-            .as_str()
-            .unwrap()
-            .contains("--systemd")
-    );
+    assert!(document["error"]["hint"].as_str().unwrap().contains("--systemd"));
 }
 
 #[test]
@@ -385,10 +320,7 @@ fn a_crontab_that_does_not_end_is_given_up() {
     env.write("bin/crontab", "#!/bin/sh\nexec sleep 60\n");
     env.program("chmod", ["755", "bin/crontab"]).success();
     let path = format!("{}:/usr/bin:/bin", env.path("bin").display());
-    let install = env
-        .taskmon(["schedule", "install"])
-        .env("PATH", &path)
-        .exits(3);
+    let install = env.taskmon(["schedule", "install"]).env("PATH", &path).exits(3);
     install.failure("crontab_timeout", &["`crontab -l`", "10 s"]);
     assert!(install.took < Duration::from_secs(20), "{:?}", install.took);
     let status = env.taskmon(["schedule", "status"]).env("PATH", &path);
@@ -408,9 +340,7 @@ fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
         };
         put("logs/taskmon_runs.jsonl");
         put("logs/warning_alerts.log");
-        let run = env
-            .taskmon(["disk", "/", "--warning", "0", "--critical", "100"])
-            .exits(1);
+        let run = env.taskmon(["disk", "/", "--warning", "0", "--critical", "100"]).exits(1);
         let result = run.json();
         assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
         run.stderr_contains("taskmon_runs.jsonl: it is no regular file")
@@ -418,19 +348,14 @@ fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
         let status = env.taskmon(["schedule", "status"]).exits(1);
         status.stderr_contains("taskmon_runs.jsonl cannot be read: it is no regular file");
         status.json();
-        for words in [
-            vec!["schedule", "logs"],
-            vec!["schedule", "logs", "--follow"],
-        ] {
+        for words in [vec!["schedule", "logs"], vec!["schedule", "logs", "--follow"]] {
             let logs = env.taskmon(words).exits(3);
             logs.failure("records_unreadable", &["taskmon_runs.jsonl"]);
         }
     }
     let env = TestEnv::sqlite();
     env.program("mkfifo", ["own.log"]).success();
-    let run = env
-        .taskmon(["disk", "/", "--no-alert", "--log-file", "own.log"])
-        .exits(3);
+    let run = env.taskmon(["disk", "/", "--no-alert", "--log-file", "own.log"]).exits(3);
     run.failure("output_failed", &["own.log"]);
 }
 
@@ -452,18 +377,13 @@ fn what_cron_would_not_know_of_the_environment_is_said() {
         .env("LANG", "zh_CN.UTF-8")
         .success();
     let warnings = finished.json()["warnings"].to_string();
-    assert!(
-        warnings.contains("$TASKMON_DATABASE_URL") && warnings.contains("$LANG"),
-        "{warnings}"
-    );
+    assert!(warnings.contains("$TASKMON_DATABASE_URL") && warnings.contains("$LANG"), "{warnings}");
     finished.stderr_contains("$TASKMON_DATABASE_URL");
     // An empty variable counts as unset, in a crontab as anywhere.
     for (line, is_warned_of) in [("LANG=\"\"\n", true), ("LANG=zh_CN.UTF-8\n", false)] {
         schedule(&env, &["remove"]).success().json();
         put(&env, line);
-        let finished = schedule(&env, &["install"])
-            .env("LANG", "zh_CN.UTF-8")
-            .success();
+        let finished = schedule(&env, &["install"]).env("LANG", "zh_CN.UTF-8").success();
         let warnings = finished.json()["warnings"].to_string();
         finished.stderr();
         assert_eq!(warnings.contains("$LANG"), is_warned_of, "{warnings}");
@@ -534,28 +454,20 @@ fn variables_that_the_jobs_will_lack_are_warned_of_each_with_what_to_do() {
     }
     // What stands above the block the jobs have.
     let text = crontab(&env);
-    put(
-        &env,
-        &format!("SLACK_HOOK = https://hooks.example/x\n \"PGPASSWORD\"='x'\n{text}"),
-    );
+    put(&env, &format!("SLACK_HOOK = https://hooks.example/x\n \"PGPASSWORD\"='x'\n{text}"));
     let warnings = install(&[]).join("\n");
     for name in ["SLACK_HOOK", "PGPASSWORD"] {
         assert!(!warnings.contains(name), "{warnings}");
     }
     assert!(warnings.contains("$MAIL_PASSWORD"), "{warnings}");
     let warnings = install(&["--systemd", "--unit-dir", "units"]).join("\n");
-    assert!(
-        warnings.contains("$SLACK_HOOK") && warnings.contains("Environment="),
-        "{warnings}"
-    );
+    assert!(warnings.contains("$SLACK_HOOK") && warnings.contains("Environment="), "{warnings}");
 }
 
 #[test]
 fn another_users_crontab_is_for_root() {
     let env = environment();
-    schedule(&env, &["install", "--user", "daemon"])
-        .success()
-        .json();
+    schedule(&env, &["install", "--user", "daemon"]).success().json();
     no_crontab(&env);
     let theirs = isolated(&env, &["crontab", "-u", "daemon", "-l"]).success();
     assert_eq!(commands(theirs.stdout()).len(), 4);
@@ -571,9 +483,7 @@ fn another_users_crontab_is_for_root() {
         "--user",
         "daemon",
     ];
-    isolated(&env, &words)
-        .exits(2)
-        .failure("usage", &["--user"]);
+    isolated(&env, &words).exits(2).failure("usage", &["--user"]);
 }
 
 #[test]
@@ -590,47 +500,21 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         ("0 2 * * *", "stats --date 'x", &["wrong", "quote"]),
         ("0 2 * * *", "disk >> x 2>&1", &["wrong", "`command`", ">"]),
         ("0 2 * * *", "disk < x", &["wrong", "<", "no shell"]),
-        (
-            "0 2 * * *",
-            "stats --date $(date +%F)",
-            &["wrong", "$(", "no shell"],
-        ),
+        ("0 2 * * *", "stats --date $(date +%F)", &["wrong", "$(", "no shell"]),
         ("0 2 * * *", "disk \"`pwd`\"", &["wrong", "backtick"]),
         ("0 2 * * *", "stats | jq .", &["wrong", "|", "no shell"]),
         ("0 2 * * *", "stats; disk", &["wrong", ";", "no shell"]),
         ("0 2 * * *", "stats && disk", &["wrong", "&", "no shell"]),
-        (
-            "0 2 * * *",
-            "stats --date yesterday",
-            &["wrong", "--date", "YYYY-MM-DD"],
-        ),
+        ("0 2 * * *", "stats --date yesterday", &["wrong", "--date", "YYYY-MM-DD"]),
         ("0 2 * * *", "stats --days 0", &["wrong", "--days"]),
         ("0 2 * * *", "disk --warning 101", &["wrong", "--warning"]),
-        (
-            "0 2 * * *",
-            "disk --warning 95 --critical 90",
-            &["wrong", "--warning"],
-        ),
-        (
-            "0 2 * * *",
-            "cleanup --as-of tomorrow",
-            &["wrong", "--as-of"],
-        ),
+        ("0 2 * * *", "disk --warning 95 --critical 90", &["wrong", "--warning"]),
+        ("0 2 * * *", "cleanup --as-of tomorrow", &["wrong", "--as-of"]),
         ("0 2 * * *", "cleanup --output nagios", &["wrong", "nagios"]),
-        (
-            "0 2 * * *",
-            "stats\n@reboot rm -rf /",
-            &["wrong", "control character"],
-        ),
+        ("0 2 * * *", "stats\n@reboot rm -rf /", &["wrong", "control character"]),
     ] {
         let env = environment();
-        add_jobs(
-            &env,
-            &[
-                ("right", "0 2 * * *", "disk", ""),
-                ("wrong", cron, command, ""),
-            ],
-        );
+        add_jobs(&env, &[("right", "0 2 * * *", "disk", ""), ("wrong", cron, command, "")]);
         let finished = schedule(&env, &["install"]).exits(2);
         finished.failure("config_invalid", names);
         no_crontab(&env);
@@ -645,32 +529,21 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
     let command = "disk '/a>b;c|d&e`f' \"/g>h\" /i\\;j";
     add_jobs(&env, &[("odd", "0 2 * * *", command, "")]);
     let listed = schedule(&env, &["list"]).success().json();
-    assert_eq!(
-        listed["jobs"][0]["command"],
-        "disk '/a>b;c|d&e`f' '/g>h' '/i;j'"
-    );
+    assert_eq!(listed["jobs"][0]["command"], "disk '/a>b;c|d&e`f' '/g>h' '/i;j'");
 }
 
 /// The comment beside it is not what cron goes by.
 #[test]
 fn a_line_that_somebody_changed_is_not_what_was_installed() {
     let env = environment();
-    add_jobs(
-        &env,
-        &[
-            ("a", "0 2 * * *", "disk", ""),
-            ("b", "0 3 * * *", "stats", ""),
-        ],
-    );
+    add_jobs(&env, &[("a", "0 2 * * *", "disk", ""), ("b", "0 3 * * *", "stats", "")]);
     schedule(&env, &["install"]).success().json();
     let text = crontab(&env);
     let status = |text: &str| {
         put(&env, text);
         let status = schedule(&env, &["status"]).success().json();
         let jobs = status["jobs"].as_array().unwrap();
-        jobs.iter()
-            .map(|job| job["installed"] == true)
-            .collect::<Vec<_>>()
+        jobs.iter().map(|job| job["installed"] == true).collect::<Vec<_>>()
     };
     assert_eq!(status(&text), [true, true]);
     assert_eq!(status(&text.replace("\n0 2 ", "\n# 0 2 ")), [false, true]);
@@ -709,9 +582,7 @@ fn every_form_of_a_cron_expression_is_one_for_crontab() {
         "@annually",
         "@reboot",
     ];
-    let names: Vec<String> = (0..expressions.len())
-        .map(|number| format!("job {number}"))
-        .collect();
+    let names: Vec<String> = (0..expressions.len()).map(|number| format!("job {number}")).collect();
     let jobs: Vec<_> = names
         .iter()
         .zip(expressions)
@@ -759,12 +630,7 @@ fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(json!(words[..5].join(" ")), job["cron"]);
         let nice = 2 * (9 - job["priority"].as_u64().unwrap());
-        let expected = [
-            "nice".into(),
-            "-n".into(),
-            nice.to_string(),
-            "taskmon".into(),
-        ];
+        let expected = ["nice".into(), "-n".into(), nice.to_string(), "taskmon".into()];
         assert_eq!(words[5..9], expected);
         assert_eq!(json!(words[9]), job["command"]);
         let named = format!(
@@ -793,25 +659,11 @@ impl Cron {
              if command -v cron > /dev/null; then exec cron -f; else exec crond -n; fi",
             spool()
         );
-        let flags = [
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "sh",
-            "-c",
-            &script,
-        ];
-        let mut command = env
-            .program("unshare", flags)
-            .env("SPOOL", env.path("spool"))
-            .command();
+        let flags =
+            ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script];
+        let mut command = env.program("unshare", flags).env("SPOOL", env.path("spool")).command();
         let log = std::fs::File::create(env.path("cron.log")).unwrap();
-        command
-            .stdin(std::process::Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        command.stdin(std::process::Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap())
     }
 }
@@ -831,19 +683,13 @@ fn cron_runs_what_is_installed() {
     let odd = "it's 100% \\%d \\\\ \\a \"odd\" $HOME";
     env.write(&format!("{odd}/taskmon.toml"), "timezone = \"Asia/Shanghai\"\n[alerts]\nlogs_dir = \"logs\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"5,* *,3 1,* * *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n");
     let config = env.path(odd).join("taskmon.toml");
-    schedule(&env, &["install", "-c", config.to_str().unwrap()])
-        .success()
-        .json();
+    schedule(&env, &["install", "-c", config.to_str().unwrap()]).success().json();
     let mut cron = Cron::start(&env);
     let file = env.path(odd).join("logs/taskmon_runs.jsonl");
     let begin = Instant::now();
     while !file.exists() {
         let ended = cron.0.try_wait().unwrap();
-        assert!(
-            ended.is_none(),
-            "cron ended: {ended:?}\n{}",
-            env.read("cron.log")
-        );
+        assert!(ended.is_none(), "cron ended: {ended:?}\n{}", env.read("cron.log"));
         assert!(
             begin.elapsed() < Duration::from_secs(75),
             "nothing ran\n{}\n{}",
@@ -853,17 +699,10 @@ fn cron_runs_what_is_installed() {
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(Duration::from_millis(200));
-    let status = schedule(&env, &["status", "-c", config.to_str().unwrap()])
-        .success()
-        .json();
+    let status = schedule(&env, &["status", "-c", config.to_str().unwrap()]).success().json();
     let job = &status["jobs"][0];
     assert_eq!(job["name"], "每分钟");
-    assert_eq!(
-        job["last_run"]["exit_code"],
-        0,
-        "{status}\n{}",
-        env.read("cron.log")
-    );
+    assert_eq!(job["last_run"]["exit_code"], 0, "{status}\n{}", env.read("cron.log"));
     assert_eq!(job["installed"], true);
     assert_eq!(job["overdue"], false);
     // It is there for everybody to see: a process of another namespace is one of this as well.
@@ -877,10 +716,8 @@ fn cron_runs_what_is_installed() {
 // ---- timers of systemd
 
 fn unit_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -892,20 +729,12 @@ fn units_are_what_systemd_takes_and_go_again_without_the_others() {
         &env,
         &[
             ("daily report", "0 2 * * *", "stats", ""),
-            (
-                "统计",
-                "*/15 8-18 1,15 * mon-fri",
-                "cleanup --only temp,logs",
-                "",
-            ),
+            ("统计", "*/15 8-18 1,15 * mon-fri", "cleanup --only temp,logs", ""),
             ("odd", "@weekly", "disk '/a b/$HOME/50%' --warning 70", ""),
         ],
     );
     env.write("units/other.service", "[Service]\nExecStart=/bin/true\n");
-    env.write(
-        "units/taskmon-mine.service",
-        "[Service]\nExecStart=/bin/true\n",
-    );
+    env.write("units/taskmon-mine.service", "[Service]\nExecStart=/bin/true\n");
     let words = ["install", "--systemd", "--unit-dir", "units"];
     let result = schedule(&env, &words).success().json();
     assert_eq!(result["files"].as_array().unwrap().len(), 6);
@@ -915,9 +744,7 @@ fn units_are_what_systemd_takes_and_go_again_without_the_others() {
     let mut verify = vec!["verify".into(), "--man=no".into()];
     verify.extend(files.iter().map(|file| file.clone().into_os_string()));
     // It says what it objects to, and nothing else.
-    env.program("systemd-analyze", verify)
-        .env("SYSTEMD_LOG_LEVEL", "warning")
-        .success();
+    env.program("systemd-analyze", verify).env("SYSTEMD_LOG_LEVEL", "warning").success();
     let service = env.read("units/taskmon-odd.service");
     assert!(
         service.contains(&format!(
@@ -930,21 +757,14 @@ fn units_are_what_systemd_takes_and_go_again_without_the_others() {
     assert!(service.contains("\nNice=8\n"), "{service}");
 
     assert_eq!(schedule(&env, &words).success().json()["changed"], false);
-    let status = schedule(&env, &["status"])
-        .env("XDG_CONFIG_HOME", env.path("none"))
-        .success()
-        .json();
+    let status =
+        schedule(&env, &["status"]).env("XDG_CONFIG_HOME", env.path("none")).success().json();
     assert_eq!(status["jobs"][0]["installed"], false);
-    let removed = schedule(&env, &["remove", "--systemd", "--unit-dir", "units"])
-        .success()
-        .json();
+    let removed = schedule(&env, &["remove", "--systemd", "--unit-dir", "units"]).success().json();
     assert_eq!(removed["removed"].as_array().unwrap().len(), 6);
     assert_eq!(
         unit_files(&env.path("units")),
-        [
-            env.path("units/other.service"),
-            env.path("units/taskmon-mine.service")
-        ]
+        [env.path("units/other.service"), env.path("units/taskmon-mine.service")]
     );
     no_crontab(&env);
 }
@@ -953,10 +773,7 @@ fn units_are_what_systemd_takes_and_go_again_without_the_others() {
 fn units_of_the_user_are_found_by_status() {
     let env = environment();
     schedule(&env, &["install", "--systemd"]).success().json();
-    assert!(
-        env.path("home/.config/systemd/user/taskmon-check-disk-space.timer")
-            .is_file()
-    );
+    assert!(env.path("home/.config/systemd/user/taskmon-check-disk-space.timer").is_file());
     let installed = |env: &TestEnv| -> (Vec<bool>, String) {
         let status = schedule(env, &["status"]).success().json();
         let jobs = status["jobs"].as_array().unwrap().iter();
@@ -966,10 +783,9 @@ fn units_of_the_user_are_found_by_status() {
     // Somebody forgot to enable them: they will never run.
     let (before, warnings) = installed(&env);
     assert_eq!(before, [false; 4]);
-    for part in [
-        "没有启用",
-        "systemctl --user enable --now taskmon-check-disk-space.timer taskmon-",
-    ] {
+    for part in
+        ["没有启用", "systemctl --user enable --now taskmon-check-disk-space.timer taskmon-"]
+    {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
     let checked = isolated(&env, &["taskmon", "check"]).run().json();
@@ -1037,13 +853,7 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
 fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installed() {
     let env = environment();
     let config = env.read("taskmon.toml");
-    add_jobs(
-        &env,
-        &[
-            ("old name", "0 2 * * *", "stats", ""),
-            ("disks", "15 * * * *", "disk", ""),
-        ],
-    );
+    add_jobs(&env, &[("old name", "0 2 * * *", "stats", ""), ("disks", "15 * * * *", "disk", "")]);
     schedule(&env, &["install"]).success().json();
     let renamed = env.read("taskmon.toml").replace("old name", "new name");
     env.write("taskmon.toml", &renamed);
@@ -1063,16 +873,10 @@ fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installe
     assert!(cron.to_string().contains("old name"), "{cron:#}");
     schedule(&env, &["install"]).success().json();
     let status = schedule(&env, &["status"]).success().json();
-    assert_eq!(
-        (&status["leftover"], &status["warnings"]),
-        (&Value::Null, &json!([]))
-    );
+    assert_eq!((&status["leftover"], &status["warnings"]), (&Value::Null, &json!([])));
 
     // None at all.
-    env.write(
-        "taskmon.toml",
-        &format!("{config}\n[schedule]\njobs = []\n"),
-    );
+    env.write("taskmon.toml", &format!("{config}\n[schedule]\njobs = []\n"));
     let refused = schedule(&env, &["install"]).exits(2);
     let own = env.path("taskmon.toml").display().to_string();
     let refused = refused.failure("usage", &["schedule.jobs is empty", &own]);
@@ -1081,13 +885,7 @@ fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installe
         let result = schedule(&env, &[command]).success().json();
         assert_eq!(result["jobs"], json!([]));
         assert_eq!(result["leftover"], json!(["disks", "new name"]));
-        assert!(
-            result["warnings"][0]
-                .as_str()
-                .unwrap()
-                .contains("schedule.jobs"),
-            "{result:#}"
-        );
+        assert!(result["warnings"][0].as_str().unwrap().contains("schedule.jobs"), "{result:#}");
     }
     let cron = checked(&env, "cron");
     assert_ne!(cron["status"], "ok", "{cron:#}");
@@ -1112,11 +910,7 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
     for (from, to, why) in [
         (binary(), "/gone/taskmon", "/gone/taskmon: No such file"),
         (binary(), &not_executable, "Permission denied"),
-        (
-            &format!("-c {own}"),
-            "-c /gone/taskmon.toml",
-            "/gone/taskmon.toml: No such file",
-        ),
+        (&format!("-c {own}"), "-c /gone/taskmon.toml", "/gone/taskmon.toml: No such file"),
     ] {
         let changed = |line: &str| match line.starts_with('#') {
             true => format!("{line}\n"),
@@ -1126,31 +920,18 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
         let cron = checked(&env, "cron");
         assert_eq!(cron["status"], "failed", "{cron:#}");
         assert!(cron.to_string().contains(why), "{why} in {cron:#}");
-        assert!(
-            cron["hint"]
-                .to_string()
-                .contains("taskmon schedule install"),
-            "{cron:#}"
-        );
+        assert!(cron["hint"].to_string().contains("taskmon schedule install"), "{cron:#}");
         let status = schedule(&env, &["status"]).success().json();
         let warnings = status["warnings"].to_string();
-        assert!(
-            warnings.contains(why) && warnings.contains("check-disk-space"),
-            "{warnings}"
-        );
-        assert_eq!(
-            schedule(&env, &["install"]).success().json()["changed"],
-            true
-        );
+        assert!(warnings.contains(why) && warnings.contains("check-disk-space"), "{warnings}");
+        assert_eq!(schedule(&env, &["install"]).success().json()["changed"], true);
         let status = schedule(&env, &["status"]).success().json();
         assert_eq!(status["warnings"], json!([]));
     }
     // The configuration was moved, and the block stayed behind.
     env.program("mv", ["taskmon.toml", "moved.toml"]).success();
     let check = isolated(&env, &["taskmon", "check", "-c", "moved.toml"]).run();
-    check
-        .stdout_contains(&own)
-        .stdout_contains("taskmon schedule remove");
+    check.stdout_contains(&own).stdout_contains("taskmon schedule remove");
     assert_eq!(check.code, Some(1));
 
     // As units.
@@ -1161,16 +942,10 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
     let status = schedule(&env, &["status"]).success().json();
     assert_eq!(status["warnings"], json!([]));
     let service = "home/.config/systemd/user/taskmon-check-disk-space.service";
-    env.write(
-        service,
-        &env.read(service).replace(binary(), "/gone/taskmon"),
-    );
+    env.write(service, &env.read(service).replace(binary(), "/gone/taskmon"));
     let cron = checked(&env, "cron");
     assert_eq!(cron["status"], "failed", "{cron:#}");
-    assert!(
-        cron.to_string().contains("/gone/taskmon: No such file"),
-        "{cron:#}"
-    );
+    assert!(cron.to_string().contains("/gone/taskmon: No such file"), "{cron:#}");
 }
 
 #[test]
@@ -1189,9 +964,7 @@ fn lines_of_others_in_the_block_do_not_go_unsaid() {
         assert_eq!(crontab(&env), text);
         let finished = schedule(&env, &[command]).success();
         let result = finished.json();
-        finished
-            .stderr_contains(own)
-            .stderr_contains("disk | mail ann");
+        finished.stderr_contains(own).stderr_contains("disk | mail ann");
         let dropped = result["dropped"].as_array().unwrap();
         assert_eq!(dropped.len(), 3, "{result:#}");
         assert_eq!((&result["dropped"], &dropped[2]), (&said, &json!(own)));
@@ -1254,34 +1027,25 @@ fn systemd_finds_the_same_next_times() {
         "7 3 13,* * 5",
         "@monthly",
     ];
-    let names: Vec<String> = (0..expressions.len())
-        .map(|number| format!("j{number}"))
-        .collect();
+    let names: Vec<String> = (0..expressions.len()).map(|number| format!("j{number}")).collect();
     let jobs: Vec<_> = names
         .iter()
         .zip(expressions)
         .map(|(name, cron)| (name.as_str(), cron, "disk", ""))
         .collect();
     add_jobs(&env, &jobs);
-    schedule(&env, &["install", "--systemd", "--unit-dir", "units"])
-        .success()
-        .json();
+    schedule(&env, &["install", "--systemd", "--unit-dir", "units"]).success().json();
     // Both in the zone that the system has.
     let listed = schedule(&env, &["list"]).success().json();
     for (job, name) in listed["jobs"].as_array().unwrap().iter().zip(&names) {
         let timer = env.read(format!("units/taskmon-{name}.timer"));
         let mut words = vec!["calendar".to_owned()];
         words.extend(
-            timer
-                .lines()
-                .filter_map(|line| line.strip_prefix("OnCalendar="))
-                .map(str::to_owned),
+            timer.lines().filter_map(|line| line.strip_prefix("OnCalendar=")).map(str::to_owned),
         );
         let said = env.program("systemd-analyze", words).success();
-        let next = said
-            .stdout()
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("Next elapse: "));
+        let next =
+            said.stdout().lines().filter_map(|line| line.trim().strip_prefix("Next elapse: "));
         let next = next.map(|text| {
             let naive: Vec<&str> = text.split_whitespace().collect();
             format!("{}T{}", naive[1], naive[2])
@@ -1301,20 +1065,14 @@ fn systemd_finds_the_same_next_times() {
 
 fn records(env: &TestEnv) -> Vec<Value> {
     let text = env.read("logs/taskmon_runs.jsonl");
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn every_run_of_a_job_leaves_a_record() {
     let env = TestEnv::sqlite();
-    env.taskmon(["stats", "--output", "text", "--date", "2023-12-01", "-qq"])
-        .run()
-        .stdout();
-    env.taskmon(["cleanup", "--dry-run", "--only=temp,logs"])
-        .success()
-        .json();
+    env.taskmon(["stats", "--output", "text", "--date", "2023-12-01", "-qq"]).run().stdout();
+    env.taskmon(["cleanup", "--dry-run", "--only=temp,logs"]).success().json();
     env.taskmon([
         "alert",
         "-qq",
@@ -1333,9 +1091,7 @@ fn every_run_of_a_job_leaves_a_record() {
     ])
     .exits(3)
     .json();
-    env.taskmon(["stats", "-qq", "--date", "gestern"])
-        .exits(2)
-        .json();
+    env.taskmon(["stats", "-qq", "--date", "gestern"]).exits(2).json();
     // None of these is a run of a job.
     env.taskmon(["config"]).success().json();
     env.taskmon(["schedule", "logs"]).success().json();
@@ -1343,26 +1099,14 @@ fn every_run_of_a_job_leaves_a_record() {
     let short: Vec<Value> = found
         .iter()
         .map(|run| {
-            json!([
-                run["job"],
-                run["exit_code"],
-                run["skipped"],
-                run["dry_run"],
-                run["arguments"]
-            ])
+            json!([run["job"], run["exit_code"], run["skipped"], run["dry_run"], run["arguments"]])
         })
         .collect();
     assert_eq!(
         short,
         [
             json!(["stats", 0, false, false, ["stats", "--date", "2023-12-01"]]),
-            json!([
-                "cleanup",
-                0,
-                false,
-                true,
-                ["cleanup", "--dry-run", "--only=temp,logs"]
-            ]),
+            json!(["cleanup", 0, false, true, ["cleanup", "--dry-run", "--only=temp,logs"]]),
             json!(["alert", 0, false, false, ["alert", "--send", "…"]]),
             json!(["disk", 3, false, false, ["disk", "/nonexistent"]]),
             json!(["stats", 2, false, false, ["stats", "--date", "gestern"]]),
@@ -1381,8 +1125,7 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
     let env = TestEnv::postgres();
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let first = env.taskmon(["stats", "--no-alert"]).spawn();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
@@ -1398,10 +1141,7 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
         .iter()
         .map(|run| json!([run["exit_code"], run["skipped"], run["held_by"]]))
         .collect();
-    assert_eq!(
-        runs,
-        [json!([75, true, "this_host"]), json!([0, false, null])]
-    );
+    assert_eq!(runs, [json!([75, true, "this_host"]), json!([0, false, null])]);
 }
 
 /// The lock of a job across hosts, as another host's run holds it: its number is the same for every version of taskmon.
@@ -1428,14 +1168,10 @@ fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
         refused.failure("locked_elsewhere", &[job, "another host"]);
         // What is each host's own, a rehearsal, and a run that wants no lock.
         if job == "cleanup" {
-            env.taskmon(["cleanup", "--only", "temp,logs"])
-                .success()
-                .json();
+            env.taskmon(["cleanup", "--only", "temp,logs"]).success().json();
             env.taskmon(["cleanup", "--dry-run"]).success().json();
         }
-        env.taskmon([job, "--no-lock", "--no-alert"])
-            .success()
-            .json();
+        env.taskmon([job, "--no-lock", "--no-alert"]).success().json();
         drop(held);
         env.taskmon([job, "--no-alert"]).success().json();
         // The run gave it back.
@@ -1446,13 +1182,7 @@ fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
         .filter(|run| run["skipped"] == true)
         .map(|run| json!([run["job"], run["exit_code"], run["held_by"]]))
         .collect();
-    assert_eq!(
-        skipped,
-        [
-            json!(["cleanup", 75, "other_host"]),
-            json!(["stats", 75, "other_host"])
-        ]
-    );
+    assert_eq!(skipped, [json!(["cleanup", 75, "other_host"]), json!(["stats", 75, "other_host"])]);
 }
 
 #[test]
@@ -1463,9 +1193,7 @@ fn a_job_that_is_skipped_three_times_in_a_row_is_told_of() {
         let finished = env.taskmon(["alert", "--dry-run", "-qq"]).success();
         let alerts = finished.json()["alerts"].as_array().unwrap().clone();
         let skipped = alerts.iter().filter(|alert| alert["type"] == "job_skipped");
-        skipped
-            .map(|alert| json!([alert["subject"], alert["severity"], alert["value"]]))
-            .collect()
+        skipped.map(|alert| json!([alert["subject"], alert["severity"], alert["value"]])).collect()
     };
     let held = hold(&mut other, &env, "cleanup");
     for _ in 0..2 {
@@ -1488,9 +1216,7 @@ fn the_live_rules_of_a_host_wait_for_those_of_another() {
     let asking = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_catalog.pg_try_advisory_xact_lock(%'
                   AND pid <> pg_backend_pid() AND state = 'idle in transaction'";
     let waiting = env.taskmon(["alert"]).spawn();
-    wait_until("it asks for the lock", || {
-        !observer.query(asking, &[]).unwrap().is_empty()
-    });
+    wait_until("it asks for the lock", || !observer.query(asking, &[]).unwrap().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     let written = env.path("reports/alerts").exists();
     assert!(!written, "it did not wait\n{}", env.tree());
@@ -1533,9 +1259,8 @@ fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
 fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
     let env = TestEnv::sqlite();
     let mut connection = env.connection();
-    let held = connection
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)
-        .unwrap();
+    let held =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive).unwrap();
     let mut command = env.taskmon(["stats"]).command();
     let mut child = command
         .stdout(std::process::Stdio::null())
@@ -1547,10 +1272,7 @@ fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let status = child.wait().unwrap();
     drop(held);
-    assert_eq!(
-        std::os::unix::process::ExitStatusExt::signal(&status),
-        Some(15)
-    );
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
     let found = records(&env);
     assert_eq!((found.len(), &found[0]["exit_code"]), (1, &json!(143)));
 }
@@ -1561,24 +1283,14 @@ fn a_signal_that_the_run_was_started_to_ignore_does_not_end_it() {
     let env = TestEnv::postgres();
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
-    let mut command = env
-        .program("nohup", ["taskmon", "stats", "--no-alert"])
-        .command();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let mut command = env.program("nohup", ["taskmon", "stats", "--no-alert"]).command();
     let null = std::process::Stdio::null;
-    let mut child = command
-        .stdin(null())
-        .stdout(null())
-        .stderr(null())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
     let mut observer = env.client();
-    wait_until("the run waits for the table", || {
-        !observer.query(waiting, &[]).unwrap().is_empty()
-    });
+    wait_until("the run waits for the table", || !observer.query(waiting, &[]).unwrap().is_empty());
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     std::thread::sleep(Duration::from_millis(300));
@@ -1593,9 +1305,7 @@ fn a_record_that_cannot_be_written_is_a_warning_and_changes_nothing() {
     env.write("logs", "a file where the folder should be");
     let finished = env.taskmon(["disk", "/", "--no-alert"]).success();
     assert_eq!(finished.json()["success"], true);
-    finished
-        .stderr_contains("WARN")
-        .stderr_contains("taskmon_runs.jsonl");
+    finished.stderr_contains("WARN").stderr_contains("taskmon_runs.jsonl");
 }
 
 #[test]
@@ -1603,10 +1313,7 @@ fn the_file_keeps_its_last_ten_thousand_lines() {
     let env = TestEnv::sqlite();
     env.taskmon(["disk", "/", "--no-alert"]).success().json();
     let line = env.read("logs/taskmon_runs.jsonl");
-    env.write(
-        "logs/taskmon_runs.jsonl",
-        &line.replace("\"disk\"", "\"old\"").repeat(12_000),
-    );
+    env.write("logs/taskmon_runs.jsonl", &line.replace("\"disk\"", "\"old\"").repeat(12_000));
     env.taskmon(["disk", "/", "--no-alert"]).success().json();
     let found = records(&env);
     assert_eq!(found.len(), 10_000);
@@ -1632,10 +1339,7 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
     }
     let torn = env.read("logs/taskmon_runs.jsonl") + "{\"job\":\"sta";
     env.write("logs/taskmon_runs.jsonl", &torn);
-    let shown = env
-        .taskmon(["schedule", "logs", "--lines", "2"])
-        .success()
-        .json();
+    let shown = env.taskmon(["schedule", "logs", "--lines", "2"]).success().json();
     let paths: Vec<&str> = shown["runs"]
         .as_array()
         .unwrap()
@@ -1643,9 +1347,7 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
         .map(|run| run["arguments"][1].as_str().unwrap())
         .collect();
     assert_eq!(paths, ["/tmp", "/usr"]);
-    let text = env
-        .taskmon(["schedule", "logs", "--output", "text"])
-        .success();
+    let text = env.taskmon(["schedule", "logs", "--output", "text"]).success();
     text.stdout_contains("成功 (0").stdout_contains("disk /usr");
 }
 
@@ -1667,9 +1369,7 @@ fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
     let env = TestEnv::sqlite();
     env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
     let output = std::fs::File::create(env.path("followed")).unwrap();
-    let mut command = env
-        .taskmon(["schedule", "logs", "--follow", "--lines", "1"])
-        .command();
+    let mut command = env.taskmon(["schedule", "logs", "--follow", "--lines", "1"]).command();
     let mut child = command.stdout(output).spawn().unwrap();
     let lines = |count: usize| {
         let begin = Instant::now();
@@ -1685,11 +1385,8 @@ fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
     lines(1);
     env.taskmon(["disk", "/", "--no-alert"]).success().json();
     lines(2);
-    std::fs::rename(
-        env.path("logs/taskmon_runs.jsonl"),
-        env.path("logs/taskmon_runs.jsonl.1"),
-    )
-    .unwrap();
+    std::fs::rename(env.path("logs/taskmon_runs.jsonl"), env.path("logs/taskmon_runs.jsonl.1"))
+        .unwrap();
     env.taskmon(["disk", "/usr", "--no-alert"]).success().json();
     let text = lines(3);
     let paths: Vec<Value> = text
@@ -1746,9 +1443,7 @@ fn what_is_missed_and_cannot_be_told_is_an_alert() {
     let rules = |result: &Value| -> Vec<String> {
         let alerts = result["alerts"].as_array().unwrap().iter();
         let broken = alerts.filter(|alert| alert["type"] == "alert_check_error");
-        broken
-            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
-            .collect()
+        broken.map(|alert| alert["subject"].as_str().unwrap().to_owned()).collect()
     };
     let text = crontab(&env);
     put(&env, &text.replace("# END taskmon", "# END"));
@@ -1787,9 +1482,7 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     let names = |result: &Value| -> Vec<String> {
         let alerts = result["alerts"].as_array().unwrap().iter();
         let missed = alerts.filter(|alert| alert["type"] == "job_missed");
-        missed
-            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
-            .collect()
+        missed.map(|alert| alert["subject"].as_str().unwrap().to_owned()).collect()
     };
     // Not the job that asks: it is running.
     assert_eq!(names(&result), ["report", "disks"]);
@@ -1812,28 +1505,14 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     assert_eq!(overdue(&env), [true, true, true]);
 
     // A failed run and a rehearsal are none.
-    isolated(
-        &env,
-        &[
-            "taskmon",
-            "stats",
-            "--no-save",
-            "--database-url",
-            "sqlite:none.db",
-        ],
-    )
-    .exits(3)
-    .failure("database_unavailable", &[]);
+    isolated(&env, &["taskmon", "stats", "--no-save", "--database-url", "sqlite:none.db"])
+        .exits(3)
+        .failure("database_unavailable", &[]);
     assert_eq!(overdue(&env), [true, true, true]);
-    isolated(
-        &env,
-        &["taskmon", "stats", "--no-save", "--output", "text", "-qq"],
-    )
-    .success()
-    .stdout();
-    isolated(&env, &["taskmon", "disk", "/", "-qq"])
-        .run()
+    isolated(&env, &["taskmon", "stats", "--no-save", "--output", "text", "-qq"])
+        .success()
         .stdout();
+    isolated(&env, &["taskmon", "disk", "/", "-qq"]).run().stdout();
     let (result, _run) = missed(&env);
     assert_eq!(names(&result), Vec::<String>::new());
     assert_eq!(overdue(&env), [false, false, true]);
@@ -1846,26 +1525,12 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
 #[test]
 fn pages_say_the_same_in_both_languages() {
     let env = environment();
-    schedule(&env, &["list", "--output", "text"])
-        .success()
-        .stdout_contains("下次运行");
-    schedule(&env, &["install", "--output", "text"])
-        .success()
-        .stdout_contains("已安装");
-    schedule(&env, &["remove", "--output", "text"])
-        .success()
-        .stdout_contains("已移除");
+    schedule(&env, &["list", "--output", "text"]).success().stdout_contains("下次运行");
+    schedule(&env, &["install", "--output", "text"]).success().stdout_contains("已安装");
+    schedule(&env, &["remove", "--output", "text"]).success().stdout_contains("已移除");
     env.write("taskmon.toml", "language = \"en\"\n");
-    schedule(&env, &["list", "--output", "text"])
-        .success()
-        .stdout_contains("next run");
-    schedule(&env, &["install", "--output", "text"])
-        .success()
-        .stdout_contains("Installed");
-    schedule(&env, &["status", "--output", "text"])
-        .success()
-        .stdout_contains("installed");
-    schedule(&env, &["remove", "--output", "text"])
-        .success()
-        .stdout_contains("Removed");
+    schedule(&env, &["list", "--output", "text"]).success().stdout_contains("next run");
+    schedule(&env, &["install", "--output", "text"]).success().stdout_contains("Installed");
+    schedule(&env, &["status", "--output", "text"]).success().stdout_contains("installed");
+    schedule(&env, &["remove", "--output", "text"]).success().stdout_contains("Removed");
 }

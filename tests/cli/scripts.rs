@@ -36,26 +36,14 @@ fn a_month_is_summed_up() {
                "busiest_day": {"date": "2023-11-15", "total": 3}, "worst_day": {"date": "2023-11-15", "failed": 2}})
     );
     let empty = script(&env, "month.sh", &["2022-02"]).success().json();
-    assert_eq!(
-        (&empty["days"], &empty["failure_rate"]),
-        (&json!(28), &json!(0))
-    );
+    assert_eq!((&empty["days"], &empty["failure_rate"]), (&json!(28), &json!(0)));
     assert_eq!(empty["busiest_day"], Value::Null);
-    script(&env, "month.sh", &["2023-13"])
-        .exits(2)
-        .stderr_contains("2023-13");
-    script(&env, "month.sh", &["November"])
-        .exits(2)
-        .stderr_contains("November");
-    script(&env, "month.sh", &["2999-01"])
-        .exits(2)
-        .stderr_contains("2999-01");
-    let failed = script(
-        &env,
-        "month.sh",
-        &["2023-11", "-q", "-q", "--database-url", "sqlite:gone.db"],
-    )
-    .exits(3);
+    script(&env, "month.sh", &["2023-13"]).exits(2).stderr_contains("2023-13");
+    script(&env, "month.sh", &["November"]).exits(2).stderr_contains("November");
+    script(&env, "month.sh", &["2999-01"]).exits(2).stderr_contains("2999-01");
+    let failed =
+        script(&env, "month.sh", &["2023-11", "-q", "-q", "--database-url", "sqlite:gone.db"])
+            .exits(3);
     failed.failure("database_unavailable", &["gone.db"]);
 }
 
@@ -85,20 +73,12 @@ fn a_gate_fails_while_an_alert_stands() {
     let env = TestEnv::sqlite();
     env.insert(tasks());
     let day = |arguments: &[&str]| {
-        let all: Vec<&str> = arguments
-            .iter()
-            .copied()
-            .chain(["--date", "2023-11-15"])
-            .collect();
+        let all: Vec<&str> = arguments.iter().copied().chain(["--date", "2023-11-15"]).collect();
         script(&env, "gate.sh", &all)
     };
     // Two of three failed, all for one reason.
     let critical = day(&[]).exits(4);
-    assert!(
-        critical.stdout().contains("critical\t任务失败率"),
-        "{}",
-        critical.stdout()
-    );
+    assert!(critical.stdout().contains("critical\t任务失败率"), "{}", critical.stdout());
     let config = env.read("taskmon.toml");
     env.write(
         "taskmon.toml",
@@ -106,21 +86,13 @@ fn a_gate_fails_while_an_alert_stands() {
     );
     day(&[]).success().stdout();
     let warning = day(&["warning"]).exits(4);
-    assert!(
-        warning.stdout().contains("warning\t任务失败率"),
-        "{}",
-        warning.stdout()
-    );
+    assert!(warning.stdout().contains("warning\t任务失败率"), "{}", warning.stdout());
     let several = day(&["warning", "--days", "2"]).exits(4);
     assert!(several.stdout().contains("warning\t任务失败率"));
     let page = day(&["warning", "--output", "text"]).exits(4);
     assert!(page.stdout().contains("2023-11-15") && page.stdout().contains("任务失败率"));
     let broken = day(&["critical", "-q", "-q", "--database-url", "sqlite:gone.db"]).exits(3);
-    assert!(
-        broken.stdout().starts_with("error\t"),
-        "{}",
-        broken.stdout()
-    );
+    assert!(broken.stdout().starts_with("error\t"), "{}", broken.stdout());
 }
 
 #[test]
@@ -173,9 +145,7 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
     let uninstall = format!("PATH=$HOME/bin:$PATH exec bash {path} --uninstall");
     let finished = crate::schedule::isolated(&env, &["sh", "-c", &uninstall]).success();
     finished.stderr();
-    finished
-        .stdout_contains("# BEGIN taskmon")
-        .stdout_contains("crontab -e");
+    finished.stdout_contains("# BEGIN taskmon").stdout_contains("crontab -e");
 }
 
 #[test]
@@ -201,39 +171,25 @@ fn what_is_installed_is_removed_again_to_the_last_file() {
     let program = env.path("home/.local/bin/taskmon");
     let config: Value = env.program(&program, ["config"]).success().json();
     let file = config["file"].as_str().unwrap_or_default().to_owned();
-    assert!(
-        file.ends_with("home/.config/taskmon/taskmon.toml"),
-        "{config:#}"
-    );
+    assert!(file.ends_with("home/.config/taskmon/taskmon.toml"), "{config:#}");
 
     // Again: the configuration is the user's.
     env.write("home/.config/taskmon/taskmon.toml", "language = 'zh'\n");
     assert!(install(&["--binary", binary]).contains("left"));
     install(&["--uninstall"]);
-    assert_eq!(
-        env.read("home/.config/taskmon/taskmon.toml"),
-        "language = 'zh'\n"
-    );
+    assert_eq!(env.read("home/.config/taskmon/taskmon.toml"), "language = 'zh'\n");
     std::fs::remove_dir_all(env.path("home/.config")).unwrap();
 
     // Twice, as for a new version.
     install(&["--binary", binary]);
     install(&["--binary", binary]);
     install(&["--uninstall"]);
-    let files: Vec<String> = env
-        .tree()
-        .lines()
-        .filter(|line| line.contains("taskmon."))
-        .map(str::to_owned)
-        .collect();
+    let files: Vec<String> =
+        env.tree().lines().filter(|line| line.contains("taskmon.")).map(str::to_owned).collect();
     assert!(files.is_empty(), "{files:?}");
     std::fs::remove_dir_all(env.path("home/.local")).unwrap();
     let _ = std::fs::remove_dir_all(env.path("home/.config"));
     assert_eq!(env.tree(), before);
-    script(&env, "install.sh", &["--uninstall"])
-        .exits(2)
-        .stderr_contains("nothing is installed");
-    script(&env, "install.sh", &["--binary"])
-        .exits(1)
-        .stderr_contains("--binary names no program");
+    script(&env, "install.sh", &["--uninstall"]).exits(2).stderr_contains("nothing is installed");
+    script(&env, "install.sh", &["--binary"]).exits(1).stderr_contains("--binary names no program");
 }

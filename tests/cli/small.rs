@@ -2,15 +2,7 @@
 
 use crate::env::TestEnv;
 
-const COMMANDS: [&str; 7] = [
-    "cleanup",
-    "stats",
-    "disk",
-    "demo",
-    "config",
-    "completions",
-    "man",
-];
+const COMMANDS: [&str; 7] = ["cleanup", "stats", "disk", "demo", "config", "completions", "man"];
 
 /// Options that every job has.
 const COMMON: [&str; 8] = [
@@ -33,32 +25,25 @@ fn the_help_lists_every_command() {
             help.stdout_contains(command);
         }
     }
-    env.taskmon(["--help"])
-        .success()
-        .stdout_contains("Examples");
+    env.taskmon(["--help"]).success().stdout_contains("Examples");
 }
 
 #[test]
 fn the_help_of_a_job_has_examples_and_every_option() {
     let env = TestEnv::new();
     for (command, options) in [
-        (
-            "stats",
-            &["--date", "--days", "--no-save", "--no-alert"][..],
-        ),
+        ("stats", &["--date", "--days", "--no-save", "--no-alert"][..]),
         ("disk", &["--warning", "--critical", "PATH"][..]),
     ] {
         let help = env.taskmon([command, "--help"]).success();
-        help.stdout_contains("Examples")
-            .stdout_contains(&format!("taskmon {command}"));
+        help.stdout_contains("Examples").stdout_contains(&format!("taskmon {command}"));
         for option in options.iter().chain(&COMMON) {
             help.stdout_contains(option);
         }
     }
     for command in ["demo", "config", "completions", "man"] {
         let help = env.taskmon([command, "--help"]).success();
-        help.stdout_contains("Examples")
-            .stdout_contains(&format!("taskmon {command}"));
+        help.stdout_contains("Examples").stdout_contains(&format!("taskmon {command}"));
     }
 }
 
@@ -100,9 +85,7 @@ fn the_examples_of_the_help_are_accepted_by_the_parser() {
                 continue;
             }
             // `--help` stops before the work, and after the parser has seen what stands before it.
-            let finished = env
-                .taskmon(arguments.iter().copied().chain(["--help"]))
-                .run();
+            let finished = env.taskmon(arguments.iter().copied().chain(["--help"])).run();
             assert_eq!(finished.code, Some(0), "{line}\n{}", finished.stderr());
             finished.stdout();
             tried += 1;
@@ -115,10 +98,7 @@ fn the_examples_of_the_help_are_accepted_by_the_parser() {
 fn the_version_is_the_crates() {
     let env = TestEnv::new();
     let version = env.taskmon(["--version"]).success();
-    assert_eq!(
-        version.stdout(),
-        format!("taskmon {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version.stdout(), format!("taskmon {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -146,13 +126,10 @@ fn completions_are_scripts_of_their_shell() {
     }
     env.program("bash", ["-n", "completion.bash"]).success();
     // It defines the completion in a shell that has none of the helper functions.
-    let loaded = env
-        .program("bash", ["-c", ". ./completion.bash && complete -p taskmon"])
-        .success();
+    let loaded =
+        env.program("bash", ["-c", ". ./completion.bash && complete -p taskmon"]).success();
     loaded.stdout_contains("taskmon");
-    env.taskmon(["completions", "tcsh-ish"])
-        .exits(2)
-        .stderr_contains("tcsh-ish");
+    env.taskmon(["completions", "tcsh-ish"]).exits(2).stderr_contains("tcsh-ish");
 }
 
 /// A page of the manual as a reader sees its text, each line of its source for itself.
@@ -174,10 +151,7 @@ fn the_manual_has_a_page_of_taskmon_and_one_of_each_command() {
     for part in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "EXIT CODES"] {
         assert!(main.contains(part), "{part}\n{main}");
     }
-    assert!(
-        main.contains(&format!(".TH taskmon 1  {version}")),
-        "{main}"
-    );
+    assert!(main.contains(&format!(".TH taskmon 1  {version}")), "{main}");
     for command in COMMANDS {
         assert!(main.contains(&format!("taskmon-{command}(1)")), "{main}");
         let page = manual(&env, Some(command));
@@ -193,11 +167,7 @@ fn a_page_of_the_manual_has_the_options_and_the_examples_of_the_help() {
     let env = TestEnv::new();
     for command in [None].into_iter().chain(COMMANDS.map(Some)) {
         let page = manual(&env, command);
-        let help = env
-            .taskmon(command.into_iter().chain(["--help"]))
-            .success()
-            .stdout()
-            .to_owned();
+        let help = env.taskmon(command.into_iter().chain(["--help"])).success().stdout().to_owned();
         for option in COMMON {
             assert!(page.contains(option), "{command:?}: {option}\n{page}");
         }
@@ -215,15 +185,9 @@ fn a_page_of_the_manual_has_the_options_and_the_examples_of_the_help() {
 #[test]
 fn a_command_without_a_page_is_wrong_usage_and_the_others_are_named() {
     let env = TestEnv::new();
-    let document = env
-        .taskmon(["man", "stat"])
-        .exits(2)
-        .failure("usage", &["stat"]);
+    let document = env.taskmon(["man", "stat"]).exits(2).failure("usage", &["stat"]);
     let hint = document["error"]["hint"].as_str().unwrap();
-    assert!(
-        COMMANDS.iter().all(|command| hint.contains(command)),
-        "{hint}"
-    );
+    assert!(COMMANDS.iter().all(|command| hint.contains(command)), "{hint}");
 }
 
 // ---- demo
@@ -247,31 +211,19 @@ fn the_demo_makes_a_sandbox_whose_report_is_real() {
         .find(|entry| entry.path().extension().is_some_and(|end| end == "db"))
         .expect("a SQLite database");
     let rows = rusqlite::Connection::open(database.path()).unwrap();
-    let tasks: i64 = rows
-        .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
-        .unwrap();
+    let tasks: i64 = rows.query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap();
     assert!(tasks > 2000, "{tasks} tasks");
 
-    let report = env
-        .taskmon(["stats", "--no-alert", "--config", "sandbox/taskmon.toml"])
-        .success()
-        .json();
+    let report =
+        env.taskmon(["stats", "--no-alert", "--config", "sandbox/taskmon.toml"]).success().json();
     assert!(report["task_statistics"]["total_tasks"].as_i64().unwrap() > 50);
-    assert!(
-        report["error_statistics"]["total_failed_tasks"]
-            .as_i64()
-            .unwrap()
-            > 0
-    );
+    assert!(report["error_statistics"]["total_failed_tasks"].as_i64().unwrap() > 0);
     assert_eq!(
         report["unavailable"],
         serde_json::json!(["system_statistics.queue_statistics.queues"])
     );
     let days = report["trend_analysis"]["past_7_days"].as_array().unwrap();
-    assert!(
-        days.iter().all(|day| day["total"].as_i64().unwrap() > 0),
-        "{days:?}"
-    );
+    assert!(days.iter().all(|day| day["total"].as_i64().unwrap() > 0), "{days:?}");
 }
 
 /// Right after `cargo run` the program is not on PATH, and a folder's name may hold a space.
@@ -293,19 +245,14 @@ fn the_demo_says_how_to_go_on_in_commands_that_work() {
         // The sandbox's errors are mostly of one kind, and the job of the day before tells that.
         let lines: Vec<&str> = finished.stderr().lines().collect();
         assert!(
-            lines
-                .iter()
-                .all(|line| line.contains("Errors are concentrated")),
+            lines.iter().all(|line| line.contains("Errors are concentrated")),
             "{command}: {lines:?}"
         );
     }
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_taskmon"));
     let with_it = format!("{}:{bare}", binary.parent().unwrap().display());
     for command in next(&with_it) {
-        assert!(
-            command.starts_with("cd 'my sandbox' && taskmon "),
-            "{command}"
-        );
+        assert!(command.starts_with("cd 'my sandbox' && taskmon "), "{command}");
     }
 }
 
@@ -315,10 +262,8 @@ fn the_demo_says_where_the_sandbox_is_and_what_it_kept() {
     demo(&env, "sandbox");
     for (language, kept) in [("en", "is kept as"), ("zh_CN.UTF-8", "另存为")] {
         env.write("sandbox/taskmon.toml", "# my own settings\n");
-        let page = env
-            .taskmon(["demo", "sandbox", "--output", "text"])
-            .env("LANG", language)
-            .success();
+        let page =
+            env.taskmon(["demo", "sandbox", "--output", "text"]).env("LANG", language).success();
         let sandbox = env.path("sandbox").display().to_string();
         page.stdout_contains(&format!("{sandbox}\n"))
             .stdout_contains(kept)
@@ -331,9 +276,7 @@ fn the_demo_can_be_run_twice() {
     let env = TestEnv::new();
     demo(&env, "sandbox");
     demo(&env, "sandbox");
-    env.taskmon(["stats", "--no-alert", "--config", "sandbox/taskmon.toml"])
-        .success()
-        .json();
+    env.taskmon(["stats", "--no-alert", "--config", "sandbox/taskmon.toml"]).success().json();
 }
 
 #[test]
@@ -353,8 +296,6 @@ fn a_folder_that_is_not_a_sandbox_is_never_touched() {
 fn a_file_in_the_place_of_the_sandbox_is_never_touched() {
     let env = TestEnv::new();
     env.write("sandbox", "I am a file");
-    env.taskmon(["demo", "sandbox"])
-        .exits(3)
-        .failure("not_a_sandbox", &["sandbox"]);
+    env.taskmon(["demo", "sandbox"]).exits(3).failure("not_a_sandbox", &["sandbox"]);
     assert_eq!(env.read("sandbox"), "I am a file");
 }

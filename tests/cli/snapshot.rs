@@ -39,56 +39,31 @@ fn write(stop: &AtomicBool, mut execute: impl FnMut(&str)) {
 fn read(env: &TestEnv, stop: &AtomicBool) {
     let mut totals = Vec::new();
     for _ in 0..20 {
-        let report = env
-            .taskmon(["stats", "--date", DAY, "--no-save"])
-            .success()
-            .json();
+        let report = env.taskmon(["stats", "--date", DAY, "--no-save"]).success().json();
         totals.push(consistent_total(&report));
     }
     stop.store(true, Ordering::Relaxed);
     totals.dedup();
-    assert!(
-        totals.len() > 1,
-        "the writer wrote nothing while the reports were made"
-    );
+    assert!(totals.len() > 1, "the writer wrote nothing while the reports were made");
 }
 
 fn consistent_total(report: &Value) -> i64 {
     let sum = |value: &Value| -> i64 {
-        value
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|n| n.as_i64().unwrap())
-            .sum()
+        value.as_object().unwrap().values().map(|n| n.as_i64().unwrap()).sum()
     };
     let tasks = &report["task_statistics"];
     let total = tasks["total_tasks"].as_i64().unwrap();
     assert_eq!(sum(&tasks["status_breakdown"]), total, "{report}");
     assert_eq!(sum(&tasks["raw_status_breakdown"]), total, "{report}");
-    assert_eq!(
-        sum(&report["performance_statistics"]["hourly_distribution"]),
-        total,
-        "{report}"
-    );
+    assert_eq!(sum(&report["performance_statistics"]["hourly_distribution"]), total, "{report}");
     let today = &report["trend_analysis"]["past_7_days"][0];
     assert_eq!(today["total"], total, "{report}");
-    assert_eq!(
-        today["failed"], tasks["status_breakdown"]["failed"],
-        "{report}"
-    );
-    assert_eq!(
-        today["completed"], tasks["status_breakdown"]["completed"],
-        "{report}"
-    );
+    assert_eq!(today["failed"], tasks["status_breakdown"]["failed"], "{report}");
+    assert_eq!(today["completed"], tasks["status_breakdown"]["completed"], "{report}");
     let errors = &report["error_statistics"];
     assert_eq!(errors["total_failed_tasks"], today["failed"], "{report}");
     // Every failed task of this writer has a message.
-    assert_eq!(
-        sum(&errors["error_categories"]),
-        today["failed"].as_i64().unwrap(),
-        "{report}"
-    );
+    assert_eq!(sum(&errors["error_categories"]), today["failed"].as_i64().unwrap(), "{report}");
     total
 }
 
@@ -111,17 +86,13 @@ fn figures_add_up_under_a_writer_on_postgres() {
 #[test]
 fn figures_add_up_under_a_writer_on_sqlite() {
     let env = TestEnv::sqlite();
-    env.connection()
-        .pragma_update(None, "journal_mode", "wal")
-        .unwrap();
+    env.connection().pragma_update(None, "journal_mode", "wal").unwrap();
     env.insert((1..=400).map(|n| Task::new(n).failed("文档生成失败")));
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let connection = env.connection();
-            connection
-                .pragma_update(None, "synchronous", "off")
-                .unwrap();
+            connection.pragma_update(None, "synchronous", "off").unwrap();
             write(&stop, |batch| connection.execute_batch(batch).unwrap());
         });
         let guard = StopOnDrop(&stop);

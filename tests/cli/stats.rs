@@ -31,13 +31,9 @@ fn small_day() -> Vec<Task> {
         unstarted(Task::new(3).at("2026-11-22 10:15:00"))
             .failed("二维码识别失败: 100% of 'it'")
             .with("retry_count", 2),
-        unstarted(Task::new(4).at("2026-11-22 10:30:00"))
-            .status("FAILED")
-            .without("error_message"),
+        unstarted(Task::new(4).at("2026-11-22 10:30:00")).status("FAILED").without("error_message"),
         unstarted(Task::new(5).at("2026-11-22 10:45:00")).failed(""),
-        unstarted(Task::new(6).at("2026-11-22 11:00:00"))
-            .status("PENDING")
-            .without("retry_count"),
+        unstarted(Task::new(6).at("2026-11-22 11:00:00")).status("PENDING").without("retry_count"),
         unstarted(Task::new(7).at("2026-11-22 11:10:00"))
             .status("RECOGNIZING")
             .with("retry_count", 1),
@@ -360,10 +356,5 @@ error_message = \"\"\nretry_count = \"\"\nname = \"\"\nfiles = []\nlink = \"\"
 }
 
 fn paths(unavailable: &Value) -> BTreeSet<&str> {
-    unavailable
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|path| path.as_str().unwrap())
-        .collect()
+    unavailable.as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect()
 }

@@ -80,12 +80,8 @@ impl Samples {
 fn fill(env: &TestEnv) {
     env.insert([
         Task::new(1).at("2026-11-22 10:00:00"),
-        Task::new(2)
-            .at("2026-11-22 11:00:00")
-            .failed("二维码识别失败"),
-        Task::new(3)
-            .at("2026-11-22 11:30:00")
-            .failed("odd \"name\""),
+        Task::new(2).at("2026-11-22 11:00:00").failed("二维码识别失败"),
+        Task::new(3).at("2026-11-22 11:30:00").failed("odd \"name\""),
         Task::new(4).at("2026-11-22 12:00:00").status("PENDING"),
     ]);
 }
@@ -99,12 +95,9 @@ fn a_report_in_prometheus_words() {
     env.write("taskmon.toml", &format!("{config}\n{more}"));
     let report = stats(&env).success().json();
     let samples = Samples::read(&env, &["stats.prom"]);
-    for (state, count) in [
-        ("pending", 1.0),
-        ("completed", 1.0),
-        ("failed", 2.0),
-        ("cancelled", 0.0),
-    ] {
+    for (state, count) in
+        [("pending", 1.0), ("completed", 1.0), ("failed", 2.0), ("cancelled", 0.0)]
+    {
         samples.is("taskmon_stats_tasks", json!({"state": state}), count);
     }
     samples.is("taskmon_stats_failure_ratio", json!({}), 0.5);
@@ -117,31 +110,16 @@ fn a_report_in_prometheus_words() {
     // Midnight of the day in Shanghai.
     let midnight = 1_795_276_800.0;
     assert_eq!(
-        chrono::DateTime::parse_from_rfc3339("2026-11-22T00:00:00+08:00")
-            .unwrap()
-            .timestamp() as f64,
+        chrono::DateTime::parse_from_rfc3339("2026-11-22T00:00:00+08:00").unwrap().timestamp()
+            as f64,
         midnight
     );
-    samples.is(
-        "taskmon_stats_day_start_timestamp_seconds",
-        json!({}),
-        midnight,
-    );
+    samples.is("taskmon_stats_day_start_timestamp_seconds", json!({}), midnight);
     let tasks = &report["task_statistics"];
-    let p95 = tasks["processing_time_percentiles"]["p95"]
-        .as_f64()
-        .unwrap();
-    samples.is(
-        "taskmon_stats_processing_percentile_seconds",
-        json!({"percentile": "95"}),
-        p95,
-    );
+    let p95 = tasks["processing_time_percentiles"]["p95"].as_f64().unwrap();
+    samples.is("taskmon_stats_processing_percentile_seconds", json!({"percentile": "95"}), p95);
     // A failure rate of 50 % is above the limit of 20 %.
-    samples.is(
-        "taskmon_alerts_standing",
-        json!({"job": "stats", "severity": "warning"}),
-        1.0,
-    );
+    samples.is("taskmon_alerts_standing", json!({"job": "stats", "severity": "warning"}), 1.0);
     samples.is("taskmon_last_run_success", json!({"job": "stats"}), 1.0);
     // The preset has no queue column, and no broker is configured.
     samples.lacks("taskmon_stats_queue_waiting_tasks");
@@ -150,14 +128,7 @@ fn a_report_in_prometheus_words() {
 }
 
 fn stats(env: &TestEnv) -> crate::env::Run<'_> {
-    env.taskmon([
-        "stats",
-        "--date",
-        DAY,
-        "--no-save",
-        "--textfile",
-        "stats.prom",
-    ])
+    env.taskmon(["stats", "--date", DAY, "--no-save", "--textfile", "stats.prom"])
 }
 
 #[test]
@@ -166,36 +137,20 @@ fn disks_with_odd_names_to_the_byte() {
     let odd = "a \"b\"\\c\n字";
     std::fs::create_dir(env.path(odd)).unwrap();
     let finished = env
-        .taskmon([
-            "disk",
-            odd,
-            ".",
-            odd,
-            "--no-alert",
-            "--warning",
-            "100",
-            "--critical",
-            "100",
-        ])
+        .taskmon(["disk", odd, ".", odd, "--no-alert", "--warning", "100", "--critical", "100"])
         .arg("--textfile")
         .arg("disk.prom")
         .success();
     let disk = finished.json()["disks"][0].clone();
     let samples = Samples::read(&env, &["disk.prom"]);
     let size = env.program("stat", ["-f", "-c", "%S %b", "."]).success();
-    let size: f64 = size
-        .stdout()
-        .split_whitespace()
-        .map(|n| n.parse::<f64>().unwrap())
-        .product();
+    let size: f64 = size.stdout().split_whitespace().map(|n| n.parse::<f64>().unwrap()).product();
     let place = |path: &str| json!({"path": path, "mount": disk["mount"], "device": disk["device"], "fs_type": disk["fs_type"]});
     for path in [odd, "."] {
         samples.is("taskmon_disk_size_bytes", place(path), size);
         samples.is("taskmon_disk_status", place(path), 0.0);
     }
-    let used = samples
-        .find("taskmon_disk_used_ratio", &place(odd))
-        .unwrap();
+    let used = samples.find("taskmon_disk_used_ratio", &place(odd)).unwrap();
     let percent = disk["usage_percent"].as_f64().unwrap();
     assert_eq!(format!("{:.2}", used * 100.0), format!("{percent:.2}"));
 }
@@ -206,41 +161,26 @@ fn the_files_of_all_jobs_go_together() {
     fill(&env);
     env.write("logs/old.log", "12345");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
-    let log = std::fs::File::options()
-        .append(true)
-        .open(env.path("logs/old.log"))
-        .unwrap();
+    let log = std::fs::File::options().append(true).open(env.path("logs/old.log")).unwrap();
     log.set_modified(old).unwrap();
     stats(&env).success().json();
     for job in ["disk", "alert", "cleanup"] {
-        let finished = env
-            .taskmon([job, "--textfile", &format!("{job}.prom")])
-            .success();
+        let finished = env.taskmon([job, "--textfile", &format!("{job}.prom")]).success();
         finished.json();
         // What stands is told.
         finished.stderr();
     }
-    let samples = Samples::read(
-        &env,
-        &["stats.prom", "disk.prom", "alert.prom", "cleanup.prom"],
-    );
+    let samples = Samples::read(&env, &["stats.prom", "disk.prom", "alert.prom", "cleanup.prom"]);
     for job in ["stats", "disk", "alert", "cleanup"] {
         samples.is("taskmon_last_run_exit_code", json!({"job": job}), 0.0);
         samples.is("taskmon_last_run_success", json!({"job": job}), 1.0);
         samples.is("taskmon_last_run_errors", json!({"job": job}), 0.0);
-        let ended = samples
-            .find("taskmon_last_run_timestamp_seconds", &json!({"job": job}))
-            .unwrap();
-        samples.is(
-            "taskmon_last_success_timestamp_seconds",
-            json!({"job": job}),
-            ended,
-        );
+        let ended =
+            samples.find("taskmon_last_run_timestamp_seconds", &json!({"job": job})).unwrap();
+        samples.is("taskmon_last_success_timestamp_seconds", json!({"job": job}), ended);
         let now = chrono::Utc::now().timestamp() as f64;
         assert!((now - ended).abs() < 60.0, "{job}: {ended}");
-        let took = samples
-            .find("taskmon_last_run_duration_seconds", &json!({"job": job}))
-            .unwrap();
+        let took = samples.find("taskmon_last_run_duration_seconds", &json!({"job": job})).unwrap();
         assert!(took > 0.0 && took < 60.0, "{job}: {took}");
     }
     assert_eq!(samples.only("taskmon_cleanup_deleted_logs"), 1.0);
@@ -256,19 +196,13 @@ fn a_failed_run_says_so_and_keeps_when_it_last_worked() {
     let before =
         Samples::read(&env, &["stats.prom"]).only("taskmon_last_success_timestamp_seconds");
     for _ in 0..2 {
-        let finished = stats(&env)
-            .arg("--database-url")
-            .arg("sqlite:gone.db")
-            .exits(3);
+        let finished = stats(&env).arg("--database-url").arg("sqlite:gone.db").exits(3);
         finished.json();
         finished.stderr();
         let samples = Samples::read(&env, &["stats.prom"]);
         assert_eq!(samples.only("taskmon_last_run_success"), 0.0);
         assert_eq!(samples.only("taskmon_last_run_exit_code"), 3.0);
-        assert_eq!(
-            samples.only("taskmon_last_success_timestamp_seconds"),
-            before
-        );
+        assert_eq!(samples.only("taskmon_last_success_timestamp_seconds"), before);
         assert!(samples.only("taskmon_last_run_timestamp_seconds") >= before);
         samples.lacks("taskmon_stats_");
     }
@@ -297,12 +231,7 @@ fn the_file_can_be_read_by_others_whatever_the_umask() {
     for _ in 0..2 {
         let script = "umask 077 && taskmon disk / --no-alert --textfile disk.prom";
         env.program("sh", ["-c", script]).success().json();
-        let mode = env
-            .path("disk.prom")
-            .metadata()
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = env.path("disk.prom").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o644);
     }
 }
@@ -313,8 +242,7 @@ fn a_run_that_the_lock_holds_up_says_so() {
     env.config("statement_timeout_seconds = 4\n");
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let first = stats(&env).spawn();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted";
@@ -337,14 +265,9 @@ fn everybody_may_read_the_file_and_nothing_else_is_left() {
     let env = TestEnv::new();
     env.write("metrics/disk.prom", "half a file");
     for _ in 0..2 {
-        env.taskmon(["disk", "--no-alert", "--textfile", "metrics/disk.prom"])
-            .success()
-            .json();
+        env.taskmon(["disk", "--no-alert", "--textfile", "metrics/disk.prom"]).success().json();
     }
-    let mode = std::fs::metadata(env.path("metrics/disk.prom"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(env.path("metrics/disk.prom")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     let left: Vec<_> = std::fs::read_dir(env.path("metrics")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
@@ -355,9 +278,7 @@ fn everybody_may_read_the_file_and_nothing_else_is_left() {
 fn a_rehearsal_leaves_the_file_alone() {
     let env = TestEnv::sqlite();
     for job in ["cleanup", "alert"] {
-        env.taskmon([job, "--dry-run", "--textfile", "x.prom"])
-            .success()
-            .json();
+        env.taskmon([job, "--dry-run", "--textfile", "x.prom"]).success().json();
         assert!(!env.path("x.prom").exists(), "{}", env.tree());
     }
 }
@@ -366,17 +287,9 @@ fn a_rehearsal_leaves_the_file_alone() {
 fn a_file_that_cannot_be_written_costs_the_file_alone() {
     let env = TestEnv::sqlite();
     fill(&env);
-    for arguments in [
-        vec!["stats", "--date", DAY],
-        vec!["disk"],
-        vec!["cleanup"],
-        vec!["alert"],
-    ] {
-        let finished = env
-            .taskmon(arguments.clone())
-            .arg("--textfile")
-            .arg("missing/x.prom")
-            .exits(1);
+    for arguments in [vec!["stats", "--date", DAY], vec!["disk"], vec!["cleanup"], vec!["alert"]] {
+        let finished =
+            env.taskmon(arguments.clone()).arg("--textfile").arg("missing/x.prom").exits(1);
         finished.stderr_contains("missing/x.prom");
         let result = finished.json();
         assert_eq!(result["success"], true);
@@ -395,11 +308,8 @@ fn a_file_that_cannot_be_written_costs_the_file_alone() {
 #[test]
 fn a_device_is_neither_read_nor_replaced() {
     let env = TestEnv::new();
-    env.program("mknod", ["endless.prom", "c", "1", "7"])
-        .success();
-    let finished = env
-        .taskmon(["disk", ".", "--no-alert", "--textfile", "endless.prom"])
-        .exits(1);
+    env.program("mknod", ["endless.prom", "c", "1", "7"]).success();
+    let finished = env.taskmon(["disk", ".", "--no-alert", "--textfile", "endless.prom"]).exits(1);
     finished.stderr_contains("--textfile endless.prom cannot be written: it is no regular file");
     assert_eq!(finished.json()["errors"][0]["kind"], "textfile_not_written");
     assert!(!env.path("endless.prom").is_file());
@@ -409,11 +319,7 @@ fn a_device_is_neither_read_nor_replaced() {
 fn only_jobs_have_figures() {
     let env = TestEnv::new();
     for arguments in [vec!["config"], vec!["demo", "d"], vec!["man"]] {
-        let finished: Finished = env
-            .taskmon(arguments)
-            .arg("--textfile")
-            .arg("x.prom")
-            .exits(2);
+        let finished: Finished = env.taskmon(arguments).arg("--textfile").arg("x.prom").exits(2);
         finished.stderr_contains("--textfile is for cleanup, stats, disk and alert");
         assert!(!env.path("x.prom").exists() && !env.path("d").exists());
     }

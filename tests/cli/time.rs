@@ -147,10 +147,7 @@ const CASES: &[Case] = &[
 type Form = fn(DateTime<Utc>, Tz) -> String;
 
 fn naive_local(instant: DateTime<Utc>, zone: Tz) -> String {
-    instant
-        .with_timezone(&zone)
-        .format("%Y-%m-%d %H:%M:%S%.6f")
-        .to_string()
+    instant.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S%.6f").to_string()
 }
 
 fn naive_utc(instant: DateTime<Utc>, _: Tz) -> String {
@@ -194,10 +191,7 @@ fn every_case(env: TestEnv, prepare: &str, form: Form, naive: &str) {
         }
         env.sql(&rows);
         env.config_in(case.zone, &format!("naive_timestamps = \"{naive}\""));
-        let report = env
-            .taskmon(["stats", "--date", case.date, "--no-save"])
-            .success()
-            .json();
+        let report = env.taskmon(["stats", "--date", case.date, "--no-save"]).success().json();
         let counted: Vec<i64> = (0..24)
             .map(|hour| {
                 report["performance_statistics"]["hourly_distribution"][hour.to_string()]
@@ -213,10 +207,7 @@ fn every_case(env: TestEnv, prepare: &str, form: Form, naive: &str) {
             case.date,
             case.zone
         );
-        assert_eq!(
-            report["trend_analysis"]["past_7_days"][0]["total"],
-            hours.iter().sum::<i64>()
-        );
+        assert_eq!(report["trend_analysis"]["past_7_days"][0]["total"], hours.iter().sum::<i64>());
     }
 }
 
@@ -288,14 +279,8 @@ fn naive_times_of_a_named_zone_are_counted_on_the_days_of_another() {
         // 23:30 in New York is half past five the next morning in Berlin.
         env.sql("INSERT INTO tasks (task_id, status, created_at) VALUES ('1', 'PENDING', '2026-01-14 23:30:00')");
         env.config_in("Europe/Berlin", "naive_timestamps = \"America/New_York\"");
-        let report = env
-            .taskmon(["stats", "--date", "2026-01-15", "--no-save"])
-            .success()
-            .json();
-        assert_eq!(
-            report["performance_statistics"]["hourly_distribution"]["5"],
-            1
-        );
+        let report = env.taskmon(["stats", "--date", "2026-01-15", "--no-save"]).success().json();
+        assert_eq!(report["performance_statistics"]["hourly_distribution"]["5"], 1);
     }
 }
 
@@ -308,8 +293,5 @@ fn the_zone_of_the_process_decides_nothing() {
         .env("TZ", "Pacific/Kiritimati")
         .success()
         .json();
-    assert_eq!(
-        report["performance_statistics"]["hourly_distribution"]["23"],
-        1
-    );
+    assert_eq!(report["performance_statistics"]["hourly_distribution"]["23"], 1);
 }

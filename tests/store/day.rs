@@ -13,11 +13,7 @@ fn open(n: u32, status: &str, queue: &str) -> Task {
 }
 
 fn backlog(label: &str, queue: Option<&str>, tasks: u64) -> BacklogCount {
-    BacklogCount {
-        label: label.into(),
-        queue: queue.map(Into::into),
-        tasks,
-    }
+    BacklogCount { label: label.into(), queue: queue.map(Into::into), tasks }
 }
 
 on_each_database! {

@@ -170,32 +170,22 @@ pub fn request(day: &str) -> DayRequest {
 #[track_caller]
 pub fn figures(store: &mut dyn Store, request: &DayRequest) -> DayFigures {
     let mut figures = store.day_figures(request).unwrap();
-    figures
-        .cells
-        .sort_by_key(|cell| (cell.hour, cell.label.clone(), cell.retries));
+    figures.cells.sort_by_key(|cell| (cell.hour, cell.label.clone(), cell.retries));
     figures.trend.retain(|count| count.tasks > 0);
-    figures
-        .trend
-        .sort_by_key(|count| (count.day, count.label.clone()));
-    figures
-        .backlog
-        .sort_by_key(|count| (count.label.clone(), count.queue.clone()));
+    figures.trend.sort_by_key(|count| (count.day, count.label.clone()));
+    figures.backlog.sort_by_key(|count| (count.label.clone(), count.queue.clone()));
     figures
 }
 
 /// Hour, label, retry count and tasks; the times left aside.
 pub fn counts(cells: &[Cell]) -> Vec<(u8, Option<&str>, Option<i64>, u64)> {
-    cells
-        .iter()
-        .map(|cell| (cell.hour, cell.label.as_deref(), cell.retries, cell.tasks))
-        .collect()
+    cells.iter().map(|cell| (cell.hour, cell.label.as_deref(), cell.retries, cell.tasks)).collect()
 }
 
 /// Day, label and tasks.
 pub fn days(trend: &[DayCount]) -> Vec<(usize, Option<&str>, u64)> {
     let days = trend.iter();
-    days.map(|count| (count.day, count.label.as_deref(), count.tasks))
-        .collect()
+    days.map(|count| (count.day, count.label.as_deref(), count.tasks)).collect()
 }
 
 /// The names of the slowest tasks.
@@ -212,9 +202,7 @@ pub fn failed(figures: &DayFigures) -> Vec<&str> {
 
 /// The instant of a local time.
 pub fn at(time: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(&format!("{}+08:00", time.replace(' ', "T")))
-        .unwrap()
-        .to_utc()
+    DateTime::parse_from_rfc3339(&format!("{}+08:00", time.replace(' ', "T"))).unwrap().to_utc()
 }
 
 /// A row two columns of which had one value would not show which of them a store reads.

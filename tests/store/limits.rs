@@ -48,8 +48,7 @@ fn a_table_that_is_locked_on_postgres_is_not_waited_for_beyond_the_limit() {
     let env = TestEnv::postgres();
     let mut other = env.client();
     let mut held = other.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let start = Instant::now();
     let view = View::of(&env).statement_timeout(Duration::from_millis(500));
     view.refused(Kind::StatementTimeout, &[]);

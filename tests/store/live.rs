@@ -39,15 +39,8 @@ fn live_at(view: &View, now: DateTime<Utc>, zone: Tz) -> LiveFigures {
 }
 
 fn open_tasks(tasks: u64, older: u64, oldest: Option<(&str, &str)>) -> OpenTasks {
-    let oldest = oldest.map(|(task, since)| OpenTask {
-        task: Some(task.into()),
-        since: at(since),
-    });
-    OpenTasks {
-        tasks,
-        older,
-        oldest,
-    }
+    let oldest = oldest.map(|(task, since)| OpenTask { task: Some(task.into()), since: at(since) });
+    OpenTasks { tasks, older, oldest }
 }
 
 fn pending(n: u32, created: &str) -> Task {
@@ -61,9 +54,7 @@ fn processing(n: u32, started: &str) -> Task {
 }
 
 fn completed(n: u32, at: &str) -> Task {
-    Task::new(n)
-        .at("2026-11-22 02:00:00")
-        .with("completed_at", at)
+    Task::new(n).at("2026-11-22 02:00:00").with("completed_at", at)
 }
 
 fn failed(n: u32, at: &str) -> Task {
@@ -76,9 +67,7 @@ fn sqlite(times: &[(u32, &str, &str)]) -> TestEnv {
     let env = TestEnv::sqlite();
     env.insert(times.iter().map(|(n, status, time)| {
         let task = Task::new(*n).status(status).with("created_at", time);
-        task.without("started_at")
-            .without("updated_at")
-            .without("completed_at")
+        task.without("started_at").without("updated_at").without("completed_at")
     }));
     env
 }
@@ -307,10 +296,7 @@ fn on_postgres_instants_and_wall_clocks_stand_side_by_side() {
          ALTER TABLE tasks ALTER completed_at TYPE timestamptz USING completed_at AT TIME ZONE 'Asia/Shanghai'",
     );
     let figures = live(&View::of(&env));
-    assert_eq!(
-        figures.processing,
-        open_tasks(3, 2, Some(("task_2", "2026-11-22 10:59:59")))
-    );
+    assert_eq!(figures.processing, open_tasks(3, 2, Some(("task_2", "2026-11-22 10:59:59"))));
     assert_eq!(figures.finished, Some(1));
 }
 
@@ -324,23 +310,15 @@ fn on_postgres_an_infinite_time_is_no_time() {
         completed(4, "infinity").with("updated_at", "2026-11-22 11:40:00"),
     ]);
     let figures = live(&View::of(&env));
-    assert_eq!(
-        figures.pending,
-        open_tasks(2, 0, Some(("task_2", "2026-11-22 11:30:00")))
-    );
-    assert_eq!(
-        figures.processing,
-        open_tasks(1, 0, Some(("task_3", "2026-11-22 11:40:00")))
-    );
+    assert_eq!(figures.pending, open_tasks(2, 0, Some(("task_2", "2026-11-22 11:30:00"))));
+    assert_eq!(figures.processing, open_tasks(1, 0, Some(("task_3", "2026-11-22 11:40:00"))));
     assert_eq!(figures.finished, Some(1));
 }
 
 #[test]
 fn on_postgres_a_date_is_its_midnight() {
     let env = TestEnv::postgres();
-    env.insert([processing(1, NOON)
-        .without("started_at")
-        .with("updated_at", NOON)]);
+    env.insert([processing(1, NOON).without("started_at").with("updated_at", NOON)]);
     env.sql("ALTER TABLE tasks ALTER updated_at TYPE date");
     assert_eq!(
         live(&View::of(&env)).processing,
@@ -352,16 +330,10 @@ fn on_postgres_a_date_is_its_midnight() {
 fn on_postgres_a_column_that_is_no_time_is_named() {
     let env = TestEnv::postgres();
     let view = View::of(&env).map(|tasks| tasks.updated_at = "remarks".into());
-    let error = view
-        .store()
-        .live_figures(&request(at(NOON), ZONE))
-        .unwrap_err();
+    let error = view.store().live_figures(&request(at(NOON), ZONE)).unwrap_err();
     let failure = taskmon::outcome::Failure::of(&error);
     assert_eq!(failure.kind, Kind::MappingMismatch);
-    assert!(
-        failure.message.contains("database.tasks.updated_at"),
-        "{failure:?}"
-    );
+    assert!(failure.message.contains("database.tasks.updated_at"), "{failure:?}");
     // A day's report, which does not need it, does without.
     assert_eq!(view.figures().cells, []);
 }
@@ -382,21 +354,14 @@ fn on_sqlite_times_of_every_form_are_compared_as_times() {
         "2026-11-21T21:59:59-05:00",
         "2026-11-22",
     ];
-    let times: Vec<(u32, &str, &str)> = (1..)
-        .zip(at_limit)
-        .map(|(n, time)| (n, "PENDING", time))
-        .collect();
+    let times: Vec<(u32, &str, &str)> =
+        (1..).zip(at_limit).map(|(n, time)| (n, "PENDING", time)).collect();
     let env = sqlite(&times);
     assert_eq!(live(&View::of(&env)).pending.older, 0);
-    let times: Vec<(u32, &str, &str)> = (1..)
-        .zip(before)
-        .map(|(n, time)| (n, "TRACKING", time))
-        .collect();
+    let times: Vec<(u32, &str, &str)> =
+        (1..).zip(before).map(|(n, time)| (n, "TRACKING", time)).collect();
     let figures = live(&View::of(&sqlite(&times)));
-    assert_eq!(
-        figures.processing,
-        open_tasks(5, 5, Some(("task_5", "2026-11-22 00:00:00")))
-    );
+    assert_eq!(figures.processing, open_tasks(5, 5, Some(("task_5", "2026-11-22 00:00:00"))));
 }
 
 #[test]
@@ -421,9 +386,6 @@ fn on_sqlite_a_time_that_cannot_be_read_is_told_and_never_too_old() {
     ]);
     let figures = live(&View::of(&env));
     assert_eq!(figures.unreadable, Some((2, "gestern".into())));
-    assert_eq!(
-        figures.pending,
-        open_tasks(2, 1, Some(("task_3", "2026-11-22 10:00:00")))
-    );
+    assert_eq!(figures.pending, open_tasks(2, 1, Some(("task_3", "2026-11-22 10:00:00"))));
     assert_eq!(figures.processing, open_tasks(1, 0, None));
 }

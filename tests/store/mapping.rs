@@ -11,10 +11,7 @@ use taskmon::tables::Field;
 
 /// A task that has everything which a field could tell of it: failed, retried, started, timed.
 fn rich_task() -> Task {
-    Task::new(1)
-        .failed("任务超时")
-        .with("retry_count", 2)
-        .with("processing_time", 12.5)
+    Task::new(1).failed("任务超时").with("retry_count", 2).with("processing_time", 12.5)
 }
 
 /// What the table of jobs below is to a mapping that knows nothing of the preset.
@@ -333,33 +330,21 @@ on_each_database! {
 fn a_time_of_another_type_is_refused_by_postgres_with_the_type_that_it_has() {
     let env = TestEnv::postgres();
     let view = View::of(&env).map(|tasks| tasks.created_at = "user_id".into());
-    view.refused(
-        Kind::MappingMismatch,
-        &["database.tasks.created_at", "user_id", "integer"],
-    );
+    view.refused(Kind::MappingMismatch, &["database.tasks.created_at", "user_id", "integer"]);
 }
 
 /// The preset's status is an enum; a varchar, a domain and an array's element are compared as their text.
 #[test]
 fn a_status_of_any_type_gives_the_figures_of_the_enum_on_postgres() {
     let env = TestEnv::postgres();
-    env.insert([
-        rich_task(),
-        Task::new(2).status("PENDING"),
-        Task::new(3).without("status"),
-    ]);
+    env.insert([rich_task(), Task::new(2).status("PENDING"), Task::new(3).without("status")]);
     env.sql("CREATE DOMAIN label AS varchar(12)");
     let by_enum = View::of(&env).figures();
     assert_eq!(by_enum.backlog.len(), 1);
-    for status in [
-        "status::text",
-        "status::text::varchar(12)",
-        "status::text::label",
-        "(ARRAY[status])[1]",
-    ] {
-        let figures = View::of(&env)
-            .map(|tasks| tasks.status = status.into())
-            .figures();
+    for status in
+        ["status::text", "status::text::varchar(12)", "status::text::label", "(ARRAY[status])[1]"]
+    {
+        let figures = View::of(&env).map(|tasks| tasks.status = status.into()).figures();
         assert_eq!(figures, by_enum, "{status}");
     }
 }
@@ -386,8 +371,5 @@ fn text_in_a_number_column_of_sqlite_is_no_processing_time() {
     ]);
     let figures = View::of(&env).figures();
     assert_eq!(slowest(&figures), ["task_2"]);
-    assert_eq!(
-        (figures.cells[0].timed, figures.cells[0].micros),
-        (1, 4_500_000)
-    );
+    assert_eq!((figures.cells[0].timed, figures.cells[0].micros), (1, 4_500_000));
 }

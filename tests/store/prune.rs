@@ -48,13 +48,8 @@ fn delete_all(pruner: &mut dyn Pruner, scope: &Scope) -> usize {
     let mut gone = 0;
     for two in keys.chunks(2) {
         let rows = pruner.rows(scope, two).unwrap();
-        let batch = Batch {
-            scope,
-            rows: &rows,
-            questions: &[],
-            recent_since: later(),
-            before: &[],
-        };
+        let batch =
+            Batch { scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
         let deletion = pruner.delete(&batch, &mut |_| Vec::new()).unwrap();
         assert_eq!(deletion.refused, []);
         assert_eq!(deletion.changed, Vec::<usize>::new());
@@ -195,18 +190,9 @@ fn keys_of_every_type_page_and_delete() {
         ("uuid", "lpad(id::text, 32, '0')::uuid"),
         ("inet", "('10.0.0.' || id)::inet"),
         ("date", "date '2026-01-01' + id"),
-        (
-            "timestamp",
-            "timestamp '2026-01-01' + id * interval '1.000001 s'",
-        ),
-        (
-            "timestamptz",
-            "timestamptz '2026-10-25 00:00+00' + id * interval '20.000001 min'",
-        ),
-        (
-            "timestamptz(0)",
-            "timestamptz '2026-10-25 00:00+00' + id * interval '20 min'",
-        ),
+        ("timestamp", "timestamp '2026-01-01' + id * interval '1.000001 s'"),
+        ("timestamptz", "timestamptz '2026-10-25 00:00+00' + id * interval '20.000001 min'"),
+        ("timestamptz(0)", "timestamptz '2026-10-25 00:00+00' + id * interval '20 min'"),
         ("interval", "id * interval '1 day'"),
         ("jsonb", "to_jsonb(id)"),
         ("text[]", "ARRAY['a,\"b', id::text]"),

@@ -26,11 +26,7 @@ pub fn build(command: &[String], config: &ChannelConfig) -> Box<dyn Channel + Se
         redactor.add(secret.expose());
         redactor.add_url(secret);
     }
-    Box::new(Program {
-        command: command.to_vec(),
-        timeout: config.timeout,
-        redactor,
-    })
+    Box::new(Program { command: command.to_vec(), timeout: config.timeout, redactor })
 }
 
 struct Program {
@@ -68,9 +64,9 @@ impl Channel for Program {
                 self.timeout.as_secs_f32(),
                 self.said(&words)
             ))),
-            Err(error) => Err(SendError::transient(format!(
-                "{name} cannot be waited for: {error}"
-            ))),
+            Err(error) => {
+                Err(SendError::transient(format!("{name} cannot be waited for: {error}")))
+            }
         }
     }
 }

@@ -40,12 +40,8 @@ impl Channel for Dingtalk {
     fn send(&self, notice: &Notice) -> Result<(), SendError> {
         let milliseconds = self.endpoint.now().timestamp_millis();
         let secret = self.secret.as_ref();
-        let signed = secret.map(|secret| {
-            (
-                milliseconds.to_string(),
-                signature(secret.expose(), milliseconds),
-            )
-        });
+        let signed = secret
+            .map(|secret| (milliseconds.to_string(), signature(secret.expose(), milliseconds)));
         let query = signed
             .as_ref()
             .map(|(time, sign)| [("timestamp", time.as_str()), ("sign", sign.as_str())]);
@@ -104,26 +100,15 @@ mod tests {
     #[test]
     fn the_secret_is_the_key_as_in_the_published_example() {
         let tag = sign(b"testappSecret", b"1546084445901");
-        assert_eq!(
-            STANDARD.encode(tag),
-            "HCbG3xNE3vzhO+u7qCUL1jS5hsu2n5r2cFhnTrtyDAE="
-        );
+        assert_eq!(STANDARD.encode(tag), "HCbG3xNE3vzhO+u7qCUL1jS5hsu2n5r2cFhnTrtyDAE=");
     }
 
     /// Of Python's `hmac`: `base64.b64encode(hmac.new(secret.encode(), f"{t}\n{secret}".encode(), "sha256").digest())`
     #[test]
     fn the_time_and_the_secret_are_the_message() {
         for (secret, milliseconds, expected) in [
-            (
-                "SECtest",
-                1_577_262_236_757,
-                "Za/ne6w2koB8B4ROVlgTNd/X+/FbyDpZrXLz57xNZSA=",
-            ),
-            (
-                "SEC-密钥",
-                1_701_453_601_000,
-                "Z3+6Iy0Ha51LRTaWJINKFAZGKqtqXA0hMEXVpwW27ck=",
-            ),
+            ("SECtest", 1_577_262_236_757, "Za/ne6w2koB8B4ROVlgTNd/X+/FbyDpZrXLz57xNZSA="),
+            ("SEC-密钥", 1_701_453_601_000, "Z3+6Iy0Ha51LRTaWJINKFAZGKqtqXA0hMEXVpwW27ck="),
         ] {
             assert_eq!(signature(secret, milliseconds), expected);
         }

@@ -26,13 +26,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
-const FORM: Form = Form {
-    escape: str::to_owned,
-    bullet: "- ",
-    separator: "\n",
-    limit: 100_000,
-    measure: bytes,
-};
+const FORM: Form =
+    Form { escape: str::to_owned, bullet: "- ", separator: "\n", limit: 100_000, measure: bytes };
 
 /// A mail server, who writes and who reads.
 #[derive(Debug, Clone)]
@@ -69,11 +64,7 @@ pub fn build(mail: &Mail, config: &ChannelConfig) -> Built {
         Encryption::None => None,
         _ => Some(tls(&server, &config.surroundings)?),
     };
-    let relay = Relay {
-        server,
-        tls,
-        timeout: config.timeout,
-    };
+    let relay = Relay { server, tls, timeout: config.timeout };
     Ok(Box::new(Email {
         relay: Arc::new(relay),
         from,
@@ -207,9 +198,8 @@ impl Server {
     fn parse(mail: &Mail) -> Result<Self, SendError> {
         let wrong = |why: &str| SendError::permanent(format!("the mail server's url {why}"));
         let url = mail.url.expose();
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| wrong("is not smtp://… or smtps://…"))?;
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| wrong("is not smtp://… or smtps://…"))?;
         let encryption = encryption(scheme, mail.encryption)?;
         let (login, place) = match rest.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
@@ -218,9 +208,7 @@ impl Server {
         let place = place.strip_suffix('/').unwrap_or(place);
         let (host, port) = host_and_port(place, encryption)
             .ok_or_else(|| wrong("does not name a host, or its port is no number; behind them nothing may stand, and special characters of a password are percent-encoded"))?;
-        let login = login
-            .map(|login| credentials(login, mail.password.as_ref()))
-            .transpose()?;
+        let login = login.map(|login| credentials(login, mail.password.as_ref())).transpose()?;
         if login.is_none() && mail.password.is_some() {
             return Err(wrong("names no user for the password: smtp://USER@HOST"));
         }
@@ -235,13 +223,7 @@ impl Server {
             // AUTH PLAIN sends both in one.
             redactor.add(&format!("\0{}\0{}", login.user, login.password.expose()));
         }
-        Ok(Self {
-            host,
-            port,
-            login,
-            encryption,
-            redactor,
-        })
+        Ok(Self { host, port, login, encryption, redactor })
     }
 
     /// How messages call it.
@@ -264,9 +246,7 @@ fn encryption(scheme: &str, asked: Option<Encryption>) -> Result<Encryption, Sen
             "smtps:// is encrypted from the first byte on, so `tls` can only be \"tls\"; use smtp:// for the others",
         )),
         ("smtp", asked) => Ok(asked.unwrap_or(Encryption::Starttls)),
-        _ => Err(SendError::permanent(
-            "the mail server's url must start with smtp:// or smtps://",
-        )),
+        _ => Err(SendError::permanent("the mail server's url must start with smtp:// or smtps://")),
     }
 }
 
@@ -281,12 +261,7 @@ fn host_and_port(place: &str, encryption: Encryption) -> Option<(String, u16)> {
         Some(rest) => {
             let (host, behind) = rest.split_once(']')?;
             host.parse::<std::net::Ipv6Addr>().ok()?;
-            (
-                host,
-                behind
-                    .strip_prefix(':')
-                    .or(behind.is_empty().then_some(""))?,
-            )
+            (host, behind.strip_prefix(':').or(behind.is_empty().then_some(""))?)
         }
         None => place.split_once(':').unwrap_or((place, "")),
     };
@@ -322,19 +297,16 @@ fn credentials(login: &str, separate: Option<&Hidden>) -> Result<Login, SendErro
     let password = password.map_err(SendError::permanent)?;
     let user = decoded(user)?;
     match user.is_empty() {
-        true => Err(SendError::permanent(
-            "the mail server's url names no user before the password",
-        )),
+        true => {
+            Err(SendError::permanent("the mail server's url names no user before the password"))
+        }
         false => Ok(Login { user, password }),
     }
 }
 
 fn tls(server: &Server, surroundings: &Surroundings) -> Result<TlsParameters, SendError> {
     let failed = |why: String| SendError::permanent(format!("{}: {why}", server.shown()));
-    let roots = surroundings
-        .roots
-        .as_ref()
-        .map_err(|why| failed(why.clone()))?;
+    let roots = surroundings.roots.as_ref().map_err(|why| failed(why.clone()))?;
     let mut builder =
         TlsParameters::builder(server.host.clone()).certificate_store(CertificateStore::None);
     for root in roots.iter() {
@@ -342,9 +314,7 @@ fn tls(server: &Server, surroundings: &Surroundings) -> Result<TlsParameters, Se
             builder = builder.add_root_certificate(certificate);
         }
     }
-    builder
-        .build_rustls()
-        .map_err(|error| failed(format!("TLS cannot be set up: {error}")))
+    builder.build_rustls().map_err(|error| failed(format!("TLS cannot be set up: {error}")))
 }
 
 // ---- the conversation
@@ -387,9 +357,7 @@ impl Relay {
                 return Err(self.refused("does not offer STARTTLS, so nothing was sent to it"));
             }
             self.set_time(&mut connection, deadline)?;
-            connection
-                .starttls(tls, &letter.hello)
-                .map_err(|error| self.failure("", &error))?;
+            connection.starttls(tls, &letter.hello).map_err(|error| self.failure("", &error))?;
         }
         if let Some(login) = &server.login {
             self.set_time(&mut connection, deadline)?;
@@ -411,10 +379,7 @@ impl Relay {
         let mut parameters = Vec::new();
         let mut addresses = letter.to.iter().chain([&letter.from]);
         if !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii()) {
-            if !connection
-                .server_info()
-                .supports_feature(Extension::SmtpUtfEight)
-            {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 return Err(self.refused("takes no mail addresses outside ASCII"));
             }
             parameters.push(MailParameter::SmtpUtfEight);
@@ -425,9 +390,7 @@ impl Relay {
             .map_err(|error| self.failure("refused the sender", &error))?;
         self.name_recipients(connection, letter, deadline)?;
         self.set_time(connection, deadline)?;
-        connection
-            .command(Data)
-            .map_err(|error| self.failure("refused the mail", &error))?;
+        connection.command(Data).map_err(|error| self.failure("refused the mail", &error))?;
         self.set_time(connection, deadline)?;
         connection
             .message(&letter.content)
@@ -458,9 +421,7 @@ impl Relay {
             let worth = refused.iter().position(|error| !error.permanent);
             return Err(refused.swap_remove(worth.unwrap_or(0)));
         }
-        refused
-            .iter()
-            .for_each(|error| log::warn!("{error}; the mail went to the others"));
+        refused.iter().for_each(|error| log::warn!("{error}; the mail went to the others"));
         Ok(())
     }
 
@@ -487,10 +448,7 @@ impl Relay {
 
     fn late(&self) -> SendError {
         let seconds = self.timeout.as_secs_f32();
-        SendError::transient(format!(
-            "{}: not done within {seconds} s",
-            self.server.shown()
-        ))
+        SendError::transient(format!("{}: not done within {seconds} s", self.server.shown()))
     }
 
     fn refused(&self, why: &str) -> SendError {
@@ -525,23 +483,16 @@ impl Relay {
 }
 
 fn is_late(error: &Error) -> bool {
-    let inner = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
+    let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let kind = inner.map(io::Error::kind);
-    matches!(
-        kind,
-        Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
-    )
+    matches!(kind, Some(io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock))
 }
 
 /// What is wrong with the server's certificate or its TLS, found anywhere among the causes.
 fn certificate_trouble(error: &Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(current) = cause {
-        let inner = current
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let tls = current.downcast_ref::<rustls::Error>();
         if let Some(tls) = tls.or_else(|| inner?.downcast_ref::<rustls::Error>()) {
             return Some(tls_trouble(tls));
@@ -565,11 +516,7 @@ fn text(notice: &Notice) -> String {
 
 fn html(notice: &Notice) -> String {
     let (host, time) = message::labels(notice.language);
-    let rows: String = notice
-        .alerts
-        .iter()
-        .map(|told| row(told, notice.language))
-        .collect();
+    let rows: String = notice.alerts.iter().map(|told| row(told, notice.language)).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"></head><body>\n<h3 style=\"color:{}\">{}</h3>\n<ul>\n{rows}</ul>\n<p>{host}: {}<br>{time}: {}</p>\n</body></html>\n",
         notice.language.pick("zh-CN", "en"),
@@ -586,12 +533,9 @@ fn row(told: &Told, language: Language) -> String {
         Some(_) => Tone::Resolved.colour(),
         None => Tone::Firing(told.alert.severity).colour(),
     };
-    let word = parts
-        .state
-        .unwrap_or(message::severity_word(told.alert.severity, language));
-    let subject = parts.subject.map_or(String::new(), |subject| {
-        format!(", {}", message::html(&subject))
-    });
+    let word = parts.state.unwrap_or(message::severity_word(told.alert.severity, language));
+    let subject =
+        parts.subject.map_or(String::new(), |subject| format!(", {}", message::html(&subject)));
     format!(
         "<li><b style=\"color:{colour}\">{word}</b> {} <small>({}{subject})</small></li>\n",
         message::html(&parts.message),

@@ -45,10 +45,8 @@ impl Channel for Feishu {
             body["timestamp"] = json!(seconds.to_string());
             body["sign"] = json!(signature(secret.expose(), seconds));
         }
-        let answer = self.endpoint.ask(&Request {
-            body: &body.to_string(),
-            ..Request::default()
-        })?;
+        let answer =
+            self.endpoint.ask(&Request { body: &body.to_string(), ..Request::default() })?;
         CODES.check(&self.endpoint, answer)
     }
 }
@@ -74,11 +72,7 @@ fn signature(secret: &str, seconds: i64) -> String {
 fn body(notice: &Notice) -> Value {
     let plain = |text: String| json!({"tag": "plain_text", "content": text});
     let (host, time) = message::labels(notice.language);
-    let origin = format!(
-        "{host}: {}  {time}: {}",
-        message::host(notice),
-        message::time(notice)
-    );
+    let origin = format!("{host}: {}  {time}: {}", message::host(notice), message::time(notice));
     json!({
         "msg_type": "interactive",
         "card": {
@@ -116,15 +110,7 @@ mod tests {
     }
 
     const FEISHU: [(&str, i64, &str); 2] = [
-        (
-            "demo",
-            1_599_360_473,
-            "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8=",
-        ),
-        (
-            "SEC-密钥",
-            1_701_453_601,
-            "5Z+blScvH+H7lfA1FUJ5E0DiAwErKXPMRm7hQ6U22dg=",
-        ),
+        ("demo", 1_599_360_473, "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8="),
+        ("SEC-密钥", 1_701_453_601, "5Z+blScvH+H7lfA1FUJ5E0DiAwErKXPMRm7hQ6U22dg="),
     ];
 }

@@ -102,10 +102,7 @@ impl Endpoint {
             .user_agent(concat!("taskmon/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
         if uri.scheme_str() == Some("https") {
-            let roots = surroundings
-                .roots
-                .as_ref()
-                .map_err(|why| failed(why.clone()))?;
+            let roots = surroundings.roots.as_ref().map_err(|why| failed(why.clone()))?;
             builder = builder.tls_config(tls(roots));
             if let Some(proxy) = &surroundings.proxy {
                 redactor.add_url(&proxy.url);
@@ -158,10 +155,7 @@ impl Endpoint {
             let what = format!("answered with more than {} KiB", LARGEST_ANSWER / 1024);
             return Err(self.refused(&what));
         }
-        Ok(Reply {
-            text: String::from_utf8_lossy(&answer).into_owned(),
-            refusal: None,
-        })
+        Ok(Reply { text: String::from_utf8_lossy(&answer).into_owned(), refusal: None })
     }
 
     /// An error about what the service said.
@@ -184,9 +178,7 @@ impl Endpoint {
         if let Some(login) = &self.login {
             builder = builder.header("Authorization", login.expose());
         }
-        builder
-            .send(request.body)
-            .map_err(|error| self.failure(&error))
+        builder.send(request.body).map_err(|error| self.failure(&error))
     }
 
     /// What is said of an answer whose status is not 2xx.
@@ -212,10 +204,7 @@ impl Endpoint {
             permanent: !(code == 408 || code == 429 || status.is_server_error()),
             retry_after,
         };
-        Reply {
-            text,
-            refusal: Some(refusal),
-        }
+        Reply { text, refusal: Some(refusal) }
     }
 
     /// `Retry-After`, in seconds or as a date.
@@ -230,11 +219,7 @@ impl Endpoint {
 
     fn failure(&self, error: &ureq::Error) -> SendError {
         let (what, permanent) = self.explain(error);
-        SendError {
-            message: format!("{}: {what}", self.shown),
-            permanent,
-            retry_after: None,
-        }
+        SendError { message: format!("{}: {what}", self.shown), permanent, retry_after: None }
     }
 
     /// What went wrong, and whether it would again.
@@ -245,11 +230,7 @@ impl Endpoint {
             ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => (late(), false),
             ureq::Error::Io(error) => match certificate_trouble(error) {
                 Some(trouble) => (trouble, true),
-                None => (
-                    self.redactor
-                        .redact(&format!("the connection failed: {error}")),
-                    false,
-                ),
+                None => (self.redactor.redact(&format!("the connection failed: {error}")), false),
             },
             ureq::Error::HostNotFound => ("the host name has no address".to_owned(), false),
             ureq::Error::ConnectionFailed => ("the connection failed".to_owned(), false),
@@ -262,10 +243,7 @@ impl Endpoint {
                 (format!("the answer is not HTTP: {said}"), true)
             }
             // Some of these texts hold the URL.
-            other => (
-                format!("the request failed: {}", self.quote(&other.to_string())),
-                true,
-            ),
+            other => (format!("the request failed: {}", self.quote(&other.to_string())), true),
         }
     }
 }
@@ -325,10 +303,7 @@ pub fn proxy_for(
     surroundings: &Surroundings,
 ) -> Result<Option<(String, u16)>, SendError> {
     let uri = parse(url)?;
-    let Some(proxy) = surroundings
-        .proxy
-        .as_ref()
-        .filter(|_| uri.scheme_str() == Some("https"))
+    let Some(proxy) = surroundings.proxy.as_ref().filter(|_| uri.scheme_str() == Some("https"))
     else {
         return Ok(None);
     };
@@ -350,9 +325,7 @@ fn login(uri: &Uri) -> Option<Hidden> {
 fn without_login(url: &Hidden) -> Hidden {
     let text = url.expose();
     let start = text.find("://").map_or(0, |at| at + "://".len());
-    let end = text[start..]
-        .find(['/', '?', '#'])
-        .map_or(text.len(), |at| start + at);
+    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     match text[start..end].rfind('@') {
         Some(at) => Hidden::new(format!("{}{}", &text[..start], &text[start + at + 1..])),
         None => url.clone(),
@@ -361,10 +334,7 @@ fn without_login(url: &Hidden) -> Hidden {
 
 fn shown(uri: &Uri) -> String {
     let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
-    let (scheme, host) = (
-        uri.scheme_str().unwrap_or_default(),
-        uri.host().unwrap_or_default(),
-    );
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     format!("{scheme}://{host}{port}")
 }
 
@@ -390,10 +360,7 @@ fn with_query(url: &str, added: &[(&str, &str)]) -> String {
 }
 
 fn tls(roots: &Roots) -> TlsConfig {
-    let roots: Vec<_> = roots
-        .iter()
-        .map(|root| Certificate::from_der(root).to_owned())
-        .collect();
+    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -405,17 +372,13 @@ fn tls(roots: &Roots) -> TlsConfig {
 fn through(proxy: &Proxy) -> Result<ureq::Proxy, String> {
     let invalid = |_| "the proxy that the environment names is not a valid URL".to_owned();
     let parsed = ureq::Proxy::new(proxy.url.expose()).map_err(invalid)?;
-    if !matches!(
-        parsed.protocol(),
-        ProxyProtocol::Http | ProxyProtocol::Https
-    ) {
+    if !matches!(parsed.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
         return Err(
-            "the proxy that the environment names is not an http:// or https:// one".to_owned(),
+            "the proxy that the environment names is not an http:// or https:// one".to_owned()
         );
     }
-    let mut builder = ureq::Proxy::builder(parsed.protocol())
-        .host(parsed.host())
-        .port(parsed.port());
+    let mut builder =
+        ureq::Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
     if let Some(user) = parsed.username() {
         builder = builder.username(user);
     }

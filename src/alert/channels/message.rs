@@ -143,12 +143,8 @@ pub fn parts(told: &Told, language: Language) -> Parts {
 /// One alert on one line: `[Resolved] message (type, subject)`.
 pub fn line(told: &Told, language: Language) -> String {
     let parts = parts(told, language);
-    let state = parts
-        .state
-        .map_or(String::new(), |word| format!("[{word}] "));
-    let subject = parts
-        .subject
-        .map_or(String::new(), |subject| format!(", {subject}"));
+    let state = parts.state.map_or(String::new(), |word| format!("[{word}] "));
+    let subject = parts.subject.map_or(String::new(), |subject| format!(", {subject}"));
     format!("{state}{} ({}{subject})", parts.message, parts.kind)
 }
 
@@ -168,13 +164,7 @@ pub fn lines(notice: &Notice, form: &Form) -> String {
     let every: Vec<String> = notice
         .alerts
         .iter()
-        .map(|told| {
-            format!(
-                "{}{}",
-                form.bullet,
-                (form.escape)(&line(told, notice.language))
-            )
-        })
+        .map(|told| format!("{}{}", form.bullet, (form.escape)(&line(told, notice.language))))
         .collect();
     let fits = |text: &str| (form.measure)(text) <= form.limit;
     (0..=every.len())
@@ -274,8 +264,7 @@ pub fn markdown(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let in_word = |at: usize| {
         let beside = |at: Option<usize>| {
-            at.and_then(|at| characters.get(at))
-                .is_some_and(|c| c.is_alphanumeric())
+            at.and_then(|at| characters.get(at)).is_some_and(|c| c.is_alphanumeric())
         };
         beside(at.checked_sub(1)) && beside(at.checked_add(1))
     };
@@ -322,13 +311,8 @@ mod tests {
         }
     }
 
-    const FORM: Form = Form {
-        escape: markdown,
-        bullet: "- ",
-        separator: "\n",
-        limit: 4096,
-        measure: bytes,
-    };
+    const FORM: Form =
+        Form { escape: markdown, bullet: "- ", separator: "\n", limit: 4096, measure: bytes };
 
     #[test]
     fn a_title_says_how_bad_where_and_what() {
@@ -337,21 +321,9 @@ mod tests {
         for (language, alerts, expected) in [
             (Language::Zh, vec![fires()], "[警告] web-1: 磁盘 将满"),
             (Language::En, vec![gone()], "[Resolved] web-1: gone"),
-            (
-                Language::Zh,
-                vec![gone(), gone()],
-                "[已恢复] web-1: 2 条已恢复",
-            ),
-            (
-                Language::En,
-                vec![fires(), gone()],
-                "[Warning] web-1: 1 alert, 1 resolved",
-            ),
-            (
-                Language::Zh,
-                vec![fires(), fires(), gone()],
-                "[警告] web-1: 2 条告警，1 条已恢复",
-            ),
+            (Language::Zh, vec![gone(), gone()], "[已恢复] web-1: 2 条已恢复"),
+            (Language::En, vec![fires(), gone()], "[Warning] web-1: 1 alert, 1 resolved"),
+            (Language::Zh, vec![fires(), fires(), gone()], "[警告] web-1: 2 条告警，1 条已恢复"),
         ] {
             assert_eq!(title(&notice(language, alerts)), expected);
         }
@@ -359,13 +331,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted() {
-        let alerts = (0..50)
-            .map(|_| told(&"长".repeat(1000), Status::Firing))
-            .collect();
-        for (language, more) in [
-            (Language::Zh, "……另有 44 条未显示"),
-            (Language::En, "… and 44 more not shown"),
-        ] {
+        let alerts = (0..50).map(|_| told(&"长".repeat(1000), Status::Firing)).collect();
+        for (language, more) in
+            [(Language::Zh, "……另有 44 条未显示"), (Language::En, "… and 44 more not shown")]
+        {
             let text = lines(&notice(language, Clone::clone(&alerts)), &FORM);
             assert!(text.len() <= FORM.limit, "{}", text.len());
             let found: Vec<&str> = text.lines().collect();
@@ -381,11 +350,7 @@ mod tests {
         worst.alert.subject = Some("<".repeat(5000));
         for language in [Language::Zh, Language::En] {
             let text = lines(&notice(language, vec![worst.clone()]), &FORM);
-            assert!(
-                text.len() < 3800 && text.starts_with("- ［"),
-                "{} {text}",
-                text.len()
-            );
+            assert!(text.len() < 3800 && text.starts_with("- ［"), "{} {text}", text.len());
         }
     }
 
@@ -393,20 +358,14 @@ mod tests {
     fn nothing_means_anything() {
         let evil = "a\r\nb\0\u{1b}[31m\u{202e}x\u{2066} [x](http://evil) <script> **b** @all <at user_id=\"all\"> `c` # _d_ snake_case ![i](u)";
         let shown = plain(evil);
-        assert!(
-            shown.starts_with("a  b\u{fffd}\u{fffd}[31m\u{fffd}x\u{fffd} [x]"),
-            "{shown}"
-        );
+        assert!(shown.starts_with("a  b\u{fffd}\u{fffd}[31m\u{fffd}x\u{fffd} [x]"), "{shown}");
         let marked = markdown(&shown);
         assert_eq!(
             marked,
             "a  b\u{fffd}\u{fffd}［31m\u{fffd}x\u{fffd} ［x］(http://evil) ＜script＞ ＊＊b＊＊ ＠all ＜at user＿id=\"all\"＞ ｀c｀ ＃ ＿d＿ snake_case ！［i］(u)"
                 .replace("user＿id", "user_id")
         );
-        assert_eq!(
-            html("<a href='x'>&\"</a>"),
-            "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;"
-        );
+        assert_eq!(html("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
     }
 
     proptest! {

@@ -52,19 +52,12 @@ pub struct SendError {
 impl SendError {
     /// An error that another attempt would meet again.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            permanent: true,
-            retry_after: None,
-        }
+        Self { message: message.into(), permanent: true, retry_after: None }
     }
 
     /// An error that may have passed by the next attempt.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self {
-            permanent: false,
-            ..Self::permanent(message)
-        }
+        Self { permanent: false, ..Self::permanent(message) }
     }
 }
 

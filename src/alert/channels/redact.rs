@@ -33,11 +33,7 @@ impl Redactor {
             self.add_form(text);
             self.add_form(&utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
             self.add_form(&html(text));
-            self.add_form(
-                serde_json::to_string(text)
-                    .unwrap_or_default()
-                    .trim_matches('"'),
-            );
+            self.add_form(serde_json::to_string(text).unwrap_or_default().trim_matches('"'));
             self.add_form(STANDARD.encode(text).trim_end_matches('='));
         }
     }
@@ -70,8 +66,7 @@ impl Redactor {
             }
             return;
         }
-        self.pieces
-            .extend(form.windows(SHORTEST).map(<[u8]>::to_vec));
+        self.pieces.extend(form.windows(SHORTEST).map(<[u8]>::to_vec));
     }
 
     /// The start of a text, on one line and in quotes, without anything of a secret.
@@ -170,10 +165,7 @@ mod tests {
             let shown = of(secret).redact(text);
             assert!(shown.contains(MASK), "{text}: {shown}");
             for part in ["s3cret", "p@ss", "czNjcmV0", "%40ss", "w<rd"] {
-                assert!(
-                    !shown.to_lowercase().contains(&part.to_lowercase()),
-                    "{text}: {shown}"
-                );
+                assert!(!shown.to_lowercase().contains(&part.to_lowercase()), "{text}: {shown}");
             }
         }
         assert_eq!(of(secret).redact("a plain text"), "a plain text");
@@ -188,20 +180,14 @@ mod tests {
         let shown = redactor.redact(
             "robot/send: access_token 0a1b2c3d4e5f of user:hunter2 is wrong (2c3d4e) T1 frag9",
         );
-        assert_eq!(
-            shown,
-            "robot/send: access_token *** of *** is wrong (***) *** ***"
-        );
+        assert_eq!(shown, "robot/send: access_token *** of *** is wrong (***) *** ***");
     }
 
     #[test]
     fn a_quote_is_one_short_line() {
         let text = format!("<html>\n\tno\u{1b}[31m  token12345 {}", "é".repeat(10_000));
         let quote = of("token12345").quote(&text);
-        assert!(
-            quote.starts_with("\"<html> no\u{fffd}[31m *** é"),
-            "{quote}"
-        );
+        assert!(quote.starts_with("\"<html> no\u{fffd}[31m *** é"), "{quote}");
         assert!(quote.chars().count() <= SHOWN + 3, "{quote}");
         assert!(quote.ends_with("é…\""), "{quote}");
     }

@@ -25,10 +25,7 @@ struct Slack(Endpoint);
 impl Channel for Slack {
     fn send(&self, notice: &Notice) -> Result<(), SendError> {
         let body = body(notice).to_string();
-        let answer = self.0.ask(&Request {
-            body: &body,
-            ..Request::default()
-        })?;
+        let answer = self.0.ask(&Request { body: &body, ..Request::default() })?;
         if let Some(refusal) = answer.refusal {
             return Err(refusal);
         }
@@ -67,7 +64,5 @@ fn body(notice: &Notice) -> Value {
 
 /// Slack's own rule: these three characters, and no others. `<!channel>` and `<http://…|text>` are then plain text.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -35,11 +35,7 @@ impl Channel for Webhook {
 
 fn signature(secret: &str, body: &str) -> String {
     let tag = sign(secret.as_bytes(), body.as_bytes());
-    let digits: Vec<String> = tag
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits: Vec<String> = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256={}", digits.concat())
 }
 

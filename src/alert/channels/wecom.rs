@@ -26,10 +26,8 @@ struct Wecom(Endpoint);
 
 impl Channel for Wecom {
     fn send(&self, notice: &Notice) -> Result<(), SendError> {
-        let answer = self.0.ask(&Request {
-            body: &body(notice).to_string(),
-            ..Request::default()
-        })?;
+        let answer =
+            self.0.ask(&Request { body: &body(notice).to_string(), ..Request::default() })?;
         CODES.check(&self.0, answer)
     }
 }

@@ -20,10 +20,8 @@ struct Desk {
 
 impl Desk {
     fn new(channels: &[&str]) -> Self {
-        let listener = |name: &&str| Listener {
-            name: (*name).to_owned(),
-            min_severity: Severity::Warning,
-        };
+        let listener =
+            |name: &&str| Listener { name: (*name).to_owned(), min_severity: Severity::Warning };
         Self {
             folder: tempfile::tempdir().unwrap(),
             listeners: channels.iter().map(listener).collect(),
@@ -59,10 +57,7 @@ impl Desk {
             mode,
         };
         tell(evaluations, &context, |notices| {
-            notices
-                .iter()
-                .map(|(channel, notice)| self.take(channel, notice))
-                .collect()
+            notices.iter().map(|(channel, notice)| self.take(channel, notice)).collect()
         })
     }
 
@@ -83,10 +78,7 @@ impl Desk {
             attempts: Some(4),
             error: "503".to_owned(),
         });
-        Answer {
-            channel: channel.to_owned(),
-            refusals: refusal.into_iter().collect(),
-        }
+        Answer { channel: channel.to_owned(), refusals: refusal.into_iter().collect() }
     }
 
     fn heard(&self, hours: i64, evaluations: &[Evaluation]) -> Vec<String> {
@@ -97,9 +89,7 @@ impl Desk {
     fn records(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("records/alerts_20261122.jsonl")).unwrap();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .filter(|line: &Value| line["carried"].is_null())
-            .collect()
+        lines.filter(|line: &Value| line["carried"].is_null()).collect()
     }
 
     fn log(&self, severity: &str) -> String {
@@ -145,14 +135,7 @@ fn an_alert_is_told_once_and_again_when_it_is_due() {
     assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
     let (summary, heard) = desk.run(23, &[stats(35.0)]);
     assert_eq!(heard, NOBODY);
-    assert_eq!(
-        (
-            summary.alerts.len(),
-            summary.alerts_sent,
-            summary.alerts_suppressed
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_suppressed), (1, 0, 1));
     assert_eq!(desk.heard(24, &[stats(35.0)]), ["hook: high_failure_rate"]);
     assert_eq!(desk.heard(47, &[stats(35.0)]), NOBODY);
     assert_eq!(desk.heard(48, &[stats(35.0)]), ["hook: high_failure_rate"]);
@@ -161,19 +144,10 @@ fn an_alert_is_told_once_and_again_when_it_is_due() {
 #[test]
 fn a_worse_severity_is_told_at_once_and_a_lesser_one_is_not() {
     let desk = Desk::new(&["hook"]);
-    assert_eq!(
-        desk.heard(0, &[send("deploy", None, "warning")]),
-        ["hook: deploy"]
-    );
-    assert_eq!(
-        desk.heard(1, &[send("deploy", None, "critical")]),
-        ["hook: deploy"]
-    );
+    assert_eq!(desk.heard(0, &[send("deploy", None, "warning")]), ["hook: deploy"]);
+    assert_eq!(desk.heard(1, &[send("deploy", None, "critical")]), ["hook: deploy"]);
     assert_eq!(desk.heard(2, &[send("deploy", None, "error")]), NOBODY);
-    assert_eq!(
-        desk.heard(3, &[send("deploy", Some("api"), "warning")]),
-        ["hook: deployapi"]
-    );
+    assert_eq!(desk.heard(3, &[send("deploy", Some("api"), "warning")]), ["hook: deployapi"]);
 }
 
 #[test]
@@ -181,14 +155,7 @@ fn two_alerts_of_one_identity_in_one_run_are_one() {
     let desk = Desk::new(&["hook"]);
     let (summary, heard) = desk.run(0, &[send("a", None, "warning"), send("a", None, "warning")]);
     assert_eq!(heard, ["hook: a"]);
-    assert_eq!(
-        (
-            summary.alerts.len(),
-            summary.alerts_sent,
-            summary.alerts_suppressed
-        ),
-        (2, 1, 1)
-    );
+    assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_suppressed), (2, 1, 1));
 }
 
 #[test]
@@ -197,14 +164,7 @@ fn an_end_is_told_once_and_what_returns_is_new() {
     desk.heard(0, &[stats(30.0)]);
     let (summary, heard) = desk.run(1, &[stats(3.0)]);
     assert_eq!(heard, ["hook: -high_failure_rate"]);
-    assert_eq!(
-        (
-            summary.alerts.len(),
-            summary.alerts_sent,
-            summary.alerts_resolved
-        ),
-        (0, 0, 1)
-    );
+    assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_resolved), (0, 0, 1));
     assert_eq!(desk.heard(2, &[stats(3.0)]), NOBODY);
     assert_eq!(desk.heard(3, &[stats(30.0)]), ["hook: high_failure_rate"]);
     assert_eq!(
@@ -228,10 +188,7 @@ fn an_alert_that_stands_is_remembered_however_long_ago_it_was_told() {
     for day in 1..40 {
         desk.heard(24 * day, &[send("note", Some(&day.to_string()), "warning")]);
     }
-    assert_eq!(
-        desk.heard(24 * 40, &[stats(3.0)]),
-        ["hook: -high_failure_rate"]
-    );
+    assert_eq!(desk.heard(24 * 40, &[stats(3.0)]), ["hook: -high_failure_rate"]);
 }
 
 #[test]
@@ -244,11 +201,7 @@ fn only_the_origin_of_an_alert_resolves_it() {
         send("a", None, "warning"),
         Evaluation::job_succeeded("stats"),
     ] {
-        assert!(
-            !desk
-                .heard(1, &[other])
-                .contains(&"hook: -high_failure_rate".to_owned())
-        );
+        assert!(!desk.heard(1, &[other]).contains(&"hook: -high_failure_rate".to_owned()));
     }
     assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
 }
@@ -257,44 +210,26 @@ fn only_the_origin_of_an_alert_resolves_it() {
 fn a_disk_run_resolves_only_the_paths_that_it_measured() {
     let desk = Desk::new(&["hook"]);
     desk.heard(0, &[disks(&[("/", "warning"), ("/data", "warning")])]);
-    assert_eq!(
-        desk.heard(1, &[disks(&[("/", "normal")])]),
-        ["hook: -disk_space_warning/"]
-    );
+    assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
     assert_eq!(desk.heard(2, &[disks(&[])]), NOBODY);
-    assert_eq!(
-        desk.heard(3, &[disks(&[("/data", "normal")])]),
-        ["hook: -disk_space_warning/data"]
-    );
+    assert_eq!(desk.heard(3, &[disks(&[("/data", "normal")])]), ["hook: -disk_space_warning/data"]);
 }
 
 #[test]
 fn what_two_origins_say_ends_when_neither_does() {
     let desk = Desk::new(&["hook"]);
-    assert_eq!(
-        desk.heard(0, &[disks(&[("/", "warning")])]),
-        ["hook: disk_space_warning/"]
-    );
+    assert_eq!(desk.heard(0, &[disks(&[("/", "warning")])]), ["hook: disk_space_warning/"]);
     assert_eq!(desk.heard(1, &[live_disk("warning")]), NOBODY);
     assert_eq!(desk.heard(2, &[live_disk("normal")]), NOBODY);
-    assert_eq!(
-        desk.heard(3, &[disks(&[("/", "normal")])]),
-        ["hook: -disk_space_warning/"]
-    );
+    assert_eq!(desk.heard(3, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
 }
 
 #[test]
 fn what_becomes_worse_is_not_over_and_both_end_together() {
     let desk = Desk::new(&["hook"]);
     desk.heard(0, &[disks(&[("/", "warning")])]);
-    assert_eq!(
-        desk.heard(1, &[disks(&[("/", "critical")])]),
-        ["hook: disk_space_critical/"]
-    );
-    assert_eq!(
-        desk.heard(2, &[disks(&[("/", "warning")])]),
-        ["hook: -disk_space_critical/"]
-    );
+    assert_eq!(desk.heard(1, &[disks(&[("/", "critical")])]), ["hook: disk_space_critical/"]);
+    assert_eq!(desk.heard(2, &[disks(&[("/", "warning")])]), ["hook: -disk_space_critical/"]);
     desk.heard(3, &[disks(&[("/", "critical")])]);
     assert_eq!(
         desk.heard(4, &[disks(&[("/", "normal")])]),
@@ -308,16 +243,10 @@ fn what_could_not_be_judged_is_not_resolved() {
     desk.heard(0, &[stats(30.0)]);
     let broken = json!({"success": true, "task_statistics": {"total_tasks": 9}, "error_statistics": {"error_categories": null}});
     let broken = evaluate(&read(broken).unwrap(), &settings());
-    assert_eq!(
-        desk.heard(1, &[broken]),
-        ["hook: alert_check_errorfailure_rate"]
-    );
+    assert_eq!(desk.heard(1, &[broken]), ["hook: alert_check_errorfailure_rate"]);
     assert_eq!(
         desk.heard(2, &[stats(3.0)]),
-        [
-            "hook: -alert_check_errorfailure_rate",
-            "hook: -high_failure_rate"
-        ]
+        ["hook: -alert_check_errorfailure_rate", "hook: -high_failure_rate"]
     );
 }
 
@@ -325,15 +254,9 @@ fn what_could_not_be_judged_is_not_resolved() {
 fn a_job_that_failed_is_over_when_it_succeeds() {
     let desk = Desk::new(&["hook"]);
     let failed = |job| Evaluation::job_failed(job, "no route", Language::En);
-    assert_eq!(
-        desk.heard(0, &[failed(Some("stats"))]),
-        ["hook: job_failedstats"]
-    );
+    assert_eq!(desk.heard(0, &[failed(Some("stats"))]), ["hook: job_failedstats"]);
     assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("disk")]), NOBODY);
-    assert_eq!(
-        desk.heard(1, &[Evaluation::job_succeeded("stats")]),
-        ["hook: -job_failedstats"]
-    );
+    assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("stats")]), ["hook: -job_failedstats"]);
     // One without a name is told and never resolved.
     assert_eq!(desk.heard(2, &[failed(None)]), ["hook: job_failed"]);
     assert_eq!(desk.heard(3, &[Evaluation::job_succeeded("stats")]), NOBODY);
@@ -355,10 +278,7 @@ fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
     // Below the minimum everywhere, it is held back everywhere; the log has it.
     desk.listeners.remove(0);
     let (summary, heard) = desk.run(2, &[stats(30.0)]);
-    assert_eq!(
-        (heard.len(), summary.alerts_sent, summary.alerts_suppressed),
-        (0, 0, 1)
-    );
+    assert_eq!((heard.len(), summary.alerts_sent, summary.alerts_suppressed), (0, 0, 1));
     assert_eq!(desk.log("warning").lines().count(), 3);
 }
 
@@ -417,10 +337,7 @@ fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
     let mut desk = Desk::new(&["hook"]);
     (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 1)]);
     let two = disks(&[("/", "warning"), ("/data", "warning")]);
-    assert_eq!(
-        desk.heard(0, std::slice::from_ref(&two)),
-        ["hook: disk_space_warning/"]
-    );
+    assert_eq!(desk.heard(0, std::slice::from_ref(&two)), ["hook: disk_space_warning/"]);
     desk.broken.clear();
     assert_eq!(desk.heard(1, &[two]), ["hook: disk_space_warning/data"]);
 }
@@ -443,10 +360,7 @@ fn an_end_that_was_not_taken_is_offered_again() {
     desk.broken = vec![("hook", 0)];
     desk.run(1, &[stats(3.0)]);
     desk.broken.clear();
-    assert_eq!(
-        desk.heard(2, &[live_disk("normal")]),
-        ["hook: -high_failure_rate"]
-    );
+    assert_eq!(desk.heard(2, &[live_disk("normal")]), ["hook: -high_failure_rate"]);
     assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
 }
 
@@ -459,29 +373,17 @@ fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
     assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
     assert_eq!(
         summary.said,
-        [(
-            Some(Severity::Critical),
-            "Task failure rate is critical: 60%".to_owned()
-        )]
+        [(Some(Severity::Critical), "Task failure rate is critical: 60%".to_owned())]
     );
     let (summary, _) = desk.run(1, &[stats(60.0)]);
-    assert_eq!(
-        (
-            summary.alerts_sent,
-            summary.alerts_suppressed,
-            summary.said.len()
-        ),
-        (0, 1, 0)
-    );
+    assert_eq!((summary.alerts_sent, summary.alerts_suppressed, summary.said.len()), (0, 1, 0));
     assert_eq!(
         desk.log("critical"),
         "2026-11-22T12:00:00+08:00 - CRITICAL - Task failure rate is critical: 60%\n"
     );
     let records = desk.records();
-    let results: Vec<&Value> = records
-        .iter()
-        .map(|record| &record["channels"]["log"]["result"])
-        .collect();
+    let results: Vec<&Value> =
+        records.iter().map(|record| &record["channels"]["log"]["result"]).collect();
     assert_eq!(results, ["sent", "suppressed"]);
 }
 
@@ -490,10 +392,7 @@ fn a_log_that_cannot_be_written_is_told_and_tried_again() {
     let desk = Desk::new(&[]);
     std::fs::write(desk.path("logs"), "a file").unwrap();
     let (summary, _) = desk.run(0, &[stats(30.0)]);
-    assert_eq!(
-        (summary.alerts_sent, summary.errors[0].kind),
-        (0, "alert_log_unwritable")
-    );
+    assert_eq!((summary.alerts_sent, summary.errors[0].kind), (0, "alert_log_unwritable"));
     std::fs::remove_file(desk.path("logs")).unwrap();
     assert_eq!(desk.run(1, &[stats(30.0)]).0.alerts_sent, 1);
 }
@@ -502,24 +401,14 @@ fn a_log_that_cannot_be_written_is_told_and_tried_again() {
 fn a_rehearsal_decides_and_leaves_nothing_behind() {
     let desk = Desk::new(&["hook"]);
     let summary = desk.run_in(Mode::Rehearse, 0, &[stats(30.0)]);
-    assert_eq!(
-        (
-            summary.alerts.len(),
-            summary.alerts_sent,
-            summary.errors.len()
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.errors.len()), (1, 0, 0));
     assert_eq!(summary.decisions[0].channels["hook"], Reason::First);
     assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
     assert!(desk.heard.lock().unwrap().is_empty());
     desk.run(1, &[stats(30.0)]);
     let summary = desk.run_in(Mode::Rehearse, 2, &[stats(30.0)]);
     assert_eq!(
-        (
-            summary.alerts_suppressed,
-            summary.decisions[0].channels["hook"]
-        ),
+        (summary.alerts_suppressed, summary.decisions[0].channels["hook"]),
         (1, Reason::Suppressed)
     );
 }
@@ -544,10 +433,7 @@ fn nothing_repeats_where_no_hours_are_configured_but_everything() {
     let mut desk = Desk::new(&["hook"]);
     desk.repeat_hours = 0;
     for hours in [0, 0, 1] {
-        assert_eq!(
-            desk.heard(hours, &[stats(30.0)]),
-            ["hook: high_failure_rate"]
-        );
+        assert_eq!(desk.heard(hours, &[stats(30.0)]), ["hook: high_failure_rate"]);
     }
 }
 
@@ -590,10 +476,7 @@ fn runs_at_the_same_time_tell_an_alert_once() {
                         *told.lock().unwrap() += notices.len();
                         // The others come while it is under way.
                         std::thread::sleep(Duration::from_millis(200));
-                        notices
-                            .iter()
-                            .map(|(channel, notice)| desk.take(channel, notice))
-                            .collect()
+                        notices.iter().map(|(channel, notice)| desk.take(channel, notice)).collect()
                     })
                 })
             })
@@ -601,20 +484,8 @@ fn runs_at_the_same_time_tell_an_alert_once() {
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     assert_eq!(*told.lock().unwrap(), 1);
-    assert_eq!(
-        summaries
-            .iter()
-            .map(|summary| summary.alerts_sent)
-            .sum::<usize>(),
-        1
-    );
-    assert_eq!(
-        summaries
-            .iter()
-            .map(|summary| summary.alerts_suppressed)
-            .sum::<usize>(),
-        7
-    );
+    assert_eq!(summaries.iter().map(|summary| summary.alerts_sent).sum::<usize>(), 1);
+    assert_eq!(summaries.iter().map(|summary| summary.alerts_suppressed).sum::<usize>(), 7);
     assert_eq!(desk.records().len(), 8);
     assert_eq!(desk.log("warning").lines().count(), 1);
 }

@@ -22,12 +22,8 @@ fn alert(kind: &str) -> Alert {
 }
 
 fn record(kind: &str, time: DateTime<FixedOffset>) -> Record {
-    let outcome = Outcome {
-        result: Happened::Sent,
-        reason: Reason::First,
-        attempts: Some(1),
-        error: None,
-    };
+    let outcome =
+        Outcome { result: Happened::Sent, reason: Reason::First, attempts: Some(1), error: None };
     Record {
         time,
         host: "h".into(),
@@ -119,11 +115,7 @@ fn a_line_that_is_torn_anywhere_costs_that_line_and_no_other() {
         let is_torn = !is_whole && end > first;
         assert_eq!(before.warnings.len(), usize::from(is_torn), "{end}");
         desk.append(noon(), &["third"]);
-        assert_eq!(
-            desk.past(noon()).memory.0.len(),
-            before.memory.0.len() + 1,
-            "{end}"
-        );
+        assert_eq!(desk.past(noon()).memory.0.len(), before.memory.0.len() + 1, "{end}");
     }
 }
 
@@ -140,10 +132,7 @@ fn garbage_is_passed_over_and_told() {
     assert_eq!(desk.kinds(noon()), ["first", "second"]);
     assert_eq!(past.warnings.len(), 1);
     let told = &past.warnings[0];
-    assert!(
-        told.contains("alerts_20261122.jsonl: 5 lines cannot be read"),
-        "{told}"
-    );
+    assert!(told.contains("alerts_20261122.jsonl: 5 lines cannot be read"), "{told}");
     assert!(told.ends_with("the first is line 2"), "{told}");
 }
 
@@ -156,9 +145,7 @@ fn what_stands_is_carried_from_file_to_file_and_never_forgotten() {
     let past = desk.past(noon());
     assert!(!past.is_carried);
     let records = desk.records();
-    records
-        .append(noon(), Some(&past.memory), &[record("new", noon())])
-        .unwrap();
+    records.append(noon(), Some(&past.memory), &[record("new", noon())]).unwrap();
     assert_eq!(desk.kinds(noon()), ["new", "old"]);
     // Nothing before is read any more.
     std::fs::remove_file(desk.path("20260901")).unwrap();
@@ -167,10 +154,7 @@ fn what_stands_is_carried_from_file_to_file_and_never_forgotten() {
     let old = &past.memory.0.values().last().unwrap();
     assert_eq!(old.alert, alert("old"));
     assert_eq!(old.claims, BTreeSet::from([Origin::Live]));
-    assert_eq!(
-        old.channels["hook"].told.unwrap().at,
-        at("2026-09-01T12:00:00")
-    );
+    assert_eq!(old.channels["hook"].told.unwrap().at, at("2026-09-01T12:00:00"));
 }
 
 #[test]
@@ -178,18 +162,14 @@ fn where_the_carried_line_is_broken_the_file_before_is_read() {
     let desk = Desk::new();
     desk.append(at("2026-11-21T12:00:00"), &["old"]);
     let memory = desk.past(noon()).memory;
-    desk.records()
-        .append(noon(), Some(&memory), &[record("new", noon())])
-        .unwrap();
+    desk.records().append(noon(), Some(&memory), &[record("new", noon())]).unwrap();
     let text = std::fs::read_to_string(desk.path("20261122")).unwrap();
     std::fs::write(desk.path("20261122"), &text[20..]).unwrap();
     let past = desk.past(noon());
     assert!(!past.is_carried, "so that the next run carries anew");
     assert_eq!(desk.kinds(noon()), ["new", "old"]);
     // Wherever it stands in the file, it says what was before it.
-    desk.records()
-        .append(noon(), Some(&past.memory), &[record("newer", noon())])
-        .unwrap();
+    desk.records().append(noon(), Some(&past.memory), &[record("newer", noon())]).unwrap();
     std::fs::remove_file(desk.path("20261121")).unwrap();
     assert_eq!(desk.kinds(noon()), ["new", "newer", "old"]);
 }
@@ -199,21 +179,16 @@ fn a_day_to_come_does_not_hide_today() {
     let desk = Desk::new();
     desk.append(noon(), &["today"]);
     let future = at("2099-01-01T12:00:00");
-    desk.records()
-        .append(future, Some(&Memory::default()), &[])
-        .unwrap();
+    desk.records().append(future, Some(&Memory::default()), &[]).unwrap();
     assert_eq!(desk.kinds(noon()), ["today"]);
 }
 
 #[test]
 fn other_files_are_no_records() {
     let desk = Desk::new();
-    for name in [
-        "alerts_2026112.jsonl",
-        "alerts_abcdefgh.jsonl",
-        "alerts_20261122.json",
-        "notes.txt",
-    ] {
+    for name in
+        ["alerts_2026112.jsonl", "alerts_abcdefgh.jsonl", "alerts_20261122.json", "notes.txt"]
+    {
         std::fs::write(desk.folder.path().join(name), "{}\n").unwrap();
     }
     let past = desk.past(noon());
@@ -243,18 +218,13 @@ fn what_neither_stands_nor_matters_is_left_out() {
 #[test]
 fn thousands_of_lines_are_read_in_no_time() {
     let desk = Desk::new();
-    let records: Vec<Record> = (0..10_000)
-        .map(|n| record(&format!("kind_{}", n % 10), noon()))
-        .collect();
+    let records: Vec<Record> =
+        (0..10_000).map(|n| record(&format!("kind_{}", n % 10), noon())).collect();
     desk.records().append(noon(), None, &records).unwrap();
     let began = Instant::now();
     assert_eq!(desk.past(noon()).memory.0.len(), 10);
     // An unoptimized build on a busy machine; a release build takes a hundredth.
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 // ---- two runs at once
@@ -340,10 +310,7 @@ fn each_severity_has_its_log_and_a_torn_line_stays_alone() {
 fn a_log_that_cannot_be_written_is_named_and_keeps_no_other_from_being_written() {
     let desk = Desk::new();
     std::fs::create_dir(desk.folder.path().join("critical_alerts.log")).unwrap();
-    let lines = [
-        (Severity::Critical, "c".to_owned()),
-        (Severity::Warning, "w".to_owned()),
-    ];
+    let lines = [(Severity::Critical, "c".to_owned()), (Severity::Warning, "w".to_owned())];
     let error = write_logs(desk.folder.path(), &lines).unwrap_err();
     assert!(error.contains("critical_alerts.log"), "{error}");
     let other = std::fs::read_to_string(desk.folder.path().join("warning_alerts.log"));
@@ -365,9 +332,8 @@ fn a_log_that_is_emptied_while_it_is_written_takes_the_next_lines() {
                 thread::sleep(Duration::from_micros(20));
             }
         });
-        let written: Vec<io::Result<()>> = (0..3000)
-            .map(|_| append(&path, &["line\n".to_owned()]))
-            .collect();
+        let written: Vec<io::Result<()>> =
+            (0..3000).map(|_| append(&path, &["line\n".to_owned()])).collect();
         over.store(true, std::sync::atomic::Ordering::Relaxed);
         for result in written {
             result.unwrap();
@@ -376,8 +342,5 @@ fn a_log_that_is_emptied_while_it_is_written_takes_the_next_lines() {
     append(&path, &["last\n".to_owned()]).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.ends_with("last\n"), "{text}");
-    assert!(
-        text.lines().all(|line| ["line", "last"].contains(&line)),
-        "{text}"
-    );
+    assert!(text.lines().all(|line| ["line", "last"].contains(&line)), "{text}");
 }

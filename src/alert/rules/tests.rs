@@ -21,10 +21,7 @@ pub fn settings() -> Settings {
 }
 
 fn in_chinese() -> Settings {
-    Settings {
-        language: Language::Zh,
-        ..settings()
-    }
+    Settings { language: Language::Zh, ..settings() }
 }
 
 /// A day on which nothing is wrong.
@@ -86,10 +83,7 @@ fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
 }
 
 fn with_custom(rule: CustomRule) -> Settings {
-    Settings {
-        custom: vec![rule],
-        ..settings()
-    }
+    Settings { custom: vec![rule], ..settings() }
 }
 
 // ---- the built-in rules
@@ -121,10 +115,7 @@ fn an_alert_has_its_value_its_threshold_and_a_sentence_in_the_language() {
         serde_json::to_value(&alerts).unwrap(),
         json!([{"type": "high_failure_rate", "severity": "warning", "message": "任务失败率过高: 23.1%", "value": 23.1, "threshold": 20}])
     );
-    assert_eq!(
-        told(rate(60.0), &settings())[0].1,
-        "Task failure rate is critical: 60%"
-    );
+    assert_eq!(told(rate(60.0), &settings())[0].1, "Task failure rate is critical: 60%");
 }
 
 #[test]
@@ -144,10 +135,7 @@ fn a_day_without_a_task_stands_if_it_is_to() {
         told(document(0), &in_chinese()),
         [("no_tasks".into(), "2026-11-22 没有任何任务".into())]
     );
-    let never = Settings {
-        no_tasks: false,
-        ..settings()
-    };
+    let never = Settings { no_tasks: false, ..settings() };
     assert_eq!(told(document(0), &never), []);
 }
 
@@ -171,17 +159,11 @@ fn one_category_above_the_share_of_all_stands_and_other_errors_count_like_the_re
 fn disks_stand_by_the_status_that_they_were_measured_with() {
     assert_eq!(
         told(disk("warning", 80.01, json!(4.1)), &in_chinese()),
-        [(
-            "disk_space_warning".into(),
-            "磁盘空间不足: /data 已用 80.01%".into()
-        )]
+        [("disk_space_warning".into(), "磁盘空间不足: /data 已用 80.01%".into())]
     );
     assert_eq!(
         told(disk("critical", 90.5, json!(null)), &settings()),
-        [(
-            "disk_space_critical".into(),
-            "Disk space is critical: /data, 90.5% used".into()
-        )]
+        [("disk_space_critical".into(), "Disk space is critical: /data, 90.5% used".into())]
     );
     assert_eq!(
         told(disk("critical", 12.0, json!(97)), &settings())[0].1,
@@ -189,14 +171,8 @@ fn disks_stand_by_the_status_that_they_were_measured_with() {
     );
     // Measured with --warning 70, read where 80 is configured: it stands, and no threshold is made up.
     let found = evaluated(disk("warning", 75.0, json!(4.1)), &settings()).alerts;
-    assert_eq!(
-        (found[0].kind.as_str(), &found[0].threshold),
-        ("disk_space_warning", &None)
-    );
-    let measured_by = Settings {
-        disk_warning_percent: 70.0,
-        ..settings()
-    };
+    assert_eq!((found[0].kind.as_str(), &found[0].threshold), ("disk_space_warning", &None));
+    let measured_by = Settings { disk_warning_percent: 70.0, ..settings() };
     let found = evaluated(disk("warning", 75.0, json!(4.1)), &measured_by).alerts;
     assert_eq!(found[0].threshold, Some(Number::from(70)));
 }
@@ -215,10 +191,7 @@ fn one_broken_disk_does_not_hide_the_others() {
     let mut document = disk("warning", 85.0, json!(4.1));
     let disks = document["disks"].as_array_mut().unwrap();
     disks.insert(0, json!({"path": "/broken", "status": "warning"}));
-    disks.insert(
-        1,
-        json!({"path": "/odd", "status": "purple", "usage_percent": 1}),
-    );
+    disks.insert(1, json!({"path": "/odd", "status": "purple", "usage_percent": 1}));
     assert_eq!(
         told(document.clone(), &settings()),
         [
@@ -238,42 +211,25 @@ fn one_broken_disk_does_not_hide_the_others() {
 fn a_malformed_report_is_an_alert_that_names_the_path_and_resolves_nothing() {
     let rate = "task_statistics.failure_rate";
     for (document, path) in [
-        (
-            without(stats(), "/task_statistics", "failure_rate"),
-            format!("{rate} does not exist"),
-        ),
+        (without(stats(), "/task_statistics", "failure_rate"), format!("{rate} does not exist")),
         (
             with(stats(), "/task_statistics/failure_rate", json!("3.6")),
             format!("{rate} is not a number"),
         ),
-        (
-            with(stats(), "/task_statistics", json!([])),
-            format!("{rate} does not exist"),
-        ),
+        (with(stats(), "/task_statistics", json!([])), format!("{rate} does not exist")),
     ] {
         let evaluation = evaluated(document, &settings());
         let alert = &evaluation.alerts[0];
+        assert_eq!(alert.message, format!("The rule failure_rate cannot be evaluated: {path}"));
         assert_eq!(
-            alert.message,
-            format!("The rule failure_rate cannot be evaluated: {path}")
-        );
-        assert_eq!(
-            (
-                alert.kind.as_str(),
-                alert.severity,
-                alert.subject.as_deref()
-            ),
+            (alert.kind.as_str(), alert.severity, alert.subject.as_deref()),
             (CHECK_ERROR, Severity::Error, Some("failure_rate"))
         );
         assert!(!evaluation.judges("high_failure_rate", None));
         assert!(!evaluation.judges("critical_failure_rate", None));
         assert!(evaluation.judges("concentrated_errors", Some("超时")));
     }
-    let broken = with(
-        stats(),
-        "/error_statistics/error_categories/超时",
-        json!("5"),
-    );
+    let broken = with(stats(), "/error_statistics/error_categories/超时", json!("5"));
     assert_eq!(
         told(broken, &in_chinese()),
         [(
@@ -324,15 +280,9 @@ fn any_number_of_the_result_is_found_by_its_path() {
         assert_eq!(found.alerts.len(), 1, "{metric}");
         assert_eq!(found.alerts[0].kind, "own", "{metric}");
     }
-    let rule = CustomRule {
-        on: On::Disk,
-        ..custom("disks.0.usage_percent", Op::Above, 10.0)
-    };
+    let rule = CustomRule { on: On::Disk, ..custom("disks.0.usage_percent", Op::Above, 10.0) };
     let found = told(disk("normal", 10.5, json!(1)), &with_custom(rule));
-    assert_eq!(
-        found,
-        [("own".into(), "disks.0.usage_percent is 10.5 (> 10)".into())]
-    );
+    assert_eq!(found, [("own".into(), "disks.0.usage_percent is 10.5 (> 10)".into())]);
 }
 
 #[test]
@@ -342,11 +292,7 @@ fn what_is_not_in_a_map_of_counts_was_counted_no_times() {
         "error_statistics.retry_statistics.7",
         "task_statistics.status_breakdown.cancelled",
     ] {
-        assert_eq!(
-            told(stats(), &with_custom(custom(metric, Op::Above, 0.0))),
-            [],
-            "{metric}"
-        );
+        assert_eq!(told(stats(), &with_custom(custom(metric, Op::Above, 0.0))), [], "{metric}");
         let found = told(stats(), &with_custom(custom(metric, Op::AtMost, 0.0)));
         assert_eq!(found.len(), 1, "{metric}");
     }
@@ -365,35 +311,22 @@ fn a_path_that_leads_nowhere_is_an_alert_and_null_is_none() {
         let settings = with_custom(custom(metric, Op::Above, 0.0));
         let evaluation = evaluated(stats(), &settings);
         let alert = &evaluation.alerts[0];
-        assert_eq!(
-            alert.message,
-            format!("The rule own cannot be evaluated: {metric} {why}")
-        );
-        assert_eq!(
-            (alert.kind.as_str(), alert.subject.as_deref()),
-            (CHECK_ERROR, Some("own"))
-        );
+        assert_eq!(alert.message, format!("The rule own cannot be evaluated: {metric} {why}"));
+        assert_eq!((alert.kind.as_str(), alert.subject.as_deref()), (CHECK_ERROR, Some("own")));
         assert!(!evaluation.judges("own", None), "{metric}");
         assert!(evaluation.judges("other", None));
     }
-    for metric in [
-        "task_statistics.average_processing_time",
-        "task_statistics.average_processing_time.p50",
-    ] {
+    for metric in
+        ["task_statistics.average_processing_time", "task_statistics.average_processing_time.p50"]
+    {
         let evaluation = evaluated(stats(), &with_custom(custom(metric, Op::Above, 0.0)));
         assert_eq!(evaluation.alerts, [], "{metric}");
         assert!(!evaluation.judges("own", None), "{metric}");
     }
-    for metric in [
-        "disks.1.usage_percent",
-        "disks.-1.usage_percent",
-        "disks.x",
-        "disks.+0.usage_percent",
-    ] {
-        let rule = CustomRule {
-            on: On::Disk,
-            ..custom(metric, Op::Above, 0.0)
-        };
+    for metric in
+        ["disks.1.usage_percent", "disks.-1.usage_percent", "disks.x", "disks.+0.usage_percent"]
+    {
+        let rule = CustomRule { on: On::Disk, ..custom(metric, Op::Above, 0.0) };
         let found = told(disk("normal", 10.5, json!(1)), &with_custom(rule));
         assert_eq!(found[0].0, CHECK_ERROR, "{metric}");
     }
@@ -408,27 +341,18 @@ fn a_message_shows_its_value_without_needless_zeros() {
         };
         told(rate(percent), &with_custom(rule)).remove(0).1
     };
-    assert_eq!(
-        message("自定义失败率告警: {value}%", 16.0),
-        "自定义失败率告警: 16%"
-    );
+    assert_eq!(message("自定义失败率告警: {value}%", 16.0), "自定义失败率告警: 16%");
     assert_eq!(
         message("{value} of {metric} > {threshold}", 16.25),
         "16.25 of task_statistics.failure_rate > 15"
     );
     assert_eq!(message("{value}{value} {other} {", 17.0), "1717 {other} {");
-    assert_eq!(
-        message("", 17.5),
-        "task_statistics.failure_rate is 17.5 (> 15)"
-    );
+    assert_eq!(message("", 17.5), "task_statistics.failure_rate is 17.5 (> 15)");
 }
 
 #[test]
 fn a_rule_looks_at_its_own_result_only() {
-    let rule = CustomRule {
-        on: On::Live,
-        ..custom("nothing.of.this", Op::Above, 0.0)
-    };
+    let rule = CustomRule { on: On::Live, ..custom("nothing.of.this", Op::Above, 0.0) };
     assert_eq!(told(stats(), &with_custom(rule)), []);
 }
 
@@ -437,20 +361,11 @@ fn a_rule_looks_at_its_own_result_only() {
 #[test]
 fn a_document_is_known_by_its_keys() {
     assert!(matches!(read(stats()), Ok(Document::Stats(_))));
-    assert!(matches!(
-        read(disk("normal", 1.0, json!(1))),
-        Ok(Document::Disk(_))
-    ));
+    assert!(matches!(read(disk("normal", 1.0, json!(1))), Ok(Document::Disk(_))));
     let failed =
         json!({"success": false, "error": {"kind": "database_unavailable", "message": "no route"}});
     let failed = read(failed).unwrap();
-    assert_eq!(
-        failed,
-        Document::Failed {
-            job: None,
-            message: "no route".into()
-        }
-    );
+    assert_eq!(failed, Document::Failed { job: None, message: "no route".into() });
     let evaluation = evaluate(&failed, &in_chinese());
     assert_eq!(
         (
@@ -458,11 +373,7 @@ fn a_document_is_known_by_its_keys() {
             evaluation.alerts[0].severity,
             evaluation.alerts[0].message.as_str()
         ),
-        (
-            JOB_FAILED,
-            Severity::Error,
-            "作业 taskmon 运行失败: no route"
-        )
+        (JOB_FAILED, Severity::Error, "作业 taskmon 运行失败: no route")
     );
     assert!(!evaluation.judges(JOB_FAILED, None));
 }
@@ -470,11 +381,7 @@ fn a_document_is_known_by_its_keys() {
 #[test]
 fn of_several_reports_the_newest_counts() {
     let day = |date: &str, percent: f64| with(rate(percent), "/date", json!(date));
-    let reports = json!([
-        day("2026-11-21", 60.0),
-        day("2026-11-22", 1.0),
-        day("2026-11-20", 60.0)
-    ]);
+    let reports = json!([day("2026-11-21", 60.0), day("2026-11-22", 1.0), day("2026-11-20", 60.0)]);
     assert_eq!(kinds(reports), [""; 0]);
     let reports = json!([day("2026-11-22", 60.0), day("2026-11-21", 1.0)]);
     assert_eq!(kinds(reports), ["critical_failure_rate"]);
@@ -508,11 +415,7 @@ fn given_alerts_are_read_strictly() {
     ]))
     .unwrap();
     assert_eq!(
-        (
-            alerts[0].kind.as_str(),
-            alerts[0].subject.as_deref(),
-            alerts[0].severity
-        ),
+        (alerts[0].kind.as_str(), alerts[0].subject.as_deref(), alerts[0].severity),
         ("deploy", Some("api"), Severity::Critical)
     );
     assert_eq!(
@@ -521,23 +424,14 @@ fn given_alerts_are_read_strictly() {
     );
     for (document, names) in [
         (json!({}), vec!["list"]),
-        (
-            json!([{"type": "a", "severity": "warning"}]),
-            vec!["element 0", "\"message\""],
-        ),
-        (
-            json!([{"type": " ", "message": "m", "severity": "warning"}]),
-            vec!["\"type\""],
-        ),
+        (json!([{"type": "a", "severity": "warning"}]), vec!["element 0", "\"message\""]),
+        (json!([{"type": " ", "message": "m", "severity": "warning"}]), vec!["\"type\""]),
         (
             json!([{"type": "a", "message": "m", "severity": "fatal"}]),
             vec!["\"severity\"", "critical"],
         ),
         (json!([{"type": "a", "message": "m"}]), vec!["\"severity\""]),
-        (
-            json!([{"type": "a", "message": "m", "severity": "error"}, 7]),
-            vec!["element 1"],
-        ),
+        (json!([{"type": "a", "message": "m", "severity": "error"}, 7]), vec!["element 1"]),
         (
             json!([{"type": "a", "message": "m", "severity": "error", "key": 7}]),
             vec!["\"key\" of element 0"],

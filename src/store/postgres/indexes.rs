@@ -40,10 +40,8 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
         relation => relation,
     };
     if relation.is_some_and(|relation| relation.kind == "f") {
-        let why = format!(
-            "{} is a foreign table: it can be indexed where its rows are",
-            wanted.from
-        );
+        let why =
+            format!("{} is a foreign table: it can be indexed where its rows are", wanted.from);
         return Ok(Some(wanted.lacking(Err(why))));
     }
     // A view, or a FROM clause: whether a column is handed through shows in how it is read.
@@ -59,10 +57,8 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
                 return Ok(Some(wanted.lacking(Err(why))));
             }
         };
-        let known = beneath.get_or_insert_with(|| Wanted {
-            from: origin.table.clone(),
-            columns: Vec::new(),
-        });
+        let known = beneath
+            .get_or_insert_with(|| Wanted { from: origin.table.clone(), columns: Vec::new() });
         if known.from != origin.table {
             let why = format!(
                 "\"{}\" takes {} from several tables, which no index can hold together",
@@ -84,10 +80,7 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
 
 impl Wanted {
     fn lacking(&self, remedy: Result<String, String>) -> Lacking {
-        Lacking {
-            place: format!("{} ({})", self.short(), self.columns.join(", ")),
-            remedy,
-        }
+        Lacking { place: format!("{} ({})", self.short(), self.columns.join(", ")), remedy }
     }
 
     /// A long FROM clause by its beginning.
@@ -116,10 +109,7 @@ fn relation_of(session: &Session, from: &str) -> Result<Option<Relation>, Broken
                JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n)";
     let rows = session.ask(sql, &[vec![from.to_owned()]])?;
     let read = |row: &postgres::Row| -> Result<Relation, postgres::Error> {
-        Ok(Relation {
-            name: row.try_get(0)?,
-            kind: row.try_get(1)?,
-        })
+        Ok(Relation { name: row.try_get(0)?, kind: row.try_get(1)? })
     };
     Ok(rows.first().map(read).transpose()?)
 }
@@ -136,11 +126,7 @@ fn on_table(
     }
     // Columns by their bare names need no trial.
     if is_plain {
-        return Ok(Some(wanted.lacking(Ok(statement(
-            &wanted.from,
-            relation,
-            &wanted.columns,
-        )))));
+        return Ok(Some(wanted.lacking(Ok(statement(&wanted.from, relation, &wanted.columns)))));
     }
     let items = match spelled(session, wanted, relation) {
         Ok(items) => items,
@@ -165,15 +151,8 @@ fn on_table(
     if is_there(session, &wanted.from, &items)? {
         return Ok(None);
     }
-    let own = Wanted {
-        from: wanted.from.clone(),
-        columns: items,
-    };
-    Ok(Some(own.lacking(Ok(statement(
-        &own.from,
-        relation,
-        &own.columns,
-    )))))
+    let own = Wanted { from: wanted.from.clone(), columns: items };
+    Ok(Some(own.lacking(Ok(statement(&own.from, relation, &own.columns)))))
 }
 
 /// An index of a partitioned table cannot be made while others write.
@@ -182,19 +161,13 @@ fn statement(from: &str, relation: &Relation, items: &[String]) -> String {
         "p" => "",
         _ => "CONCURRENTLY ",
     };
-    format!(
-        "CREATE INDEX {concurrently}ON {from} ({});",
-        items.join(", ")
-    )
+    format!("CREATE INDEX {concurrently}ON {from} ({});", items.join(", "))
 }
 
 fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Broken> {
     let each = items.iter().enumerate().map(|(place, item)| {
         let place = place + 1;
-        format!(
-            "pg_get_indexdef(i.indexrelid, {place}, true) = {}",
-            literal(item)
-        )
+        format!("pg_get_indexdef(i.indexrelid, {place}, true) = {}", literal(item))
     });
     let each: Vec<String> = each.collect();
     let sql = format!(
@@ -207,9 +180,8 @@ fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Bro
 
 /// The columns as an index of theirs has them.
 fn spelled(session: &Session, wanted: &Wanted, relation: &Relation) -> Result<Vec<String>, Broken> {
-    let entries: Vec<String> = (wanted.columns.iter())
-        .map(|column| format!("({column})"))
-        .collect();
+    let entries: Vec<String> =
+        (wanted.columns.iter()).map(|column| format!("({column})")).collect();
     let each: Vec<String> = (1..=entries.len())
         .map(|place| format!("pg_get_indexdef(i.indexrelid, {place}, true)"))
         .collect();
@@ -265,9 +237,7 @@ fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>,
         None => (top["Alias"].as_str().unwrap_or_default(), output),
     };
     let is_identifier = |text: &str| match text.strip_prefix('"') {
-        Some(rest) => rest
-            .strip_suffix('"')
-            .is_some_and(|name| !name.contains('"')),
+        Some(rest) => rest.strip_suffix('"').is_some_and(|name| !name.contains('"')),
         None => is_plain_name(text) && !text.contains('.'),
     };
     if !is_identifier(alias) || !is_identifier(column) {

@@ -26,13 +26,9 @@ pub fn inspect(
     let session = Session::new(connect(target)?, settings)?;
     limit_statements(&session, settings)?;
     let doing = "asking the database about itself";
-    let rows = session
-        .ask(WHO, &[])
-        .map_err(|broken| broken.failure(doing))?;
+    let rows = session.ask(WHO, &[]).map_err(|broken| broken.failure(doing))?;
     let host_clock = now();
-    let who = rows
-        .first()
-        .context("the database says nothing of itself")?;
+    let who = rows.first().context("the database says nothing of itself")?;
     let version: String = who.try_get(1)?;
     let rights = tables(&settings.mapping)
         .into_iter()
@@ -50,9 +46,7 @@ pub fn inspect(
         labels: labels(&session, settings),
         trials: {
             let mut trials = trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql));
-            trials
-                .failed
-                .extend(strange_key(&session, &settings.mapping.tasks));
+            trials.failed.extend(strange_key(&session, &settings.mapping.tasks));
             trials
         },
         types: types(&session, settings),
@@ -132,9 +126,7 @@ fn tried(session: &Session, sql: &str) -> Result<(), Refusal> {
     match session.ask(sql, &[]) {
         Ok(_) => Ok(()),
         Err(Broken::Server(error)) => Err(refusal(&error)),
-        Err(broken) => Err(Refusal::Failed(
-            broken.failure("trying the mapping on some rows"),
-        )),
+        Err(broken) => Err(Refusal::Failed(broken.failure("trying the mapping on some rows"))),
     }
 }
 
@@ -148,12 +140,7 @@ pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
     if delete_from.trim() == table.from.trim() {
         return None;
     }
-    let times = [
-        &table.created_at,
-        &table.started_at,
-        &table.completed_at,
-        &table.updated_at,
-    ];
+    let times = [&table.created_at, &table.started_at, &table.completed_at, &table.updated_at];
     let times = times.into_iter().flatten().map(String::as_str);
     let is_shared = |column: &&str| {
         let sql = format!("SELECT ({column}) FROM {delete_from} LIMIT 0");
@@ -219,10 +206,7 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
 
 /// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
 pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
-    let settings = PruneSettings {
-        statement_timeout: BLAME,
-        ..settings.clone()
-    };
+    let settings = PruneSettings { statement_timeout: BLAME, ..settings.clone() };
     let session = Session::new(connect(target).ok()?, &settings).ok()?;
     limit_statements(&session, &settings).ok()?;
     culprit(&settings.mapping, &mut |sql| tried(&session, sql))

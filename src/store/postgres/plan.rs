@@ -130,9 +130,7 @@ impl Draft<'_> {
         let mapping = &self.writer.settings.tasks.states;
         match &self.writer.shape.status {
             StatusType::Enum { labels, .. } => in_labels(labels.iter(), states, mapping),
-            StatusType::Text {
-                labels: Some(labels),
-            } => {
+            StatusType::Text { labels: Some(labels) } => {
                 // The configured ones too: they may have come up since the index was asked.
                 let configured = states.iter().flat_map(|state| mapping.labels(*state));
                 in_labels(labels.iter().chain(configured), states, mapping)
@@ -153,12 +151,7 @@ impl Draft<'_> {
     }
 
     fn finish_for(self, read: Reader, name: &'static str, sql: String) -> Statement {
-        Statement {
-            name,
-            sql,
-            bound: self.bound,
-            read,
-        }
+        Statement { name, sql, bound: self.bound, read }
     }
 }
 
@@ -186,13 +179,8 @@ impl Plan {
             days: &days,
         };
         // The longest first: two connections that share the list then end at about the same time.
-        let statements = vec![
-            writer.day(),
-            writer.trend(),
-            writer.backlog(),
-            writer.failed(),
-            writer.undated(),
-        ];
+        let statements =
+            vec![writer.day(), writer.trend(), writer.backlog(), writer.failed(), writer.undated()];
         Self {
             statements,
             begin: begin(settings),
@@ -268,12 +256,8 @@ pub fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
     };
     read_as(Field::ProcessingTime, &as_seconds);
     read_as(Field::WaitTime, &as_seconds);
-    read_as(Field::RetryCount, &|expression| {
-        format!("({expression})::int8")
-    });
-    read_as(Field::ErrorMessage, &|expression| {
-        format!("({expression})::text")
-    });
+    read_as(Field::RetryCount, &|expression| format!("({expression})::int8"));
+    read_as(Field::ErrorMessage, &|expression| format!("({expression})::text"));
     let as_wall_clock = |expression: &str| format!("({expression})::timestamp");
     if shape.time == TimeType::Date {
         read_as(shape.fields.counted_by, &as_wall_clock);
@@ -286,10 +270,7 @@ pub fn overlay(table: &TaskTable, shape: &Shape) -> Vec<(Field, String)> {
 
 impl Writer<'_> {
     fn draft(&self) -> Draft<'_> {
-        Draft {
-            writer: self,
-            bound: Vec::new(),
-        }
+        Draft { writer: self, bound: Vec::new() }
     }
 
     fn has(&self, field: Field) -> bool {
@@ -319,10 +300,7 @@ impl Writer<'_> {
         match time {
             TimeType::Instant => Bound::Instants(instants),
             TimeType::WallClock | TimeType::Date => Bound::WallClocks(
-                instants
-                    .into_iter()
-                    .map(|instant| wall_clock_bound(instant, zone))
-                    .collect(),
+                instants.into_iter().map(|instant| wall_clock_bound(instant, zone)).collect(),
             ),
         }
     }
@@ -443,11 +421,7 @@ impl Writer<'_> {
     /// Tasks by day and status. With an index on (status, time) each pair is one scan of that index alone.
     fn trend(&self) -> Statement {
         match &self.shape.status {
-            StatusType::Enum {
-                name,
-                is_indexed: true,
-                ..
-            } => self.trend_by_label(name),
+            StatusType::Enum { name, is_indexed: true, .. } => self.trend_by_label(name),
             _ => self.trend_in_one_scan(),
         }
     }
@@ -525,13 +499,8 @@ impl Writer<'_> {
     }
 
     fn undated(&self) -> Statement {
-        let sql = format!(
-            "SELECT count(*) FROM {} WHERE {} IS NULL",
-            self.source,
-            self.time()
-        );
-        self.draft()
-            .finish("counting tasks without a date", sql, Plan::read_undated)
+        let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", self.source, self.time());
+        self.draft().finish("counting tasks without a date", sql, Plan::read_undated)
     }
 }
 
@@ -665,13 +634,7 @@ fn read_percentiles(row: &Row, figures: &mut DayFigures) -> Result<(), postgres:
     let max: Option<f64> = row.try_get(11)?;
     let shares: Option<Vec<f64>> = row.try_get(12)?;
     if let (Some(&[p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
-        figures.percentiles = Some(Percentiles {
-            p50,
-            p90,
-            p95,
-            p99,
-            max,
-        });
+        figures.percentiles = Some(Percentiles { p50, p90, p95, p99, max });
     }
     Ok(())
 }

@@ -95,9 +95,7 @@ fn verdict(broken: &Broken, doing: &str) -> Verdict {
     let code = error.code().map(|code| code.code().to_owned());
     let code = code.as_deref().unwrap_or("");
     let words = || {
-        error
-            .as_db_error()
-            .map_or_else(|| failure.message.clone(), |db| db.message().to_owned())
+        error.as_db_error().map_or_else(|| failure.message.clone(), |db| db.message().to_owned())
     };
     match (code, code.get(..2).unwrap_or("")) {
         ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
@@ -114,9 +112,7 @@ fn verdict(broken: &Broken, doing: &str) -> Verdict {
 
 /// Whether the error came from a statement within a function, as a trigger's does, and not from taskmon's own.
 fn happened_within(error: &postgres::Error) -> bool {
-    error
-        .as_db_error()
-        .is_some_and(|error| error.where_().is_some())
+    error.as_db_error().is_some_and(|error| error.where_().is_some())
 }
 
 fn stopped(broken: &Broken, doing: &str) -> Stopped {
@@ -138,12 +134,7 @@ impl PostgresPruner {
             return Err(failure.into());
         }
         let target = target.clone();
-        Ok(Self {
-            target,
-            session,
-            settings,
-            tables,
-        })
+        Ok(Self { target, session, settings, tables })
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
@@ -436,11 +427,7 @@ fn read_paths(row: &Row, first: usize) -> Result<Vec<Vec<u8>>, postgres::Error> 
 
 impl Pruner for PostgresPruner {
     fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
-        let rows = self.query(
-            "reading the database's clock",
-            "SELECT clock_timestamp()",
-            &[],
-        )?;
+        let rows = self.query("reading the database's clock", "SELECT clock_timestamp()", &[])?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -448,10 +435,7 @@ impl Pruner for PostgresPruner {
         let sql = self.tables.count(expiry);
         let rows = self.query("counting tasks", &sql, &[])?;
         let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place));
-        Ok(TaskCounts {
-            all: count(0).unsigned_abs(),
-            expired: count(1).unsigned_abs(),
-        })
+        Ok(TaskCounts { all: count(0).unsigned_abs(), expired: count(1).unsigned_abs() })
     }
 
     fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
@@ -498,11 +482,8 @@ impl Pruner for PostgresPruner {
             rows.push(read().map_err(|error| failure(&error, doing))?);
         }
         if matches!(scope, Scope::Receipts(_)) {
-            let places: HashMap<String, usize> = rows
-                .iter()
-                .enumerate()
-                .map(|(place, row)| (row.key[0].clone(), place))
-                .collect();
+            let places: HashMap<String, usize> =
+                rows.iter().enumerate().map(|(place, row)| (row.key[0].clone(), place)).collect();
             for sql in self.tables.dependents_of() {
                 for row in self.query(doing, &sql, &columns)? {
                     let owner: Option<String> = row.get(0);
@@ -595,9 +576,7 @@ impl Pruner for PostgresPruner {
 }
 
 fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres::Error> {
-    rows.iter()
-        .map(|row| Ok((row.try_get(width)?, read_key_or_none(row, width)?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get(width)?, read_key_or_none(row, width)?))).collect()
 }
 
 /// A batch's transaction.
@@ -617,21 +596,15 @@ impl Deleting<'_> {
     }
 
     fn doing(&self) -> String {
-        format!(
-            "deleting from {}",
-            self.tables.deleted_from(self.batch.scope)
-        )
+        format!("deleting from {}", self.tables.deleted_from(self.batch.scope))
     }
 
     fn step(&self, statements: &str) -> Result<(), Stopped> {
-        self.run(statements)
-            .map_err(|broken| stopped(&broken, &self.doing()))
+        self.run(statements).map_err(|broken| stopped(&broken, &self.doing()))
     }
 
     fn ask(&self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
-        self.session
-            .ask(sql, keys)
-            .map_err(|broken| stopped(&broken, &self.doing()))
+        self.session.ask(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
     }
 
     /// The transaction's number and its process, where it will be committed. Now, since once the files are gone nothing must come between
@@ -679,9 +652,8 @@ impl Deleting<'_> {
         let mut taken_back = BTreeSet::new();
         loop {
             self.step("SAVEPOINT taskmon_batch")?;
-            let places: Vec<usize> = (self.places.iter().copied())
-                .filter(|place| !taken_back.contains(place))
-                .collect();
+            let places: Vec<usize> =
+                (self.places.iter().copied()).filter(|place| !taken_back.contains(place)).collect();
             let mut deletion = Deletion::default();
             self.delete_some(&places, &mut deletion)?;
             self.look_around(&mut deletion)?;
@@ -747,20 +719,15 @@ impl Deleting<'_> {
         let rows = self.batch.rows;
         let width = rows[places[0]].key.len();
         let columns = columns(places.iter().map(|place| &rows[*place].key), width);
-        let by_key: HashMap<&Key, usize> = places
-            .iter()
-            .map(|place| (&rows[*place].key, *place))
-            .collect();
+        let by_key: HashMap<&Key, usize> =
+            places.iter().map(|place| (&rows[*place].key, *place)).collect();
         let mut found: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
         if matches!(self.batch.scope, Scope::Receipts(_)) {
             for sql in self.tables.delete_dependents() {
                 for row in self.session.ask(&sql, &columns)? {
                     let owner: Key = vec![row.try_get(0)?];
                     if let Some(place) = by_key.get(&owner) {
-                        found
-                            .entry(*place)
-                            .or_default()
-                            .extend(read_paths(&row, 1)?);
+                        found.entry(*place).or_default().extend(read_paths(&row, 1)?);
                     }
                 }
             }
@@ -774,10 +741,7 @@ impl Deleting<'_> {
         let mut deleted = Vec::new();
         for row in self.session.ask(&sql, &columns)? {
             if let Some(place) = by_key.get(&read_key(&row, width)?) {
-                found
-                    .entry(*place)
-                    .or_default()
-                    .extend(read_paths(&row, width)?);
+                found.entry(*place).or_default().extend(read_paths(&row, width)?);
                 deleted.push(*place);
             }
         }
@@ -827,18 +791,10 @@ impl Deleting<'_> {
         let rows = self.batch.rows;
         let width = rows[places[0]].key.len();
         let columns = columns(places.iter().map(|place| &rows[*place].key), width);
-        let sql = self
-            .tables
-            .rows(self.batch.scope)
-            .map_err(Stopped::Failed)?;
-        let there: HashSet<Key> = self
-            .ask(&sql, &columns)?
-            .iter()
-            .filter_map(|row| read_key(row, width).ok())
-            .collect();
-        let kept = places
-            .iter()
-            .filter(|place| there.contains(&rows[**place].key));
+        let sql = self.tables.rows(self.batch.scope).map_err(Stopped::Failed)?;
+        let there: HashSet<Key> =
+            self.ask(&sql, &columns)?.iter().filter_map(|row| read_key(row, width).ok()).collect();
+        let kept = places.iter().filter(|place| there.contains(&rows[**place].key));
         deletion.refused.extend(kept.map(|place| {
             (
                 *place,
@@ -864,11 +820,8 @@ impl Deleting<'_> {
                 self.note_paths(source, width, &rows, deletion)?;
             }
         }
-        let named: HashSet<&[u8]> = deletion
-            .referring
-            .iter()
-            .map(|(_, _, path)| path.as_slice())
-            .collect();
+        let named: HashSet<&[u8]> =
+            deletion.referring.iter().map(|(_, _, path)| path.as_slice()).collect();
         let must_search = |question: &&Question| {
             !question.complete
                 && (self.settings.mode == Mode::Rehearse
@@ -916,9 +869,7 @@ impl Deleting<'_> {
         let mut recent = Deletion::default();
         self.note_paths(Source::Tasks, width, &rows, &mut recent)?;
         let named = recent.referring.into_iter();
-        deletion
-            .referring
-            .extend(named.filter(|(_, _, path)| own.contains(path.as_slice())));
+        deletion.referring.extend(named.filter(|(_, _, path)| own.contains(path.as_slice())));
         Ok(())
     }
 

@@ -65,10 +65,7 @@ impl Broken {
             Broken::Server(error) => to_delete(connect::failure(error, doing), error.code()),
             Broken::Silent(waited) => {
                 let silent = super::silent(*waited);
-                Failure {
-                    message: format!("{doing}: {}", silent.message),
-                    ..silent
-                }
+                Failure { message: format!("{doing}: {}", silent.message), ..silent }
             }
             Broken::Gone => Failure::new(
                 Kind::DatabaseUnavailable,
@@ -90,10 +87,7 @@ fn to_delete(failure: Failure, code: Option<&SqlState>) -> Failure {
         (Kind::PermissionDenied, _) => {
             let hint = failure.hint.unwrap_or_default();
             let hint = hint.replace("GRANT SELECT ON", "GRANT SELECT, DELETE ON");
-            Failure {
-                hint: Some(hint),
-                ..failure
-            }
+            Failure { hint: Some(hint), ..failure }
         }
         // The second is what a standby says to BEGIN READ WRITE, and other things say too.
         (Kind::QueryFailed, Some("25006")) => failure.hint(PRIMARY),
@@ -258,9 +252,7 @@ pub fn ask(
     parameters: &[Vec<String>],
 ) -> Result<Vec<Row>, postgres::Error> {
     log::debug!("{sql}");
-    let parameters: Vec<(&(dyn ToSql + Sync), Type)> = parameters
-        .iter()
-        .map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY))
-        .collect();
+    let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+        parameters.iter().map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY)).collect();
     client.query_typed(sql, &parameters)
 }

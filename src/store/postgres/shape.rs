@@ -70,10 +70,7 @@ pub enum StatusType {
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
 pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
     let table = &settings.tasks;
-    let mut bounded = Bounded {
-        connection: Ok(client),
-        limit: settings.statement_timeout,
-    };
+    let mut bounded = Bounded { connection: Ok(client), limit: settings.statement_timeout };
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
         let tried = bounded.query(&sql);
@@ -101,9 +98,9 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
     let indexes = rows.next();
     let has_index = |name: &str| indexes.is_some_and(|row| row.get(name) == Some("t"));
     let status = match status_type(types, has_index("with_time"))? {
-        StatusType::Text { .. } if is_text(types) && has_index("leads") => StatusType::Text {
-            labels: bounded.labels(table)?,
-        },
+        StatusType::Text { .. } if is_text(types) && has_index("leads") => {
+            StatusType::Text { labels: bounded.labels(table)? }
+        }
         status => status,
     };
     let shape = Shape {
@@ -125,10 +122,7 @@ pub fn blame(
     present: &[Field],
     overlay: &[(Field, String)],
 ) -> Option<Failure> {
-    let mut bounded = Bounded {
-        connection: Ok(client),
-        limit: BLAME,
-    };
+    let mut bounded = Bounded { connection: Ok(client), limit: BLAME };
     bounded.culprit(&settings.tasks, present, overlay)
 }
 
@@ -241,9 +235,8 @@ impl Bounded {
     fn labels(&mut self, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
         let mut labels: Vec<String> = Vec::new();
         while labels.len() <= MOST_LABELS {
-            let beyond = labels
-                .last()
-                .map(|last| format!("WHERE {} > {}", table.status, literal(last)));
+            let beyond =
+                labels.last().map(|last| format!("WHERE {} > {}", table.status, literal(last)));
             let sql = format!(
                 "SELECT min({}) FROM {} {}",
                 table.status,
@@ -352,9 +345,7 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
 /// A column or table by its bare name, perhaps with its schema: nothing in it that SQL could take for more.
 pub fn is_plain_name(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .chars()
-            .all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
+        && text.chars().all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
 }
 
 pub fn time_type(
@@ -382,11 +373,7 @@ fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, F
             format!("the labels of the type {name} cannot be read: {error}"),
         )
     })?;
-    Ok(StatusType::Enum {
-        name: name.to_owned(),
-        labels,
-        is_indexed,
-    })
+    Ok(StatusType::Enum { name: name.to_owned(), labels, is_indexed })
 }
 
 #[cfg(test)]

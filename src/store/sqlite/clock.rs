@@ -77,10 +77,7 @@ impl Ruler {
         let wall_clock = |bound: &DateTime<Utc>| wall_clock_bound(*bound, zone).and_utc();
         Self {
             instants: bounds.iter().map(DateTime::timestamp_micros).collect(),
-            wall_clocks: bounds
-                .iter()
-                .map(|bound| wall_clock(bound).timestamp_micros())
-                .collect(),
+            wall_clocks: bounds.iter().map(|bound| wall_clock(bound).timestamp_micros()).collect(),
         }
     }
 
@@ -120,9 +117,7 @@ impl Ruler {
 /// that values without seconds, or without a time, compare right as well.
 pub fn bound_text(instant: DateTime<Utc>, zone: Tz, separator: char) -> String {
     let time = wall_clock_bound(instant, zone);
-    let text = time
-        .format(&format!("%Y-%m-%d{separator}%H:%M:%S"))
-        .to_string();
+    let text = time.format(&format!("%Y-%m-%d{separator}%H:%M:%S")).to_string();
     let text = text.strip_suffix(":00").unwrap_or(&text);
     let midnight = format!("{separator}00:00");
     text.strip_suffix(&midnight).unwrap_or(text).to_owned()
@@ -134,16 +129,9 @@ pub fn read(value: ValueRef) -> Option<Moment> {
         ValueRef::Text(text) => read_text(text),
         ValueRef::Integer(number) => Some(from_number(number as f64, number)),
         ValueRef::Real(number) if number.is_finite() => {
-            let seconds = if number.abs() >= MILLISECONDS_FROM {
-                number / 1e3
-            } else {
-                number
-            };
+            let seconds = if number.abs() >= MILLISECONDS_FROM { number / 1e3 } else { number };
             let micros = (seconds * 1e6).round();
-            (micros.abs() < 9e18).then_some(Moment {
-                micros: micros as i64,
-                form: Form::Number,
-            })
+            (micros.abs() < 9e18).then_some(Moment { micros: micros as i64, form: Form::Number })
         }
         _ => None,
     }
@@ -153,15 +141,8 @@ pub fn read(value: ValueRef) -> Option<Moment> {
 const MILLISECONDS_FROM: f64 = 1e11;
 
 fn from_number(size: f64, number: i64) -> Moment {
-    let unit = if size.abs() >= MILLISECONDS_FROM {
-        1000
-    } else {
-        SECOND
-    };
-    Moment {
-        micros: number.saturating_mul(unit),
-        form: Form::Number,
-    }
+    let unit = if size.abs() >= MILLISECONDS_FROM { 1000 } else { SECOND };
+    Moment { micros: number.saturating_mul(unit), form: Form::Number }
 }
 
 /// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
@@ -170,10 +151,7 @@ fn read_text(text: &[u8]) -> Option<Moment> {
     let date = read_date(text.get(..10)?)?;
     let rest = &text[10..];
     let Some((separator, rest)) = rest.split_first() else {
-        return Some(Moment {
-            micros: date,
-            form: Form::Date,
-        });
+        return Some(Moment { micros: date, form: Form::Date });
     };
     let form = match separator {
         b' ' => Form::Spaced,
@@ -184,10 +162,7 @@ fn read_text(text: &[u8]) -> Option<Moment> {
     let micros = date + time;
     match rest {
         b"" => Some(Moment { micros, form }),
-        offset => Some(Moment {
-            micros: micros - read_offset(offset)?,
-            form: Form::Offset,
-        }),
+        offset => Some(Moment { micros: micros - read_offset(offset)?, form: Form::Offset }),
     }
 }
 
@@ -217,10 +192,7 @@ fn read_time(text: &[u8]) -> Option<(i64, &[u8])> {
         micros += i64::from(second) * SECOND;
         rest = &seconds[2..];
         if let Some(fraction) = rest.strip_prefix(b".") {
-            let length = fraction
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count();
+            let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
             let mut unit = SECOND / 10;
             for byte in &fraction[..length] {
                 micros += i64::from(byte - b'0') * unit;
@@ -254,8 +226,7 @@ fn read_offset(text: &[u8]) -> Option<i64> {
 
 fn digits(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + u32::from(byte - b'0'))
+        byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
     })
 }
 
@@ -290,10 +261,7 @@ mod tests {
         ] {
             assert_eq!(micros(text), Some((seconds + more, form)), "{text}");
         }
-        assert_eq!(
-            micros("2023-11-14 22:13"),
-            Some((seconds - 20 * SECOND, Form::Spaced))
-        );
+        assert_eq!(micros("2023-11-14 22:13"), Some((seconds - 20 * SECOND, Form::Spaced)));
         assert_eq!(micros("1970-01-02"), Some((DAY, Form::Date)));
         for number in [
             ValueRef::Integer(1_700_000_000),
@@ -337,10 +305,7 @@ mod tests {
             ("2023-11-14T17:00:00Z", ' ', "2023-11-15 01:00"),
             ("2023-11-14T17:00:30Z", 'T', "2023-11-15T01:00:30"),
         ] {
-            assert_eq!(
-                bound_text(instant(time), Tz::Asia__Shanghai, separator),
-                expected
-            );
+            assert_eq!(bound_text(instant(time), Tz::Asia__Shanghai, separator), expected);
         }
     }
 

@@ -39,9 +39,7 @@ pub fn inspect(
         labels: labels(&connection, settings).map_err(|error| words(&error)),
         trials: {
             let _watchdog = Watchdog::start(&connection, settings.statement_timeout);
-            trials(&settings.mapping, &|column| column, &mut |sql| {
-                tried(&connection, sql)
-            })
+            trials(&settings.mapping, &|column| column, &mut |sql| tried(&connection, sql))
         },
         types: types(&connection, settings),
     })
@@ -86,10 +84,7 @@ fn is_missing(connection: &Connection, table: &str) -> bool {
 fn read_only(path: &Path) -> Option<String> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // A deletion writes a journal beside the file.
-    for (what, wanted) in [
-        (path, Access::WRITE_OK),
-        (folder, Access::WRITE_OK | Access::EXEC_OK),
-    ] {
+    for (what, wanted) in [(path, Access::WRITE_OK), (folder, Access::WRITE_OK | Access::EXEC_OK)] {
         if let Err(error) = access(what, wanted) {
             return Some(format!("{} cannot be written to: {error}", what.display()));
         }

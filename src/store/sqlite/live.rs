@@ -62,19 +62,14 @@ impl Ages {
 
 impl Report<'_> {
     pub fn live(&self, request: &LiveRequest) -> Result<LiveFigures, Broken> {
-        let mut figures = LiveFigures {
-            missing: self.fields.missing.clone(),
-            ..LiveFigures::default()
-        };
+        let mut figures =
+            LiveFigures { missing: self.fields.missing.clone(), ..LiveFigures::default() };
         let mut day = DayFigures::default();
         while_doing("counting today's tasks", self.trend(&mut day))?;
         figures.today = day.trend;
         let pending = while_doing("counting pending tasks", self.pending(request))?;
         let processing = while_doing("looking for stuck tasks", self.processing(request))?;
-        for unreadable in [pending.unreadable, processing.unreadable]
-            .into_iter()
-            .flatten()
-        {
+        for unreadable in [pending.unreadable, processing.unreadable].into_iter().flatten() {
             let (count, _) = figures.unreadable.get_or_insert((0, unreadable.1));
             *count += unreadable.0;
         }
@@ -145,10 +140,8 @@ impl Report<'_> {
         }
         self.register_recent(request.finished_made_since)?;
         let (first, last) = request.finished_in;
-        let hour = Ruler::new(
-            &[first, last + TimeDelta::microseconds(1)],
-            self.settings.naive_zone,
-        );
+        let hour =
+            Ruler::new(&[first, last + TimeDelta::microseconds(1)], self.settings.naive_zone);
         let mut count = 0;
         // A wide range that an index can serve, for a day of margin on either side covers every offset; the function knows the rest.
         let (start, end) = (request.finished_made_since, last + TimeDelta::days(365));
@@ -178,11 +171,10 @@ impl Report<'_> {
     fn register_recent(&self, since: DateTime<Utc>) -> rusqlite::Result<()> {
         let ruler = Ruler::new(&[since], self.settings.naive_zone);
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection
-            .create_scalar_function(RECENT, 1, flags, move |context| {
-                let made = clock::read(context.get_raw(0));
-                Ok(made.is_some_and(|made| ruler.place(made) == 1))
-            })
+        self.connection.create_scalar_function(RECENT, 1, flags, move |context| {
+            let made = clock::read(context.get_raw(0));
+            Ok(made.is_some_and(|made| ruler.place(made) == 1))
+        })
     }
 }
 

@@ -81,12 +81,7 @@ impl SqlitePruner {
         let connection = open_to_write(path, &settings)?;
         register(&connection, &settings)?;
         let mapping = &settings.mapping;
-        check(
-            &connection,
-            "tasks",
-            &mapping.tasks.from,
-            &sql::task_columns(&mapping.tasks),
-        )?;
+        check(&connection, "tasks", &mapping.tasks.from, &sql::task_columns(&mapping.tasks))?;
         sql::require_key(&mapping.tasks, &mut |sql| {
             let tried = connection.prepare(sql).map(drop);
             tried.map_err(|error| refusal(&error))
@@ -105,12 +100,7 @@ impl SqlitePruner {
         pruner.task_dependents =
             dependents(&pruner.connection, "tasks", &mapping.tasks.dependents)?;
         if let Some(receipts) = &mapping.receipts {
-            check(
-                &pruner.connection,
-                "receipts",
-                &receipts.from,
-                &sql::receipt_columns(receipts),
-            )?;
+            check(&pruner.connection, "receipts", &receipts.from, &sql::receipt_columns(receipts))?;
             pruner.receipts = Some(Table {
                 from: receipts.from.clone(),
                 delete_from: receipts.from.clone(),
@@ -164,9 +154,8 @@ impl SqlitePruner {
             "SELECT lower(s.name), lower(f.\"table\"), f.on_delete, s.sql LIKE '%deferred%' FROM sqlite_schema AS s \
              JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND f.seq = 0",
         )?;
-        let keys = statement.query_map([], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?;
+        let keys = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         let keys: Vec<(String, String, String, bool)> = keys.collect::<rusqlite::Result<_>>()?;
         let name = |table: &String| bare_name(table).to_lowercase();
         let own = [&self.tasks.delete_from]
@@ -232,11 +221,8 @@ impl SqlitePruner {
             State::Failed => [&table.updated_at, &table.completed_at, &table.created_at],
             _ => [&table.completed_at, &table.updated_at, &table.created_at],
         };
-        let times: Vec<String> = order
-            .into_iter()
-            .flatten()
-            .map(|time| format!("nullif({time}, '')"))
-            .collect();
+        let times: Vec<String> =
+            order.into_iter().flatten().map(|time| format!("nullif({time}, '')")).collect();
         (!times.is_empty()).then(|| format!("coalesce({}, NULL)", times.join(", ")))
     }
 
@@ -290,47 +276,28 @@ impl SqlitePruner {
 
     /// Every table that names files: its source, its key as literals, its name and its file columns.
     fn sources(&self) -> Vec<(Source, Vec<String>, String, Vec<String>)> {
-        let own = [
-            (Source::Tasks, Some(&self.tasks)),
-            (Source::Receipts, self.receipts.as_ref()),
-        ];
+        let own = [(Source::Tasks, Some(&self.tasks)), (Source::Receipts, self.receipts.as_ref())];
         let tables = own.into_iter().filter_map(|(source, table)| {
             let table = table?;
-            Some((
-                source,
-                table.key.clone(),
-                table.from.clone(),
-                table.files.clone(),
-            ))
+            Some((source, table.key.clone(), table.from.clone(), table.files.clone()))
         });
         let dependents = self.dependents.iter().enumerate().map(|(place, table)| {
             let key = vec![table.foreign_key.clone()];
-            (
-                Source::Dependents(place),
-                key,
-                table.from.clone(),
-                table.files.clone(),
-            )
+            (Source::Dependents(place), key, table.from.clone(), table.files.clone())
         });
-        tables
-            .chain(dependents)
-            .filter(|(_, _, _, files)| !files.is_empty())
-            .collect()
+        tables.chain(dependents).filter(|(_, _, _, files)| !files.is_empty()).collect()
     }
 
     fn data_version(&self) -> rusqlite::Result<i64> {
-        self.connection
-            .query_row("PRAGMA data_version", [], |row| row.get(0))
+        self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))
     }
 }
 
 fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
     let shown = path.display();
     if !path.exists() {
-        let failure = Failure::new(
-            Kind::DatabaseUnavailable,
-            format!("there is no SQLite file {shown}"),
-        );
+        let failure =
+            Failure::new(Kind::DatabaseUnavailable, format!("there is no SQLite file {shown}"));
         return Err(failure
             .hint("taskmon never makes a database; check the path, relative ones start at base_dir")
             .into());
@@ -348,14 +315,10 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
     let journal: String = connection
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
         .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
-    connection
-        .pragma_update(None, "foreign_keys", true)
-        .map_err(unopened)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(unopened)?;
     if settings.mode == Mode::Rehearse {
         // What is rolled back must not touch the disk: no journal beside the database, no page written early.
-        connection
-            .pragma_update(None, "cache_spill", false)
-            .map_err(unopened)?;
+        connection.pragma_update(None, "cache_spill", false).map_err(unopened)?;
         if journal != "wal" {
             connection
                 .query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))
@@ -426,10 +389,7 @@ fn check(
     columns: &[Column],
 ) -> Result<(), Failure> {
     sql::require(section, from, columns, &mut |sql| {
-        connection
-            .prepare(sql)
-            .map(drop)
-            .map_err(|error| refusal(&error))
+        connection.prepare(sql).map(drop).map_err(|error| refusal(&error))
     })
 }
 
@@ -455,12 +415,7 @@ fn dependents(
 ) -> Result<Vec<Dependent>, Failure> {
     let read = |(place, table): (usize, &DependentTable)| {
         let section = format!("{section}.dependents[{}]", place + 1);
-        check(
-            connection,
-            &section,
-            &table.from,
-            &sql::dependent_columns(table),
-        )?;
+        check(connection, &section, &table.from, &sql::dependent_columns(table))?;
         Ok(Dependent {
             from: table.from.clone(),
             foreign_key: table.foreign_key.clone(),
@@ -547,19 +502,13 @@ impl Table {
 }
 
 fn literals(key: &[String]) -> String {
-    let quoted: Vec<String> = key
-        .iter()
-        .map(|name| format!("{LITERAL}({name})"))
-        .collect();
+    let quoted: Vec<String> = key.iter().map(|name| format!("{LITERAL}({name})")).collect();
     quoted.join(", ")
 }
 
 fn key_is(key: &[String]) -> String {
-    let each: Vec<String> = key
-        .iter()
-        .enumerate()
-        .map(|(place, name)| format!("({name}) = ?{}", place + 1))
-        .collect();
+    let each: Vec<String> =
+        key.iter().enumerate().map(|(place, name)| format!("({name}) = ?{}", place + 1)).collect();
     each.join(" AND ")
 }
 
@@ -590,16 +539,10 @@ fn values(key: &Key) -> Vec<Value> {
 }
 
 fn value(literal: &str) -> Value {
-    if let Some(text) = literal
-        .strip_prefix('\'')
-        .and_then(|rest| rest.strip_suffix('\''))
-    {
+    if let Some(text) = literal.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         return Value::Text(text.replace("''", "'"));
     }
-    if let Some(hex) = literal
-        .strip_prefix("X'")
-        .and_then(|rest| rest.strip_suffix('\''))
-    {
+    if let Some(hex) = literal.strip_prefix("X'").and_then(|rest| rest.strip_suffix('\'')) {
         let byte = |place| u8::from_str_radix(hex.get(place..place + 2)?, 16).ok();
         return Value::Blob((0..hex.len()).step_by(2).filter_map(byte).collect());
     }
@@ -836,11 +779,8 @@ impl Pruner for SqlitePruner {
     }
 
     fn missing_indexes(&mut self) -> Result<Vec<Lacking>> {
-        let mut wanted = vec![(
-            &self.tasks.delete_from,
-            self.tasks.key.join(", "),
-            self.tasks.key_is(),
-        )];
+        let mut wanted =
+            vec![(&self.tasks.delete_from, self.tasks.key.join(", "), self.tasks.key_is())];
         if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
             wanted.push((&self.tasks.from, link.clone(), format!("({link}) = ?1")));
         }
@@ -860,13 +800,7 @@ impl Pruner for SqlitePruner {
             };
             if scans().map_err(|error| self.failure(&error, "looking for indexes"))? {
                 let name: String = (bare_name(from).chars())
-                    .map(|letter| {
-                        if letter.is_alphanumeric() {
-                            letter
-                        } else {
-                            '_'
-                        }
-                    })
+                    .map(|letter| if letter.is_alphanumeric() { letter } else { '_' })
                     .collect();
                 let number = lacking.len() + 1;
                 // Prepared, and not run: SQLite says so what it would refuse.
@@ -965,10 +899,7 @@ impl SqlitePruner {
             "SELECT {}, CAST(({}) AS TEXT), {}{} FROM {} WHERE {} AND {}",
             table.key_literals(),
             table.label,
-            table
-                .link
-                .as_ref()
-                .map_or("NULL".to_owned(), |link| format!("CAST(({link}) AS TEXT)")),
+            table.link.as_ref().map_or("NULL".to_owned(), |link| format!("CAST(({link}) AS TEXT)")),
             listed(&table.files),
             table.from,
             table.key_is(),
@@ -987,9 +918,7 @@ impl SqlitePruner {
         };
         if matches!(scope, Scope::Receipts(_)) {
             for dependent in &self.dependents {
-                found
-                    .paths
-                    .extend(self.dependent_paths(dependent, key, "SELECT")?);
+                found.paths.extend(self.dependent_paths(dependent, key, "SELECT")?);
             }
         }
         found.paths.sort_unstable();
@@ -1052,11 +981,8 @@ impl SqlitePruner {
             let is_own = source == expired_source;
             let goes_along = matches!((scope, source), (Scope::Receipts(_), Source::Dependents(_)));
             for file in &files {
-                let expired = if is_own {
-                    format!("coalesce({condition}, 0)")
-                } else {
-                    "0".to_owned()
-                };
+                let expired =
+                    if is_own { format!("coalesce({condition}, 0)") } else { "0".to_owned() };
                 all.push(format!(
                     "SELECT {} AS source, json_array({}) AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
                      WHERE ({file}) <> ''",
@@ -1064,11 +990,7 @@ impl SqlitePruner {
                     literals(&key),
                 ));
                 if is_own || goes_along {
-                    let which = if is_own {
-                        format!(" AND {condition}")
-                    } else {
-                        String::new()
-                    };
+                    let which = if is_own { format!(" AND {condition}") } else { String::new() };
                     going.push(format!(
                         "SELECT {NORMAL}({file}) AS path FROM {from} WHERE ({file}) <> ''{which}"
                     ));
@@ -1103,24 +1025,16 @@ impl SqlitePruner {
             Mode::Rehearse => "BEGIN IMMEDIATE",
         })?;
         for key in batch.before {
-            let sql = format!(
-                "DELETE FROM {} WHERE {}",
-                self.tasks.delete_from,
-                self.tasks.key_is()
-            );
-            self.connection
-                .prepare_cached(&sql)?
-                .execute(params_from_iter(values(key)))?;
+            let sql =
+                format!("DELETE FROM {} WHERE {}", self.tasks.delete_from, self.tasks.key_is());
+            self.connection.prepare_cached(&sql)?.execute(params_from_iter(values(key)))?;
         }
         let mut taken_back: BTreeSet<usize> = rolled_back.iter().map(|(place, _)| *place).collect();
         let dangling = self.dangling()?;
         let mut one_by_one = false;
         let deletion = loop {
             self.connection.execute_batch("SAVEPOINT taskmon_batch")?;
-            let mut deletion = Deletion {
-                refused: rolled_back.to_vec(),
-                ..Deletion::default()
-            };
+            let mut deletion = Deletion { refused: rolled_back.to_vec(), ..Deletion::default() };
             for &place in places {
                 if !taken_back.contains(&place) {
                     let most = one_by_one.then_some(dangling);
@@ -1178,8 +1092,7 @@ impl SqlitePruner {
         });
         match taken {
             Ok(Taken::Gone { changed }) => {
-                self.connection
-                    .execute_batch("RELEASE SAVEPOINT taskmon_row")?;
+                self.connection.execute_batch("RELEASE SAVEPOINT taskmon_row")?;
                 deletion.deleted.push(place);
                 if changed {
                     deletion.changed.push(place);
@@ -1238,9 +1151,8 @@ impl SqlitePruner {
                 paths.extend(self.dependent_paths(dependent, &row.key, "DELETE")?);
             }
         }
-        let referred: Vec<String> = (table.deferred.iter())
-            .flat_map(|key| key.to.iter().cloned())
-            .collect();
+        let referred: Vec<String> =
+            (table.deferred.iter()).flat_map(|key| key.to.iter().cloned()).collect();
         let sql = match table.is_read_directly() {
             true => format!(
                 "DELETE FROM {} WHERE {} AND {condition} RETURNING 1{}{}",
@@ -1259,18 +1171,13 @@ impl SqlitePruner {
         };
         let mut parents: Option<Vec<Value>> = None;
         {
-            let files = if table.is_read_directly() {
-                table.files.len()
-            } else {
-                0
-            };
+            let files = if table.is_read_directly() { table.files.len() } else { 0 };
             let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params_from_iter(values(&row.key)))?;
             while let Some(found) = rows.next()? {
                 paths.extend(read_paths(found, 1, files)?);
-                let own: rusqlite::Result<Vec<Value>> = (0..referred.len())
-                    .map(|place| found.get(1 + files + place))
-                    .collect();
+                let own: rusqlite::Result<Vec<Value>> =
+                    (0..referred.len()).map(|place| found.get(1 + files + place)).collect();
                 parents = Some(own?);
             }
         }
@@ -1301,11 +1208,7 @@ impl SqlitePruner {
         let mut parents = parents.iter();
         for key in &table.deferred {
             let own: Vec<&Value> = parents.by_ref().take(key.to.len()).collect();
-            let sql = format!(
-                "SELECT 1 FROM {} WHERE {} LIMIT 1",
-                key.table,
-                key_is(&key.from)
-            );
+            let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", key.table, key_is(&key.from));
             let mut statement = self.connection.prepare_cached(&sql)?;
             if statement.exists(params_from_iter(own))? {
                 return Ok(Some(format!(
@@ -1325,18 +1228,13 @@ impl SqlitePruner {
             for (source, key) in &question.witnesses {
                 let paths = self.paths_of(*source, key)?;
                 if paths.iter().any(|path| normal(path) == question.path) {
-                    deletion
-                        .referring
-                        .push((*source, key.clone(), question.path.clone()));
+                    deletion.referring.push((*source, key.clone(), question.path.clone()));
                 }
             }
         }
         let has_changed = self.data_version()? != self.version;
-        let named: HashSet<&[u8]> = deletion
-            .referring
-            .iter()
-            .map(|(_, _, path)| path.as_slice())
-            .collect();
+        let named: HashSet<&[u8]> =
+            deletion.referring.iter().map(|(_, _, path)| path.as_slice()).collect();
         let mut searched: BTreeSet<Vec<u8>> = batch
             .questions
             .iter()
@@ -1348,22 +1246,13 @@ impl SqlitePruner {
             .map(|question| question.path.clone())
             .collect();
         if has_changed {
-            searched.extend(
-                batch
-                    .rows
-                    .iter()
-                    .flat_map(|row| row.paths.iter().map(normal)),
-            );
+            searched.extend(batch.rows.iter().flat_map(|row| row.paths.iter().map(normal)));
         }
         if !searched.is_empty() {
             self.search(&searched, deletion)?;
         }
         if matches!(batch.scope, Scope::Receipts(_)) {
-            let links: Vec<String> = batch
-                .rows
-                .iter()
-                .filter_map(|row| row.link.clone())
-                .collect();
+            let links: Vec<String> = batch.rows.iter().filter_map(|row| row.link.clone()).collect();
             deletion.linked = self.linked(&links)?;
         }
         Ok(())

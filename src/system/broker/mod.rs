@@ -93,9 +93,7 @@ fn happened(told: &str) -> String {
             "there is no way to it in the network"
         }
         () if has("invalid peer certificate") => {
-            let (_, why) = told
-                .split_once("invalid peer certificate")
-                .unwrap_or_default();
+            let (_, why) = told.split_once("invalid peer certificate").unwrap_or_default();
             let why = why.trim_start_matches([':', ' ']);
             return format!("its certificate is not accepted (invalid peer certificate: {why})");
         }
@@ -125,9 +123,7 @@ fn in_time(
             redis::place(&settings.url)
         )
     };
-    receiver
-        .recv_timeout(settings.timeout + GRACE)
-        .unwrap_or_else(|error| Err(late(error)))
+    receiver.recv_timeout(settings.timeout + GRACE).unwrap_or_else(|error| Err(late(error)))
 }
 
 #[cfg(test)]

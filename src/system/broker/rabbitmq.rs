@@ -113,15 +113,14 @@ impl Api {
             401 | 403 => return Err("it refuses the user or the password".to_owned()),
             404 => {
                 return Err(
-                    "it knows no such virtual host, or this is no management API".to_owned(),
+                    "it knows no such virtual host, or this is no management API".to_owned()
                 );
             }
             status => return Err(format!("its management API answers with status {status}")),
         }
         let mut answer = Vec::new();
-        let read = (response.body_mut().as_reader())
-            .take(LARGEST_ANSWER + 1)
-            .read_to_end(&mut answer);
+        let read =
+            (response.body_mut().as_reader()).take(LARGEST_ANSWER + 1).read_to_end(&mut answer);
         read.map_err(|error| match ureq::Error::from(error) {
             ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
             _ => "its answer breaks off".to_owned(),
@@ -151,9 +150,8 @@ fn tls() -> Result<TlsConfig, String> {
 }
 
 fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
-    let (delayed, queues): (Vec<Queue>, Vec<Queue>) = queues
-        .into_iter()
-        .partition(|queue| is_delayed(&queue.name));
+    let (delayed, queues): (Vec<Queue>, Vec<Queue>) =
+        queues.into_iter().partition(|queue| is_delayed(&queue.name));
     let queues: BTreeMap<&str, &Queue> = queues
         .iter()
         .filter(|queue| carries_tasks(queue) || settings.queues.contains(&queue.name))
@@ -191,10 +189,7 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         reasons.insert("scheduled_tasks".to_owned(), why.to_owned());
     }
     for name in names.iter().filter(|name| !queues.contains_key(*name)) {
-        reasons.insert(
-            format!("queues.{name}"),
-            "the broker has no such queue".to_owned(),
-        );
+        reasons.insert(format!("queues.{name}"), "the broker has no such queue".to_owned());
     }
     if is_bare {
         let why = match settings.queues.is_empty() {
@@ -278,9 +273,7 @@ struct Parts<'u> {
 
 impl<'u> Parts<'u> {
     fn of(url: &'u str) -> Result<Self, String> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or("the broker's URL has no scheme")?;
+        let (scheme, rest) = url.split_once("://").ok_or("the broker's URL has no scheme")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
@@ -288,12 +281,7 @@ impl<'u> Parts<'u> {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
         };
-        Ok(Self {
-            scheme,
-            login,
-            place,
-            path,
-        })
+        Ok(Self { scheme, login, place, path })
     }
 
     fn host(&self) -> &'u str {
@@ -336,26 +324,14 @@ mod tests {
                 "https://mq.example:15671/api/queues/shop%2Fa?",
                 "guest:guest",
             ),
-            (
-                "amqp://u:p@[::1]//",
-                "http://[::1]:15672/api/queues/%2F?",
-                "u:p",
-            ),
+            ("amqp://u:p@[::1]//", "http://[::1]:15672/api/queues/%2F?", "u:p"),
         ] {
             let api = api(url, None);
             assert!(api.url.starts_with(starts), "{}", api.url);
             assert_eq!(api.login, login);
         }
-        let api = api(
-            "amqp://u:p@mq.example/shop",
-            Some("https://mq.example/rabbit/"),
-        );
-        assert!(
-            api.url
-                .starts_with("https://mq.example/rabbit/api/queues/shop?"),
-            "{}",
-            api.url
-        );
+        let api = api("amqp://u:p@mq.example/shop", Some("https://mq.example/rabbit/"));
+        assert!(api.url.starts_with("https://mq.example/rabbit/api/queues/shop?"), "{}", api.url);
         assert_eq!(api.login, "u:p");
     }
 

@@ -94,12 +94,7 @@ impl<'a> Redis<'a> {
         let connection = client.get_connection_with_timeout(settings.timeout)?;
         connection.set_read_timeout(Some(settings.timeout))?;
         connection.set_write_timeout(Some(settings.timeout))?;
-        Ok(Self {
-            connection,
-            settings,
-            began,
-            unread: None,
-        })
+        Ok(Self { connection, settings, began, unread: None })
     }
 
     /// A server with millions of keys answers each page at once and is not done for minutes.
@@ -153,14 +148,8 @@ impl<'a> Redis<'a> {
         let holds_nothing = (queues.values().flatten().chain(held)).all(|count| *count == 0);
         let says = |what: &str| format!("Redis does not know {what}");
         for (key, what) in [
-            (
-                "active_tasks",
-                "which of the tasks that workers hold have begun",
-            ),
-            (
-                "scheduled_tasks",
-                "which of the tasks that workers hold wait for their time",
-            ),
+            ("active_tasks", "which of the tasks that workers hold have begun"),
+            ("scheduled_tasks", "which of the tasks that workers hold wait for their time"),
         ] {
             reasons.insert(key.to_owned(), says(what));
         }
@@ -170,12 +159,7 @@ impl<'a> Redis<'a> {
         // Celery binds a queue when it first sends to it or waits for it: where nothing is bound and nothing lies, another place may be meant.
         if is_bare && holds_nothing && self.unread.is_none() {
             let why = "Celery has bound none of the queues here: is it another database of the server, another broker.global_keyprefix or another name in broker.queues?";
-            for key in [
-                "total_pending",
-                "reserved_tasks",
-                "lost_tasks",
-                "overdue_tasks",
-            ] {
+            for key in ["total_pending", "reserved_tasks", "lost_tasks", "overdue_tasks"] {
                 let told = reasons.entry(key.to_owned());
                 told.or_insert_with(|| why.to_owned());
             }
@@ -264,12 +248,13 @@ impl<'a> Redis<'a> {
         let mut cursor = 0_u64;
         loop {
             self.in_time()?;
-            let answer = cmd("SSCAN")
-                .arg(&key)
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(PAGE)
-                .query::<(u64, Vec<Vec<u8>>)>(&mut self.connection);
+            let answer =
+                cmd("SSCAN")
+                    .arg(&key)
+                    .arg(cursor)
+                    .arg("COUNT")
+                    .arg(PAGE)
+                    .query::<(u64, Vec<Vec<u8>>)>(&mut self.connection);
             let (next, page) = match answer.map_err(|error| kind_of(&key, error)) {
                 Err(Trouble::WrongKind(_)) => {
                     self.cannot_read(key.as_bytes(), "is no set");
@@ -350,12 +335,12 @@ impl<'a> Redis<'a> {
         }
         loop {
             self.in_time()?;
-            let answer = cmd("ZSCAN")
-                .arg(&index)
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(PAGE)
-                .query::<(u64, Vec<(Vec<u8>, Vec<u8>)>)>(&mut self.connection);
+            let answer = cmd("ZSCAN").arg(&index).arg(cursor).arg("COUNT").arg(PAGE).query::<(
+                u64,
+                Vec<(Vec<u8>, Vec<u8>)>,
+            )>(
+                &mut self.connection,
+            );
             let (next, page) = match answer.map_err(|error| kind_of(&index, error)) {
                 // Which of them are overdue is not known then, and these are held all the same.
                 Err(Trouble::WrongKind(_)) => break,
@@ -377,11 +362,7 @@ impl<'a> Redis<'a> {
                 for some in small.chunk_by({
                     let mut bytes = 0;
                     move |_, (_, length)| {
-                        bytes = if bytes > LARGEST_DELIVERY * 8 {
-                            0
-                        } else {
-                            bytes + length
-                        };
+                        bytes = if bytes > LARGEST_DELIVERY * 8 { 0 } else { bytes + length };
                         bytes > 0
                     }
                 }) {
@@ -426,9 +407,8 @@ impl<'a> Redis<'a> {
             return Ok(routing_key.to_owned());
         }
         let bindings = self.bindings(exchange)?;
-        let bound = bindings
-            .into_iter()
-            .find(|(bound, _)| bound == routing_key || bound.is_empty());
+        let bound =
+            bindings.into_iter().find(|(bound, _)| bound == routing_key || bound.is_empty());
         Ok(bound.map_or_else(
             || match routing_key {
                 "" => UNKNOWN.to_owned(),
@@ -513,30 +493,16 @@ fn certificates(url: &str) -> Result<Option<TlsCertificates>, RedisError> {
         };
         let text = std::fs::read(&path).map_err(|error| {
             let what = format!("{name} of broker.url, {path}: {error}");
-            RedisError::from((
-                ErrorKind::InvalidClientConfig,
-                "a file cannot be read",
-                what,
-            ))
+            RedisError::from((ErrorKind::InvalidClientConfig, "a file cannot be read", what))
         });
         text.map(Some)
     };
-    let (root_cert, cert, key) = (
-        read("ssl_ca_certs")?,
-        read("ssl_certfile")?,
-        read("ssl_keyfile")?,
-    );
-    let client_tls = cert
-        .zip(key)
-        .map(|(client_cert, client_key)| ClientTlsConfig {
-            client_cert,
-            client_key,
-        });
+    let (root_cert, cert, key) =
+        (read("ssl_ca_certs")?, read("ssl_certfile")?, read("ssl_keyfile")?);
+    let client_tls =
+        cert.zip(key).map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
     let any = root_cert.is_some() || client_tls.is_some();
-    Ok(any.then_some(TlsCertificates {
-        client_tls,
-        root_cert,
-    }))
+    Ok(any.then_some(TlsCertificates { client_tls, root_cert }))
 }
 
 /// What the broker is called in messages: its host and port, or its socket.
@@ -588,10 +554,7 @@ mod tests {
             ("redis://:s3cret@host:6380/2", "host:6380"),
             ("rediss://user:p%40ss@[::1]:6379/0?x=1", "[::1]:6379"),
             ("redis:///0", "localhost"),
-            (
-                "redis+socket:///run/redis.sock?virtual_host=1",
-                "/run/redis.sock",
-            ),
+            ("redis+socket:///run/redis.sock?virtual_host=1", "/run/redis.sock"),
         ] {
             assert_eq!(place(url), expected, "{url}");
         }
@@ -619,10 +582,7 @@ mod tests {
                 "rediss://:p@host:6380/0?ssl_cert_reqs=CERT_NONE",
                 "rediss://:p@host:6380/0?ssl_cert_reqs=CERT_NONE#insecure",
             ),
-            (
-                "rediss://host/0?ssl_cert_reqs=required",
-                "rediss://host/0?ssl_cert_reqs=required",
-            ),
+            ("rediss://host/0?ssl_cert_reqs=required", "rediss://host/0?ssl_cert_reqs=required"),
         ] {
             assert_eq!(url(celery), own);
             assert!(own.into_connection_info().is_ok(), "{own}");

@@ -122,10 +122,7 @@ fn eight_jobs_at_once_tell_once() {
 #[test]
 fn a_channel_that_hangs_delays_no_other_and_the_run_by_its_limit() {
     let env = TestEnv::sqlite();
-    let (hung, quick) = (
-        Server::plain(vec![Answer::Silence]),
-        Server::plain(vec![status(200)]),
-    );
+    let (hung, quick) = (Server::plain(vec![Answer::Silence]), Server::plain(vec![status(200)]));
     let limit = Duration::from_secs(4);
     let asleep = format!(
         "[[alerts.channels]]\ntype = \"command\"\ncommand = [\"/bin/sleep\", \"60\"]\nretries = 0\ntimeout_seconds = {}\n",
@@ -147,10 +144,7 @@ fn a_channel_that_hangs_delays_no_other_and_the_run_by_its_limit() {
         assert!(!run.is_over(), "the run ended without the quick channel");
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(
-        !run.is_over(),
-        "the quick channel had to wait for the one that hangs"
-    );
+    assert!(!run.is_over(), "the quick channel had to wait for the one that hangs");
     // The logs are first of all.
     assert_eq!(logged(&env).len(), 1);
     let finished = run.wait();
@@ -158,12 +152,8 @@ fn a_channel_that_hangs_delays_no_other_and_the_run_by_its_limit() {
     assert_eq!(finished.code, Some(1));
     assert!(took >= limit && took < limit * 3, "{took:?}");
     let result = finished.json();
-    let sent: Vec<&Value> = result["channels"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|channel| &channel["sent"])
-        .collect();
+    let sent: Vec<&Value> =
+        result["channels"].as_array().unwrap().iter().map(|channel| &channel["sent"]).collect();
     assert_eq!(sent, [0, 0, 1]);
     assert_eq!(result["alerts_sent"], 1, "it reached one channel");
     finished
@@ -202,11 +192,7 @@ fn folders_that_cannot_be_written_keep_nobody_from_being_told() {
     // Among the logs are the records of runs, without which nobody knows what a lock has skipped.
     for (broken, kind, alerts) in [
         ("reports", "records_unusable", &["stuck_tasks"][..]),
-        (
-            "logs",
-            "alert_log_unwritable",
-            &["stuck_tasks", "alert_check_error"],
-        ),
+        ("logs", "alert_log_unwritable", &["stuck_tasks", "alert_check_error"]),
     ] {
         let env = TestEnv::sqlite();
         let server = Server::plain(vec![status(200)]);
@@ -222,13 +208,8 @@ fn folders_that_cannot_be_written_keep_nobody_from_being_told() {
         assert_eq!(errors.len(), 1, "{result}");
         assert_eq!(errors[0]["kind"], kind);
         let message = errors[0]["message"].as_str().unwrap();
-        assert!(
-            message.contains(&env.path(broken).display().to_string()),
-            "{message}"
-        );
-        finished
-            .stderr_contains(message)
-            .stderr_contains("任务卡住");
+        assert!(message.contains(&env.path(broken).display().to_string()), "{message}");
+        finished.stderr_contains(message).stderr_contains("任务卡住");
         assert_eq!(heard(&server), [alerts], "{broken}");
         assert_eq!(env.read(broken), "not a folder");
         // Where the logs fail, the records remember: it is not told again.
@@ -246,9 +227,7 @@ fn a_job_whose_alerts_cannot_be_recorded_says_so_in_its_result() {
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
     env.write("reports", "not a folder");
-    let finished = env
-        .taskmon(["disk", "/", "--warning", "0", "--critical", "100"])
-        .exits(1);
+    let finished = env.taskmon(["disk", "/", "--warning", "0", "--critical", "100"]).exits(1);
     finished.stderr_contains("records");
     let result = finished.json();
     assert_eq!(result["errors"][0]["kind"], "records_unusable");
@@ -271,15 +250,7 @@ fn records_that_others_may_not_write_are_a_matter_of_rights() {
         // Root may write everything.
         true => env.program(
             "setpriv",
-            [
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                binary,
-                "alert",
-                "--send",
-                sent,
-            ],
+            ["--reuid=65534", "--regid=65534", "--clear-groups", binary, "alert", "--send", sent],
         ),
     };
     let finished = run.exits(1);
@@ -318,33 +289,18 @@ fn channels_hear_what_they_ask_for() {
 #[test]
 fn https_is_checked_against_the_named_authority_and_goes_through_the_proxy() {
     let env = TestEnv::new();
-    let (secure, plain) = (
-        Server::tls(vec![status(200)]),
-        Server::plain(vec![status(200)]),
-    );
-    configure(
-        &env,
-        &format!(
-            "repeat_after_hours = 0\n{}{}",
-            webhook(&secure),
-            webhook(&plain)
-        ),
-    );
+    let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
+    configure(&env, &format!("repeat_after_hours = 0\n{}{}", webhook(&secure), webhook(&plain)));
     let (port, tunnels) = crate::server::proxy();
     let run = |variables: &[(&str, String)], code: i32| {
         let run = env.taskmon(["alert", "--test"]);
-        let run = variables
-            .iter()
-            .fold(run, |run, (name, value)| run.env(name, value));
+        let run = variables.iter().fold(run, |run, (name, value)| run.env(name, value));
         let finished = run.exits(code);
         finished.stderr();
         finished.json()["channels"][0]["error"].to_string()
     };
     let proxy = ("HTTPS_PROXY", format!("http://localhost:{port}"));
-    let authority = (
-        "SSL_CERT_FILE",
-        crate::certificates::file("ca.crt").display().to_string(),
-    );
+    let authority = ("SSL_CERT_FILE", crate::certificates::file("ca.crt").display().to_string());
     let error = run(&[], 1);
     assert!(error.contains("certificate"), "{error}");
     assert_eq!(run(std::slice::from_ref(&authority), 0), "null");

@@ -63,22 +63,11 @@ fn anything_else_is_no_result_and_what_is_wrong_is_named() {
         ("-", "{\"success\": true}", vec!["keys of neither"]),
         ("-", "[]", vec!["the list is empty"]),
         ("-", "[{\"date\": \"2026-11-22\"}]", vec!["element 0"]),
-        (
-            "-",
-            "{\"success\": false}",
-            vec!["error.message is missing"],
-        ),
+        ("-", "{\"success\": false}", vec!["error.message is missing"]),
         // What cleanup and alert print are no results to raise alerts from.
-        (
-            "-",
-            "{\"success\": true, \"tasks_cleaned\": 1}",
-            vec!["stats or disk"],
-        ),
+        ("-", "{\"success\": true, \"tasks_cleaned\": 1}", vec!["stats or disk"]),
     ] {
-        let finished = env
-            .taskmon(["alert", "--report", file])
-            .input(text)
-            .exits(2);
+        let finished = env.taskmon(["alert", "--report", file]).input(text).exits(2);
         finished.failure("usage", &names);
     }
     assert_eq!(heard(&server), [[""; 0]; 0]);
@@ -104,12 +93,7 @@ fn a_result_that_a_rule_cannot_read_is_an_alert_of_its_own() {
 #[test]
 fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
     let (env, server) = with_webhook();
-    let send = |alerts: Value| {
-        told(
-            env.taskmon(["alert", "--send", &alerts.to_string()])
-                .exits(0),
-        )
-    };
+    let send = |alerts: Value| told(env.taskmon(["alert", "--send", &alerts.to_string()]).exits(0));
     let deploy = |severity: &str, key: &str| json!([{"type": "deploy", "message": "v1.2 已发布", "severity": severity, "key": key}]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
@@ -124,10 +108,7 @@ fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
     assert_eq!(counts(&send(deploy("error", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("critical", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
-    assert_eq!(
-        heard(&server),
-        [["deploy"], ["deploy"], ["deploy"], ["deploy"]]
-    );
+    assert_eq!(heard(&server), [["deploy"], ["deploy"], ["deploy"], ["deploy"]]);
     let severities: Vec<Value> = server
         .requests()
         .iter()
@@ -147,11 +128,7 @@ fn given_alerts_come_from_the_argument_a_file_or_standard_input() {
     env.write("alerts.json", &one("b"));
     told(env.taskmon(["alert", "--send", &one("a")]).exits(0));
     told(env.taskmon(["alert", "--send", "@alerts.json"]).exits(0));
-    told(
-        env.taskmon(["alert", "--send", "-"])
-            .input(one("c"))
-            .exits(0),
-    );
+    told(env.taskmon(["alert", "--send", "-"]).input(one("c")).exits(0));
     assert_eq!(heard(&server), [["a"], ["b"], ["c"]]);
 }
 
@@ -165,14 +142,8 @@ fn what_is_no_list_of_alerts_is_named_and_nothing_of_it_is_sent() {
         ("@missing.json".to_owned(), vec!["--send", "missing.json"]),
         (good.to_owned(), vec!["not a JSON list"]),
         (rest("17"), vec!["element 1", "not an object"]),
-        (
-            rest(r#"{"type": "t", "severity": "warning"}"#),
-            vec!["element 1", "message"],
-        ),
-        (
-            rest(r#"{"type": "", "message": "m", "severity": "warning"}"#),
-            vec!["element 1", "type"],
-        ),
+        (rest(r#"{"type": "t", "severity": "warning"}"#), vec!["element 1", "message"]),
+        (rest(r#"{"type": "", "message": "m", "severity": "warning"}"#), vec!["element 1", "type"]),
         (
             rest(r#"{"type": "t", "message": "m", "severity": "bad"}"#),
             vec!["element 1", "severity"],
@@ -186,9 +157,7 @@ fn what_is_no_list_of_alerts_is_named_and_nothing_of_it_is_sent() {
             vec!["key", "element 1"],
         ),
     ] {
-        env.taskmon(["alert", "--send", &given])
-            .exits(2)
-            .failure("usage", &names);
+        env.taskmon(["alert", "--send", &given]).exits(2).failure("usage", &names);
     }
     assert_eq!(heard(&server), [[""; 0]; 0]);
     assert_eq!(logged(&env).len(), 0);
@@ -199,9 +168,7 @@ fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
     let env = TestEnv::new();
     let (good, bad) = (
         Server::plain(vec![status(200)]),
-        Server::plain(vec![ok(
-            r#"{"errcode": 310000, "errmsg": "sign not match"}"#,
-        )]),
+        Server::plain(vec![ok(r#"{"errcode": 310000, "errmsg": "sign not match"}"#)]),
     );
     let channels = format!(
         "{}min_severity = \"critical\"\n{}[[alerts.channels]]\ntype = \"dingtalk\"\nurl = \"{}\"\nretries = 0\n\
@@ -254,10 +221,8 @@ fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
         ("webhook 2 ", "失败: "),
         ("slack ", "失败: "),
     ] {
-        let own: Vec<&&str> = lines
-            .iter()
-            .filter(|line| line.starts_with(name) && line.contains(state))
-            .collect();
+        let own: Vec<&&str> =
+            lines.iter().filter(|line| line.starts_with(name) && line.contains(state)).collect();
         assert_eq!(own.len(), 1, "{name}\n{}", page.stdout());
     }
     assert_eq!(good.requests().len(), 2);
@@ -266,10 +231,8 @@ fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
 #[test]
 fn a_test_without_channels_says_that_there_are_none() {
     let env = TestEnv::new();
-    for (language, words) in [
-        ("zh", "没有配置任何渠道"),
-        ("en", "no channel is configured"),
-    ] {
+    for (language, words) in [("zh", "没有配置任何渠道"), ("en", "no channel is configured")]
+    {
         env.write("taskmon.toml", &format!("language = \"{language}\"\n"));
         let page = alert(&env, 0, &["--test", "--output", "text"]);
         page.stderr();
@@ -295,11 +258,9 @@ fn a_test_is_not_remembered() {
 #[test]
 fn only_one_thing_is_asked_for_at_a_time() {
     let (env, server) = with_webhook();
-    for arguments in [
-        ["--test", "--send=[]"],
-        ["--test", "--report=-"],
-        ["--send=[]", "--report=-"],
-    ] {
+    for arguments in
+        [["--test", "--send=[]"], ["--test", "--report=-"], ["--send=[]", "--report=-"]]
+    {
         alert(&env, 2, &arguments).stderr_contains("cannot be used with");
     }
     assert_eq!(heard(&server), [[""; 0]; 0]);
@@ -309,10 +270,7 @@ fn only_one_thing_is_asked_for_at_a_time() {
 fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![Answer::Hangup]);
-    configure(
-        &env,
-        &format!("{}{}", webhook(&server), storing(&env, "stored")),
-    );
+    configure(&env, &format!("{}{}", webhook(&server), storing(&env, "stored")));
     env.insert([processing(1, minutes(90))]);
     env.write("day.json", r#"{"success": true, "task_statistics": {"failure_rate": 60, "total_tasks": 9}, "error_statistics": {"error_categories": {}}}"#);
     let sent = r#"[{"type": "t", "message": "m", "severity": "error"}]"#;
@@ -327,21 +285,10 @@ fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
         let result = alert(&env, 0, &words).json();
         assert_eq!(kinds(&result), [kind]);
         assert_eq!(result["dry_run"], true);
-        assert_eq!(
-            counts(&result),
-            [0, 0, 0],
-            "nothing was sent, and nothing was held back"
-        );
+        assert_eq!(counts(&result), [0, 0, 0], "nothing was sent, and nothing was held back");
         let decision = &result["decisions"][0]["channels"];
-        assert_eq!(
-            decision,
-            &json!({"command": "first", "log": "first", "webhook": "first"})
-        );
-        let page = words
-            .iter()
-            .copied()
-            .chain(["--output", "text"])
-            .collect::<Vec<&str>>();
+        assert_eq!(decision, &json!({"command": "first", "log": "first", "webhook": "first"}));
+        let page = words.iter().copied().chain(["--output", "text"]).collect::<Vec<&str>>();
         alert(&env, 0, &page).stdout_contains("预演");
     }
     // A run leaves its record, a rehearsal too, and nothing else.

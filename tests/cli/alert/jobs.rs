@@ -272,10 +272,7 @@ fn a_mistake_in_the_configuration_or_in_the_arguments_is_told_nobody() {
         ("typo = 1\n", ["alert", "--test"], "config_invalid"),
     ] {
         configure(&env, &webhook(&server));
-        env.write(
-            "taskmon.toml",
-            &format!("{broken}{}", env.read("taskmon.toml")),
-        );
+        env.write("taskmon.toml", &format!("{broken}{}", env.read("taskmon.toml")));
         env.taskmon(arguments).exits(2).failure(kind, &[]);
     }
     assert_eq!(heard(&server), [[""; 0]; 0]);
@@ -289,8 +286,7 @@ fn a_run_that_another_one_holds_up_tells_nobody() {
     configure(&env, &webhook(&server));
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        .unwrap();
+    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted";
     let mut observer = env.client();
@@ -325,32 +321,17 @@ fn disk_raises_the_higher_of_the_pair_and_says_when_it_is_over() {
     let server = Server::plain(vec![status(200)]);
     let disk = |code: i32, more: &[&str]| {
         let run = env.taskmon(["disk"]);
-        more.iter()
-            .fold(run, |run, word| run.arg(*word))
-            .exits(code)
+        more.iter().fold(run, |run, word| run.arg(*word)).exits(code)
     };
     disks(&env, 0, 100, &webhook(&server));
-    assert_eq!(
-        kinds(&disk(0, &["--no-alert"]).json()),
-        ["disk_space_warning"]
-    );
-    assert_eq!(
-        (
-            heard(&server).len(),
-            logged(&env).len(),
-            records(&env).len()
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!(kinds(&disk(0, &["--no-alert"]).json()), ["disk_space_warning"]);
+    assert_eq!((heard(&server).len(), logged(&env).len(), records(&env).len()), (0, 0, 0));
 
     let result = disk(0, &[]);
     result.stderr_contains("WARN ] 磁盘空间不足: / ");
     let alert = &result.json()["alerts"][0];
     assert_eq!(alert["type"], "disk_space_warning");
-    assert_eq!(
-        (&alert["subject"], &alert["threshold"]),
-        (&json!("/"), &json!(0))
-    );
+    assert_eq!((&alert["subject"], &alert["threshold"]), (&json!("/"), &json!(0)));
     assert_eq!(kinds(&told(disk(0, &[]))), ["disk_space_warning"]);
     assert_eq!(heard(&server), [["disk_space_warning"]]);
 
@@ -366,10 +347,7 @@ fn disk_raises_the_higher_of_the_pair_and_says_when_it_is_over() {
     over.stderr_contains("INFO ] 已恢复: 磁盘空间严重不足: / ")
         .stderr_contains("INFO ] 已恢复: 磁盘空间不足: / ");
     assert_eq!(over.json()["alerts"], json!([]));
-    assert_eq!(
-        heard(&server)[2],
-        ["-disk_space_critical", "-disk_space_warning"]
-    );
+    assert_eq!(heard(&server)[2], ["-disk_space_critical", "-disk_space_warning"]);
     told(disk(0, &[]));
     assert_eq!(heard(&server).len(), 3);
 }
@@ -388,20 +366,12 @@ fn only_the_disks_that_were_measured_are_over() {
     assert_eq!(over["alerts"][0]["subject"], "/");
     // A path that cannot be measured is not over either.
     std::fs::remove_dir(env.path("home")).unwrap();
-    let finished = env
-        .taskmon(["disk", "/", &home, "--warning", "100"])
-        .exits(1);
+    let finished = env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(1);
     finished.stderr_contains("does not exist").json();
     assert_eq!(heard(&server).len(), 2);
     std::fs::create_dir(env.path("home")).unwrap();
-    told(
-        env.taskmon(["disk", "/", &home, "--warning", "100"])
-            .exits(0),
-    );
-    assert_eq!(
-        server.requests()[2].json()["alerts"][0]["subject"],
-        json!(home)
-    );
+    told(env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(0));
+    assert_eq!(server.requests()[2].json()["alerts"][0]["subject"], json!(home));
 }
 
 #[test]
@@ -413,9 +383,7 @@ fn a_disk_run_that_could_measure_nothing_is_told() {
     assert_eq!(finished.json()["error"]["kind"], "nothing_measured");
     finished.stderr_contains("/no/such/place does not exist");
     assert_eq!(heard(&server), [["job_failed"]]);
-    env.taskmon(["disk", "/no/such/place", "--no-alert"])
-        .exits(3)
-        .failure("nothing_measured", &[]);
+    env.taskmon(["disk", "/no/such/place", "--no-alert"]).exits(3).failure("nothing_measured", &[]);
     told(env.taskmon(["disk"]).exits(0));
     assert_eq!(heard(&server)[1], ["-job_failed"]);
 }

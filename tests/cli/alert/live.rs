@@ -252,10 +252,7 @@ on_each_database! {
 fn zero_hours_repeat_whatever_stands() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![status(200)]);
-    configure(
-        &env,
-        &format!("repeat_after_hours = 0\n{}", webhook(&server)),
-    );
+    configure(&env, &format!("repeat_after_hours = 0\n{}", webhook(&server)));
     env.insert([processing(1, minutes(90))]);
     for run in 1..=3 {
         assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
@@ -273,16 +270,8 @@ fn a_disk_stands_above_its_thresholds() {
     let (below, above) = ((usage - 3.0).max(0.0), (usage + 3.0).min(100.0));
     for (warning, critical, expected) in [
         (above, 100.0, json!([])),
-        (
-            below,
-            above,
-            json!([["disk_space_warning", "warning", "/", below]]),
-        ),
-        (
-            0.0,
-            below,
-            json!([["disk_space_critical", "critical", "/", below]]),
-        ),
+        (below, above, json!([["disk_space_warning", "warning", "/", below]])),
+        (0.0, below, json!([["disk_space_critical", "critical", "/", below]])),
     ] {
         let limits =
             format!("[disk]\nwarning_percent = {warning}\ncritical_percent = {critical}\n");
@@ -328,14 +317,7 @@ fn ones_own_rules_look_at_the_live_state() {
     let alert = only(&env);
     assert_eq!(
         (&alert["type"], &alert["severity"], &alert["subject"]),
-        (
-            &json!("alert_check_error"),
-            &json!("error"),
-            &json!("waiting")
-        )
+        (&json!("alert_check_error"), &json!("error"), &json!("waiting"))
     );
-    assert_eq!(
-        alert["message"],
-        "告警规则 waiting 无法评估: backlog.nowhere 不存在"
-    );
+    assert_eq!(alert["message"], "告警规则 waiting 无法评估: backlog.nowhere 不存在");
 }

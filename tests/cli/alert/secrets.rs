@@ -37,10 +37,7 @@ fn channels(env: &TestEnv, base: &str, port: u16) -> String {
 fn outputs(env: &TestEnv, base: &str, arguments: &[&str], talk: bool) -> String {
     let mut run = env
         .taskmon(arguments.iter().copied())
-        .env(
-            "DING",
-            format!("{base}/robot/send?access_token={ENV_TOKEN}"),
-        )
+        .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
         .env("DING_SECRET", HMAC_ENV);
     run = match talk {
         true => run.env("RUST_LOG", "trace"),
@@ -57,10 +54,7 @@ fn holds_no_secret(what: &str, text: &str) {
         let secret = secret.to_lowercase();
         for start in 0..=secret.len() - 6 {
             let piece = &secret[start..start + 6];
-            assert!(
-                !folded.contains(piece),
-                "{what} holds {piece} of a secret:\n{text}"
-            );
+            assert!(!folded.contains(piece), "{what} holds {piece} of a secret:\n{text}");
         }
     }
 }
@@ -69,10 +63,8 @@ fn holds_no_secret(what: &str, text: &str) {
 fn no_secret_is_seen_whatever_fails() {
     let env = TestEnv::sqlite();
     // A server that sends back all that it got, one that says nothing, and no server.
-    let (echo, silent) = (
-        Server::plain(vec![Answer::Echo(400)]),
-        Server::plain(vec![Answer::Silence]),
-    );
+    let (echo, silent) =
+        (Server::plain(vec![Answer::Echo(400)]), Server::plain(vec![Answer::Silence]));
     let dead = dead_port();
     for (base, port) in [
         (echo.url(""), echo.port),
@@ -81,10 +73,7 @@ fn no_secret_is_seen_whatever_fails() {
         ("http://no-such-host.invalid".to_owned(), dead),
         ("no url at all".to_owned(), 0),
     ] {
-        configure(
-            &env,
-            &format!("repeat_after_hours = 0\n{}", channels(&env, &base, port)),
-        );
+        configure(&env, &format!("repeat_after_hours = 0\n{}", channels(&env, &base, port)));
         for talk in [true, false] {
             for arguments in [
                 vec!["alert", "--test"],
@@ -117,12 +106,7 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
     assert_eq!(channels[0]["secret"], "***");
     // Where a secret stands is none.
     assert_eq!(channels[1]["url_env"], "DING");
-    assert!(
-        channels[2]["url_file"]
-            .as_str()
-            .unwrap()
-            .ends_with("token.url")
-    );
+    assert!(channels[2]["url_file"].as_str().unwrap().ends_with("token.url"));
     let page = env.taskmon(["config", "--output", "text"]).success();
     holds_no_secret("the page", page.stdout());
 }
@@ -136,15 +120,9 @@ fn a_program_cannot_betray_what_it_inherits() {
     configure(&env, &format!("{}{telling}", channels(&env, base, 1)));
     let finished = env
         .taskmon(["alert", "--test"])
-        .env(
-            "DING",
-            format!("{base}/robot/send?access_token={ENV_TOKEN}"),
-        )
+        .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
         .env("DING_SECRET", HMAC_ENV)
-        .env(
-            "TASKMON_DATABASE_URL",
-            format!("postgresql://u:{MAIL}@127.0.0.1:1/none"),
-        )
+        .env("TASKMON_DATABASE_URL", format!("postgresql://u:{MAIL}@127.0.0.1:1/none"))
         .env("PGPASSWORD", HMAC)
         .exits(1);
     let error = finished.json()["channels"][6]["error"].to_string();
@@ -186,12 +164,7 @@ fn a_message_cannot_forge_a_line() {
         .to_string();
     env.write("given.json", &given);
     let finished = alert(&env, 0, &["--send", "@given.json"]);
-    assert_eq!(
-        finished.stderr().lines().count(),
-        1,
-        "{}",
-        finished.stderr()
-    );
+    assert_eq!(finished.stderr().lines().count(), 1, "{}", finished.stderr());
     let bad =
         |letter: char| letter.is_control() && letter != '\n' || "\u{2028}\u{2029}".contains(letter);
     let log = env.read("logs/warning_alerts.log");
@@ -209,11 +182,5 @@ fn a_message_cannot_forge_a_line() {
     assert_eq!(records(&env).len(), 1);
     let page = alert(&env, 0, &["--send", "@given.json", "--output", "text"]);
     assert!(!page.stdout().contains(bad), "{:?}", page.stdout());
-    assert_eq!(
-        page.stdout()
-            .lines()
-            .filter(|line| line.contains("forged"))
-            .count(),
-        1
-    );
+    assert_eq!(page.stdout().lines().filter(|line| line.contains("forged")).count(), 1);
 }

@@ -75,9 +75,7 @@ impl Writer<'_> {
         let shape = self.shape;
         let found = |name: &Option<String>| {
             let table = &self.settings.tasks;
-            name.as_deref()
-                .map(|name| time_type(table, field, Some(name)))
-                .transpose()
+            name.as_deref().map(|name| time_type(table, field, Some(name))).transpose()
         };
         let time = match field {
             field if field == shape.fields.counted_by => Some(shape.time),
@@ -162,10 +160,7 @@ impl Writer<'_> {
         let after = last + TimeDelta::microseconds(1);
         let mut within = |clock: &Clock| {
             let bounds = draft.bind_times_in(clock.time, vec![first, after]);
-            format!(
-                "{sql} >= ({bounds})[1] AND {sql} < ({bounds})[2]",
-                sql = clock.sql
-            )
+            format!("{sql} >= ({bounds})[1] AND {sql} < ({bounds})[2]", sql = clock.sql)
         };
         let (completed_then, failed_then) = (completed.each(&mut within), failed.each(&mut within));
         let sql = format!(

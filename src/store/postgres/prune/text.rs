@@ -121,12 +121,8 @@ impl Tables {
     ) -> Result<(), Failure> {
         let columns = sql::receipt_columns(receipts);
         let types = types_of(client, "receipts", &receipts.from, &columns)?;
-        self.receipt_created = Some(typed_time(
-            &types,
-            "receipts",
-            "created_at",
-            &receipts.created_at,
-        )?);
+        self.receipt_created =
+            Some(typed_time(&types, "receipts", "created_at", &receipts.created_at)?);
         self.receipts = Some(Table {
             from: receipts.from.clone(),
             delete_from: receipts.from.clone(),
@@ -206,18 +202,12 @@ impl Tables {
         };
         match &self.labels {
             Some((kind, labels)) => {
-                let own = labels
-                    .iter()
-                    .filter(|label| states.of(Some(label)) == state)
-                    .cloned();
+                let own = labels.iter().filter(|label| states.of(Some(label)) == state).cloned();
                 let list = list(own.collect())?;
                 Some(format!("({}) = ANY (ARRAY[{list}]::{kind}[])", self.status))
             }
             None => {
-                let own = states
-                    .labels(state)
-                    .iter()
-                    .map(|label| label.to_lowercase());
+                let own = states.labels(state).iter().map(|label| label.to_lowercase());
                 let list = list(own.collect())?;
                 Some(format!("lower(({})::text) IN ({list})", self.status))
             }
@@ -254,21 +244,16 @@ impl Tables {
     fn instant(&self, time: &Time) -> String {
         match time.kind {
             TimeType::Instant => time.finite(),
-            _ => format!(
-                "({} AT TIME ZONE {})",
-                time.finite(),
-                quote(self.zone.name())
-            ),
+            _ => format!("({} AT TIME ZONE {})", time.finite(), quote(self.zone.name())),
         }
     }
 
     /// An instant as a column of that type has it.
     fn bound(&self, kind: TimeType, instant: DateTime<Utc>) -> String {
         match kind {
-            TimeType::Instant => format!(
-                "'{}+00'::timestamptz",
-                instant.format("%Y-%m-%d %H:%M:%S%.6f")
-            ),
+            TimeType::Instant => {
+                format!("'{}+00'::timestamptz", instant.format("%Y-%m-%d %H:%M:%S%.6f"))
+            }
             _ => format!(
                 "'{}'::timestamp",
                 wall_clock_bound(instant, self.zone).format("%Y-%m-%d %H:%M:%S%.6f")
@@ -348,10 +333,7 @@ impl Tables {
             "SELECT {}, ({})::text, {}{} FROM {} WHERE {} AND {}",
             table.key_texts(),
             table.label,
-            table
-                .link
-                .as_ref()
-                .map_or("NULL::text".to_owned(), |link| format!("({link})::text")),
+            table.link.as_ref().map_or("NULL::text".to_owned(), |link| format!("({link})::text")),
             texts(&table.files),
             table.from,
             table.keys_match(),
@@ -458,11 +440,7 @@ impl Tables {
 
     pub fn delete_tasks_by_key(&self) -> String {
         let table = &self.tasks;
-        format!(
-            "DELETE FROM {} WHERE {}",
-            table.delete_from,
-            table.keys_match()
-        )
+        format!("DELETE FROM {} WHERE {}", table.delete_from, table.keys_match())
     }
 
     /// The key of tasks that have one of these links, and the link as it was asked for.
@@ -530,10 +508,7 @@ impl Tables {
 
     /// Tasks created since then, where an index finds them.
     pub fn recent(&self, since: DateTime<Utc>) -> Option<(String, usize)> {
-        let created = self
-            .created_at
-            .as_ref()
-            .filter(|_| self.created_is_indexed)?;
+        let created = self.created_at.as_ref().filter(|_| self.created_is_indexed)?;
         if self.tasks.files.is_empty() {
             return None;
         }
@@ -550,10 +525,7 @@ impl Tables {
 
     /// Every table that names files.
     fn sources(&self) -> Vec<NamingTable> {
-        let own = [
-            (Source::Tasks, Some(&self.tasks)),
-            (Source::Receipts, self.receipts.as_ref()),
-        ];
+        let own = [(Source::Tasks, Some(&self.tasks)), (Source::Receipts, self.receipts.as_ref())];
         let tables = own.into_iter().filter_map(|(source, table)| {
             let table = table?;
             Some(NamingTable {
@@ -572,10 +544,7 @@ impl Tables {
             from: table.from.clone(),
             files: table.files.clone(),
         });
-        tables
-            .chain(dependents)
-            .filter(|table| !table.files.is_empty())
-            .collect()
+        tables.chain(dependents).filter(|table| !table.files.is_empty()).collect()
     }
 
     /// The paths that each row names, a row of the answer for each.
@@ -584,10 +553,8 @@ impl Tables {
     /// its paths needs another spelling, which is rare and costly, and whether it has expired.
     fn names(&self, own: &NamingTable, rows: &str, expired: &str) -> String {
         let texts: Vec<String> = own.files.iter().map(|file| bytewise(file)).collect();
-        let named: String = (0..)
-            .zip(&texts)
-            .map(|(place, text)| format!(", {text} AS file_{place}"))
-            .collect();
+        let named: String =
+            (0..).zip(&texts).map(|(place, text)| format!(", {text} AS file_{place}")).collect();
         let odd: Vec<String> = ["%//%", "%/.%"]
             .map(quote)
             .into_iter()
@@ -599,10 +566,7 @@ impl Tables {
         let values: Vec<String> = (0..texts.len())
             .map(|place| {
                 let file = format!("r.file_{place}");
-                format!(
-                    "(CASE WHEN r.odd THEN {} ELSE {file} END)",
-                    self.normal(&file)
-                )
+                format!("(CASE WHEN r.odd THEN {} ELSE {file} END)", self.normal(&file))
             })
             .collect();
         // Between slashes, a path that starts or ends with one makes two, and one that starts with a dot "/.".
@@ -683,9 +647,8 @@ impl Tables {
         self.sources()
             .into_iter()
             .map(|table| {
-                let values: Vec<String> = (table.files.iter())
-                    .map(|file| format!("({})", self.normal(file)))
-                    .collect();
+                let values: Vec<String> =
+                    (table.files.iter()).map(|file| format!("({})", self.normal(file))).collect();
                 let from = table.from;
                 format!(
                     "SELECT v.path FROM {from} CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE {}",
@@ -746,12 +709,7 @@ impl Tables {
     /// The indexes that the statements go by.
     pub fn wanted_indexes(&self) -> Vec<Wanted> {
         let mut wanted: Vec<(&str, Vec<&str>)> = Vec::new();
-        let keys: Vec<&str> = self
-            .tasks
-            .key
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let keys: Vec<&str> = self.tasks.key.iter().map(|(name, _)| name.as_str()).collect();
         wanted.push((&self.tasks.delete_from, keys));
         if let Some(created) = &self.created_at
             && !self.created_is_indexed
@@ -779,19 +737,17 @@ impl Time {
         match self.kind {
             TimeType::Instant => format!("nullif({}, '-infinity'::timestamptz)", self.expression),
             TimeType::WallClock => format!("nullif({}, '-infinity'::timestamp)", self.expression),
-            TimeType::Date => format!(
-                "nullif(({})::timestamp, '-infinity'::timestamp)",
-                self.expression
-            ),
+            TimeType::Date => {
+                format!("nullif(({})::timestamp, '-infinity'::timestamp)", self.expression)
+            }
         }
     }
 }
 
 impl Table {
     fn key_texts(&self) -> String {
-        let texts: Vec<String> = (self.key.iter())
-            .map(|(name, _)| format!("({name})::text"))
-            .collect();
+        let texts: Vec<String> =
+            (self.key.iter()).map(|(name, _)| format!("({name})::text")).collect();
         texts.join(", ")
     }
 
@@ -814,11 +770,7 @@ impl Table {
         let arrays: Vec<String> = (self.key.iter().enumerate())
             .map(|(place, (_, kind))| format!("${}::text[]::{kind}[]", place + 1))
             .collect();
-        format!(
-            "({}) IN (SELECT * FROM unnest({}))",
-            self.key_names(),
-            arrays.join(", ")
-        )
+        format!("({}) IN (SELECT * FROM unnest({}))", self.key_names(), arrays.join(", "))
     }
 
     fn is_read_directly(&self) -> bool {
@@ -858,10 +810,7 @@ fn bytewise(expression: &str) -> String {
 
 /// `, (a)::text, (b)::text`
 fn texts(expressions: &[String]) -> String {
-    expressions
-        .iter()
-        .map(|expression| format!(", ({expression})::text"))
-        .collect()
+    expressions.iter().map(|expression| format!(", ({expression})::text")).collect()
 }
 
 /// `WHEN` the path lies beneath a folder `THEN` the same beneath another one.
@@ -910,11 +859,7 @@ fn index_question(from: &str, columns: &[&str]) -> Option<String> {
         .iter()
         .enumerate()
         .map(|(place, column)| {
-            format!(
-                "pg_get_indexdef(i.indexrelid, {}, true) = {}",
-                place + 1,
-                quote(column)
-            )
+            format!("pg_get_indexdef(i.indexrelid, {}, true) = {}", place + 1, quote(column))
         })
         .collect();
     Some(format!(
@@ -934,17 +879,13 @@ fn types_of(
     columns: &[Column],
 ) -> Result<Types, Failure> {
     sql::require(section, from, columns, &mut |sql| {
-        client
-            .simple_query(sql)
-            .map(drop)
-            .map_err(|error| refusal(&error))
+        client.simple_query(sql).map(drop).map_err(|error| refusal(&error))
     })?;
     let entries: Vec<String> = (columns.iter().enumerate())
         .map(|(place, column)| format!("({}) AS c{place}", column.expression))
         .collect();
-    let types: Vec<String> = (0..columns.len())
-        .map(|place| format!("pg_typeof(t.c{place})::text"))
-        .collect();
+    let types: Vec<String> =
+        (0..columns.len()).map(|place| format!("pg_typeof(t.c{place})::text")).collect();
     let sql = format!(
         "SELECT {} FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT {} FROM {from} LIMIT 0) AS t ON true",
         types.join(", "),
@@ -976,10 +917,7 @@ fn typed_time(types: &Types, section: &str, name: &str, expression: &str) -> Res
             "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
         ))
     })?;
-    Ok(Time {
-        expression: expression.to_owned(),
-        kind,
-    })
+    Ok(Time { expression: expression.to_owned(), kind })
 }
 
 fn require_condition(tasks: &TaskTable, types: &Types) -> Result<(), Failure> {
