@@ -149,10 +149,7 @@ fn change_between(before: DateTime<Utc>, after: DateTime<Utc>, zone: Tz) -> Date
     let (mut low, mut high) = (before.timestamp(), after.timestamp());
     while high - low > 1 {
         let middle = low + (high - low) / 2;
-        match offset_at(second(middle), zone) == old {
-            true => low = middle,
-            false => high = middle,
-        }
+        if offset_at(second(middle), zone) == old { low = middle } else { high = middle }
     }
     second(high)
 }

@@ -444,12 +444,13 @@ pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
             format!("{mount}（{kind}）已用 {used}%，可用 {free} GiB：{paths}"),
             format!("{mount} ({kind}), {used}% used, {free} GiB free: {paths}"),
         );
-        match disk.bytes.available < LITTLE_SPACE || disk.status != DiskStatus::Normal {
-            true => Finding::warning(message).hint(language.pick(
+        if disk.bytes.available < LITTLE_SPACE || disk.status != DiskStatus::Normal {
+            Finding::warning(message).hint(language.pick(
                 "磁盘快满了：报告和记录可能写不进去",
                 "make room, or reports and records may not be written",
-            )),
-            false => Finding::ok(message),
+            ))
+        } else {
+            Finding::ok(message)
         }
     }));
     findings

@@ -156,9 +156,10 @@ fn make_own(folder: &Path) -> io::Result<()> {
     }
     let found = std::fs::symlink_metadata(folder)?;
     let own = rustix::process::geteuid().as_raw();
-    match found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0 {
-        true => Ok(()),
-        false => Err(io::Error::other("it is not this user's own folder, closed to others")),
+    if found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not this user's own folder, closed to others"))
     }
 }
 

@@ -248,9 +248,10 @@ fn a_path_that_may_not_be_entered_is_an_entry_of_its_own_kind() {
     let inside = std::env::var_os(INSIDE);
     if inside.is_none() {
         // Root may enter everything unless it gives the right up.
-        return match rustix::process::geteuid().is_root() {
-            true => run_again(NAME, &["setpriv", "--bounding-set=-all"]),
-            false => run_again(NAME, &["env"]),
+        return if rustix::process::geteuid().is_root() {
+            run_again(NAME, &["setpriv", "--bounding-set=-all"])
+        } else {
+            run_again(NAME, &["env"])
         };
     }
     let closed = Path::new(&inside.unwrap()).join("closed");

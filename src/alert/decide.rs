@@ -258,10 +258,8 @@ mod tests {
         use Severity::{Critical, Error, Warning};
         for minimum in [Warning, Error, Critical] {
             for severity in [Warning, Error, Critical] {
-                let expected = match severity >= minimum {
-                    true => Reason::First,
-                    false => Reason::BelowMinimum,
-                };
+                let expected =
+                    if severity >= minimum { Reason::First } else { Reason::BelowMinimum };
                 let alert = Now::Stands { severity, minimum };
                 assert_eq!(reason(24, &Heard::default(), alert), expected);
             }

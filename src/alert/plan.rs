@@ -212,10 +212,8 @@ pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary 
         let mut troubles = Vec::new();
         let turn = take_turn(&records, context, &mut troubles);
         // Read again: another run may have begun the day's file since.
-        let past = match plan.is_carried {
-            true => None,
-            false => records.read(context.now, turn.as_ref()).ok(),
-        };
+        let past =
+            if plan.is_carried { None } else { records.read(context.now, turn.as_ref()).ok() };
         let carried = past.filter(|past| !past.is_carried).map(|mut past| {
             past.memory.prune(context.now.to_utc(), context.repeat_after);
             past.memory
@@ -351,10 +349,8 @@ impl<'a> Decider<'a> {
             origin,
             decisions,
         };
-        let decisions = match others_say_so {
-            true => BTreeMap::new(),
-            false => self.decisions(known, Now::Ceased),
-        };
+        let decisions =
+            if others_say_so { BTreeMap::new() } else { self.decisions(known, Now::Ceased) };
         // Another run tells the channel something of it just now; whatever that is, the next run knows.
         if decisions.values().any(|reason| *reason == Reason::InHand) {
             return;

@@ -592,10 +592,13 @@ impl<'a> Look<'a> {
         };
         match self.value(path) {
             Ok(value) => value.map(number).transpose(),
-            Err(missing) => match self.is_a_count(path) {
-                true => Ok(Some(&NOTHING)),
-                false => Err(missing),
-            },
+            Err(missing) => {
+                if self.is_a_count(path) {
+                    Ok(Some(&NOTHING))
+                } else {
+                    Err(missing)
+                }
+            }
         }
     }
 
@@ -698,9 +701,10 @@ fn plain(number: &Number) -> String {
 
 /// A whole number stays one.
 fn exact(value: f64) -> Option<Number> {
-    match value.fract() == 0.0 && value.abs() < 9e15 {
-        true => Some(Number::from(value as i64)),
-        false => Number::from_f64(value),
+    if value.fract() == 0.0 && value.abs() < 9e15 {
+        Some(Number::from(value as i64))
+    } else {
+        Number::from_f64(value)
     }
 }
 

@@ -259,13 +259,12 @@ impl Roots {
             (root.unusable.is_none()).then_some((place, relative))
         });
         let (place, relative) = named.min_by_key(|(_, relative)| relative.as_os_str().len())?;
-        let way = match self.overlap {
+        let way = if self.overlap {
             // The way from the deepest root, so that each folder has one.
-            true => {
-                let (place, relative) = self.beneath(&self.roots[place].real.join(relative))?;
-                self.held.way(place, &relative)
-            }
-            false => self.held.way(place, relative),
+            let (place, relative) = self.beneath(&self.roots[place].real.join(relative))?;
+            self.held.way(place, &relative)
+        } else {
+            self.held.way(place, relative)
         };
         let handle = self.folder(&way).ok()?;
         Some((way, handle))
@@ -299,10 +298,7 @@ impl Roots {
         let existing = folder.ancestors().find_map(|folder| folder.canonicalize().ok());
         let is_inside = existing.is_some_and(|real| self.beneath(&real).is_some());
         let is_named = self.roots.iter().any(|root| lexical(folder).starts_with(&root.path));
-        match is_inside || (is_named && self.force) {
-            true => Finding::Gone(None),
-            false => outside(folder),
-        }
+        if is_inside || (is_named && self.force) { Finding::Gone(None) } else { outside(folder) }
     }
 
     /// By its text alone: whether it lies beneath a root that cannot be used now.

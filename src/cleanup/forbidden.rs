@@ -49,9 +49,10 @@ fn objection(folder: &Path, needed: &[Needed], homes: &[PathBuf]) -> Option<Stri
         return Some("it is a folder of the system".to_owned());
     }
     if let Some(home) = homes.iter().find(|home| home.starts_with(folder)) {
-        return Some(match home == folder {
-            true => "it is a home folder".to_owned(),
-            false => format!("it holds the home folder {}", home.display()),
+        return Some(if home == folder {
+            "it is a home folder".to_owned()
+        } else {
+            format!("it holds the home folder {}", home.display())
         });
     }
     let held = needed.iter().find(|needed| {

@@ -405,10 +405,7 @@ fn named_beneath(
         let normal = settings.spellings.normal(folder.as_os_str().as_bytes());
         let start = String::from_utf8(normal.into_owned())
             .with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
-        starts.push(match start.is_empty() {
-            true => start,
-            false => format!("{start}/"),
-        });
+        starts.push(if start.is_empty() { start } else { format!("{start}/") });
     }
     starts.dedup();
     let mut named = HashSet::new();

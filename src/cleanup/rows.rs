@@ -188,11 +188,10 @@ impl Rows<'_> {
         let links: Vec<String> = rows.iter().filter_map(|row| row.link.clone()).collect();
         let mut referred = HashSet::new();
         for (link, key) in self.pruner.linked_tasks(&links)? {
-            match self.gone.contains(&hash(self.hasher, Source::Tasks, &key)) {
-                true => before.push(key),
-                false => {
-                    referred.insert(link);
-                }
+            if self.gone.contains(&hash(self.hasher, Source::Tasks, &key)) {
+                before.push(key)
+            } else {
+                referred.insert(link);
             }
         }
         let is_orphan =

@@ -292,10 +292,7 @@ fn undeletable(given: &Given) -> Option<String> {
 /// The mapping in the dialect of the database.
 fn mapping(values: &File, given: &Given, is_sqlite: bool) -> Result<Mapping, Failure> {
     let database = &values.database;
-    let tasks = match is_sqlite {
-        true => database.tasks.on_sqlite(),
-        false => database.tasks.clone(),
-    };
+    let tasks = if is_sqlite { database.tasks.on_sqlite() } else { database.tasks.clone() };
     preset::mapping(&tasks, database.receipts.as_ref())
         .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
 }

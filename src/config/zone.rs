@@ -90,10 +90,7 @@ fn from_tz(text: &str) -> Option<Tz> {
 /// They have it from the C library, which knows `/etc/localtime` alone: without that file, or where the link leads nowhere, it is UTC, whatever
 /// `/etc/timezone` says.
 pub fn of_the_host() -> Option<Tz> {
-    match Path::new("/etc/localtime").exists() {
-        true => from_system_files().0,
-        false => Some(Tz::UTC),
-    }
+    if Path::new("/etc/localtime").exists() { from_system_files().0 } else { Some(Tz::UTC) }
 }
 
 fn from_system_files() -> (Option<Tz>, &'static str) {

@@ -103,10 +103,7 @@ fn add_run(text: &mut Text, run: &Run) {
         "When the last run of the job that did its work ended, in seconds since 1970; 0: never.",
         job(),
         // A rule on its age has a sample to go by from the first run on.
-        Some(match run.success {
-            true => ended,
-            false => run.last_success.unwrap_or(0.0),
-        }),
+        Some(if run.success { ended } else { run.last_success.unwrap_or(0.0) }),
     );
 }
 

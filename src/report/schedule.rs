@@ -199,9 +199,12 @@ pub fn status(report: &StatusReport, language: Language) -> String {
             job.line.name.clone(),
             state(job, language).to_owned(),
             last.map_or("-".to_owned(), |run| run.start.clone()),
-            last.map_or("-".to_owned(), |run| match run.skipped {
-                true => language.pick("因锁跳过", "skipped for a lock").to_owned(),
-                false => result(run.exit_code, run.duration_seconds, language),
+            last.map_or("-".to_owned(), |run| {
+                if run.skipped {
+                    language.pick("因锁跳过", "skipped for a lock").to_owned()
+                } else {
+                    result(run.exit_code, run.duration_seconds, language)
+                }
             }),
             next_run(&job.line, language),
         ]
@@ -251,14 +254,10 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
                 .to_owned(),
         };
         let start = run.start.to_rfc3339_opts(SecondsFormat::Secs, false);
-        let rehearsed = match run.dry_run {
-            true => language.pick("（预演）", " (rehearsed)"),
-            false => "",
-        };
-        let command = match run.arguments.is_empty() {
-            true => run.job.clone(),
-            false => run.arguments.join(" "),
-        };
+        let rehearsed =
+            if run.dry_run { language.pick("（预演）", " (rehearsed)") } else { "" };
+        let command =
+            if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
         page.line(format!("{start}  {said}  {}{rehearsed}", plain(&command)));
     }
     page.text
@@ -266,10 +265,7 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
 
 /// A record may hold what somebody typed: no control character of it reaches the terminal.
 fn plain(text: &str) -> String {
-    let plain = |letter: char| match letter.is_control() {
-        true => '\u{fffd}',
-        false => letter,
-    };
+    let plain = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
     text.chars().map(plain).collect()
 }
 

@@ -64,11 +64,10 @@ pub(super) fn width(text: &str) -> usize {
 /// What a cleanup did.
 pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     let mut page = Page::new(language);
-    page.line(match report.dry_run {
-        true => {
-            language.pick("清理预演（未做任何更改）", "Cleanup, rehearsed: nothing was changed")
-        }
-        false => language.pick("清理完成", "Cleanup"),
+    page.line(if report.dry_run {
+        language.pick("清理预演（未做任何更改）", "Cleanup, rehearsed: nothing was changed")
+    } else {
+        language.pick("清理完成", "Cleanup")
     });
     page.line("");
     page.entry("任务", "tasks", report.tasks_cleaned.to_string());
@@ -549,9 +548,10 @@ pub fn check(report: &CheckReport, language: Language) -> String {
 
 /// With its own mark where it is not the check's.
 fn said(finding: &Finding, of: CheckStatus) -> String {
-    match finding.status == of {
-        true => escaped(&finding.message),
-        false => format!("{} {}", mark(finding.status), escaped(&finding.message)),
+    if finding.status == of {
+        escaped(&finding.message)
+    } else {
+        format!("{} {}", mark(finding.status), escaped(&finding.message))
     }
 }
 

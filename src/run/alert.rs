@@ -50,10 +50,7 @@ impl Session {
     pub(super) fn alert(&self, arguments: &AlertArgs) -> Result<Done> {
         let config = self.configuration()?;
         let found = self.found(arguments, &config)?;
-        let mode = match arguments.dry_run {
-            true => Mode::Rehearse,
-            false => Mode::Deliver,
-        };
+        let mode = if arguments.dry_run { Mode::Rehearse } else { Mode::Deliver };
         let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
         summary.errors.extend(found.troubles);
         tell(&summary.errors);
@@ -78,9 +75,10 @@ impl Session {
                 json::render(&result, self.layout())?
             }
             Format::Text => {
-                let asked = match arguments.test {
-                    true => AlertPage::Tested,
-                    false => AlertPage::Raised(found.live.as_ref()),
+                let asked = if arguments.test {
+                    AlertPage::Tested
+                } else {
+                    AlertPage::Raised(found.live.as_ref())
                 };
                 text::alert(&summary, asked, arguments.dry_run, config.language)
             }
@@ -114,10 +112,7 @@ impl Session {
         }
         // Held while the database is looked at, and no longer: a channel that hangs must not keep the next run from telling the others. Two runs
         // that tell at the same time know of each other by the records.
-        let _lock = match arguments.dry_run {
-            true => None,
-            false => self.lock("alert", config)?,
-        };
+        let _lock = if arguments.dry_run { None } else { self.lock("alert", config)? };
         self.live(config, arguments)
     }
 
@@ -132,15 +127,13 @@ impl Session {
     /// The live state, and what the rules say of it.
     fn live(&self, config: &Config, arguments: &AlertArgs) -> Result<Found> {
         let settings = rule_settings(config);
-        let start = || match arguments.dry_run {
-            true => {}
-            false => self.ping_start("alert", config),
+        let start = || {
+            if !arguments.dry_run {
+                self.ping_start("alert", config)
+            }
         };
         let mut store = open_store(config).inspect_err(|_| start())?;
-        let _turn = match arguments.dry_run {
-            true => None,
-            false => self.live_lock(config)?,
-        };
+        let _turn = if arguments.dry_run { None } else { self.live_lock(config)? };
         start();
         let request = live::request(self.now, config.timezone, &settings.live);
         let figures = store.live_figures(&request)?;
@@ -398,9 +391,10 @@ fn live_limits(config: &Config) -> nagios::LiveLimits {
 /// The JSON in a file, or on standard input (`-`).
 fn read_json(flag: &str, file: &Path) -> Result<Value> {
     let mut content = Vec::new();
-    let read = match file == Path::new("-") {
-        true => std::io::stdin().lock().read_to_end(&mut content).map(drop),
-        false => std::fs::read(file).map(|read| content = read),
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut content).map(drop)
+    } else {
+        std::fs::read(file).map(|read| content = read)
     };
     let usage = |message: String| Failure::new(Kind::Usage, message);
     read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;

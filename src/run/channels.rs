@@ -229,13 +229,10 @@ impl Unreached {
 
     /// A secret that is not there.
     fn secret(why: String) -> Self {
-        let hint = match why.contains("_env`") {
-            true => {
-                "name a file with …_file instead, or set the variable in a line of the crontab above the block"
-            }
-            false => {
-                "the user that cron runs the jobs as has to be able to read it; [[alerts.channels]] says where it is"
-            }
+        let hint = if why.contains("_env`") {
+            "name a file with …_file instead, or set the variable in a line of the crontab above the block"
+        } else {
+            "the user that cron runs the jobs as has to be able to read it; [[alerts.channels]] says where it is"
         };
         Self::new(why, hint)
     }
@@ -248,13 +245,10 @@ impl Unreached {
     /// A host that does not answer, or not as it should.
     fn host(why: String) -> Self {
         let is_about_trust = ["certificate", "TLS", "tls"];
-        let hint = match is_about_trust.iter().any(|word| why.contains(word)) {
-            true => {
-                "install the authority's certificate in the system, or name it in SSL_CERT_FILE (in the crontab too); an expired or wrong one is the server's to mend"
-            }
-            false => {
-                "are host and port right, and does a firewall stand between? A proxy has to be named in the crontab too (HTTPS_PROXY=…)"
-            }
+        let hint = if is_about_trust.iter().any(|word| why.contains(word)) {
+            "install the authority's certificate in the system, or name it in SSL_CERT_FILE (in the crontab too); an expired or wrong one is the server's to mend"
+        } else {
+            "are host and port right, and does a firewall stand between? A proxy has to be named in the crontab too (HTTPS_PROXY=…)"
         };
         Self::new(why, hint)
     }
@@ -338,15 +332,17 @@ fn aside(look: impl FnOnce() -> Reached + Send + 'static) -> Receiver<Reached> {
 
 /// Where a program stands that a channel runs.
 fn runnable(program: &str, search: &OsStr) -> Result<String, String> {
-    let candidates: Vec<PathBuf> = match program.contains('/') {
-        true => vec![PathBuf::from(program)],
-        false => std::env::split_paths(search).map(|folder| folder.join(program)).collect(),
+    let candidates: Vec<PathBuf> = if program.contains('/') {
+        vec![PathBuf::from(program)]
+    } else {
+        std::env::split_paths(search).map(|folder| folder.join(program)).collect()
     };
     let is_there = |path: &&PathBuf| path.is_file();
     let Some(found) = candidates.iter().find(is_there) else {
-        return Err(match program.contains('/') {
-            true => format!("there is no program {program}"),
-            false => format!("there is no program {program} in any folder of PATH"),
+        return Err(if program.contains('/') {
+            format!("there is no program {program}")
+        } else {
+            format!("there is no program {program} in any folder of PATH")
         });
     };
     match access(found, Access::EXEC_OK) {
@@ -364,10 +360,7 @@ fn surroundings(
     started: Instant,
 ) -> Surroundings {
     let needs_roots = channels.iter().any(|channel| channel.kind != ChannelType::Command);
-    let roots = match needs_roots {
-        true => roots(),
-        false => Ok(Roots::from([])),
-    };
+    let roots = if needs_roots { roots() } else { Ok(Roots::from([])) };
     with_roots(roots, channels, env, now, started)
 }
 

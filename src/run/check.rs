@@ -44,10 +44,7 @@ impl Session {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
             Format::Text => text::check(&report, language),
         };
-        let outcome = match report.has_failed() {
-            true => Outcome::DoneWithErrors,
-            false => Outcome::Done,
-        };
+        let outcome = if report.has_failed() { Outcome::DoneWithErrors } else { Outcome::Done };
         Ok(Done::new(printed, outcome))
     }
 
@@ -181,10 +178,7 @@ fn prune_settings(config: &Config) -> PruneSettings {
         mapping: database.mapping.clone(),
         naive_zone: database.naive_zone,
         connect_timeout: database.connect_timeout.min(PATIENCE),
-        statement_timeout: match limit.is_zero() {
-            true => PATIENCE,
-            false => limit.min(PATIENCE),
-        },
+        statement_timeout: if limit.is_zero() { PATIENCE } else { limit.min(PATIENCE) },
         spellings: spellings(config, &roots(config)),
         // It would change nothing if it were asked to delete.
         mode: Mode::Rehearse,

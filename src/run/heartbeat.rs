@@ -75,10 +75,8 @@ impl Session {
             log::warn!("how the run ended is told to no heartbeat: its start was not taken");
             return;
         }
-        let beneath = match outcome.is_success() {
-            true => String::new(),
-            false => outcome.exit_code().to_string(),
-        };
+        let beneath =
+            if outcome.is_success() { String::new() } else { outcome.exit_code().to_string() };
         if let Some(ping) = self.ping(url.clone(), beneath, self.journal.end(), left) {
             ping.wait();
         }

@@ -100,9 +100,10 @@ impl Session {
         jobs: &[Job],
         place: &SchedulePlace,
     ) -> Vec<Finding> {
-        let target = match place.systemd {
-            true => unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string()),
-            false => "crontab".to_owned(),
+        let target = if place.systemd {
+            unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string())
+        } else {
+            "crontab".to_owned()
         };
         let program = Program { user: place.user.clone() };
         let installed = match self.installed(config, &program) {

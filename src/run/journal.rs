@@ -91,9 +91,10 @@ fn open_file(path: &Path) -> io::Result<File> {
     options.append(true).create(true).custom_flags(nonblocking);
     let file = options.open(path)?;
     let kind = file.metadata()?.file_type();
-    match kind.is_file() || kind.is_char_device() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
+    if kind.is_file() || kind.is_char_device() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
     }
 }
 

@@ -13,15 +13,19 @@ impl Session {
         set: &[String],
         by_systemd: bool,
     ) -> Result<Vec<String>> {
-        let whose = match by_systemd {
-            true => "a service of systemd does not have",
-            false => "cron's jobs do not have",
+        let whose = if by_systemd {
+            "a service of systemd does not have"
+        } else {
+            "cron's jobs do not have"
         };
-        let line = |name: &str| match by_systemd {
-            true => format!(
-                "set it with Environment= in a drop-in of the services (`systemctl edit`), as {name}=…"
-            ),
-            false => format!("set it in a line of the crontab above the block, {name}=…"),
+        let line = |name: &str| {
+            if by_systemd {
+                format!(
+                    "set it with Environment= in a drop-in of the services (`systemctl edit`), as {name}=…"
+                )
+            } else {
+                format!("set it in a line of the crontab above the block, {name}=…")
+            }
         };
         let env = config::Env::read();
         let mut found: Vec<(String, String)> = Vec::new();

@@ -233,10 +233,7 @@ impl Session {
     /// The line that closes the log of a job.
     fn log_end(&self, command: &Command, outcome: Outcome) {
         if let Some(job) = command.job() {
-            let rehearsed = match command.is_rehearsal() {
-                true => " (a rehearsal)",
-                false => "",
-            };
+            let rehearsed = if command.is_rehearsal() { " (a rehearsal)" } else { "" };
             log::info!(
                 "{job}{rehearsed} ended after {} s with exit code {}",
                 self.seconds(),
@@ -321,10 +318,7 @@ impl Session {
         config.disk = disk_settings(arguments, &config)?;
         let _lock = self.lock("disk", &config)?;
         self.ping_start("disk", &config);
-        let paths = match arguments.paths.is_empty() {
-            true => &config.disk.paths,
-            false => &arguments.paths,
-        };
+        let paths = if arguments.paths.is_empty() { &config.disk.paths } else { &arguments.paths };
         let mut report = disk::measure(paths, thresholds(&config), disk::DEADLINE);
         if report.nothing_measured() {
             return Err(nothing_measured(&report).into());
@@ -363,16 +357,18 @@ impl Session {
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let is_rehearsed = settings.mode == Mode::Rehearse;
-        let start = || match is_rehearsed {
-            true => {}
-            false => self.ping_start("cleanup", &config),
+        let start = || {
+            if !is_rehearsed {
+                self.ping_start("cleanup", &config)
+            }
         };
         let database = self.cleanup_database(&config, &settings, &asked_to_end);
         let mut database = database.inspect_err(|_| start())?;
         // Temp files and logs are each host's own.
-        let rows = match settings.mode == Mode::Apply && needs_rows(&settings) {
-            true => config.database.target.as_ref(),
-            false => None,
+        let rows = if settings.mode == Mode::Apply && needs_rows(&settings) {
+            config.database.target.as_ref()
+        } else {
+            None
         };
         let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
         start();
@@ -451,16 +447,16 @@ impl Session {
     ) -> Result<(Settings, cleanup::files::Roots)> {
         let own = &config.cleanup;
         let parts = parts(&arguments.only);
-        let mode = match arguments.dry_run {
-            true => Mode::Rehearse,
-            false => Mode::Apply,
-        };
+        let mode = if arguments.dry_run { Mode::Rehearse } else { Mode::Apply };
         let limits = Limits::read(arguments, config)?;
         let needed = needed(config);
         let homes = forbidden::homes(std::env::home_dir().as_deref());
-        let targets = |part, key, folders: &[PathBuf]| match parts.contains(&part) {
-            true => forbidden::targets(key, folders, &needed, &homes),
-            false => Ok(Vec::new()),
+        let targets = |part, key, folders: &[PathBuf]| {
+            if parts.contains(&part) {
+                forbidden::targets(key, folders, &needed, &homes)
+            } else {
+                Ok(Vec::new())
+            }
         };
         let temp = targets(Part::Temp, "cleanup.temp_dirs", &own.temp_dirs)?;
         let logs = targets(Part::Logs, "cleanup.log_dirs", &own.log_dirs)?;
@@ -515,9 +511,10 @@ impl Session {
         let has = |part| settings.parts.contains(&part);
         let needs_rows = needs_rows(settings);
         let Some(target) = &config.database.target else {
-            return match needs_rows {
-                false => Ok(Database::None),
-                true => Err(no_database("so there is nothing to delete rows from").into()),
+            return if needs_rows {
+                Err(no_database("so there is nothing to delete rows from").into())
+            } else {
+                Ok(Database::None)
             };
         };
         if !needs_rows && !has(Part::Temp) {
@@ -574,10 +571,7 @@ impl Session {
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        let troubles = match is_told {
-            true => self.raise(&config, "stats", newest)?,
-            false => Vec::new(),
-        };
+        let troubles = if is_told { self.raise(&config, "stats", newest)? } else { Vec::new() };
         let mut is_changed = !troubles.is_empty();
         if let Some(report) = reports.last_mut() {
             report.errors.extend(troubles);
@@ -798,9 +792,10 @@ fn own_name() -> String {
 /// A word that a shell takes as it stands.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -905,9 +900,10 @@ fn real(path: &Path) -> PathBuf {
 
 /// The text of a file that somebody names. A pipe or a device in its place would never end.
 fn read_regular(path: &Path) -> io::Result<String> {
-    match std::fs::metadata(path)?.is_file() {
-        true => std::fs::read_to_string(path),
-        false => Err(io::Error::other("it is no regular file")),
+    if std::fs::metadata(path)?.is_file() {
+        std::fs::read_to_string(path)
+    } else {
+        Err(io::Error::other("it is no regular file"))
     }
 }
 

@@ -127,10 +127,8 @@ impl Session {
             Format::Text => page::status(&report, config.language),
         };
         super::tell(&report.errors);
-        let outcome = match report.errors.is_empty() {
-            true => Outcome::Done,
-            false => Outcome::DoneWithErrors,
-        };
+        let outcome =
+            if report.errors.is_empty() { Outcome::Done } else { Outcome::DoneWithErrors };
         Ok(Done::new(printed, outcome))
     }
 
@@ -285,16 +283,13 @@ impl Session {
         }
         let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         change.left_out = others.iter().map(|job| job.name.clone()).collect();
-        match arguments.place.systemd {
-            true => {
-                install_units(&served, &arguments.place, &installation, &mut change)?;
-                change.warnings.extend(self.lacking(config, &[], true)?);
-            }
-            false => {
-                let place = &arguments.place;
-                let own = self.install_lines(config, &served, place, &installation, &mut change)?;
-                change.warnings.extend(self.lacking(config, &own, false)?);
-            }
+        if arguments.place.systemd {
+            install_units(&served, &arguments.place, &installation, &mut change)?;
+            change.warnings.extend(self.lacking(config, &[], true)?);
+        } else {
+            let place = &arguments.place;
+            let own = self.install_lines(config, &served, place, &installation, &mut change)?;
+            change.warnings.extend(self.lacking(config, &own, false)?);
         }
         let doubled = self.doubled_by(config, &served, &arguments.place);
         change.warnings.extend(doubled.iter().map(told));
@@ -347,9 +342,10 @@ impl Session {
 
     fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
         let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
-        match arguments.place.systemd {
-            true => remove_units(&arguments.place, &mut change)?,
-            false => self.remove_lines(config, &arguments.place, &mut change)?,
+        if arguments.place.systemd {
+            remove_units(&arguments.place, &mut change)?
+        } else {
+            self.remove_lines(config, &arguments.place, &mut change)?
         }
         self.changed(change, config)
     }
@@ -371,9 +367,12 @@ impl Session {
             match crontab.without() {
                 rest if rest.is_empty() => program.clear()?,
                 // Most crons take no crontab whose last line has no end: then it keeps the one that it was given.
-                rest => program.write(&rest).or_else(|refused| match rest.ends_with(b"\n") {
-                    true => Err(refused),
-                    false => program.write(&[rest.as_slice(), b"\n"].concat()),
+                rest => program.write(&rest).or_else(|refused| {
+                    if rest.ends_with(b"\n") {
+                        Err(refused)
+                    } else {
+                        program.write(&[rest.as_slice(), b"\n"].concat())
+                    }
                 })?,
             }
         }
@@ -498,9 +497,10 @@ fn drop_foreign(crontab: &Crontab, change: &mut Change, language: Language) {
         return;
     }
     let lines = change.dropped.join(" ⏎ ");
-    let word = match change.dry_run {
-        true => language.pick("将一并去掉", "would go with it"),
-        false => language.pick("已一并去掉", "are gone with it"),
+    let word = if change.dry_run {
+        language.pick("将一并去掉", "would go with it")
+    } else {
+        language.pick("已一并去掉", "are gone with it")
     };
     change.warnings.push(language.pick(
         format!("区块中有并非 taskmon 写入的行，{word}：{lines}；需要的请写在区块之外"),
@@ -838,10 +838,7 @@ pub(super) fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
 
 /// The words of `systemctl` that go with a folder of units.
 fn systemctl(place: &SchedulePlace) -> &'static str {
-    match place.system {
-        true => "systemctl",
-        false => "systemctl --user",
-    }
+    if place.system { "systemctl" } else { "systemctl --user" }
 }
 
 fn install_units(

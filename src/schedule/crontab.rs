@@ -261,9 +261,10 @@ fn text_of(path: &Path) -> String {
 /// each `%` stands. Quotes are closed and opened again between two backslashes.
 fn escaped(word: &str) -> String {
     let pieces = word.split('%').map(|piece| {
-        let mut text = match piece.is_empty() && !word.is_empty() {
-            true => String::new(),
-            false => quoted_words(&[piece]),
+        let mut text = if piece.is_empty() && !word.is_empty() {
+            String::new()
+        } else {
+            quoted_words(&[piece])
         };
         while text.contains(r"\\") {
             text = text.replace(r"\\", r"\''\");

@@ -109,9 +109,10 @@ pub fn quoted_words<W: AsRef<str>>(words: &[W]) -> String {
 
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:=@%".contains(letter);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 
@@ -146,9 +147,12 @@ pub fn missed(job: &Installed, known: &Known) -> Option<DateTime<Utc>> {
     let words = job.words();
     let command = words.first().map_or("", String::as_str);
     let own = known.runs.iter().filter(|run| run.is_of(&words));
-    let is_done = own.into_iter().any(|run| match run.skipped {
-        true => run.held_by == Some(runs::Holder::OtherHost) && run.start >= due,
-        false => run.is_success() && run.end >= due,
+    let is_done = own.into_iter().any(|run| {
+        if run.skipped {
+            run.held_by == Some(runs::Holder::OtherHost) && run.start >= due
+        } else {
+            run.is_success() && run.end >= due
+        }
     });
     let is_under_way = known.now - due < LONGEST_RUN && (known.is_running)(command);
     (due > job.installed && !is_done && !is_under_way).then_some(due)

@@ -66,18 +66,20 @@ impl Times {
     /// The first time after `after` that is due; `None`: there is none, or nobody knows (`@reboot`).
     pub fn next(&self, after: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         let clock = self.clock.as_ref()?;
-        match clock.goes_by_the_clock {
-            true => clock.next_by_the_clock(after, zone),
-            false => clock.next_once(after, zone),
+        if clock.goes_by_the_clock {
+            clock.next_by_the_clock(after, zone)
+        } else {
+            clock.next_once(after, zone)
         }
     }
 
     /// The last time not after `until` that was due.
     pub fn last(&self, until: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         let clock = self.clock.as_ref()?;
-        match clock.goes_by_the_clock {
-            true => clock.last_by_the_clock(until, zone),
-            false => clock.last_once(until, zone),
+        if clock.goes_by_the_clock {
+            clock.last_by_the_clock(until, zone)
+        } else {
+            clock.last_once(until, zone)
         }
     }
 
@@ -87,9 +89,12 @@ impl Times {
             return Vec::new();
         };
         let pattern = &clock.cron.pattern;
-        let list = |values: Vec<u16>, whole: usize| match values.len() == whole {
-            true => "*".to_owned(),
-            false => joined(values.iter().map(|value| format!("{value:02}"))),
+        let list = |values: Vec<u16>, whole: usize| {
+            if values.len() == whole {
+                "*".to_owned()
+            } else {
+                joined(values.iter().map(|value| format!("{value:02}")))
+            }
         };
         let time = format!(
             "{}:{}:00",
@@ -103,10 +108,11 @@ impl Times {
             format!("{weekdays} *-{months}-{days} {time}").trim().to_owned()
         };
         let needs_both = clock.fields[2].starts_with('*') || clock.fields[4].starts_with('*');
-        match needs_both {
-            true => vec![line(&weekdays, &days)],
+        if needs_both {
+            vec![line(&weekdays, &days)]
+        } else {
             // Either is enough: a timer elapses whenever one of its lines does.
-            false => vec![line("", &days), line(&weekdays, "*")],
+            vec![line("", &days), line(&weekdays, "*")]
         }
     }
 }
@@ -291,10 +297,7 @@ fn boundary(mut low: DateTime<Utc>, mut high: DateTime<Utc>, zone: Tz) -> DateTi
     let behind = distance(high, zone);
     while high - low > TimeDelta::seconds(1) {
         let middle = low + (high - low) / 2;
-        match distance(middle, zone) == behind {
-            true => high = middle,
-            false => low = middle,
-        }
+        if distance(middle, zone) == behind { high = middle } else { low = middle }
     }
     high.with_nanosecond(0).unwrap_or(high)
 }

@@ -29,9 +29,10 @@ impl Program {
             return self.as_it_is(output.stdout).map(Some);
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        match output.stdout.is_empty() && says_none(&said) {
-            true => Ok(None),
-            false => Err(self.refused("-l", &output)),
+        if output.stdout.is_empty() && says_none(&said) {
+            Ok(None)
+        } else {
+            Err(self.refused("-l", &output))
         }
     }
 
@@ -44,13 +45,15 @@ impl Program {
         let output = self.run(&["-e"], None)?;
         let shown = output.stdout.split(|byte| *byte == b'\r');
         let shown: Vec<&[u8]> = shown.collect();
-        match output.status.success() && (output.stdout == listed || shown.join(&b"\\r"[..]) == listed) {
-            true => Ok(output.stdout),
-            false => Err(Failure::new(
+        if output.status.success() && (output.stdout == listed || shown.join(&b"\\r"[..]) == listed)
+        {
+            Ok(output.stdout)
+        } else {
+            Err(Failure::new(
                 Kind::CrontabRefused,
                 "the crontab holds `\\r`, and whether that is a carriage return cannot be found out",
             )
-            .hint("nothing was changed; take the carriage returns out with `crontab -e`")),
+            .hint("nothing was changed; take the carriage returns out with `crontab -e`"))
         }
     }
 
@@ -79,10 +82,7 @@ impl Program {
     /// As [`Program::read`].
     pub fn clear(&self) -> Result<(), Failure> {
         let output = self.run(&["-r"], None)?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(self.refused("-r", &output)),
-        }
+        if output.status.success() { Ok(()) } else { Err(self.refused("-r", &output)) }
     }
 
     fn run(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Output, Failure> {
@@ -163,10 +163,7 @@ impl Program {
     fn refused(&self, arguments: &str, output: &Output) -> Failure {
         let said = String::from_utf8_lossy(&output.stderr);
         let said: Vec<&str> = said.split_whitespace().collect();
-        let said = match said.is_empty() {
-            true => output.status.to_string(),
-            false => said.join(" "),
-        };
+        let said = if said.is_empty() { output.status.to_string() } else { said.join(" ") };
         let user = self.for_user();
         Failure::new(
             Kind::CrontabRefused,

@@ -112,9 +112,10 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
         line.insert(0, '\n');
     }
     file.write_all(line.as_bytes())?;
-    match file.metadata()?.len() > kept as u64 * SHORTEST_LINE {
-        true => trim(path, &mut file, kept),
-        false => Ok(()),
+    if file.metadata()?.len() > kept as u64 * SHORTEST_LINE {
+        trim(path, &mut file, kept)
+    } else {
+        Ok(())
     }
 }
 
@@ -122,9 +123,10 @@ fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<(
 fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = options.custom_flags(nonblocking).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("it is no regular file")),
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
     }
 }
 

@@ -80,10 +80,7 @@ fn quoted(word: &str) -> String {
         }
     }
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+,:=@%$".contains(letter);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text,
-        false => format!("\"{text}\""),
-    }
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("\"{text}\"") }
 }
 
 /// The words that [`quoted`] has written.
@@ -102,9 +99,10 @@ fn described(name: &str) -> String {
 fn unit_name(job: &str) -> String {
     let mut name = "taskmon-".to_owned();
     for byte in job.bytes() {
-        match byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
-            true => name.push(char::from(byte)),
-            false => name += &format!("\\x{byte:02x}"),
+        if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
+            name.push(char::from(byte))
+        } else {
+            name += &format!("\\x{byte:02x}")
         }
     }
     name
@@ -164,10 +162,8 @@ pub fn read(folder: &Path) -> io::Result<Written> {
         let is_timer = name.ends_with(".timer");
         let is_named = name.starts_with("taskmon-") && (is_timer || name.ends_with(".service"));
         // What cannot be read is not taken for one's own.
-        let text = match is_named {
-            true => std::fs::read_to_string(&path).unwrap_or_default(),
-            false => continue,
-        };
+        let text =
+            if is_named { std::fs::read_to_string(&path).unwrap_or_default() } else { continue };
         if !text.starts_with(OWN) {
             continue;
         }

@@ -48,12 +48,13 @@ pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) 
         raw_status_breakdown: by_label(figures),
         completion_rate: percent(of(State::Completed), total),
         failure_rate: percent(of(State::Failed), total),
-        average_processing_time: match lacks.field(Field::ProcessingTime) {
-            true => None,
-            false => mean_seconds(
+        average_processing_time: if lacks.field(Field::ProcessingTime) {
+            None
+        } else {
+            mean_seconds(
                 figures.cells.iter().map(|cell| cell.micros).sum(),
                 figures.cells.iter().map(|cell| cell.timed).sum(),
-            ),
+            )
         },
         processing_time_percentiles: figures.percentiles.map(|seconds| ProcessingTimePercentiles {
             p50: round2(seconds.p50),
@@ -62,12 +63,13 @@ pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) 
             p99: round2(seconds.p99),
             max: round2(seconds.max),
         }),
-        average_wait_time: match lacks.wait() {
-            true => None,
-            false => mean_seconds(
+        average_wait_time: if lacks.wait() {
+            None
+        } else {
+            mean_seconds(
                 figures.cells.iter().map(|cell| cell.wait_micros).sum(),
                 figures.cells.iter().map(|cell| cell.waited).sum(),
-            ),
+            )
         },
     }
 }

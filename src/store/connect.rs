@@ -515,10 +515,7 @@ fn explain_without_server(error: &postgres::Error, doing: &str) -> Failure {
         return Failure::new(Kind::MappingMismatch, message).hint(MAPPING_HINT);
     }
     if lost {
-        let why = match error.is_closed() {
-            true => "the server closed it".to_owned(),
-            false => words,
-        };
+        let why = if error.is_closed() { "the server closed it".to_owned() } else { words };
         let message = format!("{doing}: the connection to the database was lost: {why}");
         return Failure::new(Kind::DatabaseUnavailable, message)
             .hint("run again when the server is back; its log may say why it went");

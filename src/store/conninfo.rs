@@ -274,9 +274,10 @@ struct Value {
 impl Value {
     fn refuse(&self, expected: &str) -> String {
         let Value { text, source, echo } = self;
-        match echo {
-            true => format!("{source} is {text:?}; {expected}"),
-            false => format!("{source} has a value that does not fit; {expected}"),
+        if echo {
+            format!("{source} is {text:?}; {expected}")
+        } else {
+            format!("{source} has a value that does not fit; {expected}")
         }
     }
 
@@ -510,9 +511,10 @@ fn read_host(name: String, address: &str, port: u16) -> Result<Host, String> {
 
 /// The socket of this machine's server if there is one, else `localhost`.
 fn default_host(folder: &Path, port: u16) -> String {
-    match folder.join(format!(".s.PGSQL.{port}")).exists() {
-        true => folder.display().to_string(),
-        false => "localhost".to_owned(),
+    if folder.join(format!(".s.PGSQL.{port}")).exists() {
+        folder.display().to_string()
+    } else {
+        "localhost".to_owned()
     }
 }
 

@@ -136,9 +136,10 @@ impl PostgresStore {
         let limit = self.settings.statement_timeout;
         let mut seen = 0;
         loop {
-            let arrival = match limit.is_zero() {
-                true => arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                false => arrivals.recv_timeout(limit + SILENCE),
+            let arrival = if limit.is_zero() {
+                arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                arrivals.recv_timeout(limit + SILENCE)
             };
             match arrival {
                 Ok(outcome) => return Ok(outcome),

@@ -334,10 +334,7 @@ impl<'a> Report<'a> {
 
     /// A field's column, or NULL.
     fn column(&self, field: Field) -> String {
-        match self.fields.has(field) {
-            true => format!("t.{}", field.name()),
-            false => "NULL".to_owned(),
-        }
+        if self.fields.has(field) { format!("t.{}", field.name()) } else { "NULL".to_owned() }
     }
 
     fn time(&self) -> &'static str {
@@ -514,9 +511,10 @@ impl<'a> Report<'a> {
     }
 
     fn instant(&self, moment: Moment) -> DateTime<Utc> {
-        match moment.form.is_instant() {
-            true => clock::wall_clock(moment.micros).and_utc(),
-            false => instant_of(clock::wall_clock(moment.micros), self.settings.naive_zone),
+        if moment.form.is_instant() {
+            clock::wall_clock(moment.micros).and_utc()
+        } else {
+            instant_of(clock::wall_clock(moment.micros), self.settings.naive_zone)
         }
     }
 
@@ -589,10 +587,8 @@ impl<'a> Report<'a> {
                 .collect();
             cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
         }
-        let category = match cases.is_empty() {
-            true => "NULL".to_owned(),
-            false => format!("CASE{cases} END"),
-        };
+        let category =
+            if cases.is_empty() { "NULL".to_owned() } else { format!("CASE{cases} END") };
         let sql = format!(
             "SELECT {category}, count(*) FROM {} WHERE {} AND {} AND t.error_message <> '' GROUP BY 1",
             self.source,
@@ -647,9 +643,12 @@ impl<'a> Report<'a> {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         self.connection.create_scalar_function("taskmon_micros", 1, flags, move |context| {
             let moment = clock::read(context.get_raw(0));
-            Ok(moment.map(|moment| match moment.form.is_instant() {
-                true => moment.micros,
-                false => instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros(),
+            Ok(moment.map(|moment| {
+                if moment.form.is_instant() {
+                    moment.micros
+                } else {
+                    instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros()
+                }
             }))
         })?;
         Ok(format!("taskmon_micros(t.{})", self.time()))
@@ -696,9 +695,10 @@ impl<'a> Report<'a> {
                     Membership::NotIn(labels) => (labels, "NOT IN"),
                 };
                 // SQLite's own function knows no letters beyond ASCII, and is faster.
-                let column = match folded.iter().all(|label| label.is_ascii()) {
-                    true => "lower(CAST(t.status AS TEXT))",
-                    false => "taskmon_lower(CAST(t.status AS TEXT))",
+                let column = if folded.iter().all(|label| label.is_ascii()) {
+                    "lower(CAST(t.status AS TEXT))"
+                } else {
+                    "taskmon_lower(CAST(t.status AS TEXT))"
                 };
                 let labels = folded.iter().map(|label| quote(label)).collect();
                 (column, operator, labels)

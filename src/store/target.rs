@@ -264,9 +264,10 @@ fn parse_sqlite(rest: &str, driver: Option<&str>, base_dir: &Path) -> Result<Tar
     let path = base_dir.join(path);
     let path = std::path::absolute(&path)
         .map_err(|error| format!("the path {} cannot be resolved: {error}", path.display()))?;
-    Ok(match query.split('&').any(|pair| pair == "mode=ro") {
-        true => Target::SqliteReadOnly(path),
-        false => Target::Sqlite(path),
+    Ok(if query.split('&').any(|pair| pair == "mode=ro") {
+        Target::SqliteReadOnly(path)
+    } else {
+        Target::Sqlite(path)
     })
 }
 

@@ -31,10 +31,8 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 /// `tls_failed` naming the file that is missing or cannot be used.
 pub fn configure(target: &PostgresTarget) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions: &[_] = match target.tls13_only {
-        true => &[&version::TLS13],
-        false => &[&version::TLS13, &version::TLS12],
-    };
+    let versions: &[_] =
+        if target.tls13_only { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
     let verifier = choose_verifier(target, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)

@@ -150,12 +150,11 @@ impl States {
             labels.map(|label| label.to_lowercase()).collect::<Vec<_>>()
         };
         let rest = self.of(Some(REST));
-        match states.contains(&rest) && rest != State::Other {
-            false => Membership::In(states.iter().flat_map(lower).collect()),
-            true => {
-                let others = State::ALL.iter().filter(|state| !states.contains(state));
-                Membership::NotIn(others.flat_map(lower).collect())
-            }
+        if states.contains(&rest) && rest != State::Other {
+            let others = State::ALL.iter().filter(|state| !states.contains(state));
+            Membership::NotIn(others.flat_map(lower).collect())
+        } else {
+            Membership::In(states.iter().flat_map(lower).collect())
         }
     }
 }

@@ -97,10 +97,7 @@ impl Spellings {
     fn respelled(&self, path: &[u8]) -> Vec<u8> {
         let starts_below = path.first() != Some(&b'/');
         let is_absolute = !starts_below || !self.base.is_empty();
-        let start = match starts_below {
-            true => self.base.as_bytes(),
-            false => b"",
-        };
+        let start = if starts_below { self.base.as_bytes() } else { b"" };
         let mut parts: Vec<&[u8]> = Vec::new();
         let whole = start.split(|byte| *byte == b'/');
         for part in whole.chain(path.split(|byte| *byte == b'/')) {

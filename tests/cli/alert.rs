@@ -223,9 +223,10 @@ fn snapshot(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
     let entries = entries.map(Result::unwrap);
     let entries = entries.filter(|entry| !is_record(entry.file_name()));
     let files = entries.map(|entry| {
-        let content = match entry.file_type().is_file() {
-            true => std::fs::read(entry.path()).unwrap(),
-            false => Vec::new(),
+        let content = if entry.file_type().is_file() {
+            std::fs::read(entry.path()).unwrap()
+        } else {
+            Vec::new()
         };
         (entry.path().display().to_string(), content)
     });

@@ -66,9 +66,10 @@ fn snapshot(env: &TestEnv) -> Vec<(String, String, std::time::SystemTime)> {
     entries
         .map(|entry| {
             let entry = entry.unwrap();
-            let content = match entry.file_type().is_file() {
-                true => format!("{:?}", std::fs::read(entry.path()).unwrap()),
-                false => String::new(),
+            let content = if entry.file_type().is_file() {
+                format!("{:?}", std::fs::read(entry.path()).unwrap())
+            } else {
+                String::new()
             };
             (
                 entry.path().display().to_string(),
@@ -401,13 +402,12 @@ fn folders_and_a_file_that_cannot_be_written_to() {
     for (path, bits) in [("tasks.db", 0o444), ("reports/daily", 0o555), (".", 0o555)] {
         mode(path, bits);
     }
-    let finished = match rustix::process::geteuid().is_root() {
-        false => env.taskmon(["check"]).run(),
-        true => {
-            let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-            let own = [env!("CARGO_BIN_EXE_taskmon"), "check"];
-            env.program("/usr/bin/setpriv", words.into_iter().chain(own)).run()
-        }
+    let finished = if rustix::process::geteuid().is_root() {
+        let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let own = [env!("CARGO_BIN_EXE_taskmon"), "check"];
+        env.program("/usr/bin/setpriv", words.into_iter().chain(own)).run()
+    } else {
+        env.taskmon(["check"]).run()
     };
     mode(".", 0o755);
     mode("reports/daily", 0o755);
@@ -555,9 +555,12 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
     );
     let today = chrono::Utc::now().date_naive().to_string();
     let configure = |overrides: &str| {
-        let field = |name: &str, value: &str| match overrides.starts_with(&format!("{name} =")) {
-            true => String::new(),
-            false => format!("{name} = {value}\n"),
+        let field = |name: &str, value: &str| {
+            if overrides.starts_with(&format!("{name} =")) {
+                String::new()
+            } else {
+                format!("{name} = {value}\n")
+            }
         };
         let fields = [
             ("from", "'jobs'"),

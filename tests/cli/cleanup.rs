@@ -344,16 +344,14 @@ on_each_database! {
     fn rows_that_the_database_keeps_keep_their_files(env) {
         let tasks: Vec<Task> = (1..=20).map(old).collect();
         prepare(&env, &tasks);
-        match env.url().starts_with("sqlite") {
-            true => env.sql(
+        if env.url().starts_with("sqlite") { env.sql(
                 "CREATE TABLE now_refers (task integer REFERENCES tasks (id)); INSERT INTO now_refers VALUES (3); \
                  CREATE TABLE later_refers (task integer REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED); \
                  INSERT INTO later_refers VALUES (7); \
                  CREATE TRIGGER keep BEFORE DELETE ON tasks WHEN old.id = 11 BEGIN SELECT RAISE(ABORT, 'eleven is kept'); END; \
                  CREATE TRIGGER skip BEFORE DELETE ON tasks WHEN old.id = 12 BEGIN SELECT RAISE(IGNORE); END; \
                  CREATE TRIGGER roll BEFORE DELETE ON tasks WHEN old.id = 13 BEGIN SELECT RAISE(ROLLBACK, 'all back'); END"
-            ),
-            false => env.sql(
+            ) } else { env.sql(
                 "CREATE TABLE now_refers (task integer REFERENCES tasks (id)); INSERT INTO now_refers VALUES (3); \
                  CREATE TABLE later_refers (task integer REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED); \
                  INSERT INTO later_refers VALUES (7); \
@@ -362,8 +360,7 @@ on_each_database! {
                  IF old.id = 13 THEN PERFORM no_such_column FROM tasks; END IF; \
                  IF old.id = 12 THEN RETURN NULL; END IF; RETURN old; END $$; \
                  CREATE TRIGGER keep BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION keep()"
-            ),
-        }
+            ) }
         let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["3", "7", "11", "12", "13"]);

@@ -230,12 +230,9 @@ on_each_database! {
             env.write("taskmon.toml", &config);
             let is_sqlite = env.url().starts_with("sqlite");
             let finished = run(&env, if is_sqlite { 1 } else { 3 }, &["--only", "tasks"]);
-            match is_sqlite {
-                true => assert_eq!(kinds(&finished.json()), ["row_refused"]),
-                false => {
+            if is_sqlite { assert_eq!(kinds(&finished.json()), ["row_refused"]) } else {
                     finished.failure("mapping_mismatch", &["database.tasks.key"]);
                 }
-            }
             assert_eq!(column(&env, &format!("SELECT id FROM {table} ORDER BY id")), ["1", "5"]);
         }
     }
@@ -317,10 +314,7 @@ on_each_database! {
     fn a_table_may_have_any_name_and_its_rows_any_key(env) {
         let is_sqlite = env.url().starts_with("sqlite");
         // A unit separator, a quote and a character beyond ASCII in the keys.
-        let key = |name: &str| match is_sqlite {
-            true => format!("'{name}' || char(31) || '''名'"),
-            false => format!("'{name}' || chr(31) || '''名'"),
-        };
+        let key = |name: &str| if is_sqlite { format!("'{name}' || char(31) || '''名'") } else { format!("'{name}' || chr(31) || '''名'") };
         let without = if is_sqlite { " WITHOUT ROWID" } else { "" };
         env.sql(&format!(
             "CREATE TABLE \"My Jobs\" (\"Id\" text, part integer, state text, \"Datei Pfad\" text, made timestamp, PRIMARY KEY (\"Id\", part)){without}; \

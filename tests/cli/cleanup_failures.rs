@@ -123,22 +123,22 @@ impl Cluster {
     }
 
     fn user() -> &'static str {
-        match std::fs::read_to_string("/etc/passwd").unwrap().contains("\npostgres:") {
-            true => "postgres",
-            false => "nobody",
+        if std::fs::read_to_string("/etc/passwd").unwrap().contains("\npostgres:") {
+            "postgres"
+        } else {
+            "nobody"
         }
     }
 
     /// The server refuses to run as root.
     fn program(&self, name: &str, arguments: &[&str]) {
         let program = Path::new(&variable("TASKMON_TEST_PG_PROGRAMS")).join(name);
-        let mut command = match rustix::process::geteuid().is_root() {
-            false => Command::new(&program),
-            true => {
-                let mut command = Command::new("runuser");
-                command.args(["-u", Self::user(), "--"]).arg(&program);
-                command
-            }
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", Self::user(), "--"]).arg(&program);
+            command
+        } else {
+            Command::new(&program)
         };
         let log = std::fs::File::create(self.folder.path().with_extension("log")).unwrap();
         let status = command
@@ -388,10 +388,7 @@ on_each_database! {
         let said = message(&result, "row_refused");
         assert!(said.contains("task_7") && said.contains("its files were gone already"), "{said}");
         nothing_is_lost(&env, &tasks, &ids(&env), &[]);
-        match env.url().starts_with("sqlite") {
-            true => env.sql("DROP TRIGGER audit"),
-            false => env.sql("DROP TRIGGER audit ON tasks"),
-        }
+        if env.url().starts_with("sqlite") { env.sql("DROP TRIGGER audit") } else { env.sql("DROP TRIGGER audit ON tasks") }
         cleanup(&env, 0, &["--only", "tasks"]);
         assert!(ids(&env).is_empty());
     }
@@ -425,14 +422,11 @@ on_each_database! {
             env.write(&format!("static/qr_{id}.png"), "12345");
             env.write(&format!("static/info_{id}.png"), "12345");
         }
-        match env.url().starts_with("sqlite") {
-            true => env.sql("CREATE TRIGGER skip BEFORE DELETE ON delivery_receipts WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END"),
-            false => env.sql(
+        if env.url().starts_with("sqlite") { env.sql("CREATE TRIGGER skip BEFORE DELETE ON delivery_receipts WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END") } else { env.sql(
                 "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
                  IF old.id = 2 THEN RETURN NULL; END IF; RETURN old; END $$; \
                  CREATE TRIGGER skip BEFORE DELETE ON delivery_receipts FOR EACH ROW EXECUTE FUNCTION skip()"
-            ),
-        }
+            ) }
         let rehearsed = cleanup(&env, 1, &["--only", "receipts", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "receipts"]);
         assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["2"]);

@@ -111,9 +111,10 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         }
         let installed = debian.shell(&as_ann("taskmon schedule install")).success();
         let block = installed.json()["block"].as_str().unwrap().to_owned();
-        match text.contains("CRON_TZ") {
-            true => drop(installed.stderr_contains("CRON_TZ=Asia/Tokyo")),
-            false => assert_eq!(installed.stderr(), ""),
+        if text.contains("CRON_TZ") {
+            drop(installed.stderr_contains("CRON_TZ=Asia/Tokyo"))
+        } else {
+            assert_eq!(installed.stderr(), "")
         }
         debian.printed(&as_ann("crontab -l > /home/ann/installed"));
         assert_eq!(debian.read("/home/ann/installed"), format!("{text}{block}"));
@@ -124,11 +125,10 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         let again = debian.shell(&as_ann("taskmon -q schedule install")).success().json();
         assert_eq!(again["changed"], false);
         debian.shell(&as_ann("taskmon schedule remove")).success().json();
-        match text.is_empty() {
-            true => drop(
-                debian.shell("crontab -u ann -l").exits(1).stderr_contains("no crontab for ann"),
-            ),
-            false => assert_eq!(debian.printed("crontab -u ann -l"), text),
+        if text.is_empty() {
+            drop(debian.shell("crontab -u ann -l").exits(1).stderr_contains("no crontab for ann"))
+        } else {
+            assert_eq!(debian.printed("crontab -u ann -l"), text)
         }
     }
 }

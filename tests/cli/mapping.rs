@@ -20,10 +20,7 @@ on_each_database! {
             "CREATE TABLE jobs (other_id integer PRIMARY KEY, state text, made_at text);
              INSERT INTO jobs VALUES (1, 'done', '2020-01-01 00:00:00')",
         );
-        let time = match env.url().starts_with("sqlite") {
-            true => "made_at",
-            false => "made_at::timestamptz AS made_at",
-        };
+        let time = if env.url().starts_with("sqlite") { "made_at" } else { "made_at::timestamptz AS made_at" };
         env.sql(&format!("CREATE VIEW seen AS SELECT other_id AS id, state, {time} FROM jobs"));
         let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
         env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
@@ -38,10 +35,7 @@ on_each_database! {
     fn an_expression_of_cleanup_that_fails_on_a_row_is_named_before_and_while_it_runs(env) {
         // The overflow stands in for a cast: both databases have one.
         let made = "'2020-01-01 00:00:00'";
-        let column = match env.url().starts_with("sqlite") {
-            true => "text",
-            false => "timestamptz",
-        };
+        let column = if env.url().starts_with("sqlite") { "text" } else { "timestamptz" };
         env.sql(&format!(
             "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at {column}, size bigint);
              INSERT INTO jobs VALUES (1, 'done', {made}, 0), (2, 'done', {made}, 1)"

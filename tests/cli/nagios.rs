@@ -172,9 +172,12 @@ fn a_days_report() {
     // There is one category alone, which is no concentration here.
     env.write("taskmon.toml", &format!("{config}\n[alerts]\nerror_concentration_percent = 100\n"));
     let tasks = |failed: u32| {
-        (1..=10).map(move |n| match n <= failed {
-            true => Task::new(n).at("2026-11-22 10:00:00").failed("物流 | 查询"),
-            false => Task::new(n).at("2026-11-22 11:00:00"),
+        (1..=10).map(move |n| {
+            if n <= failed {
+                Task::new(n).at("2026-11-22 10:00:00").failed("物流 | 查询")
+            } else {
+                Task::new(n).at("2026-11-22 11:00:00")
+            }
         })
     };
     for (failed, code, state) in [(2, 0, "OK"), (3, 1, "WARNING"), (6, 2, "CRITICAL")] {

@@ -541,10 +541,7 @@ fn solid_queue_in_sqlite() {
 fn what_is_no_json_in_a_column_of_json_does_not_stop_a_report() {
     for env in [TestEnv::sqlite(), TestEnv::postgres()] {
         let is_sqlite = env.url().starts_with("sqlite");
-        let (id, time) = match is_sqlite {
-            true => ("integer", "datetime"),
-            false => ("bigint", "timestamp"),
-        };
+        let (id, time) = if is_sqlite { ("integer", "datetime") } else { ("bigint", "timestamp") };
         let queue = solid_queue(id, time);
         env.sql(queue.schema);
         env.sql("UPDATE solid_queue_jobs SET arguments = '{\"executions\": 3, broken' WHERE id = (SELECT min(id) FROM solid_queue_jobs)");

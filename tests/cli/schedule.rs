@@ -14,10 +14,7 @@ use taskmon::store::target::{Target, UrlContext};
 /// Where cron keeps crontabs: Debian and busybox, or cronie as Fedora has it.
 fn spool() -> &'static str {
     let debian = "/var/spool/cron/crontabs";
-    match Path::new(debian).is_dir() {
-        true => debian,
-        false => "/var/spool/cron",
-    }
+    if Path::new(debian).is_dir() { debian } else { "/var/spool/cron" }
 }
 
 /// A configuration, and an empty spool.
@@ -912,9 +909,8 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
         (binary(), &not_executable, "Permission denied"),
         (&format!("-c {own}"), "-c /gone/taskmon.toml", "/gone/taskmon.toml: No such file"),
     ] {
-        let changed = |line: &str| match line.starts_with('#') {
-            true => format!("{line}\n"),
-            false => line.replace(from, to) + "\n",
+        let changed = |line: &str| {
+            if line.starts_with('#') { format!("{line}\n") } else { line.replace(from, to) + "\n" }
         };
         put(&env, &text.lines().map(changed).collect::<String>());
         let cron = checked(&env, "cron");

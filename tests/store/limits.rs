@@ -10,13 +10,10 @@ use taskmon::outcome::Kind;
 /// The tasks, through a view that takes a minute for each, or for so long that nobody waits for it.
 fn slow_tasks(env: &TestEnv) -> View {
     env.insert([Task::new(1)]);
-    env.sql(match env.url().starts_with("sqlite:") {
-        true => {
+    env.sql(if env.url().starts_with("sqlite:") {
             "CREATE VIEW slow_tasks AS SELECT * FROM tasks WHERE 0 < \
              (WITH RECURSIVE n(i) AS (SELECT tasks.id UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000000) SELECT count(*) FROM n)"
-        }
-        false => "CREATE VIEW slow_tasks AS SELECT * FROM tasks WHERE pg_sleep(60) IS NOT NULL",
-    });
+        } else { "CREATE VIEW slow_tasks AS SELECT * FROM tasks WHERE pg_sleep(60) IS NOT NULL" });
     View::of(env).map(|tasks| tasks.from = "slow_tasks".into())
 }
 

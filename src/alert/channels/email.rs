@@ -88,10 +88,7 @@ pub fn host_and_encryption(mail: &Mail) -> Result<(String, u16, Encrypted), Send
 
 fn mailbox(key: &str, text: &str) -> Result<Mailbox, SendError> {
     // A line break in an address could begin another header, or another command to the server.
-    let parsed = match text.contains(char::is_control) {
-        true => None,
-        false => text.parse().ok(),
-    };
+    let parsed = if text.contains(char::is_control) { None } else { text.parse().ok() };
     parsed.ok_or_else(|| {
         SendError::permanent(format!(
             "`{key}` holds {:?}, which is no mail address such as ops@example.org or \"Ops <ops@example.org>\"",
@@ -170,9 +167,10 @@ fn message_id(now: chrono::DateTime<Utc>, from: &Address) -> String {
 /// The host as it introduces itself, or the address literal that RFC 5321 wants of a host without a proper name.
 fn hello(host: &str) -> ClientId {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    match !host.is_empty() && host.len() <= 255 && host.chars().all(is_name) {
-        true => ClientId::Domain(host.to_owned()),
-        false => ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST),
+    if !host.is_empty() && host.len() <= 255 && host.chars().all(is_name) {
+        ClientId::Domain(host.to_owned())
+    } else {
+        ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST)
     }
 }
 
@@ -232,9 +230,10 @@ impl Server {
             Encryption::Tls => "smtps",
             _ => "smtp",
         };
-        match self.host.contains(':') {
-            true => format!("{scheme}://[{}]:{}", self.host, self.port),
-            false => format!("{scheme}://{}:{}", self.host, self.port),
+        if self.host.contains(':') {
+            format!("{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            format!("{scheme}://{}:{}", self.host, self.port)
         }
     }
 }
@@ -296,11 +295,10 @@ fn credentials(login: &str, separate: Option<&Hidden>) -> Result<Login, SendErro
     };
     let password = password.map_err(SendError::permanent)?;
     let user = decoded(user)?;
-    match user.is_empty() {
-        true => {
-            Err(SendError::permanent("the mail server's url names no user before the password"))
-        }
-        false => Ok(Login { user, password }),
+    if user.is_empty() {
+        Err(SendError::permanent("the mail server's url names no user before the password"))
+    } else {
+        Ok(Login { user, password })
     }
 }
 
@@ -440,10 +438,7 @@ impl Relay {
     /// Nothing is begun once the time is over: whoever asked for it has gone.
     fn left(&self, deadline: Instant) -> Result<Duration, SendError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        match left.is_zero() {
-            true => Err(self.late()),
-            false => Ok(left),
-        }
+        if left.is_zero() { Err(self.late()) } else { Ok(left) }
     }
 
     fn late(&self) -> SendError {

@@ -131,9 +131,10 @@ impl Endpoint {
     /// Every status but 2xx.
     pub fn post(&self, request: &Request) -> Result<(), SendError> {
         let mut response = self.exchange(request)?;
-        match response.status().is_success() {
-            true => Ok(()),
-            false => self.unwelcome(&mut response).refusal.map_or(Ok(()), Err),
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            self.unwelcome(&mut response).refusal.map_or(Ok(()), Err)
         }
     }
 
@@ -194,10 +195,8 @@ impl Endpoint {
             "" => String::new(),
             text => format!(": {}", self.quote(text)),
         };
-        let what = match status.is_redirection() {
-            true => " (a redirect, which is never followed)",
-            false => "",
-        };
+        let what =
+            if status.is_redirection() { " (a redirect, which is never followed)" } else { "" };
         let code = status.as_u16();
         let refusal = SendError {
             message: format!("{} answered with status {code}{what}{said}", self.shown),

@@ -226,9 +226,10 @@ fn harmless(c: char) -> char {
 
 /// A text of so many bytes at most, an ellipsis saying that there was more.
 fn shortened(text: &str, most: usize) -> String {
-    match text.len() > most {
-        true => format!("{}…", cut(text, most.saturating_sub('…'.len_utf8()))),
-        false => text.to_owned(),
+    if text.len() > most {
+        format!("{}…", cut(text, most.saturating_sub('…'.len_utf8())))
+    } else {
+        text.to_owned()
     }
 }
 

@@ -265,8 +265,9 @@ fn scan<'p>(plan: &'p Value, alias: &str) -> Option<(&'p str, &'p str)> {
 fn quoted(name: &str) -> String {
     let plain =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    match name.chars().all(plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
-        true => name.to_owned(),
-        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    if name.chars().all(plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
     }
 }

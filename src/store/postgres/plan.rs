@@ -225,12 +225,11 @@ fn in_labels<'a>(
 ) -> String {
     let claimed = labels.filter(|label| states.contains(&mapping.of(Some(label))));
     let literals: BTreeSet<String> = claimed.map(|label| literal(label)).collect();
-    match literals.is_empty() {
-        true => "false".to_owned(),
-        false => {
-            let literals: Vec<String> = literals.into_iter().collect();
-            format!("t.status IN ({})", literals.join(", "))
-        }
+    if literals.is_empty() {
+        "false".to_owned()
+    } else {
+        let literals: Vec<String> = literals.into_iter().collect();
+        format!("t.status IN ({})", literals.join(", "))
     }
 }
 
@@ -279,10 +278,7 @@ impl Writer<'_> {
 
     /// A field's column, or NULL of the type that its reader expects.
     fn column(&self, field: Field, null: &str) -> String {
-        match self.has(field) {
-            true => format!("t.{}", field.name()),
-            false => null.to_owned(),
-        }
+        if self.has(field) { format!("t.{}", field.name()) } else { null.to_owned() }
     }
 
     fn time(&self) -> String {
@@ -318,9 +314,8 @@ impl Writer<'_> {
              NULL::text, NULL::float8, NULL::float8[] FROM day GROUP BY hour, status, retries, category",
             part::CELL
         );
-        let sql = match self.has(Field::ProcessingTime) {
-            false => format!("WITH day AS ({tasks}) {cells}"),
-            true => format!(
+        let sql = if self.has(Field::ProcessingTime) {
+            format!(
                 "WITH day AS ({tasks}), shares AS (SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY seconds) AS seconds, \
                  max(seconds) AS longest, count(seconds) AS timed FROM day) {cells} \
                  UNION ALL SELECT {percentiles}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, longest, seconds FROM shares \
@@ -328,7 +323,9 @@ impl Writer<'_> {
                 percentiles = part::PERCENTILES,
                 shares = draft.bind(Bound::Shares(PERCENTILES.to_vec())),
                 slowest = self.slowest(&mut draft),
-            ),
+            )
+        } else {
+            format!("WITH day AS ({tasks}) {cells}")
         };
         draft.finish("counting the day's tasks", sql, Plan::read_day)
     }
@@ -407,14 +404,15 @@ impl Writer<'_> {
             _ => format!("{column} AT TIME ZONE '{zone}'"),
         };
         let alike = (started == TimeType::Instant) == (self.shape.time == TimeType::Instant);
-        match alike {
+        if alike {
             // Both on one clock: no conversion a row.
-            true => "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into(),
-            false => format!(
+            "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into()
+        } else {
+            format!(
                 "CASE WHEN isfinite(t.started_at) THEN {} - {} END",
                 absolute("t.started_at", started),
                 absolute("t.created_at", self.shape.time)
-            ),
+            )
         }
     }
 
@@ -488,10 +486,7 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let sql = format!(
             "SELECT t.status::text, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
-            queue = match self.has(Field::Queue) {
-                true => "t.queue::text",
-                false => "NULL::text",
-            },
+            queue = if self.has(Field::Queue) { "t.queue::text" } else { "NULL::text" },
             source = self.source,
             open = draft.in_states(&[State::Pending, State::Processing]),
         );

@@ -90,9 +90,10 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         .next()
         .ok_or_else(|| anyhow::anyhow!("the catalogue says nothing of {}", table.from))?;
     let time = time_type(table, fields.counted_by, types.get("time"))?;
-    let started = match fields.has(Field::StartedAt) {
-        true => Some(time_type(table, Field::StartedAt, types.get("started"))?),
-        false => None,
+    let started = if fields.has(Field::StartedAt) {
+        Some(time_type(table, Field::StartedAt, types.get("started"))?)
+    } else {
+        None
     };
     let named = field_types(table, &fields, types)?;
     let indexes = rows.next();
@@ -203,9 +204,10 @@ impl Bounded {
             // Nobody listens any more once the time limit has passed.
             let _ = sender.send((client, answer));
         });
-        let arrival = match self.limit.is_zero() {
-            true => answers.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => answers.recv_timeout(patience),
+        let arrival = if self.limit.is_zero() {
+            answers.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            answers.recv_timeout(patience)
         };
         let (client, answer) = arrival.map_err(|_| Unanswered::Silent(silent(patience)))?;
         self.connection = Ok(client);
@@ -265,9 +267,10 @@ fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRo
 /// Text in quotes, whichever way the session reads backslashes.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    match quoted.contains('\\') {
-        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
-        false => format!("'{quoted}'"),
+    if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
     }
 }
 
@@ -300,9 +303,12 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
 ///
 /// `pg_typeof` of a column that an outer join leaves NULL tells its type without reading a row.
 fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
-    let type_of = |field: Field| match fields.has(field) {
-        true => format!("pg_typeof(t.{})::text", field.name()),
-        false => "NULL".to_owned(),
+    let type_of = |field: Field| {
+        if fields.has(field) {
+            format!("pg_typeof(t.{})::text", field.name())
+        } else {
+            "NULL".to_owned()
+        }
     };
     let all: Vec<String> = fields
         .present

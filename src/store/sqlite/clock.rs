@@ -83,10 +83,7 @@ impl Ruler {
 
     /// How many of the bounds lie at or before the moment.
     pub fn place(&self, moment: Moment) -> usize {
-        let bounds = match moment.form.is_instant() {
-            true => &self.instants,
-            false => &self.wall_clocks,
-        };
+        let bounds = if moment.form.is_instant() { &self.instants } else { &self.wall_clocks };
         bounds.partition_point(|bound| *bound <= moment.micros)
     }
 

@@ -262,9 +262,10 @@ impl SqlitePruner {
                         ))
                     })
                     .collect();
-                let expired = match each.is_empty() {
-                    true => "0".to_owned(),
-                    false => format!("({})", each.join(" OR ")),
+                let expired = if each.is_empty() {
+                    "0".to_owned()
+                } else {
+                    format!("({})", each.join(" OR "))
                 };
                 match &self.tasks.guard {
                     Some(guard) => format!("({expired} AND ({guard}))"),
@@ -351,9 +352,10 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
 }
 
 fn instant(moment: Moment, zone: Tz) -> i64 {
-    match moment.form.is_instant() {
-        true => moment.micros,
-        false => instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros(),
+    if moment.form.is_instant() {
+        moment.micros
+    } else {
+        instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros()
     }
 }
 
@@ -1153,21 +1155,22 @@ impl SqlitePruner {
         }
         let referred: Vec<String> =
             (table.deferred.iter()).flat_map(|key| key.to.iter().cloned()).collect();
-        let sql = match table.is_read_directly() {
-            true => format!(
+        let sql = if table.is_read_directly() {
+            format!(
                 "DELETE FROM {} WHERE {} AND {condition} RETURNING 1{}{}",
                 table.delete_from,
                 table.key_is(),
                 listed(&table.files),
                 listed(&referred)
-            ),
-            false => format!(
+            )
+        } else {
+            format!(
                 "DELETE FROM {} WHERE {key} AND EXISTS (SELECT 1 FROM {} WHERE {key} AND {condition}) AND {alone} RETURNING 1{}",
                 table.delete_from,
                 table.from,
                 listed(&referred),
                 key = table.key_is(),
-            ),
+            )
         };
         let mut parents: Option<Vec<Value>> = None;
         {

@@ -55,10 +55,7 @@ pub struct Figures {
 
 /// What a report calls the source of its figures.
 pub fn name(settings: &Settings) -> &'static str {
-    match settings.url.starts_with("redis") {
-        true => "redis",
-        false => "rabbitmq",
-    }
+    if settings.url.starts_with("redis") { "redis" } else { "rabbitmq" }
 }
 
 /// Asks the broker.

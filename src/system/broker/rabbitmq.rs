@@ -161,10 +161,8 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
     let is_whole = named.is_empty() || queues.keys().all(|name| named.contains(name));
     let is_bare = queues.is_empty()
         || named.iter().all(|name| !queues.contains_key(name)) && !named.is_empty();
-    let names: BTreeSet<&str> = match named.is_empty() {
-        true => queues.keys().copied().collect(),
-        false => named,
-    };
+    let names: BTreeSet<&str> =
+        if named.is_empty() { queues.keys().copied().collect() } else { named };
     let count = |of: &dyn Fn(&Queue) -> Option<u64>| -> BTreeMap<String, u64> {
         let counted = names.iter().filter_map(|name| {
             let count = of(queues.get(name)?)?;
@@ -192,11 +190,10 @@ fn figures(settings: &Settings, queues: Vec<Queue>) -> Figures {
         reasons.insert(format!("queues.{name}"), "the broker has no such queue".to_owned());
     }
     if is_bare {
-        let why = match settings.queues.is_empty() {
-            true => "the virtual host has no queue of Celery's: is it another virtual host?",
-            false => {
-                "the broker has none of the queues that broker.queues names: is it another virtual host?"
-            }
+        let why = if settings.queues.is_empty() {
+            "the virtual host has no queue of Celery's: is it another virtual host?"
+        } else {
+            "the broker has none of the queues that broker.queues names: is it another virtual host?"
         };
         for key in ["total_pending", "reserved_tasks", "lost_tasks"] {
             reasons.insert(key.to_owned(), why.to_owned());

@@ -99,18 +99,13 @@ impl<'a> Redis<'a> {
 
     /// A server with millions of keys answers each page at once and is not done for minutes.
     fn in_time(&self) -> Result<(), Trouble> {
-        match self.began.elapsed() < self.settings.timeout {
-            true => Ok(()),
-            false => Err(Trouble::TooMuch),
-        }
+        if self.began.elapsed() < self.settings.timeout { Ok(()) } else { Err(Trouble::TooMuch) }
     }
 
     fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, Trouble> {
         let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
-        let (names, known) = match named.is_empty() {
-            true => (self.discover()?, None),
-            false => (named.clone(), Some(named)),
-        };
+        let (names, known) =
+            if named.is_empty() { (self.discover()?, None) } else { (named.clone(), Some(named)) };
         let mut reasons = BTreeMap::new();
         let mut queues = self.lengths(&names, &mut reasons)?;
         let unacknowledged = match self.unacknowledged() {
@@ -433,21 +428,19 @@ impl<'a> Redis<'a> {
 
 /// Something else may have the name of a key of Celery's.
 fn kind_of(key: &str, error: RedisError) -> Trouble {
-    match error.to_string().contains("WRONGTYPE") {
-        true => Trouble::WrongKind(format!(
+    if error.to_string().contains("WRONGTYPE") {
+        Trouble::WrongKind(format!(
             "the key {key:?} holds something else than Celery would have put there"
-        )),
-        false => Trouble::Redis(error),
+        ))
+    } else {
+        Trouble::Redis(error)
     }
 }
 
 /// A name in a pattern of SCAN.
 fn escaped(name: &str) -> String {
     let special = |letter: char| "*?[]\\^-".contains(letter);
-    let escape = |letter: char| match special(letter) {
-        true => vec!['\\', letter],
-        false => vec![letter],
-    };
+    let escape = |letter: char| if special(letter) { vec!['\\', letter] } else { vec![letter] };
     name.chars().flat_map(escape).collect()
 }
 
@@ -468,9 +461,10 @@ fn url(url: &str) -> String {
     }
     let trusts_all = option(url, "ssl_cert_reqs")
         .is_some_and(|asked| ["none", "cert_none"].contains(&asked.to_lowercase().as_str()));
-    match trusts_all {
-        true => format!("{}#insecure", url.split('#').next().unwrap_or_default()),
-        false => url.to_owned(),
+    if trusts_all {
+        format!("{}#insecure", url.split('#').next().unwrap_or_default())
+    } else {
+        url.to_owned()
     }
 }
 
@@ -509,10 +503,7 @@ fn certificates(url: &str) -> Result<Option<TlsCertificates>, RedisError> {
 pub fn place(url: &str) -> String {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    let end = match url.starts_with("redis+socket") {
-        true => rest.find('?'),
-        false => rest.find(['/', '?']),
-    };
+    let end = if url.starts_with("redis+socket") { rest.find('?') } else { rest.find(['/', '?']) };
     match &rest[..end.unwrap_or(rest.len())] {
         "" => "localhost".to_owned(),
         place => place.to_owned(),

@@ -7,9 +7,10 @@ use std::fs::File;
 
 /// A server of the kind that is down.
 fn broken_url(env: &TestEnv) -> String {
-    match env.url().starts_with("sqlite") {
-        true => "sqlite:gone.db".to_owned(),
-        false => format!("postgresql://postgres@127.0.0.1:{}/none", dead_port()),
+    if env.url().starts_with("sqlite") {
+        "sqlite:gone.db".to_owned()
+    } else {
+        format!("postgresql://postgres@127.0.0.1:{}/none", dead_port())
     }
 }
 
@@ -194,7 +195,7 @@ on_each_database! {
         env.insert((1..=4).map(|n| Task::new(n).at("2020-01-01 10:00:00").without("image_path").without("document_path").without("screenshot_path")));
         for rehearsal in [true, false] {
             let run = env.taskmon(["cleanup", "--only", "tasks"]);
-            let run = match rehearsal { true => run.arg("--dry-run"), false => run };
+            let run = if rehearsal { run.arg("--dry-run") } else { run };
             let finished = run.run();
             finished.stderr();
             if rehearsal {

@@ -39,10 +39,7 @@ fn outputs(env: &TestEnv, base: &str, arguments: &[&str], talk: bool) -> String 
         .taskmon(arguments.iter().copied())
         .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
         .env("DING_SECRET", HMAC_ENV);
-    run = match talk {
-        true => run.env("RUST_LOG", "trace"),
-        false => run.arg("-vv"),
-    };
+    run = if talk { run.env("RUST_LOG", "trace") } else { run.arg("-vv") };
     let finished = run.run();
     format!("{}{}", finished.stdout(), finished.stderr())
 }

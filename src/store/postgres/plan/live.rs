@@ -202,10 +202,7 @@ impl Clocks {
     /// The type of [`Clocks::value`].
     fn time(&self) -> TimeType {
         let instants = self.0.iter().any(|clock| clock.time == TimeType::Instant);
-        match instants {
-            true => TimeType::Instant,
-            false => TimeType::WallClock,
-        }
+        if instants { TimeType::Instant } else { TimeType::WallClock }
     }
 
     /// The first time that is there; wall clocks of a zone become instants where they stand beside instants.

@@ -182,9 +182,10 @@ impl Tables {
                         Some(format!("({} AND {finished})", self.in_state(*state)?))
                     })
                     .collect();
-                let expired = match each.is_empty() {
-                    true => "false".to_owned(),
-                    false => format!("({})", each.join(" OR ")),
+                let expired = if each.is_empty() {
+                    "false".to_owned()
+                } else {
+                    format!("({})", each.join(" OR "))
                 };
                 match &self.tasks.guard {
                     Some(guard) => format!("({expired} AND ({guard}))"),
@@ -225,14 +226,12 @@ impl Tables {
         let alike = times.iter().all(|time| time.kind == first.kind);
         let values: Vec<String> = times
             .iter()
-            .map(|time| match alike {
-                true => time.finite(),
-                false => self.instant(time),
-            })
+            .map(|time| if alike { time.finite() } else { self.instant(time) })
             .collect();
-        let bound = match alike {
-            true => self.bound(first.kind, before),
-            false => self.bound(TimeType::Instant, before),
+        let bound = if alike {
+            self.bound(first.kind, before)
+        } else {
+            self.bound(TimeType::Instant, before)
         };
         Some(format!("coalesce({}) < {bound}", values.join(", ")))
     }
@@ -305,14 +304,13 @@ impl Tables {
         let table = self.of(scope)?;
         let narrowed = self.pass(scope, pass).unwrap_or_else(|| "false".to_owned());
         let order = table.key_names();
-        let after = match has_after {
-            false => String::new(),
-            true => {
-                let values: Vec<String> = (table.key.iter().enumerate())
-                    .map(|(place, (_, kind))| format!("(${}::text[])[1]::{kind}", place + 1))
-                    .collect();
-                format!(" AND ({order}) > ({})", values.join(", "))
-            }
+        let after = if has_after {
+            let values: Vec<String> = (table.key.iter().enumerate())
+                .map(|(place, (_, kind))| format!("(${}::text[])[1]::{kind}", place + 1))
+                .collect();
+            format!(" AND ({order}) > ({})", values.join(", "))
+        } else {
+            String::new()
         };
         // Under names of their own: ORDER BY would take a name of the output, and with it the order of the text, before the column.
         let keys: Vec<String> = (table.key.iter().enumerate())
@@ -450,9 +448,10 @@ impl Tables {
         let is_text = matches!(own.as_str(), "text" | "character varying" | "character");
         if !is_text {
             // What is equal is the database's to say, in the type that both have.
-            let (link, asked) = match own == asked {
-                true => (link.clone(), format!("taskmon_asked.link::{own}")),
-                false => (format!("({link})::text"), "taskmon_asked.link".to_owned()),
+            let (link, asked) = if own == asked {
+                (link.clone(), format!("taskmon_asked.link::{own}"))
+            } else {
+                (format!("({link})::text"), "taskmon_asked.link".to_owned())
             };
             return Some(format!(
                 "SELECT {}, taskmon_asked.link FROM (SELECT DISTINCT unnest($1::text[]) AS link) AS taskmon_asked, {} WHERE ({link}) = {asked}",
@@ -624,12 +623,13 @@ impl Tables {
              row_number() OVER (PARTITION BY n.path ORDER BY n.expired, n.key DESC) AS place \
              FROM ({all}) AS n JOIN shared USING (path)) AS w WHERE place <= {WITNESSES}",
             going = going.join(" UNION ALL "),
-            others = match others.is_empty() {
-                true => String::new(),
-                false => format!(
+            others = if others.is_empty() {
+                String::new()
+            } else {
+                format!(
                     " UNION SELECT o.path FROM ({}) AS o JOIN going USING (path)",
                     others.join(" UNION ALL ")
-                ),
+                )
             },
             all = all.join(" UNION ALL "),
         )))
@@ -685,11 +685,10 @@ impl Tables {
             .iter()
             .map(|(folder, name)| replaced_start("s.path", folder, name))
             .collect();
-        let folded = match whens.is_empty() {
-            true => spelled,
-            false => {
-                format!("(SELECT CASE{whens} ELSE s.path END FROM (SELECT {spelled} AS path) AS s)")
-            }
+        let folded = if whens.is_empty() {
+            spelled
+        } else {
+            format!("(SELECT CASE{whens} ELSE s.path END FROM (SELECT {spelled} AS path) AS s)")
         };
         let spelled = format!(
             "CASE WHEN left({file}, 1) IN ('/', '.') OR right({file}, 1) = '/' OR strpos({file}, '//') > 0 \
@@ -698,11 +697,10 @@ impl Tables {
         let leads: String = (self.spellings.links().iter())
             .map(|(link, folder)| replaced_start("l.path", link, folder))
             .collect();
-        match leads.is_empty() {
-            true => spelled,
-            false => {
-                format!("(SELECT CASE{leads} ELSE l.path END FROM (SELECT {spelled} AS path) AS l)")
-            }
+        if leads.is_empty() {
+            spelled
+        } else {
+            format!("(SELECT CASE{leads} ELSE l.path END FROM (SELECT {spelled} AS path) AS l)")
         }
     }
 
@@ -954,10 +952,11 @@ fn whole(kind: Option<&String>) -> String {
 
 /// "It is one of these", in the first array of text.
 fn is_one_of(name: &str, kind: &str) -> String {
-    match kind.ends_with("[]") {
+    if kind.ends_with("[]") {
         // An array of arrays would have to be of one length.
-        true => format!("({name}) IN (SELECT one::{kind} FROM unnest($1::text[]) AS one)"),
-        false => format!("({name}) = ANY ($1::text[]::{kind}[])"),
+        format!("({name}) IN (SELECT one::{kind} FROM unnest($1::text[]) AS one)")
+    } else {
+        format!("({name}) = ANY ($1::text[]::{kind}[])")
     }
 }
 
