@@ -4,11 +4,11 @@
 //! at for, or what could not be looked at because of something else that failed.
 
 use crate::language::Language;
+use crate::mapping::{Field, State, States};
 use crate::outcome::{Failure, Kind};
 use crate::store::inspect::{Inspection, Lacking, Rights};
 use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
-use crate::tables::{Field, State, States};
 use crate::units;
 use chrono::{DateTime, Offset, SecondsFormat, TimeDelta, Utc};
 use chrono_tz::Tz;

@@ -3,8 +3,6 @@
 //! `scripts/test.sh` starts the servers and sets the variables that [`Servers::find`] reads. Without them the
 //! tests fail; they never skip.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use postgres::Client;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

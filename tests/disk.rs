@@ -3,8 +3,6 @@
 //! Tests that mount run themselves again in a mount namespace of their own, which the kernel takes down with its last process:
 //! nothing that they mount is seen outside or stays. They need root, or a kernel that lets users make namespaces; without either they fail.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
@@ -63,7 +61,7 @@ fn run_again(name: &str, under: &[&str]) {
             .args(["--kill-after=5", "120"])
             .args(under)
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--nocapture"])
+            .args(["--exact", &format!("disk::{name}"), "--nocapture"])
             .env(INSIDE, &folder_path),
     );
     assert!(stdout.contains("1 passed"), "{name} is not this test's name: {stdout}");

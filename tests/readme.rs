@@ -16,8 +16,6 @@
 //!   commands print may differ, and so may the values of a configuration.
 //! - Both name every option, every kind of error and every key of the results.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

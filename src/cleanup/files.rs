@@ -5,7 +5,7 @@
 
 use super::beneath::{self, Folder, Look, kind_name};
 use super::threads::{LOOKING, WRITING};
-use crate::tables::paths::Spellings;
+use crate::mapping::paths::Spellings;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::cmp::Ordering;

@@ -13,10 +13,10 @@ mod threads;
 
 pub use tally::{CleanupReport, Tally};
 
+use crate::mapping::State;
+use crate::mapping::paths::Spellings;
 use crate::outcome::{Failure, Kind, Trouble};
 use crate::store::prune::{Mode, Pruner, Scope};
-use crate::tables::State;
-use crate::tables::paths::Spellings;
 use crate::units;
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};

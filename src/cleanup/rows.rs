@@ -8,11 +8,11 @@ use super::beneath::Look;
 use super::files::{Finding, Place, Roots, shown};
 use super::tally::Tally;
 use super::{Outside, Settings, Watch};
+use crate::mapping::paths::Spellings;
 use crate::outcome::{Failure, Trouble};
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
 };
-use crate::tables::paths::Spellings;
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

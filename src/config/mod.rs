@@ -16,9 +16,9 @@ pub use secret::{Secret, SecretUrl};
 pub use zone::of_the_host;
 
 use crate::language::Language;
+use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::store::target::{Target, UrlContext};
-use crate::tables::{Mapping, preset};
 use chrono_tz::Tz;
 use file::{File, Given, absolute};
 use serde_json::{Map, Value, json};

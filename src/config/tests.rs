@@ -1,6 +1,6 @@
 use super::*;
+use crate::mapping::preset::names;
 use crate::outcome::Severity;
-use crate::tables::preset::names;
 use proptest::prelude::*;
 use std::fs;
 use tempfile::TempDir;

@@ -3,9 +3,9 @@
 //! `SERVICE STATE - text|'label'=value[unit];warn;crit;min;max …`, by the guidelines of the Monitoring Plugins project. A threshold `80` is the
 //! range 0 to 80: what lies above it, not at it, is outside, which is how taskmon's own limits are meant.
 
-use crate::alert::Summary;
-use crate::alert::live::LiveState;
 use crate::language::Language;
+use crate::live::LiveState;
+use crate::notify::Summary;
 use crate::outcome::{Failure, Severity, Trouble};
 use crate::stats::DailyReport;
 use crate::system::disk::{DiskReport, Status};

@@ -5,13 +5,13 @@
 //! Figures are in base units (bytes, seconds, shares from 0 to 1), gauges all of them: they are of one run. What is null in the result has no
 //! sample, and no sample has a time stamp, which the node exporter would refuse.
 
-use crate::alert::Summary;
-use crate::alert::live::LiveState;
 use crate::cleanup::CleanupReport;
+use crate::live::LiveState;
+use crate::mapping::State;
+use crate::notify::Summary;
 use crate::outcome::Severity;
 use crate::stats::{DailyReport, QueueStatistics, TaskStatistics};
 use crate::system::disk::{Disk, DiskReport, Status};
-use crate::tables::State;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::fmt::Write;

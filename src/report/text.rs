@@ -1,9 +1,11 @@
 //! A result as a page that a person reads in ten seconds.
 
-use crate::alert::{Alert, CHANNEL_FAILED, LiveState, Summary, escaped};
+use crate::alert::Alert;
 use crate::check::{CheckReport, Finding, Status as CheckStatus};
 use crate::cleanup::CleanupReport;
 use crate::language::Language;
+use crate::live::LiveState;
+use crate::notify::{CHANNEL_FAILED, Summary, escaped};
 use crate::outcome::{Failure, Severity, Trouble};
 use crate::stats::{DailyReport, QueueStatistics};
 use crate::system::disk::{Disk, DiskReport, Status};

@@ -3,17 +3,19 @@
 use super::channels::{self, Prepared};
 use super::journal::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
-use crate::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
-use crate::alert::live::{self, Limits, LiveState};
-use crate::alert::rules::{self, CustomRule, On, Op};
-use crate::alert::{Answer, Context, Evaluation, Mode, Notice, Offer, Refusal, Summary};
+use crate::alert::Notice;
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
+use crate::live::{self, Limits, LiveState};
+use crate::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
+use crate::notify::{Answer, Context, Mode, Offer, Refusal, Summary};
 use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
 use crate::report::{json, nagios, text};
+use crate::rules::Evaluation;
+use crate::rules::{self, CustomRule, On, Op};
 use crate::store::advisory::Held;
 use crate::system::disk;
 use anyhow::{Context as _, Result};
@@ -250,7 +252,7 @@ impl Session {
             offer,
             mode,
         };
-        let summary = crate::alert::tell(evaluations, &context, |notices| {
+        let summary = crate::notify::tell(evaluations, &context, |notices| {
             let own = &config.alerts.channels;
             answers(channels::prepare(own, &Env::read(), self.now, self.started), notices)
         });

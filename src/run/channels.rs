@@ -1,13 +1,14 @@
 //! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
 
-use crate::alert::channels::{
+use crate::alert::Notice;
+use crate::channels::{
     self, Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy,
     Roots, SendError, Surroundings, try_build, unusable,
 };
-use crate::alert::deliver::Outgoing;
-use crate::alert::{Listener, Notice};
 use crate::config::file::MailTls;
 use crate::config::{Channel, ChannelType, Config, Env, SecretUrl};
+use crate::notify::Listener;
+use crate::notify::deliver::Outgoing;
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access};

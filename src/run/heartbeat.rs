@@ -1,7 +1,7 @@
 //! Heartbeats: a ping when a job starts, and one that says how it ended.
 
 use super::{Session, channels};
-use crate::alert::channels::{Hidden, SendError, ping};
+use crate::channels::{Hidden, SendError, ping};
 use crate::cli::Command;
 use crate::config::{Config, Env, SecretUrl};
 use crate::outcome::{Kind, Outcome};

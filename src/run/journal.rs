@@ -1,7 +1,7 @@
 //! taskmon's own log: lines on standard error, the same in a file, and the end of them for a heartbeat's body.
 
-use crate::alert::escaped;
 use crate::cli::Common;
+use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
 use chrono::{SecondsFormat, Utc};
 use chrono_tz::Tz;

@@ -2,7 +2,6 @@
 
 use super::installed::{InstalledJobs, left_over, no_jobs, told, zones_above};
 use super::{Done, Session, identity, locked, real, write_out};
-use crate::alert::live::{MissedJob, SkippedJob};
 use crate::check::{self, Finding};
 use crate::cli::{
     Cli, Command, Format, ScheduleCommand, ScheduleInstallArgs, ScheduleLogsArgs, SchedulePlace,
@@ -10,6 +9,7 @@ use crate::cli::{
 };
 use crate::config::{self, Config};
 use crate::language::Language;
+use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
 use crate::outcome::{Failure, Kind, Outcome, Trouble};
 use crate::report::schedule::{

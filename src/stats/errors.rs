@@ -1,8 +1,8 @@
 //! What failed, and why.
 
 use super::{Category, Lacks, Settings, tasks};
+use crate::mapping::{Field, State};
 use crate::store::DayFigures;
-use crate::tables::{Field, State};
 use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::{Map, Value};

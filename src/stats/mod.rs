@@ -13,11 +13,11 @@ pub use trend::{DayTotal, TrendAnalysis};
 
 use crate::calendar::{Day, days_up_to};
 use crate::language::Language;
+use crate::mapping::{Field, State, TaskTable, Wait};
 use crate::outcome::Trouble;
 use crate::store::{DayFigures, DayRequest};
 use crate::system::broker;
 use crate::system::resources::ResourceUsage;
-use crate::tables::{Field, State, TaskTable, Wait};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! The slowest tasks, and the day's curve.
 
 use super::{Lacks, Settings};
+use crate::mapping::{Field, State};
 use crate::store::DayFigures;
-use crate::tables::{Field, State};
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -1,8 +1,8 @@
 //! How many tasks in which state, and how long they took.
 
 use super::{Lacks, Settings};
+use crate::mapping::{Field, State};
 use crate::store::DayFigures;
-use crate::tables::{Field, State};
 use crate::units::{mean_seconds, percent, round2};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -2,8 +2,8 @@
 
 use super::anomalies::{Anomaly, History, find};
 use super::{LISTED_DAYS, Settings};
+use crate::mapping::State;
 use crate::store::{DayFigures, DayRequest};
-use crate::tables::State;
 use crate::units::change_percent;
 use chrono::NaiveDate;
 use serde::Serialize;

@@ -274,7 +274,7 @@ struct Value {
 impl Value {
     fn refuse(&self, expected: &str) -> String {
         let Value { text, source, echo } = self;
-        if echo {
+        if *echo {
             format!("{source} is {text:?}; {expected}")
         } else {
             format!("{source} has a value that does not fit; {expected}")

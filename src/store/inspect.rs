@@ -5,8 +5,8 @@ use super::prune::PruneSettings;
 use super::sql::{self, Column, Refusal};
 use super::target::Target;
 use super::{postgres, sqlite};
+use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
-use crate::tables::Mapping;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 

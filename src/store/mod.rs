@@ -14,7 +14,7 @@ mod sql;
 mod sqlite;
 
 use crate::calendar::Day;
-use crate::tables::{Field, TaskTable};
+use crate::mapping::{Field, TaskTable};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;

@@ -6,9 +6,9 @@
 use super::inspect::Lacking;
 use super::target::Target;
 use super::{postgres, sqlite};
+use crate::mapping::paths::Spellings;
+use crate::mapping::{Mapping, State};
 use crate::outcome::{Failure, Kind};
-use crate::tables::paths::Spellings;
-use crate::tables::{Mapping, State};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;

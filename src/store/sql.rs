@@ -1,7 +1,7 @@
 //! The SQL that both databases share: which fields of the mapping a table really has, and the sub-select that names them.
 
+use crate::mapping::{DependentTable, Field, ReceiptTable, TaskTable};
 use crate::outcome::{Failure, Kind};
-use crate::tables::{DependentTable, Field, ReceiptTable, TaskTable};
 use std::time::Duration;
 
 /// Why a database refused a trial of some expressions.

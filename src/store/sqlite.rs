@@ -16,8 +16,8 @@ use super::{
     PERCENTILES, Percentiles, Settings, SlowTask, Store,
 };
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of};
+use crate::mapping::{Field, Membership, State, TaskTable, Wait};
 use crate::outcome::{Failure, Kind};
-use crate::tables::{Field, Membership, State, TaskTable, Wait};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clock::{Forms, Moment, Ruler};

@@ -1,8 +1,8 @@
 //! The chat services: their bodies whole, their signatures, their codes and limits.
 
-use super::server::{Answer, Server, ok, status};
 use super::webhook::python;
 use super::*;
+use crate::support::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
 
 fn slack(server: &Server) -> Place {

@@ -1,11 +1,11 @@
 //! Attempts, pauses, grouping, and channels side by side.
 
-use super::server::{Answer, Server, dead_port, ok, status};
 use super::*;
+use crate::support::server::{Answer, Server, dead_port, ok, status};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use taskmon::alert::channels::Grouping;
-use taskmon::alert::deliver::{Delivery, Outgoing, Pauses, deliver};
+use taskmon::channels::Grouping;
+use taskmon::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
 
 const PAUSES: Pauses =
     Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(100) };

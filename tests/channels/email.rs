@@ -1,7 +1,7 @@
 //! Mail through aiosmtpd, read back by Python's own library.
 
-use super::certificates;
 use super::*;
+use crate::support::certificates;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
-use taskmon::alert::channels::{Encryption, Mail};
+use taskmon::channels::{Encryption, Mail};
 
 const USER: &str = "ops@示例";
 const PASSWORD: &str = "s3cret:p@ss/%词";
@@ -310,10 +310,7 @@ fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
     let log = Log::text();
     let line =
         log.lines().find(|line| line.contains("refused the recipient nobody@example.org with 550"));
-    assert!(
-        line.is_some_and(|line| line.starts_with("WARN taskmon::alert::channels::email")),
-        "{log}"
-    );
+    assert!(line.is_some_and(|line| line.starts_with("WARN taskmon::channels::email")), "{log}");
 
     for (to, permanent) in [
         (&["nobody@example.org"][..], true),
@@ -465,7 +462,7 @@ fn garbage_and_a_broken_connection_are_failures_of_their_kinds() {
         assert_eq!(error.permanent, permanent, "{answers:?}: {error}");
         assert!(error.message.starts_with(&format!("smtp://localhost:{port}")), "{error}");
     }
-    let dead = super::server::dead_port();
+    let dead = crate::support::server::dead_port();
     let error = refusal(&*post(mail(&format!("smtp://localhost:{dead}"))), &example());
     assert!(!error.permanent && error.message.contains("refused"), "{error}");
 }

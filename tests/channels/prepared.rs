@@ -1,11 +1,11 @@
 //! From the configuration's text to channels that send.
 
-use super::server::{Server, ok, status};
 use super::*;
+use crate::support::server::{Server, ok, status};
 use std::fs;
 use std::time::Instant;
-use taskmon::alert::deliver::{Pauses, deliver};
 use taskmon::config::{self, Config, Env, Request};
+use taskmon::notify::deliver::{Pauses, deliver};
 use taskmon::run::channels::{Prepared, prepare};
 use tempfile::TempDir;
 
@@ -51,7 +51,7 @@ impl Setting {
     }
 }
 
-fn send(prepared: Vec<Prepared>) -> Vec<taskmon::alert::deliver::Delivery> {
+fn send(prepared: Vec<Prepared>) -> Vec<taskmon::notify::deliver::Delivery> {
     let outgoing =
         prepared.into_iter().map(|prepared| prepared.outgoing(notice(Language::Zh, two_alerts())));
     deliver(outgoing.collect(), &Pauses::default())

@@ -1,13 +1,14 @@
 //! One test for all channels: whatever goes wrong, no secret is told.
 
 use super::email::{MailServer, mail};
-use super::server::{Answer, Server, dead_port, status};
 use super::*;
+use crate::support::certificates;
+use crate::support::server::{Answer, Server, dead_port, status};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
-use taskmon::alert::channels::{Mail, Proxy};
-use taskmon::alert::deliver::{Outgoing, Pauses, deliver};
+use taskmon::channels::{Mail, Proxy};
+use taskmon::notify::deliver::{Outgoing, Pauses, deliver};
 
 /// What nobody may read. Long, so that a part of one would be found.
 const PATH: &str = "pathTOKEN-71f3c9d2a4";

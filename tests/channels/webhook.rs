@@ -1,10 +1,10 @@
 //! The generic webhook, and what all channels over HTTP have in common.
 
-use super::server::{Answer, Server, dead_port, ok, proxy, status};
 use super::*;
+use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
 use serde_json::json;
 use std::time::Instant;
-use taskmon::alert::channels::Proxy;
+use taskmon::channels::Proxy;
 
 fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
     let place = Place::Webhook { url: hidden(url), secret: None };

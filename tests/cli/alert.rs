@@ -6,9 +6,9 @@ mod jobs;
 mod live;
 mod secrets;
 
-use crate::env::{Finished, TestEnv};
-use crate::rows::Task;
-use crate::server::Server;
+use crate::support::env::{Finished, TestEnv};
+use crate::support::rows::Task;
+use crate::support::server::Server;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! The broker's figures in a report: a real Redis, filled by a real Celery and emptied by its real worker.
 
-use crate::certificates;
-use crate::env::{Finished, TestEnv, variable};
-use crate::rows::Task;
-use crate::server::{Answer, Server, ok, status};
+use crate::support::certificates;
+use crate::support::env::{Finished, TestEnv, variable};
+use crate::support::rows::Task;
+use crate::support::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;

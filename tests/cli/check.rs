@@ -1,12 +1,12 @@
 //! `taskmon check` where all is well, and where each thing in turn is not.
 
-use crate::broker::Redis;
-use crate::env::{PASSWORD_IN_URL, TestEnv, plain_port};
-use crate::errors::wait_until;
+use crate::cli::broker::Redis;
+use crate::cli::errors::wait_until;
 use crate::on_each_database;
-use crate::proxy::{Freeze, Proxy};
-use crate::rows::Task;
-use crate::server::{Server, dead_port, ok};
+use crate::support::env::{PASSWORD_IN_URL, TestEnv, plain_port};
+use crate::support::proxy::{Freeze, Proxy};
+use crate::support::rows::Task;
+use crate::support::server::{Server, dead_port, ok};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -449,7 +449,7 @@ fn channels_are_reached_and_nothing_is_sent() {
         format!("[heartbeat]\nstats = '{}'\n", plain.url("/ping/s3cret-4")),
     ];
     env.write("good.toml", &format!("{config}\n{}", good.concat()));
-    let trusted = crate::certificates::file("ca.crt");
+    let trusted = crate::support::certificates::file("ca.crt");
     let finished =
         env.taskmon(["check", "--config", "good.toml"]).env("SSL_CERT_FILE", &trusted).exits(0);
     let found = finished.json();

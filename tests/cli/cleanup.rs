@@ -1,8 +1,8 @@
 //! `taskmon cleanup`: what goes, what stays, and what it says of both.
 
-use crate::env::{Finished, TestEnv};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::support::env::{Finished, TestEnv};
+use crate::support::rows::Task;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -470,7 +470,7 @@ on_each_database! {
             let mut cleaned = 0;
             let mut files = 0;
             let mut skipped = 0;
-            for finished in runs.into_iter().map(crate::env::Running::wait) {
+            for finished in runs.into_iter().map(crate::support::env::Running::wait) {
                 let result = finished.json();
                 match finished.code {
                     Some(0) => {

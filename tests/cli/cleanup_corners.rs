@@ -1,11 +1,11 @@
 //! `taskmon cleanup` on tables, paths and folders of unusual shape.
 
-use crate::cleanup::{
+use crate::cli::cleanup::{
     AS_OF, age, cleanup, column, has_files, ids, kinds, make_files, old, prepare, run,
 };
-use crate::env::{TestEnv, plain_port};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::support::env::{TestEnv, plain_port};
+use crate::support::rows::Task;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;

@@ -1,13 +1,13 @@
 //! What goes wrong around `taskmon cleanup`, and that nothing is lost by it: rows that stay keep their files, no file is left without
 //! its row, the exit code and the message say what happened, and the next run finishes.
 
-use crate::cleanup::{
+use crate::cli::cleanup::{
     AS_OF, cleanup, column, has_files, ids, kinds, make_files, old, paths, prepare, prepare_again,
 };
-use crate::env::{Finished, TestEnv, variable};
 use crate::on_each_database;
-use crate::proxy::{Freeze, Proxy};
-use crate::rows::Task;
+use crate::support::env::{Finished, TestEnv, variable};
+use crate::support::proxy::{Freeze, Proxy};
+use crate::support::rows::Task;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -573,7 +573,7 @@ fn with_own_mounts(name: &str, body: impl FnOnce()) {
     }
     let output = command
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("cleanup_failures::{name}"), "--nocapture"])
+        .args(["--exact", &format!("cli::cleanup_failures::{name}"), "--nocapture"])
         .env(INSIDE, "yes")
         .output()
         .unwrap();

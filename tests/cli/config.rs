@@ -1,8 +1,8 @@
 //! `taskmon config`, and which source of a setting beats which.
 
-use crate::env::TestEnv;
-use crate::rows::Task;
-use crate::stats::DAY;
+use crate::cli::stats::DAY;
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -63,8 +63,9 @@ fn sources() -> TestEnv {
 #[test]
 fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
     let env = sources();
-    let total =
-        |run: crate::env::Run| run.success().json()["task_statistics"]["total_tasks"].clone();
+    let total = |run: crate::support::env::Run| {
+        run.success().json()["task_statistics"]["total_tasks"].clone()
+    };
     assert_eq!(total(env.taskmon(STATS)), 1);
     let with_url = || env.taskmon(STATS).env("DATABASE_URL", "sqlite:database_url.db");
     assert_eq!(total(with_url()), 2);
@@ -89,7 +90,7 @@ fn the_file_is_looked_for_in_the_order_of_the_manual() {
             ),
         );
     };
-    let critical_at = |run: crate::env::Run| {
+    let critical_at = |run: crate::support::env::Run| {
         // The status tells the file: only one of them has a warning threshold of 0.
         run.success().json()["disk_info"]["status"].as_str().unwrap().to_owned()
     };
@@ -142,8 +143,9 @@ fn relative_paths_start_at_the_folder_of_the_file() {
 #[test]
 fn the_language_comes_from_the_file_then_from_lang_then_it_is_english() {
     let env = TestEnv::sqlite();
-    let direction =
-        |run: crate::env::Run| run.success().json()["trend_analysis"]["trend_direction"].clone();
+    let direction = |run: crate::support::env::Run| {
+        run.success().json()["trend_analysis"]["trend_direction"].clone()
+    };
     let url = env.url();
     env.write("taskmon.toml", &format!("[database]\nurl = \"{url}\"\n"));
     assert_eq!(direction(env.taskmon(STATS)), "flat");

@@ -1,7 +1,7 @@
 //! The other crons: what is written for Debian's cron is right for cronie and busybox too, by their own programs.
 
-use crate::debian::{BINARY, Debian};
-use crate::schedule::uncommented;
+use crate::cli::debian::{BINARY, Debian};
+use crate::cli::schedule::uncommented;
 use serde_json::{Value, json};
 
 /// A folder whose name the shell and cron would both read wrongly if it were not quoted.
@@ -112,9 +112,9 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         let installed = debian.shell(&as_ann("taskmon schedule install")).success();
         let block = installed.json()["block"].as_str().unwrap().to_owned();
         if text.contains("CRON_TZ") {
-            drop(installed.stderr_contains("CRON_TZ=Asia/Tokyo"))
+            installed.stderr_contains("CRON_TZ=Asia/Tokyo");
         } else {
-            assert_eq!(installed.stderr(), "")
+            assert_eq!(installed.stderr(), "");
         }
         debian.printed(&as_ann("crontab -l > /home/ann/installed"));
         assert_eq!(debian.read("/home/ann/installed"), format!("{text}{block}"));
@@ -126,9 +126,9 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         assert_eq!(again["changed"], false);
         debian.shell(&as_ann("taskmon schedule remove")).success().json();
         if text.is_empty() {
-            drop(debian.shell("crontab -u ann -l").exits(1).stderr_contains("no crontab for ann"))
+            debian.shell("crontab -u ann -l").exits(1).stderr_contains("no crontab for ann");
         } else {
-            assert_eq!(debian.printed("crontab -u ann -l"), text)
+            assert_eq!(debian.printed("crontab -u ann -l"), text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A small Debian of the test's own, which `scripts/test.sh` has made once and each test unpacks: the package is installed there for real, and the crons
 //! that this system has not are run there.
 
-use crate::env::{Run, TestEnv, variable};
+use crate::support::env::{Run, TestEnv, variable};
 use std::path::PathBuf;
 
 /// Where the binary of the tests is in it.

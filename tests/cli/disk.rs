@@ -1,6 +1,6 @@
 //! `taskmon disk` against `df`.
 
-use crate::env::TestEnv;
+use crate::support::env::TestEnv;
 use serde_json::{Value, json};
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;

@@ -1,9 +1,9 @@
 //! Every way in which a run can fail: its exit code, its error document, and that it names what is at fault.
 
-use crate::env::{PASSWORD, PASSWORD_IN_URL, TestEnv, port, variable};
+use crate::cli::stats::DAY;
 use crate::on_each_database;
-use crate::rows::Task;
-use crate::stats::DAY;
+use crate::support::env::{PASSWORD, PASSWORD_IN_URL, TestEnv, port, variable};
+use crate::support::rows::Task;
 use serde_json::Value;
 use std::fs::File;
 use std::net::TcpListener;
@@ -418,7 +418,7 @@ fn a_password_never_appears() {
     ];
     for (case, with, without, more) in failing {
         env.write("taskmon.toml", &format!("[database]\nurl = \"{with}\"\n{more}"));
-        let check = |finished: crate::env::Finished| {
+        let check = |finished: crate::support::env::Finished| {
             finished.stderr();
             let success = finished.json()["success"] == Value::Bool(true);
             assert_eq!(success, case == "success", "{case}: {}", finished.stdout());

@@ -1,8 +1,8 @@
 //! `[heartbeat]` against a real server, and `--log-file`.
 
-use crate::env::TestEnv;
-use crate::rows::Task;
-use crate::server::{Answer, Server, dead_port, ok, proxy, status};
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
+use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
 use std::time::Duration;
 
 /// A configuration that pings `url` for every job.
@@ -116,7 +116,7 @@ fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
     let mut observer = env.client();
-    crate::errors::wait_until("the first run waits for the table", || {
+    crate::cli::errors::wait_until("the first run waits for the table", || {
         !observer.query(waiting, &[]).unwrap().is_empty()
     });
     env.taskmon(["stats"]).exits(75).failure("locked", &[]);
@@ -136,7 +136,7 @@ fn runs_that_another_host_holds_up_ping_nothing() {
     beating(&env, &server.url("/x1y2z3w4"));
     let mut other = env.client();
     for job in ["cleanup", "stats"] {
-        let held = crate::schedule::hold(&mut other, &env, job);
+        let held = crate::cli::schedule::hold(&mut other, &env, job);
         let refused = env.taskmon([job]).exits(75);
         refused.failure("locked_elsewhere", &[job]);
         assert_eq!(pings(&server), [""; 0], "{job}");
@@ -213,7 +213,7 @@ fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
     assert_eq!(pings(&server), [""; 0]);
     let (port, tunnels) = proxy();
     let finished = disk()
-        .env("SSL_CERT_FILE", crate::certificates::file("ca.crt"))
+        .env("SSL_CERT_FILE", crate::support::certificates::file("ca.crt"))
         .env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"))
         .success();
     finished.json();

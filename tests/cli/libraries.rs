@@ -1,7 +1,7 @@
 //! The libraries that own the tables: they make the rows, taskmon reports and cleans, and then they must still see a job through.
 
-use crate::broker::Redis;
-use crate::env::{TestEnv, variable};
+use crate::cli::broker::Redis;
+use crate::support::env::{TestEnv, variable};
 use serde_json::{Value, json};
 use std::process::Command;
 

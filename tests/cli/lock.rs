@@ -1,6 +1,6 @@
 //! The lock of a job: where it stands, who can have it, and who cannot be in its way.
 
-use crate::env::{Run, TestEnv};
+use crate::support::env::{Run, TestEnv};
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The logs for people, as they are watched and rotated: with the real `tail` and the real `logrotate`, by the rules that the package brings.
 
-use crate::env::{Run, TestEnv};
-use crate::errors::wait_until;
+use crate::cli::errors::wait_until;
+use crate::support::env::{Run, TestEnv};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};

@@ -1,8 +1,8 @@
 //! Mappings of tables of one's own: what does not fit is named, by the check and by cleanup.
 
-use crate::check::{checks, is};
-use crate::env::TestEnv;
+use crate::cli::check::{checks, is};
 use crate::on_each_database;
+use crate::support::env::TestEnv;
 
 /// The mapping of a table of one's own, with one field more.
 fn own_mapping(env: &TestEnv, more: &str) -> String {

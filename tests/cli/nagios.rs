@@ -1,7 +1,7 @@
 //! `--output nagios`, read by the parser of the Monitoring Plugins' own Perl library, and held to the grammar of their guidelines.
 
-use crate::env::{Finished, TestEnv};
-use crate::rows::Task;
+use crate::support::env::{Finished, TestEnv};
+use crate::support::rows::Task;
 use serde_json::{Value, json};
 
 /// Each figure of the line on standard input as `Monitoring::Plugin::Performance` reads it.

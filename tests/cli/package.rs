@@ -1,7 +1,7 @@
 //! The Debian package: built from the binary of the tests, and installed, upgraded, removed and purged in a Debian.
 
-use crate::debian::Debian;
-use crate::env::TestEnv;
+use crate::cli::debian::Debian;
+use crate::support::env::TestEnv;
 use serde_json::json;
 
 const CONFIG: &str = "/etc/taskmon/taskmon.toml";

@@ -1,9 +1,9 @@
 //! PostgreSQL as people have it: URLs, password files, sockets, TLS, a standby, few connections.
 
-use crate::env::{PASSWORD, PASSWORD_IN_URL, TestEnv, plain_port, port, variable};
-use crate::errors::wait_until;
-use crate::rows::Task;
-use crate::stats::DAY;
+use crate::cli::errors::wait_until;
+use crate::cli::stats::DAY;
+use crate::support::env::{PASSWORD, PASSWORD_IN_URL, TestEnv, plain_port, port, variable};
+use crate::support::rows::Task;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 

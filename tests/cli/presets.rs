@@ -4,7 +4,7 @@
 //! Every table has the same history. On 10 November, UTC: `old` was done within 90 seconds; `bad` failed the same day at its third
 //! attempt; `late` was done on the 19th; `waits` and `runs` have not ended, and neither is new. Limits count from the 20th.
 
-use crate::env::TestEnv;
+use crate::support::env::TestEnv;
 use serde_json::{Value, json};
 
 /// What is special about a queue.

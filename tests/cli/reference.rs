@@ -1,6 +1,6 @@
 //! Every figure of a report against `tests/reference/report.py`, and what a cleanup leaves against `cleanup.py`; they share no code with taskmon.
 
-use crate::env::{TestEnv, variable};
+use crate::support::env::{TestEnv, variable};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

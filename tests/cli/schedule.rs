@@ -3,8 +3,8 @@
 //! No test touches the crontabs of this host: each has a spool of its own, mounted over the system's in a mount namespace. That takes root; without it
 //! these tests fail, they never skip.
 
-use crate::env::{Finished, Run, TestEnv};
-use crate::errors::wait_until;
+use crate::cli::errors::wait_until;
+use crate::support::env::{Finished, Run, TestEnv};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The scripts that come with taskmon, run as a user runs them.
 
-use crate::env::{Run, TestEnv};
-use crate::rows::Task;
+use crate::support::env::{Run, TestEnv};
+use crate::support::rows::Task;
 use serde_json::{Value, json};
 
 fn script<'e>(env: &'e TestEnv, name: &str, arguments: &[&str]) -> Run<'e> {
@@ -97,17 +97,17 @@ fn a_gate_fails_while_an_alert_stands() {
 
 #[test]
 fn a_program_that_is_removed_leaves_no_job_behind() {
-    let env = crate::schedule::environment();
+    let env = crate::cli::schedule::environment();
     let path = format!("{}/scripts/install.sh", env!("CARGO_MANIFEST_DIR"));
     let install = |words: &[&str]| {
         let mut all = vec!["bash", path.as_str()];
         all.extend(words);
-        let finished = crate::schedule::isolated(&env, &all).success();
+        let finished = crate::cli::schedule::isolated(&env, &all).success();
         finished.stdout().to_owned()
     };
     let own = env.path("home/.local/bin/taskmon").display().to_string();
     let crontab = |script: &str| {
-        let finished = crate::schedule::isolated(&env, &["sh", "-c", script]).success();
+        let finished = crate::cli::schedule::isolated(&env, &["sh", "-c", script]).success();
         finished.stdout().to_owned()
     };
     let jobs = format!(
@@ -143,7 +143,7 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
     );
     env.program("chmod", ["755", "home/bin/crontab"]).success();
     let uninstall = format!("PATH=$HOME/bin:$PATH exec bash {path} --uninstall");
-    let finished = crate::schedule::isolated(&env, &["sh", "-c", &uninstall]).success();
+    let finished = crate::cli::schedule::isolated(&env, &["sh", "-c", &uninstall]).success();
     finished.stderr();
     finished.stdout_contains("# BEGIN taskmon").stdout_contains("crontab -e");
 }

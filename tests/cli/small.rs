@@ -1,6 +1,6 @@
 //! What people meet first: help, version, completions, the man page and the demo.
 
-use crate::env::TestEnv;
+use crate::support::env::TestEnv;
 
 const COMMANDS: [&str; 7] = ["cleanup", "stats", "disk", "demo", "config", "completions", "man"];
 

@@ -1,8 +1,8 @@
 //! All figures of a report come from one moment, also while a writer works at full speed.
 
-use crate::env::TestEnv;
-use crate::rows::Task;
-use crate::stats::DAY;
+use crate::cli::stats::DAY;
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,8 +1,8 @@
 //! `taskmon stats`: the figures of small days that a person can add up, and what becomes of the report.
 
-use crate::env::TestEnv;
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use chrono::{Days, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! `--textfile`, read by what Prometheus has for it: `promtool check metrics`, and the parser of its Python client.
 
-use crate::env::{Finished, TestEnv};
-use crate::errors::wait_until;
-use crate::rows::Task;
+use crate::cli::errors::wait_until;
+use crate::support::env::{Finished, TestEnv};
+use crate::support::rows::Task;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
@@ -127,7 +127,7 @@ fn a_report_in_prometheus_words() {
     samples.is("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
 }
 
-fn stats(env: &TestEnv) -> crate::env::Run<'_> {
+fn stats(env: &TestEnv) -> crate::support::env::Run<'_> {
     env.taskmon(["stats", "--date", DAY, "--no-save", "--textfile", "stats.prom"])
 }
 

@@ -1,6 +1,6 @@
 //! Which day and which hour a task belongs to, for every way in which a database writes a time.
 
-use crate::env::TestEnv;
+use crate::support::env::TestEnv;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 

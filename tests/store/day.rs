@@ -1,11 +1,11 @@
 //! The figures of a day: which rows count, and for what.
 
-use crate::harness::{DAY, View, at, counts, days, failed, figures, request, slowest};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::store::harness::{DAY, View, at, counts, days, failed, figures, request, slowest};
+use crate::support::rows::Task;
 use std::collections::BTreeMap;
+use taskmon::mapping::Field;
 use taskmon::store::{BacklogCount, Cell, DayFigures, FailedTask, Percentiles, SlowTask};
-use taskmon::tables::Field;
 
 /// An open task for the backlog, its queue in a column that the preset does not map.
 fn open(n: u32, status: &str, queue: &str) -> Task {

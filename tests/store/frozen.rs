@@ -1,10 +1,10 @@
 //! A PostgreSQL server that stops answering: stopped, swapped out, or behind a network that swallows everything. The kernel at the other
 //! end keeps the connection alive, so that neither TCP nor the server's own time limit notices.
 
-use crate::env::TestEnv;
-use crate::harness::View;
-use crate::proxy::{Freeze, Proxy};
-use crate::rows::Task;
+use crate::store::harness::View;
+use crate::support::env::TestEnv;
+use crate::support::proxy::{Freeze, Proxy};
+use crate::support::rows::Task;
 use std::thread;
 use std::time::{Duration, Instant};
 use taskmon::outcome::Kind;

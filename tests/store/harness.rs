@@ -1,7 +1,7 @@
 //! What a case needs beside its rows: a store with the mapping under test, a request, and figures in an order that can be compared.
 
-use crate::env::TestEnv;
-use crate::rows::Task;
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use taskmon::calendar::{Day, days_up_to};
+use taskmon::mapping::paths::Spellings;
+use taskmon::mapping::preset::{self, Tasks};
 use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
 use taskmon::store::target::{Target, UrlContext};
 use taskmon::store::{self, Cell, DayCount, DayFigures, DayRequest, Settings, Store};
-use taskmon::tables::paths::Spellings;
-use taskmon::tables::preset::{self, Tasks};
 
 /// The zone of the days, and of the rows' times, which have none.
 pub const ZONE: Tz = Tz::Asia__Shanghai;
-/// The day that the rows of [`crate::rows`] are made on.
+/// The day that the rows of [`crate::support::rows`] are made on.
 pub const DAY: &str = "2026-11-22";
 
 /// How the database is looked at: the mapping of the preset `taskmon`, changed as the case needs it.

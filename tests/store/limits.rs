@@ -1,9 +1,9 @@
 //! How long a database is waited for.
 
-use crate::env::TestEnv;
-use crate::harness::View;
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::store::harness::View;
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use std::time::{Duration, Instant};
 use taskmon::outcome::Kind;
 

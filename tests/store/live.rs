@@ -1,15 +1,15 @@
 //! The live figures: what is open, how old it is, what finished lately, and today so far.
 
-use crate::env::TestEnv;
-use crate::harness::{View, ZONE, at};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::store::harness::{View, ZONE, at};
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use taskmon::calendar::Day;
+use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
 use taskmon::store::{DayCount, LiveFigures, LiveRequest, OpenTask, OpenTasks};
-use taskmon::tables::Field;
 
 /// Twelve o'clock on the day of the rows. What waits or works for more than an hour is too old, what finished in the last hour counts
 /// if it was made in the last day.

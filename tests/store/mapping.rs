@@ -1,13 +1,13 @@
 //! What a mapping may say, and what it must not.
 
-use crate::env::TestEnv;
-use crate::harness::{View, counts, days, failed, slowest};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::store::harness::{View, counts, days, failed, slowest};
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use std::collections::BTreeMap;
+use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
 use taskmon::store::{BacklogCount, DayFigures};
-use taskmon::tables::Field;
 
 /// A task that has everything which a field could tell of it: failed, retried, started, timed.
 fn rich_task() -> Task {

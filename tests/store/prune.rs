@@ -1,13 +1,13 @@
 //! What every `Pruner` deletes and keeps.
 
-use crate::env::TestEnv;
-use crate::harness::{View, spellings};
 use crate::on_each_database;
-use crate::rows::Task;
+use crate::store::harness::{View, spellings};
+use crate::support::env::TestEnv;
+use crate::support::rows::Task;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
+use taskmon::mapping::State;
 use taskmon::store::prune::{Batch, Key, Pass, Pruner, Scope, Source};
-use taskmon::tables::State;
 
 fn time(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()

@@ -9,7 +9,7 @@ use super::super::{
 };
 use super::shape::{Shape, StatusType, TimeType, literal};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
-use crate::tables::{Field, Membership, State, States, TaskTable, Wait};
+use crate::mapping::{Field, Membership, State, States, TaskTable, Wait};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use postgres::Row;

@@ -6,9 +6,9 @@
 use super::super::{DayRequest, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use super::clock::{self, Moment, Ruler};
 use super::{Broken, Report, shown, text, while_doing};
+use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use crate::store::sql::key_order;
-use crate::tables::{Field, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Row;
 use rusqlite::functions::FunctionFlags;

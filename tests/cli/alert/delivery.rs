@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::on_each_database;
-use crate::server::{Answer, status};
+use crate::support::server::{Answer, status};
 use std::time::{Duration, Instant};
 
 fn set_mode(path: &std::path::Path, mode: u32) {
@@ -291,7 +291,7 @@ fn https_is_checked_against_the_named_authority_and_goes_through_the_proxy() {
     let env = TestEnv::new();
     let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     configure(&env, &format!("repeat_after_hours = 0\n{}{}", webhook(&secure), webhook(&plain)));
-    let (port, tunnels) = crate::server::proxy();
+    let (port, tunnels) = crate::support::server::proxy();
     let run = |variables: &[(&str, String)], code: i32| {
         let run = env.taskmon(["alert", "--test"]);
         let run = variables.iter().fold(run, |run, (name, value)| run.env(name, value));
@@ -300,7 +300,8 @@ fn https_is_checked_against_the_named_authority_and_goes_through_the_proxy() {
         finished.json()["channels"][0]["error"].to_string()
     };
     let proxy = ("HTTPS_PROXY", format!("http://localhost:{port}"));
-    let authority = ("SSL_CERT_FILE", crate::certificates::file("ca.crt").display().to_string());
+    let authority =
+        ("SSL_CERT_FILE", crate::support::certificates::file("ca.crt").display().to_string());
     let error = run(&[], 1);
     assert!(error.contains("certificate"), "{error}");
     assert_eq!(run(std::slice::from_ref(&authority), 0), "null");

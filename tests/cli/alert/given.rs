@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::on_each_database;
-use crate::server::{Answer, dead_port, ok, status};
+use crate::support::server::{Answer, dead_port, ok, status};
 
 /// The environment, and a webhook that takes everything.
 fn with_webhook() -> (TestEnv, Server) {

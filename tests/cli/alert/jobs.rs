@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::on_each_database;
-use crate::server::{dead_port, status};
+use crate::support::server::{dead_port, status};
 use std::fs::File;
 
 /// A server of the kind that is down.

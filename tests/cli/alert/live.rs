@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::on_each_database;
-use crate::server::status;
+use crate::support::server::status;
 
 /// The one alert that stands.
 #[track_caller]

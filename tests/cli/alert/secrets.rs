@@ -1,7 +1,7 @@
 //! What must never be seen, whatever fails; and that no message is more than a message.
 
 use super::*;
-use crate::server::{Answer, dead_port, status};
+use crate::support::server::{Answer, dead_port, status};
 
 /// Secrets of every kind and place; none has six characters of another or of anything else that is printed.
 const URL_TOKEN: &str = "Qz7tokInFile55";

@@ -9,8 +9,8 @@ use super::super::super::{DayRequest, LiveRequest, OpenTask, OpenTasks, Settings
 use super::super::shape::{Shape, TimeType, time_type};
 use super::{Draft, Plan, Reader, Statement, Writer, begin, overlay, unsigned};
 use crate::calendar::{day_buckets, hour_buckets};
+use crate::mapping::{Field, State};
 use crate::outcome::Failure;
-use crate::tables::{Field, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use postgres::Row;
 

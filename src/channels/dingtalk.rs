@@ -3,7 +3,7 @@
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
-use crate::alert::notice::Notice;
+use crate::alert::Notice;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Delivery: every channel gets its notices at the same time as the others, and as many attempts as its configuration grants.
 
-use super::channels::{Channel, Grouping, SendError};
-use super::notice::{Notice, Status, Told};
+use crate::alert::{Notice, Status, Told};
+use crate::channels::{Channel, Grouping, SendError};
 use crate::outcome::Severity;
 use std::thread;
 use std::time::Duration;

@@ -6,9 +6,9 @@
 //!
 //! To add a rule, add an entry to the table `BUILT_IN`.
 
-use super::live::Limits;
-use super::notice::Alert;
+use crate::alert::Alert;
 use crate::language::Language;
+use crate::live::Limits;
 use crate::outcome::{Failure, Kind, Severity};
 use crate::units;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::message::{self, Form, Tone, bytes};
 use super::reach::Encrypted;
 use super::redact::Redactor;
 use super::{Built, Channel, ChannelConfig, Clock, Hidden, SendError, Surroundings};
-use crate::alert::notice::{Notice, Told};
+use crate::alert::{Notice, Told};
 use crate::language::Language;
 use chrono::Utc;
 use lettre::message::header::{HeaderName, HeaderValue};

@@ -17,12 +17,12 @@
 //! | `jobs.skipped` | a `{"job", "times"}` for each job whose last runs were all skipped for a lock, three or more of them; null: not known |
 //! | `unavailable` | the paths that are null because nothing says what stands there |
 
-use super::rules::{self, Evaluation, On, Settings};
 use crate::calendar::Day;
+use crate::mapping::{State, States};
 use crate::outcome::Trouble;
+use crate::rules::{self, Evaluation, On, Settings};
 use crate::store::{LiveFigures, LiveRequest, OpenTasks};
 use crate::system::disk::{Disk, DiskReport, Worst};
-use crate::tables::{State, States};
 use crate::units;
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
@@ -242,9 +242,9 @@ pub fn evaluate(state: &LiveState, settings: &Settings) -> Result<Evaluation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::rules::tests::settings;
     use crate::language::Language;
     use crate::outcome::Severity;
+    use crate::rules::tests::settings;
     use crate::store::{DayCount, OpenTask};
     use crate::system::disk::Status;
 

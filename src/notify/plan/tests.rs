@@ -1,6 +1,6 @@
 use super::*;
-use crate::alert::rules::tests::settings;
-use crate::alert::rules::{evaluate, given, read};
+use crate::rules::tests::settings;
+use crate::rules::{evaluate, given, read};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -117,7 +117,7 @@ fn disks(statuses: &[(&str, &str)]) -> Evaluation {
 fn live_disk(status: &str) -> Evaluation {
     let document = json!({"stuck": {"tasks": 0}, "backlog": {"pending": 0, "older_than_limit": 0}, "today": {"total": 0, "failure_rate": 0},
         "jobs": {"missed": null, "skipped": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
-    crate::alert::rules::hold(crate::alert::rules::On::Live, &document, &settings())
+    crate::rules::hold(crate::rules::On::Live, &document, &settings())
 }
 
 fn send(kind: &str, key: Option<&str>, severity: &str) -> Evaluation {

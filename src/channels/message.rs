@@ -4,7 +4,7 @@
 //! each channel escapes it for its own markup.
 
 use super::redact::cut;
-use crate::alert::notice::{Notice, Status, Told};
+use crate::alert::{Notice, Status, Told};
 use crate::language::Language;
 use crate::outcome::Severity;
 use serde_json::json;
@@ -287,7 +287,7 @@ fn full_width(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::notice::Alert;
+    use crate::alert::Alert;
     use chrono::DateTime;
     use proptest::prelude::*;
 

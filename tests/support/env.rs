@@ -1,7 +1,7 @@
 //! The test environment: a folder of its own, a clean environment, a database of its own, and runs of the binary
 //! that are held to what the test states. What a test does not state about an output stream must be empty.
 
-use crate::rows::Task;
+use crate::support::rows::Task;
 use serde_json::Value;
 use std::cell::Cell;
 use std::ffi::OsString;
@@ -542,7 +542,7 @@ fn tree(folder: &Path) -> String {
 #[macro_export]
 macro_rules! on_each_database {
     ($(fn $name:ident($env:ident) $body:block)*) => {
-        $(fn $name($env: $crate::env::TestEnv) $body)*
+        $(fn $name($env: $crate::support::env::TestEnv) $body)*
         $crate::on_database! { on_postgres: postgres, $($name)* }
         $crate::on_database! { on_sqlite: sqlite, $($name)* }
     };
@@ -553,7 +553,7 @@ macro_rules! on_each_database {
 macro_rules! on_database {
     ($module:ident: $make:ident, $($name:ident)*) => {
         mod $module {
-            $(#[test] fn $name() { super::$name($crate::env::TestEnv::$make()) })*
+            $(#[test] fn $name() { super::$name($crate::support::env::TestEnv::$make()) })*
         }
     };
 }

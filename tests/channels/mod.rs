@@ -3,25 +3,22 @@
 //! The mail server is aiosmtpd, a Python library that `scripts/test.sh` installs; the certificates are made with `openssl`. What is missing is a
 //! failure; nothing is skipped.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod certificates;
 mod chat;
 mod command;
 mod delivery;
 mod email;
 mod prepared;
 mod secrets;
-mod server;
 mod webhook;
 
+use crate::support::certificates;
 use chrono::{DateTime, FixedOffset, Utc};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use taskmon::alert::channels::{
+use taskmon::alert::{Alert, Notice, Status, Told};
+use taskmon::channels::{
     Channel, ChannelConfig, Hidden, Place, Roots, SendError, Surroundings, build,
 };
-use taskmon::alert::{Alert, Notice, Status, Told};
 use taskmon::language::Language;
 use taskmon::outcome::Severity;
 

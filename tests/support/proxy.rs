@@ -1,6 +1,6 @@
 //! A PostgreSQL server that stops answering: stopped, swapped out, or behind a network that swallows everything.
 
-use crate::env::port;
+use crate::support::env::port;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;

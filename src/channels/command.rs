@@ -2,7 +2,7 @@
 
 use super::redact::Redactor;
 use super::{Channel, ChannelConfig, SendError, message};
-use crate::alert::notice::Notice;
+use crate::alert::Notice;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};

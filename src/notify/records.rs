@@ -12,9 +12,9 @@
 //! run leaves that alone. The kernel releases the lock of a run that died, whose file is then void: at worst a delivery is repeated.
 
 use super::decide::{Heard, Reason};
-use super::notice::{Alert, Status};
-use super::rules::Origin;
+use crate::alert::{Alert, Status};
 use crate::outcome::Severity;
+use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use fs2::FileExt;
 use rustix::fs::OFlags;

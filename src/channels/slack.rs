@@ -3,7 +3,7 @@
 use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError};
-use crate::alert::notice::Notice;
+use crate::alert::Notice;
 use serde_json::{Value, json};
 
 const FORM: Form = Form {

@@ -1,6 +1,6 @@
 //! Whether a channel is told of an alert, and why: a pure function of the time, of what that channel was told before, and of what stands now.
 
-use super::notice::Status;
+use crate::alert::Status;
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

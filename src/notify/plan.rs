@@ -1,14 +1,14 @@
 //! From what stands to who is told: the records are read, decisions made, channels served, and what came of it is recorded.
 
 use super::decide::{Now, Reason, decide};
-use super::notice::{Alert, Notice, Status, Told};
 use super::records::{
     Happened, Identity, Memory, Outcome, PATIENCE, Past, Record, Records, Remembered, Reservation,
     Sending, Turn, escaped, log_line, write_logs,
 };
-use super::rules::{Evaluation, Origin};
+use crate::alert::{Alert, Notice, Status, Told};
 use crate::language::Language;
 use crate::outcome::{Severity, Trouble};
+use crate::rules::{Evaluation, Origin};
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
-use taskmon::alert::channels::Roots;
+use taskmon::channels::Roots;
 use tempfile::TempDir;
 
 pub fn roots() -> Roots {

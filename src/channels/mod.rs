@@ -21,7 +21,7 @@ pub use heartbeat::ping;
 pub use http::Proxy;
 pub use reach::{reach, reach_url};
 
-use super::notice::Notice;
+use crate::alert::Notice;
 use chrono::{DateTime, Utc};
 use ring::hmac;
 use rustls::pki_types::CertificateDer;

@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, Request};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, message, sign};
-use crate::alert::notice::Notice;
+use crate::alert::Notice;
 
 /// Proves that the body is from somebody who knows the secret: `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's
 /// `X-Hub-Signature-256` has it.

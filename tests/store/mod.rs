@@ -7,8 +7,6 @@
 //!
 //! The databases are those of `scripts/test.sh`; without them these tests fail, they never skip.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
-
 mod day;
 mod frozen;
 mod harness;
@@ -16,14 +14,3 @@ mod limits;
 mod live;
 mod mapping;
 mod prune;
-
-// The same environment and rows as the tests of the binary have; the runs of the binary are what goes unused here.
-#[allow(dead_code)]
-#[path = "../cli/env.rs"]
-mod env;
-#[allow(dead_code)]
-#[path = "../cli/proxy.rs"]
-mod proxy;
-#[allow(dead_code)]
-#[path = "../cli/rows.rs"]
-mod rows;
