@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds `taskmon cleanup` against an independent calculation: rows, files, counts and bytes, first rehearsed, then done.
+# Holds `taskmon cleanup` against an independent calculation: rows, files, counts and bytes, first as a dry run, then done.
 #
 #   scripts/verify_cleanup.sh [TASKS] [BINARY]
 #
@@ -59,12 +59,12 @@ python3 "$root/tests/reference/cleanup.py" make "$folder/before" "$folder/storag
 
 run() { "$binary" cleanup -c "$folder/taskmon.toml" --database-url "$url" --only tasks,receipts --as-of 2026-11-23T04:00:00+08:00 -q "$@"; }
 
-run --dry-run >"$folder/rehearsed.json"
+run --dry-run >"$folder/dry_run.json"
 time run >"$folder/result.json"
 python3 "$root/tests/reference/cleanup.py" dump "$url" "$folder/after"
 python3 "$root/tests/reference/cleanup.py" check "$folder/before" "$folder/after" "$folder/storage" "$folder/result.json" '2026-11-23 04:00:00'
 for key in tasks_cleaned receipts_cleaned files_cleaned disk_space_freed_mb files_shared errors_total; do
-    rehearsed=$(jq ".$key" "$folder/rehearsed.json") done=$(jq ".$key" "$folder/result.json")
-    [ "$rehearsed" = "$done" ] || fail "$key: the rehearsal said $rehearsed, the run $done"
+    dry_run=$(jq ".$key" "$folder/dry_run.json") done=$(jq ".$key" "$folder/result.json")
+    [ "$dry_run" = "$done" ] || fail "$key: the dry run said $dry_run, the run $done"
 done
-echo "the rehearsal said the same"
+echo "the dry run said the same"

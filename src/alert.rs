@@ -35,7 +35,7 @@ pub enum Status {
 
 /// An alert as a channel is told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Told {
+pub struct AlertUpdate {
     #[serde(flatten)]
     pub alert: Alert,
     pub status: Status,
@@ -43,12 +43,12 @@ pub struct Told {
 
 /// What a channel is sent at once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notice {
+pub struct Notification {
     /// The name of the host that says it.
     pub host: String,
     /// When it was found out, in the configured zone.
     pub time: DateTime<FixedOffset>,
     pub language: Language,
     /// Never empty.
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<AlertUpdate>,
 }

@@ -434,7 +434,7 @@ const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
 /// The file systems of the folders that taskmon works in.
 pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        report.errors.iter().map(|trouble| Finding::warning(&trouble.message)).collect();
+        report.errors.iter().map(|issue| Finding::warning(&issue.message)).collect();
     findings.extend(by_mount(report).into_iter().map(|(disk, paths)| {
         let mount = disk.mount.as_deref().unwrap_or("?");
         let kind = disk.fs_type.as_deref().unwrap_or("?");

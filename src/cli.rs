@@ -145,7 +145,7 @@ impl Command {
     }
 
     /// Whether it says what it would do and does nothing.
-    pub fn is_rehearsal(&self) -> bool {
+    pub fn is_dry_run(&self) -> bool {
         match self {
             Command::Cleanup(arguments) => arguments.dry_run,
             Command::Alert(arguments) => arguments.dry_run,

@@ -122,7 +122,7 @@ impl std::error::Error for Failure {}
 
 /// One thing that a run could not do although it did the rest: an entry of `errors`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Trouble {
+pub struct Issue {
     pub kind: &'static str,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ pub struct Trouble {
     pub task_id: Option<String>,
 }
 
-impl Trouble {
+impl Issue {
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind, message, path: None, task_id: None }
@@ -176,7 +176,7 @@ impl Outcome {
     }
 
     /// The same once something more could not be done. An alert that stands is told first.
-    pub fn with_trouble(self) -> Self {
+    pub fn with_issue(self) -> Self {
         match self {
             Outcome::Done => Outcome::DoneWithErrors,
             other => other,

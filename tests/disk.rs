@@ -444,7 +444,7 @@ fn mounts_that_hang_cost_one_deadline_and_nobody_elses_figures() {
         let _servers: Vec<Hanging> = hanging.iter().map(|at| Hanging::mount(at)).collect();
         let inside = hanging[1].join("a folder in it");
 
-        // A mount that hangs is nobody's trouble who does not ask about it.
+        // A mount that hangs is nobody's issue who does not ask about it.
         let start = Instant::now();
         assert_eq!(only(folder).path, folder.to_str().unwrap());
         assert!(start.elapsed() < Duration::from_secs(2));

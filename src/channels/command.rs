@@ -2,7 +2,7 @@
 
 use super::redact::Redactor;
 use super::{Channel, ChannelConfig, SendError, message};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -37,7 +37,7 @@ struct Program {
 }
 
 impl Channel for Program {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let (name, arguments) = self.command.split_first().ok_or_else(|| {
             SendError::permanent("the command is empty: it has to name a program")
         })?;

@@ -3,7 +3,7 @@
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ struct Dingtalk {
 }
 
 impl Channel for Dingtalk {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let milliseconds = self.endpoint.now().timestamp_millis();
         let secret = self.secret.as_ref();
         let signed = secret
@@ -73,7 +73,7 @@ fn signature(secret: &str, milliseconds: i64) -> String {
     STANDARD.encode(sign(secret.as_bytes(), message.as_bytes()))
 }
 
-fn body(notice: &Notice) -> Value {
+fn body(notice: &Notification) -> Value {
     let title = message::markdown(&message::title(notice));
     let (host, time) = message::labels(notice.language);
     let text = format!(

@@ -1,11 +1,11 @@
 //! Mail by SMTP: encrypted before a password is sent, and never only if the server happens to offer it.
 
-use super::http::tls_trouble;
+use super::http::tls_issue;
 use super::message::{self, Form, Tone, bytes};
 use super::reach::Encrypted;
 use super::redact::Redactor;
 use super::{Built, Channel, ChannelConfig, Clock, Hidden, SendError, Surroundings};
-use crate::alert::{Notice, Told};
+use crate::alert::{AlertUpdate, Notification};
 use crate::language::Language;
 use chrono::Utc;
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -107,7 +107,7 @@ struct Email {
 impl Channel for Email {
     /// In a thread of its own, which is left behind when its time is over: what the SMTP library waits for, it waits for once more with each byte
     /// that comes. A thread that is left behind begins nothing further.
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let letter = self.letter(notice)?;
         let relay = self.relay.clone();
         let deadline = Instant::now() + relay.timeout;
@@ -131,7 +131,7 @@ struct Letter {
 }
 
 impl Email {
-    fn letter(&self, notice: &Notice) -> Result<Letter, SendError> {
+    fn letter(&self, notice: &Notification) -> Result<Letter, SendError> {
         let now = (self.clock)();
         let mut builder = Message::builder()
             .from(self.from.clone())
@@ -464,8 +464,8 @@ impl Relay {
         if is_late(error) {
             return self.late();
         }
-        if let Some(trouble) = certificate_trouble(error) {
-            return SendError::permanent(format!("{shown}: {trouble}"));
+        if let Some(issue) = certificate_issue(error) {
+            return SendError::permanent(format!("{shown}: {issue}"));
         }
         let said = self.server.redactor.quote(&error.to_string());
         // An answer that broke off is a connection that broke; one that is not SMTP will be none the next time.
@@ -484,13 +484,13 @@ fn is_late(error: &Error) -> bool {
 }
 
 /// What is wrong with the server's certificate or its TLS, found anywhere among the causes.
-fn certificate_trouble(error: &Error) -> Option<String> {
+fn certificate_issue(error: &Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(current) = cause {
         let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         let tls = current.downcast_ref::<rustls::Error>();
         if let Some(tls) = tls.or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Some(tls_trouble(tls));
+            return Some(tls_issue(tls));
         }
         cause = current.source();
     }
@@ -499,7 +499,7 @@ fn certificate_trouble(error: &Error) -> Option<String> {
 
 // ---- the two parts
 
-fn text(notice: &Notice) -> String {
+fn text(notice: &Notification) -> String {
     let (host, time) = message::labels(notice.language);
     format!(
         "{}\n\n{host}: {}\n{time}: {}\n",
@@ -509,7 +509,7 @@ fn text(notice: &Notice) -> String {
     )
 }
 
-fn html(notice: &Notice) -> String {
+fn html(notice: &Notification) -> String {
     let (host, time) = message::labels(notice.language);
     let rows: String = notice.alerts.iter().map(|told| row(told, notice.language)).collect();
     format!(
@@ -522,7 +522,7 @@ fn html(notice: &Notice) -> String {
     )
 }
 
-fn row(told: &Told, language: Language) -> String {
+fn row(told: &AlertUpdate, language: Language) -> String {
     let parts = message::parts(told, language);
     let colour = match parts.state {
         Some(_) => Tone::Resolved.colour(),

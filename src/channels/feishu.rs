@@ -3,7 +3,7 @@
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use crate::outcome::Severity;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,7 +38,7 @@ struct Feishu {
 }
 
 impl Channel for Feishu {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let mut body = body(notice);
         if let Some(secret) = &self.secret {
             let seconds = self.endpoint.now().timestamp();
@@ -69,7 +69,7 @@ fn signature(secret: &str, seconds: i64) -> String {
 }
 
 /// A card of `plain_text` elements alone: in them neither `<at …>` nor Markdown means anything.
-fn body(notice: &Notice) -> Value {
+fn body(notice: &Notification) -> Value {
     let plain = |text: String| json!({"tag": "plain_text", "content": text});
     let (host, time) = message::labels(notice.language);
     let origin = format!("{host}: {}  {time}: {}", message::host(notice), message::time(notice));

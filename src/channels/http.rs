@@ -227,8 +227,8 @@ impl Endpoint {
         match error {
             ureq::Error::Timeout(_) => (late(), false),
             ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => (late(), false),
-            ureq::Error::Io(error) => match certificate_trouble(error) {
-                Some(trouble) => (trouble, true),
+            ureq::Error::Io(error) => match certificate_issue(error) {
+                Some(issue) => (issue, true),
                 None => (self.redactor.redact(&format!("the connection failed: {error}")), false),
             },
             ureq::Error::HostNotFound => ("the host name has no address".to_owned(), false),
@@ -248,15 +248,15 @@ impl Endpoint {
 }
 
 /// What is wrong with a server's certificate or its TLS; `None`: the error is about something else.
-fn certificate_trouble(error: &std::io::Error) -> Option<String> {
+fn certificate_issue(error: &std::io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     let tls = inner.downcast_ref::<rustls::Error>();
     let tls = tls.or_else(|| inner.source()?.downcast_ref::<rustls::Error>())?;
-    Some(tls_trouble(tls))
+    Some(tls_issue(tls))
 }
 
 /// A TLS error in words.
-pub fn tls_trouble(error: &rustls::Error) -> String {
+pub fn tls_issue(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(why) => format!(
             "the server's certificate is not trusted: {why}; SSL_CERT_FILE can name a file with the certificate of its authority"

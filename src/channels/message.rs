@@ -4,7 +4,7 @@
 //! each channel escapes it for its own markup.
 
 use super::redact::cut;
-use crate::alert::{Notice, Status, Told};
+use crate::alert::{AlertUpdate, Notification, Status};
 use crate::language::Language;
 use crate::outcome::Severity;
 use serde_json::json;
@@ -20,7 +20,7 @@ const LONGEST_HOST: usize = 100;
 const LONGEST_IN_TITLE: usize = 80;
 
 /// The JSON for programs: the contract's, whole and as it is.
-pub fn document(notice: &Notice) -> String {
+pub fn document(notice: &Notification) -> String {
     let document = json!({
         "schema_version": 1,
         "host": notice.host,
@@ -40,7 +40,7 @@ pub enum Tone {
 }
 
 impl Tone {
-    pub fn of(notice: &Notice) -> Self {
+    pub fn of(notice: &Notification) -> Self {
         let worst = firing(notice).map(|told| told.alert.severity).max();
         worst.map_or(Tone::Resolved, Tone::Firing)
     }
@@ -72,13 +72,13 @@ pub fn severity_word(severity: Severity, language: Language) -> &'static str {
     }
 }
 
-fn firing(notice: &Notice) -> impl Iterator<Item = &Told> {
+fn firing(notice: &Notification) -> impl Iterator<Item = &AlertUpdate> {
     let alerts = notice.alerts.iter();
     alerts.filter(|told| told.status == Status::Firing)
 }
 
 /// One line that says it all: how bad, where, what.
-pub fn title(notice: &Notice) -> String {
+pub fn title(notice: &Notification) -> String {
     let word = Tone::of(notice).word(notice.language);
     let what = match notice.alerts.as_slice() {
         [only] => start(&plain(&only.alert.message), LONGEST_IN_TITLE),
@@ -88,7 +88,7 @@ pub fn title(notice: &Notice) -> String {
 }
 
 /// "3 alerts, 1 resolved"
-fn counted(notice: &Notice) -> String {
+fn counted(notice: &Notification) -> String {
     let standing = firing(notice).count();
     let resolved = notice.alerts.len() - standing;
     let language = notice.language;
@@ -105,12 +105,12 @@ fn counted(notice: &Notice) -> String {
     parts.join(language.pick("，", ", "))
 }
 
-pub fn host(notice: &Notice) -> String {
+pub fn host(notice: &Notification) -> String {
     shortened(&plain(&notice.host), LONGEST_HOST)
 }
 
 /// The time with its zone, as people read it.
-pub fn time(notice: &Notice) -> String {
+pub fn time(notice: &Notification) -> String {
     notice.time.format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
@@ -128,7 +128,7 @@ pub struct Parts {
     pub message: String,
 }
 
-pub fn parts(told: &Told, language: Language) -> Parts {
+pub fn parts(told: &AlertUpdate, language: Language) -> Parts {
     let alert = &told.alert;
     let resolved = told.status == Status::Resolved;
     let subject = alert.subject.as_ref();
@@ -141,7 +141,7 @@ pub fn parts(told: &Told, language: Language) -> Parts {
 }
 
 /// One alert on one line: `[Resolved] message (type, subject)`.
-pub fn line(told: &Told, language: Language) -> String {
+pub fn line(told: &AlertUpdate, language: Language) -> String {
     let parts = parts(told, language);
     let state = parts.state.map_or(String::new(), |word| format!("[{word}] "));
     let subject = parts.subject.map_or(String::new(), |subject| format!(", {subject}"));
@@ -160,7 +160,7 @@ pub struct Form {
 }
 
 /// The alerts' lines, as many as fit; where some are left out, the last line counts them.
-pub fn lines(notice: &Notice, form: &Form) -> String {
+pub fn lines(notice: &Notification, form: &Form) -> String {
     let every: Vec<String> = notice
         .alerts
         .iter()
@@ -291,7 +291,7 @@ mod tests {
     use chrono::DateTime;
     use proptest::prelude::*;
 
-    fn told(message: &str, status: Status) -> Told {
+    fn told(message: &str, status: Status) -> AlertUpdate {
         let alert = Alert {
             kind: "disk_space_warning".to_owned(),
             severity: Severity::Warning,
@@ -300,11 +300,11 @@ mod tests {
             value: None,
             threshold: None,
         };
-        Told { alert, status }
+        AlertUpdate { alert, status }
     }
 
-    fn notice(language: Language, alerts: Vec<Told>) -> Notice {
-        Notice {
+    fn notice(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
+        Notification {
             host: "web-1".to_owned(),
             time: DateTime::parse_from_rfc3339("2023-12-02T02:00:01+08:00").unwrap(),
             language,

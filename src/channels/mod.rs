@@ -21,7 +21,7 @@ pub use heartbeat::ping;
 pub use http::Proxy;
 pub use reach::{reach, reach_url};
 
-use crate::alert::Notice;
+use crate::alert::Notification;
 use chrono::{DateTime, Utc};
 use ring::hmac;
 use rustls::pki_types::CertificateDer;
@@ -35,7 +35,7 @@ pub trait Channel {
     ///
     /// # Errors
     /// What went wrong, whether another attempt may help, and when. Success means that the service said so.
-    fn send(&self, notice: &Notice) -> Result<(), SendError>;
+    fn send(&self, notice: &Notification) -> Result<(), SendError>;
 }
 
 /// Why a notice was not taken. Its text holds no secret: no part of a URL's path or query, no password, no signing key.
@@ -204,7 +204,7 @@ type Built = Result<Box<dyn Channel + Send>, SendError>;
 struct Unusable(SendError);
 
 impl Channel for Unusable {
-    fn send(&self, _: &Notice) -> Result<(), SendError> {
+    fn send(&self, _: &Notification) -> Result<(), SendError> {
         Err(self.0.clone())
     }
 }

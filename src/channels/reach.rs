@@ -1,7 +1,7 @@
 //! Whether a channel's place can be reached, without sending anything there.
 
 use super::email::host_and_encryption;
-use super::http::{self, tls_trouble};
+use super::http::{self, tls_issue};
 use super::{Hidden, Place, SendError, Surroundings};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -101,13 +101,13 @@ fn shake_hands(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| tls_trouble(&error))?
+        .map_err(|error| tls_issue(&error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
     let mut tls =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| tls_trouble(&error))?;
+        ClientConnection::new(Arc::new(config), name).map_err(|error| tls_issue(&error))?;
     let bounded = stream
         .set_read_timeout(Some(timeout))
         .and_then(|()| stream.set_write_timeout(Some(timeout)));
@@ -115,7 +115,7 @@ fn shake_hands(
     while tls.is_handshaking() {
         tls.complete_io(&mut stream).map_err(|error| {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            inner.map_or_else(|| format!("the TLS handshake failed: {error}"), tls_trouble)
+            inner.map_or_else(|| format!("the TLS handshake failed: {error}"), tls_issue)
         })?;
     }
     Ok(())

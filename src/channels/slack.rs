@@ -3,7 +3,7 @@
 use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use serde_json::{Value, json};
 
 const FORM: Form = Form {
@@ -23,7 +23,7 @@ pub fn build(url: &Hidden, config: &ChannelConfig) -> Built {
 struct Slack(Endpoint);
 
 impl Channel for Slack {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let body = body(notice).to_string();
         let answer = self.0.ask(&Request { body: &body, ..Request::default() })?;
         if let Some(refusal) = answer.refusal {
@@ -39,7 +39,7 @@ impl Channel for Slack {
     }
 }
 
-fn body(notice: &Notice) -> Value {
+fn body(notice: &Notification) -> Value {
     let (host, time) = message::labels(notice.language);
     let title = escaped(&message::title(notice));
     let field = |title: &str, value: String| json!({"title": title, "value": value, "short": true});

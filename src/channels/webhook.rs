@@ -2,7 +2,7 @@
 
 use super::http::{Endpoint, Request};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError, message, sign};
-use crate::alert::Notice;
+use crate::alert::Notification;
 
 /// Proves that the body is from somebody who knows the secret: `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's
 /// `X-Hub-Signature-256` has it.
@@ -20,7 +20,7 @@ struct Webhook {
 }
 
 impl Channel for Webhook {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let body = message::document(notice);
         let secret = self.secret.as_ref();
         let signature = secret.map(|secret| signature(secret.expose(), &body));

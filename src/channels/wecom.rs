@@ -3,7 +3,7 @@
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
 use super::{Built, Channel, ChannelConfig, Hidden, SendError};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use serde_json::{Value, json};
 
 /// The most that `markdown.content` may have, in bytes.
@@ -25,7 +25,7 @@ pub fn build(url: &Hidden, config: &ChannelConfig) -> Built {
 struct Wecom(Endpoint);
 
 impl Channel for Wecom {
-    fn send(&self, notice: &Notice) -> Result<(), SendError> {
+    fn send(&self, notice: &Notification) -> Result<(), SendError> {
         let answer =
             self.0.ask(&Request { body: &body(notice).to_string(), ..Request::default() })?;
         CODES.check(&self.0, answer)
@@ -42,11 +42,11 @@ fn explain(code: i64) -> Option<&'static str> {
     }
 }
 
-fn body(notice: &Notice) -> Value {
+fn body(notice: &Notification) -> Value {
     json!({"msgtype": "markdown", "markdown": {"content": content(notice)}})
 }
 
-fn content(notice: &Notice) -> String {
+fn content(notice: &Notification) -> String {
     let (host, time) = message::labels(notice.language);
     let head = format!(
         "**<font color=\"{}\">{}</font>**\n",

@@ -15,7 +15,7 @@ pub use tally::{CleanupReport, Tally};
 
 use crate::mapping::State;
 use crate::mapping::paths::Spellings;
-use crate::outcome::{Failure, Kind, Trouble};
+use crate::outcome::{Failure, Issue, Kind};
 use crate::store::prune::{Mode, Pruner, Scope};
 use crate::units;
 use anyhow::{Context, Result};
@@ -110,7 +110,7 @@ impl Watch<'_> {
             "max_runtime" => "the run reached its time limit; the next one goes on from here",
             _ => "the run was asked to end; the next one goes on from here",
         };
-        tally.trouble(Trouble::new("stopped", message));
+        tally.issue(Issue::new("stopped", message));
         true
     }
 }
@@ -163,7 +163,7 @@ fn clean(
             if tally.has_done_nothing() || is_interrupted(&error) {
                 return Err(error);
             }
-            tally.trouble(rows::database_trouble(&error));
+            tally.issue(rows::database_issue(&error));
             *database = Database::Unreachable(Failure::of(&error));
         }
     }
@@ -188,7 +188,7 @@ fn named(error: anyhow::Error, pruner: &mut dyn Pruner) -> anyhow::Error {
 pub fn report(settings: &Settings, tally: Tally, seconds: f64) -> CleanupReport {
     CleanupReport {
         success: true,
-        dry_run: settings.mode == Mode::Rehearse,
+        dry_run: settings.mode == Mode::DryRun,
         tasks_cleaned: tally.tasks,
         files_cleaned: tally.files,
         receipts_cleaned: tally.receipts,
@@ -299,14 +299,14 @@ fn clean_rows(
         if let Some((count, value)) = pruner.unreadable(&scope)? {
             let message =
                 format!("{count} tasks stay because their time cannot be read, such as {value:?}");
-            tally.trouble(Trouble::new("unreadable_time", message));
+            tally.issue(Issue::new("unreadable_time", message));
         }
         let (count, table) = pruner.without_key(&scope)?;
         if count > 0 {
             let message = format!(
                 "{count} rows of {table} stay because a part of their key is NULL or no text, so that nothing tells them from others"
             );
-            tally.trouble(Trouble::new("row_without_key", message));
+            tally.issue(Issue::new("row_without_key", message));
         }
         let phase = tally.phase();
         rows::Rows {
@@ -350,13 +350,13 @@ fn sweep_temp(
                         return Err(error);
                     }
                     Err(error) => {
-                        tally.trouble(left_alone(target, &Failure::of(&error).message));
+                        tally.issue(left_alone(target, &Failure::of(&error).message));
                         continue;
                     }
                 }
             }
             Database::Unreachable(failure) if is_beneath_a_root(target, roots) => {
-                tally.trouble(left_alone(target, &failure.message));
+                tally.issue(left_alone(target, &failure.message));
                 continue;
             }
             Database::Unreachable(_) => None,
@@ -376,12 +376,12 @@ fn sweep_temp(
     Ok(())
 }
 
-fn left_alone(target: &Target, why: &str) -> Trouble {
+fn left_alone(target: &Target, why: &str) -> Issue {
     let path = target.path.display().to_string();
     let message = format!(
         "{path} is left alone: the database cannot say which of its files rows still name: {why}"
     );
-    Trouble::new("database_unavailable", message).path(path)
+    Issue::new("database_unavailable", message).path(path)
 }
 
 fn is_beneath_a_root(target: &Target, roots: &Roots) -> bool {

@@ -9,7 +9,7 @@ use super::files::{Finding, Place, Roots, shown};
 use super::tally::Tally;
 use super::{Outside, Settings, Watch};
 use crate::mapping::paths::Spellings;
-use crate::outcome::{Failure, Trouble};
+use crate::outcome::{Failure, Issue};
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
 };
@@ -38,7 +38,7 @@ pub struct Rows<'a> {
     pub settings: &'a Settings,
     pub watch: &'a Watch<'a>,
     pub tally: &'a mut Tally,
-    /// In a rehearsal: the rows that would have gone, by hash.
+    /// In a dry run: the rows that would have gone, by hash.
     pub gone: &'a mut HashSet<u64>,
     pub hasher: &'a RandomState,
 }
@@ -138,7 +138,7 @@ impl Rows<'_> {
         let mut findings = Vec::new();
         for (row, found) in rows.into_iter().zip(examined) {
             match self.objection(&row, &found, shared) {
-                Some(trouble) => self.tally.trouble(trouble),
+                Some(issue) => self.tally.issue(issue),
                 None => {
                     candidates.push(row);
                     findings.push(found);
@@ -164,14 +164,14 @@ impl Rows<'_> {
             gone: self.gone,
             hasher: self.hasher,
             done: BTreeMap::new(),
-            troubles: BTreeMap::new(),
+            issues: BTreeMap::new(),
             shared: BTreeSet::new(),
         };
         let ended = self.pruner.delete(&batch, &mut |deletion| settling.settle(deletion));
-        let Settling { done, troubles, shared, .. } = settling;
+        let Settling { done, issues, shared, .. } = settling;
         self.count_files(&done);
-        for trouble in troubles.into_values() {
-            self.tally.trouble(trouble);
+        for issue in issues.into_values() {
+            self.tally.issue(issue);
         }
         let deletion = ended.map_err(|error| half_done(error, self.settings.mode, &done))?;
         self.count_rows(scope, &candidates, &deletion);
@@ -183,7 +183,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Receipts that no remaining task refers to; `before` gets the tasks that a rehearsal has seen go.
+    /// Receipts that no remaining task refers to; `before` gets the tasks that a dry run has seen go.
     fn orphans(&mut self, rows: Vec<ExpiredRow>, before: &mut Vec<Key>) -> Result<Vec<ExpiredRow>> {
         let links: Vec<String> = rows.iter().filter_map(|row| row.link.clone()).collect();
         let mut referred = HashSet::new();
@@ -200,7 +200,7 @@ impl Rows<'_> {
     }
 
     /// Why a row must stay for its files' sake: the first of its files that cannot go.
-    fn objection(&self, row: &ExpiredRow, found: &[Finding], shared: &Shared) -> Option<Trouble> {
+    fn objection(&self, row: &ExpiredRow, found: &[Finding], shared: &Shared) -> Option<Issue> {
         let each = row.paths.iter().zip(found);
         each.filter_map(|(path, finding)| {
             let (kind, why) = match finding {
@@ -258,10 +258,10 @@ impl Rows<'_> {
                 self.tally.files += 1;
                 self.tally.bytes += match self.settings.mode {
                     Mode::Apply => freed,
-                    Mode::Rehearse => {
+                    Mode::DryRun => {
                         let look = &removal.look;
-                        self.tally.rehearse(&self.roots.real_path(place));
-                        self.tally.rehearsed_bytes(look.id, look.links, look.len)
+                        self.tally.count_dry_run(&self.roots.real_path(place));
+                        self.tally.dry_run_bytes(look.id, look.links, look.len)
                     }
                 };
             }
@@ -274,7 +274,7 @@ impl Rows<'_> {
             Scope::Receipts(_) => (Source::Receipts, &mut self.tally.receipts),
         };
         *counter += deletion.deleted.len() as u64;
-        if self.settings.mode == Mode::Rehearse {
+        if self.settings.mode == Mode::DryRun {
             for place in &deletion.deleted {
                 let key = &rows[*place].key;
                 self.gone.insert(hash(self.hasher, source, key));
@@ -288,7 +288,7 @@ impl Rows<'_> {
         for (place, words) in &deletion.refused {
             let row = &rows[*place];
             let message = format!("{} stays: the database keeps it: {words}", row.label);
-            self.tally.trouble(Trouble::new("row_refused", message).task(&row.label));
+            self.tally.issue(Issue::new("row_refused", message).task(&row.label));
         }
     }
 }
@@ -309,10 +309,10 @@ fn real_spelling(roots: &Roots, spellings: &Spellings, finding: &Finding) -> Opt
     }
 }
 
-fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Trouble {
+fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Issue {
     let path = shown(path);
     let message = format!("{} stays with its files: {path}: {why}", row.label);
-    Trouble::new(kind, message).path(path).task(&row.label)
+    Issue::new(kind, message).path(path).task(&row.label)
 }
 
 /// A file that was removed, or was to be.
@@ -332,7 +332,7 @@ struct Settling<'a> {
     hasher: &'a RandomState,
     done: BTreeMap<Place, Removal>,
     /// By row and message: a batch that is begun again meets the same ones again.
-    troubles: BTreeMap<(usize, String), Trouble>,
+    issues: BTreeMap<(usize, String), Issue>,
     /// Paths that stay because a row that stays names them.
     shared: BTreeSet<Vec<u8>>,
 }
@@ -373,9 +373,9 @@ impl Settling<'_> {
                         files.push((file.clone(), *look, *place))
                     }
                     Finding::Refused(kind, why) => {
-                        let trouble = about(row, path, kind, why);
-                        let key = (*place, trouble.message.clone());
-                        self.troubles.insert(key, trouble);
+                        let issue = about(row, path, kind, why);
+                        let key = (*place, issue.message.clone());
+                        self.issues.insert(key, issue);
                         back.insert(*place);
                     }
                     Finding::Gone(Some(file)) => gone.push((file.clone(), *place)),
@@ -413,9 +413,9 @@ impl Settling<'_> {
         let row = &self.rows[owner];
         let path = file.shown();
         let message = format!("{} stays: {path}: {why}", row.label);
-        let trouble = Trouble::new("unlink_failed", message.clone());
-        let trouble = trouble.path(path).task(&row.label);
-        self.troubles.insert((owner, message), trouble);
+        let issue = Issue::new("unlink_failed", message.clone());
+        let issue = issue.path(path).task(&row.label);
+        self.issues.insert((owner, message), issue);
     }
 
     /// Whether a row that stays names the file, be it by its real path.
@@ -437,7 +437,7 @@ impl Settling<'_> {
             .collect();
         let outcomes = match self.settings.mode {
             Mode::Apply => self.roots.remove(&waiting),
-            Mode::Rehearse => vec![Ok(0); waiting.len()],
+            Mode::DryRun => vec![Ok(0); waiting.len()],
         };
         for ((place, look), outcome) in waiting.into_iter().zip(outcomes) {
             self.done.insert(place, Removal { look, outcome });
@@ -457,7 +457,7 @@ impl Settling<'_> {
 /// Says of a batch that failed with its files gone that they are.
 fn half_done(error: anyhow::Error, mode: Mode, done: &BTreeMap<Place, Removal>) -> anyhow::Error {
     let gone = done.values().filter(|file| file.outcome.is_ok()).count();
-    if mode == Mode::Rehearse || gone == 0 {
+    if mode == Mode::DryRun || gone == 0 {
         return error;
     }
     let failure = Failure::of(&error);
@@ -469,9 +469,9 @@ fn half_done(error: anyhow::Error, mode: Mode, done: &BTreeMap<Place, Removal>) 
 }
 
 /// The error entry of a database that failed when part of the work was done.
-pub fn database_trouble(error: &anyhow::Error) -> Trouble {
+pub fn database_issue(error: &anyhow::Error) -> Issue {
     let failure = Failure::of(error);
     let advice = failure.hint.map(|hint| format!("; {hint}"));
     let message = failure.message + advice.as_deref().unwrap_or_default();
-    Trouble::new("database_failed", message)
+    Issue::new("database_failed", message)
 }

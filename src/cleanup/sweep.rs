@@ -7,7 +7,7 @@ use super::beneath::{Folder, Look};
 use super::tally::Tally;
 use super::threads::WRITING;
 use super::{Settings, Watch};
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use crate::store::prune::Mode;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -90,8 +90,8 @@ pub fn sweep(
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => {
             let message = format!("{} cannot be swept: {error}", target.path.display());
-            let trouble = Trouble::new("folder_unreadable", message);
-            tally.trouble(trouble.path(target.path.display().to_string()));
+            let issue = Issue::new("folder_unreadable", message);
+            tally.issue(issue.path(target.path.display().to_string()));
             return Ok(());
         }
     };
@@ -183,9 +183,8 @@ impl Sweep<'_> {
             error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         if !is_gone {
             let path = error.path().unwrap_or(&self.target.path).display().to_string();
-            let trouble =
-                Trouble::new("folder_unreadable", format!("{path} cannot be read: {error}"));
-            self.tally.trouble(trouble.path(path));
+            let issue = Issue::new("folder_unreadable", format!("{path} cannot be read: {error}"));
+            self.tally.issue(issue.path(path));
         }
     }
 
@@ -219,7 +218,7 @@ impl Sweep<'_> {
 
     fn note(&mut self, folder: &Path, name: &OsStr, outcome: Removed) {
         let is_found = matches!(outcome, Removed::Gone(_) | Removed::Named);
-        if is_found && self.settings.mode == Mode::Rehearse {
+        if is_found && self.settings.mode == Mode::DryRun {
             let path = self.target.real.join(folder).join(name);
             if self.tally.has_seen_go(&path) {
                 // It would not have been met.
@@ -229,7 +228,7 @@ impl Sweep<'_> {
                 return;
             }
             if matches!(outcome, Removed::Gone(_)) {
-                self.tally.rehearse(&path);
+                self.tally.count_dry_run(&path);
             }
         }
         match outcome {
@@ -239,7 +238,7 @@ impl Sweep<'_> {
                 let bytes = match self.settings.mode {
                     Mode::Apply if look.links > 1 => 0,
                     Mode::Apply => look.len,
-                    Mode::Rehearse => self.tally.rehearsed_bytes(look.id, look.links, look.len),
+                    Mode::DryRun => self.tally.dry_run_bytes(look.id, look.links, look.len),
                 };
                 self.tally.bytes += bytes;
                 match self.rule.counts_as {
@@ -253,8 +252,8 @@ impl Sweep<'_> {
             Removed::Failed(why) => {
                 let path = self.target.path.join(folder).join(name);
                 let shown = super::files::shown(path.as_os_str().as_bytes());
-                let trouble = Trouble::new("not_removable", format!("{shown} stays: {why}"));
-                self.tally.trouble(trouble.path(shown));
+                let issue = Issue::new("not_removable", format!("{shown} stays: {why}"));
+                self.tally.issue(issue.path(shown));
             }
         }
     }
@@ -277,7 +276,7 @@ impl Sweep<'_> {
                 continue;
             };
             let went = match self.settings.mode {
-                Mode::Rehearse => true,
+                Mode::DryRun => true,
                 // Somebody may have put something in; then it stays.
                 Mode::Apply => {
                     self.top.beneath(parent).and_then(|folder| folder.remove_folder(name)).is_ok()
@@ -345,7 +344,7 @@ fn remove(
     if let Some(why) = folder.hindrance(&look) {
         return Removed::Failed(why);
     }
-    if mode == Mode::Rehearse {
+    if mode == Mode::DryRun {
         return Removed::Gone(look);
     }
     match folder.unlink(name) {

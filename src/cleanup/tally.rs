@@ -1,6 +1,6 @@
 //! What a run has done so far, and what it could not do.
 
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -40,23 +40,23 @@ pub struct Tally {
     pub bytes: u64,
     pub shared: u64,
     pub folders: u64,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
     pub errors_total: u64,
     pub notes: Vec<String>,
     pub stopped: Option<&'static str>,
-    /// In a rehearsal: how many names of a file with several would have gone, by device and inode.
+    /// In a dry run: how many names of a file with several would have gone, by device and inode.
     links: HashMap<(u64, u64), u32>,
-    /// In a rehearsal: the real paths of the files that would have gone, by hash.
+    /// In a dry run: the real paths of the files that would have gone, by hash.
     gone: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Tally {
-    pub fn trouble(&mut self, trouble: Trouble) {
-        log::warn!("{}", trouble.message);
+    pub fn issue(&mut self, issue: Issue) {
+        log::warn!("{}", issue.message);
         self.errors_total += 1;
         if self.errors.len() < LISTED_ERRORS {
-            self.errors.push(trouble);
+            self.errors.push(issue);
         }
     }
 
@@ -77,7 +77,7 @@ impl Tally {
     }
 
     /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.
-    pub fn rehearsed_bytes(&mut self, id: (u64, u64), links: u32, len: u64) -> u64 {
+    pub fn dry_run_bytes(&mut self, id: (u64, u64), links: u32, len: u64) -> u64 {
         if links < 2 {
             return len;
         }
@@ -87,11 +87,11 @@ impl Tally {
     }
 
     /// Notes that the file at a real path would have gone; false if that was known.
-    pub fn rehearse(&mut self, path: &Path) -> bool {
+    pub fn count_dry_run(&mut self, path: &Path) -> bool {
         self.gone.insert(self.hasher.hash_one(path))
     }
 
-    /// Whether a rehearsal has seen the file at a real path go.
+    /// Whether a dry run has seen the file at a real path go.
     pub fn has_seen_go(&self, path: &Path) -> bool {
         !self.gone.is_empty() && self.gone.contains(&self.hasher.hash_one(path))
     }
@@ -121,7 +121,7 @@ pub struct CleanupReport {
     /// Why it ended before its work was done: `max_runtime` or `signal`.
     pub stopped: Option<&'static str>,
     pub notes: Vec<String>,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
     pub errors_total: u64,
     /// Seconds.
     pub execution_time: f64,

@@ -180,7 +180,7 @@ struct Weather {
 
 const USUAL: Weather = Weather { failing: 40, stored: 80, slowness: 1.0, message: None };
 
-/// Yesterday afternoon the couriers' interface was in trouble: the report has something to show.
+/// Yesterday afternoon the couriers' interface was in issue: the report has something to show.
 const TROUBLE: Weather = Weather {
     failing: 220,
     stored: 80,
@@ -210,8 +210,8 @@ fn draw_day(date: NaiveDate, ago: i64, now: DateTime<Utc>, zone: Tz) -> Vec<Cour
             attempt(zone, || {
                 let created = draw_moment(&mut rng, date, zone)?;
                 let hour = created.with_timezone(&zone).hour();
-                let trouble = ago == 1 && (14..=16).contains(&hour);
-                let weather = if trouble { &TROUBLE } else { &USUAL };
+                let issue = ago == 1 && (14..=16).contains(&hour);
+                let weather = if issue { &TROUBLE } else { &USUAL };
                 // Cut to `now` before it is looked at: the cut makes moments of its own.
                 Some(draw_course(&mut rng, created, weather).seen_at(now))
             })

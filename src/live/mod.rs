@@ -19,7 +19,7 @@
 
 use crate::calendar::Day;
 use crate::mapping::{State, States};
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use crate::rules::{self, Evaluation, On, Settings};
 use crate::store::{LiveFigures, LiveRequest, OpenTasks};
 use crate::system::disk::{Disk, DiskReport, Worst};
@@ -220,9 +220,9 @@ fn today(figures: &LiveFigures, around: &Surroundings) -> Today {
 }
 
 /// What the figures could not tell, for `errors`.
-pub fn troubles(figures: &LiveFigures) -> Vec<Trouble> {
+pub fn issues(figures: &LiveFigures) -> Vec<Issue> {
     let unreadable = figures.unreadable.iter().map(|(count, example)| {
-        Trouble::new(
+        Issue::new(
             "time_unreadable",
             format!("{count} open tasks hold a time that cannot be read and are never too old, for example {example:?}"),
         )
@@ -465,8 +465,8 @@ mod tests {
     #[test]
     fn times_that_cannot_be_read_are_told() {
         let figures = LiveFigures { unreadable: Some((2, "gestern".into())), ..healthy() };
-        let troubles = troubles(&figures);
-        assert_eq!(troubles[0].kind, "time_unreadable");
-        assert!(troubles[0].message.starts_with("2 open tasks"));
+        let issues = issues(&figures);
+        assert_eq!(issues[0].kind, "time_unreadable");
+        assert!(issues[0].message.starts_with("2 open tasks"));
     }
 }

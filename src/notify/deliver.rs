@@ -1,6 +1,6 @@
 //! Delivery: every channel gets its notices at the same time as the others, and as many attempts as its configuration grants.
 
-use crate::alert::{Notice, Status, Told};
+use crate::alert::{AlertUpdate, Notification, Status};
 use crate::channels::{Channel, Grouping, SendError};
 use crate::outcome::Severity;
 use std::thread;
@@ -21,7 +21,7 @@ pub struct Outgoing {
     /// Further attempts after the first, for each message.
     pub retries: u32,
     /// Everything that it is to be told of. Without alerts, nothing is sent.
-    pub notice: Notice,
+    pub notice: Notification,
 }
 
 /// What became of it.
@@ -29,7 +29,7 @@ pub struct Outgoing {
 pub struct Delivery {
     pub name: String,
     /// The alerts that the channel took, those included that a message had no room for and only counts.
-    pub taken: Vec<Told>,
+    pub taken: Vec<AlertUpdate>,
     /// Those that it did not take, each group with its reason.
     pub untaken: Vec<Untaken>,
 }
@@ -44,7 +44,7 @@ impl Delivery {
 /// Alerts that a channel did not take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Untaken {
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<AlertUpdate>,
     pub error: SendError,
 }
 
@@ -128,7 +128,7 @@ fn serve(outgoing: Outgoing, pauses: &Pauses) -> Delivery {
 }
 
 /// Sends one message, with the attempts that there are.
-fn insist(outgoing: &Outgoing, message: &Notice, pauses: &Pauses) -> Result<(), SendError> {
+fn insist(outgoing: &Outgoing, message: &Notification, pauses: &Pauses) -> Result<(), SendError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -154,8 +154,8 @@ fn told(error: SendError, attempts: u32) -> SendError {
 }
 
 /// The messages that a notice is told in.
-fn messages(notice: &Notice, grouping: Grouping) -> Vec<Notice> {
-    let with = |alerts: &[Told]| Notice { alerts: alerts.to_vec(), ..notice.clone() };
+fn messages(notice: &Notification, grouping: Grouping) -> Vec<Notification> {
+    let with = |alerts: &[AlertUpdate]| Notification { alerts: alerts.to_vec(), ..notice.clone() };
     if notice.alerts.is_empty() {
         return Vec::new();
     }
@@ -173,7 +173,7 @@ fn messages(notice: &Notice, grouping: Grouping) -> Vec<Notice> {
 }
 
 /// What stands before what no longer does.
-fn of_severity(alerts: &[Told], severity: Severity) -> Vec<Told> {
+fn of_severity(alerts: &[AlertUpdate], severity: Severity) -> Vec<AlertUpdate> {
     let with = |status| {
         let every = alerts.iter();
         every.filter(move |told| told.alert.severity == severity && told.status == status)

@@ -5,9 +5,9 @@ use super::records::{
     Happened, Identity, Memory, Outcome, PATIENCE, Past, Record, Records, Remembered, Reservation,
     Sending, Turn, escaped, log_line, write_logs,
 };
-use crate::alert::{Alert, Notice, Status, Told};
+use crate::alert::{Alert, AlertUpdate, Notification, Status};
 use crate::language::Language;
-use crate::outcome::{Severity, Trouble};
+use crate::outcome::{Issue, Severity};
 use crate::rules::{Evaluation, Origin};
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub enum Offer {
 pub enum Mode {
     Deliver,
     /// Nothing is delivered or written.
-    Rehearse,
+    DryRun,
 }
 
 /// What came of a notice.
@@ -72,14 +72,14 @@ pub struct Answer {
 /// Alerts that a channel did not take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<AlertUpdate>,
     /// `None`: not known.
     pub attempts: Option<u32>,
     pub error: String,
 }
 
 impl Answer {
-    fn refusal(&self, told: &Told) -> Option<&Refusal> {
+    fn refusal(&self, told: &AlertUpdate) -> Option<&Refusal> {
         let mut refusals = self.refusals.iter();
         refusals.find(|refusal| refusal.alerts.contains(told))
     }
@@ -91,14 +91,14 @@ pub struct Plan {
     entries: Vec<Entry>,
     is_carried: bool,
     reservation: Option<Reservation>,
-    troubles: Vec<Trouble>,
+    issues: Vec<Issue>,
     warnings: Vec<String>,
 }
 
 /// One alert of this run.
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
-    told: Told,
+    told: AlertUpdate,
     origin: Origin,
     /// By channel.
     decisions: BTreeMap<String, Reason>,
@@ -117,7 +117,7 @@ pub struct Summary {
     pub alerts_resolved: usize,
     pub channels: Vec<ChannelSummary>,
     pub decisions: Vec<Decision>,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
     /// What was told, for standard error: one line, with the severity of what stands; `None`: it is over.
     #[serde(skip)]
     pub said: Vec<(Option<Severity>, String)>,
@@ -149,10 +149,10 @@ pub struct Decision {
 pub fn tell(
     evaluations: &[Evaluation],
     context: &Context,
-    deliver: impl FnOnce(&[(String, Notice)]) -> Vec<Answer>,
+    deliver: impl FnOnce(&[(String, Notification)]) -> Vec<Answer>,
 ) -> Summary {
     let plan = plan(evaluations, context);
-    if context.mode == Mode::Rehearse {
+    if context.mode == Mode::DryRun {
         return plan.summary(&[], context);
     }
     // The logs first: they are quick, and stand whatever becomes of a channel that hangs.
@@ -169,12 +169,12 @@ pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
     let records = Records::new(context.records_dir);
     // Most runs have nothing to tell: they take no turn, and make neither a folder nor a file.
     let glance = read_and_decide(&records, evaluations, context, None, Vec::new());
-    if context.mode == Mode::Rehearse || glance.entries.is_empty() {
+    if context.mode == Mode::DryRun || glance.entries.is_empty() {
         return glance;
     }
-    let mut troubles = Vec::new();
-    let turn = take_turn(&records, context, &mut troubles);
-    let mut plan = read_and_decide(&records, evaluations, context, turn.as_ref(), troubles);
+    let mut issues = Vec::new();
+    let turn = take_turn(&records, context, &mut issues);
+    let mut plan = read_and_decide(&records, evaluations, context, turn.as_ref(), issues);
     if turn.is_some() {
         plan.reserve(&records, context);
     }
@@ -186,12 +186,12 @@ fn read_and_decide(
     evaluations: &[Evaluation],
     context: &Context,
     turn: Option<&Turn>,
-    mut troubles: Vec<Trouble>,
+    mut issues: Vec<Issue>,
 ) -> Plan {
     let past = records.read(context.now, turn).unwrap_or_else(|error| {
         // A folder that fails, fails at every step; it is said once.
-        if troubles.is_empty() {
-            troubles.push(unusable("read", context, &error));
+        if issues.is_empty() {
+            issues.push(unusable("read", context, &error));
         }
         Past::default()
     });
@@ -199,7 +199,7 @@ fn read_and_decide(
         entries: Decider::new(past.memory, context).decide(evaluations),
         is_carried: past.is_carried,
         reservation: None,
-        troubles,
+        issues,
         warnings: past.warnings,
     }
 }
@@ -209,8 +209,8 @@ pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary 
     let records = Records::new(context.records_dir);
     let lines = plan.records(answers, context);
     if !lines.is_empty() {
-        let mut troubles = Vec::new();
-        let turn = take_turn(&records, context, &mut troubles);
+        let mut issues = Vec::new();
+        let turn = take_turn(&records, context, &mut issues);
         // Read again: another run may have begun the day's file since.
         let past =
             if plan.is_carried { None } else { records.read(context.now, turn.as_ref()).ok() };
@@ -219,24 +219,24 @@ pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary 
             past.memory
         });
         if let Err(error) = records.append(context.now, carried.as_ref(), &lines) {
-            troubles.push(unusable("written", context, &error));
+            issues.push(unusable("written", context, &error));
         }
-        if plan.troubles.is_empty() {
-            troubles.truncate(1);
-            plan.troubles = troubles;
+        if plan.issues.is_empty() {
+            issues.truncate(1);
+            plan.issues = issues;
         }
     }
     plan.summary(answers, context)
 }
 
-fn take_turn(records: &Records, context: &Context, troubles: &mut Vec<Trouble>) -> Option<Turn> {
+fn take_turn(records: &Records, context: &Context, issues: &mut Vec<Issue>) -> Option<Turn> {
     let turn = records.turn(PATIENCE);
-    turn.map_err(|error| troubles.push(unusable("written", context, &error))).ok()
+    turn.map_err(|error| issues.push(unusable("written", context, &error))).ok()
 }
 
-fn unusable(what: &str, context: &Context, error: &std::io::Error) -> Trouble {
+fn unusable(what: &str, context: &Context, error: &std::io::Error) -> Issue {
     let folder = context.records_dir.display();
-    Trouble::new(
+    Issue::new(
         "records_unusable",
         format!("the alerts' records in {folder} cannot be {what}, so an alert may be told again too soon: {error}"),
     )
@@ -313,7 +313,7 @@ impl<'a> Decider<'a> {
         }
         self.seen.insert(identity);
         self.entries.push(Entry {
-            told: Told { alert: alert.clone(), status: Status::Firing },
+            told: AlertUpdate { alert: alert.clone(), status: Status::Firing },
             origin,
             decisions,
         });
@@ -345,7 +345,7 @@ impl<'a> Decider<'a> {
             return;
         };
         let ended = |origin: Origin, decisions| Entry {
-            told: Told { alert: known.alert.clone(), status: Status::Resolved },
+            told: AlertUpdate { alert: known.alert.clone(), status: Status::Resolved },
             origin,
             decisions,
         };
@@ -377,7 +377,7 @@ impl<'a> Decider<'a> {
                 .collect();
             if !own.is_empty() {
                 self.entries.push(Entry {
-                    told: Told { alert: known.alert.clone(), status },
+                    told: AlertUpdate { alert: known.alert.clone(), status },
                     origin: known.origin,
                     decisions: own,
                 });
@@ -400,10 +400,10 @@ impl<'a> Decider<'a> {
 
 impl Plan {
     /// What each channel is to be told, in the order of the listeners; those that are to hear nothing are left out.
-    pub fn notices(&self, context: &Context) -> Vec<(String, Notice)> {
+    pub fn notices(&self, context: &Context) -> Vec<(String, Notification)> {
         let listeners = context.listeners.iter();
         let notices = listeners.map(|listener| {
-            let notice = Notice {
+            let notice = Notification {
                 host: context.host.to_owned(),
                 time: context.now,
                 language: context.language,
@@ -416,7 +416,7 @@ impl Plan {
 
     /// Writes what the logs are to be told.
     pub fn log(&self, context: &Context) -> Answer {
-        let told: Vec<Told> = self.told(LOG).map(|entry| entry.told.clone()).collect();
+        let told: Vec<AlertUpdate> = self.told(LOG).map(|entry| entry.told.clone()).collect();
         let lines = told.iter().map(|told| {
             let severity = told.alert.severity;
             let line = log_line(context.now, severity, &sentence(told, context.language));
@@ -455,7 +455,7 @@ impl Plan {
         }
         match records.reserve(&sending) {
             Ok(reservation) => self.reservation = Some(reservation),
-            Err(error) => self.troubles.push(unusable("written", context, &error)),
+            Err(error) => self.issues.push(unusable("written", context, &error)),
         }
     }
 
@@ -494,7 +494,7 @@ impl Plan {
             alerts_resolved: count(&resolved, &reached),
             channels: self.channels(&outcomes, context),
             decisions: self.entries.iter().map(Entry::decision).collect(),
-            errors: self.troubles.iter().cloned().chain(failed).collect(),
+            errors: self.issues.iter().cloned().chain(failed).collect(),
             said: self.said(context),
             warnings: self.warnings.clone(),
         }
@@ -516,9 +516,9 @@ impl Plan {
         channels.collect()
     }
 
-    /// Standard error is mailed by cron: a rehearsal, which tells nobody, says nothing there either.
+    /// Standard error is mailed by cron: a dry run, which tells nobody, says nothing there either.
     fn said(&self, context: &Context) -> Vec<(Option<Severity>, String)> {
-        if context.mode == Mode::Rehearse {
+        if context.mode == Mode::DryRun {
             return Vec::new();
         }
         let told = self.told(LOG).map(|entry| {
@@ -548,7 +548,7 @@ impl Entry {
 }
 
 /// A message as logs and people read it: an end says that it is one.
-fn sentence(told: &Told, language: Language) -> String {
+fn sentence(told: &AlertUpdate, language: Language) -> String {
     let message = &told.alert.message;
     match told.status {
         Status::Firing => message.clone(),
@@ -559,14 +559,14 @@ fn sentence(told: &Told, language: Language) -> String {
 }
 
 /// An entry of `errors` for a channel that refused something.
-fn failed(answer: &Answer) -> Option<Trouble> {
+fn failed(answer: &Answer) -> Option<Issue> {
     let error = &answer.refusals.first()?.error;
     Some(match answer.channel.as_str() {
-        LOG => Trouble::new(
+        LOG => Issue::new(
             "alert_log_unwritable",
             format!("the alerts' log cannot be written: {error}"),
         ),
-        channel => Trouble::new(CHANNEL_FAILED, format!("the channel {channel} failed: {error}")),
+        channel => Issue::new(CHANNEL_FAILED, format!("the channel {channel} failed: {error}")),
     })
 }
 

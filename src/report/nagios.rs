@@ -6,7 +6,7 @@
 use crate::language::Language;
 use crate::live::LiveState;
 use crate::notify::Summary;
-use crate::outcome::{Failure, Severity, Trouble};
+use crate::outcome::{Failure, Issue, Severity};
 use crate::stats::DailyReport;
 use crate::system::disk::{DiskReport, Status};
 use serde_json::Value;
@@ -42,7 +42,7 @@ impl State {
     }
 
     /// By the worst alert. What could not be done leaves open whether all is well, and nothing that is known to be critical open.
-    fn of(worst: Option<Severity>, errors: &[Trouble]) -> Self {
+    fn of(worst: Option<Severity>, errors: &[Issue]) -> Self {
         match worst {
             Some(Severity::Critical) => State::Critical,
             _ if !errors.is_empty() => State::Unknown,
@@ -78,7 +78,7 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
     let (alerts, by_alerts) = spoken(&report.alerts);
     let mut line = Line::default();
     line.says(alerts);
-    line.says(report.errors.iter().map(|trouble| trouble.message.clone()));
+    line.says(report.errors.iter().map(|issue| issue.message.clone()));
     line.says(report.disks.iter().map(|disk| {
         let free = language.pick("可用", "free");
         format!("{} {}% ({free} {} GiB)", disk.path, disk.usage_percent, disk.free_gb)
@@ -105,7 +105,7 @@ pub fn stats(report: &DailyReport, failure_rate: Limits, language: Language) -> 
     let (alerts, worst) = spoken(&report.alerts);
     let mut line = Line::default();
     line.says(alerts);
-    line.says(report.errors.iter().map(|trouble| trouble.message.clone()));
+    line.says(report.errors.iter().map(|issue| issue.message.clone()));
     let (date, total, failed) = (report.date, tasks.total_tasks, tasks.failure_rate);
     line.says([language.pick(
         format!("{date} 共 {total} 个任务，失败率 {failed}%"),
@@ -144,7 +144,7 @@ pub fn alert(
     let worst = summary.alerts.iter().map(|alert| alert.severity).max();
     let mut line = Line::default();
     line.says(summary.alerts.iter().map(|alert| alert.message.clone()));
-    line.says(summary.errors.iter().map(|trouble| trouble.message.clone()));
+    line.says(summary.errors.iter().map(|issue| issue.message.clone()));
     if summary.alerts.is_empty() {
         line.says([language.pick("没有告警", "no alert stands").to_owned()]);
     }

@@ -2,7 +2,7 @@
 
 use super::text::{Page, width};
 use crate::language::Language;
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use crate::schedule::runs::{Holder, RunRecord};
 use chrono::SecondsFormat;
 use serde::Serialize;
@@ -57,7 +57,7 @@ pub struct StatusReport {
     /// The same, as it was called first.
     pub notes: Vec<String>,
     /// What could not be looked at.
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
 }
 
 #[derive(Debug, Serialize)]
@@ -216,8 +216,8 @@ pub fn status(report: &StatusReport, language: Language) -> String {
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
     }
-    for trouble in &report.errors {
-        page.line(format!("! {}", trouble.message));
+    for issue in &report.errors {
+        page.line(format!("! {}", issue.message));
     }
     page.text
 }
@@ -254,11 +254,10 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
                 .to_owned(),
         };
         let start = run.start.to_rfc3339_opts(SecondsFormat::Secs, false);
-        let rehearsed =
-            if run.dry_run { language.pick("（预演）", " (rehearsed)") } else { "" };
+        let dry_run = if run.dry_run { language.pick("（预演）", " (dry run)") } else { "" };
         let command =
             if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
-        page.line(format!("{start}  {said}  {}{rehearsed}", plain(&command)));
+        page.line(format!("{start}  {said}  {}{dry_run}", plain(&command)));
     }
     page.text
 }
@@ -271,7 +270,7 @@ fn plain(text: &str) -> String {
 
 pub fn change(change: &Change, language: Language) -> String {
     let mut page = Page::new(language);
-    // A rehearsal prints what would be written, ready to be looked at or piped on.
+    // A dry run prints what would be written, ready to be looked at or piped on.
     if change.dry_run {
         page.text += change.block.as_deref().unwrap_or_default();
         for path in &change.removed {

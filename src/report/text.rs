@@ -6,7 +6,7 @@ use crate::cleanup::CleanupReport;
 use crate::language::Language;
 use crate::live::LiveState;
 use crate::notify::{CHANNEL_FAILED, Summary, escaped};
-use crate::outcome::{Failure, Severity, Trouble};
+use crate::outcome::{Failure, Issue, Severity};
 use crate::stats::{DailyReport, QueueStatistics};
 use crate::system::disk::{Disk, DiskReport, Status};
 use chrono::Datelike;
@@ -47,13 +47,13 @@ impl Page {
         }
     }
 
-    fn troubles(&mut self, troubles: &[Trouble]) {
-        if troubles.is_empty() {
+    fn issues(&mut self, issues: &[Issue]) {
+        if issues.is_empty() {
             return;
         }
         self.heading("未完成的事项", "Could not be done");
-        for trouble in troubles {
-            self.line(format!("  ! {}", trouble.message));
+        for issue in issues {
+            self.line(format!("  ! {}", issue.message));
         }
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn width(text: &str) -> usize {
 pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     let mut page = Page::new(language);
     page.line(if report.dry_run {
-        language.pick("清理预演（未做任何更改）", "Cleanup, rehearsed: nothing was changed")
+        language.pick("清理预演（未做任何更改）", "Cleanup (dry run): nothing was changed")
     } else {
         language.pick("清理完成", "Cleanup")
     });
@@ -85,7 +85,7 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     for note in &report.notes {
         page.line(format!("  - {note}"));
     }
-    page.troubles(&report.errors);
+    page.issues(&report.errors);
     let unlisted = report.errors_total - report.errors.len() as u64;
     if unlisted > 0 {
         page.line(format!("  … {unlisted}"));
@@ -103,16 +103,11 @@ pub enum AlertPage<'a> {
 }
 
 /// What an alert run found, and whom it told.
-pub fn alert(
-    summary: &Summary,
-    asked: AlertPage,
-    is_rehearsed: bool,
-    language: Language,
-) -> String {
+pub fn alert(summary: &Summary, asked: AlertPage, is_dry_run: bool, language: Language) -> String {
     let mut page = Page::new(language);
     page.line(match asked {
-        AlertPage::Raised(_) => raised(summary, is_rehearsed, language),
-        AlertPage::Tested => tested(summary, is_rehearsed, language),
+        AlertPage::Raised(_) => raised(summary, is_dry_run, language),
+        AlertPage::Tested => tested(summary, is_dry_run, language),
     });
     for alert in &summary.alerts {
         alert_line(&mut page, alert);
@@ -124,7 +119,7 @@ pub fn alert(
     if let AlertPage::Raised(Some(live)) = asked {
         live_state(&mut page, live);
     }
-    if !summary.channels.is_empty() && !is_rehearsed {
+    if !summary.channels.is_empty() && !is_dry_run {
         page.heading("渠道", "Channels");
         for channel in &summary.channels {
             let state = match (&channel.error, channel.sent) {
@@ -135,24 +130,24 @@ pub fn alert(
             page.line(format!("  {:12}  {state}", channel.channel));
         }
     }
-    page.troubles(&other_troubles(summary));
+    page.issues(&other_issues(summary));
     page.text
 }
 
 /// A channel's failure stands beside its name already.
-fn other_troubles(summary: &Summary) -> Vec<Trouble> {
-    let failed = |trouble: &&Trouble| trouble.kind == CHANNEL_FAILED;
-    let others = summary.errors.iter().filter(|trouble| !failed(trouble));
+fn other_issues(summary: &Summary) -> Vec<Issue> {
+    let failed = |issue: &&Issue| issue.kind == CHANNEL_FAILED;
+    let others = summary.errors.iter().filter(|issue| !failed(issue));
     others.cloned().collect()
 }
 
-fn raised(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+fn raised(summary: &Summary, is_dry_run: bool, language: Language) -> String {
     let (sent, suppressed) = (summary.alerts_sent, summary.alerts_suppressed);
-    match (is_rehearsed, summary.alerts.len()) {
+    match (is_dry_run, summary.alerts.len()) {
         (_, 0) => language.pick("没有告警", "No alert stands").to_owned(),
         (true, count) => language.pick(
             format!("{count} 条告警（预演，未发送）"),
-            format!("Alerts, rehearsed: {count} stand and nobody was told"),
+            format!("Alerts (dry run): {count} firing, nobody was notified"),
         ),
         (false, count) => {
             let told = language.pick(
@@ -170,17 +165,17 @@ fn raised(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
     }
 }
 
-fn tested(summary: &Summary, is_rehearsed: bool, language: Language) -> String {
+fn tested(summary: &Summary, is_dry_run: bool, language: Language) -> String {
     let all = summary.channels.len();
     let good = summary.channels.iter().filter(|own| own.error.is_none());
-    match (is_rehearsed, all, good.count()) {
+    match (is_dry_run, all, good.count()) {
         (_, 0, _) => language.pick(
             "测试告警：没有配置任何渠道，告警只写入日志".to_owned(),
             "Test alert: no channel is configured, alerts go to the logs alone".to_owned(),
         ),
         (true, ..) => language.pick(
             format!("测试告警（预演，未发送）：共 {all} 个渠道"),
-            format!("Test alert, rehearsed: {all} channels, and nobody was told"),
+            format!("Test alert (dry run): {all} channels, nobody was notified"),
         ),
         (false, _, good) => language.pick(
             format!("测试告警：{all} 个渠道中 {good} 个成功"),
@@ -255,7 +250,7 @@ pub fn stats(report: &DailyReport, language: Language) -> String {
         page.heading("该表没有的数据", "Not in this table");
         page.line(format!("  {}", report.unavailable.join(", ")));
     }
-    page.troubles(&report.errors);
+    page.issues(&report.errors);
     if let Some(path) = &report.report_path {
         page.line("");
         page.entry("报告文件", "saved as", path.display().to_string());
@@ -477,7 +472,7 @@ pub fn disk(report: &DiskReport, language: Language) -> String {
     for disk in &report.disks {
         page.line(disk_line(disk, language));
     }
-    page.troubles(&report.errors);
+    page.issues(&report.errors);
     page.text
 }
 

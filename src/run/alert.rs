@@ -3,14 +3,14 @@
 use super::channels::{self, Prepared};
 use super::journal::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
-use crate::alert::Notice;
+use crate::alert::Notification;
 use crate::cli::{AlertArgs, Command, FailOn, Format};
 use crate::config::file::{Comparison, RuleOn};
 use crate::config::{Config, Env};
 use crate::live::{self, Limits, LiveState};
 use crate::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
 use crate::notify::{Answer, Context, Mode, Offer, Refusal, Summary};
-use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
 use crate::report::{json, nagios, text};
@@ -45,25 +45,25 @@ struct Found {
     evaluations: Vec<Evaluation>,
     offer: Offer,
     live: Option<LiveState>,
-    troubles: Vec<Trouble>,
+    issues: Vec<Issue>,
 }
 
 impl Session {
     pub(super) fn alert(&self, arguments: &AlertArgs) -> Result<Done> {
         let config = self.configuration()?;
         let found = self.found(arguments, &config)?;
-        let mode = if arguments.dry_run { Mode::Rehearse } else { Mode::Deliver };
+        let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Deliver };
         let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
-        summary.errors.extend(found.troubles);
+        summary.errors.extend(found.issues);
         tell(&summary.errors);
         let mut outcome =
             self.judge(summary.alerts.iter().map(|alert| alert.severity), &summary.errors);
         let figures = Figures::Alert { summary: &summary, live: found.live.as_ref() };
         if mode == Mode::Deliver
-            && let Some(trouble) = self.export("alert", outcome, figures)
+            && let Some(issue) = self.export("alert", outcome, figures)
         {
-            summary.errors.push(trouble);
-            outcome = outcome.with_trouble();
+            summary.errors.push(issue);
+            outcome = outcome.with_issue();
         }
         let printed = match self.common.output {
             Format::Json => {
@@ -98,7 +98,7 @@ impl Session {
             evaluations: vec![evaluation],
             offer,
             live: None,
-            troubles: Vec::new(),
+            issues: Vec::new(),
         };
         if let Some(file) = &arguments.report {
             let document = rules::read(read_json("--report", file)?)?;
@@ -169,8 +169,8 @@ impl Session {
             state.today.total,
             state.today.failed
         );
-        let mut troubles = live::troubles(&figures);
-        troubles.extend(disks.errors);
+        let mut issues = live::issues(&figures);
+        issues.extend(disks.errors);
         let mut evaluation = live::evaluate(&state, &settings)?;
         for (rule, why) in untold {
             evaluation.cannot_tell(rule, &why, config.language);
@@ -179,7 +179,7 @@ impl Session {
             evaluations: vec![evaluation, Evaluation::job_succeeded("alert")],
             offer: Offer::Again,
             live: Some(state),
-            troubles,
+            issues,
         })
     }
 
@@ -195,7 +195,7 @@ impl Session {
         config: &Config,
         job: &str,
         evaluation: Option<Evaluation>,
-    ) -> Result<Vec<Trouble>> {
+    ) -> Result<Vec<Issue>> {
         let mut evaluations: Vec<Evaluation> = evaluation.into_iter().collect();
         evaluations.push(Evaluation::job_succeeded(job));
         let summary = self.tell_alerts(config, &evaluations, Offer::OnlyNew, Mode::Deliver)?;
@@ -203,7 +203,7 @@ impl Session {
         Ok(summary.errors)
     }
 
-    /// Tells that a job failed. Nothing is told of wrong usage, of a run that another one holds up or that was asked to end, of rehearsals, and of
+    /// Tells that a job failed. Nothing is told of wrong usage, of a run that another one holds up or that was asked to end, of dry runs, and of
     /// a day that somebody asked for by hand.
     pub(super) fn raise_failure(&self, command: &Command, failure: &Failure) {
         let Some(job) = told_job(command) else {
@@ -274,7 +274,7 @@ impl Session {
     pub(super) fn judge(
         &self,
         standing: impl Iterator<Item = Severity>,
-        errors: &[Trouble],
+        errors: &[Issue],
     ) -> Outcome {
         let limit = self.common.fail_on.map(|limit| match limit {
             FailOn::Warning => Severity::Warning,
@@ -289,12 +289,12 @@ impl Session {
 }
 
 fn log_alerts(summary: &Summary, mode: Mode) {
-    let rehearsed = match mode {
-        Mode::Rehearse => " (a rehearsal)",
+    let dry_run = match mode {
+        Mode::DryRun => " (dry run)",
         Mode::Deliver => "",
     };
     log::info!(
-        "alerts{rehearsed}: {} stand, {} sent, {} held back, {} over",
+        "alerts{dry_run}: {} stand, {} sent, {} held back, {} over",
         summary.alerts.len(),
         summary.alerts_sent,
         summary.alerts_suppressed,
@@ -321,7 +321,7 @@ fn told_job(command: &Command) -> Option<&'static str> {
 }
 
 /// Serves each channel that has a notice.
-fn answers(prepared: Vec<Prepared>, notices: &[(String, Notice)]) -> Vec<Answer> {
+fn answers(prepared: Vec<Prepared>, notices: &[(String, Notification)]) -> Vec<Answer> {
     let mut outgoing: Vec<Outgoing> = Vec::new();
     for channel in prepared {
         if let Some((_, notice)) = notices.iter().find(|(name, _)| *name == channel.name) {

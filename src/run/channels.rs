@@ -1,6 +1,6 @@
 //! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
 
-use crate::alert::Notice;
+use crate::alert::Notification;
 use crate::channels::{
     self, Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy,
     Roots, SendError, Surroundings, try_build, unusable,
@@ -25,7 +25,7 @@ pub struct Prepared {
     pub name: String,
     pub min_severity: Severity,
     /// Why it cannot send: a secret that is not there, an address that is none. Sending says the same.
-    pub trouble: Option<SendError>,
+    pub issue: Option<SendError>,
     channel: Box<dyn Sender + Send>,
     grouping: Grouping,
     retries: u32,
@@ -33,7 +33,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// With what it is to be told.
-    pub fn outgoing(self, notice: Notice) -> Outgoing {
+    pub fn outgoing(self, notice: Notification) -> Outgoing {
         Outgoing {
             name: self.name,
             channel: self.channel,
@@ -82,7 +82,7 @@ fn prepare_one(
     env: &Env,
     surroundings: &Surroundings,
 ) -> Prepared {
-    let (sender, grouping, trouble) = match place(channel, env) {
+    let (sender, grouping, issue) = match place(channel, env) {
         Ok(place) => {
             let grouping = place.grouping();
             let config = ChannelConfig {
@@ -103,7 +103,7 @@ fn prepare_one(
     Prepared {
         name: listener.name,
         min_severity: listener.min_severity,
-        trouble,
+        issue,
         channel: sender,
         grouping,
         retries: channel.retries,
@@ -280,9 +280,9 @@ pub fn reach(
         let (place, around) = (place(channel, env), around.clone());
         let program = channel.command.clone().unwrap_or_default();
         let search = env.path("PATH").unwrap_or_default();
-        let look = move || match (prepared.trouble, place) {
+        let look = move || match (prepared.issue, place) {
             (_, Err(why)) => Err(Unreached::secret(why)),
-            (Some(trouble), _) => Err(Unreached::address(trouble.message)),
+            (Some(issue), _) => Err(Unreached::address(issue.message)),
             (None, Ok(place)) => match channels::reach(&place, patience, &around) {
                 Some(reached) => reached.map_err(|error| Unreached::host(error.message)),
                 None => runnable(program.first().map_or("", String::as_str), search.as_os_str())

@@ -181,7 +181,7 @@ fn prune_settings(config: &Config) -> PruneSettings {
         statement_timeout: if limit.is_zero() { PATIENCE } else { limit.min(PATIENCE) },
         spellings: spellings(config, &roots(config)),
         // It would change nothing if it were asked to delete.
-        mode: Mode::Rehearse,
+        mode: Mode::DryRun,
         asked_to_end: Default::default(),
     }
 }

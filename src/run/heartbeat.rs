@@ -49,9 +49,9 @@ impl Session {
 
     /// Says how a job ended: the URL itself after success, which the exit codes 0, 1 and 4 are, else the exit code beneath it.
     ///
-    /// Nothing is said of rehearsals, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
+    /// Nothing is said of dry runs, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
     pub(super) fn ping_end(&self, command: &Command, outcome: Outcome) {
-        let is_silent = command.is_rehearsal() || is_locked_out(outcome);
+        let is_silent = command.is_dry_run() || is_locked_out(outcome);
         let Some(job) = command.job().filter(|_| !is_silent) else {
             return;
         };

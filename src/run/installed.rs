@@ -173,7 +173,7 @@ struct Entry {
 
 impl Entry {
     /// Why what it starts cannot run: the program, or the file that it names with `-c`.
-    fn trouble(&self) -> Option<String> {
+    fn issue(&self) -> Option<String> {
         let words = match self.words.as_slice() {
             [nice, _, _, rest @ ..] if nice == "nice" => rest,
             words => words,
@@ -209,17 +209,17 @@ fn words_of(all: &[(String, Vec<String>)], name: &str) -> Vec<String> {
 
 /// Jobs whose lines start what is not there.
 fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
-    let mut troubles: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut issues: Vec<(String, Vec<&str>)> = Vec::new();
     for entry in entries.iter().filter(|entry| entry.runs) {
-        let Some(why) = entry.trouble() else {
+        let Some(why) = entry.issue() else {
             continue;
         };
-        match troubles.iter_mut().find(|(other, _)| *other == why) {
+        match issues.iter_mut().find(|(other, _)| *other == why) {
             Some((_, names)) => names.push(&entry.job.name),
-            None => troubles.push((why, vec![&entry.job.name])),
+            None => issues.push((why, vec![&entry.job.name])),
         }
     }
-    let findings = troubles.into_iter().map(|(why, names)| {
+    let findings = issues.into_iter().map(|(why, names)| {
         let names = names.join(", ");
         Finding::failed(language.pick(
             format!("已安装的任务无法运行（{why}）：{names}"),

@@ -22,7 +22,7 @@ use crate::lock::{self, Lock};
 use crate::mapping::State;
 use crate::mapping::paths::Spellings;
 use crate::mapping::preset;
-use crate::outcome::{Failure, Kind, Outcome, Severity, Trouble};
+use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, manual, nagios, text};
 use crate::rules::Evaluation;
@@ -233,9 +233,9 @@ impl Session {
     /// The line that closes the log of a job.
     fn log_end(&self, command: &Command, outcome: Outcome) {
         if let Some(job) = command.job() {
-            let rehearsed = if command.is_rehearsal() { " (a rehearsal)" } else { "" };
+            let dry_run = if command.is_dry_run() { " (dry run)" } else { "" };
             log::info!(
-                "{job}{rehearsed} ended after {} s with exit code {}",
+                "{job}{dry_run} ended after {} s with exit code {}",
                 self.seconds(),
                 outcome.exit_code()
             );
@@ -329,13 +329,13 @@ impl Session {
         let standing = severities(&evaluation);
         report.alerts = as_json(&evaluation)?;
         if !arguments.no_alert {
-            let troubles = self.raise(&config, "disk", Some(evaluation))?;
-            report.errors.extend(troubles);
+            let issues = self.raise(&config, "disk", Some(evaluation))?;
+            report.errors.extend(issues);
         }
         let mut outcome = self.judge(standing.into_iter(), &report.errors);
-        if let Some(trouble) = self.export("disk", outcome, Figures::Disk(&report)) {
-            report.errors.push(trouble);
-            outcome = outcome.with_trouble();
+        if let Some(issue) = self.export("disk", outcome, Figures::Disk(&report)) {
+            report.errors.push(issue);
+            outcome = outcome.with_issue();
         }
         let printed = match self.common.output {
             Format::Json => json::render(&report, self.layout())?,
@@ -352,13 +352,13 @@ impl Session {
         let config = self.configuration()?;
         let (settings, roots) = self.cleanup_settings(arguments, &config)?;
         let _lock = match settings.mode {
-            Mode::Rehearse => None,
+            Mode::DryRun => None,
             Mode::Apply => self.lock("cleanup", &config)?,
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
-        let is_rehearsed = settings.mode == Mode::Rehearse;
+        let is_dry_run = settings.mode == Mode::DryRun;
         let start = || {
-            if !is_rehearsed {
+            if !is_dry_run {
                 self.ping_start("cleanup", &config)
             }
         };
@@ -404,7 +404,7 @@ impl Session {
         log::info!(
             "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files kept",
             match settings.mode {
-                Mode::Rehearse => "would go",
+                Mode::DryRun => "would go",
                 Mode::Apply => "deleted",
             },
             tally.tasks,
@@ -416,8 +416,8 @@ impl Session {
             tally.shared
         );
         if settings.mode == Mode::Apply && !arguments.no_alert {
-            for trouble in self.raise(&config, "cleanup", None)? {
-                tally.trouble(trouble);
+            for issue in self.raise(&config, "cleanup", None)? {
+                tally.issue(issue);
             }
         }
         let mut report = cleanup::report(&settings, tally, self.seconds());
@@ -426,11 +426,11 @@ impl Session {
             _ => Outcome::DoneWithErrors,
         };
         if settings.mode == Mode::Apply
-            && let Some(trouble) = self.export("cleanup", outcome, Figures::Cleanup(&report))
+            && let Some(issue) = self.export("cleanup", outcome, Figures::Cleanup(&report))
         {
-            report.errors.push(trouble);
+            report.errors.push(issue);
             report.errors_total += 1;
-            outcome = outcome.with_trouble();
+            outcome = outcome.with_issue();
         }
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&report, self.layout())?,
@@ -447,7 +447,7 @@ impl Session {
     ) -> Result<(Settings, cleanup::files::Roots)> {
         let own = &config.cleanup;
         let parts = parts(&arguments.only);
-        let mode = if arguments.dry_run { Mode::Rehearse } else { Mode::Apply };
+        let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
         let limits = Limits::read(arguments, config)?;
         let needed = needed(config);
         let homes = forbidden::homes(std::env::home_dir().as_deref());
@@ -571,10 +571,10 @@ impl Session {
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        let troubles = if is_told { self.raise(&config, "stats", newest)? } else { Vec::new() };
-        let mut is_changed = !troubles.is_empty();
+        let issues = if is_told { self.raise(&config, "stats", newest)? } else { Vec::new() };
+        let mut is_changed = !issues.is_empty();
         if let Some(report) = reports.last_mut() {
-            report.errors.extend(troubles);
+            report.errors.extend(issues);
         }
         let outcome = self.judge(standing.iter().copied(), &all_errors(&reports));
         if let Some(report) = reports.last_mut() {
@@ -658,7 +658,7 @@ impl Session {
         let queue = queue_statistics(config, day.queue, self.now);
         day.unavailable.extend(queue.unavailable());
         let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
-        let mut errors = day.troubles;
+        let mut errors = day.issues;
         errors.extend(disks.errors);
         Ok(DailyReport {
             success: true,
@@ -702,8 +702,8 @@ impl Session {
         if let Err(error) = write_aside(&path, &content) {
             let message = format!("the report cannot be saved as {}: {error}", path.display());
             log::error!("{message}");
-            let trouble = Trouble::new("report_not_saved", message);
-            report.errors.push(trouble.path(path.display().to_string()));
+            let issue = Issue::new("report_not_saved", message);
+            report.errors.push(issue.path(path.display().to_string()));
             report.report_path = None;
         } else {
             log::info!("the report is saved as {}", path.display());
@@ -800,9 +800,9 @@ fn quoted(word: &str) -> String {
 }
 
 /// What could not be done, on standard error too: a cron job's standard output goes nowhere.
-fn tell(troubles: &[Trouble]) {
-    for trouble in troubles {
-        log::error!("{}", trouble.message);
+fn tell(issues: &[Issue]) {
+    for issue in issues {
+        log::error!("{}", issue.message);
     }
 }
 
@@ -1002,7 +1002,7 @@ fn rate_limits(config: &Config) -> nagios::Limits {
     }
 }
 
-fn all_errors(reports: &[DailyReport]) -> Vec<Trouble> {
+fn all_errors(reports: &[DailyReport]) -> Vec<Issue> {
     let errors = reports.iter().flat_map(|report| report.errors.clone());
     errors.collect()
 }
@@ -1013,8 +1013,7 @@ fn figures<'a>(report: &'a DailyReport, config: &Config) -> Figures<'a> {
 }
 
 fn nothing_measured(report: &disk::DiskReport) -> Failure {
-    let messages: Vec<&str> =
-        report.errors.iter().map(|trouble| trouble.message.as_str()).collect();
+    let messages: Vec<&str> = report.errors.iter().map(|issue| issue.message.as_str()).collect();
     Failure::new(Kind::NothingMeasured, messages.join("; "))
         .hint("name paths that exist, as arguments or under disk.paths")
 }

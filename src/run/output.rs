@@ -2,7 +2,7 @@
 
 use super::{Session, write_beside};
 use crate::cli::Command;
-use crate::outcome::{Outcome, Trouble};
+use crate::outcome::{Issue, Outcome};
 use crate::report::nagios;
 use crate::report::prometheus::{self, Figures, Run};
 use chrono::TimeDelta;
@@ -33,7 +33,7 @@ impl Done {
 
 impl Session {
     /// Writes the figures of a job's run for `--textfile`; what could not be done.
-    pub(super) fn export(&self, job: &str, outcome: Outcome, figures: Figures) -> Option<Trouble> {
+    pub(super) fn export(&self, job: &str, outcome: Outcome, figures: Figures) -> Option<Issue> {
         let path = self.common.textfile.as_deref()?;
         // A folder that is missing is not made: the node exporter reads one that is there.
         let written = match path.metadata() {
@@ -51,13 +51,13 @@ impl Session {
         };
         let message = format!("--textfile {} cannot be written: {error}", path.display());
         log::error!("{message}");
-        let trouble = Trouble::new("textfile_not_written", message);
-        Some(trouble.path(path.display().to_string()))
+        let issue = Issue::new("textfile_not_written", message);
+        Some(issue.path(path.display().to_string()))
     }
 
-    /// The same for a run that failed, of which there are no figures but those of every run. Rehearsals leave the file alone: it is about runs.
+    /// The same for a run that failed, of which there are no figures but those of every run. Dry runs leave the file alone: it is about runs.
     pub(super) fn export_failure(&self, command: &Command, outcome: Outcome) {
-        if let Some(job) = command.job().filter(|_| !command.is_rehearsal()) {
+        if let Some(job) = command.job().filter(|_| !command.is_dry_run()) {
             // It has been logged, and a run that failed has no `errors`.
             let _ = self.export(job, outcome, Figures::None);
         }

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::language::Language;
 use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
-use crate::outcome::{Failure, Kind, Outcome, Trouble};
+use crate::outcome::{Failure, Issue, Kind, Outcome};
 use crate::report::schedule::{
     Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
 };
@@ -110,7 +110,7 @@ impl Session {
             overdue: job.overdue == Some(true),
             last: job.last_run.filter(|run| !run.skipped).map(|run| (run.end, run.exit_code)),
         });
-        let unreadable = status.errors.first().map(|trouble| trouble.message.clone());
+        let unreadable = status.errors.first().map(|issue| issue.message.clone());
         Ok(check::Scheduled {
             unreadable,
             cron_running: status.cron_running,
@@ -167,7 +167,7 @@ impl Session {
         let mut errors = Vec::new();
         let recorded = read_runs(config).map_err(|failure| {
             let path = runs::path(&config.alerts.logs_dir).display().to_string();
-            errors.push(Trouble::new("records_unreadable", failure.message).path(path));
+            errors.push(Issue::new("records_unreadable", failure.message).path(path));
         });
         let runs = recorded.as_deref().unwrap_or_default();
         let identity = identity(config);
@@ -529,7 +529,7 @@ pub(super) struct Recorder {
 
 /// A run, as far as its record goes.
 struct Running {
-    /// The command, and whether it is a rehearsal; `None`: runs of this command are not recorded.
+    /// The command, and whether it is a dry run; `None`: runs of this command are not recorded.
     job: Option<(&'static str, bool)>,
     arguments: Vec<String>,
     request: config::Request,

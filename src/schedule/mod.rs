@@ -138,7 +138,7 @@ pub struct Known<'a> {
 
 /// When the job was due last, if no run since then went well; `None`: all is well, or nothing was due yet.
 ///
-/// A run counts that ended after the job was due with exit code 0, 1 or 4, was no rehearsal, and had the job's arguments, whoever started
+/// A run counts that ended after the job was due with exit code 0, 1 or 4, was no dry run, and had the job's arguments, whoever started
 /// it; one that is under way counts for [`LONGEST_RUN`]; one that another host's run held up was done there. What was due less than
 /// [`GRACE`] ago, or before the job was installed, does not count yet.
 pub fn missed(job: &Installed, known: &Known) -> Option<DateTime<Utc>> {

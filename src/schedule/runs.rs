@@ -79,12 +79,12 @@ impl RunRecord {
         self
     }
 
-    /// Whether the job was done: exit code 0, 1 or 4, and no rehearsal.
+    /// Whether the job was done: exit code 0, 1 or 4, and no dry run.
     pub fn is_success(&self) -> bool {
         matches!(self.exit_code, 0 | 1 | 4) && !self.dry_run && !self.skipped
     }
 
-    /// Whether it is a run of the job with these arguments; a rehearsal is a run of none.
+    /// Whether it is a run of the job with these arguments; a dry run is a run of none.
     pub fn is_of(&self, arguments: &[String]) -> bool {
         self.arguments == arguments && !self.dry_run
     }

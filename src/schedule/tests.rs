@@ -192,16 +192,16 @@ fn a_job_is_missed_five_minutes_after_it_was_due_without_a_run_that_went_well() 
 }
 
 #[test]
-fn only_runs_of_the_job_itself_count_and_rehearsals_do_not() {
+fn only_runs_of_the_job_itself_count_and_dry_runs_do_not() {
     let daily = entry("0 2 * * *", "2026-11-01T00:00:00Z");
     let good = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:03Z", 0);
     let other = RunRecord {
         arguments: vec!["stats".into(), "--date".into(), "2026-11-01".into()],
         ..good.clone()
     };
-    let rehearsal = RunRecord { dry_run: true, ..good.clone() };
+    let dry_run = RunRecord { dry_run: true, ..good.clone() };
     let now = "2026-11-25T09:00:00Z";
-    assert!(missed_at(now, &daily, &[other, rehearsal], false).is_some());
+    assert!(missed_at(now, &daily, &[other, dry_run], false).is_some());
     assert!(missed_at(now, &daily, &[good], false).is_none());
 }
 

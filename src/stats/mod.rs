@@ -14,7 +14,7 @@ pub use trend::{DayTotal, TrendAnalysis};
 use crate::calendar::{Day, days_up_to};
 use crate::language::Language;
 use crate::mapping::{Field, State, TaskTable, Wait};
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use crate::store::{DayFigures, DayRequest};
 use crate::system::broker;
 use crate::system::resources::ResourceUsage;
@@ -43,7 +43,7 @@ pub struct DailyReport {
     /// The paths of the keys that are null because the table has no column for them.
     pub unavailable: Vec<String>,
     pub alerts: Vec<Value>,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
     pub report_path: Option<PathBuf>,
     /// RFC 3339, in `timezone`.
     pub generated_at: String,
@@ -124,7 +124,7 @@ pub struct DayStatistics {
     pub trend: TrendAnalysis,
     pub queue: QueueStatistics,
     pub unavailable: Vec<String>,
-    pub troubles: Vec<Trouble>,
+    pub issues: Vec<Issue>,
 }
 
 /// The days that `past_7_days` lists.
@@ -152,7 +152,7 @@ pub fn compute(request: &DayRequest, figures: &DayFigures, settings: &Settings) 
         trend: trend::compute(request, figures, settings),
         queue: queue(figures, settings, &lacks),
         unavailable: lacks.paths(),
-        troubles: troubles(figures),
+        issues: issues(figures),
     }
 }
 
@@ -170,7 +170,7 @@ impl Lacks<'_> {
     fn wait(&self) -> bool {
         match self.settings.tasks.wait {
             Wait::SinceCreation => self.field(Field::StartedAt) || self.field(Field::CreatedAt),
-            Wait::Told(_) | Wait::Unknown => self.field(Field::WaitTime),
+            Wait::AlertUpdate(_) | Wait::Unknown => self.field(Field::WaitTime),
         }
     }
 
@@ -268,9 +268,9 @@ impl QueueStatistics {
     }
 }
 
-fn troubles(figures: &DayFigures) -> Vec<Trouble> {
+fn issues(figures: &DayFigures) -> Vec<Issue> {
     let unreadable = figures.unreadable.iter().map(|(count, example)| {
-        Trouble::new(
+        Issue::new(
             "time_unreadable",
             format!(
                 "{count} rows hold a time that cannot be read and are counted on no day, for example {example:?}"

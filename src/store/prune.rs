@@ -50,7 +50,7 @@ pub trait Pruner {
 
     /// Deletes rows in one transaction. Once the database has agreed, `settle` is asked for what must stay nevertheless: the places of
     /// rows that it takes back. It is asked again until it takes nothing back; then the transaction is committed, or in a
-    /// rehearsal rolled back.
+    /// dry run rolled back.
     fn delete(
         &mut self,
         batch: &Batch,
@@ -183,7 +183,7 @@ pub struct Question {
 pub enum Mode {
     Apply,
     /// Rolled back: the database says what it would say, and nothing changes.
-    Rehearse,
+    DryRun,
 }
 
 #[derive(Debug, Clone)]
@@ -193,7 +193,7 @@ pub struct Batch<'a> {
     pub questions: &'a [Question],
     /// Rows created since then are asked whether they name a path of the batch.
     pub recent_since: DateTime<Utc>,
-    /// Tasks that a rehearsal has already seen go, and that these rows may hang on.
+    /// Tasks that a dry run has already seen go, and that these rows may hang on.
     pub before: &'a [Key],
 }
 

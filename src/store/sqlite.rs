@@ -486,7 +486,7 @@ impl<'a> Report<'a> {
                 Wait::SinceCreation => {
                     self.since_creation(created, clock::read(row.get_ref(4)?)).map(i128::from)
                 }
-                Wait::Told(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
+                Wait::AlertUpdate(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
             };
             if let Some(wait) = wait {
                 cell.waited += 1;

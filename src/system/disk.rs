@@ -4,7 +4,7 @@
 //! gone) costs one deadline and not the figures of the others. Which mount a path belongs to is looked up in the kernel's
 //! own list, which is text and touches no mount.
 
-use crate::outcome::Trouble;
+use crate::outcome::Issue;
 use crate::units;
 use rustix::fs::StatVfs;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub struct DiskReport {
     /// In the order of the paths that were asked for, without those that stand in `errors`.
     pub disks: Vec<Disk>,
     pub alerts: Vec<serde_json::Value>,
-    pub errors: Vec<Trouble>,
+    pub errors: Vec<Issue>,
 }
 
 impl DiskReport {
@@ -303,28 +303,28 @@ fn ask(path: &Path) -> io::Result<Place> {
     Ok(Place { real_path, usage })
 }
 
-fn refusal(path: &Path, error: &io::Error) -> Trouble {
+fn refusal(path: &Path, error: &io::Error) -> Issue {
     let path = path.to_string_lossy();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Trouble::new("path_missing", format!("{path} does not exist"))
+            Issue::new("path_missing", format!("{path} does not exist"))
         }
-        _ => Trouble::new("path_unreadable", format!("{path} cannot be measured: {error}")),
+        _ => Issue::new("path_unreadable", format!("{path} cannot be measured: {error}")),
     }
     .path(path)
 }
 
-fn timeout(path: &Path, deadline: Duration) -> Trouble {
+fn timeout(path: &Path, deadline: Duration) -> Issue {
     let path = path.to_string_lossy();
     let seconds = deadline.as_secs_f64();
     let message =
         format!("{path} did not answer within {seconds} s; its file system may be hanging");
-    Trouble::new("disk_timeout", message).path(path)
+    Issue::new("disk_timeout", message).path(path)
 }
 
-fn mounts_unreadable(error: &io::Error) -> Trouble {
+fn mounts_unreadable(error: &io::Error) -> Issue {
     let message = format!("{MOUNTS} cannot be read, so mounts and devices are unknown: {error}");
-    Trouble::new("mounts_unreadable", message).path(MOUNTS)
+    Issue::new("mounts_unreadable", message).path(MOUNTS)
 }
 
 fn disk(path: &Path, mount: Option<&Mount>, usage: &Usage, thresholds: Thresholds) -> Disk {

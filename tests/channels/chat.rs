@@ -34,7 +34,7 @@ fn services() -> Vec<(Place, Server)> {
     vec![(slack(&s), s), (feishu(&f, None), f), (dingtalk(&d, None), d), (wecom(&w), w)]
 }
 
-fn send(place: Place, notice: &Notice) {
+fn send(place: Place, notice: &Notification) {
     channel(place, PATIENCE).send(notice).unwrap();
 }
 
@@ -147,7 +147,11 @@ fn without_a_secret_nothing_is_signed() {
 #[test]
 fn severities_and_recovery_have_colours_of_their_own() {
     for (status_of, severity, expected) in [
-        (firing as fn(Alert) -> Told, Severity::Critical, ["#d32f2f", "red", "#d32f2f", "warning"]),
+        (
+            firing as fn(Alert) -> AlertUpdate,
+            Severity::Critical,
+            ["#d32f2f", "red", "#d32f2f", "warning"],
+        ),
         (firing, Severity::Error, ["#ef6c00", "orange", "#ef6c00", "warning"]),
         (firing, Severity::Warning, ["#f9a825", "yellow", "#f9a825", "warning"]),
         (resolved, Severity::Critical, ["#2e7d32", "green", "#2e7d32", "info"]),
@@ -319,7 +323,7 @@ fn no_text_of_an_alert_means_anything() {
 
 #[test]
 fn fifty_endless_alerts_fit_into_every_limit_and_are_counted() {
-    let every: Vec<Told> = (0..50)
+    let every: Vec<AlertUpdate> = (0..50)
         .map(|number| {
             let long = format!("{number}: {}", "错\"\\&<".repeat(2000));
             firing(alert("t", Severity::Error, &long))

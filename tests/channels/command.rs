@@ -15,12 +15,12 @@ fn shell(script: &str, timeout: Duration) -> Box<dyn Channel + Send> {
     program(&["/bin/sh", "-c", script], timeout)
 }
 
-fn example() -> Notice {
+fn example() -> Notification {
     notice(Language::Zh, two_alerts())
 }
 
 /// A notice larger than a pipe takes at once.
-fn large() -> Notice {
+fn large() -> Notification {
     let text = "长".repeat(100_000);
     notice(Language::Zh, vec![firing(alert("t", Severity::Error, &text))])
 }

@@ -10,7 +10,7 @@ use taskmon::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
 const PAUSES: Pauses =
     Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(100) };
 
-fn to(place: Place, timeout: Duration, retries: u32, alerts: Vec<Told>) -> Outgoing {
+fn to(place: Place, timeout: Duration, retries: u32, alerts: Vec<AlertUpdate>) -> Outgoing {
     let grouping = place.grouping();
     Outgoing {
         name: "this one".to_owned(),
@@ -35,7 +35,7 @@ fn one(outgoing: Outgoing) -> Delivery {
     deliveries.remove(0)
 }
 
-fn of(severity: Severity, count: usize) -> Vec<Told> {
+fn of(severity: Severity, count: usize) -> Vec<AlertUpdate> {
     let kinds = (0..count).map(|number| format!("{}_{number}", severity.name()));
     kinds.map(|kind| firing(alert(&kind, severity, "m"))).collect()
 }
@@ -182,7 +182,7 @@ fn a_message_that_fails_takes_back_none_before_it() {
     let server = Server::plain(vec![ok(r#"{"errcode":0}"#), status(500), ok(r#"{"errcode":0}"#)]);
     let delivery = one(to(wecom(&server), PATIENCE, 0, every.clone()));
     assert_eq!(delivery.taken, every[..1]);
-    let left: Vec<Told> =
+    let left: Vec<AlertUpdate> =
         delivery.untaken.iter().flat_map(|untaken| untaken.alerts.clone()).collect();
     assert_eq!(left, every[1..]);
     assert_eq!(server.requests().len(), 2);
@@ -191,7 +191,7 @@ fn a_message_that_fails_takes_back_none_before_it() {
 struct Mistaken;
 
 impl Channel for Mistaken {
-    fn send(&self, _: &Notice) -> Result<(), SendError> {
+    fn send(&self, _: &Notification) -> Result<(), SendError> {
         panic!("a mistake")
     }
 }

@@ -89,7 +89,7 @@ fn post(mail: Mail) -> Box<dyn Channel + Send> {
     channel(Place::Email(mail), PATIENCE)
 }
 
-fn example() -> Notice {
+fn example() -> Notification {
     notice(Language::Zh, two_alerts())
 }
 

@@ -15,7 +15,7 @@ use crate::support::certificates;
 use chrono::{DateTime, FixedOffset, Utc};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use taskmon::alert::{Alert, Notice, Status, Told};
+use taskmon::alert::{Alert, AlertUpdate, Notification, Status};
 use taskmon::channels::{
     Channel, ChannelConfig, Hidden, Place, Roots, SendError, Surroundings, build,
 };
@@ -72,16 +72,16 @@ fn alert(kind: &str, severity: Severity, message: &str) -> Alert {
     }
 }
 
-fn firing(alert: Alert) -> Told {
-    Told { alert, status: Status::Firing }
+fn firing(alert: Alert) -> AlertUpdate {
+    AlertUpdate { alert, status: Status::Firing }
 }
 
-fn resolved(alert: Alert) -> Told {
-    Told { alert, status: Status::Resolved }
+fn resolved(alert: Alert) -> AlertUpdate {
+    AlertUpdate { alert, status: Status::Resolved }
 }
 
 /// An alert with everything that an alert can have, and one that has ceased.
-fn two_alerts() -> Vec<Told> {
+fn two_alerts() -> Vec<AlertUpdate> {
     let failing = Alert {
         value: serde_json::Number::from_f64(63.5),
         threshold: Some(50.into()),
@@ -94,22 +94,22 @@ fn two_alerts() -> Vec<Told> {
     vec![firing(failing), resolved(full)]
 }
 
-fn notice(language: Language, alerts: Vec<Told>) -> Notice {
-    Notice { host: "web-1".to_owned(), time: time(), language, alerts }
+fn notice(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
+    Notification { host: "web-1".to_owned(), time: time(), language, alerts }
 }
 
 /// One alert whose every text tries to be more than text.
-fn hostile() -> Notice {
+fn hostile() -> Notification {
     let text = "[x](http://evil.example) <script>alert(1)</script> **b** @all <at user_id=\"all\">a</at> <!channel> <@U1> & \r\n\r\nBcc: x@evil.example\n> `c` \u{202e}rtl \0 \u{1b}[31m";
     let evil = Alert {
         subject: Some(text.to_owned()),
         ..alert(&format!("kind {text}"), Severity::Error, text)
     };
-    Notice { host: format!("host\r\n{text}"), ..notice(Language::En, vec![firing(evil)]) }
+    Notification { host: format!("host\r\n{text}"), ..notice(Language::En, vec![firing(evil)]) }
 }
 
 /// The error of a notice that is refused.
-fn refusal(channel: &(dyn Channel + Send), notice: &Notice) -> SendError {
+fn refusal(channel: &(dyn Channel + Send), notice: &Notification) -> SendError {
     channel.send(notice).expect_err("the notice should have been refused")
 }
 

@@ -107,7 +107,7 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
             ("webhook 2", warning)
         ]
     );
-    assert!(prepared.iter().all(|one| one.trouble.is_none()));
+    assert!(prepared.iter().all(|one| one.issue.is_none()));
     for delivery in send(prepared) {
         assert_eq!(delivery.taken, two_alerts(), "{delivery:?}");
     }
@@ -148,11 +148,11 @@ fn a_secret_that_is_missing_fails_its_channel_alone_and_is_named() {
         let before = hook.requests().len();
         let prepared =
             setting.prepare(&format!("[[alerts.channels]]\ntype = \"feishu\"\n{keys}\n{good}"));
-        let trouble = prepared[0].trouble.clone().expect(keys);
-        assert!(trouble.permanent && trouble.message.contains(words), "{keys}: {trouble}");
-        assert!(!trouble.message.contains("hunter2"), "{trouble}");
+        let issue = prepared[0].issue.clone().expect(keys);
+        assert!(issue.permanent && issue.message.contains(words), "{keys}: {issue}");
+        assert!(!issue.message.contains("hunter2"), "{issue}");
         let deliveries = send(prepared);
-        assert_eq!(deliveries[0].error(), Some(&trouble));
+        assert_eq!(deliveries[0].error(), Some(&issue));
         assert_eq!(deliveries[0].untaken[0].alerts, two_alerts());
         assert_eq!(deliveries[1].taken, two_alerts());
         assert_eq!(hook.requests().len(), before + 1);
@@ -175,8 +175,8 @@ fn a_mail_channel_is_made_of_all_its_keys() {
         "url = \"smtp://ops@localhost:{}\"\ntls = \"none\"\npassword_file = \"password\"",
         server.port
     );
-    let trouble = with(&clear)[0].trouble.clone().unwrap();
-    assert!(trouble.permanent && trouble.message.contains("in the clear"), "{trouble}");
+    let issue = with(&clear)[0].issue.clone().unwrap();
+    assert!(issue.permanent && issue.message.contains("in the clear"), "{issue}");
     let starttls = format!("url = \"smtp://localhost:{}\"", server.port);
     let deliveries = send(with(&starttls));
     assert!(deliveries[0].error().unwrap().message.contains("STARTTLS"), "{deliveries:?}");

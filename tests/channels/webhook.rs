@@ -11,7 +11,7 @@ fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
     channel(place, timeout)
 }
 
-fn example() -> Notice {
+fn example() -> Notification {
     notice(Language::Zh, two_alerts())
 }
 

@@ -218,7 +218,7 @@ fn age_records(env: &TestEnv, time: TimeDelta) {
 /// Every file of the folder with its content, so that whatever is written shows.
 fn snapshot(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
     let entries = walkdir::WalkDir::new(env.path("")).into_iter();
-    // The record of the run, which even a rehearsal leaves, and its folder.
+    // The record of the run, which even a dry run leaves, and its folder.
     let is_record = |name: &std::ffi::OsStr| name == "taskmon_runs.jsonl" || name == "logs";
     let entries = entries.map(Result::unwrap);
     let entries = entries.filter(|entry| !is_record(entry.file_name()));

@@ -88,7 +88,7 @@ pub fn kinds(result: &Value) -> Vec<&str> {
     errors.iter().map(|error| error["kind"].as_str().unwrap()).collect()
 }
 
-/// Every file and folder with its times and length; the record of runs, which even a rehearsal leaves, and the time of its folder aside.
+/// Every file and folder with its times and length; the record of runs, which even a dry run leaves, and the time of its folder aside.
 pub fn state(folder: &Path) -> BTreeMap<String, (i64, i64, u64)> {
     walkdir::WalkDir::new(folder)
         .into_iter()
@@ -267,11 +267,11 @@ on_each_database! {
     fn expired_rows_that_share_a_file_take_it_with_the_last_of_them(env) {
         let tasks: Vec<Task> = (1..=7).map(|n| old(n).with("image_path", "uploads/same.png")).collect();
         prepare(&env, &tasks);
-        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--batch-size", "2", "--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--only", "tasks", "--batch-size", "2", "--dry-run"]);
         let result = cleanup(&env, 0, &["--only", "tasks", "--batch-size", "2"]);
         assert_eq!(result["files_cleaned"], 15);
         assert_eq!(result["tasks_cleaned"], 7);
-        assert_eq!(rehearsed["files_cleaned"], 15);
+        assert_eq!(dry_run["files_cleaned"], 15);
         assert!(!env.path("uploads/same.png").exists());
     }
 
@@ -288,10 +288,10 @@ on_each_database! {
                 env.write(&format!("static/{name}_{id}.{ending}"), "12345");
             }
         }
-        let rehearsed = cleanup(&env, 0, &["--only", "tasks,receipts", "--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--only", "tasks,receipts", "--dry-run"]);
         let result = cleanup(&env, 0, &["--only", "tasks,receipts"]);
         for key in ["tasks_cleaned", "receipts_cleaned", "files_cleaned", "disk_space_freed_mb", "files_shared"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(result["receipts_cleaned"], 2);
         assert_eq!(result["files_cleaned"], 9);
@@ -308,16 +308,16 @@ on_each_database! {
                  VALUES ({id}, 'T{id}', 'static/document_{id}.docx', '{created} 10:00:00')"
             ));
         }
-        let rehearsed = cleanup(&env, 0, &["--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
         assert_eq!(result["files_cleaned"], 5);
-        assert_eq!(rehearsed["files_cleaned"], 5);
+        assert_eq!(dry_run["files_cleaned"], 5);
         assert!(!env.path("static/document_1.docx").exists());
         assert!(env.path("static/document_2.docx").exists());
         assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["2"]);
     }
 
-    fn a_rehearsal_changes_nothing_and_says_what_the_run_will(env) {
+    fn a_dry_run_changes_nothing_and_says_what_the_run_will(env) {
         let tasks: Vec<Task> = (1..=30).map(old).collect();
         prepare(&env, &tasks);
         env.sql("UPDATE tasks SET image_path = '/etc/passwd' WHERE id = 5");
@@ -329,14 +329,14 @@ on_each_database! {
         age(&env.path("uploads/temp/a/old.bin"), 5000);
         age(&env.path("logs/app.log.3.gz"), 5000);
         let before = state(&env.path("."));
-        let rehearsed = cleanup(&env, 1, &["--dry-run", "--batch-size", "7"]);
+        let dry_run = cleanup(&env, 1, &["--dry-run", "--batch-size", "7"]);
         assert_eq!(state(&env.path(".")), before);
         assert_eq!(ids(&env).len(), 30);
         let result = cleanup(&env, 1, &["--batch-size", "7"]);
         for key in ["tasks_cleaned", "files_cleaned", "receipts_cleaned", "logs_cleaned", "disk_space_freed_mb", "errors", "errors_total"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
-        assert_eq!(rehearsed["dry_run"], true);
+        assert_eq!(dry_run["dry_run"], true);
         assert_eq!(result["tasks_cleaned"], 29);
         assert_eq!(ids(&env), ["5"]);
     }
@@ -361,7 +361,7 @@ on_each_database! {
                  IF old.id = 12 THEN RETURN NULL; END IF; RETURN old; END $$; \
                  CREATE TRIGGER keep BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION keep()"
             ) }
-        let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["3", "7", "11", "12", "13"]);
         for task in &tasks {
@@ -370,9 +370,9 @@ on_each_database! {
         }
         assert_eq!(kinds(&result), ["row_refused"; 5]);
         assert_eq!(result["tasks_cleaned"], 15);
-        assert_eq!(rehearsed["tasks_cleaned"], 15);
-        assert_eq!(rehearsed["files_cleaned"], 45);
-        assert_eq!(rehearsed["errors_total"], 5);
+        assert_eq!(dry_run["tasks_cleaned"], 15);
+        assert_eq!(dry_run["files_cleaned"], 45);
+        assert_eq!(dry_run["errors_total"], 5);
         let text = result["errors"].to_string();
         assert!(text.contains("eleven is kept") && text.contains("task_7"), "{text}");
     }
@@ -650,10 +650,10 @@ fn logs_and_temp_files_need_no_database() {
     }
     std::os::unix::fs::symlink("/etc", env.path("logs/link")).unwrap();
     let before = state(&env.path("."));
-    let rehearsed = env.taskmon(["cleanup", "--only", "temp,logs", "--dry-run"]).success().json();
+    let dry_run = env.taskmon(["cleanup", "--only", "temp,logs", "--dry-run"]).success().json();
     assert_eq!(state(&env.path(".")), before);
     let result = env.taskmon(["cleanup", "--only", "temp,logs"]).success().json();
-    for result in [&result, &rehearsed] {
+    for result in [&result, &dry_run] {
         assert_eq!(result["logs_cleaned"], 4);
         assert_eq!(result["files_cleaned"], 1);
         assert_eq!(result["folders_removed"], 4);
@@ -779,10 +779,10 @@ fn a_file_that_is_immutable_keeps_its_row_and_its_other_files() {
     prepare(&env, &tasks);
     let _file = Immutable::new(env.path("uploads/image_1.png"));
     let _folder = Immutable::new(env.path("uploads/fixed"));
-    let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+    let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
     let result = cleanup(&env, 1, &["--only", "tasks"]);
     assert_eq!(kinds(&result), ["not_removable"; 2]);
-    assert_eq!(rehearsed["errors"], result["errors"]);
+    assert_eq!(dry_run["errors"], result["errors"]);
     assert_eq!(ids(&env), ["1", "3"]);
     assert!(
         has_files(&env, &tasks[0]) && has_files(&env, &tasks[2]) && !has_files(&env, &tasks[1])

@@ -32,18 +32,18 @@ on_each_database! {
         env.write("uploads/real/.gitkeep", "");
         std::os::unix::fs::symlink("real", env.path("uploads/alias")).unwrap();
         prepare(&env, &tasks);
-        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 0, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["3"]);
         assert!(env.path("uploads/real/a.png").exists());
         assert!(!env.path("uploads/real/b.png").exists());
         for key in ["files_cleaned", "files_shared"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(5), &json!(1)));
     }
 
-    fn a_file_in_several_folders_that_are_swept_is_rehearsed_once(env) {
+    fn a_file_in_several_folders_that_are_swept_is_dry_run_once(env) {
         prepare(&env, &[old(1).with("image_path", "uploads/temp/sub/named.png")]);
         env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']\nlog_dirs = ['logs', 'uploads/temp']");
         for path in ["uploads/temp/sub/named.png", "uploads/temp/sub/old.log", "uploads/temp/other/old.bin", "logs/a.log"] {
@@ -53,10 +53,10 @@ on_each_database! {
         for folder in ["uploads/temp/sub", "uploads/temp/other"] {
             age(&env.path(folder), 5000);
         }
-        let rehearsed = cleanup(&env, 0, &["--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
         for key in ["tasks_cleaned", "files_cleaned", "logs_cleaned", "files_shared", "disk_space_freed_mb"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!((&result["files_cleaned"], &result["logs_cleaned"]), (&json!(5), &json!(1)));
         assert!(env.path("uploads/temp/sub").exists(), "a folder that is named stays");
@@ -75,14 +75,14 @@ on_each_database! {
         std::os::unix::fs::symlink("../uploads", env.path("static/uploads")).unwrap();
         std::os::unix::fs::symlink("uploads/inner", env.path("media")).unwrap();
         prepare(&env, &tasks);
-        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 0, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["3", "4"]);
         for name in ["a.png", "inner/b.png", "c.png", "d.png", "inner/e.png", "f.png"] {
             assert!(env.path("uploads").join(name).exists(), "{name}");
         }
         for key in ["files_cleaned", "files_shared"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(3), &json!(6)));
         // So it is in temp folders.
@@ -125,10 +125,10 @@ on_each_database! {
             row(3, ["../store/a.png".into(), absolute("b.png"), "uploads/../../store/c.png".into()]),
             row(4, ["current/uploads/d.png".into(), "../store/temp/t.png".into(), "spool/temp/u.png".into()]),
         ]);
-        let rehearsed = cleanup(&env, 0, &["--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
         for key in ["tasks_cleaned", "files_cleaned", "files_shared"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(ids(&env), ["3", "4"]);
         assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(1), &json!(6)), "{}", env.tree());
@@ -147,11 +147,11 @@ on_each_database! {
         std::os::unix::fs::symlink("uploads/inner", env.path("data")).unwrap();
         env.config("[cleanup]\nstorage_roots = ['uploads', 'static', 'data']");
         prepare(&env, &tasks);
-        let rehearsed = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 0, &["--only", "tasks"]);
         assert_eq!(ids(&env), Vec::<String>::new());
         for key in ["files_cleaned", "disk_space_freed_mb"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(result["files_cleaned"], json!(5));
         assert!(!env.path("uploads/inner/a.png").exists());
@@ -165,10 +165,10 @@ on_each_database! {
              CREATE TABLE bills (id integer PRIMARY KEY, step integer REFERENCES steps (id) DEFERRABLE INITIALLY DEFERRED); \
              INSERT INTO steps VALUES (11, 1), (12, 2), (13, 3); INSERT INTO bills VALUES (21, 12), (22, NULL)",
         );
-        let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "tasks"]);
         for key in ["tasks_cleaned", "files_cleaned", "errors"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(ids(&env), ["2"]);
         assert_eq!(kinds(&result), ["row_refused"]);
@@ -248,10 +248,10 @@ on_each_database! {
             env.write(&format!("uploads/{name}.png"), "12345");
         }
         own_table(&env, "jobs", "['id']", "name");
-        let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--dry-run"]);
         let result = cleanup(&env, 1, &[]);
         for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(kinds(&result), ["row_without_key"], "{result:#}");
         let message = result["errors"][0]["message"].as_str().unwrap();
@@ -265,10 +265,10 @@ on_each_database! {
     fn a_file_stays_that_a_row_names_which_belongs_to_no_receipt(env) {
         prepare(&env, &[old(1), old(2)]);
         env.sql("INSERT INTO tracking_info (id, delivery_receipt_id, screenshot_path) VALUES (1, NULL, 'static/screen_1.png')");
-        let rehearsed = cleanup(&env, 0, &["--dry-run", "--only", "tasks"]);
+        let dry_run = cleanup(&env, 0, &["--dry-run", "--only", "tasks"]);
         let result = cleanup(&env, 0, &["--only", "tasks"]);
         for key in ["tasks_cleaned", "files_cleaned", "files_shared"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(2), &json!(5)));
         assert!(env.path("static/screen_1.png").exists());
@@ -329,10 +329,10 @@ on_each_database! {
             env.write(&format!("uploads/{name}.png"), "12345");
         }
         own_table(&env, "\"My Jobs\"", "['\"Id\"', 'part']", "part");
-        let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--dry-run"]);
         let result = cleanup(&env, 1, &[]);
         for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
         assert_eq!(column(&env, "SELECT part FROM \"My Jobs\" ORDER BY part"), ["3", "4"]);
         assert_eq!(kinds(&result), ["row_refused"]);
@@ -381,10 +381,10 @@ fn keys_and_paths_of_sqlite_may_be_no_text() {
     age(&temp.join(named), 5000);
     age(&temp.join("b"), 5000);
     own_table(&env, "jobs", "['id']", "name");
-    let rehearsed = cleanup(&env, 1, &["--dry-run"]);
+    let dry_run = cleanup(&env, 1, &["--dry-run"]);
     let result = cleanup(&env, 1, &[]);
     for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors"] {
-        assert_eq!(rehearsed[key], result[key], "{key}");
+        assert_eq!(dry_run[key], result[key], "{key}");
     }
     assert_eq!(kinds(&result), ["row_without_key"], "{result:#}");
     assert_eq!(column(&env, "SELECT name FROM jobs ORDER BY name"), ["b", "c", "i"]);
@@ -576,7 +576,7 @@ fn whoever_names_whatever(make: fn() -> TestEnv) {
             assert!(matches!(finished.code, Some(0 | 1)), "{:?}", finished.code);
             finished.json()
         };
-        let rehearsed = code(&["--dry-run"]);
+        let dry_run = code(&["--dry-run"]);
         let result = code(&[]);
         for key in [
             "tasks_cleaned",
@@ -586,7 +586,7 @@ fn whoever_names_whatever(make: fn() -> TestEnv) {
             "files_shared",
             "errors",
         ] {
-            assert_eq!(rehearsed[key], result[key], "seed {seed}: {key}");
+            assert_eq!(dry_run[key], result[key], "seed {seed}: {key}");
         }
         assert!(result["files_cleaned"].as_u64().unwrap() > 0, "seed {seed}");
         let after = named(&env);

@@ -427,7 +427,7 @@ on_each_database! {
                  IF old.id = 2 THEN RETURN NULL; END IF; RETURN old; END $$; \
                  CREATE TRIGGER skip BEFORE DELETE ON delivery_receipts FOR EACH ROW EXECUTE FUNCTION skip()"
             ) }
-        let rehearsed = cleanup(&env, 1, &["--only", "receipts", "--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--only", "receipts", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "receipts"]);
         assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["2"]);
         assert_eq!(column(&env, "SELECT id FROM tracking_info"), ["2"], "{result:#}");
@@ -439,7 +439,7 @@ on_each_database! {
         }
         assert_eq!(kinds(&result), ["row_refused"]);
         for key in ["receipts_cleaned", "files_cleaned", "errors"] {
-            assert_eq!(rehearsed[key], result[key], "{key}");
+            assert_eq!(dry_run[key], result[key], "{key}");
         }
     }
 }
@@ -629,9 +629,9 @@ fn files_on_a_read_only_file_system_keep_their_rows() {
         mount(&["-t", "tmpfs", "none"], &volume);
         prepare(&env, &tasks);
         mount(&["-o", "remount,ro"], &volume);
-        let rehearsed = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "tasks"]);
-        assert_eq!(rehearsed["errors"], result["errors"]);
+        assert_eq!(dry_run["errors"], result["errors"]);
         assert_eq!(kinds(&result), ["not_removable"; 2]);
         let text = result["errors"].to_string();
         assert!(text.contains("read-only") && text.contains("uploads/volume/2.png"), "{text}");

@@ -93,7 +93,7 @@ fn what_was_done_with_errors_or_alerts_is_a_success() {
 }
 
 #[test]
-fn rehearsals_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
+fn dry_runs_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     let env = TestEnv::postgres();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/x1y2z3w4"));

@@ -56,7 +56,7 @@ fn the_lock_stands_beside_the_records_under_the_job_and_the_host() {
 }
 
 #[test]
-fn a_rehearsal_takes_no_lock_and_makes_no_file_for_one() {
+fn a_dry_run_takes_no_lock_and_makes_no_file_for_one() {
     let env = TestEnv::sqlite();
     env.taskmon(["cleanup", "--dry-run"]).success().json();
     env.taskmon(["alert", "--dry-run"]).success().json();

@@ -97,12 +97,12 @@ fn check(env: &TestEnv, queue: &Queue) {
         arguments.extend(more);
         env.taskmon(arguments).success().json()
     };
-    let rehearsed = clean(&["--dry-run"]);
+    let dry_run = clean(&["--dry-run"]);
     assert_eq!(left(env, queue.left), all);
     let result = clean(&[]);
     assert_eq!(result["errors"], json!([]));
     assert_eq!(result["tasks_cleaned"], queue.cleaned, "{result:#}");
-    assert_eq!(rehearsed["tasks_cleaned"], queue.cleaned);
+    assert_eq!(dry_run["tasks_cleaned"], queue.cleaned);
     assert_eq!(left(env, queue.left), queue.remaining);
     assert_eq!(clean(&[])["tasks_cleaned"], 0);
 }

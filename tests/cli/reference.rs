@@ -29,7 +29,7 @@ fn an_independent_calculation_comes_to_the_same_cleanup() {
         .env("TASKMON_TEST_PG_PORT", variable("TASKMON_TEST_PG_PORT"))
         .success();
     finished.stdout_contains("cleanup agrees");
-    finished.stdout_contains("the rehearsal said the same");
+    finished.stdout_contains("the dry run said the same");
     finished.stderr();
 }
 

@@ -173,8 +173,8 @@ fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
         let again = schedule(&env, &["install"]).success().json();
         assert_eq!(again["changed"], false);
         assert_eq!(crontab(&env), installed);
-        let rehearsed = schedule(&env, &["remove", "--dry-run"]).success().json();
-        assert_eq!(rehearsed["changed"], true);
+        let dry_run = schedule(&env, &["remove", "--dry-run"]).success().json();
+        assert_eq!(dry_run["changed"], true);
         assert_eq!(crontab(&env), installed);
         assert_eq!(schedule(&env, &["remove"]).success().json()["changed"], true);
         assert_eq!(crontab(&env), text);
@@ -200,15 +200,15 @@ fn a_last_line_without_an_end_is_given_one_and_keeps_it_where_crontab_insists() 
 #[test]
 fn a_user_without_a_crontab_gets_one_and_is_left_without() {
     let env = environment();
-    let rehearsed = schedule(&env, &["install", "--dry-run", "--output", "text"]).success();
+    let dry_run = schedule(&env, &["install", "--dry-run", "--output", "text"]).success();
     no_crontab(&env);
     schedule(&env, &["install"]).success().json();
-    // What a rehearsal prints is the block, the second at which it was made aside.
+    // What a dry run prints is the block, the second at which it was made aside.
     let without_time = |text: &str| -> String {
         let cut = |line: &str| line.split("\"installed\"").next().unwrap().to_owned();
         text.lines().map(cut).collect::<Vec<_>>().join("\n")
     };
-    assert_eq!(without_time(rehearsed.stdout()), without_time(&crontab(&env)));
+    assert_eq!(without_time(dry_run.stdout()), without_time(&crontab(&env)));
     schedule(&env, &["remove"]).success().json();
     no_crontab(&env);
 }
@@ -954,9 +954,9 @@ fn lines_of_others_in_the_block_do_not_go_unsaid() {
         let text = text.replace("# END taskmon", &format!("{own}\n# END taskmon"));
         let text = text.replace("disk > /dev/null", "disk | mail ann");
         put(&env, &text);
-        let rehearsed = schedule(&env, &[command, "--dry-run"]).success();
-        let said = rehearsed.json()["dropped"].clone();
-        rehearsed.stderr_contains(own);
+        let dry_run = schedule(&env, &[command, "--dry-run"]).success();
+        let said = dry_run.json()["dropped"].clone();
+        dry_run.stderr_contains(own);
         assert_eq!(crontab(&env), text);
         let finished = schedule(&env, &[command]).success();
         let result = finished.json();
@@ -1162,7 +1162,7 @@ fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
         let held = hold(&mut other, &env, job);
         let refused = env.taskmon([job, "--no-alert"]).exits(75);
         refused.failure("locked_elsewhere", &[job, "another host"]);
-        // What is each host's own, a rehearsal, and a run that wants no lock.
+        // What is each host's own, a dry run, and a run that wants no lock.
         if job == "cleanup" {
             env.taskmon(["cleanup", "--only", "temp,logs"]).success().json();
             env.taskmon(["cleanup", "--dry-run"]).success().json();
@@ -1500,7 +1500,7 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     };
     assert_eq!(overdue(&env), [true, true, true]);
 
-    // A failed run and a rehearsal are none.
+    // A failed run and a dry run are none.
     isolated(&env, &["taskmon", "stats", "--no-save", "--database-url", "sqlite:none.db"])
         .exits(3)
         .failure("database_unavailable", &[]);

@@ -275,7 +275,7 @@ fn everybody_may_read_the_file_and_nothing_else_is_left() {
 }
 
 #[test]
-fn a_rehearsal_leaves_the_file_alone() {
+fn a_dry_run_leaves_the_file_alone() {
     let env = TestEnv::sqlite();
     for job in ["cleanup", "alert"] {
         env.taskmon([job, "--dry-run", "--textfile", "x.prom"]).success().json();

@@ -61,7 +61,7 @@ impl Desk {
         })
     }
 
-    fn take(&self, channel: &str, notice: &Notice) -> Answer {
+    fn take(&self, channel: &str, notice: &Notification) -> Answer {
         let limit = self.broken.iter().find(|(name, _)| *name == channel);
         let taken = limit.map_or(notice.alerts.len(), |(_, taken)| *taken);
         let heard = notice.alerts[..taken].iter().map(|told| {
@@ -364,7 +364,7 @@ fn an_end_that_was_not_taken_is_offered_again() {
     assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
 }
 
-// ---- the logs, rehearsals, tests
+// ---- the logs, dry runs, tests
 
 #[test]
 fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
@@ -398,15 +398,15 @@ fn a_log_that_cannot_be_written_is_told_and_tried_again() {
 }
 
 #[test]
-fn a_rehearsal_decides_and_leaves_nothing_behind() {
+fn a_dry_run_decides_and_leaves_nothing_behind() {
     let desk = Desk::new(&["hook"]);
-    let summary = desk.run_in(Mode::Rehearse, 0, &[stats(30.0)]);
+    let summary = desk.run_in(Mode::DryRun, 0, &[stats(30.0)]);
     assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.errors.len()), (1, 0, 0));
     assert_eq!(summary.decisions[0].channels["hook"], Reason::First);
     assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
     assert!(desk.heard.lock().unwrap().is_empty());
     desk.run(1, &[stats(30.0)]);
-    let summary = desk.run_in(Mode::Rehearse, 2, &[stats(30.0)]);
+    let summary = desk.run_in(Mode::DryRun, 2, &[stats(30.0)]);
     assert_eq!(
         (summary.alerts_suppressed, summary.decisions[0].channels["hook"]),
         (1, Reason::Suppressed)
@@ -447,7 +447,7 @@ fn without_a_folder_for_records_alerts_are_told_and_it_is_said() {
         let (summary, heard) = desk.run(0, &[stats(30.0)]);
         assert_eq!(heard, ["hook: high_failure_rate"]);
         assert_eq!(summary.alerts_sent, 1);
-        let kinds: Vec<&str> = summary.errors.iter().map(|trouble| trouble.kind).collect();
+        let kinds: Vec<&str> = summary.errors.iter().map(|issue| issue.kind).collect();
         assert_eq!(kinds, ["records_unusable"]);
     }
 }

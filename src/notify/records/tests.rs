@@ -269,7 +269,7 @@ fn what_a_dead_run_was_about_to_tell_is_void_and_cleared_away_by_whose_turn_it_i
     let left = desk.folder.path().join(".sending-1-2");
     std::fs::write(&left, line_of(&[sending()]).unwrap()).unwrap();
     assert_eq!(in_hand(&desk.past(noon())), None);
-    assert!(left.exists(), "a rehearsal removes nothing");
+    assert!(left.exists(), "a dry run removes nothing");
     let turn = desk.records().turn(PATIENCE).unwrap();
     let past = desk.records().read(noon(), Some(&turn)).unwrap();
     assert_eq!(in_hand(&past), None);

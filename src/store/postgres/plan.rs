@@ -388,7 +388,7 @@ impl Writer<'_> {
     fn wait(&self) -> String {
         match self.settings.tasks.wait {
             Wait::SinceCreation => format!("date_part('epoch', {})", self.since_creation()),
-            Wait::Told(_) | Wait::Unknown => self.column(Field::WaitTime, "NULL::float8"),
+            Wait::AlertUpdate(_) | Wait::Unknown => self.column(Field::WaitTime, "NULL::float8"),
         }
     }
 

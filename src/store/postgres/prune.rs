@@ -72,7 +72,7 @@ enum Stopped {
 /// What tells a batch's transaction from every other, in case its connection goes.
 #[derive(Debug, Clone, Default)]
 struct Mark {
-    /// The transaction's number and its session's process; `None` in a rehearsal, which commits nothing.
+    /// The transaction's number and its session's process; `None` in a dry run, which commits nothing.
     numbers: Option<(String, String)>,
     /// What was deleted, once COMMIT was sent.
     committing: Option<Deletion>,
@@ -186,7 +186,7 @@ impl PostgresPruner {
         mark.numbers = transaction.begin()?;
         transaction.before()?;
         let deletion = transaction.delete_settled(settle)?;
-        if self.settings.mode == Mode::Rehearse {
+        if self.settings.mode == Mode::DryRun {
             transaction.step("ROLLBACK")?;
             return Ok(deletion);
         }
@@ -615,7 +615,7 @@ impl Deleting<'_> {
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
         );
-        if self.settings.mode == Mode::Rehearse {
+        if self.settings.mode == Mode::DryRun {
             return self.step(&begin).map(|()| None);
         }
         let answer = self
@@ -635,7 +635,7 @@ impl Deleting<'_> {
             .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
     }
 
-    /// In a rehearsal, the tasks that would have gone before go first.
+    /// In a dry run, the tasks that would have gone before go first.
     fn before(&self) -> Result<(), Stopped> {
         if self.batch.before.is_empty() {
             return Ok(());
@@ -824,8 +824,7 @@ impl Deleting<'_> {
             deletion.referring.iter().map(|(_, _, path)| path.as_slice()).collect();
         let must_search = |question: &&Question| {
             !question.complete
-                && (self.settings.mode == Mode::Rehearse
-                    || !named.contains(question.path.as_slice()))
+                && (self.settings.mode == Mode::DryRun || !named.contains(question.path.as_slice()))
         };
         let searched: Vec<String> = open
             .into_iter()

@@ -317,7 +317,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
         .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
     connection.pragma_update(None, "foreign_keys", true).map_err(unopened)?;
-    if settings.mode == Mode::Rehearse {
+    if settings.mode == Mode::DryRun {
         // What is rolled back must not touch the disk: no journal beside the database, no page written early.
         connection.pragma_update(None, "cache_spill", false).map_err(unopened)?;
         if journal != "wal" {
@@ -1024,7 +1024,7 @@ impl SqlitePruner {
         self.connection.execute_batch(match self.settings.mode {
             // Without a write-ahead log a reader could hold COMMIT up, when the files are gone already.
             Mode::Apply => "BEGIN EXCLUSIVE",
-            Mode::Rehearse => "BEGIN IMMEDIATE",
+            Mode::DryRun => "BEGIN IMMEDIATE",
         })?;
         for key in batch.before {
             let sql =
@@ -1062,7 +1062,7 @@ impl SqlitePruner {
         };
         let end = match self.settings.mode {
             Mode::Apply => "COMMIT",
-            Mode::Rehearse => "ROLLBACK",
+            Mode::DryRun => "ROLLBACK",
         };
         match self.connection.execute_batch(end) {
             Ok(()) => Ok(deletion),
@@ -1242,8 +1242,8 @@ impl SqlitePruner {
             .questions
             .iter()
             .filter(|question| {
-                let is_open = self.settings.mode == Mode::Rehearse
-                    || !named.contains(question.path.as_slice());
+                let is_open =
+                    self.settings.mode == Mode::DryRun || !named.contains(question.path.as_slice());
                 !question.complete && is_open
             })
             .map(|question| question.path.clone())

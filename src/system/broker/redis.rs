@@ -36,16 +36,16 @@ pub fn ask(settings: &Settings, now: DateTime<Utc>) -> Result<Figures, String> {
     let place = place(&settings.url);
     let mut redis = Redis::connect(settings).map_err(|error| failed(&place, &error))?;
     redis.figures(now).map_err(|why| match why {
-        Trouble::Redis(error) => failed(&place, &error),
-        Trouble::WrongKind(why) => format!("the broker at {place} cannot be asked: {why}"),
-        Trouble::TooMuch => format!(
+        Issue::Redis(error) => failed(&place, &error),
+        Issue::WrongKind(why) => format!("the broker at {place} cannot be asked: {why}"),
+        Issue::TooMuch => format!(
             "the broker at {place} cannot be asked: it has too many keys to look through in broker.timeout_seconds; \
              where broker.queues names the queues they need not be found"
         ),
     })
 }
 
-enum Trouble {
+enum Issue {
     Redis(RedisError),
     /// It answers, and is not done in time.
     TooMuch,
@@ -53,7 +53,7 @@ enum Trouble {
     WrongKind(String),
 }
 
-impl From<RedisError> for Trouble {
+impl From<RedisError> for Issue {
     fn from(error: RedisError) -> Self {
         Self::Redis(error)
     }
@@ -98,18 +98,18 @@ impl<'a> Redis<'a> {
     }
 
     /// A server with millions of keys answers each page at once and is not done for minutes.
-    fn in_time(&self) -> Result<(), Trouble> {
-        if self.began.elapsed() < self.settings.timeout { Ok(()) } else { Err(Trouble::TooMuch) }
+    fn in_time(&self) -> Result<(), Issue> {
+        if self.began.elapsed() < self.settings.timeout { Ok(()) } else { Err(Issue::TooMuch) }
     }
 
-    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, Trouble> {
+    fn figures(&mut self, now: DateTime<Utc>) -> Result<Figures, Issue> {
         let named: BTreeSet<String> = self.settings.queues.iter().cloned().collect();
         let (names, known) =
             if named.is_empty() { (self.discover()?, None) } else { (named.clone(), Some(named)) };
         let mut reasons = BTreeMap::new();
         let mut queues = self.lengths(&names, &mut reasons)?;
         let unacknowledged = match self.unacknowledged() {
-            Err(Trouble::WrongKind(why)) => {
+            Err(Issue::WrongKind(why)) => {
                 reasons.insert("reserved_tasks".to_owned(), why.clone());
                 reasons.insert("lost_tasks".to_owned(), why);
                 None
@@ -117,7 +117,7 @@ impl<'a> Redis<'a> {
             answer => Some(answer?),
         };
         let overdue = match self.overdue(now) {
-            Err(Trouble::WrongKind(why)) => {
+            Err(Issue::WrongKind(why)) => {
                 reasons.insert("overdue_tasks".to_owned(), why);
                 None
             }
@@ -134,8 +134,8 @@ impl<'a> Redis<'a> {
                     let is_bare = named.is_disjoint(&found);
                     (found.is_subset(&named), is_bare)
                 }
-                Err(Trouble::TooMuch) => (false, false),
-                Err(Trouble::Redis(error)) if error.is_timeout() => (false, false),
+                Err(Issue::TooMuch) => (false, false),
+                Err(Issue::Redis(error)) if error.is_timeout() => (false, false),
                 Err(why) => return Err(why),
             },
         };
@@ -185,7 +185,7 @@ impl<'a> Redis<'a> {
     }
 
     /// The queues of all bindings but those that carry no tasks.
-    fn discover(&mut self) -> Result<BTreeSet<String>, Trouble> {
+    fn discover(&mut self) -> Result<BTreeSet<String>, Issue> {
         let start = self.key(BINDING);
         let mut names = BTreeSet::new();
         for key in self.scan_keys(&format!("{}*", escaped(&start)))? {
@@ -201,7 +201,7 @@ impl<'a> Redis<'a> {
         Ok(names)
     }
 
-    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, Trouble> {
+    fn scan_keys(&mut self, pattern: &str) -> Result<BTreeSet<String>, Issue> {
         let mut keys = BTreeSet::new();
         let mut cursor = 0_u64;
         loop {
@@ -220,7 +220,7 @@ impl<'a> Redis<'a> {
                 }
             }
             if keys.len() > MOST_NAMES {
-                return Err(Trouble::TooMuch);
+                return Err(Issue::TooMuch);
             }
             cursor = next;
             if cursor == 0 {
@@ -237,7 +237,7 @@ impl<'a> Redis<'a> {
     }
 
     /// Routing key and queue of each binding of an exchange.
-    fn bindings(&mut self, exchange: &str) -> Result<Vec<(String, String)>, Trouble> {
+    fn bindings(&mut self, exchange: &str) -> Result<Vec<(String, String)>, Issue> {
         let key = self.key(&format!("{BINDING}{exchange}"));
         let mut bindings = BTreeSet::new();
         let mut cursor = 0_u64;
@@ -251,7 +251,7 @@ impl<'a> Redis<'a> {
                     .arg(PAGE)
                     .query::<(u64, Vec<Vec<u8>>)>(&mut self.connection);
             let (next, page) = match answer.map_err(|error| kind_of(&key, error)) {
-                Err(Trouble::WrongKind(_)) => {
+                Err(Issue::WrongKind(_)) => {
                     self.cannot_read(key.as_bytes(), "is no set");
                     return Ok(Vec::new());
                 }
@@ -268,7 +268,7 @@ impl<'a> Redis<'a> {
                 }
             }
             if bindings.len() > MOST_NAMES {
-                return Err(Trouble::TooMuch);
+                return Err(Issue::TooMuch);
             }
             cursor = next;
             if cursor == 0 {
@@ -282,7 +282,7 @@ impl<'a> Redis<'a> {
         &mut self,
         names: &BTreeSet<String>,
         reasons: &mut BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, Option<u64>>, Trouble> {
+    ) -> Result<BTreeMap<String, Option<u64>>, Issue> {
         let mut queues = BTreeMap::new();
         for name in names {
             self.in_time()?;
@@ -298,7 +298,7 @@ impl<'a> Redis<'a> {
                     .map_err(|error| kind_of(&list, error));
                 match length {
                     Ok(length) => waiting = waiting.map(|waiting| waiting + length),
-                    Err(Trouble::WrongKind(why)) => {
+                    Err(Issue::WrongKind(why)) => {
                         waiting = None;
                         for key in ["total_pending", "lost_tasks"] {
                             reasons.insert(key.to_owned(), why.clone());
@@ -315,7 +315,7 @@ impl<'a> Redis<'a> {
 
     /// By the tags of the deliveries in the order of their times: the deliveries themselves, each with a whole message, are read as far as they are
     /// of a usual size, and never many megabytes of them at once.
-    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Trouble> {
+    fn unacknowledged(&mut self) -> Result<BTreeMap<String, u64>, Issue> {
         let key = self.key("unacked");
         let all: u64 = cmd("HLEN")
             .arg(&key)
@@ -338,7 +338,7 @@ impl<'a> Redis<'a> {
             );
             let (next, page) = match answer.map_err(|error| kind_of(&index, error)) {
                 // Which of them are overdue is not known then, and these are held all the same.
-                Err(Trouble::WrongKind(_)) => break,
+                Err(Issue::WrongKind(_)) => break,
                 answer => answer?,
             };
             for tags in page.chunks(PAGE) {
@@ -397,7 +397,7 @@ impl<'a> Redis<'a> {
     }
 
     /// The queue that a delivery came from. The default exchange, which has no name, feeds the queue that the routing key names.
-    fn queue_of(&mut self, exchange: &str, routing_key: &str) -> Result<String, Trouble> {
+    fn queue_of(&mut self, exchange: &str, routing_key: &str) -> Result<String, Issue> {
         if exchange.is_empty() {
             return Ok(routing_key.to_owned());
         }
@@ -413,7 +413,7 @@ impl<'a> Redis<'a> {
         ))
     }
 
-    fn overdue(&mut self, now: DateTime<Utc>) -> Result<u64, Trouble> {
+    fn overdue(&mut self, now: DateTime<Utc>) -> Result<u64, Issue> {
         let timeout = self.settings.visibility_timeout.as_secs_f64();
         let before = now.timestamp_millis() as f64 / 1000.0 - timeout;
         let key = self.key("unacked_index");
@@ -427,13 +427,13 @@ impl<'a> Redis<'a> {
 }
 
 /// Something else may have the name of a key of Celery's.
-fn kind_of(key: &str, error: RedisError) -> Trouble {
+fn kind_of(key: &str, error: RedisError) -> Issue {
     if error.to_string().contains("WRONGTYPE") {
-        Trouble::WrongKind(format!(
+        Issue::WrongKind(format!(
             "the key {key:?} holds something else than Celery would have put there"
         ))
     } else {
-        Trouble::Redis(error)
+        Issue::Redis(error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Alerts from results and from hand: `--report`, `--send`, `--test`, and the rehearsal of each.
+//! Alerts from results and from hand: `--report`, `--send`, `--test`, and the dry run of each.
 
 use super::*;
 use crate::on_each_database;
@@ -267,7 +267,7 @@ fn only_one_thing_is_asked_for_at_a_time() {
 }
 
 #[test]
-fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
+fn a_dry_run_delivers_and_writes_nothing_and_says_what_would_be_told() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![Answer::Hangup]);
     configure(&env, &format!("{}{}", webhook(&server), storing(&env, "stored")));
@@ -291,7 +291,7 @@ fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
         let page = words.iter().copied().chain(["--output", "text"]).collect::<Vec<&str>>();
         alert(&env, 0, &page).stdout_contains("预演");
     }
-    // A run leaves its record, a rehearsal too, and nothing else.
+    // A run leaves its record, a dry run too, and nothing else.
     let logs: Vec<_> = std::fs::read_dir(env.path("logs")).unwrap().collect();
     assert_eq!(logs.len(), 1, "{}", env.tree());
     assert_eq!(env.read("logs/taskmon_runs.jsonl").lines().count(), 8);
@@ -299,7 +299,7 @@ fn a_rehearsal_delivers_and_writes_nothing_and_says_what_would_be_told() {
     assert_eq!(snapshot(&env), before);
     assert_eq!(server.requests().len(), 0);
 
-    // What the records say already, a rehearsal knows.
+    // What the records say already, a dry run knows.
     let finished = alert(&env, 1, &[]);
     finished.stderr();
     assert_eq!(finished.json()["errors"][0]["kind"], "channel_failed");

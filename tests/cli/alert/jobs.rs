@@ -152,7 +152,7 @@ on_each_database! {
                 let run = env.taskmon([job]).env("TASKMON_DATABASE_URL", broken.as_str());
                 words.iter().fold(run, |run, word| run.arg(*word)).exits(3)
             };
-            // A rehearsal tells nobody.
+            // A dry run tells nobody.
             if job != "stats" {
                 failing(&["--dry-run"]).failure("database_unavailable", &[]);
                 assert_eq!(heard(&server), expected, "{job}");
@@ -193,12 +193,12 @@ on_each_database! {
         let server = Server::plain(vec![status(200)]);
         configure_with(&env, "[cleanup]\nbrake_percent = 50", &webhook(&server));
         env.insert((1..=4).map(|n| Task::new(n).at("2020-01-01 10:00:00").without("image_path").without("document_path").without("screenshot_path")));
-        for rehearsal in [true, false] {
+        for dry_run in [true, false] {
             let run = env.taskmon(["cleanup", "--only", "tasks"]);
-            let run = if rehearsal { run.arg("--dry-run") } else { run };
+            let run = if dry_run { run.arg("--dry-run") } else { run };
             let finished = run.run();
             finished.stderr();
-            if rehearsal {
+            if dry_run {
                 finished.stdout();
                 assert_eq!(heard(&server), [[""; 0]; 0]);
                 continue;

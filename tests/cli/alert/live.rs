@@ -7,23 +7,23 @@ use crate::support::server::status;
 /// The one alert that stands.
 #[track_caller]
 fn only(env: &TestEnv) -> Value {
-    let result = rehearsed(env);
+    let result = dry_run(env);
     assert_eq!(result["alerts"].as_array().unwrap().len(), 1, "{result}");
     result["alerts"][0].clone()
 }
 
 #[track_caller]
 fn none(env: &TestEnv) {
-    assert_eq!(kinds(&rehearsed(env)), [""; 0]);
+    assert_eq!(kinds(&dry_run(env)), [""; 0]);
 }
 
 /// Each look a first one.
 #[track_caller]
-fn rehearsed(env: &TestEnv) -> Value {
+fn dry_run(env: &TestEnv) -> Value {
     told(alert(env, 0, &["--dry-run"]))
 }
 
-/// The page in a language; the runs are rehearsed, so their standard error is silent.
+/// The page in a language; they are dry runs, so their standard error is silent.
 #[track_caller]
 fn page(env: &TestEnv, language: &str) -> String {
     let text = env.read("taskmon.toml");
@@ -38,7 +38,7 @@ fn page(env: &TestEnv, language: &str) -> String {
 on_each_database! {
     fn nothing_stands_on_empty_tables(env) {
         configure(&env, "");
-        let result = rehearsed(&env);
+        let result = dry_run(&env);
         assert_eq!(result["alerts"], json!([]));
         assert_eq!(counts(&result), [0, 0, 0]);
         assert_eq!(result["dry_run"], true);
@@ -135,7 +135,7 @@ on_each_database! {
             (20, 11, Some(("critical_failure_rate", "critical", 55.0, 50))),
         ] {
             replace(&env, today(total, failed));
-            let result = rehearsed(&env);
+            let result = dry_run(&env);
             let expected = expected.map_or(json!([]), |(kind, severity, value, threshold)| {
                 let words = match severity {
                     "critical" => "严重过高",
@@ -276,7 +276,7 @@ fn a_disk_stands_above_its_thresholds() {
         let limits =
             format!("[disk]\nwarning_percent = {warning}\ncritical_percent = {critical}\n");
         env.config_in(&zone(), &limits);
-        let result = rehearsed(&env);
+        let result = dry_run(&env);
         let alerts = result["alerts"].as_array().unwrap().iter();
         let found: Vec<Value> = alerts
             .map(|alert| {
