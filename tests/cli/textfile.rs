@@ -1,12 +1,11 @@
 //! `--textfile`, read by what Prometheus has for it: `promtool check metrics`, and the parser of its Python client.
 
 use crate::cli::errors::wait_until;
-use crate::support::env::{Finished, TestEnv};
+use crate::support::env::{Finished, Run, TestEnv};
 use crate::support::rows::Task;
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
-
-const DAY: &str = "2026-11-22";
 
 /// Every sample of these files as the Python client reads them all together, as one exporter does: `[name, labels, value]`. Fails on what it
 /// would refuse: a name or a help that differs between files, two samples with the same labels, samples of a name that stand apart.
@@ -76,24 +75,28 @@ impl Samples {
     }
 }
 
-/// Four tasks of the day, two of them failed.
-fn fill(env: &TestEnv) {
+/// Four tasks of yesterday in Shanghai, two of them failed. Returns that day: rows of a fixed day would expire one day,
+/// and `cleanup` would delete them.
+fn fill(env: &TestEnv) -> NaiveDate {
+    let day = Utc::now().with_timezone(&chrono_tz::Asia::Shanghai).date_naive() - Days::new(1);
+    let at = |n: u32, time: &str| Task::new(n).at(&format!("{day} {time}"));
     env.insert([
-        Task::new(1).at("2026-11-22 10:00:00"),
-        Task::new(2).at("2026-11-22 11:00:00").failed("二维码识别失败"),
-        Task::new(3).at("2026-11-22 11:30:00").failed("odd \"name\""),
-        Task::new(4).at("2026-11-22 12:00:00").status("PENDING"),
+        at(1, "10:00:00"),
+        at(2, "11:00:00").failed("二维码识别失败"),
+        at(3, "11:30:00").failed("odd \"name\""),
+        at(4, "12:00:00").status("PENDING"),
     ]);
+    day
 }
 
 #[test]
 fn a_report_in_prometheus_words() {
     let env = TestEnv::sqlite();
-    fill(&env);
+    let day = fill(&env);
     let config = env.read("taskmon.toml");
     let more = "[[stats.error_categories]]\nname = 'say \"x\\y\" 二维码'\ncontains = ['二维码']\n";
     env.write("taskmon.toml", &format!("{config}\n{more}"));
-    let report = stats(&env).success().json();
+    let report = stats(&env, day).success().json();
     let samples = Samples::read(&env, &["stats.prom"]);
     for (state, count) in
         [("pending", 1.0), ("completed", 1.0), ("failed", 2.0), ("cancelled", 0.0)]
@@ -108,13 +111,8 @@ fn a_report_in_prometheus_words() {
     );
     samples.is("taskmon_stats_hourly_tasks", json!({"hour": "11"}), 2.0);
     // Midnight of the day in Shanghai.
-    let midnight = 1_795_276_800.0;
-    assert_eq!(
-        chrono::DateTime::parse_from_rfc3339("2026-11-22T00:00:00+08:00").unwrap().timestamp()
-            as f64,
-        midnight
-    );
-    samples.is("taskmon_stats_day_start_timestamp_seconds", json!({}), midnight);
+    let midnight = DateTime::parse_from_rfc3339(&format!("{day}T00:00:00+08:00")).unwrap();
+    samples.is("taskmon_stats_day_start_timestamp_seconds", json!({}), midnight.timestamp() as f64);
     let tasks = &report["task_statistics"];
     let p95 = tasks["processing_time_percentiles"]["p95"].as_f64().unwrap();
     samples.is("taskmon_stats_processing_percentile_seconds", json!({"percentile": "95"}), p95);
@@ -127,8 +125,8 @@ fn a_report_in_prometheus_words() {
     samples.is("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
 }
 
-fn stats(env: &TestEnv) -> crate::support::env::Run<'_> {
-    env.taskmon(["stats", "--date", DAY, "--no-save", "--textfile", "stats.prom"])
+fn stats(env: &TestEnv, day: NaiveDate) -> Run<'_> {
+    env.taskmon(["stats", "--date", &day.to_string(), "--no-save", "--textfile", "stats.prom"])
 }
 
 #[test]
@@ -158,12 +156,12 @@ fn disks_with_odd_names_to_the_byte() {
 #[test]
 fn the_files_of_all_jobs_go_together() {
     let env = TestEnv::sqlite();
-    fill(&env);
+    let day = fill(&env);
     env.write("logs/old.log", "12345");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
     let log = std::fs::File::options().append(true).open(env.path("logs/old.log")).unwrap();
     log.set_modified(old).unwrap();
-    stats(&env).success().json();
+    stats(&env, day).success().json();
     for job in ["disk", "alert", "cleanup"] {
         let finished = env.taskmon([job, "--textfile", &format!("{job}.prom")]).success();
         finished.json();
@@ -191,12 +189,12 @@ fn the_files_of_all_jobs_go_together() {
 #[test]
 fn a_failed_run_says_so_and_keeps_when_it_last_worked() {
     let env = TestEnv::sqlite();
-    fill(&env);
-    stats(&env).success().json();
+    let day = fill(&env);
+    stats(&env, day).success().json();
     let before =
         Samples::read(&env, &["stats.prom"]).only("taskmon_last_success_timestamp_seconds");
     for _ in 0..2 {
-        let finished = stats(&env).arg("--database-url").arg("sqlite:gone.db").exits(3);
+        let finished = stats(&env, day).arg("--database-url").arg("sqlite:gone.db").exits(3);
         finished.json();
         finished.stderr();
         let samples = Samples::read(&env, &["stats.prom"]);
@@ -240,17 +238,18 @@ fn the_file_can_be_read_by_others_whatever_the_umask() {
 fn a_run_that_the_lock_holds_up_says_so() {
     let env = TestEnv::postgres();
     env.config("statement_timeout_seconds = 4\n");
+    let day = Utc::now().date_naive() - Days::new(1);
     let mut blocker = env.client();
     let mut held = blocker.transaction().unwrap();
     held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
-    let first = stats(&env).spawn();
+    let first = stats(&env, day).spawn();
     let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
                    WHERE datname = current_database() AND NOT granted";
     let mut observer = env.client();
     wait_until("the first run waits for the table", || {
         !observer.query(waiting, &[]).unwrap().is_empty()
     });
-    stats(&env).exits(75).failure("locked", &[]);
+    stats(&env, day).exits(75).failure("locked", &[]);
     let samples = Samples::read(&env, &["stats.prom"]);
     assert_eq!(samples.only("taskmon_last_run_exit_code"), 75.0);
     assert_eq!(samples.only("taskmon_last_run_success"), 0.0);
@@ -286,8 +285,10 @@ fn a_dry_run_leaves_the_file_alone() {
 #[test]
 fn a_file_that_cannot_be_written_costs_the_file_alone() {
     let env = TestEnv::sqlite();
-    fill(&env);
-    for arguments in [vec!["stats", "--date", DAY], vec!["disk"], vec!["cleanup"], vec!["alert"]] {
+    let day = fill(&env);
+    let date = day.to_string();
+    for arguments in [vec!["stats", "--date", &date], vec!["disk"], vec!["cleanup"], vec!["alert"]]
+    {
         let finished =
             env.taskmon(arguments.clone()).arg("--textfile").arg("missing/x.prom").exits(1);
         finished.stderr_contains("missing/x.prom");
@@ -298,7 +299,7 @@ fn a_file_that_cannot_be_written_costs_the_file_alone() {
         assert_eq!(errors[0]["kind"], "textfile_not_written", "{arguments:?}");
         assert_eq!(errors[0]["path"], "missing/x.prom");
         if arguments[0] == "stats" {
-            let saved = env.read("reports/daily/daily_report_20261122.json");
+            let saved = env.read(day.format("reports/daily/daily_report_%Y%m%d.json").to_string());
             assert_eq!(serde_json::from_str::<Value>(&saved).unwrap(), result);
         }
     }
