@@ -16,7 +16,7 @@
 //!   through `channels`.
 //! - No SQL stands outside `store/`.
 //! - `report` imports the report structs only.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`) imports nothing of taskmon but itself.
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `values`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod alert;
@@ -41,3 +41,4 @@ pub mod stats;
 pub mod store;
 pub mod system;
 pub mod units;
+pub mod values;

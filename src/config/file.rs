@@ -4,13 +4,14 @@
 //! `[database.tasks]` and `[database.receipts]` over the preset, before it is read into the structs.
 
 use super::nearest::nearest;
-use super::reader::{self, Number, Problem, Reader, What};
+use super::reader::{self, Problem, Reader, What};
 use super::secret::{Secret, SecretUrl};
 use crate::language::Language;
 use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
+use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -22,7 +23,7 @@ pub const DEFAULT: &str = include_str!("default.toml");
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct File {
     /// Relative to the folder of the file.
-    #[serde(deserialize_with = "path", serialize_with = "shown")]
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
     pub base_dir: PathBuf,
     /// `None`: the system's.
     pub timezone: Option<String>,
@@ -48,10 +49,10 @@ pub struct Database {
     pub read_url: Option<SecretUrl>,
     pub preset: String,
     pub naive_timestamps: String,
-    #[serde(deserialize_with = "whole::<_, _, 1, 86_400>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 86_400>")]
     pub connect_timeout_seconds: u32,
     /// 0: no limit. PostgreSQL counts it in milliseconds of 31 bits.
-    #[serde(deserialize_with = "whole::<_, _, 0, 2_147_483>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
     pub statement_timeout_seconds: u32,
     pub tasks: Tasks,
     pub receipts: Option<Receipts>,
@@ -60,41 +61,41 @@ pub struct Database {
 /// `[cleanup]`. Days are of 24 hours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cleanup {
-    #[serde(deserialize_with = "days")]
+    #[serde(deserialize_with = "values::days")]
     pub completed_tasks_days: u32,
-    #[serde(deserialize_with = "days")]
+    #[serde(deserialize_with = "values::days")]
     pub failed_tasks_days: u32,
     /// `None`: cancelled tasks stay.
-    #[serde(default, deserialize_with = "some_days")]
+    #[serde(default, deserialize_with = "values::optional_days")]
     pub cancelled_tasks_days: Option<u32>,
-    #[serde(deserialize_with = "days")]
+    #[serde(deserialize_with = "values::days")]
     pub receipts_days: u32,
-    #[serde(deserialize_with = "hours")]
+    #[serde(deserialize_with = "values::hours")]
     pub temp_files_hours: u32,
-    #[serde(deserialize_with = "days")]
+    #[serde(deserialize_with = "values::days")]
     pub log_files_days: u32,
-    #[serde(deserialize_with = "paths", serialize_with = "all_shown")]
+    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
     pub storage_roots: Vec<PathBuf>,
     /// Empty: none is asked for.
     pub root_marker: String,
-    #[serde(deserialize_with = "paths", serialize_with = "all_shown")]
+    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
     pub temp_dirs: Vec<PathBuf>,
-    #[serde(deserialize_with = "paths", serialize_with = "all_shown")]
+    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
     pub log_dirs: Vec<PathBuf>,
-    #[serde(deserialize_with = "texts")]
+    #[serde(deserialize_with = "values::texts")]
     pub log_patterns: Vec<String>,
-    #[serde(deserialize_with = "texts")]
+    #[serde(deserialize_with = "values::texts")]
     pub protect: Vec<String>,
     pub outside_paths: OutsidePaths,
     /// Whether folders beneath the storage roots go that the removal of a row's files left empty.
     pub remove_empty_folders: bool,
-    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000>")]
     pub batch_size: u32,
     /// 0: no limit.
-    #[serde(deserialize_with = "whole::<_, _, 0, 31_536_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 31_536_000>")]
     pub max_runtime_seconds: u32,
     /// 0: off.
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub brake_percent: f64,
 }
 
@@ -109,14 +110,14 @@ pub enum OutsidePaths {
 /// `[stats]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
-    #[serde(deserialize_with = "path", serialize_with = "shown")]
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
     pub reports_dir: PathBuf,
-    #[serde(deserialize_with = "whole::<_, _, 0, 100_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
     pub slowest_tasks: usize,
-    #[serde(deserialize_with = "whole::<_, _, 0, 100_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
     pub failed_task_details: usize,
     /// 0: no anomalies.
-    #[serde(deserialize_with = "whole::<_, _, 0, 366>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 366>")]
     pub baseline_days: usize,
     pub error_categories: Vec<ErrorCategory>,
 }
@@ -124,39 +125,39 @@ pub struct Stats {
 /// A failed task belongs to the first category of which its message contains a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorCategory {
-    #[serde(deserialize_with = "filled")]
+    #[serde(deserialize_with = "values::non_empty_text")]
     pub name: String,
-    #[serde(deserialize_with = "some_texts")]
+    #[serde(deserialize_with = "values::one_or_more_texts")]
     pub contains: Vec<String>,
 }
 
 /// `[disk]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Disk {
-    #[serde(deserialize_with = "some_paths", serialize_with = "all_shown")]
+    #[serde(deserialize_with = "values::one_or_more_paths", serialize_with = "values::show_paths")]
     pub paths: Vec<PathBuf>,
     /// Percent; above it, not at it.
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub warning_percent: f64,
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub critical_percent: f64,
 }
 
 /// `[alerts]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alerts {
-    #[serde(deserialize_with = "path", serialize_with = "shown")]
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
     pub logs_dir: PathBuf,
-    #[serde(deserialize_with = "path", serialize_with = "shown")]
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
     pub records_dir: PathBuf,
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub failure_rate_warning: f64,
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub failure_rate_critical: f64,
-    #[serde(deserialize_with = "percent")]
+    #[serde(deserialize_with = "values::percent")]
     pub error_concentration_percent: f64,
     pub no_tasks: bool,
-    #[serde(deserialize_with = "hours")]
+    #[serde(deserialize_with = "values::hours")]
     pub repeat_after_hours: u32,
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -168,16 +169,16 @@ pub struct Alerts {
 /// `[[alerts.rules]]`: one's own threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
-    #[serde(deserialize_with = "filled")]
+    #[serde(deserialize_with = "values::non_empty_text")]
     pub name: String,
     pub on: RuleOn,
     /// A path into the result's JSON.
-    #[serde(deserialize_with = "filled")]
+    #[serde(deserialize_with = "values::non_empty_text")]
     pub metric: String,
     pub op: Comparison,
-    #[serde(deserialize_with = "number")]
+    #[serde(deserialize_with = "values::finite_number")]
     pub value: f64,
-    #[serde(default = "warning", with = "severity")]
+    #[serde(default = "warning")]
     pub severity: Severity,
     /// Empty: one is made from the metric and its value.
     #[serde(default)]
@@ -219,19 +220,31 @@ pub struct Channel {
     pub url: Option<SecretUrl>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_env: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "values::show_optional_path"
+    )]
     pub url_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_env: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "values::show_optional_path"
+    )]
     pub secret_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_env: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "some_shown")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "values::show_optional_path"
+    )]
     pub password_file: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -243,13 +256,13 @@ pub struct Channel {
     /// A program and its arguments.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given_command")]
     pub command: Option<Vec<String>>,
-    #[serde(default = "warning", with = "severity")]
+    #[serde(default = "warning")]
     pub min_severity: Severity,
     /// For one request, or for the command.
-    #[serde(default = "ten", deserialize_with = "whole::<_, _, 1, 3600>")]
+    #[serde(default = "ten", deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
     pub timeout_seconds: u32,
     /// Further attempts after the first.
-    #[serde(default = "three", deserialize_with = "whole::<_, _, 0, 100>")]
+    #[serde(default = "three", deserialize_with = "values::whole_number::<_, _, 0, 100>")]
     pub retries: u32,
 }
 
@@ -314,14 +327,14 @@ pub enum MailTls {
 /// `[alerts.live]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Live {
-    #[serde(deserialize_with = "whole::<_, _, 0, 10_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 10_000_000>")]
     pub stuck_after_minutes: u32,
-    #[serde(deserialize_with = "whole::<_, _, 0, 10_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 10_000_000>")]
     pub backlog_after_minutes: u32,
-    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 1_000_000_000_000>")]
     pub backlog_max: u64,
     /// Of so many tasks on, today's failure rate counts.
-    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 1_000_000_000_000>")]
     pub min_tasks: u64,
 }
 
@@ -334,15 +347,15 @@ pub struct Broker {
     #[serde(default, deserialize_with = "some_url")]
     pub management_url: Option<SecretUrl>,
     /// Empty: those that the broker knows of. Without the key, the preset's.
-    #[serde(default, deserialize_with = "texts")]
+    #[serde(default, deserialize_with = "values::texts")]
     pub queues: Vec<String>,
     /// Celery's transport options on Redis: `priority_steps`, `sep`, `global_keyprefix`, `visibility_timeout`.
     pub priority_steps: Vec<u32>,
     pub separator: String,
     pub global_keyprefix: String,
-    #[serde(deserialize_with = "whole::<_, _, 1, 1_000_000_000>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000_000>")]
     pub visibility_timeout_seconds: u32,
-    #[serde(deserialize_with = "whole::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
     pub timeout_seconds: u32,
 }
 
@@ -391,18 +404,18 @@ pub struct Schedule {
 /// `[[schedule.jobs]]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    #[serde(deserialize_with = "filled")]
+    #[serde(deserialize_with = "values::non_empty_text")]
     pub name: String,
     #[serde(deserialize_with = "cron")]
     pub cron: String,
     /// Arguments of taskmon: `cleanup --only temp,logs`.
-    #[serde(deserialize_with = "filled")]
+    #[serde(deserialize_with = "values::non_empty_text")]
     pub command: String,
     /// Empty: on every host.
     #[serde(default)]
     pub queue: String,
     /// 9 highest, 1 lowest.
-    #[serde(default = "five", deserialize_with = "whole::<_, _, 1, 9>")]
+    #[serde(default = "five", deserialize_with = "values::whole_number::<_, _, 1, 9>")]
     pub priority: u8,
 }
 
@@ -422,121 +435,22 @@ fn five() -> u8 {
     5
 }
 
-/// A whole number in a range. Every range used fits the field's type and a double's 53 bits.
-fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    counted(deserializer, LEAST, MOST, "")
-}
-
-fn counted<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
-    deserializer: D,
-    least: u64,
-    most: u64,
-    unit: &'static str,
-) -> Result<T, D::Error> {
-    let number = deserializer.deserialize_any(Number {
-        least: least as f64,
-        most: most as f64,
-        whole: true,
-        unit,
-    })?;
-    T::try_from(number as u64).map_err(|_| D::Error::custom("a smaller number"))
-}
-
-/// At most a million: further back than any database's calendar has to reach.
-fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    counted(deserializer, 0, 1_000_000, "days")
-}
-
-fn some_days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    days(deserializer).map(Some)
-}
-
-fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    counted(deserializer, 0, 24_000_000, "hours")
-}
-
-fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    deserializer.deserialize_any(Number { least: 0.0, most: 100.0, whole: false, unit: "percent" })
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let value = f64::deserialize(deserializer)?;
-    if !value.is_finite() {
-        return Err(D::Error::custom("a number"));
-    }
-    Ok(value)
-}
-
-fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Filled::deserialize(deserializer).map(|Filled(text)| text)
-}
-
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let texts = Vec::<Filled>::deserialize(deserializer)?;
-    Ok(texts.into_iter().map(|Filled(text)| text).collect())
-}
-
-fn some_texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let texts = texts(deserializer)?;
-    if texts.is_empty() {
-        return Err(D::Error::custom("a list of at least one text"));
-    }
-    Ok(texts)
+/// A URL; an empty one counts as not set, as an empty variable does.
+fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretUrl>, D::Error> {
+    let url = SecretUrl::deserialize(deserializer)?;
+    Ok(Some(url).filter(|url| !url.expose().trim().is_empty()))
 }
 
 fn given_texts<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
-    some_texts(deserializer).map(Some)
+    values::one_or_more_texts(deserializer).map(Some)
 }
 
-/// A program and its arguments, which may be empty.
 fn given_command<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
-    let words = Vec::<String>::deserialize(deserializer)?;
-    if words.first().is_none_or(|program| program.trim().is_empty()) {
-        return Err(D::Error::custom("a list of a program and its arguments"));
-    }
-    Ok(Some(words))
-}
-
-fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    PathText::deserialize(deserializer).map(|PathText(path)| path)
-}
-
-fn paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    let paths = Vec::<PathText>::deserialize(deserializer)?;
-    Ok(paths.into_iter().map(|PathText(path)| path).collect())
-}
-
-fn some_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    let paths = paths(deserializer)?;
-    if paths.is_empty() {
-        return Err(D::Error::custom("a list of at least one path"));
-    }
-    Ok(paths)
-}
-
-/// A path for people: one that is not UTF-8 must not make the configuration unprintable.
-fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&path.display())
-}
-
-fn all_shown<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(paths.iter().map(|path| path.display().to_string()))
-}
-
-fn some_shown<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
-}
-
-/// A URL; an empty one counts as not set, as an empty variable does.
-fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretUrl>, D::Error> {
-    let url = SecretUrl::deserialize(deserializer)?;
-    Ok(Some(url).filter(|url| !url.expose().trim().is_empty()))
+    values::command(deserializer).map(Some)
 }
 
 /// A cron expression, by its shape: five fields, or a word such as `@daily`. `schedule` reads what it means.
@@ -561,58 +475,6 @@ fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     Err(D::Error::custom(
         "a cron expression of five fields, such as \"0 2 * * *\", or a word such as \"@daily\"",
     ))
-}
-
-/// A text that is not empty.
-struct Filled(String);
-
-impl<'de> Deserialize<'de> for Filled {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.trim().is_empty() {
-            return Err(D::Error::custom("a text that is not empty"));
-        }
-        Ok(Self(text))
-    }
-}
-
-/// A path as it is written. `~` is the shell's: here it would quietly become a folder of that name.
-struct PathText(PathBuf);
-
-impl<'de> Deserialize<'de> for PathText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Filled(text) = Filled::deserialize(deserializer)?;
-        if text == "~" || text.starts_with("~/") {
-            return Err(D::Error::custom("a path without ~, which only a shell knows"));
-        }
-        Ok(Self(PathBuf::from(text)))
-    }
-}
-
-/// [`Severity`] by its name.
-mod severity {
-    use super::{Deserialize, Deserializer, Severity};
-    use super::{Serialize, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "lowercase")]
-    enum Name {
-        Warning,
-        Error,
-        Critical,
-    }
-
-    pub fn serialize<S: Serializer>(severity: &Severity, serializer: S) -> Result<S::Ok, S::Error> {
-        severity.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Severity, D::Error> {
-        Ok(match Name::deserialize(deserializer)? {
-            Name::Warning => Severity::Warning,
-            Name::Error => Severity::Error,
-            Name::Critical => Severity::Critical,
-        })
-    }
 }
 
 /// Which keys a file sets itself, by their full path.
@@ -647,6 +509,12 @@ impl Given {
         let place = self.place(key);
         let colon = if place.is_empty() { "" } else { ": " };
         Failure::new(Kind::ConfigInvalid, format!("{place}{colon}`{key}` {message}"))
+    }
+
+    /// The same of a key of a section, as the section's own code found it out.
+    pub fn invalid(&self, section: &str, invalid: InvalidKey) -> Failure {
+        let key = format!("{section}.{}", invalid.key);
+        Failure { hint: invalid.hint, ..self.failure(&key, &invalid.message) }
     }
 }
 
@@ -858,27 +726,33 @@ pub(super) fn setting(line: &str) -> Option<&str> {
 
 /// What only several keys together can get wrong.
 fn check(file: &File, given: &Given) -> Result<(), Failure> {
-    ordered(
-        "disk.warning_percent",
-        file.disk.warning_percent,
-        "critical_percent",
-        file.disk.critical_percent,
-        given,
-    )?;
-    let (warning, critical) = (file.alerts.failure_rate_warning, file.alerts.failure_rate_critical);
-    ordered("alerts.failure_rate_warning", warning, "failure_rate_critical", critical, given)?;
-    distinct("alerts.rules", file.alerts.rules.iter().map(|rule| rule.name.as_str()), given)?;
-    distinct("schedule.jobs", file.schedule.jobs.iter().map(|job| job.name.as_str()), given)?;
-    scheme(
-        "broker.url",
+    let within = |section: &'static str| move |invalid| given.invalid(section, invalid);
+    let (disk, alerts) = (&file.disk, &file.alerts);
+    check_thresholds(
+        ("warning_percent", disk.warning_percent),
+        ("critical_percent", disk.critical_percent),
+    )
+    .map_err(within("disk"))?;
+    check_thresholds(
+        ("failure_rate_warning", alerts.failure_rate_warning),
+        ("failure_rate_critical", alerts.failure_rate_critical),
+    )
+    .map_err(within("alerts"))?;
+    let rules = alerts.rules.iter().map(|rule| rule.name.as_str());
+    check_names("rules", rules).map_err(within("alerts"))?;
+    let jobs = file.schedule.jobs.iter().map(|job| job.name.as_str());
+    check_names("jobs", jobs).map_err(within("schedule"))?;
+    check_url(
+        "url",
         &file.broker.url,
         &["redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp"],
-        given,
-    )?;
+    )
+    .map_err(within("broker"))?;
     check_broker(&file.broker, given)?;
-    scheme("broker.management_url", &file.broker.management_url, &["http", "https"], given)?;
+    check_url("management_url", &file.broker.management_url, &["http", "https"])
+        .map_err(within("broker"))?;
     for (job, url) in file.heartbeat.urls() {
-        scheme(&format!("heartbeat.{job}"), url, &["https", "http"], given)?;
+        check_url(job, url, &["https", "http"]).map_err(within("heartbeat"))?;
     }
     for (index, channel) in file.alerts.channels.iter().enumerate() {
         check_channel(&format!("alerts.channels[{}]", index + 1), channel, given)?;
@@ -886,56 +760,11 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ordered(
-    key: &str,
-    warning: f64,
-    other: &str,
-    critical: f64,
-    given: &Given,
-) -> Result<(), Failure> {
-    if warning <= critical {
-        return Ok(());
+fn check_url(key: &str, url: &Option<SecretUrl>, schemes: &[&str]) -> Result<(), InvalidKey> {
+    match url {
+        Some(url) => check_scheme(key, url.expose(), schemes),
+        None => Ok(()),
     }
-    Err(given.failure(
-        key,
-        &format!("is {warning}; it must not be above `{other}`, which is {critical}"),
-    ))
-}
-
-fn distinct<'a>(
-    list: &str,
-    names: impl Iterator<Item = &'a str>,
-    given: &Given,
-) -> Result<(), Failure> {
-    let mut seen: Vec<&str> = Vec::new();
-    for name in names {
-        if seen.contains(&name) {
-            let key = format!("{list}[{}].name", seen.len() + 1);
-            return Err(
-                given.failure(&key, &format!("is {name:?}, which another entry is called too"))
-            );
-        }
-        seen.push(name);
-    }
-    Ok(())
-}
-
-fn scheme(
-    key: &str,
-    url: &Option<SecretUrl>,
-    known: &[&str],
-    given: &Given,
-) -> Result<(), Failure> {
-    let Some(url) = url else {
-        return Ok(());
-    };
-    let scheme = url.scheme();
-    let rest = url.expose().get(scheme.len()..).unwrap_or_default();
-    if known.contains(&scheme) && rest.starts_with("://") && rest.len() > 3 {
-        return Ok(());
-    }
-    let forms: Vec<String> = known.iter().map(|scheme| format!("{scheme}://")).collect();
-    Err(given.failure(key, &format!("must be a URL that starts with {}", forms.join(" or "))))
 }
 
 /// What could never be asked, whichever server is there.
@@ -990,7 +819,7 @@ fn check_channel(key: &str, channel: &Channel, given: &Given) -> Result<(), Fail
         ChannelType::Email => &["smtp", "smtps"],
         _ => &["https", "http"],
     };
-    scheme(&format!("{key}.url"), &channel.url, schemes, given)
+    check_url("url", &channel.url, schemes).map_err(|invalid| given.invalid(key, invalid))
 }
 
 impl Channel {
@@ -1054,10 +883,4 @@ impl File {
         let every = lists.into_iter().flatten().chain(folders).chain(secrets.flatten());
         every.for_each(|path| *path = absolute(&base, path));
     }
-}
-
-/// A path from a folder on, without `.` in it. `..` stays: behind a symbolic link it does not lead back.
-pub fn absolute(folder: &Path, path: &Path) -> PathBuf {
-    let joined = folder.join(path);
-    joined.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }

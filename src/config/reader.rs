@@ -330,49 +330,6 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
     }
 }
 
-/// A number read into the range that its key allows.
-pub struct Number {
-    pub least: f64,
-    pub most: f64,
-    /// Whether fractions are refused.
-    pub whole: bool,
-    /// "days", or nothing.
-    pub unit: &'static str,
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = if self.unit.is_empty() { "" } else { " of " };
-        let kind = if self.whole { "a whole number" } else { "a number" };
-        write!(f, "{kind}{of}{} from {} to {}", self.unit, self.least, self.most)
-    }
-}
-
-impl Visitor<'_> for Number {
-    type Value = f64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<f64, E> {
-        let value = number as f64;
-        if value < self.least || value > self.most {
-            return Err(E::invalid_value(de::Unexpected::Signed(number), &self));
-        }
-        Ok(value)
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<f64, E> {
-        // Written so that `nan` is refused.
-        let fits = number >= self.least && number <= self.most;
-        if self.whole || !fits {
-            return Err(E::invalid_value(de::Unexpected::Float(number), &self));
-        }
-        Ok(number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -830,7 +830,7 @@ pub(super) fn user_units() -> Result<PathBuf> {
 
 pub(super) fn unit_dir(place: &SchedulePlace) -> Result<PathBuf> {
     match (&place.unit_dir, place.system) {
-        (Some(folder), _) => Ok(config::file::absolute(&super::working_dir()?, folder)),
+        (Some(folder), _) => Ok(crate::values::absolute(&super::working_dir()?, folder)),
         (None, true) => Ok(PathBuf::from(SYSTEM_UNITS)),
         (None, false) => user_units(),
     }
