@@ -85,6 +85,11 @@ impl Session {
                     && is_known => {}
             Err(failure) => return Err(failure),
         }
+        let configured: Vec<&str> =
+            config.schedule.jobs.iter().map(|job| job.name.as_str()).collect();
+        for entry in &mut entries {
+            schedule::rename_former(&mut entry.job, &configured);
+        }
         findings.extend(doubled(&entries, language));
         findings.extend(broken(&entries, language));
         let running = || entries.iter().filter(|entry| entry.runs);

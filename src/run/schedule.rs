@@ -861,11 +861,6 @@ fn install_units(
         .map(|unit| unit.name.as_str())
         .filter(|name| name.ends_with(".timer"))
         .collect();
-    let control = systemctl(place);
-    change.next = vec![
-        format!("{control} daemon-reload"),
-        format!("{control} enable --now {}", schedule::quoted_words(&timers)),
-    ];
     let paths: Vec<PathBuf> = units.iter().map(|unit| folder.join(&unit.name)).collect();
     let foreign = paths.iter().find(|path| path.exists() && !written.files.contains(path));
     if let Some(path) = foreign {
@@ -875,8 +870,17 @@ fn install_units(
         )
         .into());
     }
-    // What is no job any more goes, as in the crontab.
-    let gone = written.files.iter().filter(|path| !paths.contains(path));
+    // What is no job any more goes, as in the crontab; a timer that is not stopped would go on until the next boot.
+    let gone: Vec<&PathBuf> = written.files.iter().filter(|path| !paths.contains(path)).collect();
+    let control = systemctl(place);
+    let gone_timers = timers_of(gone.iter().copied());
+    if !gone_timers.is_empty() {
+        change
+            .next
+            .push(format!("{control} disable --now {}", schedule::quoted_words(&gone_timers)));
+    }
+    change.next.push(format!("{control} daemon-reload"));
+    change.next.push(format!("{control} enable --now {}", schedule::quoted_words(&timers)));
     for path in gone {
         change.removed.push(path.clone());
         if !change.dry_run {
@@ -904,8 +908,7 @@ fn install_units(
 fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result<()> {
     let folder = unit_dir(place)?;
     let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
-    let names = written.files.iter().filter_map(|path| path.file_name()?.to_str());
-    let timers: Vec<&str> = names.filter(|name| name.ends_with(".timer")).collect();
+    let timers = timers_of(&written.files);
     let control = systemctl(place);
     if !timers.is_empty() {
         change.next = vec![
@@ -921,6 +924,12 @@ fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result<()> {
     }
     change.changed = !change.removed.is_empty();
     Ok(())
+}
+
+/// The names of the timers among these files.
+fn timers_of<'p>(files: impl IntoIterator<Item = &'p PathBuf>) -> Vec<&'p str> {
+    let names = files.into_iter().filter_map(|path| path.file_name()?.to_str());
+    names.filter(|name| name.ends_with(".timer")).collect()
 }
 
 fn unreadable(folder: &Path) -> String {

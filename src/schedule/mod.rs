@@ -87,10 +87,11 @@ impl Installed {
             priority: job.priority,
             installed: DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now),
         };
-        let since = |old: &&Installed| {
-            (&old.name, &old.cron, &old.command) == (&new.name, &new.cron, &new.command)
+        let is_same = |old: &&Installed| {
+            (current_name(&old.name), &old.cron, &old.command)
+                == (current_name(&new.name), &new.cron, &new.command)
         };
-        match old.iter().find(since) {
+        match old.iter().find(is_same) {
             Some(old) => Self { installed: old.installed, ..new },
             None => new,
         }
@@ -98,6 +99,23 @@ impl Installed {
 
     pub fn words(&self) -> Vec<String> {
         shlex::split(&self.command).unwrap_or_default()
+    }
+}
+
+/// Names that jobs of the default configuration had in earlier versions, and the names that they have now.
+const RENAMED: [(&str, &str); 1] = [("check-disk-space", "disk-space-check")];
+
+/// The name that a job has now, where an earlier version's defaults had another one.
+fn current_name(name: &str) -> &str {
+    RENAMED.iter().find(|(former, _)| *former == name).map_or(name, |(_, current)| current)
+}
+
+/// Gives a job that is installed under a former name of a default job the name that it has now: after an upgrade it is not one that nobody
+/// configures. A configuration that has the former name itself keeps it.
+pub fn rename_former(installed: &mut Installed, configured: &[&str]) {
+    let current = current_name(&installed.name);
+    if configured.contains(&current) && !configured.contains(&installed.name.as_str()) {
+        installed.name = current.to_owned();
     }
 }
 

@@ -134,7 +134,7 @@ fn what_is_installed_are_the_jobs_with_absolute_paths_and_their_niceness() {
     let expected = [
         line("0 2 * * *", 12, "stats"),
         line("0 4 * * *", 14, "cleanup"),
-        line("15 * * * *", 10, "disk"),
+        line("15 * * * *", 8, "disk"),
         line("*/5 * * * *", 2, "alert"),
     ];
     let text = crontab(&env);
@@ -151,7 +151,7 @@ fn what_is_installed_are_the_jobs_with_absolute_paths_and_their_niceness() {
         [
             "generate-daily-statistics",
             "cleanup-expired-tasks",
-            "check-disk-space",
+            "disk-space-check",
             "check-live-alerts"
         ]
     );
@@ -638,6 +638,23 @@ fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
         );
         assert!(example.contains(&named), "{named}");
     }
+    // All jobs of the system that taskmon replaces, with their priorities there.
+    for (name, priority) in [
+        ("check-pending-tasks", 9),
+        ("update-all-pending-tracking", 8),
+        ("system-health-check", 7),
+        ("check-timeout-tasks", 6),
+        ("disk-space-check", 5),
+        ("cleanup-temp-files", 4),
+        ("generate-daily-statistics", 3),
+        ("cleanup-expired-tasks", 2),
+        ("backup-database", 2),
+        ("cleanup-logs", 1),
+    ] {
+        let named = example.lines().filter(|line| line.starts_with('#') && line.contains(name));
+        let priority = format!("priority {priority})");
+        assert!(named.into_iter().any(|line| line.contains(&priority)), "{name}");
+    }
     // The lines that are commented out are lines of a crontab too.
     let uncommented = uncommented(example);
     assert_ne!(uncommented, example);
@@ -770,7 +787,7 @@ fn units_are_what_systemd_takes_and_go_again_without_the_others() {
 fn units_of_the_user_are_found_by_status() {
     let env = environment();
     schedule(&env, &["install", "--systemd"]).success().json();
-    assert!(env.path("home/.config/systemd/user/taskmon-check-disk-space.timer").is_file());
+    assert!(env.path("home/.config/systemd/user/taskmon-disk-space-check.timer").is_file());
     let installed = |env: &TestEnv| -> (Vec<bool>, String) {
         let status = schedule(env, &["status"]).success().json();
         let jobs = status["jobs"].as_array().unwrap().iter();
@@ -781,7 +798,7 @@ fn units_of_the_user_are_found_by_status() {
     let (before, warnings) = installed(&env);
     assert_eq!(before, [false; 4]);
     for part in
-        ["没有启用", "systemctl --user enable --now taskmon-check-disk-space.timer taskmon-"]
+        ["没有启用", "systemctl --user enable --now taskmon-", "taskmon-disk-space-check.timer"]
     {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
@@ -833,7 +850,7 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
                 "运行两遍",
                 "crontab",
                 "systemd/user",
-                "check-disk-space",
+                "disk-space-check",
                 "taskmon schedule remove --systemd",
             ] {
                 assert!(told.contains(part), "{part} in {told}");
@@ -889,6 +906,76 @@ fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installe
     assert!(cron.to_string().contains("schedule.jobs"), "{cron:#}");
 }
 
+/// The block of a version that had the default job under another name and with priority 4.
+#[test]
+fn an_installed_default_job_under_its_former_name_is_renamed_and_keeps_its_records() {
+    let env = environment();
+    installed_long_ago(&env);
+    let former = |text: &str| {
+        let text = text.replace("disk-space-check", "check-disk-space");
+        text.replace("\"file\",\"priority\":5", "\"file\",\"priority\":4")
+    };
+    let current = crontab(&env);
+    assert_ne!(former(&current), current);
+    put(&env, &former(&current));
+    isolated(&env, &["taskmon", "disk", "-qq"]).run().stdout();
+    let disk = |status: &Value| -> Value {
+        assert_eq!(status["leftover"], Value::Null, "{status:#}");
+        let mut jobs = status["jobs"].as_array().unwrap().iter();
+        let disk = jobs.find(|job| job["name"] == "disk-space-check").unwrap();
+        json!([disk["installed"], disk["outdated"], disk["overdue"], disk["last_run"]["exit_code"]])
+    };
+    let status = || schedule(&env, &["status"]).success().json();
+    assert_eq!(disk(&status()), json!([true, true, false, 0]));
+    let dry_run = schedule(&env, &["install", "--dry-run"]).success().json();
+    assert_eq!((&dry_run["changed"], &dry_run["dropped"]), (&json!(true), &Value::Null));
+    schedule(&env, &["install"]).success().json();
+    // To the byte: since when it is installed too, so that a run that was missed before the upgrade is missed still.
+    assert_eq!(crontab(&env), current);
+    assert_eq!(disk(&status()), json!([true, false, false, 0]));
+
+    // One's own configuration may have the name, and then it stays.
+    let own = "\n[[schedule.jobs]]\nname = \"check-disk-space\"\ncron = \"15 * * * *\"\ncommand = \"disk\"\n";
+    env.write("taskmon.toml", &(env.read("taskmon.toml") + own));
+    put(&env, &former(&current));
+    let jobs = status()["jobs"].clone();
+    assert_eq!(
+        (&jobs[0]["name"], &jobs[0]["installed"]),
+        (&json!("check-disk-space"), &json!(true))
+    );
+}
+
+#[test]
+fn a_job_that_is_missed_under_its_former_name_is_missed_under_its_new_one() {
+    let env = environment();
+    installed_long_ago(&env);
+    put(&env, &crontab(&env).replace("disk-space-check", "check-disk-space"));
+    let (result, _run) = missed(&env);
+    let alerts = result["alerts"].as_array().unwrap().iter();
+    let missed = alerts.filter(|alert| alert["type"] == "job_missed");
+    let subjects: Vec<&Value> = missed.map(|alert| &alert["subject"]).collect();
+    assert!(subjects.contains(&&json!("disk-space-check")), "{result:#}");
+    assert!(!subjects.contains(&&json!("check-disk-space")), "{result:#}");
+}
+
+/// Their files go, and systemd has to be told before it forgets them.
+#[test]
+fn timers_of_jobs_that_are_no_more_are_to_be_stopped() {
+    let env = environment();
+    add_jobs(&env, &[("old", "0 2 * * *", "stats", ""), ("disks", "15 * * * *", "disk", "")]);
+    let words = ["install", "--systemd", "--unit-dir", "units"];
+    let next = |words: &[&str]| schedule(&env, words).success().json()["next"].clone();
+    assert_eq!(next(&words)[0], "systemctl --user daemon-reload");
+    env.write("taskmon.toml", &env.read("taskmon.toml").replace("\"old\"", "\"new\""));
+    let expected = json!([
+        "systemctl --user disable --now taskmon-old.timer",
+        "systemctl --user daemon-reload",
+        "systemctl --user enable --now taskmon-new.timer taskmon-disks.timer"
+    ]);
+    assert_eq!(next(&words), expected);
+    assert!(!env.path("units/taskmon-old.timer").exists());
+}
+
 /// One of the checks, with the test's spool.
 fn checked(env: &TestEnv, name: &str) -> Value {
     let result = isolated(env, &["taskmon", "check"]).run().json();
@@ -919,7 +1006,7 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
         assert!(cron["hint"].to_string().contains("taskmon schedule install"), "{cron:#}");
         let status = schedule(&env, &["status"]).success().json();
         let warnings = status["warnings"].to_string();
-        assert!(warnings.contains(why) && warnings.contains("check-disk-space"), "{warnings}");
+        assert!(warnings.contains(why) && warnings.contains("disk-space-check"), "{warnings}");
         assert_eq!(schedule(&env, &["install"]).success().json()["changed"], true);
         let status = schedule(&env, &["status"]).success().json();
         assert_eq!(status["warnings"], json!([]));
@@ -937,7 +1024,7 @@ fn a_line_that_starts_what_is_not_there_fails_the_check() {
     enable(&env);
     let status = schedule(&env, &["status"]).success().json();
     assert_eq!(status["warnings"], json!([]));
-    let service = "home/.config/systemd/user/taskmon-check-disk-space.service";
+    let service = "home/.config/systemd/user/taskmon-disk-space-check.service";
     env.write(service, &env.read(service).replace(binary(), "/gone/taskmon"));
     let cron = checked(&env, "cron");
     assert_eq!(cron["status"], "failed", "{cron:#}");
