@@ -37,16 +37,11 @@ const RULES: &[Rule] = &[
     Rule { module: "store", may: &["store::**"] },
     Rule {
         module: "store::postgres",
-        may: &[
-            "store",
-            "store::inspect",
-            "store::prune",
-            "store::sql",
-            "store::target",
-            "store::connect",
-            "store::tls",
-        ],
+        may: &["store", "store::inspect", "store::prune", "store::sql"],
     },
+    // What a URL says is read without knowledge of the store that is opened by it.
+    Rule { module: "store::postgres::connect", may: &["store::postgres::failure"] },
+    Rule { module: "store::postgres::failure", may: &[] },
     Rule {
         module: "store::sqlite",
         may: &["store", "store::inspect", "store::prune", "store::sql", "store::target"],

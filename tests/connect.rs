@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 use taskmon::outcome::{Failure, Kind};
-use taskmon::store::connect::{connect, failure};
+use taskmon::store::postgres::connect::connect;
+use taskmon::store::postgres::failure::failure;
 use taskmon::store::target::{Target, UrlContext};
 use tempfile::TempDir;
 

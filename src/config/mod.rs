@@ -127,10 +127,17 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
     let read_url = urls.read()?;
     let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
     let is_sqlite = target.as_ref().is_some_and(Target::is_sqlite);
+    let read_target = read_url.as_ref().map(|url| urls.target(url)).transpose()?;
+    for warning in target.iter().chain(&read_target).flat_map(Target::warnings) {
+        // Both databases may have the same password file.
+        if !warnings.contains(warning) {
+            warnings.push(warning.clone());
+        }
+    }
     let database = Database {
         mapping: mapping(&values, &given, is_sqlite)?,
         target,
-        read_target: read_url.as_ref().map(|url| urls.target(url)).transpose()?,
+        read_target,
         undeletable: undeletable(&given),
         naive_zone: naive_zone(&values, &given, timezone)?,
         connect_timeout: connect_timeout(&values),

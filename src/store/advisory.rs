@@ -4,7 +4,8 @@
 //! where transactions of many clients share a server's sessions, a session's lock would outlive its run and keep every later one away. The transaction
 //! reads nothing while it is open, so that it holds back no vacuum. However the run ends, the server gives the lock back.
 
-use super::connect;
+use super::postgres::connect::connect;
+use super::postgres::failure::failure;
 use super::target::Target;
 use crate::outcome::Failure;
 use postgres::{Client, SimpleQueryMessage};
@@ -56,9 +57,9 @@ pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Att
     let Target::Postgres(target) = target else {
         return Ok(Attempt::NotNeeded);
     };
-    let mut client = connect::connect(target)?;
-    let failure = |error: postgres::Error| -> Failure {
-        connect::failure(&error, "the lock across hosts cannot be taken")
+    let mut client = connect(target)?;
+    let refused = |error: postgres::Error| -> Failure {
+        failure(&error, "the lock across hosts cannot be taken")
     };
     // Long runs are what it is for: no time limit of the server's applies to it.
     client
@@ -67,13 +68,13 @@ pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Att
              SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
              WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')",
         )
-        .map_err(failure)?;
+        .map_err(refused)?;
     let begin = Instant::now();
     loop {
         // As plain text: what is asked with parameters leaves a portal open, and with it the snapshot that vacuum would heed.
         let answer = client
             .simple_query(&format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})"))
-            .map_err(failure)?;
+            .map_err(refused)?;
         let is_held = answer.iter().any(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
             _ => false,

@@ -1,17 +1,13 @@
 //! What taskmon asks of a database: the [`Store`] trait, its questions and answers as plain data.
 
 pub mod advisory;
-pub mod connect;
-mod conninfo;
 pub mod inspect;
-mod passfile;
+pub mod postgres;
 pub mod prune;
-pub mod target;
-mod tls;
 
-mod postgres;
 mod sql;
 mod sqlite;
+pub mod target;
 
 use crate::calendar::Day;
 use crate::mapping::{Field, TaskTable};

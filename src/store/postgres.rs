@@ -7,6 +7,8 @@
 //! Every statement is sent unnamed with its parameters' types (`query_typed`): one round trip, and nothing that a pooler
 //! between transactions could trip over.
 
+pub mod connect;
+pub mod failure;
 mod indexes;
 pub mod inspect;
 mod plan;
@@ -14,12 +16,13 @@ pub mod prune;
 mod session;
 mod shape;
 
-use super::connect::{connect, failure};
-use super::target::PostgresTarget;
 use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Settings, Store};
 use crate::mapping::Field;
 use crate::outcome::{Failure, Kind};
 use anyhow::{Context, Result};
+use connect::connect;
+use connect::target::PostgresTarget;
+use failure::failure;
 use plan::{Figures, Plan, Statement};
 use postgres::error::SqlState;
 use postgres::{Client, Row, SimpleQueryMessage};

@@ -1,159 +1,23 @@
 //! Where a database is and how to reach it: what a database URL says, as plain data.
 //!
 //! [`Target::parse`] reads the URL together with the variables and files that libpq reads; nothing is
-//! connected to. What comes out holds passwords, so its `Debug` masks them, and no error repeats a part
-//! of a URL in which a password may stand.
+//! connected to. No error repeats a part of a URL that may be a password.
 
-use super::conninfo;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::fmt;
-use std::net::IpAddr;
+use super::postgres::connect;
+use super::postgres::connect::target::PostgresTarget;
+use super::postgres::connect::url::Style;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+pub use super::postgres::connect::parameters::UrlContext;
 
 /// A database, from its URL and the environment variables that libpq reads.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     Postgres(Box<PostgresTarget>),
     /// A SQLite file, absolute. Whether it exists shows when it is opened.
     Sqlite(PathBuf),
     /// The same under `mode=ro`: reports may be made from it, and nothing may be deleted.
     SqliteReadOnly(PathBuf),
-}
-
-/// What it takes to connect to PostgreSQL. It holds passwords: its `Debug` masks them.
-#[derive(Clone, PartialEq)]
-pub struct PostgresTarget {
-    /// Tried in this order; never empty.
-    pub hosts: Vec<Host>,
-    pub user: String,
-    pub database: String,
-    pub ssl_mode: SslMode,
-    /// `sslrootcert`: a file of CA certificates, or the system's.
-    pub root_certificate: RootCertificate,
-    /// `sslcert` and `sslkey`, sent to a server that asks for them.
-    pub client_certificate: Option<ClientCertificate>,
-    /// `ssl_min_protocol_version=TLSv1.3`; otherwise TLS 1.2 will do.
-    pub tls13_only: bool,
-    pub channel_binding: ChannelBinding,
-    pub application_name: String,
-    /// `options`: settings for the server session.
-    pub options: Option<String>,
-    pub session: SessionAttributes,
-    /// For each address of each host. From the URL's `connect_timeout`, else `PGCONNECT_TIMEOUT`, else
-    /// the configuration.
-    pub connect_timeout: Duration,
-    pub keepalive: Keepalive,
-}
-
-/// One server to try. It holds a password: its `Debug` masks it.
-#[derive(Clone, PartialEq)]
-pub struct Host {
-    /// A name, an address or the folder of a Unix socket.
-    pub name: String,
-    /// `hostaddr`: where to connect to, instead of looking the name up.
-    pub address: Option<IpAddr>,
-    pub port: u16,
-    /// From the URL, `PGPASSWORD` or this host's line of the password file.
-    pub password: Option<String>,
-}
-
-/// libpq's `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SslMode {
-    Disable,
-    Allow,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-impl SslMode {
-    /// As it stands in a URL.
-    pub fn name(self) -> &'static str {
-        match self {
-            SslMode::Disable => "disable",
-            SslMode::Allow => "allow",
-            SslMode::Prefer => "prefer",
-            SslMode::Require => "require",
-            SslMode::VerifyCa => "verify-ca",
-            SslMode::VerifyFull => "verify-full",
-        }
-    }
-}
-
-/// Which certificate authorities are trusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RootCertificate {
-    /// Nothing was asked for: `~/.postgresql/root.crt`, this path, if it is there. `None`: no `HOME`.
-    Default(Option<PathBuf>),
-    File(PathBuf),
-    /// `sslrootcert=system`: the file that `SSL_CERT_FILE` names, else the system's own bundle.
-    System(Option<PathBuf>),
-}
-
-/// A certificate that says who the client is, and its private key: PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
-
-/// libpq's `channel_binding`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelBinding {
-    Disable,
-    Prefer,
-    Require,
-}
-
-/// libpq's `target_session_attrs`: which of the hosts will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionAttributes {
-    Any,
-    ReadWrite,
-    ReadOnly,
-    Primary,
-    Standby,
-    /// A standby; with none among the hosts, any of them.
-    PreferStandby,
-}
-
-/// How soon a server that vanished is noticed. libpq's `keepalives` family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keepalive {
-    pub enabled: bool,
-    /// Silence before the first probe.
-    pub idle: Duration,
-    pub interval: Duration,
-    /// Probes without an answer after which the connection is lost.
-    pub count: u32,
-    /// How long data that was sent may stay unacknowledged; `None`: as long as the system allows.
-    pub user_timeout: Option<Duration>,
-}
-
-impl Default for Keepalive {
-    /// A server that vanished ends the run after a minute, not after the two hours of Linux.
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(10),
-            count: 3,
-            user_timeout: Some(Duration::from_secs(60)),
-        }
-    }
-}
-
-/// What a URL is read against.
-pub struct UrlContext<'a> {
-    /// An environment variable; `None` for one that is unset or empty.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// Where relative paths start. Absolute.
-    pub base_dir: &'a Path,
-    /// Used where neither the URL nor `PGCONNECT_TIMEOUT` has one.
-    pub connect_timeout: Duration,
 }
 
 impl Target {
@@ -178,10 +42,10 @@ impl Target {
         match (dialect, rest.strip_prefix("//")) {
             ("postgres" | "postgresql", Some(rest)) => {
                 let style = match driver {
-                    Some(_) => conninfo::Style::Sqlalchemy,
-                    None => conninfo::Style::Libpq,
+                    Some(_) => Style::Sqlalchemy,
+                    None => Style::Libpq,
                 };
-                let target = conninfo::parse(rest, style, context)?;
+                let target = connect::parse(rest, style, context)?;
                 Ok(Target::Postgres(Box::new(target)))
             }
             ("sqlite", _) => parse_sqlite(rest, driver, context.base_dir),
@@ -196,22 +60,20 @@ impl Target {
         }
     }
 
+    /// What a person should know although it keeps nobody from connecting: one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            Target::Postgres(target) => &target.warnings,
+            Target::Sqlite(_) | Target::SqliteReadOnly(_) => &[],
+        }
+    }
+
     /// The database for messages, without a password: `postgresql://user@host:5432/db`, `sqlite:/path`.
     pub fn display(&self) -> String {
         match self {
             Target::Postgres(target) => target.display(),
             Target::Sqlite(path) => format!("sqlite:{}", path.display()),
             Target::SqliteReadOnly(path) => format!("sqlite:{}?mode=ro", path.display()),
-        }
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Postgres(target) => target.fmt(f),
-            Target::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
-            Target::SqliteReadOnly(path) => f.debug_tuple("SqliteReadOnly").field(path).finish(),
         }
     }
 }
@@ -292,80 +154,84 @@ fn check_sqlite_query(query: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What stays readable in [`PostgresTarget::display`] and still makes a URL.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
 
-impl PostgresTarget {
-    /// The database for messages, as a URL without password: `postgresql://user@host:5432/db`.
-    pub fn display(&self) -> String {
-        let user = utf8_percent_encode(&self.user, ENCODED);
-        let database = utf8_percent_encode(&self.database, ENCODED);
-        let list = |part: fn(&Host) -> String| {
-            let parts: Vec<String> = self.hosts.iter().map(part).collect();
-            parts.join(",")
+    fn parse(url: &str) -> Result<Target, String> {
+        let context = UrlContext {
+            env: &|_| None,
+            base_dir: Path::new("/base"),
+            connect_timeout: Duration::from_secs(10),
         };
-        if self.hosts.iter().any(Host::is_socket) {
-            let hosts = list(|host| host.name.clone());
-            let ports = list(|host| host.port.to_string());
-            return format!("postgresql://{user}@/{database}?host={hosts}&port={ports}");
-        }
-        let hosts = list(Host::display);
-        format!("postgresql://{user}@{hosts}/{database}")
-    }
-}
-
-impl Host {
-    /// Whether it is the folder of a Unix socket.
-    pub fn is_socket(&self) -> bool {
-        self.name.starts_with('/')
+        Target::parse(url, &context)
     }
 
-    /// `host:port`, or the path of the socket.
-    pub fn display(&self) -> String {
-        let Host { name, port, .. } = self;
-        if self.is_socket() {
-            format!("{}/.s.PGSQL.{port}", name.trim_end_matches('/'))
-        } else if name.contains(':') {
-            format!("[{name}]:{port}")
-        } else {
-            format!("{name}:{port}")
+    fn refusal(url: &str) -> String {
+        match parse(url) {
+            Err(message) => message,
+            Ok(target) => panic!("{url} was accepted: {target:?}"),
         }
     }
-}
 
-/// Shows that there is a password, and nothing of it.
-fn mask(password: &Option<String>) -> &'static str {
-    match password {
-        Some(_) => "set",
-        None => "none",
+    #[test]
+    fn sqlite_urls_name_a_file() {
+        for (url, expected) in [
+            ("sqlite:jobs.db", "/base/jobs.db"),
+            ("sqlite:../jobs.db", "/base/../jobs.db"),
+            ("sqlite:./jobs.db", "/base/jobs.db"),
+            ("sqlite:/data/jobs.db", "/data/jobs.db"),
+            ("sqlite:///jobs.db", "/base/jobs.db"),
+            ("sqlite:////data/jobs.db", "/data/jobs.db"),
+            ("sqlite+aiosqlite:///jobs.db", "/base/jobs.db"),
+            ("sqlite+pysqlite:////data/a%20b.db?check_same_thread=false", "/data/a%20b.db"),
+            ("sqlite:jobs.db?mode=rw", "/base/jobs.db"),
+            ("SQLITE:jobs.db", "/base/jobs.db"),
+        ] {
+            let path = Path::new(expected).to_owned();
+            assert_eq!(parse(url), Ok(Target::Sqlite(path)), "{url}");
+        }
     }
-}
 
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .field("port", &self.port)
-            .field("password", &format_args!("{}", mask(&self.password)))
-            .finish()
+    #[test]
+    fn a_sqlite_url_may_forbid_writing() {
+        let url = "sqlite:jobs.db?cache=shared&mode=ro";
+        let target = parse(url).unwrap();
+        assert_eq!(target, Target::SqliteReadOnly("/base/jobs.db".into()));
+        assert_eq!(target.display(), "sqlite:/base/jobs.db?mode=ro");
     }
-}
 
-impl fmt::Debug for PostgresTarget {
-    /// Names what a reader of a log needs. `options` may hold anything, so it only says whether it is set.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresTarget")
-            .field("hosts", &self.hosts)
-            .field("user", &self.user)
-            .field("database", &self.database)
-            .field("ssl_mode", &self.ssl_mode)
-            .field("root_certificate", &self.root_certificate)
-            .field("client_certificate", &self.client_certificate)
-            .field("application_name", &self.application_name)
-            .field("options", &format_args!("{}", mask(&self.options)))
-            .field("session", &self.session)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish_non_exhaustive()
+    #[test]
+    fn sqlite_urls_without_a_file_are_refused() {
+        for (url, named) in [
+            ("sqlite:", "no file"),
+            ("sqlite://", "no file"),
+            ("sqlite:///", "no file"),
+            ("sqlite::memory:", "in memory"),
+            ("sqlite:///:memory:", "in memory"),
+            ("sqlite:jobs.db?mode=memory", "mode=memory"),
+            ("sqlite:jobs.db?nonsense=1", "nonsense"),
+            ("sqlite://jobs.db", "two slashes"),
+            ("sqlite:///file:jobs.db?uri=true", "uri"),
+            ("sqlite:file:jobs.db", "file:"),
+            ("sqlite:/data/", "folder"),
+            ("sqlite+aiosqlite:jobs.db", "sqlite:///"),
+            ("sqlite+pysqlcipher://:key@/jobs.db", "encrypted"),
+        ] {
+            let message = refusal(url);
+            assert!(message.contains(named), "{url}: {message}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_refused_by_name() {
+        let message = refusal("mysql://u:secret@h/d");
+        assert!(message.contains("mysql://") && message.contains("postgresql://"), "{message}");
+        assert!(message.contains("sqlite:"), "{message}");
+        for url in ["", "jobs.db", "host=h dbname=d", "//h/d", "postgres"] {
+            assert!(refusal(url).contains("scheme"), "{url}");
+        }
+        assert!(refusal("postgres:h/d").contains("postgresql://"));
     }
 }

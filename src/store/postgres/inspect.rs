@@ -1,11 +1,10 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
-use super::super::connect::connect;
 use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
 use super::super::prune::PruneSettings;
 use super::super::sql::{BLAME, Column, Refusal, unread_columns};
-use super::super::target::PostgresTarget;
-
+use super::connect::connect;
+use super::connect::target::PostgresTarget;
 use super::prune::limit_statements;
 use super::session::{Broken, Session};
 use super::shape::{is_plain_name, refusal};

@@ -6,13 +6,14 @@
 
 mod text;
 
-use super::super::connect::{connect, failure};
 use super::super::inspect::Lacking;
 use super::super::prune::{
     Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Question, Scope, Source,
     TaskCounts, Witness,
 };
-use super::super::target::PostgresTarget;
+use super::connect::connect;
+use super::connect::target::PostgresTarget;
+use super::failure::failure;
 use super::session::{Broken, Session, ask};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;

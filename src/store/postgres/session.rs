@@ -4,9 +4,9 @@
 //! TCP nor the server's own time limit ends the wait. So the connection lives in a thread of its own, which is left behind once
 //! nothing has come from it for too long.
 
-use super::super::connect;
 use super::super::prune::PruneSettings;
 use super::SILENCE;
+use super::failure::failure;
 use crate::outcome::{Failure, Kind};
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
@@ -62,7 +62,7 @@ impl Broken {
     /// What it means for the run; `doing` as in [`connect::failure`].
     pub fn failure(&self, doing: &str) -> Failure {
         match self {
-            Broken::Server(error) => to_delete(connect::failure(error, doing), error.code()),
+            Broken::Server(error) => to_delete(failure(error, doing), error.code()),
             Broken::Silent(waited) => {
                 let silent = super::silent(*waited);
                 Failure { message: format!("{doing}: {}", silent.message), ..silent }

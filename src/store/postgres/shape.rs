@@ -1,8 +1,8 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
 use super::super::Settings;
-use super::super::connect::failure;
 use super::super::sql::{BLAME, Fields, Refusal, culprit, source, unfit_number, unfit_time};
+use super::failure::failure;
 use super::{SILENCE, silent};
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::{Failure, Kind};

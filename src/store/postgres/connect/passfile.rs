@@ -4,8 +4,8 @@
 //! `host:port:database:user:password`, `*` for anything, a backslash before a colon or a backslash that is
 //! meant as it stands; the first line that fits wins.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -24,18 +24,12 @@ struct Entry {
 const DEFAULT_SOCKET_FOLDERS: [&str; 3] = ["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
 impl Passfile {
-    /// Reads the file. One that is missing is empty; one that cannot be read, or that others may read, is
-    /// left out with a warning, as libpq does.
-    pub fn read(path: &Path) -> Self {
-        match read_private(path) {
-            Ok(text) => Self::parse(&text),
-            Err(why) => {
-                if let Some(why) = why {
-                    log::warn!("the password file {} is ignored: {why}", path.display());
-                }
-                Self::parse("")
-            }
-        }
+    /// Reads the file. One that is missing is empty.
+    ///
+    /// # Errors
+    /// Says why the file is ignored, as libpq ignores it: it cannot be read, or others than its owner can read it.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        Ok(Self::parse(&read_private(path)?))
     }
 
     fn parse(text: &str) -> Self {
@@ -69,23 +63,19 @@ fn fits_host(wanted: Option<&str>, host: &str) -> bool {
     }
 }
 
-/// `Err(None)`: there is no such file.
-fn read_private(path: &Path) -> Result<String, Option<String>> {
+fn read_private(path: &Path) -> Result<String, String> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(None),
-        Err(error) => return Err(Some(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
+        Err(error) => return Err(error.to_string()),
     };
     if !metadata.is_file() {
-        return Err(Some("it is not a regular file".to_owned()));
+        return Err("it is not a regular file".to_owned());
     }
     if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(Some("others than its owner have rights on it; chmod 600 it".to_owned()));
+        return Err("others than its owner have rights on it; chmod 600 it".to_owned());
     }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(|error| Some(error.to_string()))?;
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -202,13 +192,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pgpass");
         fs::write(&path, "*:*:*:*:x\n").unwrap();
-        for (mode, expected) in
-            [(0o600, Some("x")), (0o400, Some("x")), (0o640, None), (0o604, None)]
-        {
+        for (mode, fits) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let found = Passfile::read(&path);
-            assert_eq!(found.password("h", 1, "d", "u"), expected, "{mode:o}");
+            match Passfile::read(&path) {
+                Ok(file) => {
+                    assert!(fits, "{mode:o}");
+                    assert_eq!(file.password("h", 1, "d", "u"), Some("x"), "{mode:o}");
+                }
+                Err(why) => assert!(!fits && why.contains("chmod 600"), "{mode:o}: {why}"),
+            }
         }
-        assert_eq!(Passfile::read(&folder.path().join("none")).password("h", 1, "d", "u"), None);
+        let missing = Passfile::read(&folder.path().join("none")).unwrap();
+        assert_eq!(missing.password("h", 1, "d", "u"), None);
     }
 }

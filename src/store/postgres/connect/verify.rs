@@ -1,209 +1,17 @@
-//! What rustls is told for each `sslmode`: which certificates are trusted, and what is checked.
+//! Checks a server's certificate, and says in words what is wrong with it.
+//!
+//! What rustls cannot verify: certificates of X.509 version 1, and host names that stand in the common name only.
 
-use super::target::{ClientCertificate, PostgresTarget, RootCertificate, SslMode};
-use crate::outcome::{Failure, Kind};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, version,
-};
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
-/// Where Linux systems keep the certificates they trust: Debian and Alpine, Fedora, SUSE, others.
-const SYSTEM_BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// Builds the client's side of a TLS connection.
-///
-/// # Errors
-/// `tls_failed` naming the file that is missing or cannot be used.
-pub fn configure(target: &PostgresTarget) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions: &[_] =
-        if target.tls13_only { &[&version::TLS13] } else { &[&version::TLS13, &version::TLS12] };
-    let verifier = choose_verifier(target, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .map_err(|error| failed(format!("TLS cannot be set up: {error}")))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let Some(files) = &target.client_certificate else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let (chain, key) = read_client_certificate(files)?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| {
-        failed(format!(
-            "the client certificate {} cannot be used with the key {}: {error}",
-            files.certificate.display(),
-            files.key.display()
-        ))
-        .hint("sslcert and sslkey name a certificate and its own private key")
-    })
-}
-
-fn failed(message: String) -> Failure {
-    Failure::new(Kind::TlsFailed, message)
-}
-
-/// As in libpq: `require` checks the chain where there are certificates to check it with, `verify-ca` and
-/// `verify-full` insist on them, what is weaker checks nothing.
-fn choose_verifier(
-    target: &PostgresTarget,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
-    let check = match target.ssl_mode {
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer => None,
-        SslMode::Require => Some(Check::Chain),
-        SslMode::VerifyCa => Some(Check::Chain),
-        SslMode::VerifyFull => Some(Check::ChainAndName),
-    };
-    let optional = target.ssl_mode == SslMode::Require;
-    let roots = match check {
-        None => None,
-        Some(_) => read_roots(&target.root_certificate, optional)?,
-    };
-    Ok(match (check, roots) {
-        (Some(check), Some(roots)) => Arc::new(Verifier {
-            check,
-            roots: trust(&roots)?,
-            given: roots.certificates,
-            provider: provider.clone(),
-        }),
-        _ => Arc::new(AcceptAny { provider: provider.clone() }),
-    })
-}
-
-/// Certificates and where they stand.
-struct Roots {
-    path: PathBuf,
-    certificates: Vec<CertificateDer<'static>>,
-    /// A bundle of the system may hold some that rustls does not understand.
-    system: bool,
-}
-
-/// `Ok(None)`: nothing was asked for and nothing is there, which only `optional` allows. A file that was asked
-/// for has to be there in every case, else a typing error would turn the check off.
-fn read_roots(root: &RootCertificate, optional: bool) -> Result<Option<Roots>, Failure> {
-    let (path, system) = match root {
-        RootCertificate::File(path) => (path.clone(), false),
-        RootCertificate::Default(Some(path)) if path.exists() => (path.clone(), false),
-        RootCertificate::Default(_) if optional => return Ok(None),
-        RootCertificate::Default(path) => return Err(no_roots(path.as_deref())),
-        RootCertificate::System(Some(path)) => (path.clone(), true),
-        RootCertificate::System(None) => (find_system_bundle()?, true),
-    };
-    let certificates = read_certificates(&path)?;
-    Ok(Some(Roots { path, certificates, system }))
-}
-
-fn no_roots(path: Option<&Path>) -> Failure {
-    let what = match path {
-        Some(path) => format!("the file {} does not exist", path.display()),
-        None => "there is no HOME in which to look for .postgresql/root.crt".to_owned(),
-    };
-    failed(format!(
-        "the server's certificate has to be verified, and {what}"
-    ))
-    .hint("name the file of the CA's certificate with sslrootcert=PATH, or take sslrootcert=system for a certificate that a public CA signed")
-}
-
-fn find_system_bundle() -> Result<PathBuf, Failure> {
-    let found = SYSTEM_BUNDLES.iter().map(Path::new).find(|p| p.exists());
-    found.map(Path::to_owned).ok_or_else(|| {
-        failed(format!(
-            "sslrootcert=system, and none of the system's certificate files is there: {}",
-            SYSTEM_BUNDLES.join(", ")
-        ))
-        .hint("install the package ca-certificates, or name a file in SSL_CERT_FILE")
-    })
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let certificates =
-        certificates.map_err(|error| unreadable("certificate file", path, &error))?;
-    if certificates.is_empty() {
-        return Err(unreadable("certificate file", path, &pem::Error::NoItemsFound));
-    }
-    Ok(certificates)
-}
-
-fn unreadable(what: &str, path: &Path, error: &pem::Error) -> Failure {
-    let why = match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it holds none in PEM form".to_owned(),
-        _ => "it is not valid PEM".to_owned(),
-    };
-    failed(format!("the {what} {} cannot be read: {why}", path.display()))
-        .hint("check the path and the rights on the file")
-}
-
-fn trust(roots: &Roots) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    for certificate in &roots.certificates {
-        match store.add(certificate.clone()) {
-            Ok(()) => {}
-            Err(_) if roots.system => {}
-            Err(error) => {
-                return Err(failed(format!(
-                    "the certificate file {} holds a certificate that cannot be used: {error}",
-                    roots.path.display()
-                ))
-                .hint("sslrootcert names a file of CA certificates in PEM form"));
-            }
-        }
-    }
-    Ok(store)
-}
-
-type ClientIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn read_client_certificate(files: &ClientCertificate) -> Result<ClientIdentity, Failure> {
-    let chain = read_certificates(&files.certificate)?;
-    check_key_rights(&files.key)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
-        pem::Error::NoItemsFound => failed(format!(
-            "the private key {} cannot be read: it holds none in PEM form, or an encrypted one",
-            files.key.display()
-        ))
-        .hint("decrypt it with openssl pkey -in KEY -out NEW_KEY"),
-        error => unreadable("private key", &files.key, &error),
-    })?;
-    Ok((chain, key))
-}
-
-/// libpq's rule: a key that others can read is no secret; root's may be readable for one group.
-fn check_key_rights(path: &Path) -> Result<(), Failure> {
-    // A key that is not there is told by whoever reads it.
-    let Ok(metadata) = fs::metadata(path) else {
-        return Ok(());
-    };
-    let allowed = if metadata.uid() == 0 { 0o640 } else { 0o600 };
-    match metadata.permissions().mode() & 0o777 & !allowed & !0o100 {
-        0 => Ok(()),
-        _ => Err(failed(format!(
-            "the private key {} is open to others than its owner",
-            path.display()
-        ))
-        .hint(format!("chmod 600 {}", path.display()))),
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Check {
+pub enum Check {
     /// `verify-ca`: a trusted CA signed the certificate, whoever it is for.
     Chain,
     /// `verify-full`: and it is for this host.
@@ -212,11 +20,11 @@ enum Check {
 
 /// Checks a server's certificate against the given ones.
 #[derive(Debug)]
-struct Verifier {
-    check: Check,
-    roots: RootCertStore,
-    given: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
+pub struct Verifier {
+    pub check: Check,
+    pub roots: RootCertStore,
+    pub given: Vec<CertificateDer<'static>>,
+    pub provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
@@ -305,8 +113,8 @@ impl ServerCertVerifier for Verifier {
 /// The handshake's signature is not checked either: it would only show that the server holds the key of a
 /// certificate that nobody vouches for, and rustls cannot read the version 1 certificates of many manuals.
 #[derive(Debug)]
-struct AcceptAny {
-    provider: Arc<CryptoProvider>,
+pub struct AcceptAny {
+    pub provider: Arc<CryptoProvider>,
 }
 
 impl ServerCertVerifier for AcceptAny {
@@ -410,6 +218,7 @@ fn plain_name(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::pem::PemObject;
     use std::time::Duration;
 
     /// What `openssl req -x509` makes for db.example.com: self-signed, marked as a CA, valid for a century.
@@ -458,17 +267,11 @@ b20wCgYIKoZIzj0EAwIDSQAwRgIhAMOyu1edmI3b8DrBTIWrrx05a00sCXL3TCQ3
         shown: &str,
         host: &str,
     ) -> Result<(), rustls::Error> {
-        let roots = Roots {
-            path: PathBuf::from("root.crt"),
-            certificates: vec![certificate(trusted)],
-            system: false,
-        };
-        let verifier = Verifier {
-            check,
-            roots: trust(&roots).unwrap(),
-            given: roots.certificates,
-            provider: Arc::new(rustls::crypto::ring::default_provider()),
-        };
+        let given = vec![certificate(trusted)];
+        let mut roots = RootCertStore::empty();
+        roots.add(given[0].clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier { check, roots, given, provider };
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let seconds = (year - 1970) * 31_556_952;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
