@@ -5,7 +5,7 @@
 
 use super::beneath::{self, Folder, Look, kind_name};
 use super::threads::{LOOKING, WRITING};
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::{CanonicalPath, PathAliases};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::cmp::Ordering;
@@ -81,8 +81,9 @@ pub enum Finding {
     Removable {
         place: Place,
         look: Look,
-        /// The file's real path is spelled in another way than the row's: it leads there through a symbolic link.
-        is_linked: bool,
+        /// Of the file's real path, where the row's own leads there through a symbolic link: a row that stays may name the file without that
+        /// link.
+        real: Option<CanonicalPath>,
     },
     /// Nothing is there any more; with its place where its folder still is.
     Gone(Option<Place>),
@@ -184,7 +185,7 @@ impl Roots {
     pub fn examine<'p>(
         &self,
         paths: impl IntoIterator<Item = &'p [u8]>,
-        spellings: &Spellings,
+        aliases: &PathAliases,
     ) -> HashMap<&'p [u8], Finding> {
         let mut findings = HashMap::new();
         let mut by_folder: BTreeMap<&str, Vec<Named>> = BTreeMap::new();
@@ -205,7 +206,7 @@ impl Roots {
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (*folder, names)))
             .collect();
         let looked = LOOKING.each(&pieces, |(folder, names)| {
-            self.look_into(&self.base.join(folder), names, spellings)
+            self.look_into(&self.base.join(folder), names, aliases)
         });
         findings.extend(looked.into_iter().flatten());
         findings
@@ -215,7 +216,7 @@ impl Roots {
         &self,
         folder: &Path,
         names: &[Named<'p>],
-        spellings: &Spellings,
+        aliases: &PathAliases,
     ) -> Vec<(&'p [u8], Finding)> {
         let opened = match self.open_plainly(folder) {
             Some(opened) => Ok(opened),
@@ -228,14 +229,15 @@ impl Roots {
                 return all.map(|(path, _)| (*path, finding.clone())).collect();
             }
         };
-        let real = self.real_folder(&way);
+        let real_folder = self.real_folder(&way);
+        let canonical =
+            |folder: &Path, name: &str| aliases.canonical(folder.join(name).as_os_str().as_bytes());
         // Of something within them: a link leads on what lies beneath it.
-        let [own, real] = [folder, &real].map(|path| path.join("file"));
-        let [own, real] = [&own, &real].map(|path| spellings.normal(path.as_os_str().as_bytes()));
-        let is_linked = own != real;
+        let is_linked = canonical(folder, "file") != canonical(&real_folder, "file");
         let each = names.iter().map(|(path, name)| {
             let place = Place { way: Arc::clone(&way), name: Arc::from(OsStr::new(name)) };
-            (*path, finding(&handle, place, is_linked))
+            let real = is_linked.then(|| canonical(&real_folder, name));
+            (*path, finding(&handle, place, real))
         });
         each.collect()
     }
@@ -552,7 +554,7 @@ fn split(path: &[u8]) -> Result<(&str, &str), Finding> {
     }
 }
 
-fn finding(folder: &Folder, place: Place, is_linked: bool) -> Finding {
+fn finding(folder: &Folder, place: Place, real: Option<CanonicalPath>) -> Finding {
     match folder.look(&place.name) {
         Ok(None) | Err(Errno::NOTDIR) => Finding::Gone(Some(place)),
         Err(error) => Finding::Refused("not_removable", format!("it cannot be looked at: {error}")),
@@ -562,7 +564,7 @@ fn finding(folder: &Folder, place: Place, is_linked: bool) -> Finding {
         ),
         Ok(Some(look)) => match folder.hindrance(&look) {
             Some(why) => Finding::Refused("not_removable", why),
-            None => Finding::Removable { place, look, is_linked },
+            None => Finding::Removable { place, look, real },
         },
     }
 }

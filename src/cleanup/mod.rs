@@ -14,7 +14,7 @@ mod threads;
 pub use tally::{CleanupReport, Tally};
 
 use crate::mapping::State;
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::PathAliases;
 use crate::outcome::{Failure, Issue, Kind};
 use crate::store::prune::{Mode, Pruner, Scope};
 use crate::units;
@@ -81,7 +81,7 @@ pub struct Settings {
     pub logs: Vec<Target>,
     pub log_patterns: Vec<String>,
     pub protect: Vec<String>,
-    pub spellings: Spellings,
+    pub aliases: PathAliases,
     /// Whether the mapping has receipts, and how many tables depend on them.
     pub has_receipts: bool,
     pub dependents: usize,
@@ -392,7 +392,7 @@ fn is_beneath_a_root(target: &Target, roots: &Roots) -> bool {
     })
 }
 
-/// The files beneath a folder that rows name, by the hash of their one spelling.
+/// The files beneath a folder that rows name, by the hash of their canonical paths.
 fn named_beneath(
     settings: &Settings,
     target: &Target,
@@ -402,15 +402,16 @@ fn named_beneath(
     use std::os::unix::ffi::OsStrExt;
     let mut starts = Vec::new();
     for folder in [&target.path, &target.real] {
-        let normal = settings.spellings.normal(folder.as_os_str().as_bytes());
-        let start = String::from_utf8(normal.into_owned())
+        let canonical = settings.aliases.canonical(folder.as_os_str().as_bytes());
+        let start = canonical
+            .to_str()
             .with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
-        starts.push(if start.is_empty() { start } else { format!("{start}/") });
+        starts.push(if start.is_empty() { String::new() } else { format!("{start}/") });
     }
     starts.dedup();
     let mut named = HashSet::new();
     pruner.paths_beneath(&starts, &mut |path| {
-        named.insert(hasher.hash_one(path.to_vec()));
+        named.insert(hasher.hash_one(path));
     })?;
     Ok(named)
 }

@@ -8,16 +8,16 @@ use super::beneath::Look;
 use super::files::{Finding, Place, Roots, shown};
 use super::tally::Tally;
 use super::{Outside, Settings, Watch};
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::{Failure, Issue};
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Question, Scope, Source, WITNESSES,
+    Batch, Deletion, ExpiredRow, Key, MOST_REFERENCES, Mode, Pass, Pruner, ReferenceCheck, Scope,
+    Source,
 };
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 /// How many keys are chosen at once.
@@ -53,7 +53,7 @@ struct Shared {
 }
 
 struct Named {
-    witnesses: Vec<(Source, Key)>,
+    references: Vec<(Source, Key)>,
     complete: bool,
 }
 
@@ -97,14 +97,14 @@ impl Rows<'_> {
         let now = self.pruner.clock()?.unwrap_or(self.settings.started);
         let mut paths: HashMap<u64, Named> = HashMap::new();
         let hasher = self.hasher;
-        self.pruner.shared_paths(scope, &mut |witness| {
-            let complete = witness.rows <= WITNESSES as u64 && witness.key.is_some();
+        self.pruner.shared_paths(scope, &mut |reference| {
+            let complete = reference.rows <= MOST_REFERENCES as u64 && reference.key.is_some();
             let named = paths
-                .entry(hasher.hash_one(&witness.path))
-                .or_insert(Named { witnesses: Vec::new(), complete: true });
+                .entry(hasher.hash_one(&reference.path))
+                .or_insert(Named { references: Vec::new(), complete: true });
             named.complete &= complete;
-            let known = witness.key.map(|key| (witness.source, key));
-            named.witnesses.extend(known);
+            let known = reference.key.map(|key| (reference.source, key));
+            named.references.extend(known);
         })?;
         *shared = Shared {
             paths,
@@ -128,11 +128,12 @@ impl Rows<'_> {
             rows = self.orphans(rows, &mut before)?;
         }
         let examined = {
-            let paths = rows.iter().flat_map(|row| row.paths.iter().map(Vec::as_slice));
-            let findings = self.roots.examine(paths, &self.settings.spellings);
-            rows.iter()
-                .map(|row| row.paths.iter().map(|path| findings[path.as_slice()].clone()).collect())
-                .collect::<Vec<Vec<Finding>>>()
+            let paths =
+                rows.iter().flat_map(|row| row.paths.iter().map(|path| path.stored.as_slice()));
+            let findings = self.roots.examine(paths, &self.settings.aliases);
+            let of_path = |path: &RowPath| findings[path.stored.as_slice()].clone();
+            let of_row = |row: &ExpiredRow| row.paths.iter().map(of_path).collect();
+            rows.iter().map(of_row).collect::<Vec<Vec<Finding>>>()
         };
         let mut candidates = Vec::new();
         let mut findings = Vec::new();
@@ -148,11 +149,11 @@ impl Rows<'_> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let questions = self.questions(&candidates, &findings, shared);
+        let checks = self.reference_checks(&candidates, &findings, shared);
         let batch = Batch {
             scope,
             rows: &candidates,
-            questions: &questions,
+            checks: &checks,
             recent_since: shared.since,
             before: &before,
         };
@@ -212,43 +213,36 @@ impl Rows<'_> {
                 _ => return None,
             };
             // It may stay with another row; that is known once this one is deleted.
-            let normal = self.settings.spellings.normal(path);
-            let is_shared = shared.paths.contains_key(&self.hasher.hash_one(&normal));
+            let is_shared = shared.paths.contains_key(&self.hasher.hash_one(&path.canonical));
             let can_stay = is_shared && matches!(kind, "not_removable" | "root_unavailable");
-            (!can_stay).then(|| about(row, path, kind, why))
+            (!can_stay).then(|| about(row, &path.stored, kind, why))
         })
         .next()
     }
 
     /// What the database is asked about the batch's files while it deletes.
-    fn questions(
+    fn reference_checks(
         &self,
         rows: &[ExpiredRow],
         findings: &[Vec<Finding>],
         shared: &Shared,
-    ) -> Vec<Question> {
-        let spellings = &self.settings.spellings;
-        let mut questions = BTreeMap::new();
+    ) -> Vec<ReferenceCheck> {
+        let mut checks = BTreeMap::new();
         for (row, found) in rows.iter().zip(findings) {
             for (path, finding) in row.paths.iter().zip(found) {
-                if let Some(real) = real_spelling(self.roots, spellings, finding) {
+                if let Finding::Removable { real: Some(real), .. } = finding {
                     // Nobody has looked yet who else names the file so.
-                    questions.insert(real, (Vec::new(), false));
+                    checks.insert(real.clone(), (Vec::new(), false));
                 }
-                if shared.paths.is_empty() {
-                    continue;
-                }
-                let path = spellings.normal(path);
-                if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path)) {
-                    let witnesses = named.witnesses.clone();
-                    let asked = questions.entry(path.into_owned());
-                    asked.or_insert((witnesses, named.complete));
+                if let Some(named) = shared.paths.get(&self.hasher.hash_one(&path.canonical)) {
+                    let check = checks.entry(path.canonical.clone());
+                    check.or_insert((named.references.clone(), named.complete));
                 }
             }
         }
-        questions
+        checks
             .into_iter()
-            .map(|(path, (witnesses, complete))| Question { path, witnesses, complete })
+            .map(|(path, (references, complete))| ReferenceCheck { path, references, complete })
             .collect()
     }
 
@@ -297,18 +291,6 @@ fn hash(hasher: &RandomState, source: Source, key: &Key) -> u64 {
     hasher.hash_one((source, key))
 }
 
-/// The spelling of the file's real place, where the row's own leads there through a symbolic link: a row that stays may name the file
-/// without that link.
-fn real_spelling(roots: &Roots, spellings: &Spellings, finding: &Finding) -> Option<Vec<u8>> {
-    match finding {
-        Finding::Removable { place, is_linked: true, .. } => {
-            let real = roots.real_path(place);
-            Some(spellings.normal(real.as_os_str().as_bytes()).into_owned())
-        }
-        _ => None,
-    }
-}
-
 fn about(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Issue {
     let path = shown(path);
     let message = format!("{} stays with its files: {path}: {why}", row.label);
@@ -334,18 +316,18 @@ struct Settling<'a> {
     /// By row and message: a batch that is begun again meets the same ones again.
     issues: BTreeMap<(usize, String), Issue>,
     /// Paths that stay because a row that stays names them.
-    shared: BTreeSet<Vec<u8>>,
+    shared: BTreeSet<CanonicalPath>,
 }
 
 impl Settling<'_> {
     /// The rows that must stay after all; with none of those, the files go, and the rows whose files would not.
     fn settle(&mut self, deletion: &Deletion) -> Vec<usize> {
         let is_gone = |source, key: &Key| self.gone.contains(&hash(self.hasher, source, key));
-        let kept: HashSet<&[u8]> = deletion
+        let kept: HashSet<&CanonicalPath> = deletion
             .referring
             .iter()
             .filter(|(source, key, _)| !is_gone(*source, key))
-            .map(|(_, _, path)| path.as_slice())
+            .map(|(_, _, path)| path)
             .collect();
         let linked: HashSet<&str> = deletion
             .linked
@@ -363,9 +345,8 @@ impl Settling<'_> {
                 back.insert(*place);
             }
             for (path, finding) in row.paths.iter().zip(&self.findings[*place]) {
-                if !kept.is_empty() && self.is_kept(&kept, path, finding) {
-                    let normal = self.settings.spellings.normal(path);
-                    self.shared.insert(normal.into_owned());
+                if is_kept(&kept, path, finding) {
+                    self.shared.insert(path.canonical.clone());
                     continue;
                 }
                 match finding {
@@ -373,7 +354,7 @@ impl Settling<'_> {
                         files.push((file.clone(), *look, *place))
                     }
                     Finding::Refused(kind, why) => {
-                        let issue = about(row, path, kind, why);
+                        let issue = about(row, &path.stored, kind, why);
                         let key = (*place, issue.message.clone());
                         self.issues.insert(key, issue);
                         back.insert(*place);
@@ -418,14 +399,6 @@ impl Settling<'_> {
         self.issues.insert((owner, message), issue);
     }
 
-    /// Whether a row that stays names the file, be it by its real path.
-    fn is_kept(&self, kept: &HashSet<&[u8]>, path: &[u8], finding: &Finding) -> bool {
-        let spellings = &self.settings.spellings;
-        let real = real_spelling(self.roots, spellings, finding);
-        kept.contains(spellings.normal(path).as_ref())
-            || real.is_some_and(|real| kept.contains(real.as_slice()))
-    }
-
     /// `files`: sorted, each with the row that names it.
     fn remove(&mut self, files: &[(Place, Look, usize)]) -> Vec<usize> {
         let each = files.chunk_by(|(one, _, _), (next, _, _)| one == next);
@@ -452,6 +425,13 @@ impl Settling<'_> {
         }
         back.into_iter().collect()
     }
+}
+
+/// Whether a row that stays names the file, be it by its real path.
+fn is_kept(kept: &HashSet<&CanonicalPath>, path: &RowPath, finding: &Finding) -> bool {
+    let by_real_path =
+        matches!(finding, Finding::Removable { real: Some(real), .. } if kept.contains(real));
+    by_real_path || kept.contains(&path.canonical)
 }
 
 /// Says of a batch that failed with its files gone that they are.

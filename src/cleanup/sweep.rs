@@ -44,7 +44,7 @@ pub struct Rule<'a> {
     /// Names that go; `None`: all.
     pub patterns: Option<&'a globset::GlobSet>,
     pub protect: &'a [String],
-    /// Files that a row names, by the hash of their one spelling.
+    /// Files that a row names, by the hash of their canonical paths.
     pub named: Option<&'a HashSet<u64>>,
     pub hasher: &'a RandomState,
     pub counts_as: Counter,
@@ -306,8 +306,8 @@ impl Naming<'_> {
         };
         [&self.target.path, &self.target.real].into_iter().any(|folder| {
             let path = folder.join(relative);
-            let normal = self.settings.spellings.normal(path.as_os_str().as_bytes());
-            named.contains(&self.rule.hasher.hash_one(&normal))
+            let canonical = self.settings.aliases.canonical(path.as_os_str().as_bytes());
+            named.contains(&self.rule.hasher.hash_one(&canonical))
         })
     }
 }

@@ -3,7 +3,7 @@
 //! A mapping is data. The presets are TOML files beside this one, written like the `[database.tasks]` and
 //! `[database.receipts]` sections of a configuration; a configuration overrides any part of them.
 
-pub mod paths;
+pub mod canonical_path;
 pub mod preset;
 
 use serde::Serialize;

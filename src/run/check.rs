@@ -1,6 +1,6 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, broker_settings, channels, no_database, spellings, thresholds};
+use super::{Session, broker_settings, channels, no_database, path_aliases, thresholds};
 use crate::check::{self, Check, CheckReport, Columns, Finding};
 use crate::cleanup::{self, forbidden};
 use crate::cli::Format;
@@ -179,7 +179,7 @@ fn prune_settings(config: &Config) -> PruneSettings {
         naive_zone: database.naive_zone,
         connect_timeout: database.connect_timeout.min(PATIENCE),
         statement_timeout: if limit.is_zero() { PATIENCE } else { limit.min(PATIENCE) },
-        spellings: spellings(config, &roots(config)),
+        aliases: path_aliases(config, &roots(config)),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         asked_to_end: Default::default(),

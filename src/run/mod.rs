@@ -20,7 +20,7 @@ use crate::demo::{self, DemoRequest};
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::mapping::State;
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::PathAliases;
 use crate::mapping::preset;
 use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
@@ -492,7 +492,7 @@ impl Session {
             logs,
             log_patterns: own.log_patterns.clone(),
             protect: protected(&own.protect),
-            spellings: spellings(config, &roots),
+            aliases: path_aliases(config, &roots),
             has_receipts: receipts.is_some(),
             dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
             never_pruned: config.database.mapping.tasks.delete_from.is_none(),
@@ -548,7 +548,7 @@ impl Session {
                 naive_zone: database.naive_zone,
                 connect_timeout: database.connect_timeout,
                 statement_timeout: database.statement_timeout,
-                spellings: settings.spellings.clone(),
+                aliases: settings.aliases.clone(),
                 mode: settings.mode,
                 asked_to_end: Arc::clone(asked_to_end),
             },
@@ -1204,7 +1204,7 @@ fn needed(config: &Config) -> Vec<forbidden::Needed> {
 }
 
 /// The names under which rows may know the folders: as configured, and as they really are.
-fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
+fn path_aliases(config: &Config, roots: &cleanup::files::Roots) -> PathAliases {
     let base = cleanup::files::lexical(&config.base_dir);
     let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
     let text = |path: &Path| path.to_str().map(str::to_owned);
@@ -1223,12 +1223,11 @@ fn spellings(config: &Config, roots: &cleanup::files::Roots) -> Spellings {
         .collect();
     let links = roots.links(&swept);
     let links = links.iter().filter_map(|(link, folder)| text(link).zip(text(folder)));
-    let spellings = Spellings::new(folders);
-    let spellings = match real_base.to_str() {
-        Some(base) => spellings.with_base(base),
-        None => spellings,
-    };
-    spellings.with_links(links)
+    let mut aliases = PathAliases::new(folders);
+    if let Some(base) = real_base.to_str() {
+        aliases = aliases.with_base(base);
+    }
+    aliases.with_links(links)
 }
 
 /// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.

@@ -1,4 +1,4 @@
-//! What `cleanup` asks of a database: the [`Pruner`] trait, its questions and answers as plain data.
+//! What `cleanup` asks of a database: the [`Pruner`] trait, its requests and answers as plain data.
 //!
 //! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
 //! needs the primary, other columns and the right to delete.
@@ -6,7 +6,7 @@
 use super::inspect::Lacking;
 use super::target::Target;
 use super::{postgres, sqlite};
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
 use crate::mapping::{Mapping, State};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
@@ -42,8 +42,8 @@ pub trait Pruner {
     /// The rows of these keys that have expired still.
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>>;
 
-    /// Tells the paths that an expired row and at least one other name, each with up to [`WITNESSES`] of the rows that name it.
-    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()>;
+    /// Hands over the paths that an expired row and at least one other name, each with up to [`MOST_REFERENCES`] of the rows that name it.
+    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()>;
 
     /// The links of these that tasks have, with the tasks' keys.
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>>;
@@ -57,8 +57,12 @@ pub trait Pruner {
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion>;
 
-    /// Tells every path, in its one spelling, that a row names and that starts with one of these.
-    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()>;
+    /// Hands over the paths that rows name and whose canonical form starts with one of these.
+    fn paths_beneath(
+        &mut self,
+        beneath: &[String],
+        each: &mut dyn FnMut(&CanonicalPath),
+    ) -> Result<()>;
 
     /// Rows in a state that has a limit whose time cannot be read, so that they stay, with one of the values; `None`: there are none.
     fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
@@ -101,7 +105,7 @@ pub struct PruneSettings {
     pub connect_timeout: Duration,
     /// No statement runs longer; zero: no limit.
     pub statement_timeout: Duration,
-    pub spellings: Spellings,
+    pub aliases: PathAliases,
     pub mode: Mode,
     /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
@@ -149,31 +153,29 @@ pub struct ExpiredRow {
     /// What reports call it.
     pub label: String,
     pub link: Option<String>,
-    /// What it and its dependents name, as stored, sorted, none of them empty.
-    pub paths: Vec<Vec<u8>>,
+    /// What it and its dependents name, sorted as stored, none of them empty.
+    pub paths: Vec<RowPath>,
 }
 
-/// How many of the rows that name a path are told.
-pub const WITNESSES: i64 = 4;
+/// How many of the rows that name a path are handed over.
+pub const MOST_REFERENCES: i64 = 4;
 
 /// A row that names a path which others name too.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Witness {
+pub struct Reference {
     pub source: Source,
     /// `None` where the row cannot be asked for by it.
     pub key: Option<Key>,
-    /// In its one spelling.
-    pub path: Vec<u8>,
+    pub path: CanonicalPath,
     /// How many rows name the path in all.
     pub rows: u64,
 }
 
-/// A path, and the rows whose being there keeps it.
+/// A path whose file stays as long as one of these rows is there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    /// In its one spelling.
-    pub path: Vec<u8>,
-    pub witnesses: Vec<(Source, Key)>,
+pub struct ReferenceCheck {
+    pub path: CanonicalPath,
+    pub references: Vec<(Source, Key)>,
     /// Whether these are all that named the path. If not, and none of them is left, the tables are searched.
     pub complete: bool,
 }
@@ -190,7 +192,7 @@ pub enum Mode {
 pub struct Batch<'a> {
     pub scope: &'a Scope,
     pub rows: &'a [ExpiredRow],
-    pub questions: &'a [Question],
+    pub checks: &'a [ReferenceCheck],
     /// Rows created since then are asked whether they name a path of the batch.
     pub recent_since: DateTime<Utc>,
     /// Tasks that a dry run has already seen go, and that these rows may hang on.
@@ -205,8 +207,8 @@ pub struct Deletion {
     pub refused: Vec<(usize, String)>,
     /// Rows that were deleted and name other files than when they were chosen.
     pub changed: Vec<usize>,
-    /// Rows that still name a path asked for, and the path in its one spelling; a row without a key under one that no other has.
-    pub referring: Vec<(Source, Key, Vec<u8>)>,
+    /// Rows that still name a path of the reference checks; a row without a key under one that no other has.
+    pub referring: Vec<(Source, Key, CanonicalPath)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use taskmon::calendar::{Day, days_up_to};
-use taskmon::mapping::paths::Spellings;
+use taskmon::mapping::canonical_path::PathAliases;
 use taskmon::mapping::preset::{self, Tasks};
 use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
@@ -98,7 +98,7 @@ impl View {
             naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
-            spellings: spellings(),
+            aliases: aliases(),
             mode: Mode::Apply,
             asked_to_end: Default::default(),
         };
@@ -222,8 +222,8 @@ fn every_column_of_a_row_has_a_value_of_its_own() {
     }
 }
 
-pub fn spellings() -> Spellings {
-    Spellings::new(vec![
+pub fn aliases() -> PathAliases {
+    PathAliases::new(vec![
         ("/srv/app".into(), String::new()),
         ("/mnt/volume".into(), "uploads".into()),
     ])

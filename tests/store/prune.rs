@@ -1,7 +1,7 @@
 //! What every `Pruner` deletes and keeps.
 
 use crate::on_each_database;
-use crate::store::harness::{View, spellings};
+use crate::store::harness::{View, aliases};
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
 use chrono::{DateTime, Utc};
@@ -48,8 +48,7 @@ fn delete_all(pruner: &mut dyn Pruner, scope: &Scope) -> usize {
     let mut gone = 0;
     for two in keys.chunks(2) {
         let rows = pruner.rows(scope, two).unwrap();
-        let batch =
-            Batch { scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
         let deletion = pruner.delete(&batch, &mut |_| Vec::new()).unwrap();
         assert_eq!(deletion.refused, []);
         assert_eq!(deletion.changed, Vec::<usize>::new());
@@ -101,7 +100,7 @@ on_each_database! {
         let found = keys(pruner.as_mut(), &scope, 10);
         let rows = pruner.rows(&scope, &found).unwrap();
         env.sql("UPDATE tasks SET status = 'PENDING' WHERE id = 2; UPDATE tasks SET image_path = 'uploads/other.png' WHERE id = 3");
-        let batch = Batch { scope: &scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope: &scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
         let mut changed = Vec::new();
         let deletion = pruner.delete(&batch, &mut |deletion| {
             changed = deletion.changed.clone();
@@ -118,7 +117,7 @@ on_each_database! {
         let scope = completed();
         let found = keys(pruner.as_mut(), &scope, 10);
         let rows = pruner.rows(&scope, &found).unwrap();
-        let batch = Batch { scope: &scope, rows: &rows, questions: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope: &scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
         let mut asked = 0;
         let deletion = pruner.delete(&batch, &mut |_| {
             asked += 1;
@@ -128,7 +127,7 @@ on_each_database! {
         assert_eq!(count(pruner.as_mut()), 2);
     }
 
-    fn every_spelling_of_a_path_is_read_as_one(env) {
+    fn every_way_to_write_a_path_is_read_as_one(env) {
         let spelled = [
             "uploads/a.png", "./uploads/a.png", "././uploads/a.png", "uploads//a.png", "uploads/./a.png", "uploads/././/a.png",
             "/srv/app/uploads/a.png", "/srv/app/./uploads//a.png", "/mnt/volume/a.png", "uploads/x/../a.png",
@@ -142,18 +141,18 @@ on_each_database! {
         }));
         let mut found = Vec::new();
         View::of(&env).pruner().paths_beneath(&[String::new()], &mut |path| {
-            found.push(String::from_utf8(path.to_vec()).unwrap());
+            found.push(path.to_str().unwrap().to_owned());
         }).unwrap();
         let mut wanted: Vec<String> = spelled
             .iter()
-            .map(|path| String::from_utf8(spellings().normal(path.as_bytes()).into_owned()).unwrap())
+            .map(|path| aliases().canonical(path.as_bytes()).to_str().unwrap().to_owned())
             .collect();
         found.sort();
         wanted.sort();
         assert_eq!(found, wanted);
     }
 
-    fn a_path_that_two_rows_name_has_both_for_witnesses(env) {
+    fn a_path_that_two_rows_name_has_two_references(env) {
         env.insert([
             Task::new(1).with("image_path", "uploads/same.png"),
             Task::new(2).status("PENDING").with("image_path", "/srv/app/uploads/same.png"),
@@ -161,11 +160,11 @@ on_each_database! {
             Task::new(4).status("PENDING").with("image_path", "uploads/own.png"),
         ]);
         let mut found = BTreeMap::new();
-        View::of(&env).pruner().shared_paths(&completed(), &mut |witness| {
-            assert_eq!(witness.source, Source::Tasks);
-            assert_eq!(witness.path, b"uploads/same.png");
-            assert_eq!(witness.rows, 2);
-            found.insert(witness.key.unwrap(), ());
+        View::of(&env).pruner().shared_paths(&completed(), &mut |reference| {
+            assert_eq!(reference.source, Source::Tasks);
+            assert_eq!(reference.path.to_str(), Some("uploads/same.png"));
+            assert_eq!(reference.rows, 2);
+            found.insert(reference.key.unwrap(), ());
         }).unwrap();
         assert_eq!(found.into_keys().collect::<Vec<_>>(), [["1"], ["2"]]);
     }

@@ -8,20 +8,20 @@ mod text;
 
 use super::super::inspect::Lacking;
 use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Question, Scope, Source,
-    TaskCounts, Witness,
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Reference, ReferenceCheck,
+    Scope, Source, TaskCounts,
 };
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
 use super::session::{Broken, Session, ask};
+use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
 use postgres::types::{FromSql, Type};
 use postgres::{Row, SimpleQueryMessage};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -136,6 +136,10 @@ impl PostgresPruner {
         }
         let target = target.clone();
         Ok(Self { target, session, settings, tables })
+    }
+
+    fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {
+        stored.into_iter().map(|stored| self.settings.aliases.row_path(stored))
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
@@ -477,7 +481,7 @@ impl Pruner for PostgresPruner {
                     key: read_key(row, width)?,
                     label: row.try_get::<_, Option<String>>(width)?.unwrap_or_default(),
                     link: row.try_get(width + 1)?,
-                    paths: read_paths(row, width + 2)?,
+                    paths: self.row_paths(read_paths(row, width + 2)?).collect(),
                 })
             };
             rows.push(read().map_err(|error| failure(&error, doing))?);
@@ -490,7 +494,7 @@ impl Pruner for PostgresPruner {
                     let owner: Option<String> = row.get(0);
                     if let Some(place) = owner.and_then(|owner| places.get(&owner)) {
                         let paths = read_paths(&row, 1).map_err(|error| failure(&error, doing))?;
-                        rows[*place].paths.extend(paths);
+                        rows[*place].paths.extend(self.row_paths(paths));
                     }
                 }
             }
@@ -499,7 +503,7 @@ impl Pruner for PostgresPruner {
         Ok(rows)
     }
 
-    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()> {
+    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
         let doing = "looking for files that several rows name";
         let Some(sql) = self.tables.shared(scope)? else {
             return Ok(());
@@ -509,19 +513,19 @@ impl Pruner for PostgresPruner {
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
         );
-        let mut tell = |row: &Row| {
+        let mut each = |row: &Row| {
             let Raw(path) = row.get(2);
             let key: Vec<Option<String>> = row.get(1);
-            tell(Witness {
+            each(Reference {
                 source: text::source(row.get(0)),
                 key: key.into_iter().collect(),
-                path,
+                path: CanonicalPath::from_canonical(path),
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
         };
         let found = self.read(doing, &mut |session| {
             session.simple(&begin)?;
-            session.each(&sql, &mut tell)?;
+            session.each(&sql, &mut each)?;
             session.simple("ROLLBACK").map(drop)
         });
         Ok(found?)
@@ -550,12 +554,16 @@ impl Pruner for PostgresPruner {
         Ok(whole)
     }
 
-    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
+    fn paths_beneath(
+        &mut self,
+        beneath: &[String],
+        each: &mut dyn FnMut(&CanonicalPath),
+    ) -> Result<()> {
         let doing = "asking which temporary files rows name";
         for sql in self.tables.beneath(beneath) {
             self.each(doing, &sql, &mut |row| {
                 let Raw(path) = row.get(0);
-                tell(&path);
+                each(&CanonicalPath::from_canonical(path));
             })?;
         }
         Ok(())
@@ -754,7 +762,8 @@ impl Deleting<'_> {
             .map(|place| {
                 let mut paths = found.remove(&place).unwrap_or_default();
                 paths.sort_unstable();
-                (place, can_compare && paths != rows[place].paths)
+                let stored = rows[place].paths.iter().map(|path| &path.stored);
+                (place, can_compare && !paths.iter().eq(stored))
             })
             .collect())
     }
@@ -807,13 +816,9 @@ impl Deleting<'_> {
 
     /// Who still names the batch's files, and who still refers to its receipts.
     fn look_around(&self, deletion: &mut Deletion) -> Result<(), Stopped> {
-        let mut open: Vec<&Question> = Vec::new();
         let mut by_source: BTreeMap<Source, BTreeSet<&Key>> = BTreeMap::new();
-        for question in self.batch.questions {
-            for (source, key) in &question.witnesses {
-                by_source.entry(*source).or_default().insert(key);
-            }
-            open.push(question);
+        for (source, key) in self.batch.checks.iter().flat_map(|check| &check.references) {
+            by_source.entry(*source).or_default().insert(key);
         }
         for (source, keys) in by_source {
             if let Some((sql, width)) = self.tables.paths_by_key(source) {
@@ -821,17 +826,14 @@ impl Deleting<'_> {
                 self.note_paths(source, width, &rows, deletion)?;
             }
         }
-        let named: HashSet<&[u8]> =
-            deletion.referring.iter().map(|(_, _, path)| path.as_slice()).collect();
-        let must_search = |question: &&Question| {
-            !question.complete
-                && (self.settings.mode == Mode::DryRun || !named.contains(question.path.as_slice()))
+        let named: HashSet<&CanonicalPath> =
+            deletion.referring.iter().map(|(_, _, path)| path).collect();
+        let must_search = |check: &&ReferenceCheck| {
+            !check.complete && (self.settings.mode == Mode::DryRun || !named.contains(&check.path))
         };
-        let searched: Vec<String> = open
-            .into_iter()
-            .filter(must_search)
-            .filter_map(|question| String::from_utf8(question.path.clone()).ok())
-            .collect();
+        let unanswered = self.batch.checks.iter().filter(must_search);
+        let searched: Vec<String> =
+            unanswered.filter_map(|check| Some(check.path.to_str()?.to_owned())).collect();
         if !searched.is_empty() {
             for (source, width, sql) in self.tables.search() {
                 let rows = self.ask(&sql, std::slice::from_ref(&searched))?;
@@ -859,17 +861,12 @@ impl Deleting<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let spellings = &self.settings.spellings;
-        let own: HashSet<Cow<[u8]>> = self
-            .batch
-            .rows
-            .iter()
-            .flat_map(|row| row.paths.iter().map(|path| spellings.normal(path)))
-            .collect();
+        let paths = self.batch.rows.iter().flat_map(|row| &row.paths);
+        let of_batch: HashSet<&CanonicalPath> = paths.map(|path| &path.canonical).collect();
         let mut recent = Deletion::default();
         self.note_paths(Source::Tasks, width, &rows, &mut recent)?;
         let named = recent.referring.into_iter();
-        deletion.referring.extend(named.filter(|(_, _, path)| own.contains(path.as_slice())));
+        deletion.referring.extend(named.filter(|(_, _, path)| of_batch.contains(path)));
         Ok(())
     }
 
@@ -886,9 +883,8 @@ impl Deleting<'_> {
             };
             let (key, paths) = read().map_err(|error| stopped(&error.into(), &self.doing()))?;
             for path in paths {
-                let path = self.settings.spellings.normal(&path);
-                let named = (source, key.clone(), path.into_owned());
-                deletion.referring.push(named);
+                let path = self.settings.aliases.canonical(&path);
+                deletion.referring.push((source, key.clone(), path));
             }
         }
         Ok(())

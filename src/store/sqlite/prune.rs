@@ -5,13 +5,14 @@
 
 use super::super::inspect::Lacking;
 use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Scope, Source, TaskCounts,
-    WITNESSES, Witness,
+    Batch, Deletion, ExpiredRow, Key, MOST_REFERENCES, Mode, Pass, PruneSettings, Pruner,
+    Reference, ReferenceCheck, Scope, Source, TaskCounts,
 };
 use super::super::sql::{self, Column};
 use super::clock::{self, Moment};
 use super::{refusal, unavailable, words};
 use crate::calendar::instant_of;
+use crate::mapping::canonical_path::CanonicalPath;
 use crate::mapping::{DependentTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
@@ -30,8 +31,8 @@ use std::time::{Duration, Instant};
 const MICROS: &str = "taskmon_micros";
 /// A part of a key as a literal, from which [`value`] makes it again; `NULL` for a text that cannot be bound as it stands.
 const LITERAL: &str = "taskmon_literal";
-/// A path in its one spelling.
-const NORMAL: &str = "taskmon_path";
+/// A path in its canonical form.
+const CANONICAL: &str = "taskmon_path";
 const NO_LITERAL: &str = "NULL";
 const UNDO_BATCH: &str = "ROLLBACK TO SAVEPOINT taskmon_batch; RELEASE SAVEPOINT taskmon_batch";
 
@@ -332,7 +333,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
 fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Failure> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     let zone = settings.naive_zone;
-    let spellings = settings.spellings.clone();
+    let aliases = settings.aliases.clone();
     connection
         .create_scalar_function(MICROS, 1, flags, move |context| {
             Ok(clock::read(context.get_raw(0)).map(|moment| instant(moment, zone)))
@@ -343,9 +344,9 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
             })
         })
         .and_then(|()| {
-            connection.create_scalar_function(NORMAL, 1, flags, move |context| {
+            connection.create_scalar_function(CANONICAL, 1, flags, move |context| {
                 Ok(bytes(context.get_raw(0))
-                    .map(|path| text_or_blob(spellings.normal(&path).into_owned())))
+                    .map(|path| text_or_blob(aliases.canonical(&path).as_bytes().to_vec())))
             })
         })
         .map_err(|error| unavailable("functions cannot be added", &error))
@@ -673,17 +674,19 @@ impl Pruner for SqlitePruner {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    fn shared_paths(&mut self, scope: &Scope, tell: &mut dyn FnMut(Witness)) -> Result<()> {
+    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
         let mut read = || -> rusqlite::Result<()> {
             self.version = self.data_version()?;
             let mut statement = self.connection.prepare(&self.shared(scope))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let key: String = row.get(1)?;
-                tell(Witness {
+                each(Reference {
                     source: source(row.get(0)?),
                     key: parts(&key),
-                    path: bytes(row.get_ref(2)?).unwrap_or_default().into_owned(),
+                    path: CanonicalPath::from_canonical(
+                        bytes(row.get_ref(2)?).unwrap_or_default().into_owned(),
+                    ),
                     rows: row.get::<_, i64>(3)?.unsigned_abs(),
                 });
             }
@@ -709,7 +712,11 @@ impl Pruner for SqlitePruner {
         Ok(whole)
     }
 
-    fn paths_beneath(&mut self, beneath: &[String], tell: &mut dyn FnMut(&[u8])) -> Result<()> {
+    fn paths_beneath(
+        &mut self,
+        beneath: &[String],
+        each: &mut dyn FnMut(&CanonicalPath),
+    ) -> Result<()> {
         let starts: Vec<String> = beneath
             .iter()
             .map(|start| {
@@ -727,7 +734,7 @@ impl Pruner for SqlitePruner {
         for (_, _, from, files) in self.sources() {
             for file in files {
                 let sql = format!(
-                    "SELECT path FROM (SELECT {NORMAL}({file}) AS path FROM {from}) WHERE {}",
+                    "SELECT path FROM (SELECT {CANONICAL}({file}) AS path FROM {from}) WHERE {}",
                     starts.join(" OR ")
                 );
                 let mut read = || -> rusqlite::Result<()> {
@@ -735,7 +742,7 @@ impl Pruner for SqlitePruner {
                     let mut rows = statement.query([])?;
                     while let Some(row) = rows.next()? {
                         if let Some(path) = bytes(row.get_ref(0)?) {
-                            tell(&path);
+                            each(&CanonicalPath::from_canonical(path.into_owned()));
                         }
                     }
                     Ok(())
@@ -912,19 +919,20 @@ impl SqlitePruner {
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let mut found = ExpiredRow {
+        let mut stored = read_paths(row, width + 2, table.files.len())?;
+        if matches!(scope, Scope::Receipts(_)) {
+            for dependent in &self.dependents {
+                stored.extend(self.dependent_paths(dependent, key, "SELECT")?);
+            }
+        }
+        stored.sort_unstable();
+        let aliases = &self.settings.aliases;
+        Ok(Some(ExpiredRow {
             key: read_key(row, width)?,
             label: lossy(row, width)?.unwrap_or_default(),
             link: row.get(width + 1)?,
-            paths: read_paths(row, width + 2, table.files.len())?,
-        };
-        if matches!(scope, Scope::Receipts(_)) {
-            for dependent in &self.dependents {
-                found.paths.extend(self.dependent_paths(dependent, key, "SELECT")?);
-            }
-        }
-        found.paths.sort_unstable();
-        Ok(Some(found))
+            paths: stored.into_iter().map(|path| aliases.row_path(path)).collect(),
+        }))
     }
 
     /// The paths of the dependents of a receipt; `verb` is SELECT, or DELETE, which takes the rows away.
@@ -986,7 +994,7 @@ impl SqlitePruner {
                 let expired =
                     if is_own { format!("coalesce({condition}, 0)") } else { "0".to_owned() };
                 all.push(format!(
-                    "SELECT {} AS source, json_array({}) AS key, {expired} AS expired, {NORMAL}({file}) AS path FROM {from} \
+                    "SELECT {} AS source, json_array({}) AS key, {expired} AS expired, {CANONICAL}({file}) AS path FROM {from} \
                      WHERE ({file}) <> ''",
                     number(source),
                     literals(&key),
@@ -994,7 +1002,7 @@ impl SqlitePruner {
                 if is_own || goes_along {
                     let which = if is_own { format!(" AND {condition}") } else { String::new() };
                     going.push(format!(
-                        "SELECT {NORMAL}({file}) AS path FROM {from} WHERE ({file}) <> ''{which}"
+                        "SELECT {CANONICAL}({file}) AS path FROM {from} WHERE ({file}) <> ''{which}"
                     ));
                 }
             }
@@ -1008,7 +1016,7 @@ impl SqlitePruner {
              shared AS MATERIALIZED (SELECT path FROM named GROUP BY path HAVING count(*) > 1) \
              SELECT source, key, path, total FROM (SELECT source, key, path, count(*) OVER (PARTITION BY path) AS total, \
              row_number() OVER (PARTITION BY path ORDER BY expired, key DESC) AS place \
-             FROM named WHERE path IN (SELECT path FROM shared)) WHERE place <= {WITNESSES}",
+             FROM named WHERE path IN (SELECT path FROM shared)) WHERE place <= {MOST_REFERENCES}",
             going.join(" UNION ALL "),
             all.join(" UNION ALL "),
         )
@@ -1196,7 +1204,8 @@ impl SqlitePruner {
                     return Ok(Taken::Kept(words));
                 }
                 paths.sort_unstable();
-                let changed = table.is_read_directly() && paths != row.paths;
+                let stored = row.paths.iter().map(|path| &path.stored);
+                let changed = table.is_read_directly() && !paths.iter().eq(stored);
                 Ok(Taken::Gone { changed })
             }
         }
@@ -1225,31 +1234,26 @@ impl SqlitePruner {
 
     /// Who still names the batch's files, and who still refers to its receipts.
     fn look_around(&self, batch: &Batch, deletion: &mut Deletion) -> rusqlite::Result<()> {
-        let spellings = &self.settings.spellings;
-        let normal = |path: &Vec<u8>| spellings.normal(path).into_owned();
-        for question in batch.questions {
-            for (source, key) in &question.witnesses {
+        let aliases = &self.settings.aliases;
+        for check in batch.checks {
+            for (source, key) in &check.references {
                 let paths = self.paths_of(*source, key)?;
-                if paths.iter().any(|path| normal(path) == question.path) {
-                    deletion.referring.push((*source, key.clone(), question.path.clone()));
+                if paths.iter().any(|path| aliases.canonical(path) == check.path) {
+                    deletion.referring.push((*source, key.clone(), check.path.clone()));
                 }
             }
         }
         let has_changed = self.data_version()? != self.version;
-        let named: HashSet<&[u8]> =
-            deletion.referring.iter().map(|(_, _, path)| path.as_slice()).collect();
-        let mut searched: BTreeSet<Vec<u8>> = batch
-            .questions
-            .iter()
-            .filter(|question| {
-                let is_open =
-                    self.settings.mode == Mode::DryRun || !named.contains(question.path.as_slice());
-                !question.complete && is_open
-            })
-            .map(|question| question.path.clone())
-            .collect();
+        let named: HashSet<&CanonicalPath> =
+            deletion.referring.iter().map(|(_, _, path)| path).collect();
+        let must_search = |check: &&ReferenceCheck| {
+            !check.complete && (self.settings.mode == Mode::DryRun || !named.contains(&check.path))
+        };
+        let mut searched: HashSet<CanonicalPath> =
+            batch.checks.iter().filter(must_search).map(|check| check.path.clone()).collect();
         if has_changed {
-            searched.extend(batch.rows.iter().flat_map(|row| row.paths.iter().map(normal)));
+            let paths = batch.rows.iter().flat_map(|row| &row.paths);
+            searched.extend(paths.map(|path| path.canonical.clone()));
         }
         if !searched.is_empty() {
             self.search(&searched, deletion)?;
@@ -1264,7 +1268,7 @@ impl SqlitePruner {
     /// Every row that names one of these paths.
     fn search(
         &self,
-        searched: &BTreeSet<Vec<u8>>,
+        searched: &HashSet<CanonicalPath>,
         deletion: &mut Deletion,
     ) -> rusqlite::Result<()> {
         for (source, key, from, files) in self.sources() {
@@ -1273,10 +1277,10 @@ impl SqlitePruner {
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 for path in read_paths(row, key.len(), files.len())? {
-                    let path = self.settings.spellings.normal(&path);
-                    if searched.contains(path.as_ref()) {
+                    let path = self.settings.aliases.canonical(&path);
+                    if searched.contains(&path) {
                         let key = read_key(row, key.len())?;
-                        deletion.referring.push((source, key, path.into_owned()));
+                        deletion.referring.push((source, key, path));
                     }
                 }
             }

@@ -3,12 +3,12 @@
 //! Expressions of the mapping stand as they are, so that indexes serve; labels and times stand as literals, since they come from the
 //! configuration and the catalogue and never from a row.
 
-use super::super::super::prune::{Pass, PruneSettings, Scope, Source, WITNESSES};
+use super::super::super::prune::{MOST_REFERENCES, Pass, PruneSettings, Scope, Source};
 use super::super::super::sql::{self, Column};
 use super::super::indexes::Wanted;
 use super::super::shape::{TimeType, is_plain_name, refusal};
 use crate::calendar::wall_clock_bound;
-use crate::mapping::paths::Spellings;
+use crate::mapping::canonical_path::PathAliases;
 use crate::mapping::{DependentTable, ReceiptTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
 use chrono::{DateTime, Utc};
@@ -50,7 +50,7 @@ pub struct Tables {
     labels: Option<(String, Vec<String>)>,
     mapping: TaskTable,
     zone: Tz,
-    spellings: Spellings,
+    aliases: PathAliases,
     created_is_indexed: bool,
 }
 
@@ -103,7 +103,7 @@ impl Tables {
             receipt_created: None,
             mapping: tasks.clone(),
             zone: settings.naive_zone,
-            spellings: settings.spellings.clone(),
+            aliases: settings.aliases.clone(),
             created_is_indexed: false,
         };
         tables.task_dependents = dependents(client, "tasks", &tasks.dependents)?;
@@ -141,7 +141,7 @@ impl Tables {
         let Some(created) = &self.created_at else {
             return Ok(false);
         };
-        match index_question(&self.tasks.from, &[&created.expression]) {
+        match index_query(&self.tasks.from, &[&created.expression]) {
             None => Ok(false),
             Some(sql) => Ok(!super::ask(client, &sql, &[])
                 .map_err(|error| super::failure(&error, "looking for indexes"))?
@@ -484,14 +484,14 @@ impl Tables {
         Some((sql, table.key.len()))
     }
 
-    /// For each table that names files: key and paths of the rows that name one of these, in any spelling.
+    /// For each table that names files: key and paths of the rows that name one of these, however they write it.
     pub fn search(&self) -> Vec<(Source, usize, String)> {
         let sources = self.sources();
         sources
             .into_iter()
             .map(|table| {
                 let named: Vec<String> = (table.files.iter())
-                    .map(|file| format!("{} = ANY ($1::text[])", self.normal(file)))
+                    .map(|file| format!("{} = ANY ($1::text[])", self.canonical(file)))
                     .collect();
                 let sql = format!(
                     "SELECT {}{} FROM {} WHERE {}",
@@ -549,7 +549,7 @@ impl Tables {
     /// The paths that each row names, a row of the answer for each.
     ///
     /// Each table row is looked at once (`OFFSET 0` keeps the planner from computing the same thing again for every path): whether one of
-    /// its paths needs another spelling, which is rare and costly, and whether it has expired.
+    /// its paths is not canonical, which is rare and costly, and whether it has expired.
     fn names(&self, own: &NamingTable, rows: &str, expired: &str) -> String {
         let texts: Vec<String> = own.files.iter().map(|file| bytewise(file)).collect();
         let named: String =
@@ -557,7 +557,7 @@ impl Tables {
         let odd: Vec<String> = ["%//%", "%/.%"]
             .map(quote)
             .into_iter()
-            .chain(self.spellings.links().iter().map(|(link, _)| {
+            .chain(self.aliases.links().iter().map(|(link, _)| {
                 let escaped = link.replace(['\\', '%', '_'], "_");
                 quote(&format!("%{}/%", escaped.trim_start_matches('/')))
             }))
@@ -565,7 +565,7 @@ impl Tables {
         let values: Vec<String> = (0..texts.len())
             .map(|place| {
                 let file = format!("r.file_{place}");
-                format!("(CASE WHEN r.odd THEN {} ELSE {file} END)", self.normal(&file))
+                format!("(CASE WHEN r.odd THEN {} ELSE {file} END)", self.canonical(&file))
             })
             .collect();
         // Between slashes, a path that starts or ends with one makes two, and one that starts with a dot "/.".
@@ -582,7 +582,7 @@ impl Tables {
         )
     }
 
-    /// Paths that an expired row and another one name: each with its last witnesses, those that stay before those that go.
+    /// Paths that an expired row and another one name: each with its last references, those that stay before those that go.
     ///
     /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's; then the paths of the other
     /// rows are held against these.
@@ -621,7 +621,7 @@ impl Tables {
              SELECT source, key, path, rows FROM (SELECT n.source, n.key, n.path, \
              count(*) OVER (PARTITION BY n.path) AS rows, \
              row_number() OVER (PARTITION BY n.path ORDER BY n.expired, n.key DESC) AS place \
-             FROM ({all}) AS n JOIN shared USING (path)) AS w WHERE place <= {WITNESSES}",
+             FROM ({all}) AS n JOIN shared USING (path)) AS w WHERE place <= {MOST_REFERENCES}",
             going = going.join(" UNION ALL "),
             others = if others.is_empty() {
                 String::new()
@@ -635,7 +635,7 @@ impl Tables {
         )))
     }
 
-    /// The paths, in their one spelling, that start with one of these.
+    /// The canonical paths that start with one of these.
     pub fn beneath(&self, beneath: &[String]) -> Vec<String> {
         let starts: Vec<String> = beneath
             .iter()
@@ -647,8 +647,9 @@ impl Tables {
         self.sources()
             .into_iter()
             .map(|table| {
-                let values: Vec<String> =
-                    (table.files.iter()).map(|file| format!("({})", self.normal(file))).collect();
+                let values: Vec<String> = (table.files.iter())
+                    .map(|file| format!("({})", self.canonical(file)))
+                    .collect();
                 let from = table.from;
                 format!(
                     "SELECT v.path FROM {from} CROSS JOIN LATERAL (VALUES {}) AS v(path) WHERE {}",
@@ -659,10 +660,10 @@ impl Tables {
             .collect()
     }
 
-    /// A path's one spelling, as [`Spellings::normal`] makes it; most paths have no other and are left alone.
-    fn normal(&self, expression: &str) -> String {
+    /// A path's canonical form, as [`PathAliases::canonical`] makes it; most paths are canonical and are left alone.
+    fn canonical(&self, expression: &str) -> String {
         let file = bytewise(expression);
-        let start = match self.spellings.base() {
+        let start = match self.aliases.base() {
             "" => file.clone(),
             base => format!(
                 "(CASE WHEN left({file}, 1) = '/' THEN {file} ELSE {} || {file} END)",
@@ -680,7 +681,7 @@ impl Tables {
              FROM (SELECT {spelled} AS path) AS w)"
         );
         let whens: String = self
-            .spellings
+            .aliases
             .folders()
             .iter()
             .map(|(folder, name)| replaced_start("s.path", folder, name))
@@ -694,7 +695,7 @@ impl Tables {
             "CASE WHEN left({file}, 1) IN ('/', '.') OR right({file}, 1) = '/' OR strpos({file}, '//') > 0 \
              OR strpos({file}, '/.') > 0 THEN {folded} ELSE {file} END"
         );
-        let leads: String = (self.spellings.links().iter())
+        let leads: String = (self.aliases.links().iter())
             .map(|(link, folder)| replaced_start("l.path", link, folder))
             .collect();
         if leads.is_empty() {
@@ -849,7 +850,7 @@ pub fn source(number: i32) -> Source {
 }
 
 /// A query that answers with a row if a usable index starts with these columns; `None` where that cannot be asked.
-fn index_question(from: &str, columns: &[&str]) -> Option<String> {
+fn index_query(from: &str, columns: &[&str]) -> Option<String> {
     if !is_plain_name(from) || !columns.iter().all(|column| is_plain_name(column)) {
         return None;
     }

@@ -1,19 +1,47 @@
-//! What the path in a row means: one file has many spellings, and rows that spell it differently still share it.
+//! One file, one path: the canonical form of the paths in rows. Two rows that write a path in different ways still name one file.
 
 use std::borrow::Cow;
 
+/// A path in its canonical form, as [`PathAliases`] makes it: equal for all rows that name one file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CanonicalPath(Vec<u8>);
+
+impl CanonicalPath {
+    /// Bytes that are canonical already, because a database's expression has made them so.
+    pub fn from_canonical(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// `None`: it is not valid UTF-8.
+    pub fn to_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}
+
+/// A path that a row names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowPath {
+    /// As the row has it.
+    pub stored: Vec<u8>,
+    pub canonical: CanonicalPath,
+}
+
 /// Folders that have several names: an absolute path beneath one of them is taken for the path that the rows would use.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Spellings {
+pub struct PathAliases {
     /// An absolute folder, without a slash at its end, and what a row writes in its place; the longest folder comes first.
     folders: Vec<(String, String)>,
-    /// A folder that is a symbolic link and the one that it leads to, both in their spelling without regard to links; the longest first.
+    /// A folder that is a symbolic link and the one that it leads to, both canonical but for links; the longest first.
     links: Vec<(String, String)>,
     /// The absolute folder where relative paths start, without a link on its way and without a slash at its end.
     base: String,
 }
 
-impl Spellings {
+impl PathAliases {
     /// `folders`: absolute folders, and what relative paths of rows write for them (`""` for the folder where they start).
     pub fn new(mut folders: Vec<(String, String)>) -> Self {
         folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
@@ -35,15 +63,15 @@ impl Spellings {
     /// second of each without a link on its way.
     pub fn with_links(mut self, links: impl IntoIterator<Item = (String, String)>) -> Self {
         // As the start of what lies beneath it.
-        let spelled = |folder: String| {
+        let canonical = |folder: String| {
             let file = format!("{folder}/file");
-            let spelled = String::from_utf8_lossy(&self.normal(file.as_bytes())).into_owned();
-            let start = spelled.strip_suffix("file").unwrap_or_default();
+            let canonical = String::from_utf8_lossy(&self.lexical(file.as_bytes())).into_owned();
+            let start = canonical.strip_suffix("file").unwrap_or_default();
             start.trim_end_matches('/').to_owned()
         };
         let mut links: Vec<(String, String)> = links
             .into_iter()
-            .map(|(link, folder)| (spelled(link), spelled(folder)))
+            .map(|(link, folder)| (canonical(link), canonical(folder)))
             .filter(|(link, folder)| link != folder && !link.is_empty())
             .collect();
         links.sort_by(|one, next| (next.0.len(), next).cmp(&(one.0.len(), one)));
@@ -60,30 +88,25 @@ impl Spellings {
         &self.links
     }
 
-    /// The one spelling of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
+    pub fn row_path(&self, stored: Vec<u8>) -> RowPath {
+        RowPath { canonical: self.canonical(&stored), stored }
+    }
+
+    /// The canonical form of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
     ///
     /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it was told.
-    pub fn normal<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
-        let spelled = self.spelled(path);
-        match self.led(&spelled) {
-            Some(led) => Cow::Owned(led),
-            None => spelled,
-        }
+    pub fn canonical(&self, path: &[u8]) -> CanonicalPath {
+        let lexical = self.lexical(path);
+        CanonicalPath(self.follow_link(&lexical).unwrap_or_else(|| lexical.into_owned()))
     }
 
     /// Where a link leads on the path's way.
-    fn led(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.links.iter().find_map(|(link, folder)| {
-            let rest = path.strip_prefix(link.as_bytes())?.strip_prefix(b"/")?;
-            Some(match folder.as_str() {
-                "" => rest.to_vec(),
-                folder => [folder.as_bytes(), b"/", rest].concat(),
-            })
-        })
+    fn follow_link(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.links.iter().find_map(|(link, folder)| replace_start(path, link, folder))
     }
 
-    fn spelled<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
-        // Most are spelled so already.
+    fn lexical<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
+        // Most are canonical already.
         let is_plain = |pair: &[u8]| !matches!(pair, b"//" | b"/.");
         let edges = (path.first(), path.last());
         if !matches!(edges, (Some(b'/' | b'.'), _) | (_, Some(b'/')))
@@ -91,16 +114,15 @@ impl Spellings {
         {
             return Cow::Borrowed(path);
         }
-        Cow::Owned(self.respelled(path))
+        Cow::Owned(self.rewrite(path))
     }
 
-    fn respelled(&self, path: &[u8]) -> Vec<u8> {
-        let starts_below = path.first() != Some(&b'/');
-        let is_absolute = !starts_below || !self.base.is_empty();
-        let start = if starts_below { self.base.as_bytes() } else { b"" };
+    fn rewrite(&self, path: &[u8]) -> Vec<u8> {
+        let is_relative = path.first() != Some(&b'/');
+        let start = if is_relative { self.base.as_bytes() } else { b"" };
         let mut parts: Vec<&[u8]> = Vec::new();
-        let whole = start.split(|byte| *byte == b'/');
-        for part in whole.chain(path.split(|byte| *byte == b'/')) {
+        let start_parts = start.split(|byte| *byte == b'/');
+        for part in start_parts.chain(path.split(|byte| *byte == b'/')) {
             match part {
                 b"" | b"." => {}
                 b".." if parts.last().is_some_and(|last| *last != b"..") => {
@@ -110,21 +132,23 @@ impl Spellings {
             }
         }
         let joined = parts.join(&b'/');
-        if !is_absolute {
+        if is_relative && self.base.is_empty() {
             return joined;
         }
         let absolute = [b"/".as_slice(), &joined].concat();
-        for (folder, name) in &self.folders {
-            let rest = absolute.strip_prefix(folder.as_bytes());
-            if let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"/")) {
-                return match name.as_str() {
-                    "" => rest.to_vec(),
-                    name => [name.as_bytes(), b"/", rest].concat(),
-                };
-            }
-        }
-        absolute
+        let named =
+            self.folders.iter().find_map(|(folder, name)| replace_start(&absolute, folder, name));
+        named.unwrap_or(absolute)
     }
+}
+
+/// A path beneath `folder` as one beneath `name`; `""`: relative to it. `None`: it lies elsewhere.
+fn replace_start(path: &[u8], folder: &str, name: &str) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(folder.as_bytes())?.strip_prefix(b"/")?;
+    Some(match name {
+        "" => rest.to_vec(),
+        name => [name.as_bytes(), b"/", rest].concat(),
+    })
 }
 
 #[cfg(test)]
@@ -132,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_of_a_file_becomes_one() {
-        let spellings = Spellings::new(vec![
+    fn every_way_to_write_a_path_has_one_canonical_form() {
+        let aliases = PathAliases::new(vec![
             ("/srv/app".into(), String::new()),
             ("/mnt/volume".into(), "uploads".into()),
         ]);
@@ -147,15 +171,15 @@ mod tests {
             "/srv/app/./uploads//a.png",
             "/mnt/volume/a.png",
         ] {
-            let normal = spellings.normal(path.as_bytes());
-            assert_eq!(String::from_utf8(normal.into_owned()).unwrap(), "uploads/a.png", "{path}");
+            let canonical = aliases.canonical(path.as_bytes());
+            assert_eq!(canonical.to_str(), Some("uploads/a.png"), "{path}");
         }
     }
 
     #[test]
     fn a_link_that_is_known_leads_on() {
         let folders = vec![("/srv/app".into(), String::new())];
-        let spellings = Spellings::new(folders).with_links(
+        let aliases = PathAliases::new(folders).with_links(
             [
                 ("/srv/app/static/uploads", "/srv/app/uploads"),
                 ("/srv/app/static/uploads/old", "/mnt/old"),
@@ -164,7 +188,7 @@ mod tests {
             ]
             .map(|(link, folder)| (link.to_owned(), folder.to_owned())),
         );
-        for (path, normal) in [
+        for (path, canonical) in [
             ("static/uploads/a", "uploads/a"),
             ("/srv/app/static//uploads/a", "uploads/a"),
             ("static/uploads/old/a", "/mnt/old/a"),
@@ -173,21 +197,21 @@ mod tests {
             ("x/static/uploads/a", "x/static/uploads/a"),
             ("static/uploads", "static/uploads"),
         ] {
-            assert_eq!(spellings.normal(path.as_bytes()), normal.as_bytes(), "{path}");
+            assert_eq!(aliases.canonical(path.as_bytes()).to_str(), Some(canonical), "{path}");
         }
     }
 
     #[test]
     fn what_only_looks_alike_stays_apart() {
-        let spellings = Spellings::new(vec![("/srv/app".into(), String::new())]);
-        for (path, normal) in [
+        let aliases = PathAliases::new(vec![("/srv/app".into(), String::new())]);
+        for (path, canonical) in [
             ("/srv/application/a", "/srv/application/a"),
             ("../a", "../a"),
             ("../../a", "../../a"),
             ("uploads/.hidden", "uploads/.hidden"),
             ("uploads/a..b", "uploads/a..b"),
         ] {
-            assert_eq!(spellings.normal(path.as_bytes()), normal.as_bytes(), "{path}");
+            assert_eq!(aliases.canonical(path.as_bytes()).to_str(), Some(canonical), "{path}");
         }
     }
 }
