@@ -16,7 +16,7 @@
 //!   through `channels`.
 //! - No SQL stands outside `store/`.
 //! - `report` imports the report structs only.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `values`) imports nothing of taskmon but itself.
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod alert;
@@ -37,6 +37,7 @@ pub mod report;
 pub mod rules;
 pub mod run;
 pub mod schedule;
+pub mod secret;
 pub mod stats;
 pub mod store;
 pub mod system;

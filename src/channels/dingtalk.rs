@@ -2,8 +2,9 @@
 
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
+use super::{Built, Channel, ChannelConfig, SendError, sign};
 use crate::alert::Notification;
+use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> Built {
+pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
     let secret = secret.cloned();
     Ok(Box::new(Dingtalk { endpoint, secret }))
@@ -33,7 +34,7 @@ pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> B
 
 struct Dingtalk {
     endpoint: Endpoint,
-    secret: Option<Hidden>,
+    secret: Option<Secret>,
 }
 
 impl Channel for Dingtalk {

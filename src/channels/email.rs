@@ -4,9 +4,10 @@ use super::http::tls_issue;
 use super::message::{self, Form, Tone, bytes};
 use super::reach::Encrypted;
 use super::redact::Redactor;
-use super::{Built, Channel, ChannelConfig, Clock, Hidden, SendError, Surroundings};
+use super::{Built, Channel, ChannelConfig, Clock, SendError, Surroundings};
 use crate::alert::{AlertUpdate, Notification};
 use crate::language::Language;
+use crate::secret::Secret;
 use chrono::Utc;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -33,9 +34,9 @@ const FORM: Form =
 #[derive(Debug, Clone)]
 pub struct Mail {
     /// `smtp://[user[:password]@]host[:port]` or `smtps://…`; user and password percent-encoded.
-    pub url: Hidden,
+    pub url: Secret,
     /// The password, if it does not stand in the URL.
-    pub password: Option<Hidden>,
+    pub password: Option<Secret>,
     pub from: String,
     pub to: Vec<String>,
     /// `None`: `Tls` with `smtps://`, else `Starttls`.
@@ -187,7 +188,7 @@ struct Server {
 
 struct Login {
     user: String,
-    password: Hidden,
+    password: Secret,
 }
 
 impl Server {
@@ -272,7 +273,7 @@ fn host_and_port(place: &str, encryption: Encryption) -> Option<(String, u16)> {
     (!host.is_empty() && host.chars().all(is_host)).then(|| (host.to_owned(), port))
 }
 
-fn credentials(login: &str, separate: Option<&Hidden>) -> Result<Login, SendError> {
+fn credentials(login: &str, separate: Option<&Secret>) -> Result<Login, SendError> {
     let decoded = |text: &str| {
         let decoded = percent_decode_str(text).decode_utf8().ok();
         decoded.map(String::from).ok_or_else(|| {
@@ -282,7 +283,7 @@ fn credentials(login: &str, separate: Option<&Hidden>) -> Result<Login, SendErro
         })
     };
     let (user, password) = match login.split_once(':') {
-        Some((user, password)) => (user, Some(Hidden::new(decoded(password)?))),
+        Some((user, password)) => (user, Some(Secret::new(decoded(password)?))),
         None => (login, None),
     };
     let password = match (password, separate) {

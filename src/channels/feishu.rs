@@ -2,9 +2,10 @@
 
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, Hidden, SendError, sign};
+use super::{Built, Channel, ChannelConfig, SendError, sign};
 use crate::alert::Notification;
 use crate::outcome::Severity;
+use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> Built {
+pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
     let secret = secret.cloned();
     Ok(Box::new(Feishu { endpoint, secret }))
@@ -34,7 +35,7 @@ pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> B
 
 struct Feishu {
     endpoint: Endpoint,
-    secret: Option<Hidden>,
+    secret: Option<Secret>,
 }
 
 impl Channel for Feishu {

@@ -3,7 +3,8 @@
 //! No channel, for it takes no notice; it stands here because it is a request to a secret URL like theirs.
 
 use super::http::{Content, Endpoint, Request};
-use super::{Hidden, SendError, Surroundings};
+use super::{SendError, Surroundings};
+use crate::secret::Secret;
 use std::time::Duration;
 
 /// Posts a text to a folder beneath a URL (`start`, an exit code), or to the URL itself where that is empty. One attempt, which `timeout` bounds
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// # Errors
 /// Every answer but 2xx, and none. The text holds no part of the URL but its host.
 pub fn ping(
-    url: &Hidden,
+    url: &Secret,
     beneath: &str,
     body: &str,
     timeout: Duration,

@@ -2,7 +2,8 @@
 
 use super::reach::Encrypted;
 use super::redact::Redactor;
-use super::{Clock, Hidden, Roots, SendError, Surroundings};
+use super::{Clock, Roots, SendError, Surroundings};
+use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,7 @@ const LARGEST_ANSWER: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// May hold a password.
-    pub url: Hidden,
+    pub url: Secret,
     /// Hosts that are reached directly, separated by commas: `host`, `.domain` or `*`.
     pub except: String,
 }
@@ -30,8 +31,8 @@ pub struct Proxy {
 pub struct Endpoint {
     agent: Agent,
     /// Without its login.
-    url: Hidden,
-    login: Option<Hidden>,
+    url: Secret,
+    login: Option<Secret>,
     /// The URL as it may be shown: scheme, host and port.
     shown: String,
     timeout: Duration,
@@ -79,8 +80,8 @@ impl Endpoint {
     /// # Errors
     /// If the URL is none, or if it asks for TLS and there are no certificates to check the server's with.
     pub fn new(
-        url: &Hidden,
-        secret: Option<&Hidden>,
+        url: &Secret,
+        secret: Option<&Secret>,
         timeout: Duration,
         surroundings: &Surroundings,
     ) -> Result<Self, SendError> {
@@ -265,7 +266,7 @@ pub fn tls_issue(error: &rustls::Error) -> String {
     }
 }
 
-fn parse(url: &Hidden) -> Result<Uri, SendError> {
+fn parse(url: &Secret) -> Result<Uri, SendError> {
     // The parser's own error may quote the URL.
     let uri: Option<Uri> = url.expose().parse().ok();
     let known = uri.filter(|uri| {
@@ -283,7 +284,7 @@ fn parse(url: &Hidden) -> Result<Uri, SendError> {
 ///
 /// # Errors
 /// If the URL is none.
-pub fn host_and_encryption(url: &Hidden) -> Result<(String, u16, Encrypted), SendError> {
+pub fn host_and_encryption(url: &Secret) -> Result<(String, u16, Encrypted), SendError> {
     let uri = parse(url)?;
     let (encrypted, port) = match uri.scheme_str() {
         Some("https") => (Encrypted::Yes, 443),
@@ -298,7 +299,7 @@ pub fn host_and_encryption(url: &Hidden) -> Result<(String, u16, Encrypted), Sen
 /// # Errors
 /// What is wrong with the URL or the proxy.
 pub fn proxy_for(
-    url: &Hidden,
+    url: &Secret,
     surroundings: &Surroundings,
 ) -> Result<Option<(String, u16)>, SendError> {
     let uri = parse(url)?;
@@ -312,21 +313,21 @@ pub fn proxy_for(
 }
 
 /// The login of a URL as a header. The HTTP library would send it as it stands, percent-encoded.
-fn login(uri: &Uri) -> Option<Hidden> {
+fn login(uri: &Uri) -> Option<Secret> {
     let (login, _) = uri.authority()?.as_str().rsplit_once('@')?;
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     let mut decoded: Vec<u8> = percent_decode_str(user).collect();
     decoded.push(b':');
     decoded.extend(percent_decode_str(password));
-    Some(Hidden::new(format!("Basic {}", STANDARD.encode(decoded))))
+    Some(Secret::new(format!("Basic {}", STANDARD.encode(decoded))))
 }
 
-fn without_login(url: &Hidden) -> Hidden {
+fn without_login(url: &Secret) -> Secret {
     let text = url.expose();
     let start = text.find("://").map_or(0, |at| at + "://".len());
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     match text[start..end].rfind('@') {
-        Some(at) => Hidden::new(format!("{}{}", &text[..start], &text[start + at + 1..])),
+        Some(at) => Secret::new(format!("{}{}", &text[..start], &text[start + at + 1..])),
         None => url.clone(),
     }
 }

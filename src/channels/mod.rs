@@ -22,6 +22,7 @@ pub use http::Proxy;
 pub use reach::{reach, reach_url};
 
 use crate::alert::Notification;
+use crate::secret::Secret;
 use chrono::{DateTime, Utc};
 use ring::hmac;
 use rustls::pki_types::CertificateDer;
@@ -69,27 +70,6 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// A text that a channel needs and nobody may see: a URL, a password, a signing key.
-#[derive(Clone, PartialEq)]
-pub struct Hidden(String);
-
-impl Hidden {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for its one use. It goes into no message.
-    fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Everything that a channel is made of.
 #[derive(Debug, Clone)]
 pub struct ChannelConfig {
@@ -103,22 +83,22 @@ pub struct ChannelConfig {
 #[derive(Debug, Clone)]
 pub enum Place {
     Webhook {
-        url: Hidden,
-        secret: Option<Hidden>,
+        url: Secret,
+        secret: Option<Secret>,
     },
     Slack {
-        url: Hidden,
+        url: Secret,
     },
     Feishu {
-        url: Hidden,
-        secret: Option<Hidden>,
+        url: Secret,
+        secret: Option<Secret>,
     },
     Dingtalk {
-        url: Hidden,
-        secret: Option<Hidden>,
+        url: Secret,
+        secret: Option<Secret>,
     },
     Wecom {
-        url: Hidden,
+        url: Secret,
     },
     Email(Mail),
     /// A program and its arguments.
@@ -154,7 +134,7 @@ pub struct Surroundings {
     /// What requests over `https` go through.
     pub proxy: Option<Proxy>,
     /// Every secret that the environment holds: a program inherits it, and may repeat it when it fails.
-    pub secrets: Arc<[Hidden]>,
+    pub secrets: Arc<[Secret]>,
 }
 
 /// Tells the time. Only `run` looks at the system's clock, so it is handed in.

@@ -2,7 +2,8 @@
 
 use super::email::host_and_encryption;
 use super::http::{self, tls_issue};
-use super::{Hidden, Place, SendError, Surroundings};
+use super::{Place, SendError, Surroundings};
+use crate::secret::Secret;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io;
@@ -42,7 +43,7 @@ pub fn reach(
 /// # Errors
 /// As of [`reach`].
 pub fn reach_url(
-    url: &Hidden,
+    url: &Secret,
     timeout: Duration,
     surroundings: &Surroundings,
 ) -> Result<String, SendError> {

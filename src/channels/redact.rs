@@ -1,6 +1,6 @@
 //! Takes secrets out of what others say, because a server may send back what it was sent.
 
-use super::Hidden;
+use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -41,7 +41,7 @@ impl Redactor {
     /// The secrets of a URL: its user and password, its path's parts, its query's values.
     ///
     /// Not the words that are in everybody's URL, such as `robot` or `send`: hiding those would only spoil the error's text.
-    pub fn add_url(&mut self, url: &Hidden) {
+    pub fn add_url(&mut self, url: &Secret) {
         let rest = url.expose().split_once("://").map_or("", |(_, rest)| rest);
         let place = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(place);
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_url_hides_its_tokens_and_leaves_its_words() {
         let mut redactor = Redactor::default();
-        redactor.add_url(&Hidden::new(
+        redactor.add_url(&Secret::new(
             "https://user:hunter2@oapi.example:8443/robot/send?access_token=0a1b2c3d4e5f&v=T1#frag9",
         ));
         let shown = redactor.redact(

@@ -2,8 +2,9 @@
 
 use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, Hidden, SendError};
+use super::{Built, Channel, ChannelConfig, SendError};
 use crate::alert::Notification;
+use crate::secret::Secret;
 use serde_json::{Value, json};
 
 const FORM: Form = Form {
@@ -15,7 +16,7 @@ const FORM: Form = Form {
     measure: message::bytes,
 };
 
-pub fn build(url: &Hidden, config: &ChannelConfig) -> Built {
+pub fn build(url: &Secret, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, None, config.timeout, &config.surroundings)?;
     Ok(Box::new(Slack(endpoint)))
 }

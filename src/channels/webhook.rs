@@ -1,14 +1,15 @@
 //! Any program that takes JSON by HTTP.
 
 use super::http::{Endpoint, Request};
-use super::{Built, Channel, ChannelConfig, Hidden, SendError, message, sign};
+use super::{Built, Channel, ChannelConfig, SendError, message, sign};
 use crate::alert::Notification;
+use crate::secret::Secret;
 
 /// Proves that the body is from somebody who knows the secret: `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's
 /// `X-Hub-Signature-256` has it.
 const SIGNATURE: &str = "X-Taskmon-Signature";
 
-pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> Built {
+pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
     let secret = secret.cloned();
     Ok(Box::new(Webhook { endpoint, secret }))
@@ -16,7 +17,7 @@ pub fn build(url: &Hidden, secret: Option<&Hidden>, config: &ChannelConfig) -> B
 
 struct Webhook {
     endpoint: Endpoint,
-    secret: Option<Hidden>,
+    secret: Option<Secret>,
 }
 
 impl Channel for Webhook {

@@ -2,8 +2,9 @@
 
 use super::http::{Codes, Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, Hidden, SendError};
+use super::{Built, Channel, ChannelConfig, SendError};
 use crate::alert::Notification;
+use crate::secret::Secret;
 use serde_json::{Value, json};
 
 /// The most that `markdown.content` may have, in bytes.
@@ -17,7 +18,7 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Hidden, config: &ChannelConfig) -> Built {
+pub fn build(url: &Secret, config: &ChannelConfig) -> Built {
     let endpoint = Endpoint::new(url, None, config.timeout, &config.surroundings)?;
     Ok(Box::new(Wecom(endpoint)))
 }

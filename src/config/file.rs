@@ -5,10 +5,10 @@
 
 use super::nearest::nearest;
 use super::reader::{self, Problem, Reader, What};
-use super::secret::{Secret, SecretUrl};
 use crate::language::Language;
 use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
+use crate::secret::{self, Secret};
 use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -43,10 +43,10 @@ pub struct File {
 /// `[database]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Database {
-    #[serde(default, deserialize_with = "some_url")]
-    pub url: Option<SecretUrl>,
-    #[serde(default, deserialize_with = "some_url")]
-    pub read_url: Option<SecretUrl>,
+    #[serde(default, with = "secret::optional_url")]
+    pub url: Option<Secret>,
+    #[serde(default, with = "secret::optional_url")]
+    pub read_url: Option<Secret>,
     pub preset: String,
     pub naive_timestamps: String,
     #[serde(deserialize_with = "values::whole_number::<_, _, 1, 86_400>")]
@@ -216,8 +216,12 @@ pub enum Comparison {
 pub struct Channel {
     #[serde(rename = "type")]
     pub kind: ChannelType,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<SecretUrl>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "secret::optional_url::serialize"
+    )]
+    pub url: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_env: Option<String>,
     #[serde(
@@ -341,11 +345,11 @@ pub struct Live {
 /// `[broker]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Broker {
-    #[serde(default, deserialize_with = "some_url")]
-    pub url: Option<SecretUrl>,
+    #[serde(default, with = "secret::optional_url")]
+    pub url: Option<Secret>,
     /// RabbitMQ's management API, where it is not beside the broker.
-    #[serde(default, deserialize_with = "some_url")]
-    pub management_url: Option<SecretUrl>,
+    #[serde(default, with = "secret::optional_url")]
+    pub management_url: Option<Secret>,
     /// Empty: those that the broker knows of. Without the key, the preset's.
     #[serde(default, deserialize_with = "values::texts")]
     pub queues: Vec<String>,
@@ -362,30 +366,30 @@ pub struct Broker {
 /// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    #[serde(default, deserialize_with = "some_url")]
-    pub cleanup: Option<SecretUrl>,
-    #[serde(default, deserialize_with = "some_url")]
-    pub stats: Option<SecretUrl>,
-    #[serde(default, deserialize_with = "some_url")]
-    pub disk: Option<SecretUrl>,
-    #[serde(default, deserialize_with = "some_url")]
-    pub alert: Option<SecretUrl>,
+    #[serde(default, with = "secret::optional_url")]
+    pub cleanup: Option<Secret>,
+    #[serde(default, with = "secret::optional_url")]
+    pub stats: Option<Secret>,
+    #[serde(default, with = "secret::optional_url")]
+    pub disk: Option<Secret>,
+    #[serde(default, with = "secret::optional_url")]
+    pub alert: Option<Secret>,
 }
 
 impl Heartbeat {
     /// The URL of a job.
-    pub fn url(&self, job: &str) -> Option<&SecretUrl> {
+    pub fn url(&self, job: &str) -> Option<&Secret> {
         let mut urls = self.all().into_iter();
         urls.find_map(|(name, url)| (name == job).then_some(url))
     }
 
     /// The jobs that have one, and it.
-    pub fn all(&self) -> Vec<(&'static str, &SecretUrl)> {
+    pub fn all(&self) -> Vec<(&'static str, &Secret)> {
         let urls = self.urls().into_iter();
         urls.filter_map(|(job, url)| Some((job, url.as_ref()?))).collect()
     }
 
-    fn urls(&self) -> [(&'static str, &Option<SecretUrl>); 4] {
+    fn urls(&self) -> [(&'static str, &Option<Secret>); 4] {
         [
             ("cleanup", &self.cleanup),
             ("stats", &self.stats),
@@ -433,12 +437,6 @@ fn three() -> u32 {
 
 fn five() -> u8 {
     5
-}
-
-/// A URL; an empty one counts as not set, as an empty variable does.
-fn some_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretUrl>, D::Error> {
-    let url = SecretUrl::deserialize(deserializer)?;
-    Ok(Some(url).filter(|url| !url.expose().trim().is_empty()))
 }
 
 fn given_texts<'de, D: Deserializer<'de>>(
@@ -760,7 +758,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_url(key: &str, url: &Option<SecretUrl>, schemes: &[&str]) -> Result<(), InvalidKey> {
+fn check_url(key: &str, url: &Option<Secret>, schemes: &[&str]) -> Result<(), InvalidKey> {
     match url {
         Some(url) => check_scheme(key, url.expose(), schemes),
         None => Ok(()),

@@ -4,7 +4,6 @@ pub mod env;
 pub mod file;
 mod nearest;
 mod reader;
-mod secret;
 mod zone;
 
 pub use env::Env;
@@ -12,12 +11,12 @@ pub use file::{
     Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths,
     Schedule, Stats,
 };
-pub use secret::{Secret, SecretUrl};
 pub use zone::of_the_host;
 
 use crate::language::Language;
 use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
+use crate::secret::{Secret, masked_url};
 use crate::store::target::{Target, UrlContext};
 use crate::values::absolute;
 use chrono_tz::Tz;
@@ -55,7 +54,7 @@ pub struct Config {
     pub disk: Disk,
     pub alerts: Alerts,
     /// `broker.url`
-    pub broker_url: Option<SecretUrl>,
+    pub broker_url: Option<Secret>,
     pub broker: Broker,
     pub heartbeat: Heartbeat,
     pub schedule: Schedule,
@@ -87,8 +86,8 @@ pub struct Database {
 #[derive(Debug)]
 struct Sources {
     /// The URL, and its source as messages call it.
-    database_url: Option<(SecretUrl, String)>,
-    read_url: Option<(SecretUrl, String)>,
+    database_url: Option<(Secret, String)>,
+    read_url: Option<(Secret, String)>,
     timezone: String,
     language: String,
 }
@@ -144,7 +143,7 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
         statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    let source = |url: Url| (SecretUrl::new(url.text), url.source);
+    let source = |url: Url| (Secret::new(url.text), url.source);
     let sources = Sources {
         database_url: url.map(source),
         read_url: read_url.map(source),
@@ -363,7 +362,7 @@ impl Urls<'_> {
         Ok(text.map(|text| Url { text, source: format!("${name}"), origin: Origin::Environment }))
     }
 
-    fn file_url(&self, key: &str, url: Option<&SecretUrl>) -> Option<Url> {
+    fn file_url(&self, key: &str, url: Option<&Secret>) -> Option<Url> {
         url.map(|url| Url {
             text: url.expose().to_owned(),
             source: format!("{}: `{key}`", self.given.place(key)),
@@ -399,7 +398,7 @@ impl Urls<'_> {
                 Origin::Environment | Origin::File => Kind::ConfigInvalid,
             };
             // The parser takes care not to quote a password; this holds even if it forgets.
-            let message = message.replace(&url.text, &secret::masked(&url.text));
+            let message = message.replace(&url.text, &masked_url(&url.text));
             Failure::new(kind, format!("{}: {message}", url.source))
         })
     }
@@ -464,10 +463,9 @@ impl Config {
     /// # Errors
     /// None that a configuration can cause.
     pub fn effective(&self) -> anyhow::Result<Value> {
-        let url =
-            |source: &Option<(SecretUrl, String)>| source.as_ref().map(|(url, _)| url.clone());
+        let url = |source: &Option<(Secret, String)>| source.as_ref().map(|(url, _)| url.clone());
         let from =
-            |source: &Option<(SecretUrl, String)>| source.as_ref().map(|(_, from)| from.clone());
+            |source: &Option<(Secret, String)>| source.as_ref().map(|(_, from)| from.clone());
         let mut values = self.file_values.clone();
         values.timezone = Some(self.timezone.name().to_owned());
         values.language = Some(self.language);

@@ -2,14 +2,15 @@
 
 use crate::alert::Notification;
 use crate::channels::{
-    self, Channel as Sender, ChannelConfig, Encryption, Grouping, Hidden, Mail, Place, Proxy,
-    Roots, SendError, Surroundings, try_build, unusable,
+    self, Channel as Sender, ChannelConfig, Encryption, Grouping, Mail, Place, Proxy, Roots,
+    SendError, Surroundings, try_build, unusable,
 };
 use crate::config::file::MailTls;
-use crate::config::{Channel, ChannelType, Config, Env, SecretUrl};
+use crate::config::{Channel, ChannelType, Config, Env};
 use crate::notify::Listener;
 use crate::notify::deliver::Outgoing;
 use crate::outcome::Severity;
+use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access};
 use std::ffi::OsStr;
@@ -140,7 +141,7 @@ fn encryption(tls: MailTls) -> Encryption {
     }
 }
 
-fn url(channel: &Channel, env: &Env) -> Result<Hidden, String> {
+fn url(channel: &Channel, env: &Env) -> Result<Secret, String> {
     let given = channel.url.as_ref().map(|url| url.expose());
     let source = Source {
         key: "url",
@@ -151,7 +152,7 @@ fn url(channel: &Channel, env: &Env) -> Result<Hidden, String> {
     source.read(env)?.ok_or_else(|| "`url` is missing".to_owned())
 }
 
-fn secret(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
+fn secret(channel: &Channel, env: &Env) -> Result<Option<Secret>, String> {
     let given = channel.secret.as_ref().map(|secret| secret.expose());
     let source = Source {
         key: "secret",
@@ -162,7 +163,7 @@ fn secret(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
     source.read(env)
 }
 
-fn password(channel: &Channel, env: &Env) -> Result<Option<Hidden>, String> {
+fn password(channel: &Channel, env: &Env) -> Result<Option<Secret>, String> {
     let given = channel.password.as_ref().map(|password| password.expose());
     let source = Source {
         key: "password",
@@ -183,12 +184,12 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// `None`: it stands nowhere.
-    fn read(&self, env: &Env) -> Result<Option<Hidden>, String> {
+    fn read(&self, env: &Env) -> Result<Option<Secret>, String> {
         let key = self.key;
         if let Some(name) = self.variable {
             let value = env.text(name).map_err(|failure| format!("`{key}_env`: {failure}"))?;
             return match value {
-                Some(value) => Ok(Some(Hidden::new(value))),
+                Some(value) => Ok(Some(Secret::new(value))),
                 None => Err(format!(
                     "`{key}_env` names the environment variable {name}, which is not set or empty (cron passes on next to none; a crontab can set variables)"
                 )),
@@ -199,18 +200,18 @@ impl Source<'_> {
         }
         match self.given {
             Some("") => Err(format!("`{key}` is empty")),
-            given => Ok(given.map(Hidden::new)),
+            given => Ok(given.map(Secret::new)),
         }
     }
 
-    fn read_file(&self, path: &Path) -> Result<Hidden, String> {
+    fn read_file(&self, path: &Path) -> Result<Secret, String> {
         let (key, shown) = (self.key, path.display());
         // An editor, and `echo`, end a file with a line break.
         let text = super::read_regular(path)
             .map_err(|error| format!("`{key}_file`: {shown} cannot be read: {error}"))?;
         match text.trim_end_matches(['\n', '\r']) {
             "" => Err(format!("`{key}_file`: {shown} is empty")),
-            text => Ok(Hidden::new(text)),
+            text => Ok(Secret::new(text)),
         }
     }
 }
@@ -295,7 +296,6 @@ pub fn reach(
         let (url, env) = (url.clone(), env.clone());
         let look = move || {
             let around = surroundings_of(&url, &env, now, started);
-            let url = Hidden::new(url.expose());
             let reached = channels::reach_url(&url, patience, &around);
             reached.map_err(|error| match error.permanent {
                 true if !error.message.contains("certificate") => Unreached::address(error.message),
@@ -367,7 +367,7 @@ fn surroundings(
 
 /// The same for requests to one URL. Certificates are read only if it asks for TLS.
 pub(super) fn surroundings_of(
-    url: &SecretUrl,
+    url: &Secret,
     env: &Env,
     now: DateTime<Utc>,
     started: Instant,
@@ -411,14 +411,14 @@ const SECRET_VARIABLES: [&str; 8] = [
 ];
 
 /// What the environment holds that nobody may see.
-fn secrets(channels: &[Channel], env: &Env) -> Arc<[Hidden]> {
+fn secrets(channels: &[Channel], env: &Env) -> Arc<[Secret]> {
     let own = channels.iter().flat_map(|channel| {
         let names = [&channel.url_env, &channel.secret_env, &channel.password_env];
         names.into_iter().flatten().map(String::as_str)
     });
     let names = own.chain(SECRET_VARIABLES);
     let values = names.filter_map(|name| env.text(name).ok().flatten());
-    values.map(Hidden::new).collect()
+    values.map(Secret::new).collect()
 }
 
 /// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.
@@ -444,7 +444,7 @@ fn proxy(env: &Env) -> Option<Proxy> {
     };
     let url = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?;
     Some(Proxy {
-        url: Hidden::new(url),
+        url: Secret::new(url),
         except: first(&["no_proxy", "NO_PROXY"]).unwrap_or_default(),
     })
 }

@@ -1,10 +1,11 @@
 //! Heartbeats: a ping when a job starts, and one that says how it ended.
 
 use super::{Session, channels};
-use crate::channels::{Hidden, SendError, ping};
+use crate::channels::{SendError, ping};
 use crate::cli::Command;
-use crate::config::{Config, Env, SecretUrl};
+use crate::config::{Config, Env};
 use crate::outcome::{Kind, Outcome};
+use crate::secret::{Secret, masked_url};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -82,16 +83,15 @@ impl Session {
         }
     }
 
-    fn ping(&self, url: SecretUrl, beneath: String, body: String, limit: Duration) -> Option<Ping> {
+    fn ping(&self, url: Secret, beneath: String, body: String, limit: Duration) -> Option<Ping> {
         let (sender, answer) = channel();
         let (now, started, sent) = (self.now, self.started, Instant::now());
         let what = match beneath.as_str() {
-            "" => format!("the heartbeat of the end to {}", url.shown()),
-            beneath => format!("the heartbeat \"{beneath}\" to {}", url.shown()),
+            "" => format!("the heartbeat of the end to {}", masked_url(url.expose())),
+            beneath => format!("the heartbeat \"{beneath}\" to {}", masked_url(url.expose())),
         };
         let ask = move || {
             let surroundings = channels::surroundings_of(&url, &Env::read(), now, started);
-            let url = Hidden::new(url.expose());
             // Nobody listens any more once the limit has passed.
             let _ = sender.send(ping(&url, &beneath, &body, limit, &surroundings));
         };

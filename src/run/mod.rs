@@ -1310,7 +1310,7 @@ fn queue_statistics(
 /// `None`: no broker is configured.
 fn broker_settings(config: &Config) -> Option<broker::Settings> {
     let own = &config.broker;
-    let shown = |url: &config::SecretUrl| url.expose().to_owned();
+    let shown = |url: &crate::secret::Secret| url.expose().to_owned();
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     Some(broker::Settings {
         url: shown(config.broker_url.as_ref()?),

@@ -16,11 +16,10 @@ use chrono::{DateTime, FixedOffset, Utc};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use taskmon::alert::{Alert, AlertUpdate, Notification, Status};
-use taskmon::channels::{
-    Channel, ChannelConfig, Hidden, Place, Roots, SendError, Surroundings, build,
-};
+use taskmon::channels::{Channel, ChannelConfig, Place, Roots, SendError, Surroundings, build};
 use taskmon::language::Language;
 use taskmon::outcome::Severity;
+use taskmon::secret::Secret;
 
 /// Long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,8 +56,8 @@ fn channel_in(
     build(ChannelConfig { place, timeout, surroundings })
 }
 
-fn hidden(text: &str) -> Hidden {
-    Hidden::new(text)
+fn hidden(text: &str) -> Secret {
+    Secret::new(text)
 }
 
 fn alert(kind: &str, severity: Severity, message: &str) -> Alert {

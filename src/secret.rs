@@ -1,4 +1,4 @@
-//! Texts that must not be shown: they can be used, but their `Debug` and their JSON are masked.
+//! A text that must not be shown: a password, a token, a signing key, or a URL that holds one.
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize, Serializer};
@@ -6,14 +6,23 @@ use std::fmt;
 
 const MASK: &str = "***";
 
-/// A password or a signing key.
-#[derive(Clone, PartialEq, Deserialize)]
+/// A text that can be used but not printed: its `Debug` and its JSON are `***`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The text itself, for its one use. It goes into no message.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The scheme of a URL: what comes before the first `:`.
+    pub fn scheme(&self) -> &str {
+        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
     }
 }
 
@@ -29,40 +38,24 @@ impl Serialize for Secret {
     }
 }
 
-/// A URL that may hold a password, or that is one itself, as a webhook's is.
-#[derive(Clone, PartialEq, Deserialize)]
-pub struct SecretUrl(String);
+/// For `#[serde(default, with = "secret::optional_url")]`: a key that holds a URL, of which [`masked_url`] is shown.
+pub mod optional_url {
+    use super::{Secret, masked_url};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl SecretUrl {
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
+    pub fn serialize<S: Serializer>(
+        url: &Option<Secret>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        url.as_ref().map(|url| masked_url(url.expose())).serialize(serializer)
     }
 
-    /// The URL itself, for its one use. It goes into no message.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// What stands before the first `:`.
-    pub fn scheme(&self) -> &str {
-        self.0.split_once(':').map_or("", |(scheme, _)| scheme)
-    }
-
-    /// The URL without what nobody may read: of `http` and `https` the host alone, of others all but passwords.
-    pub fn shown(&self) -> String {
-        masked(&self.0)
-    }
-}
-
-impl fmt::Debug for SecretUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown())
-    }
-}
-
-impl Serialize for SecretUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.shown())
+    /// An empty text counts as not set, as an empty variable does.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        let url = Secret::deserialize(deserializer)?;
+        Ok(Some(url).filter(|url| !url.expose().trim().is_empty()))
     }
 }
 
@@ -71,7 +64,7 @@ impl Serialize for SecretUrl {
 ///
 /// Where it is unclear what belongs to a password (an `@`, `/` or `?` that should have been percent-encoded), more is masked
 /// rather than less.
-pub fn masked(url: &str) -> String {
+pub fn masked_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once(':') else {
         return MASK.to_owned();
     };
@@ -194,7 +187,7 @@ mod tests {
             ("postgres:hunter2", "postgres:***"),
             ("", "***"),
         ] {
-            let shown = masked(url);
+            let shown = masked_url(url);
             assert_eq!(shown, expected, "{url}");
             assert!(!shown.contains("hunter2"), "{shown}");
         }
@@ -211,13 +204,13 @@ mod tests {
                 format!("https://hooks/{password}"),
                 format!("https://u:{password}@hooks/x"),
             ] {
-                prop_assert!(!masked(&url).contains("PW"), "{} {}", url, masked(&url));
+                prop_assert!(!masked_url(&url).contains("PW"), "{} {}", url, masked_url(&url));
             }
         }
 
         #[test]
         fn any_text_is_masked_without_a_panic(text in ".*") {
-            prop_assert!(masked(&text).contains(MASK) || text.contains(':'));
+            prop_assert!(masked_url(&text).contains(MASK) || text.contains(':'));
         }
     }
 
@@ -226,8 +219,13 @@ mod tests {
         let secret = Secret("hunter2".to_owned());
         assert_eq!(format!("{secret:?}"), "***");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"***\"");
-        let url = SecretUrl::new("smtp://u:hunter2@h");
-        assert_eq!(format!("{url:?}"), "smtp://u:***@h");
-        assert_eq!(serde_json::to_string(&url).unwrap(), "\"smtp://u:***@h\"");
+        #[derive(Serialize)]
+        struct Place {
+            #[serde(with = "optional_url")]
+            url: Option<Secret>,
+        }
+        let url = Some(Secret::new("smtp://u:hunter2@h"));
+        assert_eq!(format!("{url:?}"), "Some(***)");
+        assert_eq!(serde_json::to_string(&Place { url }).unwrap(), "{\"url\":\"smtp://u:***@h\"}");
     }
 }
