@@ -3,13 +3,13 @@
 //! `SERVICE STATE - text|'label'=value[unit];warn;crit;min;max …`, by the guidelines of the Monitoring Plugins project. A threshold `80` is the
 //! range 0 to 80: what lies above it, not at it, is outside, which is how taskmon's own limits are meant.
 
+use crate::alert::Alert;
 use crate::language::Language;
 use crate::live::LiveState;
 use crate::notify::Summary;
 use crate::outcome::{Failure, Issue, Severity};
 use crate::stats::DailyReport;
 use crate::system::disk::{DiskReport, Status};
-use serde_json::Value;
 use std::fmt::{Display, Write};
 
 /// What the line says, and the exit code that goes with it.
@@ -75,9 +75,8 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
         Some(Status::Warning) => Some(Severity::Warning),
         Some(Status::Normal) | None => None,
     };
-    let (alerts, by_alerts) = spoken(&report.alerts);
     let mut line = Line::default();
-    line.says(alerts);
+    line.says(messages(&report.alerts));
     line.says(report.errors.iter().map(|issue| issue.message.clone()));
     line.says(report.disks.iter().map(|disk| {
         let free = language.pick("可用", "free");
@@ -96,15 +95,14 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
             line.share(&format!("{path} inodes"), inodes, Some(limits));
         }
     }
-    line.ends("DISK", State::of(by_status.max(by_alerts), &report.errors))
+    line.ends("DISK", State::of(by_status.max(worst_severity(&report.alerts)), &report.errors))
 }
 
 /// Of several days the newest counts, as it does for alerts.
 pub fn stats(report: &DailyReport, failure_rate: Limits, language: Language) -> (String, State) {
     let tasks = &report.task_statistics;
-    let (alerts, worst) = spoken(&report.alerts);
     let mut line = Line::default();
-    line.says(alerts);
+    line.says(messages(&report.alerts));
     line.says(report.errors.iter().map(|issue| issue.message.clone()));
     let (date, total, failed) = (report.date, tasks.total_tasks, tasks.failure_rate);
     line.says([language.pick(
@@ -132,7 +130,7 @@ pub fn stats(report: &DailyReport, failure_rate: Limits, language: Language) -> 
     if let Some(waiting) = report.system_statistics.queue_statistics.total_pending {
         line.counts("queue_pending", waiting);
     }
-    line.ends("STATS", State::of(worst, &report.errors))
+    line.ends("STATS", State::of(worst_severity(&report.alerts), &report.errors))
 }
 
 pub fn alert(
@@ -141,9 +139,8 @@ pub fn alert(
     limits: &LiveLimits,
     language: Language,
 ) -> (String, State) {
-    let worst = summary.alerts.iter().map(|alert| alert.severity).max();
     let mut line = Line::default();
-    line.says(summary.alerts.iter().map(|alert| alert.message.clone()));
+    line.says(messages(&summary.alerts));
     line.says(summary.errors.iter().map(|issue| issue.message.clone()));
     if summary.alerts.is_empty() {
         line.says([language.pick("没有告警", "no alert stands").to_owned()]);
@@ -152,7 +149,7 @@ pub fn alert(
     if let Some(live) = live {
         line.live(live, limits);
     }
-    line.ends("ALERT", State::of(worst, &summary.errors))
+    line.ends("ALERT", State::of(worst_severity(&summary.alerts), &summary.errors))
 }
 
 /// A run that failed or was held up. `service`: what the line starts with.
@@ -163,12 +160,12 @@ pub fn failure(service: &str, failure: &Failure) -> (String, State) {
     line.ends(&service.to_uppercase(), State::Unknown)
 }
 
-/// The messages of a report's alerts, and the worst of their severities.
-fn spoken(alerts: &[Value]) -> (Vec<String>, Option<Severity>) {
-    let text = |alert: &Value| alert["message"].as_str().map(str::to_owned);
-    let severity = |alert: &Value| serde_json::from_value(alert["severity"].clone()).ok();
-    let messages = alerts.iter().filter_map(text).collect();
-    (messages, alerts.iter().filter_map(severity).max())
+fn worst_severity(alerts: &[Alert]) -> Option<Severity> {
+    alerts.iter().map(|alert| alert.severity).max()
+}
+
+fn messages(alerts: &[Alert]) -> impl Iterator<Item = String> {
+    alerts.iter().map(|alert| alert.message.clone())
 }
 
 /// The most characters of the text. Nagios cuts a plugin's output at 4 KiB, which must not cost the figures.

@@ -5,6 +5,7 @@
 //! Figures are in base units (bytes, seconds, shares from 0 to 1), gauges all of them: they are of one run. What is null in the result has no
 //! sample, and no sample has a time stamp, which the node exporter would refuse.
 
+use crate::alert::Alert;
 use crate::cleanup::CleanupReport;
 use crate::live::LiveState;
 use crate::mapping::State;
@@ -117,10 +118,10 @@ fn add_errors(text: &mut Text, job: &str, errors: u64) {
 }
 
 /// All severities, so that a rule on one finds a sample also on a quiet day.
-fn add_standing(text: &mut Text, job: &str, severities: &[Severity]) {
+fn add_firing(text: &mut Text, job: &str, alerts: &[Alert]) {
     let all = [Severity::Warning, Severity::Error, Severity::Critical];
     let samples = all.map(|severity| {
-        let count = severities.iter().filter(|own| **own == severity).count();
+        let count = alerts.iter().filter(|alert| alert.severity == severity).count();
         (vec![("job", job), ("severity", severity.name())], Some(count as f64))
     });
     text.family(
@@ -164,7 +165,7 @@ fn add_cleanup(text: &mut Text, job: &str, report: &CleanupReport) {
 
 fn add_stats(text: &mut Text, job: &str, report: &DailyReport, day_start: Option<DateTime<Utc>>) {
     add_errors(text, job, report.errors.len() as u64);
-    add_standing(text, job, &severities(&report.alerts));
+    add_firing(text, job, &report.alerts);
     text.one(
         "taskmon_stats_day_start_timestamp_seconds",
         "When the day of the report began, in seconds since 1970.",
@@ -282,7 +283,7 @@ fn add_queue(text: &mut Text, queue: &QueueStatistics) {
 
 fn add_disk(text: &mut Text, job: &str, report: &DiskReport) {
     add_errors(text, job, report.errors.len() as u64);
-    add_standing(text, job, &severities(&report.alerts));
+    add_firing(text, job, &report.alerts);
     type Figure = fn(&Disk) -> Option<f64>;
     let figures: [(&str, &str, Figure); 6] = [
         ("size_bytes", "Size of the file system.", |disk| Some(disk.bytes.total as f64)),
@@ -329,8 +330,7 @@ fn place(disk: &Disk) -> Labels<'_> {
 
 fn add_alert(text: &mut Text, job: &str, summary: &Summary, live: Option<&LiveState>) {
     add_errors(text, job, summary.errors.len() as u64);
-    let severities: Vec<Severity> = summary.alerts.iter().map(|alert| alert.severity).collect();
-    add_standing(text, job, &severities);
+    add_firing(text, job, &summary.alerts);
     for (name, help, count) in [
         (
             "sent",
@@ -418,11 +418,6 @@ fn add_live(text: &mut Text, live: &LiveState) {
 /// Percent of 2 decimals as a share of 4: dividing by 100 would make 3.6 % a 0.036000000000000004.
 fn share(percent: f64) -> f64 {
     (percent * 100.0).round() / 10_000.0
-}
-
-fn severities(alerts: &[Value]) -> Vec<Severity> {
-    let severities = alerts.iter().filter_map(|alert| alert.get("severity"));
-    severities.filter_map(|severity| serde_json::from_value(severity.clone()).ok()).collect()
 }
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;

@@ -393,14 +393,13 @@ fn trend(page: &mut Page, report: &DailyReport) {
 }
 
 /// What a report raises, whoever is told of it.
-fn alerts(page: &mut Page, alerts: &[Value]) {
+fn alerts(page: &mut Page, alerts: &[Alert]) {
     if alerts.is_empty() {
         return;
     }
     page.heading("告警", "Alerts");
     for alert in alerts {
-        let message = alert.get("message").and_then(Value::as_str);
-        page.line(format!("  ! {}", escaped(message.unwrap_or_default())));
+        page.line(format!("  ! {}", escaped(&alert.message)));
     }
 }
 

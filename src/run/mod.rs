@@ -327,7 +327,7 @@ impl Session {
         log_disks(&report);
         let evaluation = self.evaluate(&config, &report)?;
         let standing = severities(&evaluation);
-        report.alerts = as_json(&evaluation)?;
+        report.alerts = evaluation.alerts.clone();
         if !arguments.no_alert {
             let issues = self.raise(&config, "disk", Some(evaluation))?;
             report.errors.extend(issues);
@@ -633,7 +633,7 @@ impl Session {
             tell(&report.errors);
             log_day(&report, began.elapsed());
             let evaluation = self.evaluate(config, &report)?;
-            report.alerts = as_json(&evaluation)?;
+            report.alerts = evaluation.alerts.clone();
             evaluations.push(evaluation);
             if save {
                 self.save(config, &mut report)?;
@@ -1021,11 +1021,6 @@ fn nothing_measured(report: &disk::DiskReport) -> Failure {
 fn severities(evaluation: &Evaluation) -> Vec<Severity> {
     let alerts = evaluation.alerts.iter();
     alerts.map(|alert| alert.severity).collect()
-}
-
-fn as_json(evaluation: &Evaluation) -> Result<Vec<serde_json::Value>> {
-    let alerts = evaluation.alerts.iter().map(serde_json::to_value);
-    alerts.collect::<Result<_, _>>().context("an alert is no JSON")
 }
 
 fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {

@@ -11,6 +11,7 @@ pub use performance::{PerformanceStatistics, SlowestTask};
 pub use tasks::{ProcessingTimePercentiles, TaskStatistics};
 pub use trend::{DayTotal, TrendAnalysis};
 
+use crate::alert::Alert;
 use crate::calendar::{Day, days_up_to};
 use crate::language::Language;
 use crate::mapping::{Field, State, TaskTable, Wait};
@@ -21,7 +22,6 @@ use crate::system::resources::ResourceUsage;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub struct DailyReport {
     pub undated_tasks: u64,
     /// The paths of the keys that are null because the table has no column for them.
     pub unavailable: Vec<String>,
-    pub alerts: Vec<Value>,
+    pub alerts: Vec<Alert>,
     pub errors: Vec<Issue>,
     pub report_path: Option<PathBuf>,
     /// RFC 3339, in `timezone`.

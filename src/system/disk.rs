@@ -4,6 +4,7 @@
 //! gone) costs one deadline and not the figures of the others. Which mount a path belongs to is looked up in the kernel's
 //! own list, which is text and touches no mount.
 
+use crate::alert::Alert;
 use crate::outcome::Issue;
 use crate::units;
 use rustix::fs::StatVfs;
@@ -46,7 +47,7 @@ pub struct DiskReport {
     pub disk_info: Option<Worst>,
     /// In the order of the paths that were asked for, without those that stand in `errors`.
     pub disks: Vec<Disk>,
-    pub alerts: Vec<serde_json::Value>,
+    pub alerts: Vec<Alert>,
     pub errors: Vec<Issue>,
 }
 
