@@ -1,6 +1,7 @@
 //! The composition root: arguments → configuration → lock → store → feature → rendered → printed. The only file that knows everything.
 
 mod alert;
+mod arguments;
 pub mod channels;
 mod check;
 mod heartbeat;
@@ -8,6 +9,7 @@ mod installed;
 mod journal;
 mod lacking;
 mod output;
+mod recorder;
 mod schedule;
 
 use crate::calendar::Day;
@@ -39,6 +41,7 @@ use clap::error::ErrorKind as Misuse;
 use clap::{CommandFactory, Parser};
 use journal::Journal;
 use output::Done;
+use recorder::{Ended, Recorder};
 use serde_json::json;
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -59,7 +62,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     };
     let mut session = Session::new(cli.common, now);
     session.journal = journal::start(&session.common, session.zone());
-    let recorder = schedule::Recorder::new(&session, &cli.command, &arguments);
+    let recorder = Recorder::new(&session, &cli.command, &arguments);
     recorder.record_when_a_signal_ends_the_run();
     let ended = session.open_log().and_then(|()| session.perform(&cli.command));
     let mut done = match ended {
@@ -71,7 +74,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
         session.export_failure(&cli.command, done.outcome);
     }
-    recorder.record(schedule::Ended::of(done.outcome, done.outcome.exit_code()));
+    recorder.record(Ended::of(done.outcome, done.outcome.exit_code()));
     session.log_end(&cli.command, done.outcome);
     session.ping_end(&cli.command, done.outcome);
     session.check_log();

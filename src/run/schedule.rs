@@ -1,5 +1,6 @@
 //! The cron side: the jobs of the configuration, where they are installed, and how they went.
 
+use super::arguments::recorded_words;
 use super::installed::{InstalledJobs, left_over, no_jobs, told, zones_above};
 use super::{Done, Session, identity, locked, real, write_out};
 use crate::check::{self, Finding};
@@ -19,13 +20,12 @@ use crate::report::{json, schedule as page};
 use crate::schedule::crontab::{self, Crontab};
 use crate::schedule::next::Times;
 use crate::schedule::program::Program;
-use crate::schedule::runs::{self, Follower, Holder, RunRecord};
+use crate::schedule::runs::{self, Follower, RunRecord};
 use crate::schedule::{self, Installation, Installed, Job, Known, daemon, systemd};
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use clap::{CommandFactory, Parser};
-use std::ffi::OsString;
+use clap::Parser;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -177,7 +177,7 @@ impl Session {
             let entry = installed
                 .as_ref()
                 .map(|installed| installed.jobs.iter().find(|entry| entry.name == job.name));
-            let last = runs.iter().rev().find(|run| run.is_of(&own_words(&job.words)));
+            let last = runs.iter().rev().find(|run| run.is_of(&recorded_words(&job.words)));
             JobStatus {
                 line: self.line(job, zone),
                 installed: entry.map(|entry| entry.is_some()),
@@ -481,7 +481,7 @@ impl Session {
         let runs = read_runs(config)?;
         let jobs = config.schedule.jobs.iter();
         let skipped = jobs.filter_map(|job| {
-            let words = own_words(&shlex::split(&job.command)?);
+            let words = recorded_words(&shlex::split(&job.command)?);
             let times = schedule::skipped_in_a_row(&words, &runs);
             (times >= schedule::SKIPPED_TOO_OFTEN)
                 .then(|| SkippedJob { job: job.name.clone(), times })
@@ -518,154 +518,6 @@ fn unreadable_runs(folder: &Path, error: &std::io::Error) -> Failure {
     let message = format!("{} cannot be read: {error}", path.display());
     Failure::new(Kind::RecordsUnreadable, message)
         .hint("what is no file can be moved away: the next run makes a new one")
-}
-
-/// Records a run once, however it ends.
-pub(super) struct Recorder {
-    run: Arc<Running>,
-    /// It listens for signals itself.
-    ends_in_its_own_time: bool,
-}
-
-/// A run, as far as its record goes.
-struct Running {
-    /// The command, and whether it is a dry run; `None`: runs of this command are not recorded.
-    job: Option<(&'static str, bool)>,
-    arguments: Vec<String>,
-    request: config::Request,
-    start: DateTime<Utc>,
-    clock: Instant,
-    is_recorded: AtomicBool,
-}
-
-impl Recorder {
-    pub(super) fn new(session: &Session, command: &Command, arguments: &[OsString]) -> Self {
-        let run = Running {
-            job: recorded_job(command),
-            arguments: own_arguments(arguments),
-            request: config::Request {
-                config_flag: session.common.config.clone(),
-                database_url_flag: session.common.database_url.clone(),
-                env: config::Env::read(),
-                working_dir: super::working_dir().unwrap_or_default(),
-            },
-            start: session.now,
-            clock: session.started,
-            is_recorded: AtomicBool::new(false),
-        };
-        let ends_in_its_own_time = matches!(command, Command::Cleanup(_));
-        Self { run: Arc::new(run), ends_in_its_own_time }
-    }
-
-    pub(super) fn record(&self, ended: Ended) {
-        self.run.record(ended);
-    }
-
-    /// A run that SIGTERM, SIGINT or SIGHUP ends leaves a record too. `cleanup` ends itself when it is asked to, and needs no help.
-    pub(super) fn record_when_a_signal_ends_the_run(&self) {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        if self.run.job.is_none() || self.ends_in_its_own_time {
-            return;
-        }
-        let ends: Vec<i32> =
-            [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).collect();
-        let mut signals = match signal_hook::iterator::Signals::new(ends) {
-            Ok(signals) => signals,
-            Err(error) => {
-                log::warn!("signals cannot be listened for: {error}");
-                return;
-            }
-        };
-        let run = Arc::clone(&self.run);
-        std::thread::spawn(move || {
-            for signal in signals.forever() {
-                run.record(Ended {
-                    exit_code: 128 + u8::try_from(signal).unwrap_or(0),
-                    held_by: None,
-                });
-                // What a signal does to a program that does not listen: it ends, and its parent sees of what.
-                if signal_hook::low_level::emulate_default_handler(signal).is_err() {
-                    log::error!("signal {signal} does not end the run");
-                }
-            }
-        });
-    }
-}
-
-/// Whether whoever started this run had the signal ignored, as `nohup` does: then it does not end the run, and to listen for it would undo that.
-fn is_ignored(signal: i32) -> bool {
-    let status = procfs::process::Process::myself().and_then(|own| own.status());
-    status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
-}
-
-fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {
-    match command {
-        Command::Cleanup(own) => Some(("cleanup", own.dry_run)),
-        Command::Stats(_) => Some(("stats", false)),
-        Command::Disk(_) => Some(("disk", false)),
-        Command::Alert(own) => Some(("alert", own.dry_run)),
-        _ => None,
-    }
-}
-
-impl Running {
-    /// Appends the record. That it cannot be written is a warning: the job was done all the same.
-    fn record(&self, ended: Ended) {
-        let Some((job, dry_run)) = self.job else {
-            return;
-        };
-        if self.is_recorded.swap(true, Ordering::SeqCst) {
-            return;
-        }
-        // Without a configuration nobody knows where records are kept.
-        let Ok(config) = config::resolve(&self.request) else {
-            return;
-        };
-        // Nothing was done, and no file says where: a typo in some folder makes no `logs` there.
-        if ended.exit_code == 2 && config.file.is_none() {
-            return;
-        }
-        let zoned = |time: DateTime<Utc>| time.with_timezone(&config.timezone).fixed_offset();
-        let record = RunRecord {
-            job: job.to_owned(),
-            start: zoned(self.start),
-            end: zoned(Utc::now()),
-            exit_code: ended.exit_code,
-            skipped: ended.held_by.is_some(),
-            held_by: ended.held_by,
-            duration_seconds: super::milliseconds(self.clock.elapsed()),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            arguments: self.arguments.clone(),
-            dry_run,
-        };
-        let folder = &config.alerts.logs_dir;
-        let path = runs::path(folder);
-        match runs::append(folder, &record) {
-            Ok(()) => log::info!("the run is recorded in {}", path.display()),
-            Err(error) => {
-                log::warn!("the run cannot be recorded in {}: {error}", path.display());
-            }
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    pub exit_code: u8,
-    /// Whose lock kept it from running.
-    pub held_by: Option<Holder>,
-}
-
-impl Ended {
-    pub(super) fn of(outcome: Outcome, exit_code: u8) -> Self {
-        let held_by = match outcome {
-            Outcome::Failed(Kind::Locked) => Some(Holder::ThisHost),
-            Outcome::Failed(Kind::LockedElsewhere) => Some(Holder::OtherHost),
-            _ => None,
-        };
-        Self { exit_code, held_by }
-    }
 }
 
 /// A job of the configuration.
@@ -761,58 +613,7 @@ fn shell_sign(command: &str) -> Option<&'static str> {
 
 /// An installed job with its command as records have it.
 fn comparable(entry: &Installed) -> Installed {
-    Installed { command: schedule::quoted_words(&own_words(&entry.words())), ..entry.clone() }
-}
-
-fn own_words(words: &[String]) -> Vec<String> {
-    let program = OsString::from("taskmon");
-    let all = std::iter::once(program).chain(words.iter().map(OsString::from));
-    own_arguments(&all.collect::<Vec<_>>())
-}
-
-/// The command and its own arguments: without the options of every command, which say how a run is told and not what it does, and among which
-/// secrets may be; and without the text of an alert that somebody sends.
-fn own_arguments(arguments: &[OsString]) -> Vec<String> {
-    let cli = Cli::command();
-    let globals: Vec<_> = cli.get_arguments().filter(|arg| arg.is_global_set()).collect();
-    let long = |name: &str| globals.iter().find(|arg| arg.get_long() == Some(name));
-    let short = |letter| globals.iter().find(|arg| arg.get_short() == Some(letter));
-    let takes_value = |arg: &&&clap::Arg| arg.get_action().takes_values();
-    let mut own = Vec::new();
-    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
-    while let Some(word) = words.next() {
-        if let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) {
-            let (name, value) = match name.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (name, None),
-            };
-            match long(name) {
-                Some(global) if value.is_none() && takes_value(&global) => drop(words.next()),
-                Some(_) => {}
-                None if name == "send" => {
-                    own.extend(["--send".to_owned(), "…".to_owned()]);
-                    if value.is_none() {
-                        words.next();
-                    }
-                }
-                None => own.push(word),
-            }
-        } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
-            let valued = letters
-                .char_indices()
-                .find(|(_, letter)| short(*letter).as_ref().is_some_and(takes_value));
-            match (letters.chars().next().and_then(short), valued) {
-                (None, _) => own.push(word),
-                (Some(_), Some((at, letter))) if at + letter.len_utf8() == letters.len() => {
-                    words.next();
-                }
-                (Some(_), _) => {}
-            }
-        } else {
-            own.push(word);
-        }
-    }
-    own
+    Installed { command: schedule::quoted_words(&recorded_words(&entry.words())), ..entry.clone() }
 }
 
 pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";

@@ -1,0 +1,161 @@
+//! The record of this run, which `schedule status` and the alert `job_missed` read.
+
+use super::Session;
+use super::arguments::recorded_arguments;
+use crate::cli::Command;
+use crate::config;
+use crate::outcome::{Kind, Outcome};
+use crate::schedule::runs::{self, Holder, RunRecord};
+use chrono::{DateTime, Utc};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Records a run once, however it ends.
+pub(super) struct Recorder {
+    run: Arc<Running>,
+    /// It listens for signals itself.
+    ends_in_its_own_time: bool,
+}
+
+/// A run, as far as its record goes.
+struct Running {
+    /// The command, and whether it is a dry run; `None`: runs of this command are not recorded.
+    job: Option<(&'static str, bool)>,
+    arguments: Vec<String>,
+    request: config::Request,
+    start: DateTime<Utc>,
+    clock: Instant,
+    is_recorded: AtomicBool,
+}
+
+impl Recorder {
+    pub(super) fn new(session: &Session, command: &Command, arguments: &[OsString]) -> Self {
+        let run = Running {
+            job: recorded_job(command),
+            arguments: recorded_arguments(arguments),
+            request: config::Request {
+                config_flag: session.common.config.clone(),
+                database_url_flag: session.common.database_url.clone(),
+                env: config::Env::read(),
+                working_dir: super::working_dir().unwrap_or_default(),
+            },
+            start: session.now,
+            clock: session.started,
+            is_recorded: AtomicBool::new(false),
+        };
+        let ends_in_its_own_time = matches!(command, Command::Cleanup(_));
+        Self { run: Arc::new(run), ends_in_its_own_time }
+    }
+
+    pub(super) fn record(&self, ended: Ended) {
+        self.run.record(ended);
+    }
+
+    /// A run that SIGTERM, SIGINT or SIGHUP ends leaves a record too. `cleanup` ends itself when it is asked to, and needs no help.
+    pub(super) fn record_when_a_signal_ends_the_run(&self) {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        if self.run.job.is_none() || self.ends_in_its_own_time {
+            return;
+        }
+        let ends: Vec<i32> =
+            [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).collect();
+        let mut signals = match signal_hook::iterator::Signals::new(ends) {
+            Ok(signals) => signals,
+            Err(error) => {
+                log::warn!("signals cannot be listened for: {error}");
+                return;
+            }
+        };
+        let run = Arc::clone(&self.run);
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                run.record(Ended {
+                    exit_code: 128 + u8::try_from(signal).unwrap_or(0),
+                    held_by: None,
+                });
+                // What a signal does to a program that does not listen: it ends, and its parent sees of what.
+                if signal_hook::low_level::emulate_default_handler(signal).is_err() {
+                    log::error!("signal {signal} does not end the run");
+                }
+            }
+        });
+    }
+}
+
+/// Whether whoever started this run had the signal ignored, as `nohup` does: then it does not end the run, and to listen for it would undo that.
+fn is_ignored(signal: i32) -> bool {
+    let status = procfs::process::Process::myself().and_then(|own| own.status());
+    status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
+}
+
+fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {
+    match command {
+        Command::Cleanup(own) => Some(("cleanup", own.dry_run)),
+        Command::Stats(_) => Some(("stats", false)),
+        Command::Disk(_) => Some(("disk", false)),
+        Command::Alert(own) => Some(("alert", own.dry_run)),
+        _ => None,
+    }
+}
+
+impl Running {
+    /// Appends the record. That it cannot be written is a warning: the job was done all the same.
+    fn record(&self, ended: Ended) {
+        let Some((job, dry_run)) = self.job else {
+            return;
+        };
+        if self.is_recorded.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // Without a configuration nobody knows where records are kept.
+        let Ok(config) = config::resolve(&self.request) else {
+            return;
+        };
+        // Nothing was done, and no file says where: a typo in some folder makes no `logs` there.
+        if ended.exit_code == 2 && config.file.is_none() {
+            return;
+        }
+        let zoned = |time: DateTime<Utc>| time.with_timezone(&config.timezone).fixed_offset();
+        let record = RunRecord {
+            job: job.to_owned(),
+            start: zoned(self.start),
+            end: zoned(Utc::now()),
+            exit_code: ended.exit_code,
+            skipped: ended.held_by.is_some(),
+            held_by: ended.held_by,
+            duration_seconds: super::milliseconds(self.clock.elapsed()),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            arguments: self.arguments.clone(),
+            dry_run,
+        };
+        let folder = &config.alerts.logs_dir;
+        let path = runs::path(folder);
+        match runs::append(folder, &record) {
+            Ok(()) => log::info!("the run is recorded in {}", path.display()),
+            Err(error) => {
+                log::warn!("the run cannot be recorded in {}: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub exit_code: u8,
+    /// Whose lock kept it from running.
+    pub held_by: Option<Holder>,
+}
+
+impl Ended {
+    pub(super) fn of(outcome: Outcome, exit_code: u8) -> Self {
+        let held_by = match outcome {
+            Outcome::Failed(Kind::Locked) => Some(Holder::ThisHost),
+            Outcome::Failed(Kind::LockedElsewhere) => Some(Holder::OtherHost),
+            _ => None,
+        };
+        Self { exit_code, held_by }
+    }
+}
