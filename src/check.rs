@@ -6,7 +6,8 @@
 use crate::language::Language;
 use crate::mapping::{Field, State, States};
 use crate::outcome::{Failure, Kind};
-use crate::store::inspect::{Inspection, Lacking, Rights};
+use crate::store::inspect::{Inspection, Rights};
+use crate::store::prune::MissingIndex;
 use crate::system::broker::Figures;
 use crate::system::disk::{Disk, DiskReport, Status as DiskStatus};
 use crate::units;
@@ -314,14 +315,14 @@ pub fn labels(
 }
 
 /// What cleanup lacks, each with the statement that makes it where there is one.
-pub fn indexes(lacking: &[Lacking], language: Language) -> Vec<Finding> {
-    let missing = lacking.iter().map(|lacking| {
-        let place = &lacking.place;
+pub fn indexes(indexes: &[MissingIndex], language: Language) -> Vec<Finding> {
+    let missing = indexes.iter().map(|index| {
+        let place = &index.place;
         let message = language.pick(
             format!("{place} 上没有索引，cleanup 会一遍遍扫描整个表"),
             format!("there is no index on {place}: cleanup reads the whole table again and again"),
         );
-        match &lacking.remedy {
+        match &index.remedy {
             Ok(statement) => Finding::warning(message).hint(statement.trim_end_matches(';')),
             Err(why) => Finding::warning(format!("{message}: {why}")).hint(language.pick(
                 "清理照常完成，只是较慢；若映射改用表中的普通列，就可以为它建索引",

@@ -100,7 +100,7 @@ pub enum Wait {
     /// From its creation to its start, where the table knows both.
     SinceCreation,
     /// Seconds.
-    AlertUpdate(Expression),
+    Seconds(Expression),
     /// The times that the table has do not tell.
     Unknown,
 }
@@ -220,7 +220,7 @@ impl TaskTable {
             Field::UpdatedAt => self.updated_at.as_deref(),
             Field::ProcessingTime => self.processing_time.as_deref(),
             Field::WaitTime => match &self.wait {
-                Wait::AlertUpdate(expression) => Some(expression),
+                Wait::Seconds(expression) => Some(expression),
                 Wait::SinceCreation | Wait::Unknown => None,
             },
             Field::ErrorMessage => self.error_message.as_deref(),

@@ -211,7 +211,7 @@ fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {
         processing_time: optional(&tasks.processing_time),
         wait: match &tasks.wait_time {
             None => Wait::SinceCreation,
-            Some(text) => optional(text).map_or(Wait::Unknown, Wait::AlertUpdate),
+            Some(text) => optional(text).map_or(Wait::Unknown, Wait::Seconds),
         },
         error_message: optional(&tasks.error_message),
         retry_count: optional(&tasks.retry_count),

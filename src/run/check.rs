@@ -9,10 +9,10 @@ use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};
 use crate::run::output::Done;
-use crate::store::inspect::{Inspection, inspect};
-use crate::store::prune::{Mode, PruneSettings, open_pruner};
+use crate::store::inspect::Inspection;
+use crate::store::prune::{Mode, PruneSettings};
 use crate::store::target::Target;
-use crate::store::{self};
+use crate::store::{StoreSettings, open};
 use crate::system::{broker, disk};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -146,7 +146,7 @@ fn tables(config: &Config) -> Tables {
         return unknown(Finding::of(&no_database("so cleanup, stats and alert cannot work")));
     };
     let settings = prune_settings(config);
-    let found = match inspect(target, &settings, Utc::now) {
+    let found = match open::inspect(target, &settings, Utc::now) {
         Ok(found) => found,
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
     };
@@ -165,7 +165,7 @@ fn tables(config: &Config) -> Tables {
 /// The server that reports read from, where it is another one.
 fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
     let target = config.database.read_target.as_ref()?;
-    Some(match inspect(target, settings, Utc::now) {
+    Some(match open::inspect(target, settings, Utc::now) {
         Ok(found) => check::database(&found, config.language),
         Err(error) => Finding::of(&Failure::of(&error)),
     })
@@ -194,9 +194,9 @@ fn mapping(
     found: &Inspection,
 ) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
     let (language, database) = (config.language, &config.database);
-    let opened = store::open(
+    let opened = open::store(
         database.read_target.as_ref().unwrap_or(target),
-        store::Settings {
+        StoreSettings {
             tasks: database.mapping.tasks.clone(),
             naive_zone: database.naive_zone,
             connect_timeout: settings.connect_timeout,
@@ -248,7 +248,7 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
     if matches!(target, Target::SqliteReadOnly(_)) {
         return without(Finding::skipped("mode=ro"));
     }
-    let mut pruner = match open_pruner(target, settings) {
+    let mut pruner = match open::pruner(target, settings) {
         Ok(pruner) => pruner,
         Err(error) => {
             let failure = Failure::of(&error);

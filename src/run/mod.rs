@@ -29,10 +29,10 @@ use crate::report::prometheus::Figures;
 use crate::report::{json, manual, nagios, text};
 use crate::rules::Evaluation;
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
-use crate::store::advisory::{self, Attempt};
-use crate::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
+use crate::store::advisory::{Attempt, Held};
+use crate::store::prune::{Mode, PruneSettings, Pruner};
 use crate::store::target::Target;
-use crate::store::{self, Store};
+use crate::store::{Store, StoreSettings, open};
 use crate::system::{broker, disk, resources};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
@@ -283,11 +283,11 @@ impl Session {
         config: &Config,
         target: Option<&Target>,
         patience: Duration,
-    ) -> Result<Option<advisory::Held>> {
+    ) -> Result<Option<Held>> {
         let Some(target) = target.filter(|_| !self.common.no_lock) else {
             return Ok(None);
         };
-        match advisory::lock(target, lock_key(job, config), patience) {
+        match open::lock(target, lock_key(job, config), patience) {
             Ok(Attempt::Held(held)) => {
                 log::info!("the lock of {job} among all hosts is taken");
                 Ok(Some(held))
@@ -544,7 +544,7 @@ impl Session {
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Box<dyn Pruner>> {
         let database = &config.database;
-        open_pruner(
+        open::pruner(
             target,
             PruneSettings {
                 mapping: database.mapping.clone(),
@@ -1254,9 +1254,9 @@ fn open_store(config: &Config) -> Result<Box<dyn Store>> {
     let database = &config.database;
     let target = database.read_target.as_ref().or(database.target.as_ref());
     let target = target.ok_or_else(|| no_database("so there are no tasks to report on"))?;
-    store::open(
+    open::store(
         target,
-        store::Settings {
+        StoreSettings {
             tasks: database.mapping.tasks.clone(),
             naive_zone: database.naive_zone,
             connect_timeout: database.connect_timeout,

@@ -170,7 +170,7 @@ impl Lacks<'_> {
     fn wait(&self) -> bool {
         match self.settings.tasks.wait {
             Wait::SinceCreation => self.field(Field::StartedAt) || self.field(Field::CreatedAt),
-            Wait::AlertUpdate(_) | Wait::Unknown => self.field(Field::WaitTime),
+            Wait::Seconds(_) | Wait::Unknown => self.field(Field::WaitTime),
         }
     }
 

@@ -5,8 +5,8 @@
 //! reads nothing while it is open, so that it holds back no vacuum. However the run ends, the server gives the lock back.
 
 use super::postgres::connect::connect;
+use super::postgres::connect::target::PostgresTarget;
 use super::postgres::failure::failure;
-use super::target::Target;
 use crate::outcome::Failure;
 use postgres::{Client, SimpleQueryMessage};
 use std::sync::mpsc;
@@ -42,7 +42,7 @@ pub enum Attempt {
     Held(Held),
     /// Another run holds it.
     Busy,
-    /// A SQLite file is one host's: the lock there is enough.
+    /// No other host can open the database.
     NotNeeded,
 }
 
@@ -53,10 +53,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// No connection can be had for it, or it fails.
-pub fn lock(target: &Target, key: i64, patience: Duration) -> anyhow::Result<Attempt> {
-    let Target::Postgres(target) = target else {
-        return Ok(Attempt::NotNeeded);
-    };
+pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Result<Attempt> {
     let mut client = connect(target)?;
     let refused = |error: postgres::Error| -> Failure {
         failure(&error, "the lock across hosts cannot be taken")

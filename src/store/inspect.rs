@@ -1,13 +1,9 @@
 //! What `taskmon check` wants to know of a database beside whether the jobs could open it: who is asking, what they may do, what stands in the
 //! status column. Nothing is changed.
 
-use super::prune::PruneSettings;
-use super::sql::{self, Column, Refusal};
-use super::target::Target;
-use super::{postgres, sqlite};
+use super::columns::{self, Column, Refusal};
 use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
-use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -55,48 +51,19 @@ pub struct Rights {
     pub delete: Option<bool>,
 }
 
-/// An index that cleanup goes by and that is missing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Lacking {
-    /// The table and its columns.
-    pub place: String,
-    /// The statement that makes it, or why there is none.
-    pub remedy: Result<String, String>,
-}
-
-/// Looks at a database. `now` is this host's clock, asked when the database's is. No statement runs longer than `settings` say.
-///
-/// # Errors
-/// A [`crate::outcome::Failure`]: it cannot be reached or refuses. What it refuses of a single question is in the answer.
-pub fn inspect(
-    target: &Target,
-    settings: &PruneSettings,
-    now: fn() -> DateTime<Utc>,
-) -> Result<Inspection> {
-    match target {
-        Target::Postgres(target) => postgres::inspect::inspect(target, settings, now),
-        Target::Sqlite(path) => sqlite::inspect::inspect(path, settings, now),
-        Target::SqliteReadOnly(path) => {
-            let mut found = sqlite::inspect::inspect(path, settings, now)?;
-            found.read_only = Some("the database's URL says mode=ro".to_owned());
-            Ok(found)
-        }
-    }
-}
-
 /// On how many rows of a table the expressions are tried: enough for what fails on every row or on many, and at once in a table of millions.
 const TRIED_ROWS: usize = 1000;
 
 /// The expressions of a mapping, table by table: the section that they stand in, and what is read.
 fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
     let tasks = &mapping.tasks;
-    let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), sql::task_columns(tasks))];
+    let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), columns::task_columns(tasks))];
     if let Some(receipts) = &mapping.receipts {
-        let columns = sql::receipt_columns(receipts);
+        let columns = columns::receipt_columns(receipts);
         all.push(("receipts".to_owned(), &receipts.from, columns));
         for (place, table) in receipts.dependents.iter().enumerate() {
             let section = format!("receipts.dependents[{}]", place + 1);
-            all.push((section, &table.from, sql::dependent_columns(table)));
+            all.push((section, &table.from, columns::dependent_columns(table)));
         }
     }
     all
@@ -111,12 +78,12 @@ pub fn trials(
     let mut trials = Trials::default();
     for (section, from, columns) in sections(mapping) {
         let columns: Vec<Column> = columns.into_iter().map(read_as).collect();
-        for (name, refusal) in sql::failing(from, &columns, Some(TRIED_ROWS), try_query) {
+        for (name, refusal) in columns::failing(from, &columns, Some(TRIED_ROWS), try_query) {
             match refusal {
                 Refusal::BadExpression(words) => {
                     let own = columns.iter().find(|column| column.name == name);
                     let expression = own.map_or("", |column| column.shown.as_str());
-                    trials.failed.push(sql::uncomputable(&section, &name, expression, &words));
+                    trials.failed.push(columns::uncomputable(&section, &name, expression, &words));
                 }
                 Refusal::Failed(failure) if failure.kind == Kind::StatementTimeout => {
                     trials.untried.push(format!("database.{section}: {}", failure.message));
@@ -130,17 +97,17 @@ pub fn trials(
 }
 
 /// The expression that cleanup failed on, if it is one's fault alone: each is computed on all rows.
-pub fn culprit(
+pub fn find_culprit(
     mapping: &Mapping,
     try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
 ) -> Option<Failure> {
     sections(mapping).into_iter().find_map(|(section, from, columns)| {
-        let failing = sql::failing(from, &columns, None, try_query);
+        let failing = columns::failing(from, &columns, None, try_query);
         failing.into_iter().find_map(|(name, refusal)| {
             let own = columns.iter().find(|column| column.name == name)?;
             match refusal {
                 Refusal::BadExpression(words) => {
-                    Some(sql::uncomputable(&section, &name, &own.shown, &words))
+                    Some(columns::uncomputable(&section, &name, &own.shown, &words))
                 }
                 _ => None,
             }

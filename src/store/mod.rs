@@ -1,11 +1,12 @@
-//! What taskmon asks of a database: the [`Store`] trait, its questions and answers as plain data.
+//! What taskmon asks of a database: the [`Store`] trait, its requests and answers as plain data.
 
 pub mod advisory;
+mod columns;
+mod fields;
 pub mod inspect;
+pub mod open;
 pub mod postgres;
 pub mod prune;
-
-mod sql;
 mod sqlite;
 pub mod target;
 
@@ -16,7 +17,6 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use target::Target;
 
 /// A database that holds tasks.
 pub trait Store {
@@ -41,7 +41,7 @@ pub trait Store {
 
 /// What a store has to know beside where it is.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct StoreSettings {
     pub tasks: TaskTable,
     /// The zone of timestamps that have none.
     pub naive_zone: Tz,
@@ -49,19 +49,6 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// No statement runs longer; zero: no limit.
     pub statement_timeout: Duration,
-}
-
-/// Connects to the database and looks whether the mapping fits it.
-///
-/// # Errors
-/// A [`crate::outcome::Failure`]: the database cannot be reached or refuses, or a table, key or status is missing.
-pub fn open(target: &Target, settings: Settings) -> Result<Box<dyn Store>> {
-    Ok(match target {
-        Target::Postgres(target) => Box::new(postgres::PostgresStore::open(target, settings)?),
-        Target::Sqlite(path) | Target::SqliteReadOnly(path) => {
-            Box::new(sqlite::SqliteStore::open(path, settings)?)
-        }
-    })
 }
 
 /// What a day's report wants to know.

@@ -3,12 +3,9 @@
 //! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
 //! needs the primary, other columns and the right to delete.
 
-use super::inspect::Lacking;
-use super::target::Target;
-use super::{postgres, sqlite};
 use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
 use crate::mapping::{Mapping, State};
-use crate::outcome::{Failure, Kind};
+use crate::outcome::Failure;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -71,28 +68,7 @@ pub trait Pruner {
     fn blame(&mut self) -> Option<Failure>;
 
     /// The indexes that would make it faster and are missing.
-    fn missing_indexes(&mut self) -> Result<Vec<Lacking>>;
-}
-
-/// Connects for deleting, and looks whether the mapping fits the database whole: a column that is missing refuses the job.
-///
-/// # Errors
-/// A [`crate::outcome::Failure`]: the database cannot be reached or refuses, a table or a column is missing.
-pub fn open_pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn Pruner>> {
-    Ok(match target {
-        Target::Postgres(target) => {
-            Box::new(postgres::prune::PostgresPruner::open(target, settings)?)
-        }
-        Target::Sqlite(path) => Box::new(sqlite::prune::SqlitePruner::open(path, settings)?),
-        Target::SqliteReadOnly(path) => {
-            let message = format!(
-                "the database's URL says mode=ro, so nothing is deleted from {}",
-                path.display()
-            );
-            let failure = Failure::new(Kind::ConfigInvalid, message);
-            return Err(failure.hint("leave mode=ro out of the URL for cleanup").into());
-        }
-    })
+    fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>>;
 }
 
 /// What a pruner has to know beside where the database is.
@@ -107,8 +83,17 @@ pub struct PruneSettings {
     pub statement_timeout: Duration,
     pub aliases: PathAliases,
     pub mode: Mode,
-    /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`Kind::Interrupted`].
+    /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`crate::outcome::Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
+}
+
+/// An index that cleanup goes by and that is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MissingIndex {
+    /// The table and its columns.
+    pub place: String,
+    /// The statement that makes it, or why there is none.
+    pub remedy: Result<String, String>,
 }
 
 /// Which rows may go. What is not named here is never deleted.

@@ -8,7 +8,8 @@ use crate::support::env::{Finished, Run, TestEnv};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use taskmon::store::advisory::{self, Attempt};
+use taskmon::store::advisory::Attempt;
+use taskmon::store::open;
 use taskmon::store::target::{Target, UrlContext};
 
 /// Where cron keeps crontabs: Debian and busybox, or cronie as Fedora has it.
@@ -1324,7 +1325,7 @@ fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
         connect_timeout: Duration::from_secs(10),
     };
     let target = Target::parse(&env.url(), &context).unwrap();
-    let lock = || advisory::lock(&target, 7, Duration::ZERO).unwrap();
+    let lock = || open::lock(&target, 7, Duration::ZERO).unwrap();
     let held = lock();
     assert!(matches!(held, Attempt::Held(_)));
     std::thread::sleep(Duration::from_millis(800));

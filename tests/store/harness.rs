@@ -12,9 +12,9 @@ use taskmon::calendar::{Day, days_up_to};
 use taskmon::mapping::canonical_path::PathAliases;
 use taskmon::mapping::preset::{self, Tasks};
 use taskmon::outcome::{Failure, Kind};
-use taskmon::store::prune::{Mode, PruneSettings, Pruner, open_pruner};
+use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
-use taskmon::store::{self, Cell, DayCount, DayFigures, DayRequest, Settings, Store};
+use taskmon::store::{Cell, DayCount, DayFigures, DayRequest, Store, StoreSettings, open};
 
 /// The zone of the days, and of the rows' times, which have none.
 pub const ZONE: Tz = Tz::Asia__Shanghai;
@@ -76,13 +76,13 @@ impl View {
             connect_timeout: self.connect_timeout,
         };
         let target = Target::parse(&self.url, &context).unwrap();
-        let settings = Settings {
+        let settings = StoreSettings {
             tasks: preset::mapping(&self.tasks, None).unwrap().tasks,
             naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
         };
-        store::open(&target, settings).map_err(|error| Failure::of(&error))
+        open::store(&target, settings).map_err(|error| Failure::of(&error))
     }
 
     /// The same database for deleting; rows know `/srv/app` as the folder where relative paths start.
@@ -102,7 +102,7 @@ impl View {
             mode: Mode::Apply,
             asked_to_end: Default::default(),
         };
-        open_pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()
+        open::pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()
     }
 
     #[track_caller]

@@ -1,12 +1,12 @@
-//! The indexes that cleanup lacks, and the statements that make them.
+//! The indexes that cleanup wants and that are missing, and the statements that make them.
 //!
 //! A statement that is printed runs: where it is not of plain columns, it has been tried on an empty temporary table with the same ones, in a transaction
-//! that was rolled back. The database's own spelling comes from there, too, so that an index is found again however the mapping writes it.
+//! that was rolled back. How the database writes them comes from there, too, so that an index is found again however the mapping writes it.
 
-use super::super::inspect::Lacking;
+use super::quote::{identifier, is_plain_name, literal};
 use super::session::{Broken, Session};
-use super::shape::{is_plain_name, literal};
 use crate::outcome::Failure;
+use crate::store::prune::MissingIndex;
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use serde_json::Value;
@@ -23,16 +23,16 @@ const DOING: &str = "looking for indexes";
 ///
 /// # Errors
 /// The database went away.
-pub fn missing(session: &Session, wanted: &[Wanted]) -> Result<Vec<Lacking>, Failure> {
-    let mut lacking = Vec::new();
+pub fn missing(session: &Session, wanted: &[Wanted]) -> Result<Vec<MissingIndex>, Failure> {
+    let mut missing = Vec::new();
     for wanted in wanted {
-        lacking.extend(look(session, wanted).map_err(|broken| broken.failure(DOING))?);
+        missing.extend(look(session, wanted).map_err(|broken| broken.failure(DOING))?);
     }
-    lacking.dedup();
-    Ok(lacking)
+    missing.dedup();
+    Ok(missing)
 }
 
-fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
+fn look(session: &Session, wanted: &Wanted) -> Result<Option<MissingIndex>, Broken> {
     let relation = match relation(session, &wanted.from)? {
         Some(relation) if "rpm".contains(&relation.kind) => {
             return on_table(session, wanted, &relation);
@@ -42,7 +42,7 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
     if relation.is_some_and(|relation| relation.kind == "f") {
         let why =
             format!("{} is a foreign table: it can be indexed where its rows are", wanted.from);
-        return Ok(Some(wanted.lacking(Err(why))));
+        return Ok(Some(wanted.missing(Err(why))));
     }
     // A view, or a FROM clause: whether a column is handed through shows in how it is read.
     let mut beneath: Option<Wanted> = None;
@@ -54,7 +54,7 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
                     "\"{column}\" of \"{}\" is computed from several tables or columns, which no index can hold",
                     wanted.short()
                 );
-                return Ok(Some(wanted.lacking(Err(why))));
+                return Ok(Some(wanted.missing(Err(why))));
             }
         };
         let known = beneath
@@ -65,7 +65,7 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
                 wanted.short(),
                 wanted.columns.join(" and ")
             );
-            return Ok(Some(wanted.lacking(Err(why))));
+            return Ok(Some(wanted.missing(Err(why))));
         }
         known.columns.push(origin.column);
     }
@@ -79,8 +79,8 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<Lacking>, Broken> {
 }
 
 impl Wanted {
-    fn lacking(&self, remedy: Result<String, String>) -> Lacking {
-        Lacking { place: format!("{} ({})", self.short(), self.columns.join(", ")), remedy }
+    fn missing(&self, remedy: Result<String, String>) -> MissingIndex {
+        MissingIndex { place: format!("{} ({})", self.short(), self.columns.join(", ")), remedy }
     }
 
     /// A long FROM clause by its beginning.
@@ -118,7 +118,7 @@ fn on_table(
     session: &Session,
     wanted: &Wanted,
     relation: &Relation,
-) -> Result<Option<Lacking>, Broken> {
+) -> Result<Option<MissingIndex>, Broken> {
     let is_bare = |column: &String| is_plain_name(column) && !column.contains('.');
     let is_plain = wanted.columns.iter().all(is_bare);
     if is_plain && is_there(session, &wanted.from, &wanted.columns)? {
@@ -126,9 +126,9 @@ fn on_table(
     }
     // Columns by their bare names need no trial.
     if is_plain {
-        return Ok(Some(wanted.lacking(Ok(statement(&wanted.from, relation, &wanted.columns)))));
+        return Ok(Some(wanted.missing(Ok(statement(&wanted.from, relation, &wanted.columns)))));
     }
-    let items = match spelled(session, wanted, relation) {
+    let items = match as_indexed(session, wanted, relation) {
         Ok(items) => items,
         Err(Broken::Server(error)) if error.as_db_error().is_some() => {
             let code = error.code().cloned();
@@ -138,11 +138,11 @@ fn on_table(
                     let why = format!(
                         "\"{columns}\" is not immutable, depending on a setting or on the time, so that no index can hold it"
                     );
-                    Some(wanted.lacking(Err(why)))
+                    Some(wanted.missing(Err(why)))
                 }
                 _ => {
                     let words = error.as_db_error().map_or("", |error| error.message());
-                    Some(wanted.lacking(Err(format!("whether there is one is not known: {words}"))))
+                    Some(wanted.missing(Err(format!("whether there is one is not known: {words}"))))
                 }
             });
         }
@@ -151,8 +151,8 @@ fn on_table(
     if is_there(session, &wanted.from, &items)? {
         return Ok(None);
     }
-    let own = Wanted { from: wanted.from.clone(), columns: items };
-    Ok(Some(own.lacking(Ok(statement(&own.from, relation, &own.columns)))))
+    let indexed = Wanted { from: wanted.from.clone(), columns: items };
+    Ok(Some(indexed.missing(Ok(statement(&indexed.from, relation, &indexed.columns)))))
 }
 
 /// An index of a partitioned table cannot be made while others write.
@@ -179,7 +179,11 @@ fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Bro
 }
 
 /// The columns as an index of theirs has them.
-fn spelled(session: &Session, wanted: &Wanted, relation: &Relation) -> Result<Vec<String>, Broken> {
+fn as_indexed(
+    session: &Session,
+    wanted: &Wanted,
+    relation: &Relation,
+) -> Result<Vec<String>, Broken> {
     let entries: Vec<String> =
         (wanted.columns.iter()).map(|column| format!("({column})")).collect();
     let each: Vec<String> = (1..=entries.len())
@@ -245,7 +249,7 @@ fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>,
     }
     let scan = scan(top, alias.trim_matches('"'));
     Ok(scan.map(|(schema, table)| Origin {
-        table: format!("{}.{}", quoted(schema), quoted(table)),
+        table: format!("{}.{}", identifier(schema), identifier(table)),
         column: column.to_owned(),
     }))
 }
@@ -260,14 +264,4 @@ fn scan<'p>(plan: &'p Value, alias: &str) -> Option<(&'p str, &'p str)> {
     }
     let mut parts = plan["Plans"].as_array()?.iter();
     parts.find_map(|part| scan(part, alias))
-}
-
-fn quoted(name: &str) -> String {
-    let plain =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if name.chars().all(plain) && !name.starts_with(|letter: char| letter.is_ascii_digit()) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
 }

@@ -1,15 +1,17 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
-use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
-use super::super::prune::PruneSettings;
-use super::super::sql::{BLAME, Column, Refusal, unread_columns};
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::prune::limit_statements;
+use super::quote::is_plain_name;
+use super::schema::refusal;
 use super::session::{Broken, Session};
-use super::shape::{is_plain_name, refusal};
 use crate::mapping::TaskTable;
 use crate::outcome::{Failure, Kind};
+use crate::store::columns::{Column, Refusal, unread_columns};
+use crate::store::fields::BLAME_LIMIT;
+use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
+use crate::store::prune::PruneSettings;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use postgres::Row;
@@ -205,10 +207,10 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
 
 /// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
 pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
-    let settings = PruneSettings { statement_timeout: BLAME, ..settings.clone() };
+    let settings = PruneSettings { statement_timeout: BLAME_LIMIT, ..settings.clone() };
     let session = Session::new(connect(target).ok()?, &settings).ok()?;
     limit_statements(&session, &settings).ok()?;
-    culprit(&settings.mapping, &mut |sql| tried(&session, sql))
+    find_culprit(&settings.mapping, &mut |sql| tried(&session, sql))
 }
 
 fn labels(

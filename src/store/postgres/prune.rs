@@ -6,17 +6,16 @@
 
 mod text;
 
-use super::super::inspect::Lacking;
-use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, Mode, Pass, PruneSettings, Pruner, Reference, ReferenceCheck,
-    Scope, Source, TaskCounts,
-};
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
 use super::session::{Broken, Session, ask};
 use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::{Failure, Kind};
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reference,
+    ReferenceCheck, Scope, Source, TaskCounts,
+};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
@@ -130,7 +129,7 @@ impl PostgresPruner {
         let mapping = settings.clone();
         let tables = session
             .with(move |client| Tables::read(client, &mapping))
-            .map_err(|broken| broken.failure("reading the tables' shape"))??;
+            .map_err(|broken| broken.failure("reading the tables' schema"))??;
         if let Some(failure) = super::inspect::strange_key(&session, &settings.mapping.tasks) {
             return Err(failure.into());
         }
@@ -578,7 +577,7 @@ impl Pruner for PostgresPruner {
         super::inspect::blame(&self.target, &self.settings)
     }
 
-    fn missing_indexes(&mut self) -> Result<Vec<Lacking>> {
+    fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {
         let wanted = self.tables.wanted_indexes();
         Ok(super::indexes::missing(&self.session, &wanted)?)
     }

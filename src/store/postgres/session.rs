@@ -4,10 +4,10 @@
 //! TCP nor the server's own time limit ends the wait. So the connection lives in a thread of its own, which is left behind once
 //! nothing has come from it for too long.
 
-use super::super::prune::PruneSettings;
 use super::SILENCE;
 use super::failure::failure;
 use crate::outcome::{Failure, Kind};
+use crate::store::prune::PruneSettings;
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};

@@ -1,10 +1,11 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
-use super::super::inspect::{Inspection, Rights, culprit, tables, trials};
-use super::super::prune::PruneSettings;
-use super::super::sql::{BLAME, Column, Refusal, unread_columns};
-use super::{Watchdog, open_read_only, refusal, words};
+use super::connection::{Watchdog, open_read_only, refusal, words};
 use crate::outcome::{Failure, Kind};
+use crate::store::columns::{Column, Refusal, unread_columns};
+use crate::store::fields::BLAME_LIMIT;
+use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
+use crate::store::prune::PruneSettings;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
@@ -71,8 +72,8 @@ fn types(connection: &Connection, settings: &PruneSettings) -> Vec<(String, Stri
 
 /// The expression that cleanup failed on, if it is one's fault alone.
 pub fn blame(connection: &Connection, settings: &PruneSettings) -> Option<Failure> {
-    let _watchdog = Watchdog::start(connection, BLAME);
-    culprit(&settings.mapping, &mut |sql| tried(connection, sql))
+    let _watchdog = Watchdog::start(connection, BLAME_LIMIT);
+    find_culprit(&settings.mapping, &mut |sql| tried(connection, sql))
 }
 
 fn is_missing(connection: &Connection, table: &str) -> bool {

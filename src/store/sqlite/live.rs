@@ -3,12 +3,11 @@
 //! Times are read as they stand, in whichever form, and compared here. Which rows are read, the status says, which an index serves; of tasks that are
 //! final those whose creation a function finds recent, before anything else of their rows is looked up.
 
-use super::super::{DayRequest, LiveFigures, LiveRequest, OpenTask, OpenTasks};
-use super::clock::{self, Moment, Ruler};
-use super::{Broken, Report, shown, text, while_doing};
+use super::report::{Broken, Report, shown, text, while_doing};
+use super::time::{self, Moment, Ruler};
 use crate::mapping::{Field, State};
-use crate::store::DayFigures;
-use crate::store::sql::key_order;
+use crate::store::fields::key_order;
+use crate::store::{DayFigures, DayRequest, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Row;
 use rusqlite::functions::FunctionFlags;
@@ -42,7 +41,7 @@ impl Ages {
         let Some(&value) = values.iter().find(|value| **value != ValueRef::Null) else {
             return false;
         };
-        let Some(moment) = clock::read(value) else {
+        let Some(moment) = time::read(value) else {
             let (count, _) = self.unreadable.get_or_insert_with(|| (0, shown(value)));
             *count += 1;
             return false;
@@ -172,7 +171,7 @@ impl Report<'_> {
         let ruler = Ruler::new(&[since], self.settings.naive_zone);
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         self.connection.create_scalar_function(RECENT, 1, flags, move |context| {
-            let made = clock::read(context.get_raw(0));
+            let made = time::read(context.get_raw(0));
             Ok(made.is_some_and(|made| ruler.place(made) == 1))
         })
     }
@@ -183,7 +182,7 @@ fn finished_at(row: &Row) -> rusqlite::Result<Option<Moment>> {
     for column in 0..3 {
         let value = row.get_ref(column)?;
         if value != ValueRef::Null {
-            return Ok(clock::read(value));
+            return Ok(time::read(value));
         }
     }
     Ok(None)

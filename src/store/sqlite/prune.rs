@@ -3,21 +3,18 @@
 //! A batch is one `BEGIN IMMEDIATE` transaction, and its rows go one statement each: there is no server in between, and the database says
 //! of each row whether it keeps it. Foreign keys are switched on, since SQLite leaves that to every connection.
 
-use super::super::inspect::Lacking;
-use super::super::prune::{
-    Batch, Deletion, ExpiredRow, Key, MOST_REFERENCES, Mode, Pass, PruneSettings, Pruner,
-    Reference, ReferenceCheck, Scope, Source, TaskCounts,
-};
-use super::super::sql::{self, Column};
-use super::clock::{self, Moment};
-use super::{refusal, unavailable, words};
-use crate::calendar::instant_of;
+use super::connection::{refusal, require_file, unavailable, words};
+use super::time;
 use crate::mapping::canonical_path::CanonicalPath;
 use crate::mapping::{DependentTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
+use crate::store::columns::{self, Column};
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, MOST_REFERENCES, MissingIndex, Mode, Pass, PruneSettings,
+    Pruner, Reference, ReferenceCheck, Scope, Source, TaskCounts,
+};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
@@ -82,8 +79,8 @@ impl SqlitePruner {
         let connection = open_to_write(path, &settings)?;
         register(&connection, &settings)?;
         let mapping = &settings.mapping;
-        check(&connection, "tasks", &mapping.tasks.from, &sql::task_columns(&mapping.tasks))?;
-        sql::require_key(&mapping.tasks, &mut |sql| {
+        check(&connection, "tasks", &mapping.tasks.from, &columns::task_columns(&mapping.tasks))?;
+        columns::require_key(&mapping.tasks, &mut |sql| {
             let tried = connection.prepare(sql).map(drop);
             tried.map_err(|error| refusal(&error))
         })?;
@@ -101,7 +98,12 @@ impl SqlitePruner {
         pruner.task_dependents =
             dependents(&pruner.connection, "tasks", &mapping.tasks.dependents)?;
         if let Some(receipts) = &mapping.receipts {
-            check(&pruner.connection, "receipts", &receipts.from, &sql::receipt_columns(receipts))?;
+            check(
+                &pruner.connection,
+                "receipts",
+                &receipts.from,
+                &columns::receipt_columns(receipts),
+            )?;
             pruner.receipts = Some(Table {
                 from: receipts.from.clone(),
                 delete_from: receipts.from.clone(),
@@ -304,7 +306,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection> {
             .hint("taskmon never makes a database; check the path, relative ones start at base_dir")
             .into());
     }
-    super::require_file(path)?;
+    require_file(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let unopened =
         |error: rusqlite::Error| unavailable(&format!("{shown} cannot be opened"), &error);
@@ -336,7 +338,7 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
     let aliases = settings.aliases.clone();
     connection
         .create_scalar_function(MICROS, 1, flags, move |context| {
-            Ok(clock::read(context.get_raw(0)).map(|moment| instant(moment, zone)))
+            Ok(time::read(context.get_raw(0)).map(|moment| moment.instant(zone).timestamp_micros()))
         })
         .and_then(|()| {
             connection.create_scalar_function(LITERAL, 1, flags, |context| {
@@ -350,14 +352,6 @@ fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Fai
             })
         })
         .map_err(|error| unavailable("functions cannot be added", &error))
-}
-
-fn instant(moment: Moment, zone: Tz) -> i64 {
-    if moment.form.is_instant() {
-        moment.micros
-    } else {
-        instant_of(clock::wall_clock(moment.micros), zone).timestamp_micros()
-    }
 }
 
 /// The bytes of a text that is not empty; a number is its text, which a column without a type keeps as a number.
@@ -391,7 +385,7 @@ fn check(
     from: &str,
     columns: &[Column],
 ) -> Result<(), Failure> {
-    sql::require(section, from, columns, &mut |sql| {
+    columns::require(section, from, columns, &mut |sql| {
         connection.prepare(sql).map(drop).map_err(|error| refusal(&error))
     })
 }
@@ -418,7 +412,7 @@ fn dependents(
 ) -> Result<Vec<Dependent>, Failure> {
     let read = |(place, table): (usize, &DependentTable)| {
         let section = format!("{section}.dependents[{}]", place + 1);
-        check(connection, &section, &table.from, &sql::dependent_columns(table))?;
+        check(connection, &section, &table.from, &columns::dependent_columns(table))?;
         Ok(Dependent {
             from: table.from.clone(),
             foreign_key: table.foreign_key.clone(),
@@ -787,7 +781,7 @@ impl Pruner for SqlitePruner {
         super::inspect::blame(&self.connection, &self.settings)
     }
 
-    fn missing_indexes(&mut self) -> Result<Vec<Lacking>> {
+    fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {
         let mut wanted =
             vec![(&self.tasks.delete_from, self.tasks.key.join(", "), self.tasks.key_is())];
         if let (Some(_), Some(link)) = (&self.receipts, &self.tasks.link) {
@@ -827,7 +821,7 @@ impl Pruner for SqlitePruner {
                     });
                     statement(unqualified).ok().filter(|_| is_bare).ok_or(why)
                 });
-                lacking.push(Lacking {
+                lacking.push(MissingIndex {
                     place: format!("{from} ({columns})"),
                     remedy: remedy.map_err(|why| format!("SQLite can make none: {why}")),
                 });

@@ -3,14 +3,15 @@
 //! Expressions of the mapping stand as they are, so that indexes serve; labels and times stand as literals, since they come from the
 //! configuration and the catalogue and never from a row.
 
-use super::super::super::prune::{MOST_REFERENCES, Pass, PruneSettings, Scope, Source};
-use super::super::super::sql::{self, Column};
 use super::super::indexes::Wanted;
-use super::super::shape::{TimeType, is_plain_name, refusal};
+use super::super::quote::is_plain_name;
+use super::super::schema::{TimeType, refusal};
 use crate::calendar::wall_clock_bound;
 use crate::mapping::canonical_path::PathAliases;
 use crate::mapping::{DependentTable, ReceiptTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
+use crate::store::columns::{self, Column, not_a_time};
+use crate::store::prune::{MOST_REFERENCES, Pass, PruneSettings, Scope, Source};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use postgres::{Client, SimpleQueryMessage};
@@ -77,8 +78,8 @@ impl Tables {
     pub fn read(client: &mut Client, settings: &PruneSettings) -> Result<Self, Failure> {
         let mapping = &settings.mapping;
         let tasks = &mapping.tasks;
-        let types = types_of(client, "tasks", &tasks.from, &sql::task_columns(tasks))?;
-        sql::require_key(tasks, &mut |sql| {
+        let types = types_of(client, "tasks", &tasks.from, &columns::task_columns(tasks))?;
+        columns::require_key(tasks, &mut |sql| {
             let tried = client.simple_query(sql);
             tried.map(drop).map_err(|error| refusal(&error))
         })?;
@@ -119,7 +120,7 @@ impl Tables {
         client: &mut Client,
         receipts: &ReceiptTable,
     ) -> Result<(), Failure> {
-        let columns = sql::receipt_columns(receipts);
+        let columns = columns::receipt_columns(receipts);
         let types = types_of(client, "receipts", &receipts.from, &columns)?;
         self.receipt_created =
             Some(typed_time(&types, "receipts", "created_at", &receipts.created_at)?);
@@ -784,7 +785,7 @@ fn dependents(
 ) -> Result<Vec<Dependent>, Failure> {
     let read = |(place, table): (usize, &DependentTable)| {
         let section = format!("{section}.dependents[{}]", place + 1);
-        let columns = sql::dependent_columns(table);
+        let columns = columns::dependent_columns(table);
         let types = types_of(client, &section, &table.from, &columns)?;
         Ok(Dependent {
             from: table.from.clone(),
@@ -877,7 +878,7 @@ fn types_of(
     from: &str,
     columns: &[Column],
 ) -> Result<Types, Failure> {
-    sql::require(section, from, columns, &mut |sql| {
+    columns::require(section, from, columns, &mut |sql| {
         client.simple_query(sql).map(drop).map_err(|error| refusal(&error))
     })?;
     let entries: Vec<String> = (columns.iter().enumerate())
@@ -907,15 +908,8 @@ fn types_of(
 
 fn typed_time(types: &Types, section: &str, name: &str, expression: &str) -> Result<Time, Failure> {
     let found = types.get(name).map_or("unknown", String::as_str);
-    let kind = TimeType::of(found).ok_or_else(|| {
-        Failure::new(
-            Kind::MappingMismatch,
-            format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time"),
-        )
-        .hint(format!(
-            "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
-        ))
-    })?;
+    let kind = TimeType::of(found).ok_or_else(|| not_a_time(section, name, expression, found))?;
+
     Ok(Time { expression: expression.to_owned(), kind })
 }
 

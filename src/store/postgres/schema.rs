@@ -1,11 +1,13 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
-use super::super::Settings;
-use super::super::sql::{BLAME, Fields, Refusal, culprit, source, unfit_number, unfit_time};
 use super::failure::failure;
+use super::quote::{is_plain_name, literal};
 use super::{SILENCE, silent};
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::{Failure, Kind};
+use crate::store::StoreSettings;
+use crate::store::columns::{Refusal, not_a_time};
+use crate::store::fields::{BLAME_LIMIT, Fields, find_culprit, source, unfit_number};
 use anyhow::Result;
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 /// What the table looks like, read once from the catalogue.
 #[derive(Debug, Clone)]
-pub struct Shape {
+pub struct Schema {
     pub fields: Fields,
     /// Of the time that tasks are counted by.
     pub time: TimeType,
@@ -64,11 +66,11 @@ pub enum StatusType {
     Text { labels: Option<Vec<String>> },
 }
 
-/// Reads the shape of a table, and hands the connection back.
+/// Reads the schema of a table, and hands the connection back.
 ///
 /// # Errors
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
-pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
+pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)> {
     let table = &settings.tasks;
     let mut bounded = Bounded { connection: Ok(client), limit: settings.statement_timeout };
     let fields = Fields::find(table, &mut |entries| {
@@ -104,7 +106,7 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         }
         status => status,
     };
-    let shape = Shape {
+    let schema = Schema {
         fields,
         time,
         started,
@@ -113,17 +115,17 @@ pub fn read(client: Client, settings: &Settings) -> Result<(Client, Shape)> {
         status,
         types: named,
     };
-    Ok((bounded.connection?, shape))
+    Ok((bounded.connection?, schema))
 }
 
 /// The field that a report failed on, if it is one field's fault. The connection is used up.
 pub fn blame(
     client: Client,
-    settings: &Settings,
+    settings: &StoreSettings,
     present: &[Field],
     overlay: &[(Field, String)],
 ) -> Option<Failure> {
-    let mut bounded = Bounded { connection: Ok(client), limit: BLAME };
+    let mut bounded = Bounded { connection: Ok(client), limit: BLAME_LIMIT };
     bounded.culprit(&settings.tasks, present, overlay)
 }
 
@@ -222,7 +224,7 @@ impl Bounded {
         present: &[Field],
         overlay: &[(Field, String)],
     ) -> Option<Failure> {
-        culprit(table, present, overlay, &mut |sql| {
+        find_culprit(table, present, overlay, &mut |sql| {
             let tried = self.query(sql);
             tried.map(drop).map_err(Unanswered::into_refusal)
         })
@@ -262,16 +264,6 @@ fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRo
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     })
-}
-
-/// Text in quotes, whichever way the session reads backslashes.
-pub fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
 }
 
 pub fn refusal(error: &postgres::Error) -> Refusal {
@@ -348,12 +340,6 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
     )
 }
 
-/// A column or table by its bare name, perhaps with its schema: nothing in it that SQL could take for more.
-pub fn is_plain_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.chars().all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')
-}
-
 pub fn time_type(
     table: &TaskTable,
     field: Field,
@@ -361,7 +347,7 @@ pub fn time_type(
 ) -> Result<TimeType, Failure> {
     let found = found.unwrap_or("unknown");
     let expression = table.field(field).unwrap_or_default();
-    TimeType::of(found).ok_or_else(|| unfit_time(field, expression, found))
+    TimeType::of(found).ok_or_else(|| not_a_time("tasks", field.name(), expression, found))
 }
 
 /// Whether statuses compare and sort as plain text.
@@ -380,18 +366,4 @@ fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, F
         )
     })?;
     Ok(StatusType::Enum { name: name.to_owned(), labels, is_indexed })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_bare_names_are_looked_up_in_the_catalogue() {
-        assert!(is_plain_name("public.tasks"));
-        assert!(is_plain_name("任务"));
-        for other in ["", "jobs j", "a'b", "\"Tasks\"", "coalesce(a, b)", "a;b"] {
-            assert!(!is_plain_name(other), "{other}");
-        }
-    }
 }

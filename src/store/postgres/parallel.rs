@@ -1,111 +1,43 @@
-//! PostgreSQL.
+//! Two connections that answer one report's statements from one snapshot.
 //!
-//! A day's report is five statements, the live figures are four. One connection, the leader, opens a repeatable-read, read-only transaction and exports its
-//! snapshot; a second one joins that snapshot, and both take statements from one list. Where the second cannot be had (a
-//! connection limit, a pooler) the leader does all of it: the report is the same, only slower.
-//!
-//! Every statement is sent unnamed with its parameters' types (`query_typed`): one round trip, and nothing that a pooler
-//! between transactions could trip over.
+//! One, the leader, opens a repeatable-read, read-only transaction and exports its snapshot; the second joins that snapshot, and both take statements
+//! from one list. Where the second cannot be had (a connection limit, a pooler) the leader does all of it: the report is the same, only slower.
 
-pub mod connect;
-pub mod failure;
-mod indexes;
-pub mod inspect;
-mod plan;
-pub mod prune;
-mod session;
-mod shape;
-
-use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Settings, Store};
-use crate::mapping::Field;
-use crate::outcome::{Failure, Kind};
+use super::SILENCE;
+use super::connect::connect;
+use super::connect::target::PostgresTarget;
+use super::failure::failure;
+use super::plan::{Figures, Plan, Statement};
+use super::silent;
+use crate::outcome::Failure;
 use anyhow::{Context, Result};
-use connect::connect;
-use connect::target::PostgresTarget;
-use failure::failure;
-use plan::{Figures, Plan, Statement};
 use postgres::error::SqlState;
 use postgres::{Client, Row, SimpleQueryMessage};
-use shape::Shape;
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// A server that says nothing for so long after its own time limit is taken for gone.
-const SILENCE: Duration = Duration::from_secs(15);
-
-/// How often a report is begun when a conflict ends it that another try can win: on a standby, the replay of a vacuum.
-const TRIES: usize = 3;
-
-pub struct PostgresStore {
+/// The connections of a store.
+pub struct Connections {
+    /// `None`: it was lost with an earlier report.
     leader: Option<Client>,
     /// Yields the second connection once it is open and free.
     second: Receiver<Client>,
-    settings: Settings,
-    shape: Shape,
 }
 
-/// Why a statement failed, and whether a new transaction may fare better.
-struct Refused {
-    failure: Failure,
-    is_conflict: bool,
-    /// The statement could not be computed, as the mapping has it or as the rows are.
-    is_of_mapping: bool,
-}
-
-impl Refused {
-    fn new(error: &postgres::Error, doing: &str) -> Self {
-        let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
-        Self {
-            failure: failure(error, doing),
-            is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
-            is_of_mapping: error
-                .code()
-                .is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("42")),
-        }
-    }
-}
-
-type Answers = Result<Figures, Refused>;
-
-impl PostgresStore {
-    /// Connects, and opens the second connection while the table's shape is read: only once the first stands, lest the second take
-    /// the last place that a connection limit leaves.
-    pub fn open(target: &PostgresTarget, settings: Settings) -> Result<Self> {
-        let leader = connect(target)?;
-        let second = open_second(target.clone());
-        let (leader, shape) = shape::read(leader, &settings)?;
-        log::debug!("the table's shape: {shape:?}");
-        Ok(Self { leader: Some(leader), second, settings, shape })
+impl Connections {
+    pub fn new(leader: Client, second: Receiver<Client>) -> Self {
+        Self { leader: Some(leader), second }
     }
 
-    fn figures(&mut self, plan: Plan) -> Result<Figures> {
-        let plan = Arc::new(plan);
-        let mut tries = 1;
-        loop {
-            match self.try_figures(&plan)? {
-                Ok(figures) => return Ok(figures),
-                Err(refused) if refused.is_conflict && tries < TRIES => {
-                    log::info!("beginning the report again: {}", refused.failure);
-                    tries += 1;
-                }
-                Err(refused) => {
-                    let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
-                    return Err(blamed.unwrap_or(refused.failure).into());
-                }
-            }
-        }
+    /// The leader, which is then no longer there for a report.
+    pub fn take_leader(&mut self) -> Option<Client> {
+        self.leader.take()
     }
 
-    fn blame(&mut self) -> Option<Failure> {
-        let overlay = plan::overlay(&self.settings.tasks, &self.shape);
-        let client = self.leader.take()?;
-        shape::blame(client, &self.settings, &self.shape.fields.present, &overlay)
-    }
-
-    fn try_figures(&mut self, plan: &Arc<Plan>) -> Result<Answers> {
+    pub fn answer(&mut self, plan: &Arc<Plan>, limit: Duration) -> Result<Answers> {
         let leader =
             self.leader.take().context("the connection was lost with an earlier report")?;
         let board = Arc::new(Board::new(plan.statements.len()));
@@ -125,71 +57,14 @@ impl PostgresStore {
                 let _ = results.send(outcome);
             });
         }
-        let (leader, answers) = self.wait(&board, &arrivals)?;
+        let (leader, answers) = wait(&board, &arrivals, limit)?;
         self.leader = Some(leader);
         Ok(answers)
     }
-
-    /// Waits for the leader as long as the report moves on: a server that went silent must not hold a cron job for ever.
-    fn wait(
-        &self,
-        board: &Board,
-        arrivals: &Receiver<(Client, Answers)>,
-    ) -> Result<(Client, Answers)> {
-        let limit = self.settings.statement_timeout;
-        let mut seen = 0;
-        loop {
-            let arrival = if limit.is_zero() {
-                arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                arrivals.recv_timeout(limit + SILENCE)
-            };
-            match arrival {
-                Ok(outcome) => return Ok(outcome),
-                Err(RecvTimeoutError::Timeout) if board.answered() > seen => {
-                    seen = board.answered();
-                }
-                Err(_) => return Err(silent(limit + SILENCE).into()),
-            }
-        }
-    }
 }
 
-fn silent(waited: Duration) -> Failure {
-    let seconds = waited.as_secs();
-    Failure::new(
-        Kind::DatabaseUnavailable,
-        format!(
-            "the database has not answered for {seconds} seconds, longer than a statement may run"
-        ),
-    )
-    .hint("is the server stopped, or the network between cut?")
-}
-
-impl Store for PostgresStore {
-    fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
-        let plan = Plan::new(&self.settings, &self.shape, request);
-        Ok(self.figures(plan)?.day)
-    }
-
-    fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
-        let plan = Plan::live(&self.settings, &self.shape, request)?;
-        let Figures { day, mut live } = self.figures(plan)?;
-        live.today = day.trend;
-        live.today.retain(|count| count.tasks > 0);
-        Ok(live)
-    }
-
-    fn missing(&self) -> &[Field] {
-        &self.shape.fields.missing
-    }
-
-    fn types(&self) -> Vec<(Field, String)> {
-        self.shape.types.clone()
-    }
-}
-
-fn open_second(target: PostgresTarget) -> Receiver<Client> {
+/// Opens the second connection, on a thread of its own.
+pub fn open_second(target: PostgresTarget) -> Receiver<Client> {
     let (sender, receiver) = channel();
     thread::spawn(move || match connect(&target) {
         Ok(client) => {
@@ -200,6 +75,52 @@ fn open_second(target: PostgresTarget) -> Receiver<Client> {
     });
     receiver
 }
+
+/// Waits for the leader as long as the report moves on: a server that went silent must not hold a cron job for ever.
+fn wait(
+    board: &Board,
+    arrivals: &Receiver<(Client, Answers)>,
+    limit: Duration,
+) -> Result<(Client, Answers)> {
+    let mut seen = 0;
+    loop {
+        let arrival = if limit.is_zero() {
+            arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            arrivals.recv_timeout(limit + SILENCE)
+        };
+        match arrival {
+            Ok(outcome) => return Ok(outcome),
+            Err(RecvTimeoutError::Timeout) if board.answered() > seen => {
+                seen = board.answered();
+            }
+            Err(_) => return Err(silent(limit + SILENCE).into()),
+        }
+    }
+}
+
+/// Why a statement failed, and whether a new transaction may fare better.
+pub struct Refused {
+    pub failure: Failure,
+    pub is_conflict: bool,
+    /// The statement could not be computed, as the mapping has it or as the rows are.
+    pub is_of_mapping: bool,
+}
+
+impl Refused {
+    fn new(error: &postgres::Error, doing: &str) -> Self {
+        let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+        Self {
+            failure: failure(error, doing),
+            is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
+            is_of_mapping: error
+                .code()
+                .is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("42")),
+        }
+    }
+}
+
+pub type Answers = Result<Figures, Refused>;
 
 /// The statements that wait to be run, and the rows of those that were.
 struct Board {

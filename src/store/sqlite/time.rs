@@ -1,6 +1,6 @@
 //! The forms in which SQLite columns hold a time, and how values in any of them compare with instants.
 
-use crate::calendar::wall_clock_bound;
+use crate::calendar::{instant_of, wall_clock_bound};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rusqlite::types::ValueRef;
@@ -13,6 +13,19 @@ const DAY: i64 = 86_400 * SECOND;
 pub struct Moment {
     pub micros: i64,
     pub form: Form,
+}
+
+impl Moment {
+    /// `zone` is what values without an offset mean.
+    pub fn instant(self, zone: Tz) -> DateTime<Utc> {
+        if self.form.is_instant() {
+            let latest =
+                if self.micros < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+            DateTime::from_timestamp_micros(self.micros).unwrap_or(latest)
+        } else {
+            instant_of(wall_clock(self.micros), zone)
+        }
+    }
 }
 
 /// How a value says its time.
@@ -228,7 +241,7 @@ fn digits(text: &[u8]) -> Option<u32> {
 }
 
 /// Microseconds since 1970 as a time.
-pub fn wall_clock(micros: i64) -> NaiveDateTime {
+fn wall_clock(micros: i64) -> NaiveDateTime {
     DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::microseconds(micros)
 }
 
@@ -267,6 +280,14 @@ mod tests {
             ValueRef::Real(1.7e12),
         ] {
             assert_eq!(read(number).unwrap().micros, seconds, "{number:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_every_calendar_is_an_instant_all_the_same() {
+        for number in [i64::MAX, i64::MIN] {
+            let instant = read(ValueRef::Integer(number)).unwrap().instant(Tz::UTC);
+            assert_eq!(instant < DateTime::UNIX_EPOCH, number < 0, "{instant}");
         }
     }
 

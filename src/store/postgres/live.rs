@@ -4,13 +4,13 @@
 //! statement sorts by the creation time with a limit: the planner would then walk the index on it from the oldest task on, past
 //! every finished one, to the first that is open.
 
-use super::super::super::sql::{key_order, source};
-use super::super::super::{DayRequest, LiveRequest, OpenTask, OpenTasks, Settings};
-use super::super::shape::{Shape, TimeType, time_type};
-use super::{Draft, Plan, Reader, Statement, Writer, begin, overlay, unsigned};
+use super::plan::{Draft, Plan, Reader, Statement, Writer, begin, overlay, unsigned};
+use super::schema::{Schema, TimeType, time_type};
 use crate::calendar::{day_buckets, hour_buckets};
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
+use crate::store::fields::{key_order, source};
+use crate::store::{DayRequest, LiveRequest, OpenTask, OpenTasks, StoreSettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use postgres::Row;
 
@@ -27,8 +27,8 @@ impl Plan {
     /// # Errors
     /// A column for the last update or the completion that holds no time.
     pub fn live(
-        settings: &Settings,
-        shape: &Shape,
+        settings: &StoreSettings,
+        schema: &Schema,
         request: &LiveRequest,
     ) -> Result<Self, Failure> {
         let day = DayRequest {
@@ -41,12 +41,12 @@ impl Plan {
         let (hours, days) = (hour_buckets(&day.day), day_buckets(&day.trend));
         let writer = Writer {
             settings,
-            shape,
+            schema,
             request: &day,
             source: source(
                 &settings.tasks,
-                &shape.fields.present,
-                &overlay(&settings.tasks, shape),
+                &schema.fields.present,
+                &overlay(&settings.tasks, schema),
             ),
             hours: &hours,
             days: &days,
@@ -59,9 +59,9 @@ impl Plan {
         Ok(Self {
             statements,
             begin: begin(settings),
-            fields: shape.fields.clone(),
+            fields: schema.fields.clone(),
             naive_zone: settings.naive_zone,
-            time: shape.time,
+            time: schema.time,
             since: since.time(),
             hours,
             days,
@@ -72,16 +72,16 @@ impl Plan {
 impl Writer<'_> {
     /// The time that tasks are counted by, or one of the other three.
     fn clock(&self, field: Field) -> Result<Option<Clock>, Failure> {
-        let shape = self.shape;
+        let schema = self.schema;
         let found = |name: &Option<String>| {
             let table = &self.settings.tasks;
             name.as_deref().map(|name| time_type(table, field, Some(name))).transpose()
         };
         let time = match field {
-            field if field == shape.fields.counted_by => Some(shape.time),
-            Field::StartedAt => shape.started,
-            Field::UpdatedAt => found(&shape.updated)?,
-            Field::CompletedAt => found(&shape.completed)?,
+            field if field == schema.fields.counted_by => Some(schema.time),
+            Field::StartedAt => schema.started,
+            Field::UpdatedAt => found(&schema.updated)?,
+            Field::CompletedAt => found(&schema.completed)?,
             _ => None,
         };
         Ok(time.map(|time| Clock {
@@ -96,7 +96,7 @@ impl Writer<'_> {
     /// These times as far as the table has them, and at last the one that tasks are counted by.
     fn clocks(&self, fields: &[Field]) -> Result<Clocks, Failure> {
         let mut clocks = Vec::new();
-        for field in fields.iter().chain([&self.shape.fields.counted_by]) {
+        for field in fields.iter().chain([&self.schema.fields.counted_by]) {
             clocks.extend(self.clock(*field)?);
         }
         Ok(Clocks(clocks))

@@ -1,0 +1,208 @@
+//! The expressions of a mapping, by their names in the configuration, and whether a database can compute them.
+
+use crate::mapping::{DependentTable, Field, ReceiptTable, TaskTable};
+use crate::outcome::{Failure, Kind};
+
+/// Why a database refused a trial of some expressions.
+pub enum Refusal {
+    /// A column that is not there; the database's own words.
+    MissingColumn(String),
+    /// A table that is not there, or is not what a mapping can read.
+    MissingTable(String),
+    /// An expression that cannot be computed.
+    BadExpression(String),
+    /// Nothing that the mapping could be blamed for.
+    Failed(Failure),
+}
+
+/// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub name: String,
+    pub expression: String,
+    /// As it is written in the configuration.
+    pub shown: String,
+}
+
+impl Column {
+    /// Read in another form.
+    pub fn read_as(self, expression: String) -> Self {
+        Self { expression, ..self }
+    }
+}
+
+fn column(name: impl Into<String>, expression: &str) -> Column {
+    Column { name: name.into(), expression: expression.to_owned(), shown: expression.to_owned() }
+}
+
+pub fn numbered<'a>(name: &'a str, expressions: &'a [String]) -> impl Iterator<Item = Column> + 'a {
+    let numbered = expressions.iter().enumerate();
+    numbered.map(move |(place, expression)| column(format!("{name}[{}]", place + 1), expression))
+}
+
+/// Every expression that the mapping has for tasks: whoever deletes must understand the whole table.
+pub fn task_columns(table: &TaskTable) -> Vec<Column> {
+    let fields =
+        Field::ALL.into_iter().filter_map(|field| Some(column(field.name(), table.field(field)?)));
+    let others = [("name", &table.name), ("link", &table.link), ("guard", &table.guard)];
+    let others = others
+        .into_iter()
+        .filter_map(|(name, expression)| Some(column(name, expression.as_ref()?)));
+    numbered("key", &table.key)
+        .chain(fields)
+        .chain(others)
+        .chain(numbered("files", &table.files))
+        .collect()
+}
+
+/// The expressions for tasks that no report reads.
+pub fn unread_columns(table: &TaskTable) -> Vec<Column> {
+    let is_read = |column: &Column| {
+        let mut fields = Field::ALL.into_iter();
+        fields.any(|field| field.name() == column.name)
+    };
+    let columns = task_columns(table).into_iter();
+    columns.filter(|column| !is_read(column)).collect()
+}
+
+pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
+    let own = [column("created_at", &table.created_at), column("link", &table.link)];
+    numbered("key", &table.key).chain(own).chain(numbered("files", &table.files)).collect()
+}
+
+pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
+    let own = [column("foreign_key", &table.foreign_key)];
+    own.into_iter().chain(numbered("files", &table.files)).collect()
+}
+
+/// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.
+///
+/// # Errors
+/// The table or the first column that is missing, or an expression that fails, under its key in the configuration.
+pub fn require(
+    section: &str,
+    from: &str,
+    columns: &[Column],
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Result<(), Failure> {
+    let computed = |column: &Column| format!("({}) IS NULL", column.expression);
+    let mut try_rows =
+        |condition: &str| try_query(&format!("SELECT 1 FROM {from} WHERE {condition} LIMIT 0"));
+    let all: Vec<String> = columns.iter().map(computed).collect();
+    if try_rows(&all.join(" AND ")).is_ok() {
+        return Ok(());
+    }
+    let about = |name: &str, words: String| mismatch(format!("database.{section}.{name}: {words}"));
+    try_rows("1 = 1").map_err(|refusal| match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingTable(detail)
+        | Refusal::MissingColumn(detail)
+        | Refusal::BadExpression(detail) => {
+            about("from", format!("\"{from}\" cannot be read: {detail}"))
+        }
+    })?;
+    for column in columns {
+        let Column { name, expression, .. } = column;
+        try_rows(&computed(column)).map_err(|refusal| match refusal {
+            Refusal::Failed(failure) => failure,
+            Refusal::MissingColumn(detail) => {
+                about(name, format!("\"{from}\" has no \"{expression}\": {detail}"))
+            }
+            Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => {
+                about(name, format!("\"{expression}\" cannot be computed: {detail}"))
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Looks whether the table that rows are deleted from has the key by which they are chosen.
+///
+/// # Errors
+/// The table, or the first column of the key, that is missing.
+pub fn require_key(
+    table: &TaskTable,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Result<(), Failure> {
+    let Some(delete_from) = &table.delete_from else {
+        return Ok(());
+    };
+    let mut try_select =
+        |entry: &str| try_query(&format!("SELECT {entry} FROM {delete_from} LIMIT 0"));
+    let told = |refusal: Refusal, told: &dyn Fn(&str) -> String| match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingTable(words)
+        | Refusal::MissingColumn(words)
+        | Refusal::BadExpression(words) => mismatch(told(&words)),
+    };
+    try_select("1").map_err(|refusal| {
+        told(refusal, &|words| {
+            format!("database.tasks.delete_from: \"{delete_from}\" cannot be deleted from: {words}")
+        })
+    })?;
+    for Column { name, expression, .. } in numbered("key", &table.key) {
+        try_select(&format!("({expression})")).map_err(|refusal| {
+            told(refusal, &|words| {
+                format!("database.tasks.{name}: \"{delete_from}\", which rows are deleted from, has no \"{expression}\": {words}")
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// Which of the expressions fail on rows that there are: all rows, or so many at most.
+pub fn failing(
+    from: &str,
+    columns: &[Column],
+    rows: Option<usize>,
+    try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Vec<(String, Refusal)> {
+    let limit = rows.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
+    let mut compute = |columns: &[Column]| {
+        let (mut counts, mut entries) = (Vec::new(), Vec::new());
+        for (place, column) in columns.iter().enumerate() {
+            counts.push(format!("count(t.c{place})"));
+            entries.push(format!("({}) AS c{place}", column.expression));
+        }
+        let (counts, entries) = (counts.join(", "), entries.join(", "));
+        try_query(&format!("SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"))
+    };
+    match compute(columns) {
+        Ok(()) => return Vec::new(),
+        // Each for itself would take as long again.
+        Err(Refusal::Failed(failure)) => return vec![(String::new(), Refusal::Failed(failure))],
+        Err(_) => {}
+    }
+    let mut failing = Vec::new();
+    for column in columns {
+        let Err(refusal) = compute(std::slice::from_ref(column)) else {
+            continue;
+        };
+        let is_over = matches!(refusal, Refusal::Failed(_));
+        failing.push((column.name.clone(), refusal));
+        if is_over {
+            break;
+        }
+    }
+    failing
+}
+
+pub fn mismatch(message: String) -> Failure {
+    Failure::new(Kind::MappingMismatch, message).hint(
+        "describe your tables under [database.tasks] in the configuration, or choose the preset that fits them",
+    )
+}
+
+/// An expression that fails on a row.
+pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) -> Failure {
+    mismatch(format!("database.{section}.{name}: \"{expression}\" cannot be computed: {words}"))
+}
+
+/// A time column whose type is none. `section` and `name`: where it stands in the configuration.
+pub fn not_a_time(section: &str, name: &str, expression: &str, found: &str) -> Failure {
+    let message =
+        format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time");
+    Failure::new(Kind::MappingMismatch, message).hint(format!(
+        "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
+    ))
+}

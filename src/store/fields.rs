@@ -1,0 +1,168 @@
+//! The fields of a mapping that a table has, and the sub-select that names them.
+
+use super::columns::{Refusal, mismatch, numbered};
+use crate::mapping::{Field, TaskTable};
+use crate::outcome::{Failure, Kind};
+use std::time::Duration;
+
+/// The fields of a mapping, sorted by whether the table has them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fields {
+    pub present: Vec<Field>,
+    pub missing: Vec<Field>,
+    /// What says to which day a task belongs: its creation, else its last update.
+    pub counted_by: Field,
+}
+
+impl Fields {
+    pub fn has(&self, field: Field) -> bool {
+        self.present.contains(&field)
+    }
+
+    /// Looks which fields the table has. `try_select` is given select-list entries and asks the database whether it could compute them.
+    ///
+    /// # Errors
+    /// A table, key, label or status that is missing, no time to count by, an expression that fails.
+    pub fn find(
+        table: &TaskTable,
+        try_select: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+    ) -> Result<Fields, Failure> {
+        let mapped: Vec<Field> =
+            Field::ALL.into_iter().filter(|field| table.field(*field).is_some()).collect();
+        let mut missing = Vec::new();
+        if try_select(&select_list(table, &mapped)).is_err() {
+            // Something is amiss: one trial each says what.
+            try_select("1").map_err(|refusal| about_table(table, refusal))?;
+            for key in numbered("key", &table.key) {
+                try_select(&key.expression)
+                    .map_err(|refusal| about_field(table, &key.name, &key.expression, refusal))?;
+            }
+            for &field in &mapped {
+                let expression = table.field(field).unwrap_or_default();
+                match try_select(&format!("({expression})")) {
+                    Ok(()) => {}
+                    Err(Refusal::MissingColumn(_)) if is_optional(field) => missing.push(field),
+                    Err(refusal) => {
+                        return Err(about_field(table, field.name(), expression, refusal));
+                    }
+                }
+            }
+        }
+        let present: Vec<Field> =
+            mapped.into_iter().filter(|field| !missing.contains(field)).collect();
+        let counted_by = [Field::CreatedAt, Field::UpdatedAt]
+            .into_iter()
+            .find(|field| present.contains(field))
+            .ok_or_else(|| no_time(table))?;
+        Ok(Fields { present, missing, counted_by })
+    }
+}
+
+/// A report can do without these.
+fn is_optional(field: Field) -> bool {
+    !matches!(field, Field::Status | Field::Label)
+}
+
+/// The table with every present field under its own name, and the key's columns as `key_1`, `key_2` …
+pub fn source(table: &TaskTable, present: &[Field], overlay: &[(Field, String)]) -> String {
+    let entries: Vec<String> = present
+        .iter()
+        .map(|field| {
+            let own = overlay.iter().find(|(name, _)| name == field);
+            let expression = match own {
+                Some((_, expression)) => expression,
+                None => table.field(*field).unwrap_or_default(),
+            };
+            format!("({expression}) AS {}", field.name())
+        })
+        .chain(keys(table))
+        .collect();
+    format!("(SELECT {} FROM {}) AS t", entries.join(", "), table.from)
+}
+
+fn select_list(table: &TaskTable, fields: &[Field]) -> String {
+    let entries: Vec<String> = fields
+        .iter()
+        .map(|field| {
+            let expression = table.field(*field).unwrap_or_default();
+            format!("({expression}) AS {}", field.name())
+        })
+        .chain(keys(table))
+        .collect();
+    entries.join(", ")
+}
+
+fn keys(table: &TaskTable) -> impl Iterator<Item = String> {
+    table.key.iter().enumerate().map(|(place, key)| format!("({key}) AS key_{}", place + 1))
+}
+
+/// `key_1, key_2`: the order of rows that are equal otherwise.
+pub fn key_order(table: &TaskTable) -> String {
+    let names: Vec<String> = (1..=table.key.len()).map(|place| format!("key_{place}")).collect();
+    names.join(", ")
+}
+
+/// A report that failed is not worth a long search for the field that is to blame: each, or all in SQLite, gets so long.
+pub const BLAME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whose fault it is that a report failed on the rows that there are: each field is computed for itself. `None`: no field's alone.
+pub fn find_culprit(
+    table: &TaskTable,
+    present: &[Field],
+    overlay: &[(Field, String)],
+    try_rows: &mut dyn FnMut(&str) -> Result<(), Refusal>,
+) -> Option<Failure> {
+    present.iter().find_map(|field| {
+        let source = source(table, &[*field], overlay);
+        let refusal = try_rows(&format!("SELECT count(t.{}) FROM {source}", field.name())).err()?;
+        let expression = table.field(*field).unwrap_or_default();
+        match refusal {
+            Refusal::Failed(_) => None,
+            refusal => Some(about_field(table, field.name(), expression, refusal)),
+        }
+    })
+}
+
+fn about_table(table: &TaskTable, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingTable(detail)
+        | Refusal::MissingColumn(detail)
+        | Refusal::BadExpression(detail) => {
+            mismatch(format!("database.tasks.from: \"{}\" cannot be read: {detail}", table.from))
+        }
+    }
+}
+
+fn about_field(table: &TaskTable, field: &str, expression: &str, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Failed(failure) => failure,
+        Refusal::MissingColumn(detail) => mismatch(format!(
+            "database.tasks.{field}: \"{}\" has no \"{expression}\": {detail}",
+            table.from
+        )),
+        Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => mismatch(format!(
+            "database.tasks.{field}: \"{expression}\" cannot be computed: {detail}"
+        )),
+    }
+}
+
+fn no_time(table: &TaskTable) -> Failure {
+    mismatch(format!(
+        "database.tasks.created_at: \"{}\" has neither a creation time nor an update time, so no task belongs to a day",
+        table.from
+    ))
+}
+
+/// A duration or a count whose type cannot be calculated with.
+pub fn unfit_number(field: Field, expression: &str, found: &str) -> Failure {
+    let name = field.name();
+    Failure::new(
+        Kind::MappingMismatch,
+        format!("database.tasks.{name}: \"{expression}\" is of type {found}, not a number"),
+    )
+    .hint(match found {
+        "interval" => format!("write seconds: {name} = \"extract(epoch FROM {expression})\""),
+        _ => format!("write an expression that is one, or {name} = \"\" where there is none"),
+    })
+}

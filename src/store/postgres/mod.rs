@@ -1,0 +1,112 @@
+//! PostgreSQL.
+//!
+//! A day's report is five statements, the live figures are four; [`parallel`] has them answered from one snapshot. Every statement is sent unnamed with
+//! its parameters' types (`query_typed`): one round trip, and nothing that a pooler between transactions could trip over.
+
+pub mod connect;
+pub mod failure;
+mod indexes;
+pub mod inspect;
+mod live;
+mod parallel;
+mod plan;
+pub mod prune;
+mod quote;
+mod report;
+mod schema;
+mod session;
+mod trend;
+
+use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettings};
+use crate::mapping::Field;
+use crate::outcome::{Failure, Kind};
+use anyhow::Result;
+use connect::connect;
+use connect::target::PostgresTarget;
+use parallel::{Connections, open_second};
+use plan::{Figures, Plan};
+use schema::Schema;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A server that says nothing for so long after its own time limit is taken for gone.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How often a report is begun when a conflict ends it that another try can win: on a standby, the replay of a vacuum.
+const TRIES: usize = 3;
+
+pub struct PostgresStore {
+    connections: Connections,
+    settings: StoreSettings,
+    schema: Schema,
+}
+
+impl PostgresStore {
+    /// Connects, and opens the second connection while the table's schema is read: only once the first is open, lest the second take
+    /// the last place that a connection limit leaves.
+    pub fn open(target: &PostgresTarget, settings: StoreSettings) -> Result<Self> {
+        let leader = connect(target)?;
+        let second = open_second(target.clone());
+        let (leader, schema) = schema::read(leader, &settings)?;
+        log::debug!("the table's schema: {schema:?}");
+        Ok(Self { connections: Connections::new(leader, second), settings, schema })
+    }
+
+    fn figures(&mut self, plan: Plan) -> Result<Figures> {
+        let plan = Arc::new(plan);
+        let mut tries = 1;
+        loop {
+            match self.connections.answer(&plan, self.settings.statement_timeout)? {
+                Ok(figures) => return Ok(figures),
+                Err(refused) if refused.is_conflict && tries < TRIES => {
+                    log::info!("beginning the report again: {}", refused.failure);
+                    tries += 1;
+                }
+                Err(refused) => {
+                    let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
+                    return Err(blamed.unwrap_or(refused.failure).into());
+                }
+            }
+        }
+    }
+
+    fn blame(&mut self) -> Option<Failure> {
+        let overlay = plan::overlay(&self.settings.tasks, &self.schema);
+        let client = self.connections.take_leader()?;
+        schema::blame(client, &self.settings, &self.schema.fields.present, &overlay)
+    }
+}
+
+fn silent(waited: Duration) -> Failure {
+    let seconds = waited.as_secs();
+    Failure::new(
+        Kind::DatabaseUnavailable,
+        format!(
+            "the database has not answered for {seconds} seconds, longer than a statement may run"
+        ),
+    )
+    .hint("is the server stopped, or the network between cut?")
+}
+
+impl Store for PostgresStore {
+    fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
+        let plan = Plan::day(&self.settings, &self.schema, request);
+        Ok(self.figures(plan)?.day)
+    }
+
+    fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
+        let plan = Plan::live(&self.settings, &self.schema, request)?;
+        let Figures { day, mut live } = self.figures(plan)?;
+        live.today = day.trend;
+        live.today.retain(|count| count.tasks > 0);
+        Ok(live)
+    }
+
+    fn missing(&self) -> &[Field] {
+        &self.schema.fields.missing
+    }
+
+    fn types(&self) -> Vec<(Field, String)> {
+        self.schema.types.clone()
+    }
+}

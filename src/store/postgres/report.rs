@@ -1,0 +1,295 @@
+//! The statements of a day's report, and their rows.
+
+use super::plan::{Bound, Draft, Plan, Statement, Writer, begin, overlay, unsigned};
+use super::schema::{Schema, TimeType};
+use crate::calendar::{day_buckets, hour_buckets};
+use crate::mapping::{Field, State, Wait};
+use crate::store::fields::{key_order, source};
+use crate::store::{
+    BacklogCount, Cell, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles, SlowTask,
+    StoreSettings,
+};
+use postgres::Row;
+use std::collections::BTreeMap;
+
+/// What a row of the day's statement tells, as its first column says.
+mod part {
+    pub const CELL: i32 = 0;
+    pub const PERCENTILES: i32 = 1;
+    pub const SLOW_TASK: i32 = 2;
+}
+
+/// A failed task's message that is in no category; NULL stands for tasks without one.
+const NO_CATEGORY: i32 = -1;
+
+impl Plan {
+    pub fn day(settings: &StoreSettings, schema: &Schema, request: &DayRequest) -> Self {
+        let hours = hour_buckets(&request.day);
+        let days = day_buckets(&request.trend);
+        let overlay = overlay(&settings.tasks, schema);
+        let writer = Writer {
+            settings,
+            schema,
+            request,
+            source: source(&settings.tasks, &schema.fields.present, &overlay),
+            hours: &hours,
+            days: &days,
+        };
+        // The longest first: two connections that share the list then end at about the same time.
+        let statements =
+            vec![writer.day(), writer.trend(), writer.backlog(), writer.failed(), writer.undated()];
+        Self {
+            statements,
+            begin: begin(settings),
+            fields: schema.fields.clone(),
+            naive_zone: settings.naive_zone,
+            time: schema.time,
+            since: schema.time,
+            hours,
+            days,
+        }
+    }
+
+    fn read_day(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        let mut cells = BTreeMap::new();
+        for row in rows {
+            match row.try_get::<_, i32>(0)? {
+                part::CELL => self.read_cell(row, &mut cells, figures)?,
+                part::PERCENTILES => read_percentiles(row, figures)?,
+                _ => figures.slowest.push(SlowTask {
+                    task: row.try_get(10)?,
+                    processing_time: row.try_get(11)?,
+                    label: row.try_get(2)?,
+                }),
+            }
+        }
+        figures.cells = cells.into_values().collect();
+        Ok(())
+    }
+
+    /// Adds a row to its cell; the rows of one cell differ in the category of errors.
+    fn read_cell(
+        &self,
+        row: &Row,
+        cells: &mut BTreeMap<(u8, Option<String>, Option<i64>), Cell>,
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        let passed = unsigned(row.try_get(1)?) as usize;
+        let Some(&hour) = self.hours.name(passed) else {
+            return Ok(()); // between the pieces of a day
+        };
+        let (label, retries): (Option<String>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+        let tasks = unsigned(row.try_get(5)?);
+        if let Some(category) = row.try_get::<_, Option<i32>>(4)? {
+            let place = usize::try_from(category).ok();
+            *figures.categories.entry(place).or_default() += tasks;
+        }
+        let cell = cells
+            .entry((hour, label.clone(), retries))
+            .or_insert_with(|| Cell::empty(hour, label, retries));
+        cell.tasks += tasks;
+        cell.timed += unsigned(row.try_get(6)?);
+        cell.micros += whole(row.try_get(7)?);
+        cell.waited += unsigned(row.try_get(8)?);
+        cell.wait_micros += whole(row.try_get(9)?);
+        Ok(())
+    }
+
+    fn read_failed(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            let Some(created_at) = self.instant(row, 3, self.time)? else {
+                continue; // the day's condition lets none through
+            };
+            figures.failed.push(FailedTask {
+                task: row.try_get(0)?,
+                message: row.try_get(1)?,
+                retries: row.try_get(2)?,
+                created_at,
+            });
+        }
+        Ok(())
+    }
+
+    fn read_backlog(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.backlog.push(BacklogCount {
+                label: row.try_get(0)?,
+                queue: row.try_get(1)?,
+                tasks: unsigned(row.try_get(2)?),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_undated(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.undated = unsigned(row.try_get(0)?);
+        }
+        Ok(())
+    }
+}
+
+impl Writer<'_> {
+    /// The day's tasks, read once for everything that needs each of them: to read a wide row costs more than all that is computed
+    /// from it.
+    ///
+    /// The answer's first column says what a row tells ([`part`]), the second its place among such rows.
+    fn day(&self) -> Statement {
+        let mut draft = self.draft();
+        let tasks = self.day_tasks(&mut draft);
+        let cells = format!(
+            "SELECT {}, hour::int8, status::text, retries, category, count(*), count(seconds), \
+             sum((seconds * 1000000)::int8)::text, count(wait), sum(wait)::text, \
+             NULL::text, NULL::float8, NULL::float8[] FROM day GROUP BY hour, status, retries, category",
+            part::CELL
+        );
+        let sql = if self.has(Field::ProcessingTime) {
+            format!(
+                "WITH day AS ({tasks}), shares AS (SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY seconds) AS seconds, \
+                 max(seconds) AS longest, count(seconds) AS timed FROM day) {cells} \
+                 UNION ALL SELECT {percentiles}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, longest, seconds FROM shares \
+                 UNION ALL ({slowest}) ORDER BY 1, 2",
+                percentiles = part::PERCENTILES,
+                shares = draft.bind(Bound::Shares(PERCENTILES.to_vec())),
+                slowest = self.slowest(&mut draft),
+            )
+        } else {
+            format!("WITH day AS ({tasks}) {cells}")
+        };
+        draft.finish("counting the day's tasks", sql, Plan::read_day)
+    }
+
+    /// Of each of the day's tasks what the parts need, `wait` in microseconds.
+    fn day_tasks(&self, draft: &mut Draft) -> String {
+        format!(
+            "SELECT width_bucket({time}, {bounds}) AS hour, t.status, {retries} AS retries, {seconds} AS seconds, \
+             ({wait} * 1000000)::int8 AS wait, {category} AS category, t.label, {keys} \
+             FROM {source} WHERE {in_day}",
+            time = self.time(),
+            bounds = draft.bind_times(self.hours.bounds.clone()),
+            retries = self.column(Field::RetryCount, "NULL::int8"),
+            seconds = self.column(Field::ProcessingTime, "NULL::float8"),
+            wait = self.wait(),
+            category = self.category(draft),
+            keys = key_order(&self.settings.tasks),
+            source = self.source,
+            in_day = draft.in_day(),
+        )
+    }
+
+    /// The category of a failed task's message: the first of which it contains a text, [`NO_CATEGORY`] if it is in none; NULL
+    /// where nothing failed or nothing is said.
+    fn category(&self, draft: &mut Draft) -> String {
+        if !self.has(Field::ErrorMessage) {
+            return "NULL::int4".to_owned();
+        }
+        let mut cases = String::new();
+        for (place, texts) in self.request.categories.iter().enumerate() {
+            let bound = draft.bind(Bound::Texts(texts.clone()));
+            let contains: Vec<String> = (1..=texts.len())
+                .map(|number| format!("strpos(t.error_message, ({bound})[{number}]) > 0"))
+                .collect();
+            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+        }
+        let failed = draft.in_states(&[State::Failed]);
+        let speaks = format!("{failed} AND t.error_message <> ''");
+        format!("CASE WHEN ({speaks}) IS NOT TRUE THEN NULL{cases} ELSE {NO_CATEGORY} END")
+    }
+
+    /// The slowest tasks stand above the highest percentile, if there are enough of them: so few are sorted, not all.
+    fn slowest(&self, draft: &mut Draft) -> String {
+        let [.., highest] = PERCENTILES;
+        // Interpolation may leave one task less above it than its share.
+        let enough = ((self.request.slowest + 2) as f64 / (1.0 - highest)).ceil();
+        format!(
+            "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), status::text, \
+             NULL, NULL, NULL, NULL, NULL, NULL, NULL, label::text, seconds, NULL FROM day \
+             WHERE seconds >= (SELECT CASE WHEN timed >= {enough} THEN seconds[{last}] ELSE '-Infinity' END FROM shares) \
+             ORDER BY 2 LIMIT {limit}",
+            part = part::SLOW_TASK,
+            keys = key_order(&self.settings.tasks),
+            last = PERCENTILES.len(),
+            limit = draft.bind(Bound::Count(self.request.slowest as i64)),
+        )
+    }
+
+    /// The seconds that a task waited; NULL where that is not known.
+    fn wait(&self) -> String {
+        match self.settings.tasks.wait {
+            Wait::SinceCreation => format!("date_part('epoch', {})", self.since_creation()),
+            Wait::Seconds(_) | Wait::Unknown => self.column(Field::WaitTime, "NULL::float8"),
+        }
+    }
+
+    /// From a task's creation to its start, as an interval; NULL where there is no start.
+    fn since_creation(&self) -> String {
+        let (Some(started), Field::CreatedAt) =
+            (self.schema.started, self.schema.fields.counted_by)
+        else {
+            return "NULL::interval".to_owned();
+        };
+        let zone = self.settings.naive_zone.name();
+        let absolute = |column: &str, time: TimeType| match time {
+            TimeType::Instant => column.to_owned(),
+            _ => format!("{column} AT TIME ZONE '{zone}'"),
+        };
+        let alike = (started == TimeType::Instant) == (self.schema.time == TimeType::Instant);
+        if alike {
+            // Both on one clock: no conversion a row.
+            "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into()
+        } else {
+            format!(
+                "CASE WHEN isfinite(t.started_at) THEN {} - {} END",
+                absolute("t.started_at", started),
+                absolute("t.created_at", self.schema.time)
+            )
+        }
+    }
+
+    fn failed(&self) -> Statement {
+        let mut draft = self.draft();
+        let sql = format!(
+            "SELECT t.label::text, {message}, {retries}, {time} FROM {source} WHERE {failed} AND {in_day} \
+             ORDER BY {time} DESC, {keys} LIMIT {limit}",
+            message = self.column(Field::ErrorMessage, "NULL::text"),
+            retries = self.column(Field::RetryCount, "NULL::int8"),
+            time = self.time(),
+            source = self.source,
+            failed = draft.in_states(&[State::Failed]),
+            in_day = draft.in_day(),
+            keys = key_order(&self.settings.tasks),
+            limit = draft.bind(Bound::Count(self.request.failed_details as i64)),
+        );
+        draft.finish("listing failed tasks", sql, Plan::read_failed)
+    }
+
+    fn backlog(&self) -> Statement {
+        let mut draft = self.draft();
+        let sql = format!(
+            "SELECT t.status::text, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
+            queue = if self.has(Field::Queue) { "t.queue::text" } else { "NULL::text" },
+            source = self.source,
+            open = draft.in_states(&[State::Pending, State::Processing]),
+        );
+        draft.finish("counting open tasks", sql, Plan::read_backlog)
+    }
+
+    fn undated(&self) -> Statement {
+        let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", self.source, self.time());
+        self.draft().finish("counting tasks without a date", sql, Plan::read_undated)
+    }
+}
+
+fn read_percentiles(row: &Row, figures: &mut DayFigures) -> Result<(), postgres::Error> {
+    let max: Option<f64> = row.try_get(11)?;
+    let shares: Option<Vec<f64>> = row.try_get(12)?;
+    if let (Some(&[p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
+        figures.percentiles = Some(Percentiles { p50, p90, p95, p99, max });
+    }
+    Ok(())
+}
+
+/// A sum that the database printed as text; a sum of nothing is 0.
+fn whole(sum: Option<&str>) -> i128 {
+    sum.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

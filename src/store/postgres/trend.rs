@@ -1,0 +1,88 @@
+//! Tasks counted by day and status.
+
+use super::plan::{Bound, Plan, Statement, Writer, unsigned};
+use super::schema::StatusType;
+use crate::store::{DayCount, DayFigures};
+use postgres::Row;
+
+impl Writer<'_> {
+    /// Tasks by day and status. With an index on (status, time) each pair is one scan of that index alone.
+    pub fn trend(&self) -> Statement {
+        match &self.schema.status {
+            StatusType::Enum { name, is_indexed: true, .. } => self.trend_by_label(name),
+            _ => self.trend_in_one_scan(),
+        }
+    }
+
+    fn trend_by_label(&self, enum_name: &str) -> Statement {
+        let mut draft = self.draft();
+        let (mut places, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, day) in self.request.trend.iter().enumerate() {
+            for (start, end) in day.ranges() {
+                places.push(place as i32);
+                starts.push(start);
+                ends.push(end);
+            }
+        }
+        let places = draft.bind(Bound::Places(places));
+        let starts = draft.bind_times(starts);
+        let ends = draft.bind_times(ends);
+        let sql = format!(
+            "SELECT r.place, l.label::text, n.tasks \
+             FROM unnest({places}, {starts}, {ends}) AS r(place, first, beyond) \
+             CROSS JOIN unnest(enum_range(NULL::{enum_name})) AS l(label) \
+             CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM {source} \
+             WHERE t.status = l.label AND {time} >= r.first AND {time} < r.beyond) AS n \
+             UNION ALL \
+             SELECT r.place, NULL, n.tasks FROM unnest({places}, {starts}, {ends}) AS r(place, first, beyond) \
+             CROSS JOIN LATERAL (SELECT count(*) AS tasks FROM {source} \
+             WHERE t.status IS NULL AND {time} >= r.first AND {time} < r.beyond) AS n",
+            source = self.source,
+            time = self.time(),
+        );
+        draft.finish("counting the days before", sql, Plan::read_trend)
+    }
+
+    fn trend_in_one_scan(&self) -> Statement {
+        let mut draft = self.draft();
+        let bounds = draft.bind_times(self.days.bounds.clone());
+        let sql = format!(
+            "SELECT width_bucket({time}, {bounds}), t.status::text, count(*) FROM {source} \
+             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, 2",
+            time = self.time(),
+            source = self.source,
+        );
+        draft.finish("counting the days before", sql, Plan::read_trend_buckets)
+    }
+}
+
+impl Plan {
+    fn read_trend(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+        for row in rows {
+            figures.trend.push(DayCount {
+                day: unsigned(row.try_get::<_, i32>(0)?.into()) as usize,
+                label: row.try_get(1)?,
+                tasks: unsigned(row.try_get(2)?),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_trend_buckets(
+        &self,
+        rows: &[Row],
+        figures: &mut DayFigures,
+    ) -> Result<(), postgres::Error> {
+        for row in rows {
+            let passed = unsigned(row.try_get::<_, i32>(0)?.into()) as usize;
+            if let Some(&day) = self.days.name(passed) {
+                figures.trend.push(DayCount {
+                    day,
+                    label: row.try_get(1)?,
+                    tasks: unsigned(row.try_get(2)?),
+                });
+            }
+        }
+        Ok(())
+    }
+}

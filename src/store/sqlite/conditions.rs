@@ -1,0 +1,129 @@
+//! Conditions on time and status, in the forms in which a table's values come.
+
+use super::report::{Report, text_literal};
+use super::time::{self, Forms, Ruler};
+use crate::mapping::{Membership, State};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
+
+/// "The task belongs to the day", and the values that the text binds.
+pub struct DayCondition {
+    pub sql: String,
+    pub values: Vec<Value>,
+}
+
+/// The function that says whether a time in any form lies within the day.
+const IN_DAY: &str = "taskmon_in_day";
+
+impl Report<'_> {
+    /// The day's condition: bounds in the one form that all values have, else wide ranges and a function that knows every form.
+    pub fn in_day(&self, forms: Forms) -> rusqlite::Result<DayCondition> {
+        let time = self.time();
+        let ranges = self.request.day.ranges();
+        if ranges.is_empty() {
+            return Ok(DayCondition { sql: "0".to_owned(), values: Vec::new() });
+        }
+        let zone = self.settings.naive_zone;
+        let mut values = Vec::new();
+        let mut conditions = Vec::new();
+        let mut add = |low: Value, high: Value| {
+            values.extend([low, high]);
+            let last = values.len();
+            conditions.push(format!("(t.{time} >= ?{} AND t.{time} < ?{last})", last - 1));
+        };
+        if let Some(separator) = forms.separator() {
+            for (start, end) in ranges {
+                let text = |instant| Value::Text(time::bound_text(instant, zone, separator));
+                add(text(start), text(end));
+            }
+            let sql = format!("({})", conditions.join(" OR "));
+            return Ok(DayCondition { sql, values });
+        }
+        self.register_in_day()?;
+        for (low, high) in self.wide_ranges(&self.ruler)? {
+            add(low, high);
+        }
+        let sql = format!("(({}) AND {IN_DAY}(t.{time}))", conditions.join(" OR "));
+        Ok(DayCondition { sql, values })
+    }
+
+    fn register_in_day(&self) -> rusqlite::Result<()> {
+        let (ruler, hours) = (self.ruler.clone(), self.hours.clone());
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        self.connection.create_scalar_function(IN_DAY, 1, flags, move |context| {
+            let moment = time::read(context.get_raw(0));
+            Ok(moment.is_some_and(|moment| hours.name(ruler.place(moment)).is_some()))
+        })
+    }
+
+    /// What sorts rows by time: the column, or where forms are mixed the instant that a function makes of it.
+    pub fn newest(&self, day: &DayCondition) -> rusqlite::Result<String> {
+        if !day.sql.contains(IN_DAY) {
+            return Ok(format!("t.{}", self.time()));
+        }
+        let zone = self.settings.naive_zone;
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        self.connection.create_scalar_function("taskmon_micros", 1, flags, move |context| {
+            let moment = time::read(context.get_raw(0));
+            Ok(moment.map(|moment| moment.instant(zone).timestamp_micros()))
+        })?;
+        Ok(format!("taskmon_micros(t.{})", self.time()))
+    }
+
+    /// "The task is in one of these states."
+    pub fn in_states(&self, states: &[State]) -> String {
+        let mapping = &self.settings.tasks.states;
+        let (column, operator, labels): (&str, &str, Vec<String>) = match &self.labels {
+            Some(labels) => {
+                let claimed =
+                    labels.iter().filter(|label| states.contains(&mapping.of(Some(label))));
+                ("t.status", "IN", claimed.map(|label| text_literal(label)).collect())
+            }
+            None => {
+                let (folded, operator) = match mapping.membership(states) {
+                    Membership::In(labels) => (labels, "IN"),
+                    Membership::NotIn(labels) => (labels, "NOT IN"),
+                };
+                // SQLite's own function knows no letters beyond ASCII, and is faster.
+                let column = if folded.iter().all(|label| label.is_ascii()) {
+                    "lower(CAST(t.status AS TEXT))"
+                } else {
+                    "taskmon_lower(CAST(t.status AS TEXT))"
+                };
+                let labels = folded.iter().map(|label| text_literal(label)).collect();
+                (column, operator, labels)
+            }
+        };
+        format!("{column} {operator} ({})", labels.join(", "))
+    }
+
+    /// Conditions that together let every row pass once; with the labels known, each is served by the index on (status, time).
+    pub fn each_status(&self) -> Vec<String> {
+        match &self.labels {
+            None => vec![String::new()],
+            Some(labels) => {
+                let quoted: Vec<String> = labels.iter().map(|label| text_literal(label)).collect();
+                vec![
+                    format!("t.status IN ({}) AND", quoted.join(", ")),
+                    "t.status IS NULL AND".to_owned(),
+                ]
+            }
+        }
+    }
+
+    /// The ranges of values, of whichever type, that can lie within the ruler's bounds.
+    pub fn wide_ranges(&self, ruler: &Ruler) -> rusqlite::Result<Vec<(Value, Value)>> {
+        let mut ranges = Vec::new();
+        if let Some((low, high)) = ruler.text_range() {
+            ranges.push((Value::Text(low), Value::Text(high)));
+        }
+        // Numbers come before text in SQLite's order.
+        let sql =
+            format!("SELECT EXISTS (SELECT 1 FROM {} WHERE t.{} < '')", self.source, self.time());
+        if self.connection.prepare(&sql)?.query_row([], |row| row.get(0))? {
+            let numbers = ruler.number_ranges().into_iter().flatten();
+            ranges.extend(numbers.map(|(low, high)| (Value::Integer(low), Value::Integer(high))));
+        }
+        Ok(ranges)
+    }
+}

@@ -1,0 +1,226 @@
+//! What is read of the day's tasks, and of the open ones.
+
+use super::conditions::DayCondition;
+use super::labels::Labels;
+use super::report::{Report, text};
+use super::time::{self, Moment};
+use crate::mapping::{Field, State, Wait};
+use crate::store::fields::key_order;
+use crate::store::{
+    BacklogCount, Cell, DayFigures, FailedTask, PERCENTILES, Percentiles, SlowTask,
+};
+use rusqlite::types::Value;
+use std::collections::{BTreeMap, HashMap};
+
+impl Report<'_> {
+    pub fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let sql = format!(
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {} FROM {} WHERE {}",
+            self.column(Field::RetryCount),
+            self.column(Field::ProcessingTime),
+            self.column(Field::StartedAt),
+            self.column(Field::WaitTime),
+            self.source,
+            day.sql,
+            time = self.time(),
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
+        let mut labels = Labels::default();
+        let mut cells: HashMap<(u8, usize, Option<i64>), Cell> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let Some(created) = time::read(row.get_ref(0)?) else {
+                continue; // counted as unreadable with the trend
+            };
+            let Some(&hour) = self.hours.name(self.ruler.place(created)) else {
+                continue;
+            };
+            let label = labels.place(row.get_ref(1)?);
+            let retries = row.get(2)?;
+            let cell = cells
+                .entry((hour, label, retries))
+                .or_insert_with(|| Cell::empty(hour, labels.label(label), retries));
+            cell.tasks += 1;
+            if let Some(seconds) = row.get::<_, Option<f64>>(3)? {
+                cell.timed += 1;
+                cell.micros += micros(seconds);
+            }
+            let wait = match self.settings.tasks.wait {
+                Wait::SinceCreation => {
+                    self.since_creation(created, time::read(row.get_ref(4)?)).map(i128::from)
+                }
+                Wait::Seconds(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
+            };
+            if let Some(wait) = wait {
+                cell.waited += 1;
+                cell.wait_micros += wait;
+            }
+        }
+        figures.cells = cells.into_values().collect();
+        Ok(())
+    }
+
+    /// Microseconds from a task's creation to its start.
+    fn since_creation(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
+        let started = started?;
+        if self.fields.counted_by != Field::CreatedAt {
+            return None;
+        }
+        if created.form.is_instant() == started.form.is_instant() {
+            return started.micros.checked_sub(created.micros);
+        }
+        let (created, started) = (self.instant(created), self.instant(started));
+        (started - created).num_microseconds()
+    }
+
+    /// The same interpolation as `percentile_cont`: between the two values around each share of the way from first to last.
+    pub fn percentiles(
+        &self,
+        day: &DayCondition,
+        figures: &mut DayFigures,
+    ) -> rusqlite::Result<()> {
+        let timed: u64 = figures.cells.iter().map(|cell| cell.timed).sum();
+        let Some(last) = timed.checked_sub(1) else {
+            return Ok(());
+        };
+        let around = PERCENTILES.map(|share| {
+            let place = share * last as f64;
+            (place.floor(), place.ceil(), place - place.floor())
+        });
+        let mut wanted: Vec<u64> = around
+            .iter()
+            .flat_map(|(low, high, _)| [*low as u64, *high as u64])
+            .chain([last])
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let places: Vec<String> = wanted.iter().map(u64::to_string).collect();
+        let sql = format!(
+            "SELECT place, seconds FROM (SELECT t.processing_time AS seconds, \
+             row_number() OVER (ORDER BY t.processing_time) - 1 AS place FROM {} WHERE {} AND t.processing_time IS NOT NULL) \
+             WHERE place IN ({})",
+            self.source,
+            day.sql,
+            places.join(", "),
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
+        let mut values: BTreeMap<u64, f64> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            values.insert(row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?);
+        }
+        let at = |place: f64| values.get(&(place as u64)).copied().unwrap_or_default();
+        let [p50, p90, p95, p99] =
+            around.map(|(low, high, part)| at(low) + part * (at(high) - at(low)));
+        figures.percentiles = Some(Percentiles { p50, p90, p95, p99, max: at(last as f64) });
+        Ok(())
+    }
+
+    pub fn slowest(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let sql = format!(
+            "SELECT CAST(t.label AS TEXT), t.processing_time, CAST(t.status AS TEXT) FROM {} \
+             WHERE {} AND t.processing_time IS NOT NULL ORDER BY t.processing_time DESC, {} LIMIT {}",
+            self.source,
+            day.sql,
+            key_order(&self.settings.tasks),
+            self.request.slowest,
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let tasks = statement.query_map(rusqlite::params_from_iter(&day.values), |row| {
+            Ok(SlowTask { task: text(row, 0)?, processing_time: row.get(1)?, label: text(row, 2)? })
+        })?;
+        figures.slowest = tasks.collect::<rusqlite::Result<_>>()?;
+        Ok(())
+    }
+
+    pub fn categories(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let mut values = day.values.clone();
+        let mut cases = String::new();
+        for (place, texts) in self.request.categories.iter().enumerate() {
+            let contains: Vec<String> = texts
+                .iter()
+                .map(|text| {
+                    values.push(Value::Text(text.clone()));
+                    format!("instr(t.error_message, ?{}) > 0", values.len())
+                })
+                .collect();
+            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+        }
+        let category =
+            if cases.is_empty() { "NULL".to_owned() } else { format!("CASE{cases} END") };
+        let sql = format!(
+            "SELECT {category}, count(*) FROM {} WHERE {} AND {} AND t.error_message <> '' GROUP BY 1",
+            self.source,
+            self.in_states(&[State::Failed]),
+            day.sql,
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let counts = statement.query_map(rusqlite::params_from_iter(&values), |row| {
+            let place: Option<i64> = row.get(0)?;
+            let place = place.map(|place| place.unsigned_abs() as usize);
+            Ok((place, row.get::<_, i64>(1)?.unsigned_abs()))
+        })?;
+        figures.categories = counts.collect::<rusqlite::Result<_>>()?;
+        Ok(())
+    }
+
+    pub fn failed(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        // Mixed forms do not sort by time as they stand; the function's order is the instants'.
+        let sql = format!(
+            "SELECT CAST(t.label AS TEXT), CAST({} AS TEXT), {}, t.{time} FROM {} WHERE {} AND {} ORDER BY {} DESC, {} LIMIT {}",
+            self.column(Field::ErrorMessage),
+            self.column(Field::RetryCount),
+            self.source,
+            self.in_states(&[State::Failed]),
+            day.sql,
+            self.newest(day)?,
+            key_order(&self.settings.tasks),
+            self.request.failed_details,
+            time = self.time(),
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
+        while let Some(row) = rows.next()? {
+            if let Some(created) = time::read(row.get_ref(3)?) {
+                figures.failed.push(FailedTask {
+                    task: text(row, 0)?,
+                    message: text(row, 1)?,
+                    retries: row.get(2)?,
+                    created_at: self.instant(created),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub fn backlog(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let sql = format!(
+            "SELECT CAST(t.status AS TEXT), CAST({} AS TEXT), count(*) FROM {} WHERE {} GROUP BY 1, 2",
+            self.column(Field::Queue),
+            self.source,
+            self.in_states(&[State::Pending, State::Processing]),
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let counts = statement.query_map([], |row| {
+            Ok(BacklogCount {
+                label: row.get(0)?,
+                queue: row.get(1)?,
+                tasks: row.get::<_, i64>(2)?.unsigned_abs(),
+            })
+        })?;
+        figures.backlog = counts.collect::<rusqlite::Result<_>>()?;
+        Ok(())
+    }
+
+    pub fn undated(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let sql = format!("SELECT count(*) FROM {} WHERE t.{} IS NULL", self.source, self.time());
+        let count: i64 = self.connection.prepare(&sql)?.query_row([], |row| row.get(0))?;
+        figures.undated = count.unsigned_abs();
+        Ok(())
+    }
+}
+
+/// Ties to even, as PostgreSQL rounds a float to an integer.
+fn micros(seconds: f64) -> i128 {
+    (seconds * 1e6).round_ties_even() as i128
+}

@@ -1,0 +1,95 @@
+//! Counting days: time and status of every row that can belong to one of them, whatever the form of its time.
+
+use super::labels::Labels;
+use super::report::{Report, shown};
+use super::time::{self, Forms, Moment, Ruler};
+use crate::calendar::{Buckets, day_buckets};
+use crate::store::{DayCount, DayFigures};
+use rusqlite::Row;
+use std::collections::HashMap;
+
+impl Report<'_> {
+    /// Reads time and status of every row that can belong to one of the days, from an index where there is one, and counts.
+    pub fn trend(&self, figures: &mut DayFigures) -> rusqlite::Result<Forms> {
+        let days = day_buckets(&self.request.trend);
+        let ruler = Ruler::new(&days.bounds, self.settings.naive_zone);
+        let mut tally = Tally::default();
+        for (low, high) in self.wide_ranges(&ruler)? {
+            for status in self.each_status() {
+                let sql = format!(
+                    "SELECT t.{time}, CAST(t.status AS TEXT) FROM {} WHERE {status} t.{time} >= ? AND t.{time} < ?",
+                    self.source,
+                    time = self.time(),
+                );
+                let mut statement = self.connection.prepare(&sql)?;
+                let mut rows = statement.query([&low, &high])?;
+                while let Some(row) = rows.next()? {
+                    tally.count(row, &ruler)?;
+                }
+            }
+        }
+        self.look_for_strange_times(&mut tally)?;
+        figures.trend = tally.by_day(&days);
+        figures.unreadable = tally.unreadable;
+        Ok(tally.forms)
+    }
+
+    /// Text that does not start like a year from 1900 to 2999 lies in no range above; what of it is no time would be lost silently.
+    fn look_for_strange_times(&self, tally: &mut Tally) -> rusqlite::Result<()> {
+        let time = self.time();
+        for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
+            let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
+            let mut statement = self.connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                tally.read(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the counting of days finds.
+#[derive(Default)]
+struct Tally {
+    labels: Labels,
+    /// By the number of bounds passed, and the label's number.
+    counts: HashMap<(usize, usize), u64>,
+    forms: Forms,
+    unreadable: Option<(u64, String)>,
+}
+
+impl Tally {
+    /// The time in a row's first column; what is no time is kept in mind.
+    fn read(&mut self, row: &Row) -> rusqlite::Result<Option<Moment>> {
+        let value = row.get_ref(0)?;
+        let moment = time::read(value);
+        match (&moment, &mut self.unreadable) {
+            (Some(moment), _) => self.forms.note(moment.form),
+            (None, Some((count, _))) => *count += 1,
+            (None, empty) => *empty = Some((1, shown(value))),
+        }
+        Ok(moment)
+    }
+
+    fn count(&mut self, row: &Row, ruler: &Ruler) -> rusqlite::Result<()> {
+        if let Some(moment) = self.read(row)? {
+            let label = self.labels.place(row.get_ref(1)?);
+            *self.counts.entry((ruler.place(moment), label)).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn by_day(&self, days: &Buckets<usize>) -> Vec<DayCount> {
+        self.counts
+            .iter()
+            .filter_map(|((passed, label), tasks)| {
+                Some(DayCount {
+                    day: *days.name(*passed)?,
+                    label: self.labels.label(*label),
+                    tasks: *tasks,
+                })
+            })
+            .collect()
+    }
+}
