@@ -86,8 +86,10 @@ impl Recorder {
 
 /// Whether whoever started this run had the signal ignored, as `nohup` does: then it does not end the run, and to listen for it would undo that.
 fn is_ignored(signal: i32) -> bool {
-    let status = procfs::process::Process::myself().and_then(|own| own.status());
-    status.is_ok_and(|status| status.sigign >> (signal - 1) & 1 == 1)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {

@@ -3,7 +3,6 @@
 //! What cannot be read is `null`, never 0: a report that says "no memory used" would be believed.
 
 use crate::units;
-use procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo};
 use serde::Serialize;
 
 /// `system_statistics.resource_usage` of the daily report.
@@ -28,29 +27,46 @@ pub struct Memory {
 /// Asks the kernel (`/proc/stat`, `/proc/loadavg`, `/proc/meminfo`).
 pub fn read() -> ResourceUsage {
     ResourceUsage {
-        cpu_count: asked("processors", KernelStats::current()).and_then(|stats| processors(&stats)),
-        load_average: asked("load", LoadAverage::current())
-            .map(|load| [load.one, load.five, load.fifteen].map(|mean| units::round2(mean.into()))),
-        memory: asked("memory", Meminfo::current())
-            .and_then(|info| memory(info.mem_total, info.mem_available)),
+        cpu_count: parse_file("/proc/stat", count_processors),
+        load_average: parse_file("/proc/loadavg", parse_load),
+        memory: parse_file("/proc/meminfo", parse_memory),
     }
 }
 
-/// What the kernel answered; a refusal is logged, since the report only has room for `null`.
-fn asked<T>(what: &str, answer: procfs::ProcResult<T>) -> Option<T> {
-    answer.inspect_err(|error| log::warn!("the machine's {what} cannot be read: {error}")).ok()
+/// What the kernel says in one of its files; a refusal is logged, since the report only has room for `null`.
+fn parse_file<T>(path: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+    let text = std::fs::read_to_string(path)
+        .inspect_err(|error| log::warn!("{path} cannot be read: {error}"))
+        .ok()?;
+    parse(&text)
 }
 
-fn processors(stats: &KernelStats) -> Option<usize> {
-    Some(stats.cpu_time.len()).filter(|&count| count > 0)
+/// One line `cpu0 …` for each processor; the line `cpu …` is their sum.
+fn count_processors(stat: &str) -> Option<usize> {
+    let numbers = stat.lines().filter_map(|line| line.strip_prefix("cpu"));
+    let count = numbers.filter(|rest| rest.starts_with(|next: char| next.is_ascii_digit())).count();
+    (count > 0).then_some(count)
+}
+
+/// `0.40 0.30 0.20 1/123 4567`
+fn parse_load(loadavg: &str) -> Option<[f64; 3]> {
+    let mut means = loadavg.split_whitespace().map(|mean| mean.parse().ok().map(units::round2));
+    Some([means.next()??, means.next()??, means.next()??])
+}
+
+fn parse_memory(meminfo: &str) -> Option<Memory> {
+    let bytes = |key: &str| -> Option<u64> {
+        let value = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    memory(bytes("MemTotal")?, bytes("MemAvailable")?)
 }
 
 /// Bytes to figures. Kernels before 3.14 do not say what is available, and any estimate from the other lines counts
 /// caches wrongly.
-fn memory(total: u64, available: Option<u64>) -> Option<Memory> {
-    let available = available.filter(|_| total > 0)?;
+fn memory(total: u64, available: u64) -> Option<Memory> {
     let used = total.saturating_sub(available);
-    Some(Memory {
+    (total > 0).then(|| Memory {
         total_gb: units::gib(total),
         used_gb: units::gib(used),
         usage_percent: units::percent(used, total),
@@ -60,27 +76,30 @@ fn memory(total: u64, available: Option<u64>) -> Option<Memory> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use procfs::{FromBufReadSI, FromRead};
 
     #[test]
     fn used_memory_is_what_is_not_available() {
-        let info = Meminfo::from_read(
-            "MemTotal: 8388608 kB\nMemFree: 1048576 kB\nMemAvailable: 6291456 kB\nBuffers: 0 kB\nCached: 5242880 kB\n\
-             SwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\nDirty: 0 kB\nWriteback: 0 kB\n\
-             Mapped: 0 kB\nSlab: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n"
-                .as_bytes(),
-        )
-        .unwrap();
+        let info = "MemTotal:        8388608 kB\nMemFree:         1048576 kB\nMemAvailable:    6291456 kB\n\
+                    Buffers:               0 kB\nCached:          5242880 kB\n";
         assert_eq!(
-            memory(info.mem_total, info.mem_available),
+            parse_memory(info),
             Some(Memory { total_gb: 8.0, used_gb: 2.0, usage_percent: 25.0 })
         );
     }
 
     #[test]
     fn what_the_kernel_does_not_say_is_unknown_and_not_0() {
-        assert_eq!(memory(8 << 30, None), None);
-        assert_eq!(memory(0, Some(0)), None);
+        for info in [
+            "",
+            "MemTotal:  8388608 kB\nMemFree:  1048576 kB\n",
+            "MemTotal:  8388608 kB\nMemAvailable:\n",
+            "MemTotal:  0 kB\nMemAvailable:  0 kB\n",
+        ] {
+            assert_eq!(parse_memory(info), None, "{info:?}");
+        }
+        assert_eq!(parse_load("0.40 0.30"), None);
+        assert_eq!(parse_load("0.40 0.30 x"), None);
+        assert_eq!(count_processors("ctxt 1\n"), None);
         let usage = ResourceUsage { cpu_count: None, load_average: None, memory: None };
         assert_eq!(
             serde_json::to_string(&usage).unwrap(),
@@ -90,15 +109,19 @@ mod tests {
 
     #[test]
     fn more_available_than_there_is_counts_as_none_used() {
-        assert_eq!(memory(1 << 30, Some(2 << 30)).unwrap().used_gb, 0.0);
+        assert_eq!(memory(1 << 30, 2 << 30).unwrap().used_gb, 0.0);
+    }
+
+    #[test]
+    fn the_load_is_the_first_three_numbers() {
+        assert_eq!(parse_load("0.40 0.30 12.25 1/123 4567\n"), Some([0.4, 0.3, 12.25]));
     }
 
     #[test]
     fn each_processor_counts_once_and_their_sum_not_at_all() {
         let stat = "cpu  8 0 6 0 0 0 0 0 0 0\ncpu0 4 0 3 0 0 0 0 0 0 0\ncpu2 4 0 3 0 0 0 0 0 0 0\n\
-                    ctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
-        let stats = KernelStats::from_buf_read(stat.as_bytes(), &procfs::LocalSystemInfo).unwrap();
-        assert_eq!(processors(&stats), Some(2));
+                    intr 5 0\nctxt 1\nbtime 1\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n";
+        assert_eq!(count_processors(stat), Some(2));
     }
 
     #[test]
