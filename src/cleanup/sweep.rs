@@ -1,22 +1,26 @@
 //! Temp and log folders: regular files that have not changed for long, and the sub-folders that this empties.
 //!
-//! The walk only proposes. Each file is looked at again, and unlinked, on the handle of its folder, which is opened step by step from the
-//! folder that was named, through no symbolic link and into no other file system.
+//! The walk only proposes. Each file is examined again, and unlinked, on the handle of its folder, which is opened step by step from the
+//! folder that was configured, through no symbolic link and into no other file system.
 
-use super::beneath::{Folder, Look};
+use super::dir::{Dir, FileStat};
+use super::globs::{Entry, NamePatterns};
+use super::hashed::HashedSet;
+use super::paths::shown;
+use super::settings::Settings;
 use super::tally::Tally;
-use super::threads::WRITING;
-use super::{Settings, Watch};
+use super::targets::Target;
+use super::threads::UNLINK;
+use super::watch::Watch;
 use crate::outcome::Issue;
 use crate::store::prune::Mode;
-use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,36 +32,26 @@ const BATCH: usize = 2048;
 /// How many files of one folder a thread takes at once.
 const PIECE: usize = 128;
 
-/// A folder to sweep.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// As configured, absolute.
-    pub path: PathBuf,
-    /// With every symbolic link resolved.
-    pub real: PathBuf,
-}
-
 /// Which files go.
 pub struct Rule<'a> {
     /// Unchanged since.
     pub before: DateTime<Utc>,
     /// Names that go; `None`: all.
-    pub patterns: Option<&'a globset::GlobSet>,
-    pub protect: &'a [String],
-    /// Files that a row names, by the hash of their canonical paths.
-    pub named: Option<&'a HashSet<u64>>,
-    pub hasher: &'a RandomState,
-    pub counts_as: Counter,
+    pub patterns: Option<&'a NamePatterns>,
+    /// Files that a row names, by their canonical paths.
+    pub named: Option<&'a HashedSet>,
+    pub counter: Counter,
 }
 
+/// What a removed file counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     Files,
     Logs,
 }
 
-/// A sub-folder that was met.
-struct Met {
+/// What the walk knows of a sub-folder.
+struct Subfolder {
     modified: i64,
     /// By its own name or by that of a folder above it.
     is_protected: bool,
@@ -70,84 +64,62 @@ struct Sweep<'a> {
     rule: &'a Rule<'a>,
     settings: &'a Settings,
     tally: &'a mut Tally,
-    top: Folder,
-    protect: Gitignore,
-    folders: BTreeMap<PathBuf, Met>,
-    /// Beneath the top: folder and name.
+    top: Dir,
+    /// By their path beneath the top.
+    folders: BTreeMap<PathBuf, Subfolder>,
+    /// Files to remove: folder beneath the top, and name.
     waiting: Vec<(PathBuf, OsString)>,
 }
 
 /// Sweeps one folder. What cannot be done is noted in the tally.
-pub fn sweep(
-    target: &Target,
-    rule: &Rule,
-    settings: &Settings,
-    watch: &Watch,
-    tally: &mut Tally,
-) -> Result<()> {
-    let top = match Folder::open(&target.real) {
+pub fn sweep(target: &Target, rule: &Rule, settings: &Settings, watch: &Watch, tally: &mut Tally) {
+    let top = match Dir::open(&target.real) {
         Ok(top) => top,
-        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOENT) => return,
         Err(error) => {
             let message = format!("{} cannot be swept: {error}", target.path.display());
             let issue = Issue::new("folder_unreadable", message);
             tally.issue(issue.path(target.path.display().to_string()));
-            return Ok(());
+            return;
         }
     };
-    let mut sweep = Sweep {
-        target,
-        rule,
-        settings,
-        tally,
-        top,
-        protect: protect(&target.real, rule.protect)?,
-        folders: BTreeMap::new(),
-        waiting: Vec::new(),
-    };
+    let (folders, waiting) = (BTreeMap::new(), Vec::new());
+    let mut sweep = Sweep { target, rule, settings, tally, top, folders, waiting };
     let walk = WalkDir::new(&target.real).follow_links(false).same_file_system(true).min_depth(1);
     for entry in walk {
         match entry {
-            Ok(entry) => sweep.meet(&entry),
-            Err(error) => sweep.unreadable(&error),
+            Ok(entry) => sweep.visit(&entry),
+            Err(error) => sweep.report_unreadable(&error),
         }
         if sweep.waiting.len() >= BATCH {
             sweep.remove_waiting();
             (watch.progress)(sweep.tally);
-            if watch.stop(sweep.tally) {
-                return Ok(());
+            if watch.stops(sweep.tally) {
+                return;
             }
         }
     }
     sweep.remove_waiting();
     sweep.remove_emptied();
     (watch.progress)(sweep.tally);
-    Ok(())
-}
-
-fn protect(folder: &Path, globs: &[String]) -> Result<Gitignore> {
-    let mut builder = GitignoreBuilder::new(folder);
-    for glob in globs {
-        builder
-            .add_line(None, glob)
-            .with_context(|| format!("cleanup.protect: \"{glob}\" is no glob"))?;
-    }
-    builder.build().context("cleanup.protect cannot be read")
 }
 
 impl Sweep<'_> {
-    fn meet(&mut self, entry: &DirEntry) {
+    fn visit(&mut self, entry: &DirEntry) {
         let Ok(relative) = entry.path().strip_prefix(&self.target.real) else {
             return;
         };
         let folder = relative.parent().unwrap_or(Path::new("")).to_owned();
-        let is_above_protected = self.folders.get_mut(&folder).is_some_and(|met| {
-            met.entries += 1;
-            met.is_protected
+        let parent_is_protected = self.folders.get_mut(&folder).is_some_and(|parent| {
+            parent.entries += 1;
+            parent.is_protected
         });
-        if entry.file_type().is_dir() {
-            let met = Met {
-                is_protected: self.is_protected(relative, true, is_above_protected),
+        let is_protected =
+            |kind| self.settings.protect.decide(relative, kind).unwrap_or(parent_is_protected);
+        let kind = entry.file_type();
+        if kind.is_dir() {
+            let subfolder = Subfolder {
+                is_protected: is_protected(Entry::Folder),
                 // Where that is not known, it is too young to go.
                 modified: entry.metadata().map_or(i64::MAX, |found| {
                     found.mtime() * 1_000_000 + found.mtime_nsec() / 1000
@@ -155,32 +127,19 @@ impl Sweep<'_> {
                 entries: 0,
                 gone: 0,
             };
-            self.folders.insert(relative.to_owned(), met);
-            return;
-        }
-        let is_protected = || self.is_protected(relative, false, is_above_protected);
-        if entry.file_type().is_file() && self.fits(entry) && !is_protected() {
+            self.folders.insert(relative.to_owned(), subfolder);
+        } else if kind.is_file() && self.has_matching_name(entry) && !is_protected(Entry::File) {
             self.waiting.push((folder, entry.file_name().to_owned()));
         }
     }
 
-    /// By its name; how old it is, the handle of its folder says.
-    fn fits(&self, entry: &DirEntry) -> bool {
-        let patterns = self.rule.patterns;
-        patterns.is_none_or(|patterns| patterns.is_match(entry.file_name()))
+    /// How old it is, the handle of its folder says later.
+    fn has_matching_name(&self, entry: &DirEntry) -> bool {
+        self.rule.patterns.is_none_or(|patterns| patterns.match_name(entry.file_name()))
     }
 
-    /// What no glob says of a name, the folder above it says.
-    fn is_protected(&self, relative: &Path, is_folder: bool, is_above_protected: bool) -> bool {
-        match self.protect.matched(relative, is_folder) {
-            ignore::Match::None => is_above_protected,
-            found => found.is_ignore(),
-        }
-    }
-
-    fn unreadable(&mut self, error: &walkdir::Error) {
-        let is_gone =
-            error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    fn report_unreadable(&mut self, error: &walkdir::Error) {
+        let is_gone = error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
         if !is_gone {
             let path = error.path().unwrap_or(&self.target.path).display().to_string();
             let issue = Issue::new("folder_unreadable", format!("{path} cannot be read: {error}"));
@@ -197,79 +156,84 @@ impl Sweep<'_> {
             .iter()
             .flat_map(|(folder, names)| names.chunks(PIECE).map(move |names| (folder, names)))
             .collect();
-        let (top, mode, before) = (&self.top, self.settings.mode, self.rule.before);
-        let naming = Naming { target: self.target, settings: self.settings, rule: self.rule };
-        let removed = WRITING.each(&pieces, |(folder, names)| {
-            let handle = top.beneath(folder);
-            let is_named = |name: &OsString| naming.is_named(&folder.join(name));
-            let remove = |name: &OsString| match &handle {
-                Ok(handle) => remove(handle, top.id().0, name, before, mode, is_named),
-                Err(Errno::NOENT) => Removed::Not,
-                Err(error) => Removed::Failed(format!("its folder cannot be opened: {error}")),
+        let candidates = Candidates {
+            target: self.target,
+            rule: self.rule,
+            settings: self.settings,
+            device: self.top.id().0,
+        };
+        let top = &self.top;
+        let removed = UNLINK.each(&pieces, |(folder, names)| {
+            let opened = top.open_beneath(folder);
+            let remove = |name: &OsString| match &opened {
+                Ok(opened) => candidates.remove(opened, folder, name),
+                Err(Errno::NOENT) => Outcome::NotThere,
+                Err(error) => Outcome::Failed(format!("its folder cannot be opened: {error}")),
             };
             names.iter().map(remove).collect::<Vec<_>>()
         });
         for ((folder, names), outcomes) in pieces.into_iter().zip(removed) {
             for (name, outcome) in names.iter().zip(outcomes) {
-                self.note(folder, name, outcome);
+                self.count(folder, name, outcome);
             }
         }
     }
 
-    fn note(&mut self, folder: &Path, name: &OsStr, outcome: Removed) {
-        let is_found = matches!(outcome, Removed::Gone(_) | Removed::Named);
+    fn count(&mut self, folder: &Path, name: &OsStr, outcome: Outcome) {
+        let is_found = matches!(outcome, Outcome::Gone(_) | Outcome::Named);
         if is_found && self.settings.mode == Mode::DryRun {
             let path = self.target.real.join(folder).join(name);
             if self.tally.has_seen_go(&path) {
-                // It would not have been met.
-                if let Some(met) = self.folders.get_mut(folder) {
-                    met.entries -= 1;
+                // A real run would not have found it: it went with its row, or with another folder.
+                if let Some(folder) = self.folders.get_mut(folder) {
+                    folder.entries -= 1;
                 }
                 return;
             }
-            if matches!(outcome, Removed::Gone(_)) {
+            if matches!(outcome, Outcome::Gone(_)) {
                 self.tally.count_dry_run(&path);
             }
         }
         match outcome {
-            Removed::Not => {}
-            Removed::Named => self.tally.shared += 1,
-            Removed::Gone(look) => {
-                let bytes = match self.settings.mode {
-                    Mode::Apply if look.links > 1 => 0,
-                    Mode::Apply => look.len,
-                    Mode::DryRun => self.tally.dry_run_bytes(look.id, look.links, look.len),
+            Outcome::NotThere => {}
+            Outcome::Named => self.tally.shared += 1,
+            Outcome::Gone(stat) => {
+                self.tally.bytes += match self.settings.mode {
+                    Mode::Apply if stat.links > 1 => 0,
+                    Mode::Apply => stat.len,
+                    Mode::DryRun => self.tally.dry_run_bytes(&stat),
                 };
-                self.tally.bytes += bytes;
-                match self.rule.counts_as {
+                match self.rule.counter {
                     Counter::Files => self.tally.files += 1,
                     Counter::Logs => self.tally.logs += 1,
                 }
-                if let Some(met) = self.folders.get_mut(folder) {
-                    met.gone += 1;
+                if let Some(folder) = self.folders.get_mut(folder) {
+                    folder.gone += 1;
                 }
             }
-            Removed::Failed(why) => {
+            Outcome::Failed(why) => {
                 let path = self.target.path.join(folder).join(name);
-                let shown = super::files::shown(path.as_os_str().as_bytes());
-                let issue = Issue::new("not_removable", format!("{shown} stays: {why}"));
-                self.tally.issue(issue.path(shown));
+                let path = shown(path.as_os_str().as_bytes());
+                let issue = Issue::new("not_removable", format!("{path} stays: {why}"));
+                self.tally.issue(issue.path(path));
             }
         }
     }
 
-    /// Sub-folders that it emptied and that had not changed within the limit before, deepest first.
+    /// Sub-folders that the sweep emptied and that had not changed within the limit before, deepest first.
     fn remove_emptied(&mut self) {
         let mut paths: Vec<PathBuf> = self.folders.keys().cloned().collect();
-        paths.sort_by_key(|path| std::cmp::Reverse(path.components().count()));
+        paths.sort_by_key(|path| Reverse(path.components().count()));
         let before = self.rule.before.timestamp_micros();
         for path in paths {
-            let met = &self.folders[&path];
-            let is_due = met.gone > 0 && met.gone == met.entries && met.modified < before;
+            let folder = &self.folders[&path];
+            let is_empty = folder.gone > 0 && folder.gone == folder.entries;
+            if !is_empty || folder.modified >= before || folder.is_protected {
+                continue;
+            }
             let real = self.target.real.join(&path);
-            let mut named = self.settings.temp.iter().chain(&self.settings.logs);
-            let is_named = named.any(|target| target.real == real);
-            if !is_due || met.is_protected || is_named {
+            let mut configured = self.settings.temp.iter().chain(&self.settings.logs);
+            if configured.any(|target| target.real == real) {
                 continue;
             }
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -279,77 +243,72 @@ impl Sweep<'_> {
                 Mode::DryRun => true,
                 // Somebody may have put something in; then it stays.
                 Mode::Apply => {
-                    self.top.beneath(parent).and_then(|folder| folder.remove_folder(name)).is_ok()
+                    let parent = self.top.open_beneath(parent);
+                    parent.and_then(|parent| parent.remove_empty(name)).is_ok()
                 }
             };
             if went {
                 self.tally.folders += 1;
-                if let Some(above) = self.folders.get_mut(parent) {
-                    above.gone += 1;
+                if let Some(parent) = self.folders.get_mut(parent) {
+                    parent.gone += 1;
                 }
             }
         }
     }
 }
 
-/// What tells whether a row names a file.
-struct Naming<'a> {
+/// What decides about a file that the walk has proposed.
+struct Candidates<'a> {
     target: &'a Target,
-    settings: &'a Settings,
     rule: &'a Rule<'a>,
+    settings: &'a Settings,
+    /// Of the folder that is swept.
+    device: u64,
 }
 
-impl Naming<'_> {
+enum Outcome {
+    Gone(FileStat),
+    /// A row names it.
+    Named,
+    /// It is not there any more, or no longer what was to go.
+    NotThere,
+    Failed(String),
+}
+
+impl Candidates<'_> {
+    fn remove(&self, opened: &Dir, folder: &Path, name: &OsStr) -> Outcome {
+        let stat = match opened.stat(name) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Outcome::NotThere,
+            Err(error) => return Outcome::Failed(format!("it cannot be looked at: {error}")),
+        };
+        let is_old = stat.modified < self.rule.before.timestamp_micros();
+        if stat.kind != FileType::RegularFile || stat.id.0 != self.device || !is_old {
+            return Outcome::NotThere;
+        }
+        if self.is_named(&folder.join(name)) {
+            return Outcome::Named;
+        }
+        if let Some(why) = opened.find_obstacle(&stat) {
+            return Outcome::Failed(why);
+        }
+        if self.settings.mode == Mode::DryRun {
+            return Outcome::Gone(stat);
+        }
+        match opened.unlink(name) {
+            Ok(()) => Outcome::Gone(stat),
+            Err(Errno::NOENT) => Outcome::NotThere,
+            Err(error) => Outcome::Failed(format!("it cannot be removed: {error}")),
+        }
+    }
+
     fn is_named(&self, relative: &Path) -> bool {
         let Some(named) = self.rule.named else {
             return false;
         };
         [&self.target.path, &self.target.real].into_iter().any(|folder| {
             let path = folder.join(relative);
-            let canonical = self.settings.aliases.canonical(path.as_os_str().as_bytes());
-            named.contains(&self.rule.hasher.hash_one(&canonical))
+            named.contains(&self.settings.aliases.canonical(path.as_os_str().as_bytes()))
         })
-    }
-}
-
-enum Removed {
-    Gone(Look),
-    /// A row names it.
-    Named,
-    /// It is not there any more, or no longer what was to go.
-    Not,
-    Failed(String),
-}
-
-fn remove(
-    folder: &Folder,
-    device: u64,
-    name: &OsString,
-    before: DateTime<Utc>,
-    mode: Mode,
-    is_named: impl Fn(&OsString) -> bool,
-) -> Removed {
-    let look = match folder.look(name) {
-        Ok(Some(look)) => look,
-        Ok(None) => return Removed::Not,
-        Err(error) => return Removed::Failed(format!("it cannot be looked at: {error}")),
-    };
-    let is_old = look.modified < before.timestamp_micros();
-    if look.kind != FileType::RegularFile || look.id.0 != device || !is_old {
-        return Removed::Not;
-    }
-    if is_named(name) {
-        return Removed::Named;
-    }
-    if let Some(why) = folder.hindrance(&look) {
-        return Removed::Failed(why);
-    }
-    if mode == Mode::DryRun {
-        return Removed::Gone(look);
-    }
-    match folder.unlink(name) {
-        Ok(()) => Removed::Gone(look),
-        Err(Errno::NOENT) => Removed::Not,
-        Err(error) => Removed::Failed(format!("it cannot be removed: {error}")),
     }
 }

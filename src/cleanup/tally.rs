@@ -1,9 +1,12 @@
-//! What a run has done so far, and what it could not do.
+//! What a run has done so far, what it could not do, and the report that comes of it.
 
+use super::dir::FileStat;
+use super::hashed::HashedSet;
 use crate::outcome::Issue;
+use crate::store::prune::Mode;
+use crate::units;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -46,9 +49,8 @@ pub struct Tally {
     pub stopped: Option<&'static str>,
     /// In a dry run: how many names of a file with several would have gone, by device and inode.
     links: HashMap<(u64, u64), u32>,
-    /// In a dry run: the real paths of the files that would have gone, by hash.
-    gone: HashSet<u64>,
-    hasher: RandomState,
+    /// In a dry run: the real paths of the files that would have gone.
+    gone: HashedSet,
 }
 
 impl Tally {
@@ -77,23 +79,23 @@ impl Tally {
     }
 
     /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.
-    pub fn dry_run_bytes(&mut self, id: (u64, u64), links: u32, len: u64) -> u64 {
-        if links < 2 {
-            return len;
+    pub fn dry_run_bytes(&mut self, file: &FileStat) -> u64 {
+        if file.links < 2 {
+            return file.len;
         }
-        let gone = self.links.entry(id).or_default();
+        let gone = self.links.entry(file.id).or_default();
         *gone += 1;
-        if *gone == links { len } else { 0 }
+        if *gone == file.links { file.len } else { 0 }
     }
 
-    /// Notes that the file at a real path would have gone; false if that was known.
-    pub fn count_dry_run(&mut self, path: &Path) -> bool {
-        self.gone.insert(self.hasher.hash_one(path))
+    /// Notes that the file at a real path would have gone.
+    pub fn count_dry_run(&mut self, path: &Path) {
+        self.gone.insert(path);
     }
 
     /// Whether a dry run has seen the file at a real path go.
     pub fn has_seen_go(&self, path: &Path) -> bool {
-        !self.gone.is_empty() && self.gone.contains(&self.hasher.hash_one(path))
+        self.gone.contains(path)
     }
 
     pub fn has_done_nothing(&self) -> bool {
@@ -125,4 +127,27 @@ pub struct CleanupReport {
     pub errors_total: u64,
     /// Seconds.
     pub execution_time: f64,
+}
+
+impl CleanupReport {
+    /// The result of a run that took so many seconds.
+    pub fn new(mode: Mode, tally: Tally, seconds: f64) -> Self {
+        Self {
+            success: true,
+            dry_run: mode == Mode::DryRun,
+            tasks_cleaned: tally.tasks,
+            files_cleaned: tally.files,
+            receipts_cleaned: tally.receipts,
+            logs_cleaned: tally.logs,
+            disk_space_freed_mb: units::mib(tally.bytes),
+            bytes_freed: tally.bytes,
+            files_shared: tally.shared,
+            folders_removed: tally.folders,
+            stopped: tally.stopped,
+            notes: tally.notes,
+            errors: tally.errors,
+            errors_total: tally.errors_total,
+            execution_time: seconds,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Work on many files at once.
+//! Work on many files at once, in the order of the items.
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -10,11 +10,11 @@ pub struct Threads {
     pool: OnceLock<Option<ThreadPool>>,
 }
 
-/// For looking at files: it mostly computes, and waits for the disk where little is cached.
-pub static LOOKING: Threads = Threads::new(8);
+/// For examining files: it mostly computes, and waits for the disk where little is cached.
+pub static EXAMINE: Threads = Threads::new(8);
 
-/// For unlinking and syncing, which wait for the disk more than they compute; a disk answers many with one flush of its cache.
-pub static WRITING: Threads = Threads::new(32);
+/// For unlinking and syncing, which wait for the disk more than they compute; a disk serves many with one flush of its cache.
+pub static UNLINK: Threads = Threads::new(32);
 
 impl Threads {
     const fn new(count: usize) -> Self {

@@ -2,7 +2,7 @@
 
 use super::{Session, broker_settings, channels, no_database, path_aliases, thresholds};
 use crate::check::{self, Check, CheckReport, Columns, Finding};
-use crate::cleanup::{self, forbidden};
+use crate::cleanup::{self, Roots};
 use crate::cli::Format;
 use crate::config::{self, Config, Env};
 use crate::language::Language;
@@ -270,10 +270,10 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
 
 // ---- folders and file systems
 
-fn roots(config: &Config) -> cleanup::files::Roots {
+fn roots(config: &Config) -> Roots {
     let own = &config.cleanup;
     let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    cleanup::files::Roots::open(&own.storage_roots, marker, &config.base_dir, false)
+    Roots::open(&own.storage_roots, marker, &config.base_dir, false)
 }
 
 /// The folders that taskmon writes to. What is missing it makes, where it may.
@@ -358,14 +358,14 @@ fn storage(config: &Config) -> Vec<Finding> {
 /// Folders that are never swept stop cleanup before it begins.
 fn swept(config: &Config) -> Vec<Finding> {
     let needed = super::needed(config);
-    let homes = forbidden::homes(std::env::home_dir().as_deref());
+    let homes = cleanup::home_folders(std::env::home_dir().as_deref());
     let folders = [
         ("cleanup.temp_dirs", &config.cleanup.temp_dirs),
         ("cleanup.log_dirs", &config.cleanup.log_dirs),
     ];
     let refused = folders
         .iter()
-        .filter_map(|(key, folders)| forbidden::targets(key, folders, &needed, &homes).err());
+        .filter_map(|(key, folders)| cleanup::resolve_targets(key, folders, &needed, &homes).err());
     refused.map(|failure| Finding::of(&failure)).collect()
 }
 

@@ -13,7 +13,10 @@ mod recorder;
 mod schedule;
 
 use crate::calendar::Day;
-use crate::cleanup::{self, Database, Outside, Part, Settings, Tally, Watch, forbidden};
+use crate::cleanup::{
+    self, CleanupReport, Database, NamePatterns, Needed, Outside, Part, Protected, Roots, Settings,
+    Tally, Watch,
+};
 use crate::cli::{
     CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, ManArgs, StatsArgs,
 };
@@ -379,7 +382,7 @@ impl Session {
         listen_for_signals(&asked_to_end)?;
         let total = match &mut database {
             Database::Open(pruner) if io::stderr().is_terminal() => {
-                pruner.count_tasks(&cleanup::task_scope(&settings))?.expired
+                pruner.count_tasks(&settings.expired_tasks())?.expired
             }
             _ => 0,
         };
@@ -423,7 +426,7 @@ impl Session {
                 tally.issue(issue);
             }
         }
-        let mut report = cleanup::report(&settings, tally, self.seconds());
+        let mut report = CleanupReport::new(settings.mode, tally, self.seconds());
         let mut outcome = match report.errors_total {
             0 => Outcome::Done,
             _ => Outcome::DoneWithErrors,
@@ -447,16 +450,16 @@ impl Session {
         &self,
         arguments: &CleanupArgs,
         config: &Config,
-    ) -> Result<(Settings, cleanup::files::Roots)> {
+    ) -> Result<(Settings, Roots)> {
         let own = &config.cleanup;
         let parts = parts(&arguments.only);
         let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
         let limits = Limits::read(arguments, config)?;
         let needed = needed(config);
-        let homes = forbidden::homes(std::env::home_dir().as_deref());
+        let homes = cleanup::home_folders(std::env::home_dir().as_deref());
         let targets = |part, key, folders: &[PathBuf]| {
             if parts.contains(&part) {
-                forbidden::targets(key, folders, &needed, &homes)
+                cleanup::resolve_targets(key, folders, &needed, &homes)
             } else {
                 Ok(Vec::new())
             }
@@ -464,12 +467,7 @@ impl Session {
         let temp = targets(Part::Temp, "cleanup.temp_dirs", &own.temp_dirs)?;
         let logs = targets(Part::Logs, "cleanup.log_dirs", &own.log_dirs)?;
         let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
-        let roots = cleanup::files::Roots::open(
-            &own.storage_roots,
-            marker,
-            &config.base_dir,
-            arguments.force,
-        );
+        let roots = Roots::open(&own.storage_roots, marker, &config.base_dir, arguments.force);
         let receipts = config.database.mapping.receipts.as_ref();
         let mut task_days =
             vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
@@ -493,8 +491,8 @@ impl Session {
             brake_percent: own.brake_percent,
             temp,
             logs,
-            log_patterns: own.log_patterns.clone(),
-            protect: protected(&own.protect),
+            log_patterns: NamePatterns::parse(&own.log_patterns)?,
+            protect: Protected::parse(own.protect.iter().map(String::as_str).chain([lock::FILES]))?,
             aliases: path_aliases(config, &roots),
             has_receipts: receipts.is_some(),
             dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
@@ -1175,35 +1173,25 @@ fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     Ok(time)
 }
 
-/// What is never swept.
-fn protected(own: &[String]) -> Vec<String> {
-    let mut all = own.to_vec();
-    all.push(lock::FILES.to_owned());
-    all
-}
-
 /// What no folder that is swept may hold.
-fn needed(config: &Config) -> Vec<forbidden::Needed> {
+fn needed(config: &Config) -> Vec<Needed> {
     let mut needed = vec![
-        forbidden::Needed { what: "base_dir", path: config.base_dir.clone() },
-        forbidden::Needed { what: "the reports", path: config.stats.reports_dir.clone() },
-        forbidden::Needed { what: "the alerts' records", path: config.alerts.records_dir.clone() },
+        Needed { what: "base_dir", path: config.base_dir.clone() },
+        Needed { what: "the reports", path: config.stats.reports_dir.clone() },
+        Needed { what: "the alerts' records", path: config.alerts.records_dir.clone() },
     ];
     needed.extend(
-        config
-            .file
-            .as_ref()
-            .map(|path| forbidden::Needed { what: "the configuration", path: path.clone() }),
+        config.file.as_ref().map(|path| Needed { what: "the configuration", path: path.clone() }),
     );
     if let Some(Target::Sqlite(path) | Target::SqliteReadOnly(path)) = &config.database.target {
-        needed.push(forbidden::Needed { what: "the database", path: path.clone() });
+        needed.push(Needed { what: "the database", path: path.clone() });
     }
     needed
 }
 
 /// The names under which rows may know the folders: as configured, and as they really are.
-fn path_aliases(config: &Config, roots: &cleanup::files::Roots) -> PathAliases {
-    let base = cleanup::files::lexical(&config.base_dir);
+fn path_aliases(config: &Config, roots: &Roots) -> PathAliases {
+    let base = cleanup::lexical(&config.base_dir);
     let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
     let text = |path: &Path| path.to_str().map(str::to_owned);
     let mut folders = Vec::new();

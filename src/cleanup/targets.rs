@@ -1,6 +1,6 @@
-//! Folders that are never swept, whatever a configuration says.
+//! The folders to sweep, and those that are never swept, whatever a configuration says.
 
-use super::sweep::Target;
+use super::paths::lexical;
 use crate::outcome::{Failure, Kind};
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,26 @@ const SYSTEM: [&str; 19] = [
     "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr", "/var", "/var/tmp",
 ];
 
-/// What taskmon itself needs, and where: nothing above it is swept.
+/// A folder to sweep.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// As configured, absolute.
+    pub path: PathBuf,
+    /// With every symbolic link resolved.
+    pub real: PathBuf,
+}
+
+/// What taskmon itself needs, and where: no folder that holds it is swept.
 pub struct Needed {
     pub what: &'static str,
     pub path: PathBuf,
 }
 
-/// The folders as they really are; one that is missing is left out.
+/// The folders that exist, with their links resolved.
 ///
 /// # Errors
 /// [`Kind::FolderRefused`], before anything is deleted.
-pub fn targets(
+pub fn resolve_targets(
     key: &str,
     folders: &[PathBuf],
     needed: &[Needed],
@@ -28,10 +37,10 @@ pub fn targets(
 ) -> Result<Vec<Target>, Failure> {
     let mut targets = Vec::new();
     for path in folders {
-        let path = super::files::lexical(path);
+        let path = lexical(path);
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         for folder in [&path, &real] {
-            if let Some(why) = objection(folder, needed, homes) {
+            if let Some(why) = why_never(folder, needed, homes) {
                 let message = format!("{key}: {} is never swept: {why}", path.display());
                 return Err(Failure::new(Kind::FolderRefused, message)
                     .hint("name a folder that holds nothing but what may go"));
@@ -44,7 +53,7 @@ pub fn targets(
     Ok(targets)
 }
 
-fn objection(folder: &Path, needed: &[Needed], homes: &[PathBuf]) -> Option<String> {
+fn why_never(folder: &Path, needed: &[Needed], homes: &[PathBuf]) -> Option<String> {
     if SYSTEM.iter().any(|system| Path::new(system) == folder) {
         return Some("it is a folder of the system".to_owned());
     }
@@ -62,14 +71,14 @@ fn objection(folder: &Path, needed: &[Needed], homes: &[PathBuf]) -> Option<Stri
     Some(format!("it holds {}, {}", held.what, held.path.display()))
 }
 
-/// The home folders of this machine's people: root's, and those beneath /home or of users that log in.
-pub fn homes(own: Option<&Path>) -> Vec<PathBuf> {
+/// The home folders of this machine: `home` of this user, root's, those beneath /home and of users that log in.
+pub fn home_folders(home: Option<&Path>) -> Vec<PathBuf> {
     let mut homes: Vec<PathBuf> = vec![PathBuf::from("/root")];
-    homes.extend(own.map(Path::to_owned));
+    homes.extend(home.map(Path::to_owned));
     if let Ok(entries) = std::fs::read_dir("/home") {
         homes.extend(entries.flatten().map(|entry| entry.path()));
     }
-    // A machine that has no such file has its users elsewhere; /home and $HOME are known all the same.
+    // Users may be kept elsewhere (LDAP); /home and $HOME are known all the same.
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     for line in users.lines() {
         let fields: Vec<&str> = line.split(':').collect();

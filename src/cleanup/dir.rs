@@ -1,5 +1,5 @@
-//! Files beneath a folder that is held open: looked at and unlinked on the same folder handle, so that a symbolic link which is
-//! swapped in meanwhile leads nowhere.
+//! A folder that is held open: its files are examined and unlinked on the same handle, so that a symbolic link that somebody swaps in
+//! between the two cannot lead the removal elsewhere.
 
 use rustix::fs::{
     Access, AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat,
@@ -12,11 +12,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
 /// A batch of the usual size names fewer folders.
-const ENOUGH_FILES: u64 = 16_384;
+const WANTED_OPEN_FILES: u64 = 16_384;
 
-/// What lies in a folder under a name.
+/// What statx(2) says of a name in a folder.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Look {
+pub struct FileStat {
     pub kind: FileType,
     /// Bytes.
     pub len: u64,
@@ -26,10 +26,11 @@ pub struct Look {
     /// Microseconds since 1970.
     pub modified: i64,
     uid: u32,
+    /// `chattr +i` or `+a`.
     is_immutable: bool,
 }
 
-impl Look {
+impl FileStat {
     fn of(found: &Statx) -> Self {
         let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         let major = u64::from(found.stx_dev_major);
@@ -49,17 +50,17 @@ impl Look {
     }
 }
 
-/// A folder that is open.
+/// An open folder.
 #[derive(Debug)]
-pub struct Folder {
+pub struct Dir {
     handle: OwnedFd,
-    look: Look,
+    stat: FileStat,
     is_sticky: bool,
     /// Why nothing can be removed from it.
-    closed: Option<String>,
+    obstacle: Option<String>,
 }
 
-impl Folder {
+impl Dir {
     /// Opens the folder at a path, following symbolic links.
     pub fn open(path: &Path) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -67,7 +68,7 @@ impl Folder {
     }
 
     /// Opens a folder beneath this one, step by step; a symbolic link on the way, or `..`, is an error.
-    pub fn beneath(&self, relative: &Path) -> Result<Self, Errno> {
+    pub fn open_beneath(&self, relative: &Path) -> Result<Self, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut opened: Option<OwnedFd> = None;
         for part in relative.components() {
@@ -87,49 +88,50 @@ impl Folder {
 
     fn new(handle: OwnedFd) -> Result<Self, Errno> {
         let found = statx(&handle, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
-        let look = Look::of(&found);
-        let may = accessat(&handle, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-        let closed = match may {
-            _ if look.is_immutable => Some("its folder is immutable".to_owned()),
+        let stat = FileStat::of(&found);
+        let may_write =
+            accessat(&handle, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        let obstacle = match may_write {
+            _ if stat.is_immutable => Some("its folder is immutable".to_owned()),
             Ok(()) => None,
             Err(Errno::ROFS) => Some("its file system is read-only".to_owned()),
             Err(error) => Some(format!("its folder may not be written: {error}")),
         };
         Ok(Self {
             handle,
-            look,
+            stat,
             is_sticky: u32::from(found.stx_mode) & Mode::SVTX.as_raw_mode() != 0,
-            closed,
+            obstacle,
         })
     }
 
     pub fn id(&self) -> (u64, u64) {
-        self.look.id
+        self.stat.id
     }
 
-    /// What the name stands for, a symbolic link not followed; `None`: nothing.
-    pub fn look(&self, name: &OsStr) -> Result<Option<Look>, Errno> {
+    /// Does not follow a symbolic link; `None`: there is nothing of that name.
+    pub fn stat(&self, name: &OsStr) -> Result<Option<FileStat>, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         match statx(&self.handle, name, flags, StatxFlags::BASIC_STATS) {
-            Ok(found) => Ok(Some(Look::of(&found))),
+            Ok(found) => Ok(Some(FileStat::of(&found))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Why a file in it cannot be removed, as far as that can be seen without trying.
-    pub fn hindrance(&self, look: &Look) -> Option<String> {
-        if let Some(reason) = &self.closed {
+    pub fn find_obstacle(&self, file: &FileStat) -> Option<String> {
+        if let Some(reason) = &self.obstacle {
             return Some(reason.clone());
         }
-        if look.is_immutable {
+        if file.is_immutable {
             return Some("it is immutable (lsattr shows i or a)".to_owned());
         }
         if !self.is_sticky {
             return None;
         }
-        let own = rustix::process::geteuid().as_raw();
-        let is_owner = own == 0 || own == look.uid || own == self.look.uid;
+        let user = rustix::process::geteuid().as_raw();
+        let is_owner = user == 0 || user == file.uid || user == self.stat.uid;
         (!is_owner).then(|| "its folder is sticky and the file belongs to another user".to_owned())
     }
 
@@ -138,20 +140,20 @@ impl Folder {
     }
 
     /// Removes an empty folder in it.
-    pub fn remove_folder(&self, name: &OsStr) -> Result<(), Errno> {
+    pub fn remove_empty(&self, name: &OsStr) -> Result<(), Errno> {
         unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
     }
 
-    /// Makes what was unlinked outlast a power cut, before the rows are committed that named it.
+    /// Writes what was unlinked to the disk, so that it survives a power cut: the rows that named it are committed next.
     pub fn sync(&self) -> Result<(), Errno> {
         rustix::fs::fsync(self.handle.as_fd())
     }
 }
 
-/// Lets this process open as many files as it may, and says how many that are: cron's jobs begin with 1024 as a rule.
+/// Raises the soft limit of open files, which cron's jobs mostly find at 1024, and returns what it is then.
 pub fn raise_open_files() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.map_or(ENOUGH_FILES, |most| most.min(ENOUGH_FILES));
+    let wanted = limit.maximum.map_or(WANTED_OPEN_FILES, |most| most.min(WANTED_OPEN_FILES));
     if limit.current.is_some_and(|current| current < wanted) {
         let raised = Rlimit { current: Some(wanted), ..limit };
         if setrlimit(Resource::Nofile, raised).is_ok() {
@@ -161,7 +163,7 @@ pub fn raise_open_files() -> usize {
     usize::try_from(limit.current.unwrap_or(wanted)).unwrap_or(usize::MAX)
 }
 
-/// What a file is called that is not a regular one.
+/// For messages about what is not a regular file.
 pub fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::Directory => "a folder",

@@ -1,0 +1,115 @@
+//! The temp and log folders: which files of each may go.
+
+use super::database::{Database, is_interrupted};
+use super::hashed::HashedSet;
+use super::roots::Roots;
+use super::settings::Settings;
+use super::sweep::{Counter, Rule, sweep};
+use super::tally::Tally;
+use super::targets::Target;
+use super::watch::Watch;
+use crate::mapping::canonical_path::PathAliases;
+use crate::outcome::{Failure, Issue};
+use crate::store::prune::Pruner;
+use anyhow::{Context, Result};
+use std::os::unix::ffi::OsStrExt;
+
+/// Sweeps the temp folders. Rows may name files in them: without the database's answer, one beneath a storage root is left alone.
+pub fn sweep_temp(
+    settings: &Settings,
+    roots: &Roots,
+    database: &mut Database,
+    watch: &Watch,
+    tally: &mut Tally,
+) -> Result<()> {
+    for target in &settings.temp {
+        if watch.stops(tally) {
+            return Ok(());
+        }
+        let named = match database {
+            Database::None => None,
+            Database::Open(pruner) => {
+                match find_named(target, &settings.aliases, pruner.as_mut()) {
+                    Ok(named) => Some(named),
+                    Err(error) if tally.has_done_nothing() || is_interrupted(&error) => {
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tally.issue(left_alone(target, &Failure::of(&error).message));
+                        continue;
+                    }
+                }
+            }
+            Database::Unreachable(failure) if is_beneath_a_root(target, roots) => {
+                tally.issue(left_alone(target, &failure.message));
+                continue;
+            }
+            Database::Unreachable(_) => None,
+        };
+        let rule = Rule {
+            before: settings.temp_before(),
+            patterns: None,
+            named: named.as_ref(),
+            counter: Counter::Files,
+        };
+        let phase = tally.phase();
+        sweep(target, &rule, settings, watch, tally);
+        phase.end(&format!("temp files in {}", target.path.display()), tally);
+    }
+    Ok(())
+}
+
+pub fn sweep_logs(settings: &Settings, watch: &Watch, tally: &mut Tally) {
+    let rule = Rule {
+        before: settings.logs_before(),
+        patterns: Some(&settings.log_patterns),
+        named: None,
+        counter: Counter::Logs,
+    };
+    for target in &settings.logs {
+        if watch.stops(tally) {
+            return;
+        }
+        let phase = tally.phase();
+        sweep(target, &rule, settings, watch, tally);
+        phase.end(&format!("logs in {}", target.path.display()), tally);
+    }
+}
+
+fn left_alone(target: &Target, why: &str) -> Issue {
+    let path = target.path.display().to_string();
+    let message = format!(
+        "{path} is left alone: the database cannot say which of its files rows still name: {why}"
+    );
+    Issue::new("database_unavailable", message).path(path)
+}
+
+fn is_beneath_a_root(target: &Target, roots: &Roots) -> bool {
+    roots.aliases().iter().any(|(path, real)| {
+        [&target.path, &target.real]
+            .into_iter()
+            .any(|folder| folder.starts_with(path) || folder.starts_with(real))
+    })
+}
+
+/// The files beneath a folder that rows name, by their canonical paths.
+fn find_named(
+    target: &Target,
+    aliases: &PathAliases,
+    pruner: &mut dyn Pruner,
+) -> Result<HashedSet> {
+    let mut starts = Vec::new();
+    for folder in [&target.path, &target.real] {
+        let canonical = aliases.canonical(folder.as_os_str().as_bytes());
+        let start = canonical
+            .to_str()
+            .with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
+        starts.push(if start.is_empty() { String::new() } else { format!("{start}/") });
+    }
+    starts.dedup();
+    let mut named = HashedSet::default();
+    pruner.paths_beneath(&starts, &mut |path| {
+        named.insert(path);
+    })?;
+    Ok(named)
+}

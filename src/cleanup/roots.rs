@@ -1,0 +1,306 @@
+//! The storage roots, and the way from a folder that a row names to an open one beneath them.
+
+use super::dir::{self, Dir};
+use super::finding::{Finding, RootedDir, RootedFile};
+use super::paths::lexical;
+use rustix::io::Errno;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::DirEntry;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+/// The most folders that are held open at once.
+const MOST_OPEN: usize = 4096;
+
+/// The storage roots, held open for the run.
+pub struct Roots {
+    roots: Vec<Root>,
+    /// Where relative paths of rows start.
+    base: PathBuf,
+    /// Delete rows although the root of their files cannot be used.
+    force: bool,
+    /// Some root really lies within another one.
+    overlap: bool,
+    open: OpenFolders,
+}
+
+struct Root {
+    /// As configured, absolute.
+    path: PathBuf,
+    /// With every symbolic link resolved; as configured where it is missing.
+    real: PathBuf,
+    folder: Option<Dir>,
+    /// Why the rows whose files lie beneath it must wait.
+    unusable: Option<String>,
+}
+
+/// The folders of a batch, open from the examination of their files until these are gone: examined, unlinked and synced on one handle. Not
+/// longer, because a folder that somebody moves away and makes anew is another folder.
+struct OpenFolders {
+    folders: Mutex<HashMap<(usize, PathBuf), Arc<RootedDir>>>,
+    /// Further ones are opened anew each time.
+    most: usize,
+}
+
+impl Roots {
+    /// `marker`: the name of a file that each root must hold, or none.
+    pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path, force: bool) -> Self {
+        let roots: Vec<Root> = paths.iter().map(|path| Root::open(path, marker)).collect();
+        let is_nested = |(index, root): (usize, &Root)| {
+            let mut others = roots.iter().enumerate().filter(|(other, _)| *other != index);
+            others.any(|(_, other)| root.real.starts_with(&other.real))
+        };
+        Self {
+            overlap: roots.iter().enumerate().any(is_nested),
+            roots,
+            base: base.to_owned(),
+            force,
+            open: OpenFolders {
+                folders: Mutex::default(),
+                most: (dir::raise_open_files() / 2).min(MOST_OPEN),
+            },
+        }
+    }
+
+    /// The roots that keep rows from being deleted, and why.
+    pub fn unusable(&self) -> Vec<(PathBuf, String)> {
+        let roots = self.roots.iter();
+        roots.filter_map(|root| Some((root.path.clone(), root.unusable.clone()?))).collect()
+    }
+
+    /// Where relative paths of rows start.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Closes the folders of a batch.
+    pub fn close_folders(&self) {
+        self.open.lock().clear();
+    }
+
+    /// Names of the same folders: each root as configured and as it really is.
+    pub fn aliases(&self) -> Vec<(PathBuf, PathBuf)> {
+        self.roots.iter().map(|root| (root.path.clone(), root.real.clone())).collect()
+    }
+
+    /// The symbolic links, each with the folder that it leads to, on the way to a root or to a folder of `swept` or beneath one: roots
+    /// themselves, and what lies directly in one of them or where relative paths start. Deeper ones are not searched for: that would be a
+    /// walk over every file.
+    pub fn links(&self, swept: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+        let mut links = self.aliases();
+        let base = [(self.base.clone(), self.base.clone())];
+        for (path, real) in self.aliases().into_iter().chain(base) {
+            for (name, target) in linked_folders(&path) {
+                links.push((path.join(&name), target.clone()));
+                links.push((real.join(&name), target));
+            }
+        }
+        let real = self.roots.iter().map(|root| &root.real);
+        let relevant: Vec<&PathBuf> = real.chain(swept).collect();
+        links.retain(|(_, target)| {
+            relevant.iter().any(|folder| target.starts_with(folder) || folder.starts_with(target))
+        });
+        links
+    }
+
+    /// Where a file really is, no symbolic link on the way.
+    pub fn real_path(&self, file: &RootedFile) -> PathBuf {
+        self.real_folder(&file.dir).join(&*file.name)
+    }
+
+    pub fn real_folder(&self, dir: &RootedDir) -> PathBuf {
+        self.roots[dir.root].real.join(&dir.relative)
+    }
+
+    /// Opens an absolute folder; an error if it does not lie beneath a root, or cannot be opened.
+    pub fn open_folder(&self, folder: &Path) -> Result<(Arc<RootedDir>, Arc<Dir>), Finding> {
+        if let Some(opened) = self.open_unlinked(folder) {
+            return Ok(opened);
+        }
+        let (root, relative) = self.resolve(folder)?;
+        let dir = self.dir(root, &relative);
+        let handle = self.handle(&dir)?;
+        Ok((dir, handle))
+    }
+
+    /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
+    fn open_unlinked(&self, folder: &Path) -> Option<(Arc<RootedDir>, Arc<Dir>)> {
+        let climbs = folder.components().any(|part| part == Component::ParentDir);
+        // A root within another one that is not mounted looks like an empty folder of the outer one.
+        if climbs || self.find_unusable(folder).is_some() {
+            return None;
+        }
+        let above = self.roots.iter().enumerate().filter_map(|(index, root)| {
+            let relative = folder.strip_prefix(&root.path).ok()?;
+            root.unusable.is_none().then_some((index, relative))
+        });
+        let (index, relative) = above.min_by_key(|(_, relative)| relative.as_os_str().len())?;
+        let dir = if self.overlap {
+            // Seen from the deepest root, so that each folder is one `RootedDir`.
+            let (index, relative) = self.beneath_root(&self.roots[index].real.join(relative))?;
+            self.dir(index, &relative)
+        } else {
+            self.dir(index, relative)
+        };
+        let handle = self.handle(&dir).ok()?;
+        Some((dir, handle))
+    }
+
+    /// The root that a folder really lies beneath, and its path from there.
+    fn resolve(&self, folder: &Path) -> Result<(usize, PathBuf), Finding> {
+        if let Some(why) = self.find_unusable(folder) {
+            return Err(Finding::Refused("root_unavailable", why));
+        }
+        match folder.canonicalize() {
+            Ok(real) => {
+                let (root, relative) = self.beneath_root(&real).ok_or_else(|| outside(&real))?;
+                match &self.roots[root].unusable {
+                    Some(why) if !self.force => {
+                        Err(Finding::Refused("root_unavailable", why.clone()))
+                    }
+                    _ => Ok((root, relative)),
+                }
+            }
+            Err(error) if is_absent(&error) => Err(self.absent(folder)),
+            Err(error) => Err(Finding::Refused(
+                "not_removable",
+                format!("its folder cannot be reached: {error}"),
+            )),
+        }
+    }
+
+    /// A folder that is not there has no file; but what would be outside is outside all the same.
+    fn absent(&self, folder: &Path) -> Finding {
+        let existing = folder.ancestors().find_map(|folder| folder.canonicalize().ok());
+        let is_inside = existing.is_some_and(|real| self.beneath_root(&real).is_some());
+        let is_inside_by_text =
+            self.roots.iter().any(|root| lexical(folder).starts_with(&root.path));
+        if is_inside || (is_inside_by_text && self.force) {
+            Finding::Gone(None)
+        } else {
+            outside(folder)
+        }
+    }
+
+    /// Why the root above a folder, by the text of its path alone, cannot be used now.
+    fn find_unusable(&self, folder: &Path) -> Option<String> {
+        if self.force {
+            return None;
+        }
+        let folder = lexical(folder);
+        let above = self
+            .roots
+            .iter()
+            .filter(|root| folder.starts_with(&root.path) || folder.starts_with(&root.real));
+        above.max_by_key(|root| root.path.as_os_str().len())?.unusable.clone()
+    }
+
+    /// The deepest root above a real path, and the path from there.
+    fn beneath_root(&self, real: &Path) -> Option<(usize, PathBuf)> {
+        let above = self.roots.iter().enumerate().filter_map(|(index, root)| {
+            let relative = real.strip_prefix(&root.real).ok()?;
+            root.folder.as_ref().map(|_| (index, relative.to_owned()))
+        });
+        above.min_by_key(|(_, relative)| relative.as_os_str().len())
+    }
+
+    pub fn dir(&self, root: usize, relative: &Path) -> Arc<RootedDir> {
+        let mut folders = self.open.lock();
+        let number = folders.len();
+        let dir = folders.entry((root, relative.to_owned())).or_insert_with(|| {
+            let (relative, handle) = (relative.to_owned(), OnceLock::new());
+            Arc::new(RootedDir { root, relative, number, handle })
+        });
+        Arc::clone(dir)
+    }
+
+    pub fn handle(&self, dir: &RootedDir) -> Result<Arc<Dir>, Finding> {
+        if let Some(handle) = dir.handle.get() {
+            return Ok(Arc::clone(handle));
+        }
+        let Some(root) = &self.roots[dir.root].folder else {
+            return Err(Finding::Gone(None));
+        };
+        match root.open_beneath(&dir.relative) {
+            Ok(handle) if dir.number < self.open.most => {
+                // The first handle stays where two threads opened the same folder.
+                Ok(Arc::clone(dir.handle.get_or_init(|| Arc::new(handle))))
+            }
+            Ok(handle) => Ok(Arc::new(handle)),
+            Err(Errno::NOENT) => Err(Finding::Gone(None)),
+            Err(error) => Err(Finding::Refused(
+                "not_removable",
+                format!("its folder cannot be opened: {error}"),
+            )),
+        }
+    }
+}
+
+impl OpenFolders {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(usize, PathBuf), Arc<RootedDir>>> {
+        self.folders.lock().unwrap_or_else(|broken| broken.into_inner())
+    }
+}
+
+impl Root {
+    fn open(path: &Path, marker: Option<&str>) -> Self {
+        let mut root =
+            Self { path: lexical(path), real: lexical(path), folder: None, unusable: None };
+        let opened = path.canonicalize().and_then(|real| {
+            root.real = real;
+            Ok(Dir::open(&root.real)?)
+        });
+        let why = match &opened {
+            Err(error) => Some(format!("cannot be opened: {error}")),
+            Ok(folder) => why_unmounted(&root.real, folder, marker),
+        };
+        let shown = path.display();
+        root.unusable =
+            why.map(|why| format!("the storage root {shown} {why}; is its volume mounted here?"));
+        root.folder = opened.ok();
+        root
+    }
+}
+
+/// What tells the folder of a mount point from the volume that should be mounted on it.
+fn why_unmounted(path: &Path, folder: &Dir, marker: Option<&str>) -> Option<String> {
+    if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+        return Some("is empty".to_owned());
+    }
+    let marker = marker?;
+    let has_marker = matches!(folder.stat(OsStr::new(marker)), Ok(Some(_)));
+    (!has_marker).then(|| format!("lacks its marker {marker}"))
+}
+
+/// The symbolic links to folders that lie in a folder, by name, and where they lead.
+fn linked_folders(folder: &Path) -> Vec<(std::ffi::OsString, PathBuf)> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.flatten(),
+        Err(error) => {
+            // A root that is missing is reported with its rows.
+            if error.kind() != io::ErrorKind::NotFound {
+                let shown = folder.display();
+                log::warn!(
+                    "{shown} cannot be listed: files that rows name by links in it are not known: {error}"
+                );
+            }
+            return Vec::new();
+        }
+    };
+    let is_link = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+    let links = entries.filter(is_link).filter_map(|entry| {
+        let target = entry.path().canonicalize().ok()?;
+        target.is_dir().then(|| (entry.file_name(), target))
+    });
+    links.collect()
+}
+
+fn outside(path: &Path) -> Finding {
+    Finding::Outside(format!("it leads to {}, which is beneath no storage root", path.display()))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

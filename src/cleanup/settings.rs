@@ -1,0 +1,112 @@
+//! What a run of `cleanup` does, resolved: all paths absolute, all limits set.
+
+use super::globs::{NamePatterns, Protected};
+use super::targets::Target;
+use crate::mapping::State;
+use crate::mapping::canonical_path::PathAliases;
+use crate::store::prune::{Mode, Scope};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Instant;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Tasks,
+    Receipts,
+    Temp,
+    Logs,
+}
+
+impl Part {
+    pub const ALL: [Part; 4] = [Part::Tasks, Part::Receipts, Part::Temp, Part::Logs];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Tasks => "tasks",
+            Part::Receipts => "receipts",
+            Part::Temp => "temp",
+            Part::Logs => "logs",
+        }
+    }
+}
+
+/// What to do about a row that names a path outside the storage roots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Keep the row and report it.
+    Error,
+    /// Delete the row and leave the file alone.
+    Ignore,
+}
+
+pub struct Settings {
+    pub parts: Vec<Part>,
+    pub mode: Mode,
+    /// Ignore the clock check, the brake and missing storage roots.
+    pub force: bool,
+    /// When the run began: by this host's clock, and by one that is never set.
+    pub started: DateTime<Utc>,
+    pub clock: Instant,
+    /// The time from which limits count back.
+    pub as_of: DateTime<Utc>,
+    /// Limits of the states that have one, in days of 24 hours.
+    pub task_days: Vec<(State, u32)>,
+    pub receipts_days: u32,
+    pub temp_hours: u32,
+    pub log_days: u32,
+    pub outside_paths: Outside,
+    pub remove_empty_folders: bool,
+    pub batch_size: usize,
+    /// Percent; 0: off.
+    pub brake_percent: f64,
+    pub temp: Vec<Target>,
+    pub logs: Vec<Target>,
+    pub log_patterns: NamePatterns,
+    pub protect: Protected,
+    pub aliases: PathAliases,
+    /// Whether the mapping has receipts, and how many tables depend on them.
+    pub has_receipts: bool,
+    pub dependents: usize,
+    /// The mapping has no table to delete tasks from.
+    pub never_pruned: bool,
+}
+
+impl Settings {
+    pub fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    pub fn prunes_tasks(&self) -> bool {
+        self.has(Part::Tasks) && !self.never_pruned
+    }
+
+    pub fn prunes_receipts(&self) -> bool {
+        self.has(Part::Receipts) && self.has_receipts
+    }
+
+    pub fn expired_tasks(&self) -> Scope {
+        let limit = |(state, days): &(State, u32)| (*state, self.days_ago(*days));
+        Scope::Tasks(self.task_days.iter().map(limit).collect())
+    }
+
+    pub fn expired_receipts(&self) -> Scope {
+        Scope::Receipts(self.days_ago(self.receipts_days))
+    }
+
+    pub fn temp_before(&self) -> DateTime<Utc> {
+        self.ago(TimeDelta::hours(self.temp_hours.into()))
+    }
+
+    pub fn logs_before(&self) -> DateTime<Utc> {
+        self.days_ago(self.log_days)
+    }
+
+    fn days_ago(&self, days: u32) -> DateTime<Utc> {
+        self.ago(TimeDelta::days(days.into()))
+    }
+
+    /// Not before the oldest time that a database can be asked about.
+    fn ago(&self, span: TimeDelta) -> DateTime<Utc> {
+        let oldest = DateTime::UNIX_EPOCH - TimeDelta::days(700_000);
+        self.as_of.checked_sub_signed(span).map_or(oldest, |time| time.max(oldest))
+    }
+}
