@@ -402,6 +402,7 @@ fn shell(command: &str, folder: &Path, status: i32, locale: &str) -> (i32, Strin
         .env_clear()
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binary.display()))
         .env("HOME", folder)
+        .envs(crate::support::env::clock())
         .env("LANG", locale)
         .stdin(Stdio::null())
         .output()

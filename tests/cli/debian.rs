@@ -1,7 +1,7 @@
 //! A small Debian of the test's own, which `scripts/test.sh` has made once and each test unpacks: the package is installed there for real, and the crons
 //! that this system has not are run there.
 
-use crate::support::env::{Run, TestEnv, variable};
+use crate::support::env::{Run, TestEnv, clock, variable};
 use std::path::PathBuf;
 
 /// Where the binary of the tests is in it.
@@ -20,6 +20,11 @@ impl Debian {
         std::fs::create_dir(env.path("root")).unwrap();
         let archive = variable("TASKMON_TEST_DEBIAN");
         env.program("tar", ["-xf", &archive, "-C", "root"]).success();
+        if let Some((_, library)) = clock() {
+            let inside = env.path(format!("root{}", library.display()));
+            std::fs::create_dir_all(inside.parent().unwrap()).unwrap();
+            std::fs::copy(library, inside).unwrap();
+        }
         // cronie keeps a copy there of what root puts in, and complains where it cannot.
         std::fs::create_dir(env.path("root/root/.cache")).unwrap();
         // Others than root look into it.

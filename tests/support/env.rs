@@ -238,6 +238,11 @@ fn unique() -> u32 {
     COUNTER.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The variable that puts a program under the clock of `scripts/test.sh --at`; none without it.
+pub fn clock() -> Option<(&'static str, OsString)> {
+    std::env::var_os("LD_PRELOAD").map(|library| ("LD_PRELOAD", library))
+}
+
 /// A run that is being put together.
 #[must_use]
 pub struct Run<'e> {
@@ -278,6 +283,7 @@ impl Run<'_> {
                 format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", binary.display()),
             )
             .env("HOME", self.env.path("home"))
+            .envs(clock())
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
