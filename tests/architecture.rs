@@ -6,6 +6,7 @@
 //! one decides where it belongs.
 
 mod circles;
+mod dates;
 mod words;
 
 use std::collections::BTreeSet;

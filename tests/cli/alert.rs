@@ -7,7 +7,7 @@ mod live;
 mod secrets;
 
 use crate::support::env::{Finished, TestEnv};
-use crate::support::rows::Task;
+use crate::support::rows::{Task, long_ago};
 use crate::support::server::Server;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
 use serde_json::{Value, json};

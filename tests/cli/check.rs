@@ -5,7 +5,7 @@ use crate::cli::errors::wait_until;
 use crate::on_each_database;
 use crate::support::env::{PASSWORD_IN_URL, TestEnv, plain_port};
 use crate::support::proxy::{Freeze, Proxy};
-use crate::support::rows::Task;
+use crate::support::rows::{DAY, Task, long_ago};
 use crate::support::server::{Server, dead_port, ok};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -180,7 +180,7 @@ fn a_database_in_wal_mode_is_left_as_it_was() {
 #[test]
 fn nothing_in_postgres_is_changed() {
     let env = TestEnv::postgres();
-    env.insert((1..=20).map(|n| Task::new(n).at("2020-01-01 00:00:00")));
+    env.insert((1..=20).map(|n| Task::new(n).at(&long_ago())));
     let dump = || {
         let dumped = env.program("pg_dump", ["--inserts", &env.url()]).success();
         let lines = dumped
@@ -659,7 +659,7 @@ fn a_mapping_that_does_not_fit_is_told_field_by_field() {
 #[test]
 fn an_expression_that_fails_on_a_row_of_sqlite_is_named() {
     let env = TestEnv::sqlite();
-    env.insert([Task::new(1).at("2026-11-10 10:00:00").with("status", "FAILED")]);
+    env.insert([Task::new(1).with("status", "FAILED")]);
     env.write(
         "taskmon.toml",
         &format!(
@@ -668,7 +668,7 @@ fn an_expression_that_fails_on_a_row_of_sqlite_is_named() {
         ),
     );
     let arguments = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date"];
-    let report = env.taskmon(arguments).arg("2026-11-10").exits(3);
+    let report = env.taskmon(arguments).arg(DAY).exits(3);
     let message = report.json()["error"]["message"].clone();
     let message = message.as_str().unwrap().to_owned();
     assert!(

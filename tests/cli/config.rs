@@ -122,7 +122,8 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     );
     env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"]).success().json();
     assert!(
-        env.path("etc/app/reports/daily/daily_report_20261122.json").is_file(),
+        env.path(format!("etc/app/reports/daily/daily_report_{}.json", DAY.replace('-', "")))
+            .is_file(),
         "{}",
         env.tree()
     );
@@ -134,7 +135,8 @@ fn relative_paths_start_at_the_folder_of_the_file() {
     );
     env.taskmon(["stats", "--date", DAY, "--config", "etc/app/taskmon.toml"]).success().json();
     assert!(
-        env.path("etc/var/reports/daily/daily_report_20261122.json").is_file(),
+        env.path(format!("etc/var/reports/daily/daily_report_{}.json", DAY.replace('-', "")))
+            .is_file(),
         "{}",
         env.tree()
     );

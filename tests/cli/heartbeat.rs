@@ -1,7 +1,7 @@
 //! `[heartbeat]` against a real server, and `--log-file`.
 
 use crate::support::env::TestEnv;
-use crate::support::rows::Task;
+use crate::support::rows::{Task, long_ago};
 use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
 use std::time::Duration;
 
@@ -258,7 +258,7 @@ fn the_body_is_the_end_of_a_long_log() {
     beating(&env, &server.url("/x1y2z3w4"));
     env.insert((1..=200).map(|n| {
         let path = format!("/outside/{}/{n}.png", "x".repeat(60));
-        Task::new(n).at("2020-01-01 00:00:00").with("image_path", path)
+        Task::new(n).at(&long_ago()).with("image_path", path)
     }));
     let finished = env.taskmon(["cleanup", "--only", "tasks"]).exits(1);
     finished.json();
@@ -291,10 +291,7 @@ fn the_body_says_what_a_clean_run_did_and_standard_error_stays_empty() {
         for root in ["uploads/x", "static/x"] {
             env.write(root, "");
         }
-        env.insert([
-            Task::new(1).at("2020-01-01 00:00:00"),
-            Task::new(2).at("2020-01-01 00:00:00"),
-        ]);
+        env.insert([Task::new(1).at(&long_ago()), Task::new(2).at(&long_ago())]);
         let now = chrono::Utc::now() + chrono::TimeDelta::hours(8);
         let now = now.format("%Y-%m-%d %H:%M:%S").to_string();
         env.insert([Task::new(3).at(&now).with("status", "PENDING")]);
@@ -360,7 +357,7 @@ fn the_logs_times_are_the_systems_without_a_configuration() {
 #[test]
 fn a_log_file_that_cannot_be_opened_ends_the_run_before_it_begins() {
     let env = TestEnv::sqlite();
-    env.insert([Task::new(1).at("2020-01-01 00:00:00")]);
+    env.insert([Task::new(1).at(&long_ago())]);
     let finished = env.taskmon(["cleanup", "--log-file", "missing/own.log", "--no-alert"]).exits(3);
     finished.failure("output_failed", &["missing/own.log"]);
     let tasks: i64 =

@@ -129,7 +129,7 @@ fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
     disk(&env).success().json();
     env.write("logs/old.log", "x");
     for path in ["logs/old.log", locks(env.path("logs"))[0].to_str().unwrap()] {
-        env.program("touch", ["-d", "2020-01-01", path]).success();
+        env.program("touch", ["-d", "2000 days ago", path]).success();
     }
     let words = ["cleanup", "--only", "logs", "--no-alert"];
     let result: Value = env.taskmon(words).success().json();

@@ -3,6 +3,7 @@
 use crate::cli::check::{checks, is};
 use crate::on_each_database;
 use crate::support::env::TestEnv;
+use crate::support::rows::long_ago;
 
 /// The mapping of a table of one's own, with one field more.
 fn own_mapping(env: &TestEnv, more: &str) -> String {
@@ -16,10 +17,11 @@ fn own_mapping(env: &TestEnv, more: &str) -> String {
 
 on_each_database! {
     fn a_key_that_the_table_of_the_rows_lacks_is_named_before_anything_goes(env) {
-        env.sql(
+        env.sql(&format!(
             "CREATE TABLE jobs (other_id integer PRIMARY KEY, state text, made_at text);
-             INSERT INTO jobs VALUES (1, 'done', '2020-01-01 00:00:00')",
-        );
+             INSERT INTO jobs VALUES (1, 'done', '{}')",
+            long_ago()
+        ));
         let time = if env.url().starts_with("sqlite") { "made_at" } else { "made_at::timestamptz AS made_at" };
         env.sql(&format!("CREATE VIEW seen AS SELECT other_id AS id, state, {time} FROM jobs"));
         let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
@@ -34,7 +36,7 @@ on_each_database! {
 
     fn an_expression_of_cleanup_that_fails_on_a_row_is_named_before_and_while_it_runs(env) {
         // The overflow stands in for a cast: both databases have one.
-        let made = "'2020-01-01 00:00:00'";
+        let made = format!("'{}'", long_ago());
         let column = if env.url().starts_with("sqlite") { "text" } else { "timestamptz" };
         env.sql(&format!(
             "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at {column}, size bigint);
@@ -230,12 +232,13 @@ fn the_check_and_cleanup_agree_on_a_mapping_that_does_not_say_what_to_delete_fro
 #[test]
 fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
     let env = TestEnv::postgres();
-    env.sql(
+    env.sql(&format!(
         "CREATE TABLE jobs (id bigint PRIMARY KEY, other_id bigint UNIQUE, state text, made_at timestamptz);
-         INSERT INTO jobs SELECT n, 11 - n, 'done', timestamptz '2020-01-01' + n * interval '1 hour' FROM generate_series(1, 10) AS n;
+         INSERT INTO jobs SELECT n, 11 - n, 'done', timestamptz '{}' + n * interval '1 hour' FROM generate_series(1, 10) AS n;
          CREATE VIEW seen AS SELECT other_id AS id, state, made_at FROM jobs;
          CREATE VIEW same AS SELECT id, upper(state) AS state, made_at FROM jobs",
-    );
+        long_ago()
+    ));
     let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
     let from = |view: &str| {
         env.write(

@@ -1,7 +1,7 @@
 //! `--output nagios`, read by the parser of the Monitoring Plugins' own Perl library, and held to the grammar of their guidelines.
 
 use crate::support::env::{Finished, TestEnv};
-use crate::support::rows::Task;
+use crate::support::rows::{DAY, Task, long_ago};
 use serde_json::{Value, json};
 
 /// Each figure of the line on standard input as `Monitoring::Plugin::Performance` reads it.
@@ -174,22 +174,21 @@ fn a_days_report() {
     let tasks = |failed: u32| {
         (1..=10).map(move |n| {
             if n <= failed {
-                Task::new(n).at("2026-11-22 10:00:00").failed("物流 | 查询")
+                Task::new(n).at(&format!("{DAY} 10:00:00")).failed("物流 | 查询")
             } else {
-                Task::new(n).at("2026-11-22 11:00:00")
+                Task::new(n).at(&format!("{DAY} 11:00:00"))
             }
         })
     };
     for (failed, code, state) in [(2, 0, "OK"), (3, 1, "WARNING"), (6, 2, "CRITICAL")] {
         env.sql("DELETE FROM tasks");
         env.insert(tasks(failed));
-        let finished = env
-            .taskmon(["stats", "--date", "2026-11-22", "--no-save", "--output", "nagios"])
-            .exits(code);
+        let finished =
+            env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "nagios"]).exits(code);
         let found = plugin(&env, &finished);
         assert_eq!((found.service.as_str(), found.state.as_str()), ("STATS", state));
         assert!(found.text.contains("共 10 个任务"), "{}", found.text);
-        assert_eq!(code == 0, found.text.starts_with("2026-11-22"), "{}", found.text);
+        assert_eq!(code == 0, found.text.starts_with(DAY), "{}", found.text);
         let rate = format!("{}", failed * 10);
         assert_eq!(found.figure("failure_rate"), [&rate, "%", "20", "50", "0", "100"]);
         assert_eq!(found.figure("failed")[0], failed.to_string());
@@ -203,7 +202,7 @@ fn the_live_state() {
     let quiet = env.taskmon(["alert", "--dry-run", "--output", "nagios"]).exits(0);
     let found = plugin(&env, &quiet);
     assert_eq!((found.service.as_str(), found.state.as_str()), ("ALERT", "OK"));
-    env.insert([Task::new(1).at("2020-01-01 00:00:00").status("PENDING")]);
+    env.insert([Task::new(1).at(&long_ago()).status("PENDING")]);
     let finished = env.taskmon(["alert", "--dry-run", "--output", "nagios"]).exits(1);
     finished.stderr();
     let found = plugin(&env, &finished);

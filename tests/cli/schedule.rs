@@ -5,6 +5,7 @@
 
 use crate::cli::errors::wait_until;
 use crate::support::env::{Finished, Run, TestEnv};
+use crate::support::rows::{DAY, long_ago};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -1155,7 +1156,7 @@ fn records(env: &TestEnv) -> Vec<Value> {
 #[test]
 fn every_run_of_a_job_leaves_a_record() {
     let env = TestEnv::sqlite();
-    env.taskmon(["stats", "--output", "text", "--date", "2023-12-01", "-qq"]).run().stdout();
+    env.taskmon(["stats", "--output", "text", "--date", DAY, "-qq"]).run().stdout();
     env.taskmon(["cleanup", "--dry-run", "--only=temp,logs"]).success().json();
     env.taskmon([
         "alert",
@@ -1189,7 +1190,7 @@ fn every_run_of_a_job_leaves_a_record() {
     assert_eq!(
         short,
         [
-            json!(["stats", 0, false, false, ["stats", "--date", "2023-12-01"]]),
+            json!(["stats", 0, false, false, ["stats", "--date", DAY]]),
             json!(["cleanup", 0, false, true, ["cleanup", "--dry-run", "--only=temp,logs"]]),
             json!(["alert", 0, false, false, ["alert", "--send", "…"]]),
             json!(["disk", 3, false, false, ["disk", "/nonexistent"]]),
@@ -1438,7 +1439,9 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
 #[test]
 fn a_record_with_the_keys_that_every_record_has_is_one() {
     let env = TestEnv::sqlite();
-    let record = json!({"job": "disk", "start": "2026-11-25T02:15:00+08:00", "end": "2026-11-25T02:15:01.250+08:00", "exit_code": 0, "skipped": false, "host": "box"});
+    let end = chrono::Utc::now();
+    let start = end - chrono::TimeDelta::milliseconds(1_250);
+    let record = json!({"job": "disk", "start": start.to_rfc3339(), "end": end.to_rfc3339(), "exit_code": 0, "skipped": false, "host": "box"});
     env.write("logs/taskmon_runs.jsonl", &format!("{record}\n"));
     let shown = env.taskmon(["schedule", "logs"]).success().json();
     assert_eq!(shown["runs"][0]["duration_seconds"], 1.25, "{shown:#}");
@@ -1505,7 +1508,9 @@ fn installed_long_ago(env: &TestEnv) {
     let aged: Vec<String> = text
         .lines()
         .map(|line| match line.split_once("\"installed\":\"") {
-            Some((before, _)) => format!("{before}\"installed\":\"2020-01-01T00:00:00Z\"}}"),
+            Some((before, _)) => {
+                format!("{before}\"installed\":\"{}T00:00:00Z\"}}", &long_ago()[..10])
+            }
             None => line.to_owned(),
         })
         .collect();

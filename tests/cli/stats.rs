@@ -7,7 +7,7 @@ use chrono::{Days, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub const DAY: &str = "2026-11-22";
+pub use crate::support::rows::DAY;
 
 /// The report of [`DAY`], nothing saved.
 #[track_caller]

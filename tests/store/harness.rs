@@ -19,7 +19,7 @@ use taskmon::store::{Cell, DayCount, DayFigures, DayRequest, Store, StoreSetting
 /// The zone of the days, and of the rows' times, which have none.
 pub const ZONE: Tz = Tz::Asia__Shanghai;
 /// The day that the rows of [`crate::support::rows`] are made on.
-pub const DAY: &str = "2026-11-22";
+pub use crate::support::rows::DAY;
 
 /// How the database is looked at: the mapping of the preset `taskmon`, changed as the case needs it.
 pub struct View {

@@ -1,8 +1,17 @@
 //! Rows for the `tasks` table in which every column has a value of its own: a report that reads the wrong column
 //! gets a wrong number.
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::{NaiveDateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
+
+/// The day that a task is of unless its test says otherwise: for what is given the day, the time or the month, never for a run that
+/// goes by the clock.
+pub const DAY: &str = "2026-11-22";
+
+/// A time, as rows have it, at which everything has expired and is overdue, whatever the limits and whenever the test runs.
+pub fn long_ago() -> String {
+    (Utc::now() - TimeDelta::days(2_000)).format("%Y-%m-%d %H:%M:%S").to_string()
+}
 
 /// A row of `tasks`, column by column, each as the text of a literal; `None` is NULL.
 #[derive(Clone)]
@@ -11,7 +20,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// A completed task with the primary key `n`, created on 2026-11-22 between one and two in the morning.
+    /// A completed task with the primary key `n`, created on [`DAY`] between one and two in the morning.
     ///
     /// Its times are all different, and different from those of every other number.
     pub fn new(n: u32) -> Self {
@@ -43,11 +52,11 @@ impl Task {
         ];
         let columns = text.into_iter().map(|(name, text)| (name, Some(text)));
         let first =
-            moment("2026-11-22 01:00:00") + TimeDelta::microseconds(i64::from(n) * 1_003_001);
+            moment(&format!("{DAY} 01:00:00")) + TimeDelta::microseconds(i64::from(n) * 1_003_001);
         Self { columns: columns.collect() }.created(first)
     }
 
-    /// Created at this local time, `2026-11-22 10:00:00.5`; the other times of the row follow at their own distances.
+    /// Created at this local time, `YYYY-MM-DD HH:MM:SS` and perhaps a fraction; the other times of the row follow at their own distances.
     pub fn at(self, time: &str) -> Self {
         self.created(moment(time))
     }

@@ -62,7 +62,7 @@ fn anything_else_is_no_result_and_what_is_wrong_is_named() {
         ("-", "17", vec!["not a JSON object"]),
         ("-", "{\"success\": true}", vec!["keys of neither"]),
         ("-", "[]", vec!["the list is empty"]),
-        ("-", "[{\"date\": \"2026-11-22\"}]", vec!["element 0"]),
+        ("-", "[{\"date\": \"today\"}]", vec!["element 0"]),
         ("-", "{\"success\": false}", vec!["error.message is missing"]),
         // What cleanup and alert print are no results to raise alerts from.
         ("-", "{\"success\": true, \"tasks_cleaned\": 1}", vec!["stats or disk"]),

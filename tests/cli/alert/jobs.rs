@@ -192,7 +192,7 @@ on_each_database! {
     fn a_cleanup_that_the_brake_stops_is_told(env) {
         let server = Server::plain(vec![status(200)]);
         configure_with(&env, "[cleanup]\nbrake_percent = 50", &webhook(&server));
-        env.insert((1..=4).map(|n| Task::new(n).at("2020-01-01 10:00:00").without("image_path").without("document_path").without("screenshot_path")));
+        env.insert((1..=4).map(|n| Task::new(n).at(&long_ago()).without("image_path").without("document_path").without("screenshot_path")));
         for dry_run in [true, false] {
             let run = env.taskmon(["cleanup", "--only", "tasks"]);
             let run = if dry_run { run.arg("--dry-run") } else { run };

@@ -156,7 +156,7 @@ fn a_message_cannot_forge_a_line() {
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
     let forged =
-        "ok\n2026-11-22T10:00:00+08:00 - CRITICAL - forged\r\u{1b}[31m\u{2028}\u{85}\u{0}end";
+        "ok\nYYYY-MM-DDT10:00:00+08:00 - CRITICAL - forged\r\u{1b}[31m\u{2028}\u{85}\u{0}end";
     let given = json!([{"type": "t\nt", "message": forged, "severity": "warning", "key": "k\nk"}])
         .to_string();
     env.write("given.json", &given);
@@ -170,7 +170,7 @@ fn a_message_cannot_forge_a_line() {
     }
     assert_eq!(log.lines().count(), 1);
     assert!(
-        log.contains(r"ok\n2026-11-22T10:00:00+08:00 - CRITICAL - forged\r\u{1b}[31m"),
+        log.contains(r"ok\nYYYY-MM-DDT10:00:00+08:00 - CRITICAL - forged\r\u{1b}[31m"),
         "{log}"
     );
     // Programs get it as it is.

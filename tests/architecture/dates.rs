@@ -1,0 +1,149 @@
+//! No test goes by a date that the calendar overtakes: what a run that reads the clock is to find hangs on a time that the test takes
+//! from the clock itself. A literal date is for what is given the time, such as a pure function or a run with `--date` or `--as-of`.
+
+use std::path::Path;
+
+/// A file with literal dates: how many there are, and what is given them.
+struct Given {
+    file: &'static str,
+    dates: usize,
+    to: &'static str,
+}
+
+const STORE: &str = "the store, which is told the day or the time";
+const MESSAGE: &str = "the message, which carries its time";
+const DATE: &str = "runs with --date";
+const AS_OF: &str = "runs with --as-of";
+
+const GIVEN: &[Given] = &[
+    Given { file: "tests/channels/chat.rs", dates: 6, to: MESSAGE },
+    Given { file: "tests/channels/command.rs", dates: 1, to: MESSAGE },
+    Given { file: "tests/channels/delivery.rs", dates: 2, to: MESSAGE },
+    Given { file: "tests/channels/email.rs", dates: 4, to: MESSAGE },
+    Given { file: "tests/channels/mod.rs", dates: 2, to: MESSAGE },
+    Given { file: "tests/channels/webhook.rs", dates: 3, to: MESSAGE },
+    Given { file: "tests/cli/cleanup.rs", dates: 28, to: AS_OF },
+    Given { file: "tests/cli/cleanup_corners.rs", dates: 41, to: AS_OF },
+    Given { file: "tests/cli/cleanup_failures.rs", dates: 1, to: AS_OF },
+    Given { file: "tests/cli/errors.rs", dates: 4, to: "runs that refuse them" },
+    Given { file: "tests/cli/presets.rs", dates: 154, to: "runs with --date, and with --as-of" },
+    Given {
+        file: "tests/cli/scripts.rs",
+        dates: 12,
+        to: "scripts whose month or day is an argument",
+    },
+    Given { file: "tests/cli/snapshot.rs", dates: 1, to: DATE },
+    Given { file: "tests/cli/stats.rs", dates: 37, to: DATE },
+    Given { file: "tests/cli/time.rs", dates: 77, to: DATE },
+    Given { file: "tests/readme.rs", dates: 4, to: "texts that a pure function compares" },
+    Given { file: "tests/reference/generate.py", dates: 1, to: "its usage" },
+    Given {
+        file: "tests/reference/report.py",
+        dates: 10,
+        to: "its test of itself, and the day of its usage",
+    },
+    Given { file: "tests/store/day.rs", dates: 41, to: STORE },
+    Given { file: "tests/store/live.rs", dates: 100, to: STORE },
+    Given { file: "tests/store/mapping.rs", dates: 18, to: STORE },
+    Given { file: "tests/store/prune.rs", dates: 5, to: STORE },
+    Given { file: "tests/support/rows.rs", dates: 1, to: "DAY, which says so" },
+];
+
+/// The forms of a date: `0` is a digit, `1` one of 1 and 2, and a letter itself.
+const FORMS: &[&str] = &["1000-00", "10000000", "00 Mon 1000", "1_000_000_000", "1000000000"];
+
+#[test]
+fn dates_are_given_and_none_is_new() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for entry in walkdir::WalkDir::new(root.join("tests")).sort_by_file_name() {
+        let entry = entry.unwrap();
+        if !entry.file_type().is_file() || entry.path().ends_with("architecture/dates.rs") {
+            continue;
+        }
+        let name = entry.path().strip_prefix(root).unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let found = dates(&text);
+        let given = GIVEN.iter().find(|given| given.file == name);
+        let known = given.map_or(0, |given| given.dates);
+        if found.len() != known {
+            let to = given.map_or("", |given| given.to);
+            wrong.push(format!(
+                "{name} has {} dates, known are {known} {to}: {found:?}",
+                found.len()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The dates of a text, comments aside.
+fn dates(text: &str) -> Vec<String> {
+    let code = text.lines().map(|line| {
+        let is_comment = ["//", "-- ", "# "].iter().any(|mark| line.trim_start().starts_with(mark));
+        if is_comment { "" } else { line }
+    });
+    code.flat_map(|line| {
+        let starts = line.char_indices().map(move |(at, _)| at);
+        starts.filter_map(move |at| date_at(line, at))
+    })
+    .collect()
+}
+
+/// The date that a line has at a place, whose neighbours are no digits.
+fn date_at(line: &str, at: usize) -> Option<String> {
+    let rest = &line[at..];
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    if is_digit(line[..at].chars().next_back()) {
+        return None;
+    }
+    let form = FORMS.iter().find(|form| {
+        let here: Vec<char> = rest.chars().take(form.len() + 1).collect();
+        here.len() >= form.len()
+            && !is_digit(here.get(form.len()).copied())
+            && form.chars().zip(&here).all(|(form, here)| fits(form, *here))
+            && plausible(&here[..form.len()])
+    })?;
+    Some(rest[..form.len()].to_owned())
+}
+
+fn fits(form: char, here: char) -> bool {
+    match form {
+        '0' => here.is_ascii_digit(),
+        '1' => here == '1' || here == '2',
+        'M' => here.is_ascii_uppercase(),
+        'o' | 'n' => here.is_ascii_lowercase(),
+        _ => here == form,
+    }
+}
+
+/// Whether the year, or that of the seconds since 1970, is one that a test would mean.
+fn plausible(here: &[char]) -> bool {
+    let digits: String = here.iter().filter(|c| c.is_ascii_digit()).collect();
+    match (digits.len(), here.contains(&' ')) {
+        (10, _) => digits
+            .parse::<u64>()
+            .is_ok_and(|seconds| (1_400_000_000..2_600_000_000).contains(&seconds)),
+        (6, true) => matches!(&digits[2..4], "19" | "20" | "21"),
+        (6, false) => matches!(&digits[..2], "19" | "20" | "21" | "29"),
+        (8, _) => {
+            matches!(&digits[..2], "19" | "20") && &digits[4..6] <= "12" && &digits[6..] <= "31"
+        }
+        _ => true,
+    }
+}
+
+// ---- a check that cannot fail proves nothing
+
+#[test]
+fn a_date_is_found_in_every_form() {
+    let is = |text: &str, expected: &[&str]| assert_eq!(dates(text), expected, "{text}");
+    is("at(\"2026-11-22 10:00:00\")", &["2026-11"]);
+    is("'2026-11', '2999-01-01'", &["2026-11", "2999-01"]);
+    is("daily_report_20261122.json", &["20261122"]);
+    is("Fri, 01 Dec 2023 18:00:01", &["01 Dec 2023"]);
+    is("assert_eq!(sum, 1_795_276_800.0); 1795276800", &["1_795_276_800", "1795276800"]);
+    is("// on 2026-11-22\n-- 2026-11-22\n  # 2026-11-22", &[]);
+    is("12026-11-22, 30000000, 10000000000, 9223372036854775807, 19991399", &[]);
+    is("x(\"1-11-22\"); 00000000000123456789", &[]);
+}
