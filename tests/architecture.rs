@@ -205,15 +205,11 @@ fn module_of(path: &str, modules: &BTreeSet<&str>) -> String {
 fn imports(source: &Source) -> Vec<Import> {
     let code = blank(&source.text, Keep::Code);
     let mut found = Vec::new();
-    let own: Vec<&str> = source.module.split("::").collect();
-    let roots: [(&str, &[&str]); 4] = [
-        ("crate::", &[]),
-        ("taskmon::", &[]),
-        ("super::super::", &own[..own.len().saturating_sub(2)]),
-        ("super::", &own[..own.len().saturating_sub(1)]),
-    ];
+    // How far above the place each root begins; `None`: at the root of the crate.
+    let roots =
+        [("crate::", None), ("taskmon::", None), ("super::super::", Some(2)), ("super::", Some(1))];
     let mut taken = BTreeSet::new();
-    for (root, base) in roots {
+    for (root, above) in roots {
         for (at, _) in code.match_indices(root) {
             let inside_word =
                 code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
@@ -222,12 +218,34 @@ fn imports(source: &Source) -> Vec<Import> {
             }
             let line = code[..at].matches('\n').count() + 1;
             let mut paths = Vec::new();
-            expand(&code[at + root.len()..], &base.join("::"), &mut paths);
+            let base = above.map_or(String::new(), |levels| {
+                ancestor(&source.module, levels - inline_modules(&code, at).min(levels))
+            });
+            expand(&code[at + root.len()..], &base, &mut paths);
             found.extend(paths.into_iter().map(|path| Import { line, path }));
         }
     }
     found.sort_by(|one, other| (one.line, &one.path).cmp(&(other.line, &other.path)));
     found
+}
+
+/// The module so many levels above another.
+fn ancestor(module: &str, levels: usize) -> String {
+    let parts: Vec<&str> = module.split("::").collect();
+    parts[..parts.len().saturating_sub(levels)].join("::")
+}
+
+/// How many modules within the file, such as `pub mod optional_url { … }`, a place is in.
+fn inline_modules(code: &str, at: usize) -> usize {
+    let opened = code[..at].match_indices("mod ").filter(|(start, _)| {
+        let body =
+            code[*start..at].find('{').filter(|open| !code[*start..start + open].contains(';'));
+        body.is_some_and(|open| {
+            let inside = &code[start + open..at];
+            inside.matches('{').count() > inside.matches('}').count()
+        })
+    });
+    opened.count()
 }
 
 /// Reads one use tree or path at the start of `code` and gives what is behind it.
@@ -413,6 +431,8 @@ fn a_forbidden_import_is_found_in_every_form() {
         ("stats/trend.rs", "const Q: char = '\"'; use crate::cli::Cli; const R: char = '\"';"),
         ("mapping/mod.rs", "use crate::store::Store;"),
         ("units.rs", "use crate::config::Config;"),
+        ("store/sqlite.rs", "mod a {}\nuse super::postgres::connect;"),
+        ("store/sqlite.rs", "mod a { use super::super::postgres::connect; }"),
         ("store/sqlite.rs", "use super::postgres::connect;"),
         ("store/sqlite/time.rs", "use crate::store::postgres::connect;"),
         ("report/text.rs", "use crate::store::DayFigures;"),
@@ -448,6 +468,10 @@ fn what_is_allowed_and_what_is_no_import_is_left_alone() {
         ("config/mod.rs", "use crate::store::target::Target;"),
         ("run.rs", "use crate::cli::Cli;\nuse crate::store::postgres::connect;"),
         ("main.rs", "use taskmon::run::run;"),
+        (
+            "units.rs",
+            "struct A;\nmod b { use super::A; }\npub mod c { mod d { use super::super::A; } }",
+        ),
         ("stats/trend.rs", "use other_crate::cli::Cli; use chrono::crate_like;"),
     ] {
         assert_eq!(found_in(inside, text), Vec::<String>::new(), "{inside}: {text}");

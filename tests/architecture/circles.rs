@@ -19,10 +19,6 @@ const KNOWN: &[&str] = &[
     "rules",
     "run::installed",
     "run::schedule",
-    "store::conninfo",
-    "store::target",
-    "store::inspect",
-    "store::prune",
     "store::postgres::inspect",
     "store::postgres::prune",
 ];
