@@ -1,5 +1,6 @@
 //! The command line: clap's types, nothing else.
 
+use crate::language::Language;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -13,7 +14,8 @@ Examples:
   taskmon disk / /data --output text    how full the disks are, for people
   taskmon check --output text           what is in the jobs' way
   taskmon config --default > taskmon.toml
-  taskmon stats --help                  more about a command
+  taskmon stats --help                  the options of a command
+  taskmon help                          the manual
 
 Exit codes:
   0     done
@@ -25,7 +27,7 @@ Exit codes:
 
 /// Cleans up, reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
 #[derive(Debug, Parser)]
-#[command(name = "taskmon", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "taskmon", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -46,6 +48,9 @@ pub struct Common {
     /// What is printed: one JSON document, a page for people, or for disk, stats and alert the line of a monitoring plugin, whose exit codes are 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[arg(long, value_name = "FORMAT", default_value = "json", global = true)]
     pub output: Format,
+    /// The language of alerts, pages and the manual; without it `language` of the configuration, else that of the locale
+    #[arg(long, value_name = "LANGUAGE", global = true)]
+    pub lang: Option<Language>,
     /// JSON over several lines; the default on a terminal
     #[arg(long, global = true, conflicts_with = "compact")]
     pub pretty: bool,
@@ -113,7 +118,9 @@ Examples:
         /// bash, zsh, fish, elvish or powershell
         shell: Shell,
     },
-    /// Print the manual page of taskmon, or of one of its commands
+    /// Show a page of the manual, or list the pages
+    Help(HelpArgs),
+    /// Print a page of the manual in the format of man
     Man(ManArgs),
 }
 
@@ -434,12 +441,32 @@ pub struct ConfigArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  taskmon help                the pages of the manual
+  taskmon help cleanup        what cleanup deletes, and what it never does
+  taskmon help slack          how a channel is configured
+  taskmon help rules --lang zh | less
+
+On a terminal a page is shown by $PAGER, or by less.")]
+pub struct HelpArgs {
+    /// A command, a channel or a subject; without it the pages are listed
+    #[arg(value_name = "TOPIC")]
+    pub topic: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   taskmon man | man -l -          read the page of taskmon itself
   taskmon man stats | man -l -    read that of a command
   taskmon man > /usr/local/share/man/man1/taskmon.1
-  taskmon man stats > /usr/local/share/man/man1/taskmon-stats.1")]
+  taskmon man stats > /usr/local/share/man/man1/taskmon-stats.1
+  taskmon man rules > /usr/local/share/man/man7/taskmon-rules.7
+  taskmon man --list              each page, and the section that it belongs to")]
 pub struct ManArgs {
-    /// The command whose page is printed; without it the page of taskmon itself
-    #[arg(value_name = "COMMAND")]
-    pub command: Option<String>,
+    /// The topic whose page is printed; without it the page of taskmon itself
+    #[arg(value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// List the topics that have a page, and the section of each
+    #[arg(long, conflicts_with = "topic")]
+    pub list: bool,
 }

@@ -1,9 +1,10 @@
 //! The languages in which taskmon speaks to people: Chinese and English.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// The language of alerts, reasons, `trend_direction` and text pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     Zh,

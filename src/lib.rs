@@ -15,7 +15,7 @@
 //!   `Pruner` traits, `system` and the ground floor, and not each other, save: `rules` reads reports, `notify` sends what `rules` found
 //!   through `channels`.
 //! - No SQL stands outside `store/`.
-//! - `report` imports the report structs only.
+//! - `report` imports the report structs only; `manual` nothing but words.
 //! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
@@ -30,6 +30,7 @@ pub mod demo;
 pub mod language;
 pub mod live;
 pub mod lock;
+pub mod manual;
 pub mod mapping;
 pub mod notify;
 pub mod outcome;

@@ -62,6 +62,20 @@ pub fn round2(value: f64) -> f64 {
     if value < 0.0 && rounded != 0.0 { -rounded } else { rounded }
 }
 
+/// Columns of a terminal that a text takes: letters of Chinese and the like take two.
+pub fn text_width(text: &str) -> usize {
+    text.chars().map(letter_width).sum()
+}
+
+pub fn letter_width(letter: char) -> usize {
+    if is_wide(letter) { 2 } else { 1 }
+}
+
+pub fn is_wide(letter: char) -> bool {
+    matches!(letter, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{20000}'..='\u{3fffd}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +120,12 @@ mod tests {
         assert_eq!(mean_seconds(45_125_000, 1), Some(45.13));
         assert_eq!(mean_seconds(-45_125_000, 1), Some(-45.13));
         assert_eq!(mean_seconds(0, 0), None);
+    }
+
+    #[test]
+    fn letters_of_chinese_take_two_columns_and_others_one() {
+        assert_eq!(text_width("任务, ok…▁"), 4 + 4 + 2);
+        assert_eq!(text_width("（，。）"), 8);
     }
 
     #[test]

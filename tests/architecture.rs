@@ -74,6 +74,7 @@ const RULES: &[Rule] = &[
         may: &["stats::**", "system::**", "cleanup", "live", "notify", "check", "schedule::**"],
     },
     Rule { module: "demo", may: &[] },
+    Rule { module: "manual", may: &[] },
     // It judges what others found.
     Rule {
         module: "check",

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # What the program says of itself: manual pages and completions, for installing.
 
-# pages PROGRAM FOLDER: FOLDER/man has the pages, FOLDER/bash, FOLDER/zsh and FOLDER/fish the completions.
+# pages PROGRAM FOLDER: FOLDER/man1 and FOLDER/man7 have the pages, FOLDER/bash, FOLDER/zsh and FOLDER/fish the completions.
 pages() {
-    local program=$1 folder=$2 command shell
-    mkdir -p "$folder/man"
-    "$program" man >"$folder/man/taskmon.1"
-    for command in cleanup stats disk alert check schedule demo config; do
-        "$program" man "$command" >"$folder/man/taskmon-$command.1"
-    done
+    local program=$1 folder=$2 topic section shell
+    mkdir -p "$folder/man1" "$folder/man7"
+    "$program" --lang en man >"$folder/man1/taskmon.1"
+    while read -r topic section; do
+        "$program" --lang en man "$topic" >"$folder/man$section/taskmon-$topic.$section"
+    done < <("$program" man --list)
     for shell in bash zsh fish; do
         "$program" completions "$shell" >"$folder/$shell"
     done

@@ -2,7 +2,7 @@
 
 pub mod env;
 pub mod file;
-mod nearest;
+pub mod nearest;
 mod reader;
 mod zone;
 
@@ -33,6 +33,8 @@ pub struct Request {
     pub config_flag: Option<PathBuf>,
     /// `--database-url`
     pub database_url_flag: Option<String>,
+    /// `--lang`
+    pub language_flag: Option<Language>,
     pub env: Env,
     /// Absolute.
     pub working_dir: PathBuf,
@@ -120,7 +122,7 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
 
     let mut warnings = Vec::new();
     let (timezone, timezone_source) = timezone(&values, &given, &request.env, &mut warnings)?;
-    let (language, language_source) = language(&values, &given, &request.env)?;
+    let (language, language_source) = language(request, &values, &given)?;
     let urls = Urls { request, values: &values, given: &given };
     let url = urls.database()?;
     let read_url = urls.read()?;
@@ -266,19 +268,32 @@ fn naive_zone(values: &File, given: &Given, local: Tz) -> Result<Tz, Failure> {
     }
 }
 
-/// The file's language, else the one that the locale's variables name: `LC_ALL` beats `LC_MESSAGES` beats `LANG`.
-fn language(values: &File, given: &Given, env: &Env) -> Result<(Language, String), Failure> {
+/// The language of `--lang`, else the file's, else the one of the locale.
+fn language(
+    request: &Request,
+    values: &File,
+    given: &Given,
+) -> Result<(Language, String), Failure> {
+    if let Some(language) = request.language_flag {
+        return Ok((language, "--lang".to_owned()));
+    }
     if let Some(language) = values.language {
         return Ok((language, given.place("language")));
     }
+    let locale = language_of_locale(&request.env)?;
+    Ok(locale.unwrap_or_else(|| (Language::En, "the default".to_owned())))
+}
+
+/// The language that the locale's variables name, and the variable: `LC_ALL` beats `LC_MESSAGES` beats `LANG`.
+pub fn language_of_locale(env: &Env) -> Result<Option<(Language, String)>, Failure> {
     for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
         if let Some(locale) = env.text(name)? {
             let chinese = locale.to_lowercase().starts_with("zh");
             let language = if chinese { Language::Zh } else { Language::En };
-            return Ok((language, format!("${name}")));
+            return Ok(Some((language, format!("${name}"))));
         }
     }
-    Ok((Language::En, "the default".to_owned()))
+    Ok(None)
 }
 
 fn connect_timeout(values: &File) -> Duration {

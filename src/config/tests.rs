@@ -11,6 +11,7 @@ struct Desk {
     variables: Vec<(String, String)>,
     config_flag: Option<PathBuf>,
     database_url_flag: Option<String>,
+    language_flag: Option<Language>,
 }
 
 impl Desk {
@@ -20,6 +21,7 @@ impl Desk {
             variables: Vec::new(),
             config_flag: None,
             database_url_flag: None,
+            language_flag: None,
         };
         let home = desk.path("home").display().to_string();
         fs::create_dir_all(desk.path("work")).unwrap();
@@ -57,6 +59,7 @@ impl Desk {
         Request {
             config_flag: self.config_flag.clone(),
             database_url_flag: self.database_url_flag.clone(),
+            language_flag: self.language_flag,
             env: Env::from_iter(self.variables.clone()),
             working_dir: self.path("work"),
         }
@@ -258,6 +261,10 @@ fn the_file_beats_the_system_in_zone_and_language() {
     assert_eq!(desk.config().language, Language::En);
     desk.unset("LANG");
     assert_eq!(desk.config().language, Language::En);
+    desk.write("work/taskmon.toml", "language = 'en'");
+    desk.language_flag = Some(Language::Zh);
+    let effective = desk.config().effective().unwrap();
+    assert_eq!([&effective["language"], &effective["sources"]["language"]], ["zh", "--lang"]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The results of `schedule`, and their pages.
 
-use super::text::{Page, width};
+use super::text::Page;
 use crate::language::Language;
 use crate::outcome::Issue;
 use crate::schedule::runs::{Holder, RunRecord};
+use crate::units::text_width;
 use chrono::SecondsFormat;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -313,12 +314,12 @@ pub fn change(change: &Change, language: Language) -> String {
 /// Columns, each as wide as its widest cell.
 fn table(rows: Vec<Vec<String>>, language: Language) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let widest = |column: usize| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
+    let widest = |column: usize| rows.iter().map(|row| text_width(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(widest).collect();
     let mut page = Page::new(language);
     for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, wide)| {
-            let padding = wide - width(cell).min(*wide);
+            let padding = wide - text_width(cell).min(*wide);
             format!("{cell}{:padding$}", "")
         });
         page.line(cells.collect::<Vec<_>>().join("  "));

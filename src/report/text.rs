@@ -9,6 +9,7 @@ use crate::notify::{CHANNEL_FAILED, Summary, escaped};
 use crate::outcome::{Failure, Issue, Severity};
 use crate::stats::{DailyReport, QueueStatistics};
 use crate::system::disk::{Disk, DiskReport, Status};
+use crate::units::text_width;
 use chrono::Datelike;
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -32,7 +33,7 @@ impl Page {
     /// A label in the page's language, and what stands behind it.
     fn entry(&mut self, zh: &str, en: &str, value: impl AsRef<str>) {
         let label = self.language.pick(zh, en);
-        let padding = 14usize.saturating_sub(width(label));
+        let padding = 14usize.saturating_sub(text_width(label));
         let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", value.as_ref());
     }
 
@@ -56,11 +57,6 @@ impl Page {
             self.line(format!("  ! {}", issue.message));
         }
     }
-}
-
-/// Columns of a terminal: CJK characters take two.
-pub(super) fn width(text: &str) -> usize {
-    text.chars().map(|letter| if letter >= '\u{1100}' { 2 } else { 1 }).sum()
 }
 
 /// What a cleanup did.
@@ -191,7 +187,7 @@ fn alert_line(page: &mut Page, alert: &Alert) {
         Severity::Critical => ("严重", "critical"),
     };
     let word = page.language.pick(zh, en);
-    let padding = 8usize.saturating_sub(width(word));
+    let padding = 8usize.saturating_sub(text_width(word));
     page.line(format!("  {word}{:padding$}  {}", "", escaped(&alert.message)));
 }
 
@@ -519,7 +515,7 @@ pub fn check(report: &CheckReport, language: Language) -> String {
             [] => std::slice::from_ref(&own),
             several => several,
         };
-        let padding = 12usize.saturating_sub(width(name));
+        let padding = 12usize.saturating_sub(text_width(name));
         let [first, rest @ ..] = findings else {
             continue;
         };

@@ -96,6 +96,7 @@ impl Session {
         let without = config::resolve(&config::Request {
             config_flag: self.common.config.clone(),
             database_url_flag: self.common.database_url.clone(),
+            language_flag: self.common.lang,
             env: env.without(name),
             working_dir: working_dir().unwrap_or_default(),
         });

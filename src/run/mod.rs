@@ -5,6 +5,7 @@ mod arguments;
 pub mod channels;
 mod check;
 mod heartbeat;
+mod help;
 mod installed;
 mod journal;
 mod lacking;
@@ -18,7 +19,7 @@ use crate::cleanup::{
     Tally, Watch,
 };
 use crate::cli::{
-    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, ManArgs, StatsArgs,
+    CleanupArgs, CleanupPart, Cli, Command, Common, DemoArgs, DiskArgs, Format, StatsArgs,
 };
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
@@ -29,7 +30,7 @@ use crate::mapping::canonical_path::PathAliases;
 use crate::mapping::preset;
 use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
-use crate::report::{json, manual, nagios, text};
+use crate::report::{json, nagios, text};
 use crate::rules::Evaluation;
 use crate::stats::{self, Category, DailyReport, DiskUsage, QueueStatistics, SystemStatistics};
 use crate::store::advisory::{Attempt, Held};
@@ -179,7 +180,8 @@ impl Session {
                 clap_complete::generate(*shell, &mut Cli::command(), "taskmon", &mut script);
                 Ok(Done::new(String::from_utf8(script)?, Outcome::Done))
             }
-            Command::Man(arguments) => Ok(Done::new(page(arguments)?, Outcome::Done)),
+            Command::Help(arguments) => self.help(arguments),
+            Command::Man(arguments) => self.man(arguments),
         }
     }
 
@@ -211,7 +213,16 @@ impl Session {
 
     /// The language to fail in, where the configuration may be what failed.
     fn language(&self) -> Language {
-        self.resolve().map_or(Language::En, |config| config.language)
+        let of_locale = || config::language_of_locale(&Env::read()).ok().flatten();
+        self.resolve().map_or_else(
+            |_| {
+                self.common
+                    .lang
+                    .or(of_locale().map(|(language, _)| language))
+                    .unwrap_or(Language::En)
+            },
+            |config| config.language,
+        )
     }
 
     fn resolve(&self) -> Result<Config> {
@@ -222,6 +233,7 @@ impl Session {
         config::resolve(&Request {
             config_flag: file,
             database_url_flag: database_url,
+            language_flag: self.common.lang,
             env: Env::read(),
             working_dir: working_dir()?,
         })
@@ -906,18 +918,6 @@ fn read_regular(path: &Path) -> io::Result<String> {
     } else {
         Err(io::Error::other("it is no regular file"))
     }
-}
-
-fn page(arguments: &ManArgs) -> Result<String> {
-    let program = Cli::command();
-    let known = manual::commands(&program).join(", ");
-    let page = manual::page(program, arguments.command.as_deref())?;
-    let unknown = || {
-        let name = arguments.command.as_deref().unwrap_or_default();
-        Failure::new(Kind::Usage, format!("there is no command \"{name}\""))
-            .hint(format!("the commands are {known}"))
-    };
-    Ok(page.ok_or_else(unknown)?)
 }
 
 /// A preset as a configuration that means the same.

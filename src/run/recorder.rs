@@ -38,6 +38,7 @@ impl Recorder {
             request: config::Request {
                 config_flag: session.common.config.clone(),
                 database_url_flag: session.common.database_url.clone(),
+                language_flag: session.common.lang,
                 env: config::Env::read(),
                 working_dir: super::working_dir().unwrap_or_default(),
             },

@@ -33,6 +33,7 @@ impl Setting {
         let path = self.folder.path().join("taskmon.toml");
         fs::write(&path, format!("timezone = \"UTC\"\n{channels}")).unwrap();
         config::resolve(&Request {
+            language_flag: None,
             config_flag: Some(path),
             database_url_flag: None,
             env: self.env(),
