@@ -1,7 +1,7 @@
 //! The sandbox's database: the only SQL outside `store`, since `store` never creates a table or writes a task.
 
-use super::cannot_write;
 use super::rows::{Receipt, Rows, Task, Tracking};
+use super::write::cannot_write;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;

@@ -4,7 +4,7 @@
 //! It is also what two runs on one folder lock, and it holds the text of the `taskmon.toml` that was written, which
 //! tells later whether somebody changed that.
 
-use super::cannot_write;
+use super::write::cannot_write;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use fs2::FileExt;
@@ -257,3 +257,6 @@ fn refusal(dir: &Path, why: &str) -> Failure {
     )
     .hint("name a folder that does not exist yet or is empty: taskmon demo DIR")
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,20 +4,25 @@
 //! Everything in it is drawn from fixed seeds: two sandboxes made at the same moment are the same, later ones differ by
 //! their dates. What may be replaced, and what is never touched, is decided in `folder.rs`.
 
+mod columns;
+mod courses;
 mod database;
-mod files;
+mod draw;
+mod extras;
 mod folder;
+mod plan;
+mod random;
+mod receipts;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use crate::language::Language;
-use crate::outcome::{Failure, Kind};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// What a sandbox is made from.
@@ -102,12 +107,12 @@ impl Made {
 /// them; other files beside them stay. A `taskmon.toml` that was changed since is kept as `taskmon.toml.bak`.
 ///
 /// # Errors
-/// - [`Kind::NotASandbox`]: `dir` is a file, a symbolic link or a folder with other things in it, or a part of the
+/// - [`crate::outcome::Kind::NotASandbox`]: `dir` is a file, a symbolic link or a folder with other things in it, or a part of the
 ///   sandbox was replaced by something that taskmon did not make. Nothing was touched.
-/// - [`Kind::Locked`]: another `taskmon demo` is at work there. Nothing was touched.
-/// - [`Kind::OutputFailed`]: something cannot be written; the message names it.
+/// - [`crate::outcome::Kind::Locked`]: another `taskmon demo` is at work there. Nothing was touched.
+/// - [`crate::outcome::Kind::OutputFailed`]: something cannot be written; the message names it.
 pub fn make(dir: &Path, request: &DemoRequest) -> anyhow::Result<Sandbox> {
-    make_with(dir, request, || rows::draw(request.now, request.timezone))
+    make_with(dir, request, || draw::draw(request.now, request.timezone))
 }
 
 /// Makes a sandbox of other rows than the usual thousands, which tests of the folder alone need not wait for.
@@ -123,16 +128,16 @@ fn make_with(
     claim.clear()?;
 
     let rows = draw_rows();
-    let extras = files::draw_extras(&rows, request.now, request.timezone);
+    let extras = extras::draw_extras(&rows, request.now, request.timezone);
     let dir = claim.dir().to_path_buf();
     let database = dir.join(folder::DATABASE);
     let progress = progress_bar(rows.files.len() + extras.count() + rows.count());
 
-    files::write_text(&dir.join(folder::CONFIG), &config)?;
-    let mut bytes = files::write_all(&dir, &rows.files, &progress)?;
-    bytes += files::write_all(&dir, &extras.logs, &progress)?;
-    bytes += files::write_all(&dir, &extras.temp, &progress)?;
-    files::age_folders(&dir, &extras.aged_folders)?;
+    write::write_text(&dir.join(folder::CONFIG), &config)?;
+    let mut bytes = write::write_all(&dir, &rows.files, &progress)?;
+    bytes += write::write_all(&dir, &extras.logs, &progress)?;
+    bytes += write::write_all(&dir, &extras.temp, &progress)?;
+    write::age_folders(&dir, &extras.aged_folders)?;
     // Last, so that a database with rows in it means that their files are there.
     database::fill(&database, &rows, request.timezone, &progress)?;
     progress.finish_and_clear();
@@ -168,12 +173,6 @@ fn progress_bar(steps: usize) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-/// The failure to write one thing of the sandbox.
-fn cannot_write(path: &Path, cause: impl Display) -> Failure {
-    Failure::new(Kind::OutputFailed, format!("cannot write {}: {cause}", path.display()))
-        .hint("choose a folder that you may write to and that has room: taskmon demo DIR")
 }
 
 /// A count with a comma between its thousands.
