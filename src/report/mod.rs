@@ -1,7 +1,6 @@
-//! Data in, bytes out: one short file a format. A format knows the report's structs and nothing else.
+//! Data in, bytes out: a folder or short file a format, a file a result. A format knows the report's structs and nothing else.
 
 pub mod json;
 pub mod nagios;
 pub mod prometheus;
-pub mod schedule;
 pub mod text;

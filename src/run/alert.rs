@@ -77,12 +77,12 @@ impl Session {
                 json::render(&result, self.layout())?
             }
             Format::Text => {
-                let asked = if arguments.test {
-                    AlertPage::Tested
-                } else {
-                    AlertPage::Raised(found.live.as_ref())
+                let asked = AlertPage {
+                    is_test: arguments.test,
+                    is_dry_run: arguments.dry_run,
+                    live: found.live.as_ref(),
                 };
-                text::alert(&summary, asked, arguments.dry_run, config.language)
+                text::alert(&summary, asked, config.language)
             }
             Format::Nagios => {
                 let live = found.live.as_ref();

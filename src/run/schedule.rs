@@ -13,13 +13,14 @@ use crate::language::Language;
 use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
 use crate::outcome::{Failure, Issue, Kind, Outcome};
-use crate::report::schedule::{
-    Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
-};
-use crate::report::{json, schedule as page};
+use crate::report::json;
+use crate::report::text::schedule as page;
 use crate::schedule::crontab::{self, Crontab};
 use crate::schedule::next::Times;
 use crate::schedule::program::Program;
+use crate::schedule::report::{
+    Change, JobLine, JobStatus, LastRun, LogReport, ScheduleReport, StatusReport,
+};
 use crate::schedule::runs::{self, Follower, RunRecord};
 use crate::schedule::{self, Installation, Installed, Job, Known, daemon, systemd};
 use anyhow::{Context, Result};

@@ -4,6 +4,7 @@
 //! - [`crontab`]: the block in a crontab, as text; [`program`]: the `crontab` program that reads and writes it
 //! - [`systemd`]: the same jobs as timers
 //! - [`runs`]: the record of each run
+//! - [`report`]: the results of `schedule`
 //! - [`daemon`]: whether a cron is running here
 //! - [`missed`], [`skipped_in_a_row`]: what did not happen
 
@@ -11,6 +12,7 @@ pub mod crontab;
 pub mod daemon;
 pub mod next;
 pub mod program;
+pub mod report;
 pub mod runs;
 pub mod systemd;
 

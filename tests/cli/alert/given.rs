@@ -289,7 +289,7 @@ fn a_dry_run_delivers_and_writes_nothing_and_says_what_would_be_told() {
         let decision = &result["decisions"][0]["channels"];
         assert_eq!(decision, &json!({"command": "first", "log": "first", "webhook": "first"}));
         let page = words.iter().copied().chain(["--output", "text"]).collect::<Vec<&str>>();
-        alert(&env, 0, &page).stdout_contains("预演");
+        alert(&env, 0, &page).stdout_contains("试运行");
     }
     // A run leaves its record, a dry run too, and nothing else.
     let logs: Vec<_> = std::fs::read_dir(env.path("logs")).unwrap().collect();

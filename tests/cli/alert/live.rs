@@ -46,7 +46,7 @@ on_each_database! {
         assert_eq!(result["live"]["today"]["total"], 0);
         for (language, verdict, facts) in [
             ("zh", "没有告警\n\n当前\n", ["待处理          0", "处理中          0", "今日            0  失败 0 (0%)"]),
-            ("en", "No alert stands\n\nNow\n", ["waiting         0", "active          0", "today           0  failed 0 (0%)"]),
+            ("en", "No alert is firing\n\nNow\n", ["waiting         0", "active          0", "today           0  failed 0 (0%)"]),
         ] {
             let page = page(&env, language);
             assert!(page.starts_with(verdict), "{page}");

@@ -1,148 +1,14 @@
-//! The results of `schedule`, and their pages.
+//! The pages of `schedule`.
 
-use super::text::Page;
+use super::page::Page;
 use crate::language::Language;
-use crate::outcome::Issue;
+use crate::schedule::report::{Change, JobLine, JobStatus, ScheduleReport, StatusReport};
 use crate::schedule::runs::{Holder, RunRecord};
-use crate::units::text_width;
 use chrono::SecondsFormat;
-use serde::Serialize;
-use std::path::PathBuf;
-
-/// A job of the configuration.
-#[derive(Debug, Serialize)]
-pub struct JobLine {
-    pub name: String,
-    pub cron: String,
-    pub command: String,
-    pub queue: String,
-    pub priority: u8,
-    /// RFC 3339 in the zone that cron goes by; `None`: never, or at boot.
-    pub next_run: Option<String>,
-}
-
-/// The result of `schedule list`.
-#[derive(Debug, Serialize)]
-pub struct ScheduleReport {
-    pub success: bool,
-    /// The zone that cron goes by.
-    pub timezone: String,
-    pub jobs: Vec<JobLine>,
-    /// Jobs that are installed under names that the configuration does not have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub leftover: Vec<String>,
-    /// What a person should know, and what to do about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-}
-
-/// The result of `schedule status`.
-#[derive(Debug, Serialize)]
-pub struct StatusReport {
-    pub success: bool,
-    /// `None`: other users' processes are hidden here.
-    pub cron_running: Option<bool>,
-    /// Jobs are installed, and all of them as systemd's timers, which need no cron.
-    #[serde(skip)]
-    pub by_timers: bool,
-    /// Jobs that are written as units and not enabled.
-    #[serde(skip)]
-    pub idle: Vec<String>,
-    pub timezone: String,
-    pub jobs: Vec<JobStatus>,
-    /// Jobs that are installed under names that the configuration does not have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub leftover: Vec<String>,
-    /// What a person should know, and what to do about it.
-    pub warnings: Vec<String>,
-    /// The same, as it was called first.
-    pub notes: Vec<String>,
-    /// What could not be looked at.
-    pub errors: Vec<Issue>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct JobStatus {
-    #[serde(flatten)]
-    pub line: JobLine,
-    /// `None`: not known.
-    pub installed: Option<bool>,
-    /// Whether it is installed otherwise than configured; `None`: it is not installed.
-    pub outdated: Option<bool>,
-    pub last_run: Option<LastRun>,
-    /// `None`: it is not installed, so it is never due.
-    pub overdue: Option<bool>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct LastRun {
-    pub start: String,
-    pub end: String,
-    pub exit_code: u8,
-    pub duration_seconds: f64,
-    pub skipped: bool,
-}
-
-impl LastRun {
-    pub fn of(run: &RunRecord) -> Self {
-        let text = |time: &chrono::DateTime<chrono::FixedOffset>| {
-            time.to_rfc3339_opts(SecondsFormat::Secs, false)
-        };
-        Self {
-            start: text(&run.start),
-            end: text(&run.end),
-            exit_code: run.exit_code,
-            duration_seconds: run.duration_seconds,
-            skipped: run.skipped,
-        }
-    }
-}
-
-/// The result of `schedule logs`.
-#[derive(Debug, Serialize)]
-pub struct LogReport {
-    pub success: bool,
-    pub runs: Vec<RunRecord>,
-}
-
-/// The result of `schedule install` and `schedule remove`.
-#[derive(Debug, Default, Serialize)]
-pub struct Change {
-    pub success: bool,
-    pub dry_run: bool,
-    /// Whether something is other than before, or would be.
-    pub changed: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub jobs: Vec<JobLine>,
-    /// Jobs of other queues.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<String>,
-    /// The lines of the crontab, or the units.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub block: Option<String>,
-    /// Lines of the block that taskmon had not written, and that are gone with it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<String>,
-    /// Units that were written.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<PathBuf>,
-    /// Units that went.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub removed: Vec<PathBuf>,
-    /// Commands to run now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub next: Vec<String>,
-    /// What a person should know, and what to do about it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<String>,
-    /// The same, as it was called first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-}
 
 pub fn list(report: &ScheduleReport, language: Language) -> String {
     let mut rows = vec![vec![
-        language.pick("任务", "job").to_owned(),
+        language.pick("作业", "job").to_owned(),
         "cron".to_owned(),
         language.pick("命令", "command").to_owned(),
         language.pick("队列", "queue").to_owned(),
@@ -160,7 +26,7 @@ pub fn list(report: &ScheduleReport, language: Language) -> String {
         ]
     }));
     let mut page = Page::new(language);
-    page.text += &table(rows, language);
+    page.table(&rows);
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
     }
@@ -178,17 +44,17 @@ fn next_run(job: &JobLine, language: Language) -> String {
 pub fn status(report: &StatusReport, language: Language) -> String {
     let cron = match report.cron_running {
         _ if report.by_timers => {
-            language.pick("任务由 systemd 定时器运行", "the jobs are run by systemd's timers")
+            language.pick("作业由 systemd 定时器运行", "the jobs are run by systemd's timers")
         }
         Some(true) => language.pick("cron 正在运行", "cron is running"),
         Some(false) => language.pick(
-            "! cron 没有运行，crontab 中的任务不会执行",
+            "! cron 没有运行，crontab 中的作业不会运行",
             "! cron is not running: no job of the crontab will run",
         ),
         None => language.pick("无法得知 cron 是否在运行", "whether cron is running is not known"),
     };
     let mut rows = vec![vec![
-        language.pick("任务", "job").to_owned(),
+        language.pick("作业", "job").to_owned(),
         language.pick("状态", "state").to_owned(),
         language.pick("上次运行", "last run").to_owned(),
         language.pick("结果", "result").to_owned(),
@@ -213,7 +79,7 @@ pub fn status(report: &StatusReport, language: Language) -> String {
     let mut page = Page::new(language);
     page.line(cron);
     page.line("");
-    page.text += &table(rows, language);
+    page.table(&rows);
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
     }
@@ -237,7 +103,7 @@ fn result(exit_code: u8, seconds: f64, language: Language) -> String {
     let said = match exit_code {
         0 => language.pick("成功", "done"),
         1 => language.pick("部分未完成", "done with errors"),
-        4 => language.pick("有告警", "an alert stands"),
+        4 => language.pick("有告警", "an alert is firing"),
         _ => language.pick("失败", "failed"),
     };
     format!("{said} ({exit_code}, {seconds} s)")
@@ -251,11 +117,11 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
             None => result(run.exit_code, run.duration_seconds, language),
             Some(Holder::ThisHost) => language.pick("因锁跳过", "skipped for a lock").to_owned(),
             Some(Holder::OtherHost) => language
-                .pick("跳过：另一台主机正在运行", "skipped: another host is at it")
+                .pick("跳过：另一台主机正在运行", "skipped: running on another host")
                 .to_owned(),
         };
         let start = run.start.to_rfc3339_opts(SecondsFormat::Secs, false);
-        let dry_run = if run.dry_run { language.pick("（预演）", " (dry run)") } else { "" };
+        let dry_run = if run.dry_run { language.pick("（试运行）", " (dry run)") } else { "" };
         let command =
             if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
         page.line(format!("{start}  {said}  {}{dry_run}", plain(&command)));
@@ -307,22 +173,6 @@ pub fn change(change: &Change, language: Language) -> String {
         for command in &change.next {
             page.line(format!("  {command}"));
         }
-    }
-    page.text
-}
-
-/// Columns, each as wide as its widest cell.
-fn table(rows: Vec<Vec<String>>, language: Language) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let widest = |column: usize| rows.iter().map(|row| text_width(&row[column])).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(widest).collect();
-    let mut page = Page::new(language);
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, wide)| {
-            let padding = wide - text_width(cell).min(*wide);
-            format!("{cell}{:padding$}", "")
-        });
-        page.line(cells.collect::<Vec<_>>().join("  "));
     }
     page.text
 }

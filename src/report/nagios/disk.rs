@@ -1,0 +1,37 @@
+//! The line of `disk`.
+
+use super::line::{Line, messages};
+use super::state::{Limits, State, worst_severity};
+use crate::language::Language;
+use crate::outcome::Severity;
+use crate::system::disk::{DiskReport, Status};
+
+pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String, State) {
+    let status = report.disk_info.as_ref().map(|worst| worst.status);
+    let by_status = match status {
+        Some(Status::Critical) => Some(Severity::Critical),
+        Some(Status::Warning) => Some(Severity::Warning),
+        Some(Status::Normal) | None => None,
+    };
+    let mut line = Line::default();
+    line.add_texts(messages(&report.alerts));
+    line.add_texts(report.errors.iter().map(|issue| issue.message.clone()));
+    line.add_texts(report.disks.iter().map(|disk| {
+        let free = language.pick("可用", "free");
+        format!("{} {}% ({free} {} GiB)", disk.path, disk.usage_percent, disk.free_gb)
+    }));
+    for disk in &report.disks {
+        let path = &disk.path;
+        line.add_percent(path, disk.usage_percent, Some(limits));
+        line.add_figure(
+            &format!("{path} used"),
+            disk.bytes.used,
+            "B",
+            &[&"", &"", &0, &disk.bytes.total],
+        );
+        if let Some(inodes) = disk.inodes_usage_percent {
+            line.add_percent(&format!("{path} inodes"), inodes, Some(limits));
+        }
+    }
+    line.finish("DISK", State::of(by_status.max(worst_severity(&report.alerts)), &report.errors))
+}

@@ -1,0 +1,60 @@
+//! A page of text as it grows.
+
+use crate::language::Language;
+use crate::outcome::Issue;
+use crate::units::text_width;
+use std::fmt::Write;
+
+/// Lines of a page. Writing to a `String` cannot fail.
+pub struct Page {
+    pub text: String,
+    pub language: Language,
+}
+
+impl Page {
+    pub fn new(language: Language) -> Self {
+        Self { text: String::new(), language }
+    }
+
+    pub fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref().trim_end());
+        self.text.push('\n');
+    }
+
+    /// A label in the page's language, and what stands behind it.
+    pub fn entry(&mut self, zh: &str, en: &str, value: impl AsRef<str>) {
+        let label = self.language.pick(zh, en);
+        let padding = 14usize.saturating_sub(text_width(label));
+        let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", value.as_ref());
+    }
+
+    pub fn heading(&mut self, zh: &str, en: &str) {
+        let heading = self.language.pick(zh, en);
+        let _ = writeln!(self.text, "\n{heading}");
+    }
+
+    /// Columns, each as wide as its widest cell.
+    pub fn table(&mut self, rows: &[Vec<String>]) {
+        let columns = rows.first().map_or(0, Vec::len);
+        let widest =
+            |column: usize| rows.iter().map(|row| text_width(&row[column])).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(widest).collect();
+        for row in rows {
+            let cells = row.iter().zip(&widths).map(|(cell, widest)| {
+                let padding = widest - text_width(cell);
+                format!("{cell}{:padding$}", "")
+            });
+            self.line(cells.collect::<Vec<_>>().join("  "));
+        }
+    }
+
+    pub fn issues(&mut self, issues: &[Issue]) {
+        if issues.is_empty() {
+            return;
+        }
+        self.heading("未完成的事项", "Could not be done");
+        for issue in issues {
+            self.line(format!("  ! {}", issue.message));
+        }
+    }
+}
