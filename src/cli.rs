@@ -1,5 +1,6 @@
 //! The command line: clap's types, nothing else.
 
+use crate::job::{Job, JobRun};
 use crate::language::Language;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -127,9 +128,9 @@ Examples:
 impl Cli {
     /// Options that do not go together with the command, which clap cannot say of options that every command has.
     pub fn misfit(&self) -> Option<String> {
-        let job = self.command.job();
-        if self.common.output == Format::Nagios && !matches!(job, Some("disk" | "stats" | "alert"))
-        {
+        let job = self.command.job_run().map(|run| run.job);
+        let is_service = matches!(job, Some(Job::Disk | Job::Stats | Job::Alert));
+        if self.common.output == Format::Nagios && !is_service {
             return Some("--output nagios is for disk, stats and alert".to_owned());
         }
         if self.common.textfile.is_some() && job.is_none() {
@@ -140,24 +141,35 @@ impl Cli {
 }
 
 impl Command {
-    /// The job that it is, as locks, heartbeats and figures call it; `None`: it is none of cron's.
-    pub fn job(&self) -> Option<&'static str> {
-        match self {
-            Command::Cleanup(_) => Some("cleanup"),
-            Command::Stats(_) => Some("stats"),
-            Command::Disk(_) => Some("disk"),
-            Command::Alert(_) => Some("alert"),
-            _ => None,
-        }
-    }
-
-    /// Whether it says what it would do and does nothing.
-    pub fn is_dry_run(&self) -> bool {
-        match self {
-            Command::Cleanup(arguments) => arguments.dry_run,
-            Command::Alert(arguments) => arguments.dry_run,
-            _ => false,
-        }
+    /// The run of a job that it is; `None`: it is none of cron's jobs.
+    pub fn job_run(&self) -> Option<JobRun> {
+        Some(match self {
+            Command::Cleanup(arguments) => JobRun {
+                job: Job::Cleanup,
+                is_dry_run: arguments.dry_run,
+                raises_alerts: !arguments.dry_run && !arguments.no_alert,
+                has_heartbeat: !arguments.dry_run,
+            },
+            Command::Stats(arguments) => JobRun {
+                job: Job::Stats,
+                is_dry_run: false,
+                raises_alerts: arguments.alert || (arguments.date.is_none() && !arguments.no_alert),
+                has_heartbeat: true,
+            },
+            Command::Disk(arguments) => JobRun {
+                job: Job::Disk,
+                is_dry_run: false,
+                raises_alerts: !arguments.no_alert,
+                has_heartbeat: true,
+            },
+            Command::Alert(arguments) => JobRun {
+                job: Job::Alert,
+                is_dry_run: arguments.dry_run,
+                raises_alerts: arguments.is_live(),
+                has_heartbeat: arguments.is_live(),
+            },
+            _ => return None,
+        })
     }
 }
 

@@ -16,7 +16,8 @@
 //!   through `channels`.
 //! - No SQL stands outside `store/`.
 //! - `report` imports the report structs only; `manual` nothing but words.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`) imports nothing of taskmon but itself.
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`) imports nothing of
+//!   taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod alert;
@@ -26,7 +27,10 @@ pub mod check;
 pub mod cleanup;
 pub mod cli;
 pub mod config;
+pub mod deadline;
 pub mod demo;
+pub mod files;
+pub mod job;
 pub mod language;
 pub mod live;
 pub mod lock;

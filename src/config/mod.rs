@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a configuration is resolved from, besides the file.
+#[derive(Debug, Clone)]
 pub struct Request {
     /// `--config`
     pub config_flag: Option<PathBuf>,
@@ -41,7 +42,7 @@ pub struct Request {
 }
 
 /// Everything that a run was told, resolved once and read-only from then on. Paths are absolute.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file that was read; `None`: none was found, these are the defaults.
     pub file: Option<PathBuf>,
@@ -66,10 +67,13 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Where what may come from several places comes from.
     sources: Sources,
+    /// What it was resolved from.
+    given: Given,
+    request: Request,
 }
 
 /// Where the tasks are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Database {
     /// `None`: no database is configured.
     pub target: Option<Target>,
@@ -85,7 +89,7 @@ pub struct Database {
     pub statement_timeout: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sources {
     /// The URL, and its source as messages call it.
     database_url: Option<(Secret, String)>,
@@ -103,27 +107,30 @@ struct Sources {
 /// # Errors
 /// [`Kind::ConfigUnreadable`] if a file that is named, or one that is there, cannot be read; [`Kind::ConfigInvalid`] if what it
 /// or a variable says is not valid; [`Kind::Usage`] if a flag is not.
-pub fn resolve(request: &Request) -> anyhow::Result<Config> {
-    Ok(resolved(request)?)
-}
-
-fn resolved(request: &Request) -> Result<Config, Failure> {
-    let found = find_file(request)?;
-    let (mut values, given) = match &found {
+pub fn resolve(request: Request) -> Result<Config, Failure> {
+    let (path, (mut values, given)) = match find_file(&request)? {
         Some((path, bytes)) => {
             let origin = path.display().to_string();
-            file::read(&file::decode(bytes.clone(), &origin)?, &origin)?
+            (Some(path), file::read(&file::decode(bytes, &origin)?, &origin)?)
         }
-        None => file::defaults()?,
+        None => (None, file::defaults()?),
     };
-    let path = found.map(|(path, _)| path);
     let folder = path.as_deref().and_then(Path::parent);
     values.make_absolute(folder.unwrap_or(&request.working_dir));
+    combine(path, values, given, request)
+}
 
+/// The values of a file, with what flags and the environment say.
+fn combine(
+    path: Option<PathBuf>,
+    values: File,
+    given: Given,
+    request: Request,
+) -> Result<Config, Failure> {
     let mut warnings = Vec::new();
     let (timezone, timezone_source) = timezone(&values, &given, &request.env, &mut warnings)?;
-    let (language, language_source) = language(request, &values, &given)?;
-    let urls = Urls { request, values: &values, given: &given };
+    let (language, language_source) = language(&request, &values, &given)?;
+    let urls = Urls { request: &request, values: &values, given: &given };
     let url = urls.database()?;
     let read_url = urls.read()?;
     let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
@@ -169,6 +176,8 @@ fn resolved(request: &Request) -> Result<Config, Failure> {
         file_values: values,
         warnings,
         sources,
+        given,
+        request,
     })
 }
 
@@ -472,6 +481,15 @@ impl Disk {
 }
 
 impl Config {
+    /// What would be in force without a variable of the environment.
+    ///
+    /// # Errors
+    /// The configuration is not valid without it.
+    pub fn without_variable(&self, name: &str) -> Result<Config, Failure> {
+        let request = Request { env: self.request.env.without(name), ..self.request.clone() };
+        combine(self.file.clone(), self.file_values.clone(), self.given.clone(), request)
+    }
+
     /// The whole effective configuration, as `taskmon config` prints it: every key with its value, secrets masked; `file` is what
     /// was read, `sources` says where those values come from that have several sources.
     ///

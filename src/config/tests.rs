@@ -66,11 +66,11 @@ impl Desk {
     }
 
     fn config(&self) -> Config {
-        resolve(&self.request()).unwrap_or_else(|error| panic!("{error:#}"))
+        resolve(self.request()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     fn failure(&self) -> Failure {
-        Failure::of(&resolve(&self.request()).expect_err("it is accepted"))
+        resolve(self.request()).expect_err("it is accepted")
     }
 }
 
@@ -936,7 +936,7 @@ fn a_folder_whose_name_is_not_text_can_be_shown() {
     use std::os::unix::ffi::OsStrExt;
     let mut request = Desk::new().request();
     request.working_dir = Path::new("/nowhere").join(std::ffi::OsStr::from_bytes(b"\xff"));
-    let shown = resolve(&request).unwrap().effective().unwrap();
+    let shown = resolve(request).unwrap().effective().unwrap();
     assert_eq!(shown["base_dir"], "/nowhere/\u{fffd}");
 }
 

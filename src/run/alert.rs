@@ -4,9 +4,10 @@ use super::channels::{self, Prepared};
 use super::journal::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::Notification;
-use crate::cli::{AlertArgs, Command, FailOn, Format};
+use crate::cli::{AlertArgs, FailOn, Format};
+use crate::config::Config;
 use crate::config::file::{Comparison, RuleOn};
-use crate::config::{Config, Env};
+use crate::job::{Job, JobRun};
 use crate::live::{self, Limits, LiveState};
 use crate::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
 use crate::notify::{Answer, Context, Mode, Offer, Refusal, Summary};
@@ -49,11 +50,10 @@ struct Found {
 }
 
 impl Session {
-    pub(super) fn alert(&self, arguments: &AlertArgs) -> Result<Done> {
-        let config = self.configuration()?;
-        let found = self.found(arguments, &config)?;
+    pub(super) fn alert(&self, arguments: &AlertArgs, config: &Config) -> Result<Done> {
+        let found = self.found(arguments, config)?;
         let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Deliver };
-        let mut summary = self.tell_alerts(&config, &found.evaluations, found.offer, mode)?;
+        let mut summary = self.tell_alerts(config, &found.evaluations, found.offer, mode)?;
         summary.errors.extend(found.issues);
         tell(&summary.errors);
         let mut outcome =
@@ -86,7 +86,7 @@ impl Session {
             }
             Format::Nagios => {
                 let live = found.live.as_ref();
-                let line = nagios::alert(&summary, live, &live_limits(&config), config.language);
+                let line = nagios::alert(&summary, live, &live_limits(config), config.language);
                 return Ok(Done::plugin(line, outcome));
             }
         };
@@ -205,8 +205,8 @@ impl Session {
 
     /// Tells that a job failed. Nothing is told of wrong usage, of a run that another one holds up or that was asked to end, of dry runs, and of
     /// a day that somebody asked for by hand.
-    pub(super) fn raise_failure(&self, command: &Command, failure: &Failure) {
-        let Some(job) = told_job(command) else {
+    pub(super) fn raise_failure(&self, run: Option<JobRun>, failure: &Failure) {
+        let Some(run) = run.filter(|run| run.raises_alerts) else {
             return;
         };
         if matches!(
@@ -216,16 +216,17 @@ impl Session {
             return;
         }
         // Without a configuration nobody knows whom to tell; that it failed is the error itself.
-        let Ok(config) = self.resolve() else {
+        let Ok(config) = &self.config else {
             return;
         };
-        let evaluation = Evaluation::job_failed(Some(job), &failure.message, config.language);
+        let evaluation =
+            Evaluation::job_failed(Some(run.job.name()), &failure.message, config.language);
         // A database that is down for hours must not keep what a channel did not take from being offered again.
-        let offer = match job {
-            "alert" => Offer::Again,
+        let offer = match run.job {
+            Job::Alert => Offer::Again,
             _ => Offer::OnlyNew,
         };
-        match self.tell_alerts(&config, &[evaluation], offer, Mode::Deliver) {
+        match self.tell_alerts(config, &[evaluation], offer, Mode::Deliver) {
             Ok(summary) => tell(&summary.errors),
             Err(error) => log::error!("the failure could not be told: {error:#}"),
         }
@@ -254,7 +255,7 @@ impl Session {
         };
         let summary = crate::notify::tell(evaluations, &context, |notices| {
             let own = &config.alerts.channels;
-            answers(channels::prepare(own, &Env::read(), self.now, self.started), notices)
+            answers(channels::prepare(own, &self.env, self.now, self.started), notices)
         });
         for (severity, line) in &summary.said {
             match severity {
@@ -303,20 +304,6 @@ fn log_alerts(summary: &Summary, mode: Mode) {
     for own in &summary.channels {
         let failed = own.error.as_ref().map_or("", |_| ", and failed");
         log::info!("channel {}: took {}{failed}", own.channel, own.sent);
-    }
-}
-
-/// The job whose failure is told of.
-fn told_job(command: &Command) -> Option<&'static str> {
-    match command {
-        Command::Cleanup(arguments) => (!arguments.dry_run).then_some("cleanup"),
-        Command::Stats(arguments) => {
-            let by_hand = arguments.date.is_some() && !arguments.alert;
-            (!arguments.no_alert && !by_hand).then_some("stats")
-        }
-        Command::Disk(arguments) => (!arguments.no_alert).then_some("disk"),
-        Command::Alert(arguments) => arguments.is_live().then_some("alert"),
-        _ => None,
     }
 }
 

@@ -207,7 +207,7 @@ impl Source<'_> {
     fn read_file(&self, path: &Path) -> Result<Secret, String> {
         let (key, shown) = (self.key, path.display());
         // An editor, and `echo`, end a file with a line break.
-        let text = super::read_regular(path)
+        let text = crate::files::read_regular(path)
             .map_err(|error| format!("`{key}_file`: {shown} cannot be read: {error}"))?;
         match text.trim_end_matches(['\n', '\r']) {
             "" => Err(format!("`{key}_file`: {shown} is empty")),

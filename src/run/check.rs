@@ -4,7 +4,7 @@ use super::{Session, broker_settings, channels, no_database, path_aliases, thres
 use crate::check::{self, Check, CheckReport, Columns, Finding};
 use crate::cleanup::{self, Roots};
 use crate::cli::Format;
-use crate::config::{self, Config, Env};
+use crate::config::{self, Config};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};
@@ -35,9 +35,9 @@ struct Tables {
 
 impl Session {
     pub(super) fn check(&self) -> Result<Done> {
-        let (language, checks) = match self.resolve() {
-            Ok(config) => (config.language, self.all_checks(&config)),
-            Err(error) => (Language::En, without_config(&error)),
+        let (language, checks) = match &self.config {
+            Ok(config) => (config.language, self.all_checks(config)),
+            Err(failure) => (Language::En, without_config(failure)),
         };
         let report = CheckReport::new(checks);
         let printed = match self.common.output {
@@ -52,7 +52,7 @@ impl Session {
         let language = config.language;
         let tables = tables(config);
         let mut clock = tables.clock;
-        let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&Env::read()));
+        let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&self.env));
         clock.extend(check::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.rights;
         permissions.extend(folders(config));
@@ -81,7 +81,7 @@ impl Session {
 
     /// Each channel and heartbeat, all at once.
     fn channels(&self, config: &Config) -> Vec<Finding> {
-        let own = channels::reach(config, &Env::read(), self.now, self.started, PATIENCE);
+        let own = channels::reach(config, &self.env, self.now, self.started, PATIENCE);
         if own.is_empty() {
             return vec![Finding::skipped(config.language.pick(
                 "没有配置告警渠道：告警只写入日志",
@@ -97,7 +97,7 @@ impl Session {
 }
 
 /// Nothing can be looked at without a configuration but itself.
-fn without_config(error: &anyhow::Error) -> Vec<Check> {
+fn without_config(failure: &Failure) -> Vec<Check> {
     let others = [
         "database",
         "mapping",
@@ -114,7 +114,7 @@ fn without_config(error: &anyhow::Error) -> Vec<Check> {
         let why = Finding::skipped("the configuration has to be valid first");
         Check::of(name, vec![why])
     };
-    let own = Check::of("config", vec![Finding::of(&Failure::of(error))]);
+    let own = Check::of("config", vec![Finding::of(failure)]);
     std::iter::once(own).chain(others.map(skipped)).collect()
 }
 

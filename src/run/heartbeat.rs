@@ -2,8 +2,8 @@
 
 use super::{Session, channels};
 use crate::channels::{SendError, ping};
-use crate::cli::Command;
-use crate::config::{Config, Env};
+use crate::config::Config;
+use crate::job::JobRun;
 use crate::outcome::{Kind, Outcome};
 use crate::secret::{Secret, masked_url};
 use std::sync::mpsc::{Receiver, channel};
@@ -51,18 +51,15 @@ impl Session {
     /// Says how a job ended: the URL itself after success, which the exit codes 0, 1 and 4 are, else the exit code beneath it.
     ///
     /// Nothing is said of dry runs, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
-    pub(super) fn ping_end(&self, command: &Command, outcome: Outcome) {
-        let is_silent = command.is_dry_run() || is_locked_out(outcome);
-        let Some(job) = command.job().filter(|_| !is_silent) else {
+    pub(super) fn ping_end(&self, run: JobRun, outcome: Outcome) {
+        // Without a configuration nobody knows where to; the ping that does not come says enough.
+        let Ok(config) = &self.config else {
             return;
         };
-        if matches!(command, Command::Alert(arguments) if !arguments.is_live()) {
+        if !run.has_heartbeat || is_locked_out(outcome) {
             return;
         }
-        // Without a configuration nobody knows where to; the ping that does not come says enough.
-        let Ok(config) = self.resolve() else {
-            return;
-        };
+        let job = run.job.name();
         let Some(url) = config.heartbeat.url(job) else {
             return;
         };
@@ -90,8 +87,9 @@ impl Session {
             "" => format!("the heartbeat of the end to {}", masked_url(url.expose())),
             beneath => format!("the heartbeat \"{beneath}\" to {}", masked_url(url.expose())),
         };
+        let env = self.env.clone();
         let ask = move || {
-            let surroundings = channels::surroundings_of(&url, &Env::read(), now, started);
+            let surroundings = channels::surroundings_of(&url, &env, now, started);
             // Nobody listens any more once the limit has passed.
             let _ = sender.send(ping(&url, &beneath, &body, limit, &surroundings));
         };

@@ -1,6 +1,6 @@
 //! The variables that jobs of cron will lack: whatever the configuration names and a run by hand goes by.
 
-use super::{LIMITS, Session, working_dir};
+use super::{LIMITS, Session};
 use crate::config::{self, Config};
 use anyhow::Result;
 
@@ -27,7 +27,7 @@ impl Session {
                 format!("set it in a line of the crontab above the block, {name}=…")
             }
         };
-        let env = config::Env::read();
+        let env = &self.env;
         let mut found: Vec<(String, String)> = Vec::new();
         let effective = config.effective()?;
         for (key, source) in effective["sources"].as_object().into_iter().flatten() {
@@ -50,7 +50,7 @@ impl Session {
             let what = format!("`{key}` names ${name}, which {whose}: name a file with `{instead}_file` instead, or {}", line(&name));
             (name, what)
         }));
-        for name in self.relied_on(config, &env) {
+        for name in self.relied_on(config, env) {
             let instead = match name.as_str() {
                 "PGPASSWORD" => "put the password into ~/.pgpass or database.url",
                 "PGPASSFILE" => "name the file in database.url, as ?passfile=…",
@@ -84,27 +84,19 @@ impl Session {
         let sends = channels.any(|channel| channel.kind != config::ChannelType::Command)
             || !config.heartbeat.all().is_empty();
         let matters = |name: &&str| match *name {
-            name if name.starts_with("PG") => self.is_reached_by(config, env, name),
-            name if SENDING.contains(&name) => sends || self.is_reached_by(config, env, name),
+            name if name.starts_with("PG") => is_reached_by(config, name),
+            name if SENDING.contains(&name) => sends || is_reached_by(config, name),
             name => LIMITS.contains(&name),
         };
         env.names().filter(matters).map(str::to_owned).collect()
     }
+}
 
-    /// Whether the database would be another, or be reached otherwise, without the variable.
-    fn is_reached_by(&self, config: &Config, env: &config::Env, name: &str) -> bool {
-        let without = config::resolve(&config::Request {
-            config_flag: self.common.config.clone(),
-            database_url_flag: self.common.database_url.clone(),
-            language_flag: self.common.lang,
-            env: env.without(name),
-            working_dir: working_dir().unwrap_or_default(),
-        });
-        let (own, other) = (&config.database, without.as_ref().map(|found| &found.database));
-        other.map_or(true, |other| {
-            (&other.target, &other.read_target) != (&own.target, &own.read_target)
-        })
-    }
+/// Whether the database would be another, or be reached otherwise, without the variable.
+fn is_reached_by(config: &Config, name: &str) -> bool {
+    let targets =
+        |config: &Config| (config.database.target.clone(), config.database.read_target.clone());
+    config.without_variable(name).map_or(true, |other| targets(&other) != targets(config))
 }
 
 /// Each `NAME_env` of the configuration and the variable that it names, the keys as `alerts.channels[1].url_env`.

@@ -23,6 +23,8 @@ use crate::cli::{
 };
 use crate::config::{self, Config, Env, Request};
 use crate::demo::{self, DemoRequest};
+use crate::files;
+use crate::job::JobRun;
 use crate::language::Language;
 use crate::lock::{self, Lock};
 use crate::mapping::State;
@@ -40,7 +42,6 @@ use crate::store::{Store, StoreSettings, open};
 use crate::system::{broker, disk, resources};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
-use chrono_tz::Tz;
 use clap::error::ErrorKind as Misuse;
 use clap::{CommandFactory, Parser};
 use journal::Journal;
@@ -50,7 +51,6 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,23 +64,25 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return misused(&error, &arguments),
     };
-    let mut session = Session::new(cli.common, now);
-    session.journal = journal::start(&session.common, session.zone());
-    let recorder = Recorder::new(&session, &cli.command, &arguments);
+    let session = Session::new(cli.common, now);
+    let run = cli.command.job_run();
+    let recorder = Recorder::new(&session, run, &arguments);
     recorder.record_when_a_signal_ends_the_run();
     let ended = session.open_log().and_then(|()| session.perform(&cli.command));
     let mut done = match ended {
         Ok(done) => done,
-        Err(error) => session.fail(&cli.command, &error),
+        Err(error) => session.fail(run, &error),
     };
     if let Err(error) = session.print(&done.printed) {
         log::error!("standard output cannot be written: {error}");
         done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
-        session.export_failure(&cli.command, done.outcome);
+        session.export_failure(run, done.outcome);
     }
     recorder.record(Ended::of(done.outcome, done.outcome.exit_code()));
-    session.log_end(&cli.command, done.outcome);
-    session.ping_end(&cli.command, done.outcome);
+    if let Some(run) = run {
+        session.log_end(run, done.outcome);
+        session.ping_end(run, done.outcome);
+    }
     session.check_log();
     done.exit_code()
 }
@@ -119,11 +121,13 @@ fn misused(error: &clap::Error, arguments: &[OsString]) -> u8 {
     }
 }
 
-/// One run: its common options, and the time that it takes for now.
+/// What every command starts from: its common options, the time that it takes for now, and the configuration, which is read once.
 struct Session {
     common: Common,
     now: DateTime<Utc>,
     started: Instant,
+    env: Env,
+    config: Result<Config, Failure>,
     journal: Arc<Journal>,
     /// The ping that said that the job started.
     start_ping: RefCell<Option<heartbeat::Ping>>,
@@ -131,18 +135,12 @@ struct Session {
 
 impl Session {
     fn new(common: Common, now: DateTime<Utc>) -> Self {
-        Self {
-            common,
-            now,
-            started: Instant::now(),
-            journal: Arc::default(),
-            start_ping: RefCell::default(),
-        }
-    }
-
-    /// The zone of the log's times, where the configuration may be what is wrong.
-    fn zone(&self) -> Tz {
-        self.resolve().map_or_else(|_| config::system_zone(&Env::read()), |own| own.timezone)
+        let started = Instant::now();
+        let env = Env::read();
+        let config = resolve(&common, &env);
+        let zone = config.as_ref().map_or_else(|_| config::system_zone(&env), |own| own.timezone);
+        let journal = journal::start(&common, zone);
+        Self { common, now, started, env, config, journal, start_ping: RefCell::default() }
     }
 
     fn open_log(&self) -> Result<()> {
@@ -161,19 +159,19 @@ impl Session {
 
     fn perform(&self, command: &Command) -> Result<Done> {
         match command {
-            Command::Cleanup(arguments) => self.cleanup(arguments),
-            Command::Stats(arguments) => self.stats(arguments),
-            Command::Disk(arguments) => self.disk(arguments),
-            Command::Alert(arguments) => self.alert(arguments),
-            Command::Schedule(command) => self.schedule(command),
+            Command::Cleanup(arguments) => self.cleanup(arguments, self.configuration()?),
+            Command::Stats(arguments) => self.stats(arguments, self.configuration()?),
+            Command::Disk(arguments) => self.disk(arguments, self.configuration()?),
+            Command::Alert(arguments) => self.alert(arguments, self.configuration()?),
+            Command::Schedule(command) => self.schedule(command, self.configuration()?),
             Command::Check => self.check(),
-            Command::Demo(arguments) => self.demo(arguments),
+            Command::Demo(arguments) => self.demo(arguments, self.configuration()?),
             Command::Config(arguments) if arguments.default => {
                 Ok(Done::new(config::file::DEFAULT.to_owned(), Outcome::Done))
             }
             Command::Config(arguments) => match &arguments.preset {
                 Some(name) => Ok(Done::new(starting_point(name)?, Outcome::Done)),
-                None => self.config(),
+                None => self.config(self.configuration()?),
             },
             Command::Completions { shell } => {
                 let mut script = Vec::new();
@@ -186,25 +184,25 @@ impl Session {
     }
 
     /// The error document on standard output; the same in words on standard error.
-    fn fail(&self, command: &Command, error: &anyhow::Error) -> Done {
+    fn fail(&self, run: Option<JobRun>, error: &anyhow::Error) -> Done {
         let failure = Failure::of(error);
         log::debug!("{error:?}");
         log::error!("{}", failure.message);
-        self.raise_failure(command, &failure);
+        self.raise_failure(run, &failure);
         let outcome = Outcome::Failed(failure.kind);
-        self.export_failure(command, outcome);
+        self.export_failure(run, outcome);
         let printed = match self.common.output {
             Format::Text => text::failure(&failure, self.language()),
             Format::Json => {
                 let mut document = json!({"success": false, "error": &failure});
                 // By its name `alert --report` raises what the job's next success resolves.
-                if let Some(job) = command.job() {
-                    document["job"] = json!(job);
+                if let Some(run) = run {
+                    document["job"] = json!(run.job.name());
                 }
                 json::render(&document, self.layout()).unwrap_or_default()
             }
             Format::Nagios => {
-                let service = command.job().unwrap_or("taskmon");
+                let service = run.map_or("taskmon", |run| run.job.name());
                 return Done::plugin(nagios::failure(service, &failure), outcome);
             }
         };
@@ -213,51 +211,35 @@ impl Session {
 
     /// The language to fail in, where the configuration may be what failed.
     fn language(&self) -> Language {
-        let of_locale = || config::language_of_locale(&Env::read()).ok().flatten();
-        self.resolve().map_or_else(
+        let of_locale = || config::language_of_locale(&self.env).ok().flatten();
+        self.config.as_ref().map_or_else(
             |_| {
-                self.common
-                    .lang
-                    .or(of_locale().map(|(language, _)| language))
-                    .unwrap_or(Language::En)
+                let locale = of_locale().map(|(language, _)| language);
+                self.common.lang.or(locale).unwrap_or(Language::En)
             },
             |config| config.language,
         )
     }
 
-    fn resolve(&self) -> Result<Config> {
-        self.resolve_file(self.common.config.clone(), self.common.database_url.clone())
-    }
-
-    fn resolve_file(&self, file: Option<PathBuf>, database_url: Option<String>) -> Result<Config> {
-        config::resolve(&Request {
-            config_flag: file,
-            database_url_flag: database_url,
-            language_flag: self.common.lang,
-            env: Env::read(),
-            working_dir: working_dir()?,
-        })
-    }
-
-    fn configuration(&self) -> Result<Config> {
-        let config = self.resolve()?;
+    /// The configuration, once a command is about to go by it: its warnings are said here.
+    fn configuration(&self) -> Result<&Config> {
+        let config = self.config.as_ref().map_err(Failure::clone)?;
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
-        log_configuration(&config);
+        log_configuration(config);
         Ok(config)
     }
 
     /// The line that closes the log of a job.
-    fn log_end(&self, command: &Command, outcome: Outcome) {
-        if let Some(job) = command.job() {
-            let dry_run = if command.is_dry_run() { " (dry run)" } else { "" };
-            log::info!(
-                "{job}{dry_run} ended after {} s with exit code {}",
-                self.seconds(),
-                outcome.exit_code()
-            );
-        }
+    fn log_end(&self, run: JobRun, outcome: Outcome) {
+        let dry_run = if run.is_dry_run { " (dry run)" } else { "" };
+        log::info!(
+            "{}{dry_run} ended after {} s with exit code {}",
+            run.job.name(),
+            self.seconds(),
+            outcome.exit_code()
+        );
     }
 
     fn layout(&self) -> json::Layout {
@@ -321,8 +303,8 @@ impl Session {
         }
     }
 
-    fn config(&self) -> Result<Done> {
-        let effective = self.configuration()?.effective()?;
+    fn config(&self, config: &Config) -> Result<Done> {
+        let effective = config.effective()?;
         let printed = match self.common.output {
             Format::Json | Format::Nagios => json::render(&effective, self.layout())?,
             Format::Text => toml::to_string_pretty(&without_nulls(&effective))
@@ -331,8 +313,8 @@ impl Session {
         Ok(Done::new(printed, Outcome::Done))
     }
 
-    fn disk(&self, arguments: &DiskArgs) -> Result<Done> {
-        let mut config = self.configuration()?;
+    fn disk(&self, arguments: &DiskArgs, config: &Config) -> Result<Done> {
+        let mut config = config.clone();
         config.disk = disk_settings(arguments, &config)?;
         let _lock = self.lock("disk", &config)?;
         self.ping_start("disk", &config);
@@ -366,21 +348,20 @@ impl Session {
         Ok(Done::new(printed, outcome))
     }
 
-    fn cleanup(&self, arguments: &CleanupArgs) -> Result<Done> {
-        let config = self.configuration()?;
-        let (settings, roots) = self.cleanup_settings(arguments, &config)?;
+    fn cleanup(&self, arguments: &CleanupArgs, config: &Config) -> Result<Done> {
+        let (settings, roots) = self.cleanup_settings(arguments, config)?;
         let _lock = match settings.mode {
             Mode::DryRun => None,
-            Mode::Apply => self.lock("cleanup", &config)?,
+            Mode::Apply => self.lock("cleanup", config)?,
         };
         let asked_to_end = Arc::new(AtomicBool::new(false));
         let is_dry_run = settings.mode == Mode::DryRun;
         let start = || {
             if !is_dry_run {
-                self.ping_start("cleanup", &config)
+                self.ping_start("cleanup", config)
             }
         };
-        let database = self.cleanup_database(&config, &settings, &asked_to_end);
+        let database = self.cleanup_database(config, &settings, &asked_to_end);
         let mut database = database.inspect_err(|_| start())?;
         // Temp files and logs are each host's own.
         let rows = if settings.mode == Mode::Apply && needs_rows(&settings) {
@@ -388,7 +369,7 @@ impl Session {
         } else {
             None
         };
-        let _across = self.lock_across("cleanup", &config, rows, Duration::ZERO)?;
+        let _across = self.lock_across("cleanup", config, rows, Duration::ZERO)?;
         start();
         let most = arguments.max_runtime.unwrap_or(config.cleanup.max_runtime_seconds);
         listen_for_signals(&asked_to_end)?;
@@ -434,7 +415,7 @@ impl Session {
             tally.shared
         );
         if settings.mode == Mode::Apply && !arguments.no_alert {
-            for issue in self.raise(&config, "cleanup", None)? {
+            for issue in self.raise(config, "cleanup", None)? {
                 tally.issue(issue);
             }
         }
@@ -466,7 +447,7 @@ impl Session {
         let own = &config.cleanup;
         let parts = parts(&arguments.only);
         let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
-        let limits = Limits::read(arguments, config)?;
+        let limits = Limits::read(arguments, config, &self.env)?;
         let needed = needed(config);
         let homes = cleanup::home_folders(std::env::home_dir().as_deref());
         let targets = |part, key, folders: &[PathBuf]| {
@@ -568,39 +549,37 @@ impl Session {
         )
     }
 
-    fn stats(&self, arguments: &StatsArgs) -> Result<Done> {
-        let config = self.configuration()?;
-        let dates = dates(arguments, &config, self.now)?;
-        let _lock = self.lock("stats", &config)?;
-        let start = |_: &anyhow::Error| self.ping_start("stats", &config);
-        let store = open_store(&config).inspect_err(start)?;
+    fn stats(&self, arguments: &StatsArgs, config: &Config) -> Result<Done> {
+        let dates = dates(arguments, config, self.now)?;
+        let _lock = self.lock("stats", config)?;
+        let start = |_: &anyhow::Error| self.ping_start("stats", config);
+        let store = open_store(config).inspect_err(start)?;
         let database = &config.database;
         let target = database.read_target.as_ref().or(database.target.as_ref());
-        let _across = self.lock_across("stats", &config, target, Duration::ZERO)?;
-        self.ping_start("stats", &config);
-        let (mut reports, evaluations) =
-            self.reports(&config, store, &dates, !arguments.no_save)?;
+        let _across = self.lock_across("stats", config, target, Duration::ZERO)?;
+        self.ping_start("stats", config);
+        let (mut reports, evaluations) = self.reports(config, store, &dates, !arguments.no_save)?;
         let standing: Vec<Severity> = evaluations.iter().flat_map(severities).collect();
         // Of several days the newest is news.
         let newest = evaluations.into_iter().next_back();
         let is_told = arguments.alert || (arguments.date.is_none() && !arguments.no_alert);
-        let issues = if is_told { self.raise(&config, "stats", newest)? } else { Vec::new() };
+        let issues = if is_told { self.raise(config, "stats", newest)? } else { Vec::new() };
         let mut is_changed = !issues.is_empty();
         if let Some(report) = reports.last_mut() {
             report.errors.extend(issues);
         }
         let outcome = self.judge(standing.iter().copied(), &all_errors(&reports));
         if let Some(report) = reports.last_mut() {
-            let unwritten = self.export("stats", outcome, figures(report, &config));
+            let unwritten = self.export("stats", outcome, figures(report, config));
             is_changed |= unwritten.is_some();
             report.errors.extend(unwritten);
             // What is saved is what is printed, and what could not be told or written is known only now.
             if is_changed && report.report_path.is_some() {
-                self.save(&config, report)?;
+                self.save(config, report)?;
             }
         }
         let outcome = self.judge(standing.into_iter(), &all_errors(&reports));
-        self.render_stats(arguments, &config, &reports, outcome)
+        self.render_stats(arguments, config, &reports, outcome)
     }
 
     fn render_stats(
@@ -712,7 +691,7 @@ impl Session {
         let shown = path.strip_prefix(working_dir()?).unwrap_or(&path);
         report.report_path = Some(shown.to_owned());
         let content = json::render(report, self.layout())?;
-        if let Err(error) = write_aside(&path, &content) {
+        if let Err(error) = files::replace(&path, &content) {
             let message = format!("the report cannot be saved as {}: {error}", path.display());
             log::error!("{message}");
             let issue = Issue::new("report_not_saved", message);
@@ -724,12 +703,18 @@ impl Session {
         Ok(())
     }
 
-    fn demo(&self, arguments: &DemoArgs) -> Result<Done> {
-        let own = self.configuration()?;
-        let request = DemoRequest { now: self.now, timezone: own.timezone, language: own.language };
+    fn demo(&self, arguments: &DemoArgs, config: &Config) -> Result<Done> {
+        let (timezone, language) = (config.timezone, config.language);
+        let request = DemoRequest { now: self.now, timezone, language };
         let sandbox = demo::make(&arguments.dir, &request)?;
         let url = format!("sqlite:{}", sandbox.database.display());
-        let config = self.resolve_file(Some(sandbox.config.clone()), Some(url))?;
+        let config = config::resolve(Request {
+            config_flag: Some(sandbox.config.clone()),
+            database_url_flag: Some(url),
+            language_flag: self.common.lang,
+            env: self.env.clone(),
+            working_dir: working_dir()?,
+        })?;
         let store = open_store(&config)?;
         let (reports, _) = self.reports(&config, store, &[yesterday(&config, self.now)], true)?;
         let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
@@ -766,6 +751,16 @@ impl Session {
         let outcome = if is_whole { Outcome::Done } else { Outcome::DoneWithErrors };
         Ok(Done::new(printed, outcome))
     }
+}
+
+fn resolve(common: &Common, env: &Env) -> Result<Config, Failure> {
+    config::resolve(Request {
+        config_flag: common.config.clone(),
+        database_url_flag: common.database_url.clone(),
+        language_flag: common.lang,
+        env: env.clone(),
+        working_dir: working_dir().map_err(|error| Failure::of(&error))?,
+    })
 }
 
 fn write_out(printed: &str) -> io::Result<()> {
@@ -909,15 +904,6 @@ fn identity(config: &Config) -> String {
 /// Without `..` and links on the way; as it is where it is not there.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
-}
-
-/// The text of a file that somebody names. A pipe or a device in its place would never end.
-fn read_regular(path: &Path) -> io::Result<String> {
-    if std::fs::metadata(path)?.is_file() {
-        std::fs::read_to_string(path)
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
 }
 
 /// A preset as a configuration that means the same.
@@ -1095,8 +1081,7 @@ struct Limits {
 }
 
 impl Limits {
-    fn read(arguments: &CleanupArgs, config: &Config) -> Result<Self> {
-        let env = Env::read();
+    fn read(arguments: &CleanupArgs, config: &Config, env: &Env) -> Result<Self> {
         let own = &config.cleanup;
         let limit = |flag: Option<u32>, name: &str, file: u32| -> Result<u32> {
             match (flag, env.text(name)?) {
@@ -1308,30 +1293,4 @@ fn broker_settings(config: &Config) -> Option<broker::Settings> {
         visibility_timeout: seconds(own.visibility_timeout_seconds),
         timeout: seconds(own.timeout_seconds),
     })
-}
-
-/// Writes a file aside and renames it, in a folder that is made where it is missing.
-fn write_aside(path: &Path, content: &str) -> io::Result<()> {
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    write_beside(path, content, None)
-}
-
-/// Writes a file beside its place and renames it, so that a reader never sees half of it. `mode`: its rights whatever the umask.
-fn write_beside(path: &Path, content: &str, mode: Option<u32>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = std::fs::File::create(&aside).and_then(|mut file| {
-        file.write_all(content.as_bytes())?;
-        if let Some(mode) = mode {
-            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        }
-        file.sync_all()?;
-        std::fs::rename(&aside, path)
-    });
-    if written.is_err() {
-        // It may not even have been made; the error that counts is the first.
-        let _ = std::fs::remove_file(&aside);
-    }
-    written
 }

@@ -1,7 +1,8 @@
 //! What a run leaves behind beside its result on standard output: the figures of `--textfile`.
 
-use super::{Session, write_beside};
-use crate::cli::Command;
+use super::Session;
+use crate::files::NewFile;
+use crate::job::JobRun;
 use crate::outcome::{Issue, Outcome};
 use crate::report::nagios;
 use crate::report::prometheus::{self, Figures, Run};
@@ -41,8 +42,11 @@ impl Session {
             Ok(there) if !there.is_file() => Err(io::Error::other("it is no regular file")),
             _ => {
                 let figures = self.figures(path, job, outcome, figures);
-                // The node exporter is another user.
-                write_beside(path, &figures, Some(0o644))
+                NewFile::create(path).and_then(|file| {
+                    // The node exporter is another user.
+                    file.set_mode(0o644)?;
+                    file.publish(&figures)
+                })
             }
         };
         let Err(error) = written else {
@@ -56,10 +60,10 @@ impl Session {
     }
 
     /// The same for a run that failed, of which there are no figures but those of every run. Dry runs leave the file alone: it is about runs.
-    pub(super) fn export_failure(&self, command: &Command, outcome: Outcome) {
-        if let Some(job) = command.job().filter(|_| !command.is_dry_run()) {
+    pub(super) fn export_failure(&self, run: Option<JobRun>, outcome: Outcome) {
+        if let Some(run) = run.filter(|run| !run.is_dry_run) {
             // It has been logged, and a run that failed has no `errors`.
-            let _ = self.export(job, outcome, Figures::None);
+            let _ = self.export(run.job.name(), outcome, Figures::None);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use super::Session;
 use super::arguments::recorded_arguments;
-use crate::cli::Command;
-use crate::config;
+use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
 use crate::schedule::runs::{self, Holder, RunRecord};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -21,32 +22,39 @@ pub(super) struct Recorder {
 
 /// A run, as far as its record goes.
 struct Running {
-    /// The command, and whether it is a dry run; `None`: runs of this command are not recorded.
-    job: Option<(&'static str, bool)>,
+    /// `None`: runs of this command are not recorded.
+    run: Option<JobRun>,
     arguments: Vec<String>,
-    request: config::Request,
+    /// `None`: without a configuration nobody knows where records are kept.
+    records: Option<Records>,
     start: DateTime<Utc>,
     clock: Instant,
     is_recorded: AtomicBool,
 }
 
+/// Where records of runs are kept, by the configuration.
+struct Records {
+    folder: PathBuf,
+    timezone: Tz,
+    has_config_file: bool,
+}
+
 impl Recorder {
-    pub(super) fn new(session: &Session, command: &Command, arguments: &[OsString]) -> Self {
+    pub(super) fn new(session: &Session, run: Option<JobRun>, arguments: &[OsString]) -> Self {
+        let ends_in_its_own_time = run.is_some_and(|run| run.job == Job::Cleanup);
+        let records = session.config.as_ref().ok().map(|config| Records {
+            folder: config.alerts.logs_dir.clone(),
+            timezone: config.timezone,
+            has_config_file: config.file.is_some(),
+        });
         let run = Running {
-            job: recorded_job(command),
+            run,
             arguments: recorded_arguments(arguments),
-            request: config::Request {
-                config_flag: session.common.config.clone(),
-                database_url_flag: session.common.database_url.clone(),
-                language_flag: session.common.lang,
-                env: config::Env::read(),
-                working_dir: super::working_dir().unwrap_or_default(),
-            },
+            records,
             start: session.now,
             clock: session.started,
             is_recorded: AtomicBool::new(false),
         };
-        let ends_in_its_own_time = matches!(command, Command::Cleanup(_));
         Self { run: Arc::new(run), ends_in_its_own_time }
     }
 
@@ -57,7 +65,7 @@ impl Recorder {
     /// A run that SIGTERM, SIGINT or SIGHUP ends leaves a record too. `cleanup` ends itself when it is asked to, and needs no help.
     pub(super) fn record_when_a_signal_ends_the_run(&self) {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-        if self.run.job.is_none() || self.ends_in_its_own_time {
+        if self.run.run.is_none() || self.ends_in_its_own_time {
             return;
         }
         let ends: Vec<i32> =
@@ -93,36 +101,22 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-fn recorded_job(command: &Command) -> Option<(&'static str, bool)> {
-    match command {
-        Command::Cleanup(own) => Some(("cleanup", own.dry_run)),
-        Command::Stats(_) => Some(("stats", false)),
-        Command::Disk(_) => Some(("disk", false)),
-        Command::Alert(own) => Some(("alert", own.dry_run)),
-        _ => None,
-    }
-}
-
 impl Running {
     /// Appends the record. That it cannot be written is a warning: the job was done all the same.
     fn record(&self, ended: Ended) {
-        let Some((job, dry_run)) = self.job else {
+        let (Some(run), Some(records)) = (self.run, &self.records) else {
             return;
         };
         if self.is_recorded.swap(true, Ordering::SeqCst) {
             return;
         }
-        // Without a configuration nobody knows where records are kept.
-        let Ok(config) = config::resolve(&self.request) else {
-            return;
-        };
         // Nothing was done, and no file says where: a typo in some folder makes no `logs` there.
-        if ended.exit_code == 2 && config.file.is_none() {
+        if ended.exit_code == 2 && !records.has_config_file {
             return;
         }
-        let zoned = |time: DateTime<Utc>| time.with_timezone(&config.timezone).fixed_offset();
+        let zoned = |time: DateTime<Utc>| time.with_timezone(&records.timezone).fixed_offset();
         let record = RunRecord {
-            job: job.to_owned(),
+            job: run.job.name().to_owned(),
             start: zoned(self.start),
             end: zoned(Utc::now()),
             exit_code: ended.exit_code,
@@ -131,11 +125,10 @@ impl Running {
             duration_seconds: super::milliseconds(self.clock.elapsed()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             arguments: self.arguments.clone(),
-            dry_run,
+            dry_run: run.is_dry_run,
         };
-        let folder = &config.alerts.logs_dir;
-        let path = runs::path(folder);
-        match runs::append(folder, &record) {
+        let path = runs::path(&records.folder);
+        match runs::append(&records.folder, &record) {
             Ok(()) => log::info!("the run is recorded in {}", path.display()),
             Err(error) => {
                 log::warn!("the run cannot be recorded in {}: {error}", path.display());

@@ -41,14 +41,13 @@ const LOOK: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Session {
-    pub(super) fn schedule(&self, command: &ScheduleCommand) -> Result<Done> {
-        let config = self.configuration()?;
+    pub(super) fn schedule(&self, command: &ScheduleCommand, config: &Config) -> Result<Done> {
         match command {
-            ScheduleCommand::List(arguments) => self.list(&config, &arguments.queues),
-            ScheduleCommand::Status(arguments) => self.status(&config, arguments),
-            ScheduleCommand::Logs(arguments) => self.logs(&config, arguments),
-            ScheduleCommand::Install(arguments) => self.install(&config, arguments),
-            ScheduleCommand::Remove(arguments) => self.remove(&config, arguments),
+            ScheduleCommand::List(arguments) => self.list(config, &arguments.queues),
+            ScheduleCommand::Status(arguments) => self.status(config, arguments),
+            ScheduleCommand::Logs(arguments) => self.logs(config, arguments),
+            ScheduleCommand::Install(arguments) => self.install(config, arguments),
+            ScheduleCommand::Remove(arguments) => self.remove(config, arguments),
         }
     }
 
@@ -695,7 +694,7 @@ fn install_units(
         }
         change.files.push(path.clone());
         if !change.dry_run {
-            super::write_aside(path, &unit.text).map_err(|error| unwritable(path, &error))?;
+            crate::files::replace(path, &unit.text).map_err(|error| unwritable(path, &error))?;
         }
     }
     change.changed = !change.files.is_empty() || !change.removed.is_empty();

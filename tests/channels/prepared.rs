@@ -32,7 +32,7 @@ impl Setting {
     fn config(&self, channels: &str) -> Config {
         let path = self.folder.path().join("taskmon.toml");
         fs::write(&path, format!("timezone = \"UTC\"\n{channels}")).unwrap();
-        config::resolve(&Request {
+        config::resolve(Request {
             language_flag: None,
             config_flag: Some(path),
             database_url_flag: None,
