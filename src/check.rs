@@ -82,6 +82,14 @@ impl Finding {
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
+
+    /// The message and the hint as one sentence.
+    pub fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}: {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// Everything about one subject.
@@ -542,7 +550,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
     let install = "taskmon schedule install";
     if installed.is_empty() && !missing.is_empty() {
         findings.push(
-            Finding::warning(language.pick("没有安装任何定时任务", "no job is installed"))
+            Finding::warning(language.pick("没有安装任何作业", "no job is installed"))
                 .hint(install),
         );
     } else if !missing.is_empty() {
@@ -568,12 +576,12 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
     }
     findings.push(match scheduled.cron_running {
         _ if scheduled.by_timers => Finding::ok(language.pick(
-            format!("{} 项任务由 systemd 定时器运行", installed.len()),
+            format!("{} 项作业由 systemd 定时器运行", installed.len()),
             format!("{} jobs are installed as systemd's timers", installed.len()),
         )),
         Some(false) if !installed.is_empty() => {
             Finding::failed(language.pick(
-                "cron 没有运行，已安装的任务不会执行",
+                "cron 没有运行，已安装的作业不会运行",
                 "cron is not running, so that no installed job is started",
             ))
             .hint(language.pick(
@@ -587,7 +595,7 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
                 "start it, as by systemctl start cron; timers of systemd do without it",
             )),
         Some(true) => Finding::ok(language.pick(
-            format!("cron 正在运行；已安装 {} 项任务", installed.len()),
+            format!("cron 正在运行；已安装 {} 项作业", installed.len()),
             format!("cron is running; {} jobs are installed", installed.len()),
         )),
         None => Finding::skipped(language.pick(

@@ -41,7 +41,7 @@ const RULES: &[Rule] = &[
     Rule { module: "run", may: &["**"] },
     Rule { module: "cli", may: &[] },
     Rule { module: "lock", may: &[] },
-    Rule { module: "config", may: &["store::target"] },
+    Rule { module: "config", may: &["schedule::settings", "store::target"] },
     Rule { module: "mapping", may: &[] },
     Rule { module: "units", may: &[] },
     Rule { module: "calendar", may: &[] },
@@ -81,7 +81,7 @@ const RULES: &[Rule] = &[
     // A channel sends what it is given; whether, when and how often is decided outside.
     Rule { module: "channels", may: &[] },
     Rule { module: "system", may: &[] },
-    // It writes down what it is told to: jobs come from `config` and go to `alert` through `run`.
+    // It writes down what it is told to: missed jobs go to `live` through `run`.
     Rule { module: "schedule", may: &["schedule::**"] },
     Rule {
         module: "report",

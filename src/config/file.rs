@@ -10,7 +10,7 @@ use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
 use crate::secret::{self, Secret};
 use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
-use serde::de::{Deserializer, Error as _};
+use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub struct File {
     pub broker: Broker,
     #[serde(default)]
     pub heartbeat: Heartbeat,
-    pub schedule: Schedule,
+    pub schedule: crate::schedule::settings::Settings,
 }
 
 /// `[database]`
@@ -399,30 +399,6 @@ impl Heartbeat {
     }
 }
 
-/// `[schedule]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Schedule {
-    pub jobs: Vec<Job>,
-}
-
-/// `[[schedule.jobs]]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Job {
-    #[serde(deserialize_with = "values::non_empty_text")]
-    pub name: String,
-    #[serde(deserialize_with = "cron")]
-    pub cron: String,
-    /// Arguments of taskmon: `cleanup --only temp,logs`.
-    #[serde(deserialize_with = "values::non_empty_text")]
-    pub command: String,
-    /// Empty: on every host.
-    #[serde(default)]
-    pub queue: String,
-    /// 9 highest, 1 lowest.
-    #[serde(default = "five", deserialize_with = "values::whole_number::<_, _, 1, 9>")]
-    pub priority: u8,
-}
-
 fn warning() -> Severity {
     Severity::Warning
 }
@@ -435,10 +411,6 @@ fn three() -> u32 {
     3
 }
 
-fn five() -> u8 {
-    5
-}
-
 fn given_texts<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
@@ -449,30 +421,6 @@ fn given_command<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
     values::command(deserializer).map(Some)
-}
-
-/// A cron expression, by its shape: five fields, or a word such as `@daily`. `schedule` reads what it means.
-fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let words = [
-        "@reboot",
-        "@hourly",
-        "@daily",
-        "@midnight",
-        "@weekly",
-        "@monthly",
-        "@yearly",
-        "@annually",
-    ];
-    let plain = |c: char| c.is_ascii_alphanumeric() || "*/,-~".contains(c);
-    let fields = text.split_whitespace().count();
-    let shaped = fields == 5 && text.split_whitespace().all(|field| field.chars().all(plain));
-    if shaped || words.contains(&text.trim()) {
-        return Ok(text);
-    }
-    Err(D::Error::custom(
-        "a cron expression of five fields, such as \"0 2 * * *\", or a word such as \"@daily\"",
-    ))
 }
 
 /// Which keys a file sets itself, by their full path.
@@ -738,8 +686,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     .map_err(within("alerts"))?;
     let rules = alerts.rules.iter().map(|rule| rule.name.as_str());
     check_names("rules", rules).map_err(within("alerts"))?;
-    let jobs = file.schedule.jobs.iter().map(|job| job.name.as_str());
-    check_names("jobs", jobs).map_err(within("schedule"))?;
+    file.schedule.check().map_err(within("schedule"))?;
     check_url(
         "url",
         &file.broker.url,

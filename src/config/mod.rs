@@ -9,7 +9,7 @@ mod zone;
 pub use env::Env;
 pub use file::{
     Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths,
-    Schedule, Stats,
+    Stats,
 };
 pub use zone::of_the_host;
 
@@ -60,7 +60,7 @@ pub struct Config {
     pub broker_url: Option<Secret>,
     pub broker: Broker,
     pub heartbeat: Heartbeat,
-    pub schedule: Schedule,
+    pub schedule: crate::schedule::settings::Settings,
     /// The file laid over the defaults, its paths absolute.
     pub file_values: File,
     /// What a person should know although it stops nothing: one sentence each, for the log.

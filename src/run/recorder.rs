@@ -4,6 +4,7 @@ use super::Session;
 use super::arguments::recorded_arguments;
 use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
+use crate::schedule::runs::append::append;
 use crate::schedule::runs::{self, Holder, RunRecord};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -16,7 +17,7 @@ use std::time::Instant;
 /// Records a run once, however it ends.
 pub(super) struct Recorder {
     run: Arc<Running>,
-    /// It listens for signals itself.
+    /// The command handles signals itself, and ends in its own time.
     ends_in_its_own_time: bool,
 }
 
@@ -62,7 +63,7 @@ impl Recorder {
         self.run.record(ended);
     }
 
-    /// A run that SIGTERM, SIGINT or SIGHUP ends leaves a record too. `cleanup` ends itself when it is asked to, and needs no help.
+    /// Records a run that SIGTERM, SIGINT or SIGHUP ends. `cleanup` handles these signals itself: it stops after the current batch.
     pub(super) fn record_when_a_signal_ends_the_run(&self) {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         if self.run.run.is_none() || self.ends_in_its_own_time {
@@ -84,7 +85,7 @@ impl Recorder {
                     exit_code: 128 + u8::try_from(signal).unwrap_or(0),
                     held_by: None,
                 });
-                // What a signal does to a program that does not listen: it ends, and its parent sees of what.
+                // End as a program that does not handle the signal: its parent sees which one it was.
                 if signal_hook::low_level::emulate_default_handler(signal).is_err() {
                     log::error!("signal {signal} does not end the run");
                 }
@@ -93,7 +94,7 @@ impl Recorder {
     }
 }
 
-/// Whether whoever started this run had the signal ignored, as `nohup` does: then it does not end the run, and to listen for it would undo that.
+/// Whether the signal was set to be ignored when this run started, as `nohup` does with SIGHUP: handling it would undo that.
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -128,7 +129,7 @@ impl Running {
             dry_run: run.is_dry_run,
         };
         let path = runs::path(&records.folder);
-        match runs::append(&records.folder, &record) {
+        match append(&records.folder, &record) {
             Ok(()) => log::info!("the run is recorded in {}", path.display()),
             Err(error) => {
                 log::warn!("the run cannot be recorded in {}: {error}", path.display());

@@ -7,9 +7,12 @@
 //! # END taskmon
 //! ```
 //!
-//! Whatever stands before and behind it is somebody else's and kept to the byte: a crontab need not be text in any encoding.
+//! All other lines are somebody else's and kept to the byte: a crontab need not be text in any encoding.
 
-use super::{Installation, Installed, Job, quoted_words};
+use super::installed::{Installation, Installed};
+use super::job::Job;
+use super::shell::quoted_words;
+use crate::outcome::{Failure, Kind};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +22,7 @@ const JOB: &str = "# taskmon job ";
 const NOTE: &str = "# Written by `taskmon schedule install`";
 const QUIET: &str = " > /dev/null";
 
-/// What stands in the first line of a block.
+/// The first line of a block, behind the marker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     config: PathBuf,
@@ -36,15 +39,11 @@ pub struct Crontab<'t> {
     after: &'t [u8],
 }
 
-/// Markers that do not make one block: a sentence.
-#[derive(Debug, PartialEq)]
-pub struct Damaged(pub String);
-
 /// Finds the block.
 ///
 /// # Errors
-/// A beginning without an end, an end without a beginning, two blocks: it is not known what is whose.
-pub fn read(text: &[u8]) -> Result<Crontab<'_>, Damaged> {
+/// [`Kind::CrontabDamaged`]: a beginning without an end, an end without a beginning, two blocks. It is not known what is whose.
+pub fn read(text: &[u8]) -> Result<Crontab<'_>, Failure> {
     let mut begins = Vec::new();
     let mut ends = Vec::new();
     let mut at = 0;
@@ -72,11 +71,13 @@ pub fn read(text: &[u8]) -> Result<Crontab<'_>, Damaged> {
                     format!("in line {}", lines.join(" and "))
                 }
             };
-            Err(Damaged(format!(
-                "the crontab's block of taskmon is damaged: \"{BEGIN}\" stands {}, \"{END}\" {}",
+            let message = format!(
+                "the crontab's block of taskmon is damaged: \"{BEGIN}\" is {}, \"{END}\" {}",
                 lines(&begins),
                 lines(&ends)
-            )))
+            );
+            Err(Failure::new(Kind::CrontabDamaged, message)
+                .hint("nothing was changed; put the markers right with `crontab -e`"))
         }
     }
 }
@@ -102,26 +103,7 @@ impl Crontab<'_> {
         serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
     }
 
-    /// The words of each job's line behind its times, by the job's name: the program and its arguments as the shell gets them.
-    pub fn words(&self) -> Vec<(String, Vec<String>)> {
-        let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
-        let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
-        let jobs = self.jobs().into_iter().filter_map(|job| {
-            let own = |line: &&[std::borrow::Cow<str>]| {
-                let comment = line[0].strip_prefix(JOB);
-                let named = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
-                named.is_some_and(|named| named.name == job.name)
-            };
-            let line = lines.windows(2).find(own)?[1].strip_prefix(&job.cron)?;
-            // cron takes the backslash before a percent sign away, as a shell would.
-            let words = shlex::split(line)?.into_iter();
-            let words = words.take_while(|word| word != ">").collect();
-            Some((job.name, words))
-        });
-        jobs.collect()
-    }
-
-    /// The lines in the block that taskmon has not written, or not like that.
+    /// The lines in the block that taskmon did not write, or that somebody changed.
     pub fn foreign(&self) -> Vec<String> {
         let block = String::from_utf8_lossy(self.block.unwrap_or_default());
         let mut lines = block.lines().skip(1).peekable();
@@ -129,36 +111,38 @@ impl Crontab<'_> {
         while let Some(line) = lines.next() {
             let comment = line.strip_prefix(JOB);
             let job = comment.and_then(|text| serde_json::from_str::<Installed>(text).ok());
-            let is_own = match &job {
+            let is_ours = match &job {
                 Some(job) => lines.next_if(|line| is_line_of(line, job)).is_some(),
                 None => line.starts_with(NOTE) || line == END,
             };
-            if !is_own {
+            if !is_ours {
                 foreign.push(line.to_owned());
             }
         }
         foreign
     }
 
-    /// The jobs in the block. One whose comment or line somebody has spoilt is none: cron runs it at another time, or not at all.
-    pub fn jobs(&self) -> Vec<Installed> {
-        let lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n');
-        let mut lines = lines.peekable();
+    /// The jobs in the block, each with the words that its line starts: the program and its arguments as the shell gets them. A job whose comment or line
+    /// somebody has spoilt is none: cron runs it at another time, or not at all.
+    pub fn jobs(&self) -> Vec<(Installed, Vec<String>)> {
+        let mut lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n').peekable();
         let mut jobs = Vec::new();
         while let Some(line) = lines.next() {
             let comment = line.strip_prefix(JOB.as_bytes());
             let job = comment.and_then(|comment| serde_json::from_slice::<Installed>(comment).ok());
-            if let (Some(job), Some(line)) = (job, lines.peek()) {
-                let times = format!("{} ", job.cron);
-                if line.starts_with(times.as_bytes()) && !line.ends_with(b"\r") {
-                    jobs.push(job);
-                }
+            if let (Some(job), Some(line)) = (job, lines.peek())
+                && let Some(command) = line.strip_prefix(format!("{} ", job.cron).as_bytes())
+                && !command.ends_with(b"\r")
+            {
+                // cron takes the backslash before a percent sign away, as a shell would.
+                let words = shlex::split(&String::from_utf8_lossy(command)).unwrap_or_default();
+                jobs.push((job, words.into_iter().take_while(|word| word != ">").collect()));
             }
         }
         jobs
     }
 
-    /// The variables that lines before the block set for it, and their values.
+    /// The variables that lines above the block set for its jobs, and their values.
     pub fn variables(&self) -> Vec<(String, String)> {
         let lines = self.before.split(|byte| *byte == b'\n');
         lines.filter_map(variable).collect()
@@ -174,7 +158,8 @@ impl Crontab<'_> {
         if self.block.is_none() && adds_newline {
             text.push(b'\n');
         }
-        text.extend(block(jobs, &self.jobs(), installation, adds_newline).bytes());
+        let old: Vec<Installed> = self.jobs().into_iter().map(|(job, _)| job).collect();
+        text.extend(block(jobs, &old, installation, adds_newline).bytes());
         text.extend(self.after);
         text
     }
@@ -190,7 +175,7 @@ impl Crontab<'_> {
     }
 }
 
-/// Whether it is the job's line: its times, any program and configuration, the job's own words, and nothing besides.
+/// Whether it is the line that taskmon wrote for the job: its times, any program and configuration, the job's words, and nothing else.
 fn is_line_of(line: &str, job: &Installed) -> bool {
     let Some(command) =
         line.strip_prefix(job.cron.as_str()).and_then(|rest| rest.strip_suffix(QUIET))
@@ -205,7 +190,7 @@ fn is_line_of(line: &str, job: &Installed) -> bool {
     matches!(words, [_, flag, _, rest @ ..] if flag == "-c" && rest == job.words())
 }
 
-/// `NAME = value`, quotes or not, as cron reads it; a line of times never has its first `=` right behind its first word.
+/// Reads `NAME = value`, with or without quotes, as cron does; a job's line never has its first `=` right behind its first word.
 fn variable(line: &[u8]) -> Option<(String, String)> {
     let line = String::from_utf8_lossy(line);
     let (name, value) = line.split_once('=')?;
@@ -233,7 +218,7 @@ fn block(
     text + END + "\n"
 }
 
-/// JSON escapes control characters, so that it is one line.
+/// One line: JSON escapes control characters.
 fn comment(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -256,9 +241,9 @@ fn text_of(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A word for the shell that cron starts. In a crontab `%` ends the command unless a backslash stands before it, which cron takes away, as Debian's does with
-/// the first of two backslashes. busybox' cron knows nothing of this and hands all to the shell, which takes a backslash away only outside of quotes: there
-/// each `%` stands. Quotes are closed and opened again between two backslashes.
+/// Quotes a word for the shell that cron starts, so that Debian's cron, cronie and busybox all hand it on unchanged. In a crontab `%` ends the command unless
+/// it is escaped as `\%`; cron removes that backslash, and Debian's the first of two backslashes as well. busybox' cron passes the line on as it is, and its
+/// shell removes a backslash only outside of quotes: so `\%` is never inside quotes, and quotes are closed and opened again between two backslashes.
 fn escaped(word: &str) -> String {
     let pieces = word.split('%').map(|piece| {
         let mut text = if piece.is_empty() && !word.is_empty() {
@@ -272,4 +257,143 @@ fn escaped(word: &str) -> String {
         text
     });
     pieces.collect::<Vec<_>>().join(r"\%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::expression::Times;
+    use chrono::{DateTime, Utc};
+
+    fn utc(text: &str) -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+    }
+
+    fn job(name: &str, cron: &str, words: &[&str], priority: u8) -> Job {
+        Job {
+            name: name.into(),
+            cron: cron.into(),
+            times: Times::read(cron).unwrap(),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            queue: "file".into(),
+            priority,
+        }
+    }
+
+    fn installation(config: &str) -> Installation {
+        Installation {
+            binary: "/usr/local/bin/taskmon".into(),
+            config: config.into(),
+            now: utc("2026-11-25T12:00:00.5Z"),
+        }
+    }
+
+    fn jobs() -> Vec<Job> {
+        vec![
+            job("daily", "0 2 * * *", &["stats"], 3),
+            job("sweep", "30 * * * *", &["cleanup", "--only", "temp,logs"], 9),
+        ]
+    }
+
+    fn written(text: &[u8], jobs: &[Job], installation: &Installation) -> String {
+        let new = read(text).unwrap().with(jobs, installation);
+        String::from_utf8(new).unwrap()
+    }
+
+    #[test]
+    fn a_block_has_the_absolute_paths_the_niceness_and_a_note_of_each_job() {
+        assert_eq!(
+            written(b"", &jobs(), &installation("/etc/taskmon/taskmon.toml")),
+            "# BEGIN taskmon {\"config\":\"/etc/taskmon/taskmon.toml\"}
+    # Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。
+    # taskmon job {\"name\":\"daily\",\"cron\":\"0 2 * * *\",\"command\":\"stats\",\"queue\":\"file\",\"priority\":3,\"installed\":\"2026-11-25T12:00:00Z\"}
+    0 2 * * * nice -n 12 /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml stats > /dev/null
+    # taskmon job {\"name\":\"sweep\",\"cron\":\"30 * * * *\",\"command\":\"cleanup --only temp,logs\",\"queue\":\"file\",\"priority\":9,\"installed\":\"2026-11-25T12:00:00Z\"}
+    30 * * * * /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml cleanup --only temp,logs > /dev/null
+    # END taskmon
+    "
+        );
+    }
+
+    #[test]
+    fn foreign_lines_stay_to_the_byte_and_come_back_as_they_were() {
+        for text in [
+            &b""[..],
+            b"MAILTO=ann\n# mine\n\n5 4 * * * /bin/true\n",
+            b"5 4 * * * /bin/true\r\n# \xff\xfe no UTF-8\r\n",
+            b"5 4 * * * /bin/true without an end",
+            b"\n\n",
+            b"# BEGIN taskmonitor\n# END taskmonitor\n",
+            b"   # BEGIN taskmon\n",
+        ] {
+            let new = read(text).unwrap().with(&jobs(), &installation("/a.toml"));
+            assert!(new.starts_with(text), "{new:?}");
+            let again = read(&new).unwrap();
+            assert_eq!(again.jobs().len(), 2);
+            assert_eq!(again.config().as_deref(), Some(Path::new("/a.toml")));
+            let later =
+                Installation { now: utc("2027-01-01T00:00:00Z"), ..installation("/a.toml") };
+            assert_eq!(again.with(&jobs(), &later), new, "installing again changes something");
+            assert_eq!(again.without(), text);
+            // Lines that somebody adds behind it stay too, and keep the line feed before them.
+            let followed = [new.as_slice(), b"@daily /bin/later\n"].concat();
+            let again = read(&followed).unwrap();
+            assert_eq!(again.with(&jobs(), &later), followed);
+            let rest = again.without();
+            assert!(rest.starts_with(text) && rest.ends_with(b"@daily /bin/later\n"));
+        }
+    }
+
+    #[test]
+    fn a_job_that_changes_is_new_and_the_others_keep_their_time() {
+        let old = written(b"", &jobs(), &installation("/a.toml"));
+        let mut changed = jobs();
+        changed[0] = job("daily", "0 3 * * *", &["stats"], 3);
+        changed.push(job("disk", "15 * * * *", &["disk"], 4));
+        let later = Installation { now: utc("2026-12-01T00:00:00Z"), ..installation("/a.toml") };
+        let new = written(old.as_bytes(), &changed, &later);
+        let since: Vec<String> = read(new.as_bytes())
+            .unwrap()
+            .jobs()
+            .iter()
+            .map(|(job, _)| format!("{} {}", job.name, job.installed.format("%m-%d")))
+            .collect();
+        assert_eq!(since, ["daily 12-01", "sweep 11-25", "disk 12-01"]);
+    }
+
+    #[test]
+    fn a_damaged_block_is_refused_and_its_markers_named() {
+        let begin = "# BEGIN taskmon {}\n";
+        let end = "# END taskmon\n";
+        let line = "0 2 * * * x\n";
+        for (text, places) in [
+            (format!("{begin}{line}"), "in line 1, \"# END taskmon\" nowhere"),
+            (format!("{line}{end}"), "nowhere, \"# END taskmon\" in line 2"),
+            (format!("{end}{begin}"), "in line 2, \"# END taskmon\" in line 1"),
+            (
+                format!("{begin}{end}{line}{begin}{end}"),
+                "in line 1 and 4, \"# END taskmon\" in line 2 and 5",
+            ),
+            (format!("{begin}{begin}{end}"), "in line 1 and 2, \"# END taskmon\" in line 3"),
+        ] {
+            let why = read(text.as_bytes()).unwrap_err().message;
+            assert!(why.ends_with(places), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_percent_sign_and_what_a_shell_would_read_are_written_so_that_they_arrive() {
+        let odd =
+            job("odd", "0 2 * * *", &["stats", "50%", "%", "it's $HOME", "a\\%b", r"a\\\b", ""], 9);
+        let text = written(b"", &[odd], &installation("/srv/my app/100%.toml"));
+        let line = text.lines().nth(3).unwrap();
+        assert_eq!(
+            line,
+            r"0 2 * * * /usr/local/bin/taskmon -c '/srv/my app/100'\%.toml stats 50\% \% 'it'\''s $HOME' 'a\'\%b 'a\''\''\b' '' > /dev/null"
+        );
+        assert_eq!(
+            read(text.as_bytes()).unwrap().config().as_deref(),
+            Some(Path::new("/srv/my app/100%.toml"))
+        );
+    }
 }

@@ -1,180 +1,42 @@
-//! When a cron expression is due, as cron has it.
+//! When the times of a cron expression are due, as cron has it.
 //!
-//! The rules are those of `crontab(5)` and `cron(8)` of Debian's cron, which cronie shares:
+//! A job whose minute or hour starts with `*` goes by the clock: it is not run for times that daylight saving skips, and runs again in an hour that
+//! comes twice. Any other job runs right after the change for a time that was skipped, and once for a time that comes twice (`cron(8)` of Debian's
+//! cron, which cronie shares).
 //!
-//! - Where the day of the month or the day of the week starts with `*`, a day must fit both; else one of them is enough.
-//! - A job whose minute or hour starts with `*` goes by the clock: it is not run for times that daylight saving skips, and runs again in an hour that
-//!   comes twice. Any other job runs right after the change for a time that was skipped, and once for a time that comes twice.
-//!
-//! `croner` reads the expression and finds the clock times that fit it; what happens where the clock jumps is decided here, because cron's rule
-//! turns on how the expression is written.
+//! `croner` finds the clock times that fit an expression; what happens where the clock jumps is decided here, because cron's rule turns on how the
+//! expression is written.
 
+use super::expression::{Pattern, Times};
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
-
-/// What a cron expression says.
-#[derive(Debug, Clone)]
-pub struct Times {
-    /// `None`: at boot, whenever that is.
-    clock: Option<Clock>,
-}
-
-#[derive(Debug, Clone)]
-struct Clock {
-    cron: Cron,
-    /// The minute or the hour starts with `*`.
-    goes_by_the_clock: bool,
-    fields: [String; 5],
-}
 
 /// The longest that a clock is set back by a change of daylight saving, and a little more: cron takes a greater change for a correction.
 const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(3);
 
 impl Times {
-    /// Reads five fields or a word such as `@daily`.
-    ///
-    /// # Errors
-    /// What is wrong, as a sentence that goes on after the expression. What not every cron knows is wrong: `~`, `L`, seconds.
-    pub fn read(expression: &str) -> Result<Self, String> {
-        let text = match expression.trim() {
-            "@reboot" => return Ok(Self { clock: None }),
-            "@hourly" => "0 * * * *",
-            "@daily" | "@midnight" => "0 0 * * *",
-            "@weekly" => "0 0 * * 0",
-            "@monthly" => "0 0 1 * *",
-            "@yearly" | "@annually" => "0 0 1 1 *",
-            text => text,
-        };
-        let fields: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-        let fields: [String; 5] =
-            fields.try_into().map_err(|_| "has not five fields".to_owned())?;
-        check_words(&fields)?;
-        let cron = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .dom_and_dow(fields[2].starts_with('*') || fields[4].starts_with('*'))
-            .build()
-            .parse(&spelled_out(&fields))
-            .map_err(|error| format!("is no cron expression: {error}"))?;
-        let goes_by_the_clock = fields[..2].iter().any(|field| field.starts_with('*'));
-        let clock = Clock { cron, goes_by_the_clock, fields };
-        Ok(Self { clock: Some(clock) })
-    }
-
     /// The first time after `after` that is due; `None`: there is none, or nobody knows (`@reboot`).
     pub fn next(&self, after: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-        let clock = self.clock.as_ref()?;
-        if clock.goes_by_the_clock {
-            clock.next_by_the_clock(after, zone)
+        let pattern = self.pattern.as_ref()?;
+        if pattern.follows_the_clock {
+            pattern.next_by_the_clock(after, zone)
         } else {
-            clock.next_once(after, zone)
+            pattern.next_once(after, zone)
         }
     }
 
     /// The last time not after `until` that was due.
     pub fn last(&self, until: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-        let clock = self.clock.as_ref()?;
-        if clock.goes_by_the_clock {
-            clock.last_by_the_clock(until, zone)
+        let pattern = self.pattern.as_ref()?;
+        if pattern.follows_the_clock {
+            pattern.last_by_the_clock(until, zone)
         } else {
-            clock.last_once(until, zone)
-        }
-    }
-
-    /// The same times as `OnCalendar=` of systemd.time(7) says them, each its own line; empty: it cannot be said (`@reboot`).
-    pub fn calendar(&self) -> Vec<String> {
-        let Some(clock) = &self.clock else {
-            return Vec::new();
-        };
-        let pattern = &clock.cron.pattern;
-        let list = |values: Vec<u16>, whole: usize| {
-            if values.len() == whole {
-                "*".to_owned()
-            } else {
-                joined(values.iter().map(|value| format!("{value:02}")))
-            }
-        };
-        let time = format!(
-            "{}:{}:00",
-            list(pattern.hours.values(), 24),
-            list(pattern.minutes.values(), 60)
-        );
-        let months = list(pattern.months.values(), 12);
-        let days = list(pattern.days.values(), 31);
-        let weekdays = weekdays(&pattern.days_of_week.values());
-        let line = |weekdays: &str, days: &str| {
-            format!("{weekdays} *-{months}-{days} {time}").trim().to_owned()
-        };
-        let needs_both = clock.fields[2].starts_with('*') || clock.fields[4].starts_with('*');
-        if needs_both {
-            vec![line(&weekdays, &days)]
-        } else {
-            // Either is enough: a timer elapses whenever one of its lines does.
-            vec![line("", &days), line(&weekdays, "*")]
+            pattern.last_once(until, zone)
         }
     }
 }
 
-fn joined(words: impl Iterator<Item = String>) -> String {
-    words.collect::<Vec<_>>().join(",")
-}
-
-/// Days of the week (0 and 7: Sunday) by the names that systemd knows; empty: all of them.
-fn weekdays(values: &[u16]) -> String {
-    let names = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    let named = names.iter().enumerate().filter(|(day, _)| {
-        let day = *day as u16;
-        values.contains(&day) || (day == 0 && values.contains(&7))
-    });
-    let named: Vec<&str> = named.map(|(_, name)| *name).collect();
-    match named.len() {
-        7 => String::new(),
-        _ => named.join(","),
-    }
-}
-
-/// The expression with the range that a `*` in a list stands for, as in `*,5`, which cron takes. By the first letter of a field it still decides whether
-/// that starts with a star.
-fn spelled_out(fields: &[String; 5]) -> String {
-    const RANGES: [&str; 5] = ["0-59", "0-23", "1-31", "1-12", "0-6"];
-    let fields = fields.iter().zip(RANGES).map(|(field, range)| {
-        let parts = field.split(',').map(|part| match part {
-            "*" if field != "*" => range,
-            part => part,
-        });
-        parts.collect::<Vec<_>>().join(",")
-    });
-    fields.collect::<Vec<_>>().join(" ")
-}
-
-/// Letters are the names of months and days, in their own fields: `croner` knows more than every cron does.
-fn check_words(fields: &[String; 5]) -> Result<(), String> {
-    const MONTHS: &str = "jan feb mar apr may jun jul aug sep oct nov dec";
-    const DAYS: &str = "sun mon tue wed thu fri sat";
-    for (place, field) in fields.iter().enumerate() {
-        if field.split(',').any(str::is_empty) {
-            return Err("has a list in which something is left out".to_owned());
-        }
-        let known = match place {
-            3 => MONTHS,
-            4 => DAYS,
-            _ => "",
-        };
-        let words = field
-            .split(['*', '/', ',', '-'])
-            .filter(|word| !word.chars().all(|letter| letter.is_ascii_digit()));
-        for word in words {
-            if !known.split(' ').any(|name| name == word) {
-                return Err(format!("holds \"{word}\", which not every cron knows"));
-            }
-        }
-    }
-    Ok(())
-}
-
-impl Clock {
+impl Pattern {
     fn after(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         self.cron.find_next_occurrence(&local, false).ok()
     }
@@ -225,7 +87,7 @@ impl Clock {
     }
 
     fn last_once(&self, until: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
-        // While an hour comes for the second time, the clock shows less than it has shown.
+        // In the repeated hour after DST ends, local time has gone backwards: at 02:10 for the second time, `30 2 * * *` has run already.
         let mut local = self.up_to(until.with_timezone(&zone).naive_local() + LONGEST_CHANGE)?;
         loop {
             let due = moment(local, zone);
@@ -395,28 +257,6 @@ mod tests {
         assert_eq!(Times::read("@reboot").unwrap().next(utc("2026-01-01T00:00:00Z"), zone), None);
     }
 
-    #[test]
-    fn what_only_some_crons_know_is_refused() {
-        for (expression, names) in [
-            ("0 2 L * *", "\"l\""),
-            ("0 2 15w * *", "\"15w\""),
-            ("0 2 * * mon-xyz", "\"xyz\""),
-            ("0~30 2 * * *", "\"0~30\""),
-            ("0 2 * *", "five"),
-            ("0 0 2 * * *", "five"),
-            ("60 2 * * *", "no cron"),
-            ("0 24 * * *", "no cron"),
-            ("0 2 0 * *", "no cron"),
-            ("*/0 2 * * *", "no cron"),
-            ("@fortnightly", "five"),
-            ("0 2 * jan,foo *", "\"foo\""),
-            ("0 2 * mon *", "\"mon\""),
-        ] {
-            let why = Times::read(expression).unwrap_err();
-            assert!(why.contains(names), "{expression}: {why}");
-        }
-    }
-
     /// cron's own loop over minutes (`cron.c`, `find_jobs`), written down as plainly as can be: every minute of the clock it asks whether a job
     /// fits; when the clock has jumped ahead it runs the fixed jobs of the minutes that were skipped, when it has jumped back it leaves fixed jobs
     /// alone until the clock shows a new time.
@@ -532,22 +372,5 @@ mod tests {
             }
         }
         assert!(compared > 10_000, "{compared}");
-    }
-
-    #[test]
-    fn systemd_is_told_the_same_times() {
-        for (expression, lines) in [
-            ("0 2 * * *", &["*-*-* 02:00:00"][..]),
-            ("*/20 * * * *", &["*-*-* *:00,20,40:00"]),
-            ("0 2 1 * 1", &["*-*-01 02:00:00", "Mon *-*-* 02:00:00"]),
-            ("0 2 */15 * 7", &["Sun *-*-01,16,31 02:00:00"]),
-            ("*,5 2 * * *", &["*-*-* 02:*:00"]),
-            ("0 2 *,5 * 1,*", &["*-*-* 02:00:00"]),
-            ("0 2 * jan,feb mon-wed", &["Mon,Tue,Wed *-01,02-* 02:00:00"]),
-            ("@hourly", &["*-*-* *:00:00"]),
-            ("@reboot", &[]),
-        ] {
-            assert_eq!(Times::read(expression).unwrap().calendar(), lines, "{expression}");
-        }
     }
 }

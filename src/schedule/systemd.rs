@@ -1,6 +1,8 @@
 //! The jobs as timers of systemd: a service and a timer for each, `taskmon-NAME.service` and `taskmon-NAME.timer`.
 
-use super::{Installation, Installed, Job};
+use super::installed::{Installation, Installed};
+use super::job::Job;
+use super::on_calendar::on_calendar;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +26,7 @@ pub fn units(
     old: &[Installed],
     installation: &Installation,
 ) -> Result<[Unit; 2], String> {
-    let calendar = job.times.calendar();
+    let calendar = on_calendar(&job.times);
     if calendar.is_empty() {
         return Err(format!(
             "the job \"{}\" has the expression \"{}\", which a timer of systemd cannot be given as a time of the calendar",
@@ -117,7 +119,7 @@ pub struct Written {
     pub jobs: Vec<WrittenJob>,
 }
 
-/// A job that stands in a folder of units.
+/// A job that is written in a folder of units.
 #[derive(Debug)]
 pub struct WrittenJob {
     /// The timer's file.
@@ -136,12 +138,11 @@ impl WrittenJob {
         name.to_string_lossy().into_owned()
     }
 
-    /// Whether `systemctl enable` was told of the timer: a link in `timers.target.wants`, beside it or in one of these folders.
+    /// Whether `systemctl enable` was run for the timer: then a link is in `timers.target.wants`, beside it or in one of these folders.
     pub fn is_enabled(&self, others: &[PathBuf]) -> bool {
-        let own = self.timer.parent().map(Path::to_owned);
-        let folders = own.iter().chain(others);
-        let links = folders.map(|folder| folder.join("timers.target.wants").join(self.unit()));
-        links.into_iter().any(|link| link.symlink_metadata().is_ok())
+        let folders = self.timer.parent().into_iter().chain(others.iter().map(PathBuf::as_path));
+        let mut links = folders.map(|folder| folder.join("timers.target.wants").join(self.unit()));
+        links.any(|link| link.symlink_metadata().is_ok())
     }
 }
 

@@ -15,8 +15,6 @@ const KNOWN: &[&str] = &[
     "channels::redact",
     "live",
     "rules",
-    "run::installed",
-    "run::schedule",
     "store::postgres::inspect",
     "store::postgres::prune",
 ];

@@ -96,7 +96,7 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
         checks.into_iter().find(|check| check["name"] == name).unwrap()
     };
     let nothing = found("cron");
-    assert!(nothing.to_string().contains("没有安装任何定时任务"), "{nothing:#}");
+    assert!(nothing.to_string().contains("没有安装任何作业"), "{nothing:#}");
     assert_eq!(found("runs")["status"], "skipped");
 
     schedule(&env, &["install"]).success().json();
@@ -105,7 +105,7 @@ fn check_says_what_is_installed_and_how_the_runs_went() {
     env.write("taskmon.toml", &text);
     // One's own jobs replace the default ones, which are in the crontab still.
     let one = found("cron");
-    assert!(one.to_string().contains("没有安装任何定时任务"), "{one:#}");
+    assert!(one.to_string().contains("没有安装任何作业"), "{one:#}");
     schedule(&env, &["install"]).success().json();
     let installed = found("cron");
     assert!(!installed.to_string().contains("未安装"), "{installed:#}");

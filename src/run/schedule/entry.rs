@@ -1,0 +1,47 @@
+//! A job in one of the places where it may be installed, and whether what it starts is there.
+
+use crate::schedule::installed::Installed;
+use rustix::fs::{Access, access};
+use std::fmt::Display;
+use std::path::Path;
+
+/// A job that is installed with a configuration.
+pub(super) struct Entry {
+    /// "crontab", or the folder of its units.
+    pub(super) place: String,
+    pub(super) is_timer: bool,
+    /// A timer that is not enabled does not.
+    pub(super) runs: bool,
+    pub(super) job: Installed,
+    /// What is started: the program and its arguments, perhaps behind `nice`. Empty: not known.
+    pub(super) words: Vec<String>,
+}
+
+impl Entry {
+    /// Why what it starts cannot run: the program, or the file that it names with `-c`.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        let words = match self.words.as_slice() {
+            [nice, _, _, rest @ ..] if nice == "nice" => rest,
+            words => words,
+        };
+        let (program, rest) = words.split_first()?;
+        // A program without a path is found on cron's PATH, which is not this one.
+        if Path::new(program).is_absolute()
+            && let Some(why) = unusable(program, "it is no program", Access::EXEC_OK)
+        {
+            return Some(why);
+        }
+        let config = rest.windows(2).find(|pair| pair[0] == "-c")?[1].as_str();
+        unusable(config, "it is no file", Access::READ_OK)
+    }
+}
+
+/// Why a file cannot be used like this.
+fn unusable(path: &str, no_file: &str, wanted: Access) -> Option<String> {
+    let because = |why: &dyn Display| Some(format!("{path}: {why}"));
+    match Path::new(path).metadata() {
+        Err(error) => because(&error),
+        Ok(found) if !found.is_file() => because(&no_file),
+        Ok(_) => access(path, wanted).err().and_then(|error| because(&error)),
+    }
+}

@@ -1,0 +1,172 @@
+//! What is not as it should be about the installed jobs, with what to do about it.
+
+use super::entry::Entry;
+use crate::check::Finding;
+use crate::config::{self, Config};
+use crate::language::Language;
+use crate::schedule::crontab::Crontab;
+use crate::schedule::installed::Installed;
+use crate::schedule::shell;
+use std::path::{Path, PathBuf};
+
+/// Jobs whose lines start what is not there.
+pub(super) fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
+    let mut obstacles: Vec<(String, Vec<&str>)> = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.runs) {
+        let Some(why) = entry.obstacle() else {
+            continue;
+        };
+        match obstacles.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, names)) => names.push(&entry.job.name),
+            None => obstacles.push((why, vec![&entry.job.name])),
+        }
+    }
+    let findings = obstacles.into_iter().map(|(why, names)| {
+        let names = names.join(", ");
+        Finding::failed(language.pick(
+            format!("已安装的作业无法运行（{why}）：{names}"),
+            format!("installed, and cannot run ({why}): {names}"),
+        ))
+        .hint(language.pick("运行 `taskmon schedule install`（定时器则加 --systemd），重新写入本程序和配置文件的路径", "`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew"))
+    });
+    findings.collect()
+}
+
+/// Timers that are written and will never run.
+pub(super) fn not_enabled(
+    folder: &Path,
+    control: &str,
+    timers: &[String],
+    language: Language,
+) -> Finding {
+    let folder = folder.display();
+    let names = timers.join(", ");
+    Finding::warning(language.pick(
+        format!("{folder} 中的定时器已写入但没有启用：{names}"),
+        format!("written but not enabled, in {folder}: {names}"),
+    ))
+    .hint(format!(
+        "{control} daemon-reload; {control} enable --now {}",
+        shell::quoted_words(timers)
+    ))
+}
+
+/// A block that is for another configuration, perhaps for one that has been moved away.
+pub(super) fn other_configuration(config: Option<PathBuf>, language: Language) -> Finding {
+    let Some(config) = config else {
+        return Finding::warning(language.pick(
+            "crontab 中 taskmon 的区块没有写明属于哪份配置",
+            "the crontab's block of taskmon does not say for which configuration it is",
+        ))
+        .hint(language.pick(
+            "`taskmon schedule remove` 去掉它，`taskmon schedule install` 重新写入",
+            "`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew",
+        ));
+    };
+    let shown = config.display();
+    match config.try_exists() {
+        Ok(false) => Finding::failed(language.pick(
+            format!("crontab 中的区块属于配置 {shown}，而该文件不存在：其中的作业无法运行"),
+            format!("the crontab's block is for the configuration {shown}, which does not exist: its jobs cannot run"),
+        ))
+        .hint(language.pick("`taskmon schedule remove` 去掉它，`taskmon schedule install` 为这份配置写入新的区块", "`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration")),
+        _ => Finding::warning(language.pick(
+            format!("crontab 中的区块属于另一份配置 {shown}"),
+            format!("the crontab's block is for another configuration, {shown}"),
+        ))
+        .hint(language.pick("另一份配置的作业可以属于另一个用户（--user），或用定时器（--systemd）", "another configuration's jobs can be another user's (--user) or timers (--systemd)")),
+    }
+}
+
+/// The jobs that are installed in more than one place.
+pub(super) fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
+    let is_same = |one: &Installed, other: &Installed| {
+        one.name == other.name || (&one.cron, &one.command) == (&other.cron, &other.command)
+    };
+    let mut names: Vec<&str> = Vec::new();
+    let mut places: Vec<&str> = Vec::new();
+    for entry in entries {
+        let again = entries
+            .iter()
+            .find(|other| other.place != entry.place && is_same(&other.job, &entry.job));
+        if let Some(again) = again {
+            names.push(&entry.job.name);
+            places.extend([entry.place.as_str(), again.place.as_str()]);
+        }
+    }
+    for list in [&mut names, &mut places] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let (names, places) = (names.join(", "), places.join(", "));
+    (!names.is_empty()).then(|| {
+        Finding::warning(language.pick(
+            format!("同一作业安装了不止一处（{places}），每次会运行两遍：{names}"),
+            format!("installed in more than one place ({places}), so that each would run twice: {names}"),
+        ))
+        .hint(language.pick("`taskmon schedule remove` 去掉 crontab 中的行，`taskmon schedule remove --systemd` 去掉单元", "`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away"))
+    })
+}
+
+/// Jobs that go on running although nobody configures them any more.
+pub(super) fn left_over(names: &[String], language: Language) -> Option<Finding> {
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| {
+        Finding::warning(language.pick(
+            format!("已安装而配置中已没有的作业：{names}"),
+            format!("installed under a name that the configuration does not have: {names}"),
+        ))
+        .hint(language.pick("再次运行 `taskmon schedule install`（定时器则加 --systemd），只安装配置中的作业；`taskmon schedule remove` 全部去掉", "`taskmon schedule install` once more, for timers with --systemd, installs only the configured jobs; `taskmon schedule remove` takes everything out"))
+    })
+}
+
+pub(super) fn no_jobs(config: &Config) -> Option<Finding> {
+    config.schedule.jobs.is_empty().then(|| {
+        Finding::warning(config.language.pick(
+            "schedule.jobs 为空：没有配置任何作业",
+            "schedule.jobs is empty: no job is configured",
+        ))
+        .hint(config.language.pick(
+            "去掉这个键即为默认的作业；或用 [[schedule.jobs]] 写明自己的作业",
+            "without the key the default jobs hold; [[schedule.jobs]] names one's own",
+        ))
+    })
+}
+
+/// The zones that lines above the block set: cronie goes by `CRON_TZ`, and the jobs have as their zone what a crontab sets as `TZ`.
+pub(super) fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
+    let language = config.language;
+    let set = crontab.variables();
+    let last = |name: &str| {
+        let found = set.iter().rev().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let system = config::of_the_host();
+    let is_the_systems = |zone: &str| system.is_some_and(|system| system.name() == zone);
+    let mut findings = Vec::new();
+    if let Some(zone) = last("CRON_TZ").filter(|zone| !is_the_systems(zone)) {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("crontab 中区块之前设置了 CRON_TZ={zone}：cronie 按该时区运行这些作业，Debian 的 cron 则按系统时区；这里的时间均按系统时区"),
+                format!("CRON_TZ is set to {zone} in the crontab above the block: cronie runs the jobs by the clock of that zone, Debian's cron by the system's, which the times here are in"),
+            ))
+            .hint(language.pick(
+                "若非有意，请把该行移到区块之后",
+                "move the line below the block unless that is meant",
+            )),
+        );
+    }
+    if let Some(zone) = last("TZ").filter(|_| config.file_values.timezone.is_none()) {
+        findings.push(
+            Finding::warning(language.pick(
+                format!("crontab 中区块之前设置了 TZ={zone}：配置中没有 `timezone`，作业按该时区计算日期；运行时刻不受影响"),
+                format!("TZ is set to {zone} in the crontab above the block: as the configuration has no `timezone`, the jobs count days in that zone; when they run does not change"),
+            ))
+            .hint(language.pick(
+                "在配置中写明 `timezone`",
+                "say `timezone` in the configuration",
+            )),
+        );
+    }
+    findings
+}

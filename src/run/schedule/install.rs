@@ -1,0 +1,255 @@
+//! `schedule install` and `schedule remove`: the block in a crontab.
+
+use super::units::{install_units, remove_units};
+use super::{cron_zone, findings};
+use crate::check::Finding;
+use crate::cli::{ScheduleInstallArgs, SchedulePlace, ScheduleRemoveArgs};
+use crate::config::Config;
+use crate::language::Language;
+use crate::lock;
+use crate::outcome::{Failure, Kind, Outcome};
+use crate::report::text::schedule as page;
+use crate::run::{Done, Session, real};
+use crate::schedule::crontab::{self, Crontab};
+use crate::schedule::installed::Installation;
+use crate::schedule::job::Job;
+use crate::schedule::program::Program;
+use crate::schedule::report::Change;
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a change of a crontab waits for another one.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Session {
+    pub(super) fn install(&self, config: &Config, arguments: &ScheduleInstallArgs) -> Result<Done> {
+        let installation = self.installation(config)?;
+        let (served, left_out) = self.served(config, &installation, &arguments.queues)?;
+        let place = &arguments.place;
+        let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
+        change.left_out = left_out.into_iter().map(|job| job.name).collect();
+        let set = if place.systemd {
+            install_units(&served, place, &installation, &mut change)?;
+            Vec::new()
+        } else {
+            self.install_lines(config, &served, place, &installation, &mut change)?
+        };
+        change.warnings.extend(self.missing_variables(config, &set, place)?);
+        let doubled = self.doubled_by(config, &served, place);
+        change.warnings.extend(doubled.iter().map(Finding::sentence));
+        change.jobs = served.iter().map(|job| self.line(job, cron_zone())).collect();
+        self.changed(change, config)
+    }
+
+    /// The jobs of these queues, and the others.
+    fn served(
+        &self,
+        config: &Config,
+        installation: &Installation,
+        queues: &[String],
+    ) -> Result<(Vec<Job>, Vec<Job>)> {
+        let jobs = self.jobs(config)?;
+        if jobs.is_empty() {
+            let file = installation.config.display();
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("schedule.jobs is empty in {file}, so there is nothing to install"),
+            )
+            .hint("without the key the default jobs hold; `taskmon schedule remove` takes out what is installed")
+            .into());
+        }
+        let (served, left_out): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.is_served(queues));
+        if served.is_empty() {
+            let queues = queues.join(",");
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("no job is of the queues {queues}, so there is nothing to install"),
+            )
+            .into());
+        }
+        Ok((served, left_out))
+    }
+
+    /// Returns the variables that the crontab sets for the lines.
+    fn install_lines(
+        &self,
+        config: &Config,
+        jobs: &[Job],
+        place: &SchedulePlace,
+        installation: &Installation,
+        change: &mut Change,
+    ) -> Result<Vec<String>> {
+        let program = program(place.user.as_deref())?;
+        let _lock = self.crontab_lock(change)?;
+        let text = program.read()?.unwrap_or_default();
+        let crontab = crontab::read(&text)?;
+        refuse_other_configuration(&crontab, installation)?;
+        let zones = findings::zones_above(&crontab, config);
+        change.warnings.extend(zones.iter().map(Finding::sentence));
+        report_foreign_lines(&crontab, change, config.language);
+        let new = crontab.with(jobs, installation);
+        change.changed = new != text;
+        change.block =
+            crontab::read(&new)?.block().map(|block| String::from_utf8_lossy(block).into_owned());
+        if change.changed && !change.dry_run {
+            program.write(&new)?;
+        }
+        // A variable that is set to nothing counts as unset.
+        let set = crontab.variables().into_iter().filter(|(_, value)| !value.is_empty());
+        Ok(set.map(|(name, _)| name).collect())
+    }
+
+    pub(super) fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
+        let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
+        if arguments.place.systemd {
+            remove_units(&arguments.place, &mut change)?
+        } else {
+            self.remove_lines(config, &arguments.place, &mut change)?
+        }
+        self.changed(change, config)
+    }
+
+    fn remove_lines(
+        &self,
+        config: &Config,
+        place: &SchedulePlace,
+        change: &mut Change,
+    ) -> Result<()> {
+        let program = program(place.user.as_deref())?;
+        let _lock = self.crontab_lock(change)?;
+        let text = program.read()?.unwrap_or_default();
+        let crontab = crontab::read(&text)?;
+        change.changed = crontab.block().is_some();
+        report_foreign_lines(&crontab, change, config.language);
+        change.block = crontab.block().map(|block| String::from_utf8_lossy(block).into_owned());
+        if !change.changed || change.dry_run {
+            return Ok(());
+        }
+        let rest = crontab.without();
+        if rest.is_empty() {
+            return Ok(program.clear()?);
+        }
+        // Most crons take no crontab whose last line has no end: then it keeps the one that `install` gave it.
+        Ok(program.write(&rest).or_else(|refused| {
+            if rest.ends_with(b"\n") {
+                Err(refused)
+            } else {
+                program.write(&[rest.as_slice(), b"\n"].concat())
+            }
+        })?)
+    }
+
+    fn changed(&self, mut change: Change, config: &Config) -> Result<Done> {
+        for warning in &change.warnings {
+            log::warn!("{warning}");
+        }
+        change.notes = change.warnings.clone();
+        self.render(&change, Outcome::Done, || page::change(&change, config.language))
+    }
+
+    /// Waits for another `install` or `remove`, which must not write between this one's reading and writing of the crontab.
+    fn crontab_lock(&self, change: &Change) -> Result<Option<lock::Lock>> {
+        if self.common.no_lock || change.dry_run {
+            return Ok(None);
+        }
+        let begin = Instant::now();
+        let job = lock::Job { folder: None, name: "schedule", identity: "" };
+        loop {
+            match lock::acquire(&job) {
+                Err(error)
+                    if Failure::of(&error).kind == Kind::Locked
+                        && begin.elapsed() < LOCK_TIMEOUT =>
+                {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                taken => return taken.map(Some),
+            }
+        }
+    }
+
+    fn installation(&self, config: &Config) -> Result<Installation> {
+        let Some(file) = &config.file else {
+            return Err(Failure::new(
+                Kind::Usage,
+                "there is no configuration file, and cron's jobs know nothing else",
+            )
+            .hint("`taskmon config --default > taskmon.toml` makes one; name it with --config")
+            .into());
+        };
+        let binary = current_program()?;
+        // A line of a crontab ends at a line feed, and what is not UTF-8 could not be compared with what is there.
+        for path in [file, &binary] {
+            if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    format!("the path {path:?} cannot stand in a crontab"),
+                )
+                .into());
+            }
+        }
+        Ok(Installation { binary, config: file.clone(), now: self.now })
+    }
+}
+
+fn refuse_other_configuration(
+    crontab: &Crontab,
+    installation: &Installation,
+) -> Result<(), Failure> {
+    let other = crontab.config();
+    let is_same = other.as_deref().is_some_and(|other| real(other) == real(&installation.config));
+    if crontab.block().is_none() || is_same {
+        return Ok(());
+    }
+    let other =
+        other.map_or("one that cannot be read".to_owned(), |other| other.display().to_string());
+    Err(Failure::new(
+        Kind::CrontabDamaged,
+        format!("the crontab has a block of taskmon for another configuration, {other}"),
+    )
+    .hint("`taskmon schedule remove` takes it out; another configuration's jobs can be another user's (--user) or timers (--systemd)"))
+}
+
+/// Reports the lines in the block that somebody else wrote: they go with it.
+fn report_foreign_lines(crontab: &Crontab, change: &mut Change, language: Language) {
+    change.dropped = crontab.foreign();
+    if change.dropped.is_empty() {
+        return;
+    }
+    let lines = change.dropped.join(" ⏎ ");
+    let word = if change.dry_run {
+        language.pick("将一并去掉", "would go with it")
+    } else {
+        language.pick("已一并去掉", "are gone with it")
+    };
+    change.warnings.push(language.pick(
+        format!("区块中有并非 taskmon 写入的行，{word}：{lines}；需要的请写在区块之外"),
+        format!("lines of the block that taskmon had not written {word}: {lines}; write what you need outside of the block"),
+    ));
+}
+
+pub(super) fn program(user: Option<&str>) -> Result<Program> {
+    if user.is_some() && !rustix::process::geteuid().is_root() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "--user is for root: another user's crontab is not yours to change",
+        )
+        .into());
+    }
+    Ok(Program { user: user.map(str::to_owned) })
+}
+
+/// The path of this program: where PATH leads to it, that path, which stays the same when a new version is put there.
+fn current_program() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("this program's own path is not known")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join("taskmon"))
+        .find(|candidate| candidate.is_file());
+    Ok(match on_path {
+        Some(found) if found.canonicalize().is_ok_and(|real| real == exe) => found,
+        _ => exe,
+    })
+}

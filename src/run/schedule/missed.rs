@@ -1,0 +1,89 @@
+//! Which jobs are missed or were skipped too often, for `schedule status` and the live rules.
+
+use super::cron_zone;
+use crate::config::Config;
+use crate::live::{MissedJob, SkippedJob};
+use crate::lock;
+use crate::outcome::{Failure, Kind};
+use crate::run::arguments::recorded_words;
+use crate::run::{Session, identity, locked};
+use crate::schedule::installed::Installed;
+use crate::schedule::missed::{self, Known};
+use crate::schedule::program::Program;
+use crate::schedule::runs::{self, RunRecord};
+use crate::schedule::shell;
+use chrono::{DateTime, Utc};
+use std::path::Path;
+
+impl Session {
+    /// The scheduled jobs that are missed; `None`: none is installed, or the user may have none. The run that asks is one of `alert` itself.
+    ///
+    /// # Errors
+    /// The crontab's block is damaged, or the records of runs cannot be read: what is missed is not known.
+    pub(in crate::run) fn missed(
+        &self,
+        config: &Config,
+    ) -> Result<Option<Vec<MissedJob>>, Failure> {
+        let installed = match self.installed(config, &Program::default()) {
+            Ok(Some(installed)) if !installed.jobs.is_empty() => installed.jobs,
+            Ok(_) => return Ok(None),
+            // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
+            Err(failure)
+                if matches!(failure.kind, Kind::CrontabUnavailable | Kind::CrontabRefused) =>
+            {
+                log::info!("the installed jobs are not known: {}", failure.message);
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let runs = read_records(config)?;
+        let others = installed.iter().filter(|job| job.command != "alert");
+        let missed = others.filter_map(|job| {
+            let due = self.missed_since(job, &runs, config)?;
+            Some(MissedJob { job: job.name.clone(), due })
+        });
+        Ok(Some(missed.collect()))
+    }
+
+    /// When an installed job was due that has not run since; `None`: all is well.
+    pub(super) fn missed_since(
+        &self,
+        job: &Installed,
+        runs: &[RunRecord],
+        config: &Config,
+    ) -> Option<DateTime<Utc>> {
+        let identity = identity(config);
+        let is_running = |command: &str| lock::is_held(&locked(command, config, &identity));
+        let known = Known { runs, is_running: &is_running, now: self.now, zone: cron_zone() };
+        // Records have a job's words without the options of every command.
+        let words = recorded_words(&job.words());
+        missed::missed(&Installed { command: shell::quoted_words(&words), ..job.clone() }, &known)
+    }
+
+    /// The jobs that a lock has skipped too often in a row.
+    ///
+    /// # Errors
+    /// The records of runs cannot be read.
+    pub(in crate::run) fn skipped(&self, config: &Config) -> Result<Vec<SkippedJob>, Failure> {
+        let runs = read_records(config)?;
+        let skipped = config.schedule.jobs.iter().filter_map(|job| {
+            let words = recorded_words(&shlex::split(&job.command)?);
+            let times = missed::skipped_in_a_row(&words, &runs);
+            (times >= missed::SKIPPED_TOO_OFTEN)
+                .then(|| SkippedJob { job: job.name.clone(), times })
+        });
+        Ok(skipped.collect())
+    }
+}
+
+pub(super) fn read_records(config: &Config) -> Result<Vec<RunRecord>, Failure> {
+    let folder = &config.alerts.logs_dir;
+    runs::read(folder).map_err(|error| unreadable_records(folder, &error))
+}
+
+pub(super) fn unreadable_records(folder: &Path, error: &std::io::Error) -> Failure {
+    let path = runs::path(folder);
+    let message = format!("{} cannot be read: {error}", path.display());
+    Failure::new(Kind::RecordsUnreadable, message)
+        .hint("what is no file can be moved away: the next run makes a new one")
+}

@@ -1,0 +1,99 @@
+//! `taskmon schedule`: the jobs of the configuration, where they are installed, and how they went.
+
+mod entry;
+mod environment;
+mod findings;
+mod install;
+mod installed;
+mod jobs;
+mod logs;
+mod missed;
+mod status;
+mod units;
+
+use super::{Done, Session};
+use crate::check::Finding;
+use crate::cli::{Format, ScheduleCommand};
+use crate::config::{self, Config};
+use crate::outcome::Outcome;
+use crate::report::json;
+use crate::report::text::schedule as page;
+use crate::schedule::job::Job;
+use crate::schedule::program::Program;
+use crate::schedule::report::{JobLine, ScheduleReport};
+use anyhow::Result;
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+
+impl Session {
+    pub(super) fn schedule(&self, command: &ScheduleCommand, config: &Config) -> Result<Done> {
+        match command {
+            ScheduleCommand::List(arguments) => self.list(config, &arguments.queues),
+            ScheduleCommand::Status(arguments) => self.status(config, arguments),
+            ScheduleCommand::Logs(arguments) => self.logs(config, arguments),
+            ScheduleCommand::Install(arguments) => self.install(config, arguments),
+            ScheduleCommand::Remove(arguments) => self.remove(config, arguments),
+        }
+    }
+
+    fn list(&self, config: &Config, queues: &[String]) -> Result<Done> {
+        let zone = cron_zone();
+        let jobs = self.jobs(config)?;
+        let served = jobs.iter().filter(|job| job.is_served(queues));
+        let mut findings: Vec<Finding> = findings::no_jobs(config).into_iter().collect();
+        let mut leftover = Vec::new();
+        match self.installed(config, &Program::default()) {
+            Ok(Some(installed)) => {
+                leftover = installed.leftover(config);
+                findings.extend(installed.zones);
+                findings.extend(findings::left_over(&leftover, config.language));
+            }
+            Ok(None) => {}
+            // The configured jobs are listed all the same; `status` is about the installed ones.
+            Err(failure) => log::info!("the installed jobs are not known: {failure}"),
+        }
+        let report = ScheduleReport {
+            success: true,
+            timezone: zone.name().to_owned(),
+            jobs: served.map(|job| self.line(job, zone)).collect(),
+            leftover,
+            warnings: findings.iter().map(Finding::sentence).collect(),
+        };
+        self.render(&report, Outcome::Done, || page::list(&report, config.language))
+    }
+
+    fn line(&self, job: &Job, zone: Tz) -> JobLine {
+        JobLine {
+            name: job.name.clone(),
+            cron: job.cron.clone(),
+            command: job.command(),
+            queue: job.queue.clone(),
+            priority: job.priority,
+            next_run: job.times.next(self.now, zone).map(|at| shown(at, zone)),
+        }
+    }
+
+    /// A result of this command, as JSON or as its page.
+    fn render(
+        &self,
+        result: &impl Serialize,
+        outcome: Outcome,
+        page: impl FnOnce() -> String,
+    ) -> Result<Done> {
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(result, self.layout())?,
+            Format::Text => page(),
+        };
+        Ok(Done::new(printed, outcome))
+    }
+}
+
+/// The zone that cron goes by.
+fn cron_zone() -> Tz {
+    config::of_the_host().unwrap_or(Tz::UTC)
+}
+
+fn shown(at: DateTime<Utc>, zone: Tz) -> String {
+    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+}

@@ -1,0 +1,133 @@
+//! `schedule status`: whether each job is installed, how it went last and whether it is overdue.
+
+use super::cron_zone;
+use super::findings;
+use super::install::program;
+use super::installed::InstalledJobs;
+use super::missed::read_records;
+use crate::check::{Finding, Scheduled, ScheduledJob, Status};
+use crate::cli::ScheduleStatusArgs;
+use crate::config::{self, Config};
+use crate::outcome::{Issue, Outcome};
+use crate::report::text::schedule as page;
+use crate::run::arguments::recorded_words;
+use crate::run::{Done, Session, tell};
+use crate::schedule::daemon;
+use crate::schedule::job::Job;
+use crate::schedule::report::{JobStatus, LastRun, StatusReport};
+use crate::schedule::runs::{self, RunRecord};
+use anyhow::Result;
+use std::path::Path;
+
+impl Session {
+    pub(super) fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
+        let (report, _) = self.status_report(config, arguments)?;
+        tell(&report.errors);
+        let outcome =
+            if report.errors.is_empty() { Outcome::Done } else { Outcome::DoneWithErrors };
+        self.render(&report, outcome, || page::status(&report, config.language))
+    }
+
+    /// The same for `check`.
+    pub(in crate::run) fn scheduled(&self, config: &Config) -> Result<Scheduled> {
+        let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
+        let jobs = status.jobs.into_iter().map(|job| ScheduledJob {
+            // A timer that is written and not enabled has a finding of its own: installing it again would not help.
+            installed: job.installed.filter(|_| !status.idle.contains(&job.line.name)),
+            name: job.line.name,
+            outdated: job.outdated == Some(true),
+            overdue: job.overdue == Some(true),
+            last: job.last_run.filter(|run| !run.skipped).map(|run| (run.end, run.exit_code)),
+        });
+        Ok(Scheduled {
+            unreadable: status.errors.first().map(|issue| issue.message.clone()),
+            cron_running: status.cron_running,
+            by_timers: status.by_timers,
+            jobs: jobs.collect(),
+            findings,
+        })
+    }
+
+    /// The report, and its warnings with what to do about each.
+    fn status_report(
+        &self,
+        config: &Config,
+        arguments: &ScheduleStatusArgs,
+    ) -> Result<(StatusReport, Vec<Finding>)> {
+        let zone = cron_zone();
+        let jobs = self.jobs(config)?;
+        let served = jobs.iter().filter(|job| job.is_served(&arguments.queues));
+        let mut findings = Vec::new();
+        if config::of_the_host().is_none() {
+            findings.push(
+                Finding::warning("the system's time zone has no IANA name: the times here are those of UTC, and cron's are others")
+                    .hint("link /etc/localtime to a file of /usr/share/zoneinfo"),
+            );
+        }
+        findings.extend(findings::no_jobs(config));
+        let mut leftover = Vec::new();
+        let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
+            Ok(Some(mut installed)) => {
+                findings.append(&mut installed.findings);
+                findings.append(&mut installed.zones);
+                leftover = installed.leftover(config);
+                findings.extend(findings::left_over(&leftover, config.language));
+                Some(installed)
+            }
+            Ok(None) => None,
+            Err(failure) => {
+                findings.push(Finding { status: Status::Warning, ..Finding::of(&failure) });
+                None
+            }
+        };
+        let mut errors = Vec::new();
+        let runs = read_records(config).inspect_err(|failure| {
+            let path = runs::path(&config.alerts.logs_dir).display().to_string();
+            errors.push(Issue::new("records_unreadable", failure.message.clone()).path(path));
+        });
+        let status = |job| self.job_status(job, installed.as_ref(), runs.as_deref().ok(), config);
+        let warnings: Vec<String> = findings.iter().map(Finding::sentence).collect();
+        let report = StatusReport {
+            success: true,
+            cron_running: daemon::is_running(
+                Path::new("/proc"),
+                Path::new("/run/systemd/generator"),
+            ),
+            by_timers: installed.as_ref().is_some_and(|installed| installed.by_timers),
+            idle: installed.as_ref().map_or_else(Vec::new, InstalledJobs::idle),
+            timezone: zone.name().to_owned(),
+            jobs: served.map(status).collect(),
+            leftover,
+            notes: warnings.clone(),
+            warnings,
+            errors,
+        };
+        Ok((report, findings))
+    }
+
+    /// `installed`, `runs`: `None` where they are not known.
+    fn job_status(
+        &self,
+        job: &Job,
+        installed: Option<&InstalledJobs>,
+        runs: Option<&[RunRecord]>,
+        config: &Config,
+    ) -> JobStatus {
+        let entry =
+            installed.and_then(|found| found.jobs.iter().find(|entry| entry.name == job.name));
+        let words = recorded_words(&job.words);
+        let last = runs.unwrap_or_default().iter().rev().find(|run| run.is_of(&words));
+        JobStatus {
+            line: self.line(job, cron_zone()),
+            installed: installed.map(|_| entry.is_some()),
+            outdated: entry.map(|entry| {
+                (entry.cron.as_str(), entry.command.as_str(), entry.priority)
+                    != (job.cron.trim(), job.command().as_str(), job.priority)
+            }),
+            overdue: entry
+                .zip(runs)
+                .map(|(entry, runs)| self.missed_since(entry, runs, config).is_some()),
+            last_run: last.map(LastRun::of),
+        }
+    }
+}

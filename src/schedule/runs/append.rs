@@ -1,0 +1,98 @@
+//! Appending a record.
+//!
+//! A line is appended by one write to a file that is open for appending and locked, so that runs which end at the same time do not mix their lines.
+//! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
+//! for the lock then sees that the name leads to another file and opens that one.
+
+use super::{RunRecord, is_still, open_file, path};
+use fs2::FileExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The file keeps this many of its last lines.
+pub const KEPT: usize = 10_000;
+
+/// No record is shorter, so that lines are only counted once the file is larger than this times [`KEPT`].
+pub(super) const SHORTEST_LINE: u64 = 50;
+
+/// How long a record waits for others to be written.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Appends a record, and makes the folder if there is none.
+///
+/// # Errors
+/// The folder or the file cannot be written, or others hold its lock for too long.
+pub fn append(logs_dir: &Path, record: &RunRecord) -> io::Result<()> {
+    std::fs::create_dir_all(logs_dir)?;
+    append_and_trim(&path(logs_dir), record, KEPT)
+}
+
+pub(super) fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> io::Result<()> {
+    let mut line = serde_json::to_string(record)?;
+    line.push('\n');
+    let mut file = open_locked(path)?;
+    if !ends_with_newline(&mut file)? {
+        line.insert(0, '\n');
+    }
+    file.write_all(line.as_bytes())?;
+    if file.metadata()?.len() > kept as u64 * SHORTEST_LINE {
+        trim(path, &mut file, kept)
+    } else {
+        Ok(())
+    }
+}
+
+/// The file that the name leads to, locked.
+pub(super) fn open_locked(path: &Path) -> io::Result<File> {
+    let begin = Instant::now();
+    loop {
+        let mut options = OpenOptions::new();
+        let file = open_file(options.read(true).append(true).create(true), path)?;
+        match FileExt::try_lock_exclusive(&file) {
+            Ok(()) if is_still(path, &file)? => return Ok(file),
+            // The file was trimmed, or rotated by another program, while this run waited for the lock.
+            Ok(()) => {}
+            Err(error) if error.kind() != fs2::lock_contended_error().kind() => return Err(error),
+            Err(_) if begin.elapsed() > LOCK_TIMEOUT => {
+                return Err(io::Error::new(ErrorKind::TimedOut, "another program holds its lock"));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn ends_with_newline(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// Leaves the last `kept` lines. The file is locked.
+pub(super) fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> {
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut text)?;
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    if lines.len() <= kept {
+        return Ok(());
+    }
+    let mode = file.metadata()?.permissions();
+    let aside = path.with_file_name(format!(".taskmon_runs.jsonl.{}", std::process::id()));
+    let written = File::create(&aside).and_then(|mut new| {
+        new.write_all(&lines[lines.len() - kept..].concat())?;
+        new.set_permissions(mode)?;
+        new.sync_all()?;
+        std::fs::rename(&aside, path)
+    });
+    if written.is_err() {
+        // It may not even have been made; the error that counts is the first.
+        let _ = std::fs::remove_file(&aside);
+    }
+    written
+}

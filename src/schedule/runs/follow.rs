@@ -1,0 +1,100 @@
+//! Following the file as it grows, for `schedule logs --follow`.
+
+use super::{RunRecord, is_still, open_file, path, records};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Gives the records that are appended from now on, across trims and rotations of the file.
+pub struct Follower {
+    path: PathBuf,
+    file: Option<File>,
+    /// What was read behind the last line feed.
+    rest: Vec<u8>,
+    /// The last whole line: where a trimmed file goes on.
+    last: Vec<u8>,
+    position: u64,
+}
+
+impl Follower {
+    /// Starts with the file as it is: its last `lines` records come first.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn start(logs_dir: &Path, lines: usize) -> io::Result<(Self, Vec<RunRecord>)> {
+        let mut follower = Self {
+            path: path(logs_dir),
+            file: None,
+            rest: Vec::new(),
+            last: Vec::new(),
+            position: 0,
+        };
+        let mut found = follower.poll()?;
+        let from = found.len().saturating_sub(lines);
+        Ok((follower, found.split_off(from)))
+    }
+
+    /// The records that have come since.
+    ///
+    /// # Errors
+    /// The file cannot be read. That it is missing for a while is none.
+    pub fn poll(&mut self) -> io::Result<Vec<RunRecord>> {
+        let mut lines = self.new_lines()?;
+        let is_other = match &self.file {
+            Some(file) => !is_still(&self.path, file)?,
+            None => true,
+        };
+        if is_other {
+            match open_file(OpenOptions::new().read(true), &self.path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(records(&lines)),
+                Err(error) => return Err(error),
+            }
+            self.position = 0;
+            self.rest.clear();
+            let seen = std::mem::take(&mut self.last);
+            let new = self.new_lines()?;
+            // A trim copies lines that have been given already; a rotation starts a file without them.
+            lines.extend(behind(&new, &seen));
+            if self.last.is_empty() {
+                self.last = seen;
+            }
+        }
+        Ok(records(&lines))
+    }
+
+    /// The whole lines behind the position.
+    fn new_lines(&mut self) -> io::Result<Vec<u8>> {
+        let Some(file) = &mut self.file else {
+            return Ok(Vec::new());
+        };
+        if file.metadata()?.len() < self.position {
+            // Cut short, as `copytruncate` of logrotate does.
+            self.position = 0;
+            self.rest.clear();
+        }
+        file.seek(SeekFrom::Start(self.position))?;
+        let read = file.read_to_end(&mut self.rest)?;
+        self.position += read as u64;
+        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let rest = self.rest.split_off(whole);
+        let lines = std::mem::replace(&mut self.rest, rest);
+        if let Some(last) = lines.split_inclusive(|byte| *byte == b'\n').next_back() {
+            self.last = last.to_vec();
+        }
+        Ok(lines)
+    }
+}
+
+/// The text behind the last occurrence of a line; all of it where the line does not occur.
+fn behind<'t>(text: &'t [u8], line: &[u8]) -> &'t [u8] {
+    let mut from = 0;
+    let mut at = 0;
+    for found in text.split_inclusive(|byte| *byte == b'\n') {
+        at += found.len();
+        if found == line {
+            from = at;
+        }
+    }
+    &text[from..]
+}

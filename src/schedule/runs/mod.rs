@@ -1,0 +1,131 @@
+//! The record of each run: a line of JSON in `taskmon_runs.jsonl`, in the folder of the logs (`alerts.logs_dir`).
+//!
+//! A line that is torn (a full disk, a power cut) is skipped by readers, and the next record begins on a line of its own.
+
+pub mod append;
+pub mod follow;
+
+use chrono::{DateTime, FixedOffset, SecondsFormat};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize, Serializer};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The command: `cleanup`, `stats`, `disk`, `alert`.
+    pub job: String,
+    /// RFC 3339, in the configured zone.
+    #[serde(serialize_with = "to_the_millisecond")]
+    pub start: DateTime<FixedOffset>,
+    #[serde(serialize_with = "to_the_millisecond")]
+    pub end: DateTime<FixedOffset>,
+    /// 128 and the signal's number for a run that a signal ended.
+    pub exit_code: u8,
+    /// Whether a lock kept it from running.
+    pub skipped: bool,
+    /// Whose lock that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Holder>,
+    /// Where it is not written, the time from the start to the end.
+    #[serde(default = "not_written")]
+    pub duration_seconds: f64,
+    pub host: String,
+    /// The command and its own arguments, without the options of every command and without what an alert says.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    ThisHost,
+    OtherHost,
+}
+
+fn to_the_millisecond<S: Serializer>(
+    time: &DateTime<FixedOffset>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, false))
+}
+
+impl RunRecord {
+    /// Fills in what another program that writes such records may have left out.
+    fn completed(mut self) -> Self {
+        if self.duration_seconds.is_nan() {
+            let milliseconds = (self.end - self.start).num_milliseconds().max(0);
+            self.duration_seconds = milliseconds as f64 / 1000.0;
+        }
+        if self.arguments.is_empty() {
+            self.arguments = vec![self.job.clone()];
+        }
+        self
+    }
+
+    /// Whether the job was done: exit code 0, 1 or 4, and no dry run.
+    pub fn is_success(&self) -> bool {
+        matches!(self.exit_code, 0 | 1 | 4) && !self.dry_run && !self.skipped
+    }
+
+    /// Whether it is a run of the job with these arguments; a dry run is a run of none.
+    pub fn is_of(&self, arguments: &[String]) -> bool {
+        self.arguments == arguments && !self.dry_run
+    }
+}
+
+fn not_written() -> f64 {
+    f64::NAN
+}
+
+/// The file of the records.
+pub fn path(logs_dir: &Path) -> PathBuf {
+    logs_dir.join("taskmon_runs.jsonl")
+}
+
+/// All records, oldest first; none where there is no file yet.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
+    let mut text = Vec::new();
+    let opened = open_file(OpenOptions::new().read(true), &path(logs_dir));
+    match opened.and_then(|mut file| file.read_to_end(&mut text)) {
+        Ok(_) => Ok(records(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn records(text: &[u8]) -> Vec<RunRecord> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::completed)).collect()
+}
+
+/// Opens a regular file without blocking: a pipe in its place would be waited for without end, `/dev/zero` read without end.
+fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
