@@ -41,7 +41,7 @@ const RULES: &[Rule] = &[
     Rule { module: "run", may: &["**"] },
     Rule { module: "cli", may: &[] },
     Rule { module: "lock", may: &[] },
-    Rule { module: "config", may: &["schedule::settings", "store::target"] },
+    Rule { module: "config", may: &["channels", "schedule::settings", "store::target"] },
     Rule { module: "mapping", may: &[] },
     Rule { module: "units", may: &[] },
     Rule { module: "calendar", may: &[] },

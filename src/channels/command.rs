@@ -1,9 +1,12 @@
-//! A program of the operator's own: it gets the alerts as JSON on its standard input.
+//! A program of the operator's: it gets the alerts as JSON on standard input.
 
+use super::common::secrets;
 use super::redact::Redactor;
-use super::{Channel, ChannelConfig, SendError, message};
+use super::{Built, Channel, Destination, Grouping, Machine, SendError, message};
 use crate::alert::Notification;
+use crate::values;
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -12,75 +15,95 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How much of the end of standard error is kept, in bytes.
-const LAST_WORDS: usize = 2048;
+const KEPT_STDERR: usize = 2048;
 
-/// How long the last words are waited for once the program has ended: a child of its own may hold standard error open for good.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the end of standard error is waited for once the program has ended: a child of its own may hold it open for good.
+const STDERR_PATIENCE: Duration = Duration::from_millis(200);
 
-/// The exit code by which a program says that it may succeed another time (`EX_TEMPFAIL` of sysexits.h).
-const TRY_AGAIN: i32 = 75;
+/// The exit code of a program that may succeed another time (`EX_TEMPFAIL` of sysexits.h).
+const TEMPORARY_FAILURE: i32 = 75;
 
-pub fn build(command: &[String], config: &ChannelConfig) -> Box<dyn Channel + Send> {
-    let mut redactor = Redactor::default();
-    for secret in config.surroundings.secrets.iter() {
-        redactor.add(secret.expose());
-        redactor.add_url(secret);
+/// `type = "command"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    /// A program and its arguments.
+    #[serde(deserialize_with = "values::command")]
+    pub command: Vec<String>,
+}
+
+secrets!();
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let mut redactor = Redactor::default();
+        for secret in machine.inherited.iter() {
+            redactor.add(secret.expose());
+            redactor.add_url(secret);
+        }
+        Ok(Box::new(Program { command: self.command.clone(), timeout, redactor }))
     }
-    Box::new(Program { command: command.to_vec(), timeout: config.timeout, redactor })
 }
 
 struct Program {
-    /// The program and its arguments. An argument may be somebody's key, so messages name the program alone.
+    /// The program and its arguments. An argument may be a secret, so messages name the program alone.
     command: Vec<String>,
     timeout: Duration,
     redactor: Redactor,
 }
 
 impl Channel for Program {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let (name, arguments) = self.command.split_first().ok_or_else(|| {
             SendError::permanent("the command is empty: it has to name a program")
         })?;
         let mut child = Command::new(name)
             .args(arguments)
             .stdin(Stdio::piped())
-            // What it prints is nobody's: standard output carries taskmon's result and nothing else.
+            // Standard output carries taskmon's result and nothing else.
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // So that the time limit ends whatever it has started, too.
+            // So that the time limit also ends whatever it has started.
             .process_group(0)
             .spawn()
             .map_err(|error| cannot_start(name, &error))?;
-        let words = collect(child.stderr.take());
-        feed(&mut child, message::document(notice));
+        let stderr = keep_end(child.stderr.take());
+        feed(&mut child, message::document(notification));
         match self.wait(&mut child) {
             Ok(Some(status)) if status.success() => Ok(()),
             Ok(Some(status)) => Err(SendError {
-                permanent: status.code() != Some(TRY_AGAIN),
-                ..SendError::permanent(format!("{name} {}{}", ended(status), self.said(&words)))
+                permanent: status.code() != Some(TEMPORARY_FAILURE),
+                ..SendError::permanent(format!("{name} {}{}", ended(status), self.quote(&stderr)))
             }),
             Ok(None) => Err(SendError::transient(format!(
                 "{name} did not end within {} s and was killed{}",
                 self.timeout.as_secs_f32(),
-                self.said(&words)
+                self.quote(&stderr)
             ))),
             Err(error) => {
                 Err(SendError::transient(format!("{name} cannot be waited for: {error}")))
             }
         }
     }
+
+    fn destination(&self) -> Destination {
+        Destination::Program(self.command.first().cloned().unwrap_or_default())
+    }
+
+    fn grouping(&self) -> Grouping {
+        Grouping::Run
+    }
 }
 
 impl Program {
-    /// The end of what it said on standard error.
-    fn said(&self, words: &LastWords) -> String {
-        match words.wait().trim() {
+    /// The end of what it printed on standard error, for an error.
+    fn quote(&self, stderr: &StderrEnd) -> String {
+        match stderr.wait().trim() {
             "" => String::new(),
             text => format!(": {}", self.redactor.quote_end(text)),
         }
     }
 
-    /// How it ended; `None`: it was killed at the time limit, and its process group with it.
+    /// How it ended; `None`: it was killed with its process group at the time limit.
     fn wait(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + self.timeout;
         let mut pause = Duration::from_millis(1);
@@ -91,7 +114,7 @@ impl Program {
             thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
             pause = (pause * 2).min(Duration::from_millis(50));
         }
-        // Nobody has waited for it yet, so its number, which is the group's, is still its own.
+        // It has not been waited for yet, so its number, which is the group's, cannot be another process's.
         if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -119,7 +142,7 @@ fn ended(status: ExitStatus) -> String {
 
 /// Writes the JSON from a thread of its own: a program that reads nothing must not hold up the time limit.
 ///
-/// One that does not want to hear it all closes its input; that is its affair, and its exit code says how it went.
+/// A program that does not read everything closes its input early, which is fine: its exit code says how it went.
 fn feed(child: &mut Child, json: String) {
     let Some(mut input) = child.stdin.take() else {
         return;
@@ -131,26 +154,26 @@ fn feed(child: &mut Child, json: String) {
 
 /// The end of standard error, as far as it has been read.
 #[derive(Clone, Default)]
-struct LastWords(Arc<Mutex<Words>>);
+struct StderrEnd(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
-struct Words {
+struct Kept {
     bytes: Vec<u8>,
     is_whole: bool,
 }
 
-impl LastWords {
-    fn update(&self, change: impl FnOnce(&mut Words)) {
+impl StderrEnd {
+    fn update(&self, change: impl FnOnce(&mut Kept)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn wait(&self) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STDERR_PATIENCE;
         loop {
             let (mut text, mut is_whole) = (String::new(), false);
-            self.update(|words| {
-                text = String::from_utf8_lossy(&words.bytes).into_owned();
-                is_whole = words.is_whole;
+            self.update(|kept| {
+                text = String::from_utf8_lossy(&kept.bytes).into_owned();
+                is_whole = kept.is_whole;
             });
             if is_whole || Instant::now() >= deadline {
                 return text;
@@ -161,22 +184,22 @@ impl LastWords {
 }
 
 /// Reads standard error to its end, so that the program never waits for a reader, and keeps the end of it.
-fn collect(stream: Option<ChildStderr>) -> LastWords {
-    let words = LastWords::default();
+fn keep_end(stream: Option<ChildStderr>) -> StderrEnd {
+    let end = StderrEnd::default();
     let Some(mut stream) = stream else {
-        return words;
+        return end;
     };
-    let kept = words.clone();
+    let kept = end.clone();
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            kept.update(|words| {
-                words.bytes.extend_from_slice(&buffer[..count]);
-                let surplus = words.bytes.len().saturating_sub(LAST_WORDS);
-                words.bytes.drain(..surplus);
+            kept.update(|kept| {
+                kept.bytes.extend_from_slice(&buffer[..count]);
+                let surplus = kept.bytes.len().saturating_sub(KEPT_STDERR);
+                kept.bytes.drain(..surplus);
             });
         }
-        kept.update(|words| words.is_whole = true);
+        kept.update(|kept| kept.is_whole = true);
     });
-    words
+    end
 }

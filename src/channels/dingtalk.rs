@@ -1,16 +1,21 @@
 //! Custom robots of DingTalk: Markdown.
 
-use super::http::{Codes, Endpoint, Request};
+use super::codes::Codes;
+use super::common::{http_url, secrets};
+use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, SendError, sign};
+use super::text::full_width_markdown;
+use super::{Built, Channel, Destination, Machine, SecretSource, SendError, sign};
 use crate::alert::Notification;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FORM: Form = Form {
-    escape: message::markdown,
+    escape: full_width_markdown,
     bullet: "- ",
     separator: "\n",
     // A message may have 20,000 bytes.
@@ -26,10 +31,25 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
-    let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
-    let secret = secret.cloned();
-    Ok(Box::new(Dingtalk { endpoint, secret }))
+/// `type = "dingtalk"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+    /// Signs the requests, if the robot is set to check signatures.
+    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
+    pub secret: SecretSource,
+}
+
+secrets!(url, secret);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        let secret = self.secret.find("secret", machine)?;
+        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
+        Ok(Box::new(Dingtalk { endpoint, secret }))
+    }
 }
 
 struct Dingtalk {
@@ -38,7 +58,7 @@ struct Dingtalk {
 }
 
 impl Channel for Dingtalk {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let milliseconds = self.endpoint.now().timestamp_millis();
         let secret = self.secret.as_ref();
         let signed = secret
@@ -48,10 +68,14 @@ impl Channel for Dingtalk {
             .map(|(time, sign)| [("timestamp", time.as_str()), ("sign", sign.as_str())]);
         let answer = self.endpoint.ask(&Request {
             query: query.as_ref().map_or(&[], |query| query.as_slice()),
-            body: &body(notice).to_string(),
+            body: &body(notification).to_string(),
             ..Request::default()
         })?;
         CODES.check(&self.endpoint, answer)
+    }
+
+    fn destination(&self) -> Destination {
+        self.endpoint.destination()
     }
 }
 
@@ -74,15 +98,15 @@ fn signature(secret: &str, milliseconds: i64) -> String {
     STANDARD.encode(sign(secret.as_bytes(), message.as_bytes()))
 }
 
-fn body(notice: &Notification) -> Value {
-    let title = message::markdown(&message::title(notice));
-    let (host, time) = message::labels(notice.language);
+fn body(notification: &Notification) -> Value {
+    let title = full_width_markdown(&message::title(notification));
+    let (host, time) = message::labels(notification.language);
     let text = format!(
         "### <font color=\"{}\">{title}</font>\n\n{}\n\n> {host}: {}  {time}: {}",
-        Tone::of(notice).colour(),
-        message::lines(notice, &FORM),
-        message::markdown(&message::host(notice)),
-        message::time(notice),
+        Tone::of(notification).colour(),
+        message::lines(notification, &FORM),
+        full_width_markdown(&message::host(notification)),
+        message::time(notification),
     );
     json!({
         "msgtype": "markdown",

@@ -1,14 +1,18 @@
 //! Custom bots of Feishu (Lark): a card in plain text.
 
-use super::http::{Codes, Endpoint, Request};
+use super::codes::Codes;
+use super::common::{http_url, secrets};
+use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, SendError, sign};
+use super::{Built, Channel, Destination, Machine, SecretSource, SendError, sign};
 use crate::alert::Notification;
 use crate::outcome::Severity;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FORM: Form = Form {
     escape: str::to_owned,
@@ -27,10 +31,25 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
-    let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
-    let secret = secret.cloned();
-    Ok(Box::new(Feishu { endpoint, secret }))
+/// `type = "feishu"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+    /// Signs the requests, if the bot is set to check signatures.
+    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
+    pub secret: SecretSource,
+}
+
+secrets!(url, secret);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        let secret = self.secret.find("secret", machine)?;
+        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
+        Ok(Box::new(Feishu { endpoint, secret }))
+    }
 }
 
 struct Feishu {
@@ -39,8 +58,8 @@ struct Feishu {
 }
 
 impl Channel for Feishu {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
-        let mut body = body(notice);
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let mut body = body(notification);
         if let Some(secret) = &self.secret {
             let seconds = self.endpoint.now().timestamp();
             body["timestamp"] = json!(seconds.to_string());
@@ -49,6 +68,10 @@ impl Channel for Feishu {
         let answer =
             self.endpoint.ask(&Request { body: &body.to_string(), ..Request::default() })?;
         CODES.check(&self.endpoint, answer)
+    }
+
+    fn destination(&self) -> Destination {
+        self.endpoint.destination()
     }
 }
 
@@ -70,18 +93,16 @@ fn signature(secret: &str, seconds: i64) -> String {
 }
 
 /// A card of `plain_text` elements alone: in them neither `<at …>` nor Markdown means anything.
-fn body(notice: &Notification) -> Value {
+fn body(notification: &Notification) -> Value {
     let plain = |text: String| json!({"tag": "plain_text", "content": text});
-    let (host, time) = message::labels(notice.language);
-    let origin = format!("{host}: {}  {time}: {}", message::host(notice), message::time(notice));
     json!({
         "msg_type": "interactive",
         "card": {
             "config": {"wide_screen_mode": true},
-            "header": {"template": template(Tone::of(notice)), "title": plain(message::title(notice))},
+            "header": {"template": template(Tone::of(notification)), "title": plain(message::title(notification))},
             "elements": [
-                {"tag": "div", "text": plain(message::lines(notice, &FORM))},
-                {"tag": "note", "elements": [plain(origin)]},
+                {"tag": "div", "text": plain(message::lines(notification, &FORM))},
+                {"tag": "note", "elements": [plain(message::origin(notification))]},
             ],
         },
     })

@@ -1,14 +1,14 @@
-//! Pings of a dead man's switch: they say that a job began and how it ended, and the switch raises the alarm when none comes.
+//! Pings of a dead man's switch: they report that a job began and how it ended, and the switch raises the alarm if none comes.
 //!
-//! No channel, for it takes no notice; it stands here because it is a request to a secret URL like theirs.
+//! Not a channel, because it sends no notification; it lives here because it is a request to a secret URL like theirs.
 
 use super::http::{Content, Endpoint, Request};
-use super::{SendError, Surroundings};
+use super::{Machine, SendError};
 use crate::secret::Secret;
 use std::time::Duration;
 
-/// Posts a text to a folder beneath a URL (`start`, an exit code), or to the URL itself where that is empty. One attempt, which `timeout` bounds
-/// as a whole.
+/// Posts a text to a path beneath a URL (`start`, an exit code), or to the URL itself if that is empty. One attempt, which
+/// `timeout` bounds as a whole.
 ///
 /// # Errors
 /// Every answer but 2xx, and none. The text holds no part of the URL but its host.
@@ -17,9 +17,9 @@ pub fn ping(
     beneath: &str,
     body: &str,
     timeout: Duration,
-    surroundings: &Surroundings,
+    machine: &Machine,
 ) -> Result<(), SendError> {
-    Endpoint::new(url, None, timeout, surroundings)?.post(&Request {
+    Endpoint::new(url, None, timeout, machine)?.post(&Request {
         beneath,
         content: Content::Text,
         body,

@@ -1,31 +1,20 @@
-//! Requests to one URL: bounded in time and size, never redirected, and without the URL in what is said about them.
+//! Requests to one URL: bounded in time and size, never redirected, and without the URL in the errors.
 
-use super::reach::Encrypted;
 use super::redact::Redactor;
-use super::{Clock, Roots, SendError, Surroundings};
+use super::tls::tls_issue;
+use super::url::{self, beneath, with_query};
+use super::{Clock, Destination, Machine, Roots, SendError, Server};
 use crate::secret::Secret;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{Response, Uri};
+use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body, ProxyProtocol};
+use ureq::{Agent, Body};
 
 /// How much of an answer is read. A service's answer has a few hundred bytes.
 const LARGEST_ANSWER: u64 = 64 * 1024;
-
-/// What requests over `https` go through, as `$HTTPS_PROXY` and `$NO_PROXY` say it.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    /// May hold a password.
-    pub url: Secret,
-    /// Hosts that are reached directly, separated by commas: `host`, `.domain` or `*`.
-    pub except: String,
-}
 
 /// One URL and what it takes to send something there.
 pub struct Endpoint {
@@ -35,6 +24,7 @@ pub struct Endpoint {
     login: Option<Secret>,
     /// The URL as it may be shown: scheme, host and port.
     shown: String,
+    server: Server,
     timeout: Duration,
     redactor: Redactor,
     clock: Clock,
@@ -76,6 +66,13 @@ pub struct Reply {
     pub refusal: Option<SendError>,
 }
 
+impl Reply {
+    /// The body; null if it is no JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
 impl Endpoint {
     /// # Errors
     /// If the URL is none, or if it asks for TLS and there are no certificates to check the server's with.
@@ -83,10 +80,17 @@ impl Endpoint {
         url: &Secret,
         secret: Option<&Secret>,
         timeout: Duration,
-        surroundings: &Surroundings,
+        machine: &Machine,
     ) -> Result<Self, SendError> {
-        let uri = parse(url)?;
-        let shown = shown(&uri);
+        let uri = url::parse(url)?;
+        let shown = url::shown(&uri);
+        let is_https = uri.scheme_str() == Some("https");
+        let mut server = Server {
+            host: uri.host().unwrap_or_default().to_owned(),
+            port: uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+            starts_with_tls: is_https,
+            proxy: None,
+        };
         let mut redactor = Redactor::default();
         redactor.add_url(url);
         if let Some(secret) = secret {
@@ -96,28 +100,33 @@ impl Endpoint {
         let mut builder = Agent::config_builder()
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
-            // A redirect would carry the alerts, and the signature, to a place that nobody configured.
+            // A redirect would carry the alerts, and the signature, to a host that nobody configured.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
             .user_agent(concat!("taskmon/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
-        if uri.scheme_str() == Some("https") {
-            let roots = surroundings.roots.as_ref().map_err(|why| failed(why.clone()))?;
+        if is_https {
+            let roots = machine.roots.as_ref().map_err(|why| failed(why.clone()))?;
             builder = builder.tls_config(tls(roots));
-            if let Some(proxy) = &surroundings.proxy {
+            if let Some(proxy) = &machine.proxy {
                 redactor.add_url(&proxy.url);
-                builder = builder.proxy(Some(through(proxy).map_err(failed)?));
+                let proxy = proxy.parse().map_err(failed)?;
+                if !proxy.is_no_proxy(&uri) {
+                    server.proxy = Some((proxy.host().to_owned(), proxy.port()));
+                }
+                builder = builder.proxy(Some(proxy));
             }
         }
         Ok(Self {
             agent: builder.build().new_agent(),
-            url: without_login(url),
-            login: login(&uri),
+            url: url::without_login(url),
+            login: url::login(&uri),
             shown,
+            server,
             timeout,
             redactor,
-            clock: surroundings.clock.clone(),
+            clock: machine.clock.clone(),
         })
     }
 
@@ -126,7 +135,15 @@ impl Endpoint {
         (self.clock)()
     }
 
-    /// Posts a request whose answer says all with its status.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub fn destination(&self) -> Destination {
+        Destination::Server(self.server.clone())
+    }
+
+    /// Posts a request whose answer is in its status alone.
     ///
     /// # Errors
     /// Every status but 2xx.
@@ -135,7 +152,7 @@ impl Endpoint {
         if response.status().is_success() {
             Ok(())
         } else {
-            self.unwelcome(&mut response).refusal.map_or(Ok(()), Err)
+            self.refusal(&mut response).refusal.map_or(Ok(()), Err)
         }
     }
 
@@ -146,7 +163,7 @@ impl Endpoint {
     pub fn ask(&self, request: &Request) -> Result<Reply, SendError> {
         let mut response = self.exchange(request)?;
         if !response.status().is_success() {
-            let refusal = self.unwelcome(&mut response);
+            let refusal = self.refusal(&mut response);
             return Ok(refusal);
         }
         let mut answer = Vec::new();
@@ -160,12 +177,12 @@ impl Endpoint {
         Ok(Reply { text: String::from_utf8_lossy(&answer).into_owned(), refusal: None })
     }
 
-    /// An error about what the service said.
+    /// An error about what the service answered.
     pub fn refused(&self, why: &str) -> SendError {
         SendError::permanent(format!("{} {why}", self.shown))
     }
 
-    /// What the service said, as an error may hold it.
+    /// A text of the service, as an error may hold it.
     pub fn quote(&self, text: &str) -> String {
         self.redactor.quote(text)
     }
@@ -183,8 +200,8 @@ impl Endpoint {
         builder.send(request.body).map_err(|error| self.failure(&error))
     }
 
-    /// What is said of an answer whose status is not 2xx.
-    fn unwelcome(&self, response: &mut Response<Body>) -> Reply {
+    /// An answer whose status is not 2xx.
+    fn refusal(&self, response: &mut Response<Body>) -> Reply {
         let status = response.status();
         let retry_after = self.retry_after(response);
         let mut answer = Vec::new();
@@ -228,7 +245,7 @@ impl Endpoint {
         match error {
             ureq::Error::Timeout(_) => (late(), false),
             ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => (late(), false),
-            ureq::Error::Io(error) => match certificate_issue(error) {
+            ureq::Error::Io(error) => match tls_issue(error) {
                 Some(issue) => (issue, true),
                 None => (self.redactor.redact(&format!("the connection failed: {error}")), false),
             },
@@ -248,210 +265,10 @@ impl Endpoint {
     }
 }
 
-/// What is wrong with a server's certificate or its TLS; `None`: the error is about something else.
-fn certificate_issue(error: &std::io::Error) -> Option<String> {
-    let inner = error.get_ref()?;
-    let tls = inner.downcast_ref::<rustls::Error>();
-    let tls = tls.or_else(|| inner.source()?.downcast_ref::<rustls::Error>())?;
-    Some(tls_issue(tls))
-}
-
-/// A TLS error in words.
-pub fn tls_issue(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(why) => format!(
-            "the server's certificate is not trusted: {why}; SSL_CERT_FILE can name a file with the certificate of its authority"
-        ),
-        other => format!("the TLS handshake failed: {other}"),
-    }
-}
-
-fn parse(url: &Secret) -> Result<Uri, SendError> {
-    // The parser's own error may quote the URL.
-    let uri: Option<Uri> = url.expose().parse().ok();
-    let known = uri.filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|h| !h.is_empty())
-    });
-    known.ok_or_else(|| {
-        SendError::permanent(
-            "the url is not a valid http:// or https:// URL (characters outside ASCII, and blanks, have to be percent-encoded)",
-        )
-    })
-}
-
-/// The host and the port of a URL, and whether TLS is spoken there.
-///
-/// # Errors
-/// If the URL is none.
-pub fn host_and_encryption(url: &Secret) -> Result<(String, u16, Encrypted), SendError> {
-    let uri = parse(url)?;
-    let (encrypted, port) = match uri.scheme_str() {
-        Some("https") => (Encrypted::Yes, 443),
-        _ => (Encrypted::No, 80),
-    };
-    let host = uri.host().unwrap_or_default().to_owned();
-    Ok((host, uri.port_u16().unwrap_or(port), encrypted))
-}
-
-/// The host and the port of the proxy that requests to a URL go through.
-///
-/// # Errors
-/// What is wrong with the URL or the proxy.
-pub fn proxy_for(
-    url: &Secret,
-    surroundings: &Surroundings,
-) -> Result<Option<(String, u16)>, SendError> {
-    let uri = parse(url)?;
-    let Some(proxy) = surroundings.proxy.as_ref().filter(|_| uri.scheme_str() == Some("https"))
-    else {
-        return Ok(None);
-    };
-    let proxy = through(proxy).map_err(SendError::permanent)?;
-    let place = (proxy.host().to_owned(), proxy.port());
-    Ok((!proxy.is_no_proxy(&uri)).then_some(place))
-}
-
-/// The login of a URL as a header. The HTTP library would send it as it stands, percent-encoded.
-fn login(uri: &Uri) -> Option<Secret> {
-    let (login, _) = uri.authority()?.as_str().rsplit_once('@')?;
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let mut decoded: Vec<u8> = percent_decode_str(user).collect();
-    decoded.push(b':');
-    decoded.extend(percent_decode_str(password));
-    Some(Secret::new(format!("Basic {}", STANDARD.encode(decoded))))
-}
-
-fn without_login(url: &Secret) -> Secret {
-    let text = url.expose();
-    let start = text.find("://").map_or(0, |at| at + "://".len());
-    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
-    match text[start..end].rfind('@') {
-        Some(at) => Secret::new(format!("{}{}", &text[..start], &text[start + at + 1..])),
-        None => url.clone(),
-    }
-}
-
-fn shown(uri: &Uri) -> String {
-    let port = uri.port().map_or(String::new(), |port| format!(":{port}"));
-    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-    format!("{scheme}://{host}{port}")
-}
-
-/// A URL with one more part of its path.
-fn beneath(url: &str, part: &str) -> String {
-    if part.is_empty() {
-        return url.to_owned();
-    }
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let (place, rest) = url.split_at(end);
-    format!("{}/{part}{rest}", place.trim_end_matches('/'))
-}
-
-fn with_query(url: &str, added: &[(&str, &str)]) -> String {
-    // What stands behind `#` is never sent, and must not swallow the query.
-    let mut url = url.split('#').next().unwrap_or_default().to_owned();
-    for (name, value) in added {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        let encoded = utf8_percent_encode(value, NON_ALPHANUMERIC);
-        url.push_str(&format!("{name}={encoded}"));
-    }
-    url
-}
-
 fn tls(roots: &Roots) -> TlsConfig {
     let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(roots)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build()
-}
-
-/// # Errors
-/// What is wrong with it. The URL is not quoted: it may hold a password.
-fn through(proxy: &Proxy) -> Result<ureq::Proxy, String> {
-    let invalid = |_| "the proxy that the environment names is not a valid URL".to_owned();
-    let parsed = ureq::Proxy::new(proxy.url.expose()).map_err(invalid)?;
-    if !matches!(parsed.protocol(), ProxyProtocol::Http | ProxyProtocol::Https) {
-        return Err(
-            "the proxy that the environment names is not an http:// or https:// one".to_owned()
-        );
-    }
-    let mut builder =
-        ureq::Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
-    if let Some(user) = parsed.username() {
-        builder = builder.username(user);
-    }
-    if let Some(password) = parsed.password() {
-        builder = builder.password(password);
-    }
-    for host in proxy.except.split(',') {
-        builder = builder.no_proxy(host.trim());
-    }
-    builder.build().map_err(invalid)
-}
-
-/// Where a chat service's answer holds its code, and what the codes mean.
-pub struct Codes {
-    /// The keys of the code and of its text.
-    pub code: &'static str,
-    pub text: &'static str,
-    /// Those that may have passed by the next attempt.
-    pub throttled: &'static [i64],
-    /// What an operator can do about one.
-    pub explain: fn(i64) -> Option<&'static str>,
-}
-
-impl Codes {
-    /// Whether the code is 0. Services send theirs with status 200, and some of them with 400.
-    ///
-    /// # Errors
-    /// Every other code, an answer that holds none, and every status but 2xx.
-    pub fn check(&self, endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-        let parsed: Option<serde_json::Value> = serde_json::from_str(&reply.text).ok();
-        let parsed = parsed.unwrap_or_default();
-        let number = parsed.get(self.code).and_then(serde_json::Value::as_i64);
-        match (number, reply.refusal) {
-            (Some(0), None) => Ok(()),
-            // The code of a status that may pass, or of none at all, adds nothing to it.
-            (None | Some(0), Some(refusal)) => Err(refusal),
-            (Some(_), Some(refusal)) if !refusal.permanent => Err(refusal),
-            (None, None) => {
-                let said = endpoint.quote(&reply.text);
-                Err(endpoint.refused(&format!("answered without \"{}\": {said}", self.code)))
-            }
-            (Some(number), refusal) => {
-                let said = parsed.get(self.text).and_then(serde_json::Value::as_str);
-                let said = endpoint.quote(said.unwrap_or_default());
-                let meaning = (self.explain)(number);
-                let meaning = meaning.map_or(String::new(), |meaning| format!(" ({meaning})"));
-                let code = self.code;
-                Err(SendError {
-                    permanent: !self.throttled.contains(&number),
-                    retry_after: refusal.and_then(|refusal| refusal.retry_after),
-                    ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
-                })
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_goes_to_the_end_of_the_path() {
-        for (url, expected) in [
-            ("https://h/uuid", "https://h/uuid/start"),
-            ("https://h/uuid/", "https://h/uuid/start"),
-            ("https://h", "https://h/start"),
-            ("https://h/uuid?a=b/c&d=e", "https://h/uuid/start?a=b/c&d=e"),
-            ("https://h/?a=b", "https://h/start?a=b"),
-            ("https://h/uuid#x?y", "https://h/uuid/start#x?y"),
-        ] {
-            assert_eq!(beneath(url, "start"), expected, "{url}");
-            assert_eq!(beneath(url, ""), url);
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! Whether a channel's place can be reached, without sending anything there.
+//! Whether a channel's destination can be reached, without sending anything there.
 
-use super::email::host_and_encryption;
-use super::http::{self, tls_issue};
-use super::{Place, SendError, Surroundings};
+use super::http::Endpoint;
+use super::tls::tls_issue;
+use super::{Machine, SendError, Server};
 use crate::secret::Secret;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -11,78 +11,41 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connects to a channel's place, and with TLS shakes hands; what was reached, in words.
-///
-/// Of what goes through a proxy, it is the proxy that is connected to. A program cannot be reached: `None`.
+/// Connects to a server, or to the proxy in front of it, and shakes hands if it speaks TLS; what was reached, in words.
 ///
 /// # Errors
 /// Why not. The text holds no part of a URL but its host.
-pub fn reach(
-    place: &Place,
-    timeout: Duration,
-    surroundings: &Surroundings,
-) -> Option<Result<String, SendError>> {
-    Some(match place {
-        Place::Command(_) => return None,
-        Place::Email(mail) => match host_and_encryption(mail) {
-            Ok((host, port, is_encrypted)) => {
-                knock(&host, port, is_encrypted, timeout, surroundings)
-            }
-            Err(error) => Err(error),
-        },
-        Place::Webhook { url, .. }
-        | Place::Slack { url }
-        | Place::Feishu { url, .. }
-        | Place::Dingtalk { url, .. }
-        | Place::Wecom { url } => reach_url(url, timeout, surroundings),
-    })
+pub fn reach(server: &Server, timeout: Duration, machine: &Machine) -> Result<String, SendError> {
+    if let Some((proxy, port)) = &server.proxy {
+        connect_in_time(proxy, *port, timeout)?;
+        return Ok(format!("{}, through the proxy {proxy}:{port}", server.host));
+    }
+    let shown = format!("{}:{}", server.host, server.port);
+    let stream = connect_in_time(&server.host, server.port, timeout)?;
+    if server.starts_with_tls {
+        shake_hands(&server.host, stream, timeout, machine)
+            .map_err(|why| SendError::transient(format!("{shown}: {why}")))?;
+    }
+    Ok(shown)
 }
 
 /// The same of an `http` or `https` URL.
 ///
 /// # Errors
-/// As of [`reach`].
-pub fn reach_url(
-    url: &Secret,
-    timeout: Duration,
-    surroundings: &Surroundings,
-) -> Result<String, SendError> {
-    let (host, port, is_encrypted) = http::host_and_encryption(url)?;
-    if let Some((proxy, at)) = http::proxy_for(url, surroundings)? {
-        knock(&proxy, at, Encrypted::No, timeout, surroundings)?;
-        return Ok(format!("{host}, through the proxy {proxy}:{at}"));
-    }
-    knock(&host, port, is_encrypted, timeout, surroundings)
+/// As of [`reach`], and if the URL is none.
+pub fn reach_url(url: &Secret, timeout: Duration, machine: &Machine) -> Result<String, SendError> {
+    reach(Endpoint::new(url, None, timeout, machine)?.server(), timeout, machine)
 }
 
-/// Whether the first bytes on a connection are those of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encrypted {
-    Yes,
-    No,
-}
-
-fn knock(
-    host: &str,
-    port: u16,
-    encrypted: Encrypted,
-    timeout: Duration,
-    surroundings: &Surroundings,
-) -> Result<String, SendError> {
-    let shown = format!("{host}:{port}");
-    let failed = |why: String| SendError::transient(format!("{shown}: {why}"));
-    let stream = connect(host, port, timeout).map_err(|error| failed(error.to_string()))?;
-    if encrypted == Encrypted::Yes {
-        shake_hands(host, stream, timeout, surroundings).map_err(failed)?;
-    }
-    Ok(shown)
+fn connect_in_time(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SendError> {
+    connect(host, port, timeout)
+        .map_err(|error| SendError::transient(format!("{host}:{port}: {error}")))
 }
 
 /// The first address that answers.
 fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
     let mut last = io::Error::other("the host name has no address");
-    for address in (bare, port).to_socket_addrs()? {
+    for address in (without_brackets(host), port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, timeout) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
@@ -91,32 +54,36 @@ fn connect(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// The address of an IPv6 host in a URL.
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 fn shake_hands(
     host: &str,
     mut stream: TcpStream,
     timeout: Duration,
-    surroundings: &Surroundings,
+    machine: &Machine,
 ) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(surroundings.roots.as_ref()?.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| tls_issue(&error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
-    let mut tls =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| tls_issue(&error))?;
-    let bounded = stream
+    roots.add_parsable_certificates(machine.roots.as_ref()?.iter().cloned());
+    let in_words = |error: rustls::Error| tls_issue(&error).unwrap_or_default();
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(in_words)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+    let name = ServerName::try_from(without_brackets(host).to_owned())
+        .map_err(|error| error.to_string())?;
+    let mut tls = ClientConnection::new(Arc::new(config), name).map_err(in_words)?;
+    stream
         .set_read_timeout(Some(timeout))
-        .and_then(|()| stream.set_write_timeout(Some(timeout)));
-    bounded.map_err(|error| error.to_string())?;
+        .and_then(|()| stream.set_write_timeout(Some(timeout)))
+        .map_err(|error| error.to_string())?;
     while tls.is_handshaking() {
         tls.complete_io(&mut stream).map_err(|error| {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            inner.map_or_else(|| format!("the TLS handshake failed: {error}"), tls_issue)
+            tls_issue(&error).unwrap_or_else(|| format!("the TLS handshake failed: {error}"))
         })?;
     }
     Ok(())

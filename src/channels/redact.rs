@@ -1,5 +1,6 @@
 //! Takes secrets out of what others say, because a server may send back what it was sent.
 
+use super::text::{cut, html, plain};
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -88,7 +89,7 @@ impl Redactor {
     }
 
     fn on_one_line(&self, text: &str) -> String {
-        let line = super::message::plain(&self.redact(text));
+        let line = plain(&self.redact(text));
         let words: Vec<&str> = line.split_whitespace().collect();
         words.join(" ")
     }
@@ -125,19 +126,6 @@ fn masked(text: &str, hidden: &[bool]) -> String {
         in_secret = is_secret;
     }
     out
-}
-
-/// The start of a text, at most so many bytes and no part of a character.
-pub fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-fn html(text: &str) -> String {
-    super::message::html(text)
 }
 
 #[cfg(test)]

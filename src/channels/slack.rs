@@ -1,14 +1,18 @@
 //! Slack's incoming webhooks.
 
+use super::common::{http_url, secrets};
 use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, SendError};
+use super::text;
+use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
 use crate::alert::Notification;
-use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FORM: Form = Form {
-    escape: escaped,
+    // Slack's own rule: `<!channel>` and `<http://…|text>` are then plain text.
+    escape: text::html_brackets,
     bullet: "• ",
     separator: "\n",
     // Slack itself cuts a message of more than 40,000 characters, without a word.
@@ -16,16 +20,27 @@ const FORM: Form = Form {
     measure: message::bytes,
 };
 
-pub fn build(url: &Secret, config: &ChannelConfig) -> Built {
-    let endpoint = Endpoint::new(url, None, config.timeout, &config.surroundings)?;
-    Ok(Box::new(Slack(endpoint)))
+/// `type = "slack"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+}
+
+secrets!(url);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        Ok(Box::new(Slack(Endpoint::new(&url, None, timeout, machine)?)))
+    }
 }
 
 struct Slack(Endpoint);
 
 impl Channel for Slack {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
-        let body = body(notice).to_string();
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let body = body(notification).to_string();
         let answer = self.0.ask(&Request { body: &body, ..Request::default() })?;
         if let Some(refusal) = answer.refusal {
             return Err(refusal);
@@ -38,32 +53,31 @@ impl Channel for Slack {
             }
         }
     }
+
+    fn destination(&self) -> Destination {
+        self.0.destination()
+    }
 }
 
-fn body(notice: &Notification) -> Value {
-    let (host, time) = message::labels(notice.language);
-    let title = escaped(&message::title(notice));
+fn body(notification: &Notification) -> Value {
+    let (host, time) = message::labels(notification.language);
+    let title = text::html_brackets(&message::title(notification));
     let field = |title: &str, value: String| json!({"title": title, "value": value, "short": true});
     json!({
         // Neither does `#general` become a link, nor `@here` a call.
         "parse": "none",
         "link_names": false,
         "attachments": [{
-            "color": Tone::of(notice).colour(),
+            "color": Tone::of(notification).colour(),
             "fallback": title,
             "title": title,
-            "text": message::lines(notice, &FORM),
+            "text": message::lines(notification, &FORM),
             "fields": [
-                field(host, escaped(&message::host(notice))),
-                field(time, message::time(notice)),
+                field(host, text::html_brackets(&message::host(notification))),
+                field(time, message::time(notification)),
             ],
             // No part is read as markup.
             "mrkdwn_in": [],
         }],
     })
-}
-
-/// Slack's own rule: these three characters, and no others. `<!channel>` and `<http://…|text>` are then plain text.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

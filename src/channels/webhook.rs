@@ -1,18 +1,38 @@
 //! Any program that takes JSON by HTTP.
 
+use super::common::{http_url, secrets};
 use super::http::{Endpoint, Request};
-use super::{Built, Channel, ChannelConfig, SendError, message, sign};
+use super::{
+    Built, Channel, Destination, Grouping, Machine, SecretSource, SendError, message, sign,
+};
 use crate::alert::Notification;
 use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Proves that the body is from somebody who knows the secret: `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's
 /// `X-Hub-Signature-256` has it.
 const SIGNATURE: &str = "X-Taskmon-Signature";
 
-pub fn build(url: &Secret, secret: Option<&Secret>, config: &ChannelConfig) -> Built {
-    let endpoint = Endpoint::new(url, secret, config.timeout, &config.surroundings)?;
-    let secret = secret.cloned();
-    Ok(Box::new(Webhook { endpoint, secret }))
+/// `type = "webhook"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+    /// Signs the body.
+    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
+    pub secret: SecretSource,
+}
+
+secrets!(url, secret);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        let secret = self.secret.find("secret", machine)?;
+        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
+        Ok(Box::new(Webhook { endpoint, secret }))
+    }
 }
 
 struct Webhook {
@@ -21,16 +41,23 @@ struct Webhook {
 }
 
 impl Channel for Webhook {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
-        let body = message::document(notice);
-        let secret = self.secret.as_ref();
-        let signature = secret.map(|secret| signature(secret.expose(), &body));
-        let signature = signature.as_deref().map(|signature| (SIGNATURE, signature));
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let body = message::document(notification);
+        let signature = self.secret.as_ref().map(|secret| signature(secret.expose(), &body));
+        let header = signature.as_deref().map(|signature| (SIGNATURE, signature));
         self.endpoint.post(&Request {
-            headers: signature.as_slice(),
+            headers: header.as_slice(),
             body: &body,
             ..Request::default()
         })
+    }
+
+    fn destination(&self) -> Destination {
+        self.endpoint.destination()
+    }
+
+    fn grouping(&self) -> Grouping {
+        Grouping::Run
     }
 }
 

@@ -1,11 +1,15 @@
 //! Group robots of WeCom (企业微信): Markdown.
 
-use super::http::{Codes, Endpoint, Request};
+use super::codes::Codes;
+use super::common::{http_url, secrets};
+use super::http::{Endpoint, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, ChannelConfig, SendError};
+use super::text::full_width_markdown;
+use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
 use crate::alert::Notification;
-use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The most that `markdown.content` may have, in bytes.
 const LIMIT: usize = 4096;
@@ -18,18 +22,33 @@ const CODES: Codes = Codes {
     explain,
 };
 
-pub fn build(url: &Secret, config: &ChannelConfig) -> Built {
-    let endpoint = Endpoint::new(url, None, config.timeout, &config.surroundings)?;
-    Ok(Box::new(Wecom(endpoint)))
+/// `type = "wecom"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+}
+
+secrets!(url);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        Ok(Box::new(Wecom(Endpoint::new(&url, None, timeout, machine)?)))
+    }
 }
 
 struct Wecom(Endpoint);
 
 impl Channel for Wecom {
-    fn send(&self, notice: &Notification) -> Result<(), SendError> {
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let answer =
-            self.0.ask(&Request { body: &body(notice).to_string(), ..Request::default() })?;
+            self.0.ask(&Request { body: &body(notification).to_string(), ..Request::default() })?;
         CODES.check(&self.0, answer)
+    }
+
+    fn destination(&self) -> Destination {
+        self.0.destination()
     }
 }
 
@@ -43,30 +62,30 @@ fn explain(code: i64) -> Option<&'static str> {
     }
 }
 
-fn body(notice: &Notification) -> Value {
-    json!({"msgtype": "markdown", "markdown": {"content": content(notice)}})
+fn body(notification: &Notification) -> Value {
+    json!({"msgtype": "markdown", "markdown": {"content": content(notification)}})
 }
 
-fn content(notice: &Notification) -> String {
-    let (host, time) = message::labels(notice.language);
+fn content(notification: &Notification) -> String {
+    let (host, time) = message::labels(notification.language);
     let head = format!(
         "**<font color=\"{}\">{}</font>**\n",
-        colour(Tone::of(notice)),
-        message::markdown(&message::title(notice)),
+        colour(Tone::of(notification)),
+        full_width_markdown(&message::title(notification)),
     );
     let origin = format!(
         "\n<font color=\"comment\">{host}: {}  {time}: {}</font>",
-        message::markdown(&message::host(notice)),
-        message::time(notice),
+        full_width_markdown(&message::host(notification)),
+        message::time(notification),
     );
     let form = Form {
-        escape: message::markdown,
+        escape: full_width_markdown,
         bullet: "> ",
         separator: "\n",
         limit: LIMIT - head.len() - origin.len(),
         measure: message::bytes,
     };
-    format!("{head}{}{origin}", message::lines(notice, &form))
+    format!("{head}{}{origin}", message::lines(notification, &form))
 }
 
 /// WeCom knows three colours: orange, green and grey.

@@ -3,21 +3,20 @@
 //! The structs are the list of keys, `default.toml` holds every default. A file is laid over the defaults, and its
 //! `[database.tasks]` and `[database.receipts]` over the preset, before it is read into the structs.
 
+use super::channels;
 use super::nearest::nearest;
-use super::reader::{self, Problem, Reader, What};
+use super::provenance::explained;
+pub use super::provenance::{DEFAULT, Given};
+use super::reader::{self, Reader};
+use crate::channels::ChannelConfig;
 use crate::language::Language;
 use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
 use crate::secret::{self, Secret};
 use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
-use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
-
-/// The default configuration file, with a comment on every key.
-pub const DEFAULT: &str = include_str!("default.toml");
 
 /// A file laid over the defaults: the effective value of every key that has one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,8 +160,8 @@ pub struct Alerts {
     pub repeat_after_hours: u32,
     #[serde(default)]
     pub rules: Vec<Rule>,
-    #[serde(default)]
-    pub channels: Vec<Channel>,
+    #[serde(default, deserialize_with = "channels::read_later")]
+    pub channels: Vec<ChannelConfig>,
     pub live: Live,
 }
 
@@ -209,123 +208,6 @@ pub enum Comparison {
     Equal,
     #[serde(rename = "!=")]
     NotEqual,
-}
-
-/// `[[alerts.channels]]`. Which keys it has depends on its type: [`ChannelType::keys`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Channel {
-    #[serde(rename = "type")]
-    pub kind: ChannelType,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "secret::optional_url::serialize"
-    )]
-    pub url: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "values::show_optional_path"
-    )]
-    pub url_file: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "values::show_optional_path"
-    )]
-    pub secret_file: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_env: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "values::show_optional_path"
-    )]
-    pub password_file: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given_texts")]
-    pub to: Option<Vec<String>>,
-    /// `None`: `tls` with `smtps://`, else `starttls`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<MailTls>,
-    /// A program and its arguments.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given_command")]
-    pub command: Option<Vec<String>>,
-    #[serde(default = "warning")]
-    pub min_severity: Severity,
-    /// For one request, or for the command.
-    #[serde(default = "ten", deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
-    pub timeout_seconds: u32,
-    /// Further attempts after the first.
-    #[serde(default = "three", deserialize_with = "values::whole_number::<_, _, 0, 100>")]
-    pub retries: u32,
-}
-
-/// Where a channel delivers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChannelType {
-    Webhook,
-    Slack,
-    Feishu,
-    Dingtalk,
-    Wecom,
-    Email,
-    Command,
-}
-
-impl ChannelType {
-    /// The keys that a channel of this type may have besides `type`, `min_severity`, `timeout_seconds` and `retries`.
-    /// Each of `url`, `secret` and `password` may instead end in `_env` or `_file`.
-    pub fn keys(self) -> &'static [&'static str] {
-        match self {
-            ChannelType::Webhook | ChannelType::Feishu | ChannelType::Dingtalk => {
-                &["url", "secret"]
-            }
-            ChannelType::Slack | ChannelType::Wecom => &["url"],
-            ChannelType::Email => &["url", "password", "from", "to", "tls"],
-            ChannelType::Command => &["command"],
-        }
-    }
-
-    /// Those of them that it cannot do without.
-    pub fn required_keys(self) -> &'static [&'static str] {
-        match self {
-            ChannelType::Email => &["url", "from", "to"],
-            ChannelType::Command => &["command"],
-            _ => &["url"],
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            ChannelType::Webhook => "webhook",
-            ChannelType::Slack => "slack",
-            ChannelType::Feishu => "feishu",
-            ChannelType::Dingtalk => "dingtalk",
-            ChannelType::Wecom => "wecom",
-            ChannelType::Email => "email",
-            ChannelType::Command => "command",
-        }
-    }
-}
-
-/// How the connection to the mail server is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailTls {
-    Starttls,
-    Tls,
-    None,
 }
 
 /// `[alerts.live]`
@@ -403,67 +285,6 @@ fn warning() -> Severity {
     Severity::Warning
 }
 
-fn ten() -> u32 {
-    10
-}
-
-fn three() -> u32 {
-    3
-}
-
-fn given_texts<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    values::one_or_more_texts(deserializer).map(Some)
-}
-
-fn given_command<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    values::command(deserializer).map(Some)
-}
-
-/// Which keys a file sets itself, by their full path.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Given {
-    /// As messages call it; empty: there is no file.
-    pub origin: String,
-    lines: BTreeMap<String, usize>,
-}
-
-impl Given {
-    pub fn has(&self, key: &str) -> bool {
-        self.lines.contains_key(key)
-    }
-
-    /// Where a key stands, or the section that it should stand in: "taskmon.toml, line 3".
-    pub fn place(&self, key: &str) -> String {
-        let mut key = key;
-        loop {
-            if let Some(line) = self.lines.get(key) {
-                return format!("{}, line {line}", self.origin);
-            }
-            match key.rfind(['.', '[']) {
-                Some(end) => key = &key[..end],
-                None => return self.origin.clone(),
-            }
-        }
-    }
-
-    /// An error about a key: `message` goes on after its name.
-    pub fn failure(&self, key: &str, message: &str) -> Failure {
-        let place = self.place(key);
-        let colon = if place.is_empty() { "" } else { ": " };
-        Failure::new(Kind::ConfigInvalid, format!("{place}{colon}`{key}` {message}"))
-    }
-
-    /// The same of a key of a section, as the section's own code found it out.
-    pub fn invalid(&self, section: &str, invalid: InvalidKey) -> Failure {
-        let key = format!("{section}.{}", invalid.key);
-        Failure { hint: invalid.hint, ..self.failure(&key, &invalid.message) }
-    }
-}
-
 /// The text of a file; `origin` is what messages call it.
 ///
 /// # Errors
@@ -491,8 +312,12 @@ pub fn read(text: &str, origin: &str) -> Result<(File, Given), Failure> {
     let given = Given { origin: origin.to_owned(), lines: document.lines };
     let values = reader::overlay(document.values, built_in(DEFAULT)?);
     let values = over_preset(values, &given)?;
-    let file = File::deserialize(Reader(&Value::Table(values)))
-        .map_err(|problem| explained(&problem, &given))?;
+    let values = Value::Table(values);
+    let mut file =
+        File::deserialize(Reader(&values)).map_err(|problem| explained(&problem, &given))?;
+    if let Some(channels) = values.get("alerts").and_then(|alerts| alerts.get("channels")) {
+        file.alerts.channels = channels::read(channels, &given)?;
+    }
     check(&file, &given)?;
     Ok((file, given))
 }
@@ -568,108 +393,6 @@ fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {
     Err(given.failure("database.preset", &message).hint(hint))
 }
 
-/// A problem as a person wants to read it.
-fn explained(problem: &Problem, given: &Given) -> Failure {
-    let key = |name: &str| match problem.path.as_str() {
-        "" => name.to_owned(),
-        path => format!("{path}.{name}"),
-    };
-    match &problem.what {
-        What::Unknown { key: name, known } => {
-            unknown_key(&problem.path, &key(name), name, known, given)
-        }
-        What::Missing(name) => given.failure(&key(name), "is missing"),
-        What::Wrong { expected } => wrong_value(problem, expected, given),
-    }
-}
-
-fn unknown_key(section: &str, key: &str, name: &str, known: &[&str], given: &Given) -> Failure {
-    let near = match nearest(name, known.iter().copied()) {
-        Some(near) if section.is_empty() => Some(near.to_owned()),
-        Some(near) => Some(format!("{section}.{near}")),
-        // A key of another section: TOML has it belong to the section header above it.
-        None => known_keys().into_iter().find(|known| known.rsplit('.').next() == Some(name)),
-    };
-    let near = near.map_or(String::new(), |near| format!("; the nearest known key is `{near}`"));
-    let place = given.place(key);
-    let failure = Failure::new(Kind::ConfigInvalid, format!("{place}: unknown key `{key}`{near}"));
-    let here = match section {
-        "" => "at the top".to_owned(),
-        section => format!("of `{section}`"),
-    };
-    failure.hint(format!("Keys {here}: {}.", known.join(", ")))
-}
-
-fn wrong_value(problem: &Problem, expected: &str, given: &Given) -> Failure {
-    let key = &problem.path;
-    let found = problem.found.as_ref();
-    let is = found
-        .map_or("is not what is expected".to_owned(), |value| format!("is {}", quoted(key, value)));
-    let failure = given.failure(key, &format!("{is}; expected {expected}"));
-    match found {
-        Some(Value::Integer(number)) if *number < 0 && (key.ends_with("_days") || key.ends_with("_hours")) => failure.hint(
-            "A negative number does not mean \"never\". To keep something practically for ever, write a large number.",
-        ),
-        Some(Value::Table(_)) if expected.starts_with("a list") => failure.hint(format!("Write [[{key}]], once for each entry.")),
-        Some(Value::Array(_)) if expected == "a section" => failure.hint(format!("Write [{key}], once.")),
-        Some(Value::String(name)) if expected.starts_with("one of ") => {
-            let known: Vec<&str> = expected.split('"').skip(1).step_by(2).collect();
-            match nearest(name, known) {
-                Some(near) => failure.hint(format!("Did you mean {near:?}?")),
-                None => failure,
-            }
-        }
-        _ => failure,
-    }
-}
-
-/// A value for a message; not if it may be a secret, or hold one.
-fn quoted(key: &str, value: &Value) -> String {
-    match value {
-        Value::Table(_) => "a section".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        _ if holds_a_secret(key) => "a value that is not shown here".to_owned(),
-        Value::String(text) if sounds_secret(text) => "a text that is not shown here".to_owned(),
-        Value::String(text) => format!("{text:?}"),
-        other => other.to_string(),
-    }
-}
-
-fn holds_a_secret(key: &str) -> bool {
-    let name = key.rsplit('.').next().unwrap_or(key);
-    key.starts_with("heartbeat.")
-        || ["url", "read_url", "management_url", "secret", "password"].contains(&name)
-}
-
-fn sounds_secret(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    let signs = ["://", "@", "pass", "secret", "token", "key="];
-    text.chars().count() > 80 || signs.iter().any(|sign| lower.contains(sign))
-}
-
-/// The full path of every key, from the default file, where a test finds each of them.
-pub(super) fn known_keys() -> Vec<String> {
-    let mut section = String::new();
-    let mut keys = Vec::new();
-    for line in DEFAULT.lines().filter_map(setting) {
-        match line.split_once(" = ") {
-            None => section = format!("{}.", line.trim_matches(['[', ']'])),
-            Some((name, _)) => keys.push(format!("{section}{name}")),
-        }
-    }
-    keys
-}
-
-/// A line of the default file that is a section's header or a key, also if it is commented out.
-pub(super) fn setting(line: &str) -> Option<&str> {
-    let line = line.strip_prefix("# ").unwrap_or(line);
-    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
-    match line.split_once(" = ") {
-        Some((name, _)) => name.chars().all(plain).then_some(line),
-        None => (line.starts_with('[') && line.ends_with(']')).then_some(line),
-    }
-}
-
 /// What only several keys together can get wrong.
 fn check(file: &File, given: &Given) -> Result<(), Failure> {
     let within = |section: &'static str| move |invalid| given.invalid(section, invalid);
@@ -698,9 +421,6 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
         .map_err(within("broker"))?;
     for (job, url) in file.heartbeat.urls() {
         check_url(job, url, &["https", "http"]).map_err(within("heartbeat"))?;
-    }
-    for (index, channel) in file.alerts.channels.iter().enumerate() {
-        check_channel(&format!("alerts.channels[{}]", index + 1), channel, given)?;
     }
     Ok(())
 }
@@ -740,73 +460,6 @@ fn check_broker(broker: &Broker, given: &Given) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_channel(key: &str, channel: &Channel, given: &Given) -> Result<(), Failure> {
-    let kind = channel.kind;
-    for (name, forms) in channel.given_keys() {
-        if let [first, second, ..] = forms.as_slice() {
-            let key = format!("{key}.{second}");
-            return Err(given.failure(
-                &key,
-                &format!("stands beside `{first}`; only one of them may be given"),
-            ));
-        }
-        if let Some(form) = forms.first().filter(|_| !kind.keys().contains(&name)) {
-            let message = format!("means nothing to a channel of the type {:?}", kind.name());
-            let hint = format!("Its own keys: {}.", kind.keys().join(", "));
-            return Err(given.failure(&format!("{key}.{form}"), &message).hint(hint));
-        }
-        if forms.is_empty() && kind.required_keys().contains(&name) {
-            let message = format!("is missing; a channel of the type {:?} needs it", kind.name());
-            return Err(given.failure(&format!("{key}.{name}"), &message));
-        }
-    }
-    let schemes: &[&str] = match kind {
-        ChannelType::Email => &["smtp", "smtps"],
-        _ => &["https", "http"],
-    };
-    check_url("url", &channel.url, schemes).map_err(|invalid| given.invalid(key, invalid))
-}
-
-impl Channel {
-    /// The keys that depend on the type, each with the forms in which it is given.
-    fn given_keys(&self) -> [(&'static str, Vec<&'static str>); 7] {
-        let forms = |forms: &[(&'static str, bool)]| {
-            let given = forms.iter().filter(|(_, given)| *given);
-            given.map(|(form, _)| *form).collect::<Vec<_>>()
-        };
-        [
-            (
-                "url",
-                forms(&[
-                    ("url", self.url.is_some()),
-                    ("url_env", self.url_env.is_some()),
-                    ("url_file", self.url_file.is_some()),
-                ]),
-            ),
-            (
-                "secret",
-                forms(&[
-                    ("secret", self.secret.is_some()),
-                    ("secret_env", self.secret_env.is_some()),
-                    ("secret_file", self.secret_file.is_some()),
-                ]),
-            ),
-            (
-                "password",
-                forms(&[
-                    ("password", self.password.is_some()),
-                    ("password_env", self.password_env.is_some()),
-                    ("password_file", self.password_file.is_some()),
-                ]),
-            ),
-            ("from", forms(&[("from", self.from.is_some())])),
-            ("to", forms(&[("to", self.to.is_some())])),
-            ("tls", forms(&[("tls", self.tls.is_some())])),
-            ("command", forms(&[("command", self.command.is_some())])),
-        ]
-    }
-}
-
 impl File {
     /// Makes every path absolute: relative ones start at `base_dir`, which starts at `folder`.
     pub fn make_absolute(&mut self, folder: &Path) {
@@ -821,11 +474,10 @@ impl File {
         ];
         let folders =
             [&mut self.stats.reports_dir, &mut self.alerts.logs_dir, &mut self.alerts.records_dir];
-        let channels = self.alerts.channels.iter_mut();
-        let secrets = channels.flat_map(|channel| {
-            [&mut channel.url_file, &mut channel.secret_file, &mut channel.password_file]
-        });
-        let every = lists.into_iter().flatten().chain(folders).chain(secrets.flatten());
+        for channel in &mut self.alerts.channels {
+            channel.resolve_paths(|path| absolute(&base, path));
+        }
+        let every = lists.into_iter().flatten().chain(folders);
         every.for_each(|path| *path = absolute(&base, path));
     }
 }

@@ -1,16 +1,15 @@
 //! The configuration in force: one function, [`resolve`], knows which source beats which.
 
+mod channels;
 pub mod env;
 pub mod file;
 pub mod nearest;
+mod provenance;
 mod reader;
 mod zone;
 
 pub use env::Env;
-pub use file::{
-    Alerts, Broker, Channel, ChannelType, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths,
-    Stats,
-};
+pub use file::{Alerts, Broker, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths, Stats};
 pub use zone::of_the_host;
 
 use crate::language::Language;

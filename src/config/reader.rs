@@ -3,6 +3,7 @@
 //! serde's derived code does the reading. This module hands it the values and catches what it objects to with the path that led
 //! there; the structs of [`super::file`] are the only list of keys.
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,18 +148,18 @@ impl Problem {
         Self { path: String::new(), what, found: None }
     }
 
-    fn wrong(expected: impl Into<String>) -> Self {
+    pub fn wrong(expected: impl Into<String>) -> Self {
         let expected = expected.into();
         Self::new(What::Wrong { expected })
     }
 
-    fn beneath(mut self, step: &str) -> Self {
+    pub fn beneath(mut self, step: &str) -> Self {
         let joint = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{step}{joint}{}", self.path);
         self
     }
 
-    fn found(mut self, value: &Value) -> Self {
+    pub fn found(mut self, value: &Value) -> Self {
         if self.path.is_empty() && matches!(self.what, What::Wrong { .. }) && self.found.is_none() {
             self.found = Some(value.clone());
         }
@@ -207,9 +208,19 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-fn one_of(variants: &[&str]) -> String {
+pub fn one_of(variants: &[&str]) -> String {
     let quoted: Vec<String> = variants.iter().map(|name| format!("{name:?}")).collect();
     format!("one of {}", quoted.join(", "))
+}
+
+/// The keys of a struct that derives `Deserialize`.
+pub fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    // No struct has an empty key; the reader's objection to it lists those that there are.
+    let probe = Value::Table(Table::from_iter([(String::new(), Value::Boolean(true))]));
+    match T::deserialize(Reader(&probe)) {
+        Err(Problem { what: What::Unknown { known, .. }, .. }) => known,
+        _ => &[],
+    }
 }
 
 /// Hands a value to serde.
@@ -333,7 +344,6 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[allow(dead_code)]

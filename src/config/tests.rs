@@ -1,4 +1,5 @@
 use super::*;
+use crate::channels::SecretSource;
 use crate::mapping::preset::names;
 use crate::outcome::Severity;
 use proptest::prelude::*;
@@ -84,7 +85,7 @@ fn everything(failure: &Failure) -> String {
 
 /// The default file with every line that is commented out made effective.
 fn default_with_everything() -> String {
-    let line = |line: &str| match file::setting(line) {
+    let line = |line: &str| match provenance::setting(line) {
         Some(setting) => format!("{setting}\n"),
         None => format!("{line}\n"),
     };
@@ -234,7 +235,10 @@ fn relative_paths_start_at_base_dir_and_base_dir_at_the_file() {
     assert_eq!(config.alerts.logs_dir, base.join("../logs"));
     assert_eq!(config.alerts.records_dir, base.join("reports/alerts"));
     assert_eq!(config.cleanup.temp_dirs[0], base.join("uploads/temp"));
-    assert_eq!(config.alerts.channels[0].url_file, Some(base.join("slack.url")));
+    assert_eq!(
+        config.alerts.channels[0].service.secrets(),
+        [("url", &SecretSource::File(base.join("slack.url")))]
+    );
     assert_eq!(config.database.target, Some(Target::Sqlite(base.join("jobs.db"))));
     let shown = config.effective().unwrap();
     assert!(!shown["stats"]["reports_dir"].as_str().unwrap().contains("/./"), "{shown}");
@@ -369,15 +373,12 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
     let (default, _) = file::defaults().unwrap();
     let mapping = |file: &File| mapping(file, &given, false).unwrap();
     assert_eq!(mapping(&proposed), mapping(&default), "the tables shown are the preset's");
-    let types: Vec<_> = proposed.alerts.channels.iter().map(|channel| channel.kind).collect();
+    let types: Vec<_> =
+        proposed.alerts.channels.iter().map(|channel| channel.service.name()).collect();
+    assert_eq!(types, ["webhook", "dingtalk", "email", "command"]);
+    assert_eq!(proposed.alerts.channels[0].common.min_severity, Severity::Warning);
     assert_eq!(
-        types,
-        [ChannelType::Webhook, ChannelType::Dingtalk, ChannelType::Email, ChannelType::Command]
-    );
-    assert_eq!(proposed.alerts.channels[0].min_severity, Severity::Warning);
-    assert_eq!(
-        (proposed.alerts.channels[1].timeout_seconds, proposed.alerts.channels[1].retries),
-        (proposed.alerts.channels[0].timeout_seconds, proposed.alerts.channels[0].retries),
+        proposed.alerts.channels[1].common, proposed.alerts.channels[0].common,
         "the values shown are the defaults"
     );
 }
@@ -385,7 +386,7 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
 #[test]
 fn the_default_file_has_every_key() {
     let proposed: toml::Table = default_with_everything().parse().unwrap();
-    let keys = file::known_keys();
+    let keys = provenance::known_keys();
     for (section, names) in [
         ("", "base_dir timezone language"),
         (
@@ -719,7 +720,10 @@ fn channels_have_the_keys_of_their_type() {
             ["`alerts.channels[1].type` is \"web-hook\"", "Did you mean \"webhook\"?"],
         ),
         ("type = 'slack'", ["`alerts.channels[1].url`", "is missing"]),
-        ("type = 'slack'\nurl = ''", ["`alerts.channels[1].url`", "must be a URL"]),
+        (
+            "type = 'slack'\nurl = ''",
+            ["`alerts.channels[1].url`", "expected a URL that starts with https://"],
+        ),
         (
             "type = 'slack'\nurl = 'https://h/x'\nsecret = 's'",
             ["`alerts.channels[1].secret`", "means nothing to a channel of the type \"slack\""],

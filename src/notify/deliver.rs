@@ -1,4 +1,4 @@
-//! Delivery: every channel gets its notices at the same time as the others, and as many attempts as its configuration grants.
+//! Delivery: every channel gets its notifications at the same time as the others, with as many attempts as its configuration grants.
 
 use crate::alert::{AlertUpdate, Notification, Status};
 use crate::channels::{Channel, Grouping, SendError};
@@ -7,49 +7,57 @@ use std::thread;
 use std::time::Duration;
 
 /// The most alerts in one message to people.
-const MOST_ALERTS: usize = 50;
+const MAX_ALERTS: usize = 50;
 
-/// The longest that a service's `Retry-After` is heeded.
-const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(30);
+/// The longest that a service's `Retry-After` is waited for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// What one channel is to be told, and how.
+/// What one channel is to be sent, and how.
 pub struct Outgoing {
     /// How results and messages call it.
     pub name: String,
-    pub channel: Box<dyn Channel + Send>,
-    pub grouping: Grouping,
+    /// Or why it cannot send.
+    pub channel: Result<Box<dyn Channel + Send>, SendError>,
     /// Further attempts after the first, for each message.
     pub retries: u32,
-    /// Everything that it is to be told of. Without alerts, nothing is sent.
-    pub notice: Notification,
+    /// All alerts for it. Without any, nothing is sent.
+    pub notification: Notification,
 }
 
-/// What became of it.
+/// What came of sending to one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     pub name: String,
-    /// The alerts that the channel took, those included that a message had no room for and only counts.
-    pub taken: Vec<AlertUpdate>,
-    /// Those that it did not take, each group with its reason.
-    pub untaken: Vec<Untaken>,
+    /// The alerts that the channel accepted, those included that a message had no room for and only counts.
+    pub accepted: Vec<AlertUpdate>,
+    /// Those that it did not, a message at a time.
+    pub rejected: Vec<Rejection>,
 }
 
-impl Delivery {
-    /// The first reason why something was not taken.
-    pub fn error(&self) -> Option<&SendError> {
-        self.untaken.first().map(|untaken| &untaken.error)
-    }
-}
-
-/// Alerts that a channel did not take.
+/// The alerts of a message that a channel did not accept.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Untaken {
+pub struct Rejection {
     pub alerts: Vec<AlertUpdate>,
+    /// `None`: nothing was attempted.
+    pub attempts: Option<u32>,
     pub error: SendError,
 }
 
-/// How long to wait before another attempt: twice as long each time, and by chance up to a quarter more or less, so that many hosts do not come
-/// back at the same moment.
+impl Delivery {
+    /// The first reason why something was not accepted.
+    pub fn error(&self) -> Option<&SendError> {
+        self.rejected.first().map(|rejection| &rejection.error)
+    }
+
+    /// Nothing was accepted, for one reason.
+    pub fn failed(name: String, alerts: Vec<AlertUpdate>, error: SendError) -> Self {
+        let rejection = Rejection { alerts, attempts: None, error };
+        Self { name, accepted: Vec::new(), rejected: vec![rejection] }
+    }
+}
+
+/// How long to wait before another attempt: twice as long each time, and at random up to a quarter more or less, so that many
+/// hosts do not come back at the same moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Pauses {
     pub first: Duration,
@@ -63,40 +71,38 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    /// The pause after so many failed attempts, `chance` from 0 to 1.
-    fn after(&self, attempts: u32, asked: Option<Duration>, chance: f64) -> Duration {
+    /// The pause after so many failed attempts; `random` from 0 to 1.
+    fn after(&self, attempts: u32, retry_after: Option<Duration>, random: f64) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1)));
-        let own = doubled.min(self.longest).mul_f64(0.75 + chance / 2.0);
-        own.max(asked.unwrap_or_default().min(LONGEST_ASKED_PAUSE))
+        let pause = doubled.min(self.longest).mul_f64(0.75 + random / 2.0);
+        pause.max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
     }
 }
 
-/// Tells every channel what it is to be told. The results stand in the order of the channels.
+/// Sends every channel what it is to get. The results are in the order of the channels.
 ///
-/// Each channel has a thread of its own, so that one that is slow or dead delays none of the others. No failure is lost: whatever was not taken
-/// stands in the result.
+/// Each channel has a thread of its own, so that one that is slow or down delays none of the others. No failure is lost:
+/// whatever was not accepted is in the result.
 pub fn deliver(outgoing: Vec<Outgoing>, pauses: &Pauses) -> Vec<Delivery> {
     thread::scope(|scope| {
         let running: Vec<_> = outgoing
             .into_iter()
             .map(|outgoing| {
-                let (name, alerts) = (outgoing.name.clone(), outgoing.notice.alerts.clone());
-                let work = move || serve(outgoing, pauses);
+                let (name, alerts) = (outgoing.name.clone(), outgoing.notification.alerts.clone());
+                let work = move || send_all(outgoing, pauses);
                 let spawned = thread::Builder::new().spawn_scoped(scope, work);
                 (name, alerts, spawned)
             })
             .collect();
         let results = running.into_iter().map(|(name, alerts, spawned)| {
-            let lost = match spawned {
-                Ok(thread) => match thread.join() {
-                    Ok(delivery) => return delivery,
-                    Err(_) => "the delivery broke off by a mistake in taskmon; please report it"
-                        .to_owned(),
-                },
+            let why = match spawned.map(thread::ScopedJoinHandle::join) {
+                Ok(Ok(delivery)) => return delivery,
+                Ok(Err(_)) => {
+                    "the delivery broke off by a mistake in taskmon; please report it".to_owned()
+                }
                 Err(error) => format!("no thread can be started: {error}"),
             };
-            let error = SendError::transient(lost);
-            Delivery { name, taken: Vec::new(), untaken: vec![Untaken { alerts, error }] }
+            Delivery::failed(name, alerts, SendError::transient(why))
         });
         results.collect()
     })
@@ -104,79 +110,94 @@ pub fn deliver(outgoing: Vec<Outgoing>, pauses: &Pauses) -> Vec<Delivery> {
 
 /// Sends one channel its messages, one after the other.
 ///
-/// A message that is refused for good does not keep the next one back; a channel that is down gets no further ones, or each would wait out all
-/// attempts again.
-fn serve(outgoing: Outgoing, pauses: &Pauses) -> Delivery {
-    let mut delivery =
-        Delivery { name: outgoing.name.clone(), taken: Vec::new(), untaken: Vec::new() };
-    let mut is_down: Option<SendError> = None;
-    for message in messages(&outgoing.notice, outgoing.grouping) {
-        let result = match &is_down {
-            Some(error) => Err(error.clone()),
-            None => insist(&outgoing, &message, pauses),
+/// A message that is refused for good does not hold up the next one; a channel that is down gets no further ones, or each
+/// would wait out all attempts again.
+fn send_all(outgoing: Outgoing, pauses: &Pauses) -> Delivery {
+    let Outgoing { name, channel, retries, notification } = outgoing;
+    let channel = match channel {
+        Ok(channel) => channel,
+        Err(error) => return Delivery::failed(name, notification.alerts, error),
+    };
+    let mut delivery = Delivery { name, accepted: Vec::new(), rejected: Vec::new() };
+    let mut down: Option<SendError> = None;
+    for message in messages(&notification, channel.grouping()) {
+        let (attempts, result) = match &down {
+            Some(error) => (None, Err(error.clone())),
+            None => {
+                let (attempts, result) =
+                    send_with_retries(&delivery.name, &*channel, &message, retries, pauses);
+                (Some(attempts), result)
+            }
         };
         match result {
-            Ok(()) => delivery.taken.extend(message.alerts),
+            Ok(()) => delivery.accepted.extend(message.alerts),
             Err(error) => {
-                is_down = (!error.permanent).then(|| error.clone());
-                let alerts = message.alerts;
-                delivery.untaken.push(Untaken { alerts, error });
+                down = (!error.permanent).then(|| error.clone());
+                delivery.rejected.push(Rejection { alerts: message.alerts, attempts, error });
             }
         }
     }
     delivery
 }
 
-/// Sends one message, with the attempts that there are.
-fn insist(outgoing: &Outgoing, message: &Notification, pauses: &Pauses) -> Result<(), SendError> {
+/// How many attempts were made, and how the last one ended.
+fn send_with_retries(
+    name: &str,
+    channel: &dyn Channel,
+    message: &Notification,
+    retries: u32,
+    pauses: &Pauses,
+) -> (u32, Result<(), SendError>) {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let error = match outgoing.channel.send(message) {
-            Ok(()) => return Ok(()),
+        let error = match channel.send(message) {
+            Ok(()) => return (attempts, Ok(())),
             Err(error) => error,
         };
-        if error.permanent || attempts > outgoing.retries {
-            return Err(told(error, attempts));
+        if error.permanent || attempts > retries {
+            return (attempts, Err(counted(error, attempts)));
         }
         let pause = pauses.after(attempts, error.retry_after, fastrand::f64());
-        log::info!("{}: {error}; trying again in {:.1} s", outgoing.name, pause.as_secs_f32());
+        log::info!("{name}: {error}; trying again in {:.1} s", pause.as_secs_f32());
         thread::sleep(pause);
     }
 }
 
-/// The last error, which says how often it was tried.
-fn told(error: SendError, attempts: u32) -> SendError {
+/// The error with the number of attempts in its message.
+fn counted(error: SendError, attempts: u32) -> SendError {
     match attempts {
         1 => error,
         n => SendError { message: format!("{} (after {n} attempts)", error.message), ..error },
     }
 }
 
-/// The messages that a notice is told in.
-fn messages(notice: &Notification, grouping: Grouping) -> Vec<Notification> {
-    let with = |alerts: &[AlertUpdate]| Notification { alerts: alerts.to_vec(), ..notice.clone() };
-    if notice.alerts.is_empty() {
+/// The messages that a notification is sent in.
+fn messages(notification: &Notification, grouping: Grouping) -> Vec<Notification> {
+    let with =
+        |alerts: &[AlertUpdate]| Notification { alerts: alerts.to_vec(), ..notification.clone() };
+    if notification.alerts.is_empty() {
         return Vec::new();
     }
     match grouping {
-        Grouping::Run => vec![with(&notice.alerts)],
+        Grouping::Run => vec![with(&notification.alerts)],
+        Grouping::Alert => notification.alerts.chunks(1).map(with).collect(),
         Grouping::Severity => [Severity::Critical, Severity::Error, Severity::Warning]
             .into_iter()
             .flat_map(|severity| {
-                let alerts = of_severity(&notice.alerts, severity);
-                let chunks = alerts.chunks(MOST_ALERTS);
-                chunks.map(with).collect::<Vec<_>>()
+                let alerts = of_severity(&notification.alerts, severity);
+                alerts.chunks(MAX_ALERTS).map(with).collect::<Vec<_>>()
             })
             .collect(),
     }
 }
 
-/// What stands before what no longer does.
+/// What is firing before what is resolved.
 fn of_severity(alerts: &[AlertUpdate], severity: Severity) -> Vec<AlertUpdate> {
     let with = |status| {
-        let every = alerts.iter();
-        every.filter(move |told| told.alert.severity == severity && told.status == status)
+        alerts
+            .iter()
+            .filter(move |update| update.alert.severity == severity && update.status == status)
     };
     with(Status::Firing).chain(with(Status::Resolved)).cloned().collect()
 }
@@ -192,8 +213,8 @@ mod tests {
         let grown: Vec<u128> = (1..=8).map(middle).collect();
         assert_eq!(grown, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(middle(100), 30_000);
-        for (chance, expected) in [(0.0, 750), (1.0, 1250)] {
-            assert_eq!(pauses.after(1, None, chance).as_millis(), expected);
+        for (random, expected) in [(0.0, 750), (1.0, 1250)] {
+            assert_eq!(pauses.after(1, None, random).as_millis(), expected);
         }
     }
 

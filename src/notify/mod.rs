@@ -8,5 +8,5 @@ pub mod deliver;
 pub mod plan;
 pub mod records;
 
-pub use plan::{Answer, CHANNEL_FAILED, Context, Listener, Mode, Offer, Refusal, Summary, tell};
+pub use plan::{CHANNEL_FAILED, Context, Mode, Offer, Receiver, Summary, tell};
 pub use records::escaped;

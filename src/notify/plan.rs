@@ -1,11 +1,13 @@
 //! From what stands to who is told: the records are read, decisions made, channels served, and what came of it is recorded.
 
 use super::decide::{Now, Reason, decide};
+use super::deliver::Delivery;
 use super::records::{
     Happened, Identity, Memory, Outcome, PATIENCE, Past, Record, Records, Remembered, Reservation,
     Sending, Turn, escaped, log_line, write_logs,
 };
 use crate::alert::{Alert, AlertUpdate, Notification, Status};
+use crate::channels::SendError;
 use crate::language::Language;
 use crate::outcome::{Issue, Severity};
 use crate::rules::{Evaluation, Origin};
@@ -17,9 +19,9 @@ use std::path::Path;
 /// The name under which the text logs are a channel.
 pub const LOG: &str = "log";
 
-/// A channel, as far as a decision has to know it.
+/// Whoever is notified: a channel, as far as a decision has to know it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listener {
+pub struct Receiver {
     /// Which it is among all channels, today and tomorrow; the records know it by this name. Not [`LOG`].
     pub name: String,
     pub min_severity: Severity,
@@ -37,7 +39,7 @@ pub struct Context<'a> {
     pub host: &'a str,
     /// Nothing: whatever stands is always told.
     pub repeat_after: TimeDelta,
-    pub listeners: &'a [Listener],
+    pub receivers: &'a [Receiver],
     pub records_dir: &'a Path,
     pub logs_dir: &'a Path,
     pub offer: Offer,
@@ -58,31 +60,6 @@ pub enum Mode {
     Deliver,
     /// Nothing is delivered or written.
     DryRun,
-}
-
-/// What came of a notice.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The listener's name.
-    pub channel: String,
-    /// Of the notice's alerts those that it did not take; it took all others.
-    pub refusals: Vec<Refusal>,
-}
-
-/// Alerts that a channel did not take.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    pub alerts: Vec<AlertUpdate>,
-    /// `None`: not known.
-    pub attempts: Option<u32>,
-    pub error: String,
-}
-
-impl Answer {
-    fn refusal(&self, told: &AlertUpdate) -> Option<&Refusal> {
-        let mut refusals = self.refusals.iter();
-        refusals.find(|refusal| refusal.alerts.contains(told))
-    }
 }
 
 /// What a run tells, and why it does not tell the rest.
@@ -143,13 +120,13 @@ pub struct Decision {
     pub channels: BTreeMap<String, Reason>,
 }
 
-/// Tells what is to be told of some evaluations: `deliver` gets a notice for each channel that is to hear something, in the order of the listeners.
+/// Tells what is to be told of some evaluations: `deliver` gets a notice for each channel that is to hear something, in the order of the receivers.
 ///
 /// Records that cannot be read or written keep nobody from being told; they stand in `errors`.
 pub fn tell(
     evaluations: &[Evaluation],
     context: &Context,
-    deliver: impl FnOnce(&[(String, Notification)]) -> Vec<Answer>,
+    deliver: impl FnOnce(&[(String, Notification)]) -> Vec<Delivery>,
 ) -> Summary {
     let plan = plan(evaluations, context);
     if context.mode == Mode::DryRun {
@@ -205,7 +182,7 @@ fn read_and_decide(
 }
 
 /// Records what came of a plan, and sums it up.
-pub fn record(mut plan: Plan, answers: &[Answer], context: &Context) -> Summary {
+pub fn record(mut plan: Plan, answers: &[Delivery], context: &Context) -> Summary {
     let records = Records::new(context.records_dir);
     let lines = plan.records(answers, context);
     if !lines.is_empty() {
@@ -250,7 +227,7 @@ struct Decider<'a> {
     memory: Memory,
     context: &'a Context<'a>,
     /// The logs, and then the channels.
-    listeners: Vec<Listener>,
+    receivers: Vec<Receiver>,
     entries: Vec<Entry>,
     /// What this run has said something of.
     seen: BTreeSet<Identity>,
@@ -258,11 +235,11 @@ struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn new(memory: Memory, context: &'a Context<'a>) -> Self {
-        let log = Listener { name: LOG.to_owned(), min_severity: Severity::Warning };
+        let log = Receiver { name: LOG.to_owned(), min_severity: Severity::Warning };
         Self {
             memory,
             context,
-            listeners: [log].into_iter().chain(context.listeners.iter().cloned()).collect(),
+            receivers: [log].into_iter().chain(context.receivers.iter().cloned()).collect(),
             entries: Vec::new(),
             seen: BTreeSet::new(),
         }
@@ -290,7 +267,7 @@ impl<'a> Decider<'a> {
         let identity = Identity::of(alert);
         let now = self.context.now.to_utc();
         let mut decisions = BTreeMap::new();
-        for listener in &self.listeners {
+        for receiver in &self.receivers {
             let known = self.memory.0.entry(identity.clone());
             let known = known.or_insert_with(|| Remembered {
                 alert: alert.clone(),
@@ -298,8 +275,8 @@ impl<'a> Decider<'a> {
                 claims: BTreeSet::new(),
                 channels: BTreeMap::new(),
             });
-            let heard = known.channels.entry(listener.name.clone()).or_default();
-            let what = Now::Stands { severity: alert.severity, minimum: listener.min_severity };
+            let heard = known.channels.entry(receiver.name.clone()).or_default();
+            let what = Now::Stands { severity: alert.severity, minimum: receiver.min_severity };
             let reason = match origin {
                 // It is there to be seen, whatever was seen before and whatever is asked for.
                 Origin::Test => Reason::First,
@@ -309,7 +286,7 @@ impl<'a> Decider<'a> {
                 // A second alert of the same identity in this run finds the channel told.
                 heard.took(Status::Firing, alert.severity, now);
             }
-            decisions.insert(listener.name.clone(), reason);
+            decisions.insert(receiver.name.clone(), reason);
         }
         self.seen.insert(identity);
         self.entries.push(Entry {
@@ -387,10 +364,10 @@ impl<'a> Decider<'a> {
 
     fn decisions(&self, known: &Remembered, what: Now) -> BTreeMap<String, Reason> {
         let now = self.context.now.to_utc();
-        let decided = self.listeners.iter().filter_map(|listener| {
-            let heard = known.channels.get(&listener.name)?;
+        let decided = self.receivers.iter().filter_map(|receiver| {
+            let heard = known.channels.get(&receiver.name)?;
             let reason = decide(now, self.context.repeat_after, heard, what);
-            Some((listener.name.clone(), reason))
+            Some((receiver.name.clone(), reason))
         });
         decided.collect()
     }
@@ -399,23 +376,23 @@ impl<'a> Decider<'a> {
 // ---- carrying out
 
 impl Plan {
-    /// What each channel is to be told, in the order of the listeners; those that are to hear nothing are left out.
+    /// What each channel is to be told, in the order of the receivers; those that are to hear nothing are left out.
     pub fn notices(&self, context: &Context) -> Vec<(String, Notification)> {
-        let listeners = context.listeners.iter();
-        let notices = listeners.map(|listener| {
+        let receivers = context.receivers.iter();
+        let notices = receivers.map(|receiver| {
             let notice = Notification {
                 host: context.host.to_owned(),
                 time: context.now,
                 language: context.language,
-                alerts: self.told(&listener.name).map(|entry| entry.told.clone()).collect(),
+                alerts: self.told(&receiver.name).map(|entry| entry.told.clone()).collect(),
             };
-            (listener.name.clone(), notice)
+            (receiver.name.clone(), notice)
         });
         notices.filter(|(_, notice)| !notice.alerts.is_empty()).collect()
     }
 
     /// Writes what the logs are to be told.
-    pub fn log(&self, context: &Context) -> Answer {
+    pub fn log(&self, context: &Context) -> Delivery {
         let told: Vec<AlertUpdate> = self.told(LOG).map(|entry| entry.told.clone()).collect();
         let lines = told.iter().map(|told| {
             let severity = told.alert.severity;
@@ -423,11 +400,9 @@ impl Plan {
             (severity, line)
         });
         let lines: Vec<(Severity, String)> = lines.collect();
-        let refused = |error| Refusal { alerts: told, attempts: None, error };
-        let written = write_logs(context.logs_dir, &lines);
-        Answer {
-            channel: LOG.to_owned(),
-            refusals: written.err().map(refused).into_iter().collect(),
+        match write_logs(context.logs_dir, &lines) {
+            Ok(()) => Delivery { name: LOG.to_owned(), accepted: told, rejected: Vec::new() },
+            Err(why) => Delivery::failed(LOG.to_owned(), told, SendError::transient(why)),
         }
     }
 
@@ -460,7 +435,7 @@ impl Plan {
     }
 
     /// A record for each alert.
-    fn records(&self, answers: &[Answer], context: &Context) -> Vec<Record> {
+    fn records(&self, answers: &[Delivery], context: &Context) -> Vec<Record> {
         let outcomes = Outcomes { answers };
         let records = self.entries.iter().map(|entry| Record {
             time: context.now,
@@ -473,11 +448,11 @@ impl Plan {
         records.collect()
     }
 
-    fn summary(self, answers: &[Answer], context: &Context) -> Summary {
+    fn summary(self, answers: &[Delivery], context: &Context) -> Summary {
         let outcomes = Outcomes { answers };
-        let counted: Vec<&str> = match context.listeners {
+        let counted: Vec<&str> = match context.receivers {
             [] => vec![LOG],
-            listeners => listeners.iter().map(|listener| &*listener.name).collect(),
+            receivers => receivers.iter().map(|receiver| &*receiver.name).collect(),
         };
         let (firing, resolved): (Vec<&Entry>, Vec<&Entry>) =
             self.entries.iter().partition(|entry| entry.told.status == Status::Firing);
@@ -501,16 +476,16 @@ impl Plan {
     }
 
     fn channels(&self, outcomes: &Outcomes, context: &Context) -> Vec<ChannelSummary> {
-        let listeners = context.listeners.iter();
-        let channels = listeners.map(|listener| {
-            let name = &listener.name;
+        let receivers = context.receivers.iter();
+        let channels = receivers.map(|receiver| {
+            let name = &receiver.name;
             let sent = self.entries.iter().filter(|entry| outcomes.is_sent(entry, name));
-            let mut answers = outcomes.answers.iter().filter(|answer| answer.channel == *name);
-            let refusal = answers.find_map(|answer| answer.refusals.first());
+            let mut answers = outcomes.answers.iter().filter(|answer| answer.name == *name);
+            let refusal = answers.find_map(|answer| answer.error());
             ChannelSummary {
                 channel: name.clone(),
                 sent: sent.count(),
-                error: refusal.map(|refusal| refusal.error.clone()),
+                error: refusal.map(|error| error.message.clone()),
             }
         });
         channels.collect()
@@ -559,9 +534,9 @@ fn sentence(told: &AlertUpdate, language: Language) -> String {
 }
 
 /// An entry of `errors` for a channel that refused something.
-fn failed(answer: &Answer) -> Option<Issue> {
-    let error = &answer.refusals.first()?.error;
-    Some(match answer.channel.as_str() {
+fn failed(answer: &Delivery) -> Option<Issue> {
+    let error = answer.error()?;
+    Some(match answer.name.as_str() {
         LOG => Issue::new(
             "alert_log_unwritable",
             format!("the alerts' log cannot be written: {error}"),
@@ -572,7 +547,7 @@ fn failed(answer: &Answer) -> Option<Issue> {
 
 /// What happened to each alert on each channel.
 struct Outcomes<'a> {
-    answers: &'a [Answer],
+    answers: &'a [Delivery],
 }
 
 impl Outcomes<'_> {
@@ -595,11 +570,12 @@ impl Outcomes<'_> {
             error: Some(error.to_owned()),
             ..plainly(Happened::Failed, reason)
         };
-        let Some(answer) = answers.find(|answer| answer.channel == channel) else {
+        let Some(answer) = answers.find(|answer| answer.name == channel) else {
             return refused("nothing was delivered", None);
         };
-        match answer.refusal(&entry.told) {
-            Some(refusal) => refused(&refusal.error, refusal.attempts),
+        let mut rejected = answer.rejected.iter();
+        match rejected.find(|rejection| rejection.alerts.contains(&entry.told)) {
+            Some(rejection) => refused(&rejection.error.message, rejection.attempts),
             None => plainly(Happened::Sent, reason),
         }
     }

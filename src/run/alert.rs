@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::config::file::{Comparison, RuleOn};
 use crate::job::{Job, JobRun};
 use crate::live::{self, Limits, LiveState};
-use crate::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
-use crate::notify::{Answer, Context, Mode, Offer, Refusal, Summary};
+use crate::notify::deliver::{Delivery, Pauses, deliver};
+use crate::notify::{Context, Mode, Offer, Summary};
 use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
@@ -239,7 +239,7 @@ impl Session {
         offer: Offer,
         mode: Mode,
     ) -> Result<Summary> {
-        let listeners = channels::listeners(&config.alerts.channels);
+        let receivers = channels::receivers(&config.alerts.channels);
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let context = Context {
@@ -247,15 +247,15 @@ impl Session {
             language: config.language,
             host: &host,
             repeat_after: TimeDelta::hours(config.alerts.repeat_after_hours.into()),
-            listeners: &listeners,
+            receivers: &receivers,
             records_dir: &config.alerts.records_dir,
             logs_dir: &config.alerts.logs_dir,
             offer,
             mode,
         };
-        let summary = crate::notify::tell(evaluations, &context, |notices| {
+        let summary = crate::notify::tell(evaluations, &context, |notifications| {
             let own = &config.alerts.channels;
-            answers(channels::prepare(own, &self.env, self.now, self.started), notices)
+            send(channels::prepare(own, &self.env, self.now, self.started), notifications)
         });
         for (severity, line) in &summary.said {
             match severity {
@@ -307,24 +307,14 @@ fn log_alerts(summary: &Summary, mode: Mode) {
     }
 }
 
-/// Serves each channel that has a notice.
-fn answers(prepared: Vec<Prepared>, notices: &[(String, Notification)]) -> Vec<Answer> {
-    let mut outgoing: Vec<Outgoing> = Vec::new();
-    for channel in prepared {
-        if let Some((_, notice)) = notices.iter().find(|(name, _)| *name == channel.name) {
-            outgoing.push(channel.outgoing(notice.clone()));
-        }
-    }
-    deliver(outgoing, &Pauses::default()).into_iter().map(answer).collect()
-}
-
-fn answer(delivery: Delivery) -> Answer {
-    let refusals = delivery.untaken.into_iter().map(|untaken| Refusal {
-        alerts: untaken.alerts,
-        attempts: None,
-        error: untaken.error.message,
+/// Sends each channel its notification, if it has one.
+fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Vec<Delivery> {
+    let outgoing = prepared.into_iter().filter_map(|channel| {
+        let name = &channel.receiver.name;
+        let (_, notification) = notifications.iter().find(|(receiver, _)| receiver == name)?;
+        Some(channel.outgoing(notification.clone()))
     });
-    Answer { channel: delivery.name, refusals: refusals.collect() }
+    deliver(outgoing.collect(), &Pauses::default())
 }
 
 fn rule_settings(config: &Config) -> rules::Settings {

@@ -1,219 +1,74 @@
-//! From the configuration to channels that can send: secrets fetched, certificates read, the clock handed in.
+//! From the configuration to channels that can send: certificates read, the environment and the clock handed in.
 
 use crate::alert::Notification;
 use crate::channels::{
-    self, Channel as Sender, ChannelConfig, Encryption, Grouping, Mail, Place, Proxy, Roots,
-    SendError, Surroundings, try_build, unusable,
+    self, Channel, ChannelConfig, Destination, Machine, Proxy, Roots, SecretSource, SendError,
+    Service,
 };
-use crate::config::file::MailTls;
-use crate::config::{Channel, ChannelType, Config, Env};
-use crate::notify::Listener;
+use crate::config::{Config, Env};
+use crate::notify::Receiver;
 use crate::notify::deliver::Outgoing;
-use crate::outcome::Severity;
 use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The channels as the records know them, in the order of the configuration: by their type, the second and further ones of a
+/// type numbered, `webhook`, `webhook 2`.
+pub fn receivers(channels: &[ChannelConfig]) -> Vec<Receiver> {
+    let name = |(at, channel): (usize, &ChannelConfig)| {
+        let name = channel.service.name();
+        let same = channels[..at].iter().filter(|other| other.service.name() == name).count();
+        let name = match same {
+            0 => name.to_owned(),
+            same => format!("{name} {}", same + 1),
+        };
+        Receiver { name, min_severity: channel.common.min_severity }
+    };
+    channels.iter().enumerate().map(name).collect()
+}
+
 /// A configured channel, ready to send.
 pub struct Prepared {
-    /// As in [`listeners`].
-    pub name: String,
-    pub min_severity: Severity,
-    /// Why it cannot send: a secret that is not there, an address that is none. Sending says the same.
-    pub issue: Option<SendError>,
-    channel: Box<dyn Sender + Send>,
-    grouping: Grouping,
-    retries: u32,
+    /// As in [`receivers`].
+    pub receiver: Receiver,
+    pub retries: u32,
+    /// Or why it cannot send: a secret that is not there, an address that is none.
+    pub channel: Result<Box<dyn Channel + Send>, SendError>,
 }
 
 impl Prepared {
-    /// With what it is to be told.
-    pub fn outgoing(self, notice: Notification) -> Outgoing {
+    pub fn outgoing(self, notification: Notification) -> Outgoing {
         Outgoing {
-            name: self.name,
+            name: self.receiver.name,
             channel: self.channel,
-            grouping: self.grouping,
             retries: self.retries,
-            notice,
+            notification,
         }
     }
-}
-
-/// The channels as the records know them, in the order of the configuration: by their type, the second and further ones of a type
-/// numbered, `webhook`, `webhook 2`.
-pub fn listeners(channels: &[Channel]) -> Vec<Listener> {
-    let listeners = channels.iter().enumerate().map(|(at, channel)| {
-        let before = channels[..at].iter();
-        let number = 1 + before.filter(|other| other.kind == channel.kind).count();
-        let name = match number {
-            1 => channel.kind.name().to_owned(),
-            n => format!("{} {n}", channel.kind.name()),
-        };
-        Listener { name, min_severity: channel.min_severity }
-    });
-    listeners.collect()
 }
 
 /// Prepares every channel, in the order of the configuration. One that cannot be prepared is among them, and its sending fails.
 ///
 /// `now` is the time at which the run began, which was at `started`.
 pub fn prepare(
-    channels: &[Channel],
+    channels: &[ChannelConfig],
     env: &Env,
     now: DateTime<Utc>,
     started: Instant,
 ) -> Vec<Prepared> {
-    let surroundings = surroundings(channels, env, now, started);
-    let prepared = channels
-        .iter()
-        .zip(listeners(channels))
-        .map(|(channel, listener)| prepare_one(channel, listener, env, &surroundings));
+    let machine = machine(channels, env, now, started);
+    let prepared = channels.iter().zip(receivers(channels)).map(|(channel, receiver)| Prepared {
+        receiver,
+        retries: channel.common.retries,
+        channel: channel.build(&machine),
+    });
     prepared.collect()
-}
-
-fn prepare_one(
-    channel: &Channel,
-    listener: Listener,
-    env: &Env,
-    surroundings: &Surroundings,
-) -> Prepared {
-    let (sender, grouping, issue) = match place(channel, env) {
-        Ok(place) => {
-            let grouping = place.grouping();
-            let config = ChannelConfig {
-                place,
-                timeout: Duration::from_secs(channel.timeout_seconds.into()),
-                surroundings: surroundings.clone(),
-            };
-            match try_build(&config) {
-                Ok(sender) => (sender, grouping, None),
-                Err(error) => (unusable(error.clone()), grouping, Some(error)),
-            }
-        }
-        Err(why) => {
-            let error = SendError::permanent(why);
-            (unusable(error.clone()), Grouping::Run, Some(error))
-        }
-    };
-    Prepared {
-        name: listener.name,
-        min_severity: listener.min_severity,
-        issue,
-        channel: sender,
-        grouping,
-        retries: channel.retries,
-    }
-}
-
-/// # Errors
-/// Which key, variable or file is at fault. No value of theirs is quoted.
-fn place(channel: &Channel, env: &Env) -> Result<Place, String> {
-    let url = || url(channel, env);
-    let secret = || secret(channel, env);
-    Ok(match channel.kind {
-        ChannelType::Webhook => Place::Webhook { url: url()?, secret: secret()? },
-        ChannelType::Slack => Place::Slack { url: url()? },
-        ChannelType::Feishu => Place::Feishu { url: url()?, secret: secret()? },
-        ChannelType::Dingtalk => Place::Dingtalk { url: url()?, secret: secret()? },
-        ChannelType::Wecom => Place::Wecom { url: url()? },
-        ChannelType::Email => Place::Email(Mail {
-            url: url()?,
-            password: password(channel, env)?,
-            from: channel.from.clone().unwrap_or_default(),
-            to: channel.to.clone().unwrap_or_default(),
-            encryption: channel.tls.map(encryption),
-        }),
-        ChannelType::Command => Place::Command(channel.command.clone().unwrap_or_default()),
-    })
-}
-
-fn encryption(tls: MailTls) -> Encryption {
-    match tls {
-        MailTls::Starttls => Encryption::Starttls,
-        MailTls::Tls => Encryption::Tls,
-        MailTls::None => Encryption::None,
-    }
-}
-
-fn url(channel: &Channel, env: &Env) -> Result<Secret, String> {
-    let given = channel.url.as_ref().map(|url| url.expose());
-    let source = Source {
-        key: "url",
-        given,
-        variable: channel.url_env.as_deref(),
-        file: channel.url_file.as_deref(),
-    };
-    source.read(env)?.ok_or_else(|| "`url` is missing".to_owned())
-}
-
-fn secret(channel: &Channel, env: &Env) -> Result<Option<Secret>, String> {
-    let given = channel.secret.as_ref().map(|secret| secret.expose());
-    let source = Source {
-        key: "secret",
-        given,
-        variable: channel.secret_env.as_deref(),
-        file: channel.secret_file.as_deref(),
-    };
-    source.read(env)
-}
-
-fn password(channel: &Channel, env: &Env) -> Result<Option<Secret>, String> {
-    let given = channel.password.as_ref().map(|password| password.expose());
-    let source = Source {
-        key: "password",
-        given,
-        variable: channel.password_env.as_deref(),
-        file: channel.password_file.as_deref(),
-    };
-    source.read(env)
-}
-
-/// Where a secret may stand; the configuration has seen to it that at most one is given.
-struct Source<'a> {
-    key: &'static str,
-    given: Option<&'a str>,
-    variable: Option<&'a str>,
-    file: Option<&'a Path>,
-}
-
-impl Source<'_> {
-    /// `None`: it stands nowhere.
-    fn read(&self, env: &Env) -> Result<Option<Secret>, String> {
-        let key = self.key;
-        if let Some(name) = self.variable {
-            let value = env.text(name).map_err(|failure| format!("`{key}_env`: {failure}"))?;
-            return match value {
-                Some(value) => Ok(Some(Secret::new(value))),
-                None => Err(format!(
-                    "`{key}_env` names the environment variable {name}, which is not set or empty (cron passes on next to none; a crontab can set variables)"
-                )),
-            };
-        }
-        if let Some(path) = self.file {
-            return self.read_file(path).map(Some);
-        }
-        match self.given {
-            Some("") => Err(format!("`{key}` is empty")),
-            given => Ok(given.map(Secret::new)),
-        }
-    }
-
-    fn read_file(&self, path: &Path) -> Result<Secret, String> {
-        let (key, shown) = (self.key, path.display());
-        // An editor, and `echo`, end a file with a line break.
-        let text = crate::files::read_regular(path)
-            .map_err(|error| format!("`{key}_file`: {shown} cannot be read: {error}"))?;
-        match text.trim_end_matches(['\n', '\r']) {
-            "" => Err(format!("`{key}_file`: {shown} is empty")),
-            text => Ok(Secret::new(text)),
-        }
-    }
 }
 
 // ---- whether they could send
@@ -250,7 +105,7 @@ impl Unreached {
         let hint = if is_about_trust.iter().any(|word| why.contains(word)) {
             "install the authority's certificate in the system, or name it in SSL_CERT_FILE (in the crontab too); an expired or wrong one is the server's to mend"
         } else {
-            "are host and port right, and does a firewall stand between? A proxy has to be named in the crontab too (HTTPS_PROXY=…)"
+            "are host and port right, and is a firewall in between? A proxy has to be named in the crontab too (HTTPS_PROXY=…)"
         };
         Self::new(why, hint)
     }
@@ -265,8 +120,8 @@ impl Unreached {
 
 type Reached = Result<String, Unreached>;
 
-/// Reaches for every channel and heartbeat at once, each for no longer than `patience`, and sends nothing: what each is called, and what was
-/// reached or why nothing was.
+/// Tries to reach every channel and heartbeat at once, each for no longer than `patience`, and sends nothing: what each is
+/// called, and what was reached or why nothing was.
 pub fn reach(
     config: &Config,
     env: &Env,
@@ -275,53 +130,60 @@ pub fn reach(
     patience: Duration,
 ) -> Vec<(String, Reached)> {
     let channels = &config.alerts.channels;
-    let around = surroundings(channels, env, now, started);
-    let mut looks: Vec<(String, Receiver<Reached>)> = Vec::new();
-    for (channel, prepared) in channels.iter().zip(prepare(channels, env, now, started)) {
-        let (place, around) = (place(channel, env), around.clone());
-        let program = channel.command.clone().unwrap_or_default();
+    let shared = machine(channels, env, now, started);
+    let mut running: Vec<(String, mpsc::Receiver<Reached>)> = Vec::new();
+    for (channel, receiver) in channels.iter().zip(receivers(channels)) {
+        let (channel, machine) = (channel.clone(), shared.clone());
         let search = env.path("PATH").unwrap_or_default();
-        let look = move || match (prepared.issue, place) {
-            (_, Err(why)) => Err(Unreached::secret(why)),
-            (Some(issue), _) => Err(Unreached::address(issue.message)),
-            (None, Ok(place)) => match channels::reach(&place, patience, &around) {
-                Some(reached) => reached.map_err(|error| Unreached::host(error.message)),
-                None => runnable(program.first().map_or("", String::as_str), search.as_os_str())
-                    .map_err(Unreached::program),
-            },
-        };
-        looks.push((prepared.name, aside(look)));
+        let look = move || reach_channel(&channel, search.as_os_str(), patience, &machine);
+        running.push((receiver.name, in_thread(look)));
     }
     for (job, url) in config.heartbeat.all() {
         let (url, env) = (url.clone(), env.clone());
         let look = move || {
-            let around = surroundings_of(&url, &env, now, started);
-            let reached = channels::reach_url(&url, patience, &around);
-            reached.map_err(|error| match error.permanent {
-                true if !error.message.contains("certificate") => Unreached::address(error.message),
-                _ => Unreached::host(error.message),
+            let machine = machine_for_url(&url, &env, now, started);
+            channels::reach_url(&url, patience, &machine).map_err(|error| {
+                if error.permanent && !error.message.contains("certificate") {
+                    Unreached::address(error.message)
+                } else {
+                    Unreached::host(error.message)
+                }
             })
         };
-        looks.push((format!("heartbeat.{job}"), aside(look)));
+        running.push((format!("heartbeat.{job}"), in_thread(look)));
     }
-    // Beside the time of each step, for a host name whose lookup hangs.
+    // Longer than the limit of each step, for a host name whose lookup hangs.
     let deadline = Instant::now() + patience + Duration::from_secs(1);
-    let wait = |answer: Receiver<Reached>| {
+    let wait = |answer: mpsc::Receiver<Reached>| {
         let rest = deadline.saturating_duration_since(Instant::now());
-        let late = || {
-            let why = format!("no answer within {} s", patience.as_secs());
-            Err(Unreached::host(why))
-        };
-        answer.recv_timeout(rest).unwrap_or_else(|_| late())
+        let late = || Unreached::host(format!("no answer within {} s", patience.as_secs()));
+        answer.recv_timeout(rest).unwrap_or_else(|_| Err(late()))
     };
-    looks.into_iter().map(|(name, answer)| (name, wait(answer))).collect()
+    running.into_iter().map(|(name, answer)| (name, wait(answer))).collect()
 }
 
-/// Looks in a thread of its own.
-fn aside(look: impl FnOnce() -> Reached + Send + 'static) -> Receiver<Reached> {
-    let (sender, receiver) = channel();
+fn reach_channel(
+    channel: &ChannelConfig,
+    search: &OsStr,
+    patience: Duration,
+    machine: &Machine,
+) -> Reached {
+    for (key, source) in channel.service.secrets() {
+        source.find(key, machine).map_err(|error| Unreached::secret(error.message))?;
+    }
+    let built = channel.build(machine).map_err(|error| Unreached::address(error.message))?;
+    match built.destination() {
+        Destination::Server(server) => channels::reach(&server, patience, machine)
+            .map_err(|error| Unreached::host(error.message)),
+        Destination::Program(program) => find_program(&program, search).map_err(Unreached::program),
+    }
+}
+
+/// Runs something in a thread of its own.
+fn in_thread(look: impl FnOnce() -> Reached + Send + 'static) -> mpsc::Receiver<Reached> {
+    let (sender, receiver) = mpsc::channel();
     let failed = sender.clone();
-    // Nobody listens any more once the time is over.
+    // Nobody waits for the answer any more after the deadline.
     let work = move || drop(sender.send(look()));
     if let Err(error) = thread::Builder::new().spawn(work) {
         let why = format!("no thread can be started: {error}");
@@ -331,8 +193,8 @@ fn aside(look: impl FnOnce() -> Reached + Send + 'static) -> Receiver<Reached> {
     receiver
 }
 
-/// Where a program stands that a channel runs.
-fn runnable(program: &str, search: &OsStr) -> Result<String, String> {
+/// The path of a program that a channel runs.
+fn find_program(program: &str, search: &OsStr) -> Result<String, String> {
     let candidates: Vec<PathBuf> = if program.contains('/') {
         vec![PathBuf::from(program)]
     } else {
@@ -354,47 +216,38 @@ fn runnable(program: &str, search: &OsStr) -> Result<String, String> {
 
 // ---- what channels take from the machine
 
-fn surroundings(
-    channels: &[Channel],
-    env: &Env,
-    now: DateTime<Utc>,
-    started: Instant,
-) -> Surroundings {
-    let needs_roots = channels.iter().any(|channel| channel.kind != ChannelType::Command);
-    let roots = if needs_roots { roots() } else { Ok(Roots::from([])) };
-    with_roots(roots, channels, env, now, started)
+fn machine(channels: &[ChannelConfig], env: &Env, now: DateTime<Utc>, started: Instant) -> Machine {
+    let is_program = |channel: &ChannelConfig| matches!(channel.service, Service::Command(_));
+    let roots = if channels.iter().all(is_program) { Ok(Roots::from([])) } else { roots() };
+    machine_with(roots, channels, env, now, started)
 }
 
 /// The same for requests to one URL. Certificates are read only if it asks for TLS.
-pub(super) fn surroundings_of(
+pub(super) fn machine_for_url(
     url: &Secret,
     env: &Env,
     now: DateTime<Utc>,
     started: Instant,
-) -> Surroundings {
-    let roots = match url.scheme() {
-        "http" => Ok(Roots::from([])),
-        _ => roots(),
-    };
-    with_roots(roots, &[], env, now, started)
+) -> Machine {
+    let roots = if url.scheme() == "http" { Ok(Roots::from([])) } else { roots() };
+    machine_with(roots, &[], env, now, started)
 }
 
-fn with_roots(
+fn machine_with(
     roots: Result<Roots, String>,
-    channels: &[Channel],
+    channels: &[ChannelConfig],
     env: &Env,
     now: DateTime<Utc>,
     started: Instant,
-) -> Surroundings {
-    let clock = move || {
-        let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or_default();
-        now + elapsed
-    };
-    Surroundings {
+) -> Machine {
+    let clock = move || now + TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+    let variables = env.clone();
+    Machine {
         clock: Arc::new(clock),
         roots,
         proxy: proxy(env),
-        secrets: secrets(channels, env),
+        inherited: inherited_secrets(channels, env),
+        variable: Arc::new(move |name| variables.text(name).map_err(|failure| failure.to_string())),
     }
 }
 
@@ -410,15 +263,15 @@ const SECRET_VARIABLES: [&str; 8] = [
     "ALL_PROXY",
 ];
 
-/// What the environment holds that nobody may see.
-fn secrets(channels: &[Channel], env: &Env) -> Arc<[Secret]> {
-    let own = channels.iter().flat_map(|channel| {
-        let names = [&channel.url_env, &channel.secret_env, &channel.password_env];
-        names.into_iter().flatten().map(String::as_str)
+/// The secrets that the environment holds.
+fn inherited_secrets(channels: &[ChannelConfig], env: &Env) -> Arc<[Secret]> {
+    let sources = channels.iter().flat_map(|channel| channel.service.secrets());
+    let configured = sources.filter_map(|(_, source)| match source {
+        SecretSource::Variable(name) => Some(name.as_str()),
+        _ => None,
     });
-    let names = own.chain(SECRET_VARIABLES);
-    let values = names.filter_map(|name| env.text(name).ok().flatten());
-    values.map(Secret::new).collect()
+    let names = configured.chain(SECRET_VARIABLES);
+    names.filter_map(|name| env.text(name).ok().flatten()).map(Secret::new).collect()
 }
 
 /// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.

@@ -89,9 +89,9 @@ impl Session {
         };
         let env = self.env.clone();
         let ask = move || {
-            let surroundings = channels::surroundings_of(&url, &env, now, started);
+            let machine = channels::machine_for_url(&url, &env, now, started);
             // Nobody listens any more once the limit has passed.
-            let _ = sender.send(ping(&url, &beneath, &body, limit, &surroundings));
+            let _ = sender.send(ping(&url, &beneath, &body, limit, &machine));
         };
         match thread::Builder::new().spawn(ask) {
             Ok(_) => Some(Ping { what, answer, sent, limit }),

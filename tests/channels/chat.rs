@@ -5,36 +5,38 @@ use super::*;
 use crate::support::server::{Answer, Server, ok, status};
 use serde_json::{Value, json};
 
-fn slack(server: &Server) -> Place {
-    Place::Slack { url: hidden(&server.url("/services/T0/B0/tok")) }
+fn slack(server: &Server) -> Service {
+    Service::Slack(service::slack::Config { url: hidden(&server.url("/services/T0/B0/tok")) })
 }
 
-fn feishu(server: &Server, secret: Option<&str>) -> Place {
-    Place::Feishu {
+fn feishu(server: &Server, secret: Option<&str>) -> Service {
+    Service::Feishu(service::feishu::Config {
         url: hidden(&server.url("/open-apis/bot/v2/hook/tok")),
-        secret: secret.map(hidden),
-    }
+        secret: secret.map(hidden).unwrap_or_default(),
+    })
 }
 
-fn dingtalk(server: &Server, secret: Option<&str>) -> Place {
-    Place::Dingtalk {
+fn dingtalk(server: &Server, secret: Option<&str>) -> Service {
+    Service::Dingtalk(service::dingtalk::Config {
         url: hidden(&server.url("/robot/send?access_token=tok")),
-        secret: secret.map(hidden),
-    }
+        secret: secret.map(hidden).unwrap_or_default(),
+    })
 }
 
-fn wecom(server: &Server) -> Place {
-    Place::Wecom { url: hidden(&server.url("/cgi-bin/webhook/send?key=tok")) }
+fn wecom(server: &Server) -> Service {
+    Service::Wecom(service::wecom::Config {
+        url: hidden(&server.url("/cgi-bin/webhook/send?key=tok")),
+    })
 }
 
 /// The four services, each answering with success.
-fn services() -> Vec<(Place, Server)> {
+fn services() -> Vec<(Service, Server)> {
     let [s, f, d, w] = ["ok", r#"{"code":0}"#, r#"{"errcode":0}"#, r#"{"errcode":0}"#]
         .map(|answer| Server::tls(vec![ok(answer)]));
     vec![(slack(&s), s), (feishu(&f, None), f), (dingtalk(&d, None), d), (wecom(&w), w)]
 }
 
-fn send(place: Place, notice: &Notification) {
+fn send(place: Service, notice: &Notification) {
     channel(place, PATIENCE).send(notice).unwrap();
 }
 
@@ -178,7 +180,7 @@ fn severities_and_recovery_have_colours_of_their_own() {
 
 #[test]
 fn a_code_in_the_body_decides() {
-    type Make = fn(&Server) -> Place;
+    type Make = fn(&Server) -> Service;
     let feishu: Make = |server| feishu(server, None);
     let dingtalk: Make = |server| dingtalk(server, None);
     for (place, answer, permanent, words) in [
@@ -295,9 +297,9 @@ fn strings(value: &Value) -> Vec<String> {
 #[test]
 fn no_text_of_an_alert_means_anything() {
     for (place, server) in services() {
-        let is_slack = matches!(place, Place::Slack { .. });
+        let is_slack = matches!(place, Service::Slack(_));
         // Both of Feishu's elements are plain text, which the test of its body sees to: there, anything may stand.
-        let is_plain = matches!(place, Place::Feishu { .. });
+        let is_plain = matches!(place, Service::Feishu(_));
         send(place, &hostile());
         let texts = strings(&server.only().json()).join("\n");
         for control in ['\r', '\0', '\u{1b}', '\u{202e}'] {
@@ -331,8 +333,8 @@ fn fifty_endless_alerts_fit_into_every_limit_and_are_counted() {
         .collect();
     for language in [Language::Zh, Language::En] {
         for (place, server) in services() {
-            let is_wecom = matches!(place, Place::Wecom { .. });
-            let is_slack = matches!(place, Place::Slack { .. });
+            let is_wecom = matches!(place, Service::Wecom(_));
+            let is_slack = matches!(place, Service::Slack(_));
             send(place, &notice(language, every.clone()));
             let request = server.only();
             let json = request.json();

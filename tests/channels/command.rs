@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 fn program(command: &[&str], timeout: Duration) -> Box<dyn Channel + Send> {
     let command = command.iter().map(ToString::to_string).collect();
-    channel(Place::Command(command), timeout)
+    channel(Service::Command(service::command::Config { command }), timeout)
 }
 
 fn shell(script: &str, timeout: Duration) -> Box<dyn Channel + Send> {

@@ -10,23 +10,24 @@ use taskmon::notify::deliver::{Delivery, Outgoing, Pauses, deliver};
 const PAUSES: Pauses =
     Pauses { first: Duration::from_millis(20), longest: Duration::from_millis(100) };
 
-fn to(place: Place, timeout: Duration, retries: u32, alerts: Vec<AlertUpdate>) -> Outgoing {
-    let grouping = place.grouping();
+fn to(place: Service, timeout: Duration, retries: u32, alerts: Vec<AlertUpdate>) -> Outgoing {
     Outgoing {
         name: "this one".to_owned(),
-        channel: channel(place, timeout),
-        grouping,
+        channel: Ok(channel(place, timeout)),
         retries,
-        notice: notice(Language::En, alerts),
+        notification: notice(Language::En, alerts),
     }
 }
 
-fn wecom(server: &Server) -> Place {
-    Place::Wecom { url: hidden(&server.url("/send?key=tok")) }
+fn wecom(server: &Server) -> Service {
+    Service::Wecom(service::wecom::Config { url: hidden(&server.url("/send?key=tok")) })
 }
 
-fn webhook(server: &Server) -> Place {
-    Place::Webhook { url: hidden(&server.url("/hook")), secret: None }
+fn webhook(server: &Server) -> Service {
+    Service::Webhook(service::webhook::Config {
+        url: hidden(&server.url("/hook")),
+        secret: SecretSource::Unset,
+    })
 }
 
 fn one(outgoing: Outgoing) -> Delivery {
@@ -50,8 +51,8 @@ fn what_is_throttled_or_broken_is_tried_again_until_it_succeeds() {
     ];
     let server = Server::plain(answers);
     let delivery = one(to(wecom(&server), PATIENCE, 3, two_alerts()));
-    assert_eq!(delivery.taken, two_alerts());
-    assert_eq!(delivery.untaken, []);
+    assert_eq!(delivery.accepted, two_alerts());
+    assert_eq!(delivery.rejected, []);
     assert_eq!(delivery.error(), None);
     assert_eq!(delivery.name, "this one");
     // The connection that was closed held no request.
@@ -66,9 +67,9 @@ fn the_attempts_come_to_an_end_and_are_counted() {
         let server = Server::plain(vec![Answer::Http(500, vec![], "broken".to_owned())]);
         let delivery = one(to(webhook(&server), PATIENCE, retries, two_alerts()));
         assert_eq!(server.requests().len(), expected);
-        assert_eq!(delivery.taken, []);
-        assert_eq!(delivery.untaken.len(), 1);
-        assert_eq!(delivery.untaken[0].alerts, two_alerts());
+        assert_eq!(delivery.accepted, []);
+        assert_eq!(delivery.rejected.len(), 1);
+        assert_eq!(delivery.rejected[0].alerts, two_alerts());
         let error = delivery.error().unwrap();
         assert!(!error.permanent);
         let counted = format!("(after {expected} attempts)");
@@ -93,23 +94,26 @@ fn a_service_that_asks_for_a_pause_gets_it() {
     let server = Server::plain(vec![asks, status(200)]);
     let started = Instant::now();
     let delivery = one(to(webhook(&server), PATIENCE, 1, two_alerts()));
-    assert_eq!(delivery.taken.len(), 2);
+    assert_eq!(delivery.accepted.len(), 2);
     assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]
 fn a_second_attempt_is_signed_anew() {
     let server = Server::plain(vec![status(500), ok(r#"{"code":0}"#)]);
-    let place = Place::Feishu { url: hidden(&server.url("/hook")), secret: Some(hidden("s")) };
+    let place = Service::Feishu(service::feishu::Config {
+        url: hidden(&server.url("/hook")),
+        secret: hidden("s"),
+    });
     let ticks = AtomicUsize::new(0);
     let clock =
         move || now() + chrono::TimeDelta::hours(ticks.fetch_add(1, Ordering::Relaxed) as i64);
-    let surroundings = Surroundings { clock: Arc::new(clock), ..surroundings() };
+    let machine = Machine { clock: Arc::new(clock), ..machine() };
     let outgoing = Outgoing {
-        channel: channel_in(place.clone(), PATIENCE, surroundings),
+        channel: Ok(channel_in(place.clone(), PATIENCE, machine)),
         ..to(place, PATIENCE, 1, two_alerts())
     };
-    assert_eq!(one(outgoing).taken.len(), 2);
+    assert_eq!(one(outgoing).accepted.len(), 2);
     let times: Vec<String> = server
         .requests()
         .iter()
@@ -130,13 +134,16 @@ fn programs_get_all_of_a_run_and_people_one_message_for_each_severity() {
         .concat()
     };
     let hook = Server::plain(vec![status(200)]);
-    assert_eq!(one(to(webhook(&hook), PATIENCE, 0, every())).taken.len(), 123);
+    assert_eq!(one(to(webhook(&hook), PATIENCE, 0, every())).accepted.len(), 123);
     assert_eq!(hook.only().json()["alerts"], serde_json::to_value(every()).unwrap());
 
     let chat = Server::plain(vec![ok(r#"{"errcode":0}"#)]);
-    let place = Place::Dingtalk { url: hidden(&chat.url("/")), secret: None };
-    assert_eq!(place.grouping(), Grouping::Severity);
-    assert_eq!(one(to(place, PATIENCE, 0, every())).taken.len(), 123);
+    let place = Service::Dingtalk(service::dingtalk::Config {
+        url: hidden(&chat.url("/")),
+        secret: SecretSource::Unset,
+    });
+    assert_eq!(channel(place.clone(), PATIENCE).grouping(), Grouping::Severity);
+    assert_eq!(one(to(place, PATIENCE, 0, every())).accepted.len(), 123);
     let titles: Vec<String> = chat
         .requests()
         .iter()
@@ -158,7 +165,7 @@ fn programs_get_all_of_a_run_and_people_one_message_for_each_severity() {
 fn a_channel_without_alerts_is_left_alone() {
     let server = Server::plain(vec![status(200)]);
     let delivery = one(to(webhook(&server), PATIENCE, 0, vec![]));
-    assert_eq!((delivery.taken.len(), delivery.untaken.len()), (0, 0));
+    assert_eq!((delivery.accepted.len(), delivery.rejected.len()), (0, 0));
     assert_eq!(server.requests().len(), 0);
 }
 
@@ -173,17 +180,17 @@ fn a_message_that_fails_takes_back_none_before_it() {
         ok(r#"{"errcode":0}"#),
     ]);
     let delivery = one(to(wecom(&server), PATIENCE, 3, every.clone()));
-    assert_eq!(delivery.taken, [every[0].clone(), every[2].clone()]);
-    assert_eq!(delivery.untaken.len(), 1);
-    assert_eq!(delivery.untaken[0].alerts, every[1..2]);
+    assert_eq!(delivery.accepted, [every[0].clone(), every[2].clone()]);
+    assert_eq!(delivery.rejected.len(), 1);
+    assert_eq!(delivery.rejected[0].alerts, every[1..2]);
     assert!(delivery.error().unwrap().message.contains("errcode 40058: \"bad\""));
 
     // The second fails with the service, and the third is not tried.
     let server = Server::plain(vec![ok(r#"{"errcode":0}"#), status(500), ok(r#"{"errcode":0}"#)]);
     let delivery = one(to(wecom(&server), PATIENCE, 0, every.clone()));
-    assert_eq!(delivery.taken, every[..1]);
+    assert_eq!(delivery.accepted, every[..1]);
     let left: Vec<AlertUpdate> =
-        delivery.untaken.iter().flat_map(|untaken| untaken.alerts.clone()).collect();
+        delivery.rejected.iter().flat_map(|untaken| untaken.alerts.clone()).collect();
     assert_eq!(left, every[1..]);
     assert_eq!(server.requests().len(), 2);
 }
@@ -194,18 +201,24 @@ impl Channel for Mistaken {
     fn send(&self, _: &Notification) -> Result<(), SendError> {
         panic!("a mistake")
     }
+
+    fn destination(&self) -> Destination {
+        Destination::Program(String::new())
+    }
 }
 
 #[test]
 fn a_channel_that_panics_takes_none_of_the_others_along() {
     let server = Server::plain(vec![status(200)]);
-    let mistaken =
-        Outgoing { channel: Box::new(Mistaken), ..to(webhook(&server), PATIENCE, 0, two_alerts()) };
+    let mistaken = Outgoing {
+        channel: Ok(Box::new(Mistaken)),
+        ..to(webhook(&server), PATIENCE, 0, two_alerts())
+    };
     let deliveries =
         deliver(vec![mistaken, to(webhook(&server), PATIENCE, 0, two_alerts())], &PAUSES);
-    assert_eq!(deliveries[0].untaken[0].alerts, two_alerts());
+    assert_eq!(deliveries[0].rejected[0].alerts, two_alerts());
     assert!(deliveries[0].error().unwrap().message.contains("mistake in taskmon"));
-    assert_eq!(deliveries[1].taken, two_alerts());
+    assert_eq!(deliveries[1].accepted, two_alerts());
 }
 
 #[test]
@@ -213,8 +226,12 @@ fn a_dead_channel_delays_none_of_the_others() {
     let (silent, fast) = (Server::plain(vec![Answer::Silence]), Server::plain(vec![status(200)]));
     let arrived = || !fast.requests().is_empty();
     let limit = Duration::from_secs(2);
-    let dead = Place::Wecom { url: hidden(&format!("http://localhost:{}/", dead_port())) };
-    let sleeper = Place::Command(vec!["/bin/sleep".to_owned(), "60".to_owned()]);
+    let dead = Service::Wecom(service::wecom::Config {
+        url: hidden(&format!("http://localhost:{}/", dead_port())),
+    });
+    let sleeper = Service::Command(service::command::Config {
+        command: vec!["/bin/sleep".to_owned(), "60".to_owned()],
+    });
     let outgoing = vec![
         to(wecom(&silent), limit, 0, two_alerts()),
         to(sleeper, limit, 0, two_alerts()),
@@ -231,7 +248,7 @@ fn a_dead_channel_delays_none_of_the_others() {
         running.join().unwrap()
     });
     assert!(started.elapsed() < limit * 2, "one after the other: {:?}", started.elapsed());
-    let taken: Vec<usize> = deliveries.iter().map(|delivery| delivery.taken.len()).collect();
-    assert_eq!(taken, [0, 0, 0, 2]);
+    let accepted: Vec<usize> = deliveries.iter().map(|delivery| delivery.accepted.len()).collect();
+    assert_eq!(accepted, [0, 0, 0, 2]);
     assert!(deliveries[..3].iter().all(|delivery| !delivery.error().unwrap().permanent));
 }

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
-use taskmon::channels::{Encryption, Mail};
+use taskmon::channels::email::Encryption;
 
 const USER: &str = "ops@示例";
 const PASSWORD: &str = "s3cret:p@ss/%词";
@@ -75,18 +75,18 @@ fn forward(lines: BufReader<ChildStdout>) -> mpsc::Receiver<Value> {
     told
 }
 
-pub fn mail(url: &str) -> Mail {
-    Mail {
+pub fn mail(url: &str) -> service::email::Config {
+    service::email::Config {
         url: hidden(url),
-        password: None,
+        password: SecretSource::Unset,
         from: "任务监控 <taskmon@example.org>".to_owned(),
         to: vec!["ops@example.org".to_owned(), "\"值班, 一线\" <duty@example.org>".to_owned()],
-        encryption: None,
+        tls: None,
     }
 }
 
-fn post(mail: Mail) -> Box<dyn Channel + Send> {
-    channel(Place::Email(mail), PATIENCE)
+fn post(mail: service::email::Config) -> Box<dyn Channel + Send> {
+    channel(Service::Email(mail), PATIENCE)
 }
 
 fn example() -> Notification {
@@ -136,8 +136,8 @@ fn a_mail_arrives_whole() {
 fn the_other_language_tls_from_the_start_and_a_password_beside_the_url() {
     let server = MailServer::start("tls");
     let user = LOGIN.split(':').next().unwrap();
-    let with_password = Mail {
-        password: Some(hidden(PASSWORD)),
+    let with_password = service::email::Config {
+        password: hidden(PASSWORD),
         ..mail(&format!("smtps://{user}@localhost:{}/", server.port))
     };
     let gone = alert("backlog", Severity::Warning, "backlog is gone");
@@ -157,8 +157,8 @@ fn the_other_language_tls_from_the_start_and_a_password_beside_the_url() {
     );
 
     // tls = "tls" with smtp:// is the same.
-    let by_key = Mail {
-        encryption: Some(Encryption::Tls),
+    let by_key = service::email::Config {
+        tls: Some(Encryption::Tls),
         ..mail(&format!("smtp://{LOGIN}@localhost:{}", server.port))
     };
     post(by_key).send(&example()).unwrap();
@@ -168,8 +168,8 @@ fn the_other_language_tls_from_the_start_and_a_password_beside_the_url() {
 #[test]
 fn without_a_login_nothing_needs_to_be_encrypted() {
     let server = MailServer::start("none");
-    let plain = Mail {
-        encryption: Some(Encryption::None),
+    let plain = service::email::Config {
+        tls: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
     post(plain).send(&example()).unwrap();
@@ -235,8 +235,11 @@ fn what_would_send_a_password_in_the_clear_is_refused_before_anything_is_sent() 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let beside = |url: &str| Mail { password: Some(hidden(PASSWORD)), ..mail(url) };
-    let none = |mail: Mail| Mail { encryption: Some(Encryption::None), ..mail };
+    let beside = |url: &str| service::email::Config { password: hidden(PASSWORD), ..mail(url) };
+    let none = |mail: service::email::Config| service::email::Config {
+        tls: Some(Encryption::None),
+        ..mail
+    };
     let local = format!("localhost:{port}");
     for (mail, words) in [
         (none(mail(&format!("smtp://{LOGIN}@{local}"))), "in the clear"),
@@ -266,8 +269,8 @@ fn what_would_send_a_password_in_the_clear_is_refused_before_anything_is_sent() 
 #[test]
 fn a_wrong_password_is_a_failure_for_good() {
     let server = MailServer::start("starttls");
-    let wrong = Mail {
-        password: Some(hidden("hunter2hunter2")),
+    let wrong = service::email::Config {
+        password: hidden("hunter2hunter2"),
         ..mail(&format!("smtp://ops@localhost:{}", server.port))
     };
     let error = refusal(&*post(wrong), &example());
@@ -280,9 +283,10 @@ fn a_wrong_password_is_a_failure_for_good() {
 fn a_certificate_that_nobody_vouches_for_gets_nothing() {
     for (mode, scheme) in [("starttls", "smtp"), ("tls", "smtps")] {
         let server = MailServer::start(mode);
-        let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
-        let to =
-            |host: &str| Place::Email(mail(&format!("{scheme}://{LOGIN}@{host}:{}", server.port)));
+        let strange = Machine { roots: Ok(no_roots()), ..machine() };
+        let to = |host: &str| {
+            Service::Email(mail(&format!("{scheme}://{LOGIN}@{host}:{}", server.port)))
+        };
         for channel in
             [channel_in(to("localhost"), PATIENCE, strange), channel(to("127.0.0.1"), PATIENCE)]
         {
@@ -300,9 +304,9 @@ fn a_certificate_that_nobody_vouches_for_gets_nothing() {
 fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
     Log::start();
     let server = MailServer::start("none");
-    let plain = |to: &[&str]| Mail {
+    let plain = |to: &[&str]| service::email::Config {
         to: to.iter().map(ToString::to_string).collect(),
-        encryption: Some(Encryption::None),
+        tls: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
     post(plain(&["nobody@example.org", "ops@example.org"])).send(&example()).unwrap();
@@ -310,7 +314,7 @@ fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
     let log = Log::text();
     let line =
         log.lines().find(|line| line.contains("refused the recipient nobody@example.org with 550"));
-    assert!(line.is_some_and(|line| line.starts_with("WARN taskmon::channels::email")), "{log}");
+    assert!(line.is_some_and(|line| line.starts_with("WARN taskmon::channels::smtp")), "{log}");
 
     for (to, permanent) in [
         (&["nobody@example.org"][..], true),
@@ -327,8 +331,8 @@ fn one_wrong_address_does_not_keep_the_mail_from_the_others() {
 #[test]
 fn a_mail_that_the_server_does_not_want_is_a_failure() {
     let server = MailServer::start("none");
-    let plain = Mail {
-        encryption: Some(Encryption::None),
+    let plain = service::email::Config {
+        tls: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
     let full = notice(Language::En, vec![firing(alert("t", Severity::Error, "FULL"))]);
@@ -340,8 +344,8 @@ fn a_mail_that_the_server_does_not_want_is_a_failure() {
 #[test]
 fn no_text_begins_a_header_or_a_tag() {
     let server = MailServer::start("none");
-    let plain = Mail {
-        encryption: Some(Encryption::None),
+    let plain = service::email::Config {
+        tls: Some(Encryption::None),
         ..mail(&format!("smtp://localhost:{}", server.port))
     };
     post(plain).send(&hostile()).unwrap();
@@ -395,7 +399,7 @@ fn an_address_that_is_none_is_named() {
         for (key, from, to) in
             [("`from`", address, "a@b.example"), ("`to`", "a@b.example", address)]
         {
-            let wrong = Mail {
+            let wrong = service::email::Config {
                 from: from.to_owned(),
                 to: vec![to.to_owned()],
                 ..mail("smtp://localhost:1")
@@ -408,7 +412,7 @@ fn an_address_that_is_none_is_named() {
             assert!(!error.message.contains(char::is_control), "{error}");
         }
     }
-    let nobody = Mail { to: vec![], ..mail("smtp://localhost:1") };
+    let nobody = service::email::Config { to: vec![], ..mail("smtp://localhost:1") };
     assert!(refusal(&*post(nobody), &example()).message.contains("names nobody"));
 }
 
@@ -426,7 +430,7 @@ fn whatever_is_slow_ends_at_the_time_limit() {
                     thread::sleep(Duration::from_millis(50));
                 }
             });
-            let place = Place::Email(mail(&format!("{scheme}://{LOGIN}@localhost:{port}")));
+            let place = Service::Email(mail(&format!("{scheme}://{LOGIN}@localhost:{port}")));
             let started = Instant::now();
             let error = refusal(&*channel(place, limit), &example());
             let took = started.elapsed();
@@ -454,7 +458,7 @@ fn garbage_and_a_broken_connection_are_failures_of_their_kinds() {
         let (port, _) = scripted(answers);
         let error = refusal(
             &*channel(
-                Place::Email(mail(&format!("smtp://localhost:{port}"))),
+                Service::Email(mail(&format!("smtp://localhost:{port}"))),
                 Duration::from_secs(2),
             ),
             &example(),

@@ -16,7 +16,8 @@ use chrono::{DateTime, FixedOffset, Utc};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use taskmon::alert::{Alert, AlertUpdate, Notification, Status};
-use taskmon::channels::{Channel, ChannelConfig, Place, Roots, SendError, Surroundings, build};
+use taskmon::channels as service;
+use taskmon::channels::{Channel, Destination, Machine, Roots, SecretSource, SendError, Service};
 use taskmon::language::Language;
 use taskmon::outcome::Severity;
 use taskmon::secret::Secret;
@@ -35,29 +36,39 @@ fn time() -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339("2023-12-02T02:00:01+08:00").unwrap()
 }
 
-fn surroundings() -> Surroundings {
-    Surroundings {
+fn machine() -> Machine {
+    Machine {
         clock: Arc::new(now),
         roots: Ok(certificates::roots()),
         proxy: None,
-        secrets: Arc::new([]),
+        inherited: Arc::new([]),
+        variable: Arc::new(|_| Ok(None)),
     }
 }
 
-fn channel(place: Place, timeout: Duration) -> Box<dyn Channel + Send> {
-    channel_in(place, timeout, surroundings())
+fn channel(service: Service, timeout: Duration) -> Box<dyn Channel + Send> {
+    channel_in(service, timeout, machine())
 }
 
-fn channel_in(
-    place: Place,
-    timeout: Duration,
-    surroundings: Surroundings,
-) -> Box<dyn Channel + Send> {
-    build(ChannelConfig { place, timeout, surroundings })
+fn channel_in(service: Service, timeout: Duration, machine: Machine) -> Box<dyn Channel + Send> {
+    service.build(timeout, &machine).unwrap_or_else(|error| Box::new(Unusable(error)))
 }
 
-fn hidden(text: &str) -> Secret {
-    Secret::new(text)
+/// A channel that could not be built: its sending fails.
+struct Unusable(SendError);
+
+impl Channel for Unusable {
+    fn send(&self, _: &Notification) -> Result<(), SendError> {
+        Err(self.0.clone())
+    }
+
+    fn destination(&self) -> Destination {
+        Destination::Program(String::new())
+    }
+}
+
+fn hidden(text: &str) -> SecretSource {
+    SecretSource::Text(Secret::new(text))
 }
 
 fn alert(kind: &str, severity: Severity, message: &str) -> Alert {

@@ -95,8 +95,10 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
         hook.url("/other"),
     );
     let prepared = setting.prepare(&channels);
-    let names: Vec<(&str, Severity)> =
-        prepared.iter().map(|one| (one.name.as_str(), one.min_severity)).collect();
+    let names: Vec<(&str, Severity)> = prepared
+        .iter()
+        .map(|one| (one.receiver.name.as_str(), one.receiver.min_severity))
+        .collect();
     let warning = Severity::Warning;
     assert_eq!(
         names,
@@ -108,9 +110,9 @@ fn secrets_come_from_the_file_the_environment_and_other_files() {
             ("webhook 2", warning)
         ]
     );
-    assert!(prepared.iter().all(|one| one.issue.is_none()));
+    assert!(prepared.iter().all(|one| one.channel.is_ok()));
     for delivery in send(prepared) {
-        assert_eq!(delivery.taken, two_alerts(), "{delivery:?}");
+        assert_eq!(delivery.accepted, two_alerts(), "{delivery:?}");
     }
     let signed = hook.requests().into_iter().find(|request| request.target == "/hook").unwrap();
     let expected = super::webhook::python(
@@ -149,13 +151,13 @@ fn a_secret_that_is_missing_fails_its_channel_alone_and_is_named() {
         let before = hook.requests().len();
         let prepared =
             setting.prepare(&format!("[[alerts.channels]]\ntype = \"feishu\"\n{keys}\n{good}"));
-        let issue = prepared[0].issue.clone().expect(keys);
+        let issue = prepared[0].channel.as_ref().err().cloned().expect(keys);
         assert!(issue.permanent && issue.message.contains(words), "{keys}: {issue}");
         assert!(!issue.message.contains("hunter2"), "{issue}");
         let deliveries = send(prepared);
         assert_eq!(deliveries[0].error(), Some(&issue));
-        assert_eq!(deliveries[0].untaken[0].alerts, two_alerts());
-        assert_eq!(deliveries[1].taken, two_alerts());
+        assert_eq!(deliveries[0].rejected[0].alerts, two_alerts());
+        assert_eq!(deliveries[1].accepted, two_alerts());
         assert_eq!(hook.requests().len(), before + 1);
     }
 }
@@ -171,12 +173,12 @@ fn a_mail_channel_is_made_of_all_its_keys() {
         setting.prepare(&text)
     };
     let plain = format!("url = \"smtp://localhost:{}\"\ntls = \"none\"", server.port);
-    assert_eq!(send(with(&plain))[0].taken, two_alerts());
+    assert_eq!(send(with(&plain))[0].accepted, two_alerts());
     let clear = format!(
         "url = \"smtp://ops@localhost:{}\"\ntls = \"none\"\npassword_file = \"password\"",
         server.port
     );
-    let issue = with(&clear)[0].issue.clone().unwrap();
+    let issue = with(&clear)[0].channel.as_ref().err().cloned().unwrap();
     assert!(issue.permanent && issue.message.contains("in the clear"), "{issue}");
     let starttls = format!("url = \"smtp://localhost:{}\"", server.port);
     let deliveries = send(with(&starttls));

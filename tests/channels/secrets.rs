@@ -7,7 +7,7 @@ use crate::support::server::{Answer, Server, dead_port, status};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Instant;
-use taskmon::channels::{Mail, Proxy};
+use taskmon::channels::Proxy;
 use taskmon::notify::deliver::{Outgoing, Pauses, deliver};
 
 /// What nobody may read. Long, so that a part of one would be found.
@@ -43,30 +43,28 @@ fn assert_silent(what: &str, text: &str) {
     }
 }
 
-fn over_http(base: &str) -> Vec<(&'static str, Place)> {
+fn over_http(base: &str) -> Vec<(&'static str, Service)> {
     let (scheme, host) = base.split_once("://").unwrap();
     let url = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/hook/{PATH}?key={QUERY}"));
-    let secret = || Some(hidden(SECRET));
+    let secret = || hidden(SECRET);
     vec![
-        ("webhook", Place::Webhook { url: url(), secret: secret() }),
-        ("slack", Place::Slack { url: url() }),
-        ("feishu", Place::Feishu { url: url(), secret: secret() }),
-        ("dingtalk", Place::Dingtalk { url: url(), secret: secret() }),
-        ("wecom", Place::Wecom { url: url() }),
+        ("webhook", Service::Webhook(service::webhook::Config { url: url(), secret: secret() })),
+        ("slack", Service::Slack(service::slack::Config { url: url() })),
+        ("feishu", Service::Feishu(service::feishu::Config { url: url(), secret: secret() })),
+        ("dingtalk", Service::Dingtalk(service::dingtalk::Config { url: url(), secret: secret() })),
+        ("wecom", Service::Wecom(service::wecom::Config { url: url() })),
     ]
 }
 
 /// Tries a channel and looks at everything that comes of it.
-fn try_one(what: &str, place: Place, surroundings: Surroundings) {
+fn try_one(what: &str, place: Service, machine: Machine) {
     let place_shown = format!("{place:?}");
     assert_silent(what, &place_shown);
-    let grouping = place.grouping();
     let outgoing = Outgoing {
         name: what.to_owned(),
-        channel: channel_in(place, Duration::from_millis(700), surroundings),
-        grouping,
+        channel: Ok(channel_in(place, Duration::from_millis(700), machine)),
         retries: 1,
-        notice: notice(Language::Zh, two_alerts()),
+        notification: notice(Language::Zh, two_alerts()),
     };
     let pauses = Pauses { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
     let deliveries = deliver(vec![outgoing], &pauses);
@@ -131,7 +129,7 @@ fn http_channels() {
             // A webhook's 200 is a success whatever else it says.
             let succeeds = name == "webhook" && [3, 5, 6].map(|at| &bases[at]).contains(&base);
             if !succeeds {
-                try_one(&format!("{name} at {base}"), place, surroundings());
+                try_one(&format!("{name} at {base}"), place, machine());
             }
         }
     }
@@ -142,7 +140,7 @@ fn http_channels() {
         let server = said(code, &signing);
         let places = over_http(&server.url("")).into_iter();
         for (name, place) in places.filter(|(name, _)| ["feishu", "dingtalk"].contains(name)) {
-            try_one(name, place, surroundings());
+            try_one(name, place, machine());
         }
     }
     untrusted_and_proxied();
@@ -152,7 +150,7 @@ fn untrusted_and_proxied() {
     let secure = Server::tls(vec![status(500)]);
     let refusing = Server::plain(vec![Answer::Echo(407)]);
     for (name, place) in over_http(&secure.url("")) {
-        let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
+        let strange = Machine { roots: Ok(no_roots()), ..machine() };
         try_one(name, place.clone(), strange);
         for proxy in [
             format!("http://proxy:{PROXY_PASSWORD}@localhost:{}", refusing.port),
@@ -160,11 +158,11 @@ fn untrusted_and_proxied() {
             format!("socks5://proxy:{PROXY_PASSWORD}@localhost:1"),
             format!("http://proxy:{PROXY_PASSWORD}@not a host"),
         ] {
-            let through = Surroundings {
-                proxy: Some(Proxy { url: hidden(&proxy), except: String::new() }),
-                ..surroundings()
+            let through = Machine {
+                proxy: Some(Proxy { url: Secret::new(proxy), except: String::new() }),
+                ..machine()
             };
-            assert_silent("surroundings", &format!("{through:?}"));
+            assert_silent("machine", &format!("{through:?}"));
             try_one(&format!("{name} through a proxy"), place.clone(), through);
         }
     }
@@ -191,13 +189,13 @@ fn mail_channels() {
         format!("smtp://{login}@localhost:{}", talkative()),
     ];
     for url in &urls {
-        try_one("email", Place::Email(mail(url)), surroundings());
+        try_one("email", Service::Email(mail(url)), machine());
     }
-    let beside = Mail {
-        password: Some(hidden(MAIL_PASSWORD)),
+    let beside = service::email::Config {
+        password: hidden(MAIL_PASSWORD),
         ..mail(&format!("smtp://ops@localhost:{}", starttls.port))
     };
-    try_one("email", Place::Email(beside), surroundings());
+    try_one("email", Service::Email(beside), machine());
     repeating_mail_server(&login);
 }
 
@@ -240,7 +238,7 @@ fn repeating_mail_server(login: &str) {
             record.lock().unwrap().push_str(&said);
             hear(&format!("535 what is {}?\r\n", said.trim_end()));
         });
-        let place = Place::Email(mail(&format!("smtps://{login}@localhost:{port}")));
+        let place = Service::Email(mail(&format!("smtps://{login}@localhost:{port}")));
         let made = channel(place, PATIENCE);
         let error = refusal(&*made, &notice(Language::Zh, two_alerts()));
         assert_silent("email", &format!("{error}\n{error:?}"));
@@ -258,7 +256,7 @@ fn repeating_mail_server(login: &str) {
 fn commands() {
     for script in ["echo 'bad luck' >&2; exit 1", "echo 'bad luck' >&2; sleep 60"] {
         let command = ["/bin/sh", "-c", script, "name", ARGUMENT].map(str::to_owned);
-        let outgoing = Place::Command(command.to_vec());
+        let outgoing = Service::Command(service::command::Config { command: command.to_vec() });
         let made = channel(outgoing, Duration::from_millis(700));
         let error = refusal(&*made, &notice(Language::Zh, two_alerts()));
         assert_silent("command", &format!("{error}\n{error:?}"));

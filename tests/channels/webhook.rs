@@ -7,7 +7,10 @@ use std::time::Instant;
 use taskmon::channels::Proxy;
 
 fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
-    let place = Place::Webhook { url: hidden(url), secret: None };
+    let place = Service::Webhook(service::webhook::Config {
+        url: hidden(url),
+        secret: SecretSource::Unset,
+    });
     channel(place, timeout)
 }
 
@@ -18,10 +21,10 @@ fn example() -> Notification {
 #[test]
 fn the_body_is_the_contracts_and_is_signed() {
     let server = Server::tls(vec![status(204)]);
-    let place = Place::Webhook {
+    let place = Service::Webhook(service::webhook::Config {
         url: hidden(&server.url("/hook?token=1")),
-        secret: Some(hidden("签名 key")),
-    };
+        secret: hidden("签名 key"),
+    });
     channel(place, PATIENCE).send(&example()).unwrap();
     let request = server.only();
     assert_eq!(request.method, "POST");
@@ -205,18 +208,18 @@ fn garbage_is_no_success() {
 #[test]
 fn a_certificate_that_nobody_vouches_for_gets_nothing() {
     let server = Server::tls(vec![status(200)]);
-    let strange = Surroundings { roots: Ok(no_roots()), ..surroundings() };
-    let by_name = |name: &str, surroundings| {
-        let place = Place::Webhook {
+    let strange = Machine { roots: Ok(no_roots()), ..machine() };
+    let by_name = |name: &str, machine| {
+        let place = Service::Webhook(service::webhook::Config {
             url: hidden(&format!("https://{name}:{}/", server.port)),
-            secret: None,
-        };
-        channel_in(place, PATIENCE, surroundings)
+            secret: SecretSource::Unset,
+        });
+        channel_in(place, PATIENCE, machine)
     };
     for channel in [
         by_name("localhost", strange),
         // The certificate is for localhost.
-        by_name("127.0.0.1", surroundings()),
+        by_name("127.0.0.1", machine()),
     ] {
         let error = refusal(&*channel, &example());
         assert!(error.permanent, "{error}");
@@ -227,11 +230,13 @@ fn a_certificate_that_nobody_vouches_for_gets_nothing() {
 
 #[test]
 fn without_certificates_https_fails_and_http_does_not() {
-    let bare =
-        || Surroundings { roots: Err("there are no certificates".to_owned()), ..surroundings() };
+    let bare = || Machine { roots: Err("there are no certificates".to_owned()), ..machine() };
     let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     let to = |server: &Server| {
-        let place = Place::Webhook { url: hidden(&server.url("/")), secret: None };
+        let place = Service::Webhook(service::webhook::Config {
+            url: hidden(&server.url("/")),
+            secret: SecretSource::Unset,
+        });
         channel_in(place, PATIENCE, bare())
     };
     let error = refusal(&*to(&secure), &example());
@@ -253,8 +258,9 @@ fn a_login_in_the_url_is_sent_as_one() {
 
 #[test]
 fn a_url_that_is_none_is_refused_without_being_quoted() {
+    let error = refusal(&*webhook("", PATIENCE), &example());
+    assert!(error.permanent && error.message == "`url` is empty", "{error}");
     for url in [
-        "",
         "https://",
         "ftp://example.org/x",
         "https://exa mple.org/hunter2",
@@ -275,16 +281,19 @@ fn a_url_that_is_none_is_refused_without_being_quoted() {
 fn https_goes_through_the_proxy_and_http_does_not() {
     let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     let (port, tunnels) = proxy();
-    let within = |except: &str| Surroundings {
+    let within = |except: &str| Machine {
         proxy: Some(Proxy {
-            url: hidden(&format!("http://user:pass%21@localhost:{port}")),
+            url: Secret::new(format!("http://user:pass%21@localhost:{port}")),
             except: except.to_owned(),
         }),
-        ..surroundings()
+        ..machine()
     };
-    let send = |server: &Server, surroundings| {
-        let place = Place::Webhook { url: hidden(&server.url("/hook")), secret: None };
-        channel_in(place, PATIENCE, surroundings).send(&example()).unwrap();
+    let send = |server: &Server, machine| {
+        let place = Service::Webhook(service::webhook::Config {
+            url: hidden(&server.url("/hook")),
+            secret: SecretSource::Unset,
+        });
+        channel_in(place, PATIENCE, machine).send(&example()).unwrap();
     };
     send(&secure, within(""));
     send(&secure, within("example.org, localhost"));
@@ -302,12 +311,12 @@ fn https_goes_through_the_proxy_and_http_does_not() {
 fn a_proxy_of_another_kind_is_refused_and_not_passed_by() {
     let server = Server::tls(vec![status(200)]);
     for url in ["socks5://localhost:1080", "http://"] {
-        let surroundings = Surroundings {
-            proxy: Some(Proxy { url: hidden(url), except: String::new() }),
-            ..surroundings()
+        let machine = Machine {
+            proxy: Some(Proxy { url: Secret::new(url), except: String::new() }),
+            ..machine()
         };
-        let place = Place::Slack { url: hidden(&server.url("/")) };
-        let error = refusal(&*channel_in(place, PATIENCE, surroundings), &example());
+        let place = Service::Slack(service::slack::Config { url: hidden(&server.url("/")) });
+        let error = refusal(&*channel_in(place, PATIENCE, machine), &example());
         assert!(error.permanent && error.message.contains("proxy"), "{error}");
     }
     assert_eq!(server.requests().len(), 0);

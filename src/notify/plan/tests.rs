@@ -1,4 +1,5 @@
 use super::*;
+use crate::notify::deliver::Rejection;
 use crate::rules::tests::settings;
 use crate::rules::{evaluate, given, read};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use tempfile::TempDir;
 /// A folder, channels, and what each of them heard.
 struct Desk {
     folder: TempDir,
-    listeners: Vec<Listener>,
+    receivers: Vec<Receiver>,
     /// Channels that take only so many alerts of a notice.
     broken: Vec<(&'static str, usize)>,
     repeat_hours: i64,
@@ -20,11 +21,11 @@ struct Desk {
 
 impl Desk {
     fn new(channels: &[&str]) -> Self {
-        let listener =
-            |name: &&str| Listener { name: (*name).to_owned(), min_severity: Severity::Warning };
+        let receiver =
+            |name: &&str| Receiver { name: (*name).to_owned(), min_severity: Severity::Warning };
         Self {
             folder: tempfile::tempdir().unwrap(),
-            listeners: channels.iter().map(listener).collect(),
+            receivers: channels.iter().map(receiver).collect(),
             broken: Vec::new(),
             repeat_hours: 24,
             offer: Offer::OnlyNew,
@@ -50,7 +51,7 @@ impl Desk {
             language: Language::En,
             host: "h",
             repeat_after: TimeDelta::hours(self.repeat_hours),
-            listeners: &self.listeners,
+            receivers: &self.receivers,
             records_dir: &records_dir,
             logs_dir: &logs_dir,
             offer: self.offer,
@@ -61,24 +62,29 @@ impl Desk {
         })
     }
 
-    fn take(&self, channel: &str, notice: &Notification) -> Answer {
+    fn take(&self, channel: &str, notification: &Notification) -> Delivery {
         let limit = self.broken.iter().find(|(name, _)| *name == channel);
-        let taken = limit.map_or(notice.alerts.len(), |(_, taken)| *taken);
-        let heard = notice.alerts[..taken].iter().map(|told| {
-            let sign = match told.status {
+        let accepted = limit.map_or(notification.alerts.len(), |(_, accepted)| *accepted);
+        let (accepted, rejected) = notification.alerts.split_at(accepted);
+        let heard = accepted.iter().map(|update| {
+            let sign = match update.status {
                 Status::Firing => "",
                 Status::Resolved => "-",
             };
-            let subject = told.alert.subject.as_deref().unwrap_or_default();
-            format!("{channel}: {sign}{}{subject}", told.alert.kind)
+            let subject = update.alert.subject.as_deref().unwrap_or_default();
+            format!("{channel}: {sign}{}{subject}", update.alert.kind)
         });
         self.heard.lock().unwrap().extend(heard);
-        let refusal = limit.map(|_| Refusal {
-            alerts: notice.alerts[taken..].to_vec(),
+        let rejection = limit.map(|_| Rejection {
+            alerts: rejected.to_vec(),
             attempts: Some(4),
-            error: "503".to_owned(),
+            error: SendError::transient("503"),
         });
-        Answer { channel: channel.to_owned(), refusals: refusal.into_iter().collect() }
+        Delivery {
+            name: channel.to_owned(),
+            accepted: accepted.to_vec(),
+            rejected: rejection.into_iter().collect(),
+        }
     }
 
     fn heard(&self, hours: i64, evaluations: &[Evaluation]) -> Vec<String> {
@@ -266,7 +272,7 @@ fn a_job_that_failed_is_over_when_it_succeeds() {
 #[test]
 fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
     let mut desk = Desk::new(&["hook", "pager"]);
-    desk.listeners[1].min_severity = Severity::Critical;
+    desk.receivers[1].min_severity = Severity::Critical;
     let (summary, heard) = desk.run(0, &[stats(30.0)]);
     assert_eq!(heard, ["hook: high_failure_rate"]);
     assert_eq!(summary.alerts_sent, 1);
@@ -276,7 +282,7 @@ fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
     );
     assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
     // Below the minimum everywhere, it is held back everywhere; the log has it.
-    desk.listeners.remove(0);
+    desk.receivers.remove(0);
     let (summary, heard) = desk.run(2, &[stats(30.0)]);
     assert_eq!((heard.len(), summary.alerts_sent, summary.alerts_suppressed), (0, 0, 1));
     assert_eq!(desk.log("warning").lines().count(), 3);
@@ -416,7 +422,7 @@ fn a_dry_run_decides_and_leaves_nothing_behind() {
 #[test]
 fn a_test_reaches_every_channel_every_time_and_is_not_remembered() {
     let mut desk = Desk::new(&["hook", "pager"]);
-    desk.listeners[1].min_severity = Severity::Critical;
+    desk.receivers[1].min_severity = Severity::Critical;
     for hours in [0, 1] {
         let heard = desk.heard(hours, &[Evaluation::test(Language::En)]);
         assert_eq!(heard, ["hook: test", "pager: test"]);
@@ -462,7 +468,7 @@ fn runs_at_the_same_time_tell_an_alert_once() {
         language: Language::En,
         host: "h",
         repeat_after: TimeDelta::hours(24),
-        listeners: &desk.listeners,
+        receivers: &desk.receivers,
         records_dir: &records_dir,
         logs_dir: &logs_dir,
         offer: Offer::Again,

@@ -2,8 +2,9 @@
 //!
 //! cron and systemd start jobs with hardly any environment, so that a job that works by hand may fail at night.
 
+use crate::channels::Service;
 use crate::cli::SchedulePlace;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::run::{LIMITS, Session};
 use anyhow::Result;
 use serde_json::Value;
@@ -80,7 +81,7 @@ impl Session {
     /// The variables of this run that say how databases and channels are reached and what expires, besides the sources of a configuration's keys.
     fn relied_on(&self, config: &Config) -> Vec<String> {
         let mut channels = config.alerts.channels.iter();
-        let sends = channels.any(|channel| channel.kind != config::ChannelType::Command)
+        let sends = channels.any(|channel| !matches!(channel.service, Service::Command(_)))
             || !config.heartbeat.all().is_empty();
         let matters = |name: &&str| match *name {
             name if name.starts_with("PG") => decides_the_database(config, name),
