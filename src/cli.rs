@@ -10,10 +10,10 @@ const EXAMPLES: &str = "\
 Examples:
   taskmon demo --output text            make a sandbox and try the jobs on it
   taskmon stats                         yesterday's report
-  taskmon cleanup --dry-run             what has expired and would go
+  taskmon cleanup --dry-run             what has expired and would be deleted
   taskmon stats --date 2023-12-01 | jq .task_statistics
-  taskmon disk / /data --output text    how full the disks are, for people
-  taskmon check --output text           what is in the jobs' way
+  taskmon disk / /data --output text    how full the disks are, as a page
+  taskmon check --output text           what keeps the jobs from working
   taskmon config --default > taskmon.toml
   taskmon stats --help                  the options of a command
   taskmon help                          the manual
@@ -23,8 +23,8 @@ Exit codes:
   1     done, but something could not be done: see \"errors\" in the result
   2     wrong usage or wrong configuration
   3     could not do the job
-  4     done, and an alert at or above --fail-on stands
-  75    another run of the same job is under way: nothing was done";
+  4     done, and an alert at or above --fail-on is firing
+  75    another run of the same job is in progress: nothing was done";
 
 /// Cleans up, reports on and watches job tables in PostgreSQL and SQLite. One command does one job, prints JSON and ends.
 #[derive(Debug, Parser)]
@@ -46,7 +46,7 @@ pub struct Common {
     /// The database, as postgresql://user@host/name or sqlite:FILE; beats $TASKMON_DATABASE_URL, $DATABASE_URL and the file
     #[arg(long, value_name = "URL", global = true)]
     pub database_url: Option<String>,
-    /// What is printed: one JSON document, a page for people, or for disk, stats and alert the line of a monitoring plugin, whose exit codes are 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    /// The format of the result: a JSON document, a page for people, or for disk, stats and alert the line of a monitoring plugin, with exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[arg(long, value_name = "FORMAT", default_value = "json", global = true)]
     pub output: Format,
     /// The language of alerts, pages and the manual; without it `language` of the configuration, else that of the locale
@@ -58,22 +58,22 @@ pub struct Common {
     /// JSON on one line; the default in a pipe or a file
     #[arg(long, global = true)]
     pub compact: bool,
-    /// Exit with 4 if an alert of this severity or a worse one stands
+    /// Exit with 4 if an alert of this severity or a worse one is firing
     #[arg(long, value_name = "SEVERITY", global = true)]
     pub fail_on: Option<FailOn>,
-    /// Run even if another run of the same job is under way
+    /// Run even if another run of the same job is in progress
     #[arg(long, global = true)]
     pub no_lock: bool,
-    /// Write the result of a job as Prometheus text to this file too, for the node exporter; a file for each job
+    /// Also write the result of a job as Prometheus text to this file, for the node exporter; a file for each job
     #[arg(long, value_name = "FILE.prom", global = true)]
     pub textfile: Option<PathBuf>,
-    /// Append the log to this file too
+    /// Also append the log to this file
     #[arg(long, value_name = "FILE", global = true)]
     pub log_file: Option<PathBuf>,
-    /// More log on standard error; twice for every statement ($RUST_LOG wins)
+    /// Log more to standard error; twice, every statement ($RUST_LOG wins)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// Less log: errors only; twice for none
+    /// Log errors only; twice, nothing
     #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose")]
     pub quiet: u8,
 }
@@ -93,18 +93,18 @@ pub enum Command {
     Stats(StatsArgs),
     /// Measure file systems against thresholds
     Disk(DiskArgs),
-    /// Evaluate the live rules and deliver alerts; or raise them from a result, send given ones, test the channels
+    /// Evaluate the live rules and notify; or raise alerts from a result, send given ones, test the channels
     Alert(AlertArgs),
-    /// Put the jobs into the crontab, or make timers of systemd of them; say when they are due and how they went
+    /// Install the jobs into the crontab or as systemd timers; list when they are due and how they ended
     #[command(subcommand, after_help = SCHEDULE_EXAMPLES)]
     Schedule(ScheduleCommand),
-    /// Say whether taskmon could do its work here: configuration, database, tables, rights, folders, channels
+    /// Check whether the jobs can work here: configuration, database, tables, rights, folders, channels
     #[command(after_help = "\
 Examples:
   taskmon check --output text           a checklist
   taskmon check | jq -r '.checks[] | select(.status == \"failed\") | .message'
 
-Exit codes: 0, or 1 if something failed. It sends nothing and changes nothing.")]
+Exit codes: 0, or 1 if a check failed. It notifies nobody and changes nothing.")]
     Check,
     /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
     Demo(DemoArgs),
@@ -126,7 +126,7 @@ Examples:
 }
 
 impl Cli {
-    /// Options that do not go together with the command, which clap cannot say of options that every command has.
+    /// Options that do not fit the command, which clap cannot refuse where an option is global.
     pub fn misfit(&self) -> Option<String> {
         let job = self.command.job_run().map(|run| run.job);
         let is_service = matches!(job, Some(Job::Disk | Job::Stats | Job::Alert));
@@ -186,16 +186,16 @@ pub struct StatsArgs {
     /// The day, as YYYY-MM-DD; without it yesterday
     #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
     pub date: Option<String>,
-    /// Make the reports of the N days that end there and print them as an array, oldest first
+    /// Report on the N days that end there, as an array, oldest first
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub days: Option<String>,
     /// Print the report without saving it
     #[arg(long)]
     pub no_save: bool,
-    /// Deliver no alerts, whatever the report says
+    /// Notify nobody, whatever the report says
     #[arg(long, conflicts_with = "alert")]
     pub no_alert: bool,
-    /// Deliver alerts although --date is given
+    /// Notify although --date is given
     #[arg(long)]
     pub alert: bool,
 }
@@ -203,7 +203,7 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon cleanup --dry-run                  what would go; nothing changes
+  taskmon cleanup --dry-run                  what would be deleted
   taskmon cleanup --dry-run --output text    the same as a page for people
   taskmon cleanup                            what cron runs every night
   taskmon cleanup --only temp,logs           without a database
@@ -213,40 +213,40 @@ Examples:
 
 $TASKMON_COMPLETED_TASKS_DAYS and the like set limits; a flag beats them.")]
 pub struct CleanupArgs {
-    /// Say what would go; change nothing, take no lock
+    /// Report what would be deleted; change nothing, take no lock
     #[arg(long)]
     pub dry_run: bool,
     /// Only these parts, separated by commas
     #[arg(long, value_name = "PARTS", value_delimiter = ',', num_args = 1..)]
     pub only: Vec<CleanupPart>,
-    /// Days after which completed tasks go
+    /// Days after which completed tasks expire
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub completed_tasks_days: Option<u32>,
-    /// Days after which failed tasks go
+    /// Days after which failed tasks expire
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub failed_tasks_days: Option<u32>,
-    /// Days after which receipts go that no task refers to
+    /// Days after which receipts expire that no task refers to
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub receipts_days: Option<u32>,
-    /// Hours after which files in the temp folders go
+    /// Hours after which files in the temp folders expire
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub temp_files_hours: Option<u32>,
-    /// Days after which logs go
+    /// Days after which logs expire
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub log_files_days: Option<u32>,
     /// Rows in one transaction
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub batch_size: Option<u32>,
-    /// Stop between two batches after so many seconds; 0: no limit
+    /// Stop between two batches after this many seconds; 0: no limit
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub max_runtime: Option<u32>,
-    /// The time from which limits count back; later than now only with --dry-run
+    /// Count the limits back from this time; later than now only with --dry-run
     #[arg(long, value_name = "RFC3339")]
     pub as_of: Option<String>,
-    /// Go on although the clocks differ, the brake holds or a storage root is missing
+    /// Ignore the clock check, the brake and missing storage roots
     #[arg(long)]
     pub force: bool,
-    /// Tell nobody if the run fails
+    /// Notify nobody if the run fails
     #[arg(long)]
     pub no_alert: bool,
 }
@@ -263,21 +263,21 @@ pub enum CleanupPart {
 #[command(after_help = "\
 Examples:
   taskmon disk                          the configured paths, / by default
-  taskmon disk / /data --warning 70     two paths, warned of earlier
-  taskmon disk --fail-on critical       exit 4 if a disk is in state critical
-  taskmon disk --no-alert               measure, and tell nobody
+  taskmon disk / /data --warning 70     two paths, a lower threshold
+  taskmon disk --fail-on critical       exit 4 if a disk is critical
+  taskmon disk --no-alert               measure, and notify nobody
   taskmon disk | jq -r '.disks[] | [.path, .usage_percent, .status] | @tsv'")]
 pub struct DiskArgs {
     /// Files or folders; the file system that each lies on is measured
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Above this percentage of space or inodes a disk is in state warning
+    /// Above this percentage of space or inodes the status is warning
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub warning: Option<String>,
-    /// Above this percentage of space or inodes a disk is in state critical
+    /// Above this percentage of space or inodes the status is critical
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
     pub critical: Option<String>,
-    /// Deliver no alerts
+    /// Notify nobody
     #[arg(long)]
     pub no_alert: bool,
 }
@@ -286,24 +286,24 @@ pub struct DiskArgs {
 #[command(after_help = "\
 Examples:
   taskmon alert                           what cron runs every five minutes: the live rules
-  taskmon alert --dry-run | jq .live      the live state; nothing is delivered or written
+  taskmon alert --dry-run | jq .live      the state of now; nothing is sent or written
   taskmon alert --test --output text      does each channel work?
   taskmon stats --date 2023-12-01 | taskmon alert --report -
   taskmon alert --send '[{\"type\": \"deploy\", \"message\": \"done\", \"severity\": \"warning\"}]'
 
-Delivered are: a line in logs/{critical,warning,error}_alerts.log and on standard error, a record in
+An alert is a line in logs/{critical,warning,error}_alerts.log and on standard error, a record in
 reports/alerts/alerts_YYYYMMDD.jsonl, and a message to each channel of [[alerts.channels]].")]
 pub struct AlertArgs {
     /// Raise alerts from a result of stats or disk, or from an error document: a file, or - for standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "test"])]
     pub report: Option<PathBuf>,
-    /// Deliver these: a JSON list of {"type", "message", "severity"}, @FILE, or - for standard input
+    /// Send these: a JSON list of {"type", "message", "severity"}, @FILE, or - for standard input
     #[arg(long, value_name = "JSON", conflicts_with = "test")]
     pub send: Option<String>,
     /// Send a test alert through every channel
     #[arg(long)]
     pub test: bool,
-    /// Say what would be delivered; deliver and write nothing
+    /// Report who would be notified; send and write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -318,19 +318,19 @@ impl AlertArgs {
 const SCHEDULE_EXAMPLES: &str = "\
 Examples:
   taskmon schedule install --dry-run --output text    the lines for the crontab
-  taskmon schedule install                  put them in; again: nothing changes
+  taskmon schedule install                  write them; again, nothing changes
   taskmon schedule install --queues receipt,file    what this host serves
   taskmon schedule status --output text     is cron running, what is overdue?
   taskmon schedule logs --lines 5 | jq '.runs[] | [.job, .start, .exit_code]'
   taskmon schedule logs --follow            each run as it ends
   taskmon schedule install --systemd        units in ~/.config/systemd/user
-  taskmon schedule remove                   take the lines out again";
+  taskmon schedule remove                   take the lines out";
 
 #[derive(Debug, Subcommand)]
 pub enum ScheduleCommand {
     /// The jobs of the configuration, and when each is due next
     List(ScheduleListArgs),
-    /// The same, with how each went last, and whether it is installed and overdue
+    /// The same, with how each ended last, and whether it is installed and overdue
     Status(ScheduleStatusArgs),
     /// The records of the runs, newest last
     Logs(ScheduleLogsArgs),
@@ -370,7 +370,7 @@ pub struct ScheduleLogsArgs {
     /// Go on with each run as it ends, until interrupted
     #[arg(long)]
     pub follow: bool,
-    /// The last so many
+    /// The last N runs
     #[arg(long, value_name = "N", default_value = "20")]
     pub lines: usize,
 }
@@ -380,7 +380,7 @@ pub struct ScheduleInstallArgs {
     /// Only the jobs of these queues, and those without one
     #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1.., value_parser = queue)]
     pub queues: Vec<String>,
-    /// Say what would be written, and change nothing
+    /// Report what would be written, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -389,7 +389,7 @@ pub struct ScheduleInstallArgs {
 
 #[derive(Debug, Args)]
 pub struct ScheduleRemoveArgs {
-    /// Say what would go, and change nothing
+    /// Report what would be removed, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -437,15 +437,15 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  taskmon config                             what is in force here
+  taskmon config                             the configuration in force
   taskmon config | jq .sources               and where it comes from
   taskmon config --default > taskmon.toml    start a configuration
   taskmon config --preset celery             how Celery's tables are read")]
 pub struct ConfigArgs {
-    /// Print the default configuration file, with every key explained
+    /// Print the commented default configuration
     #[arg(long, conflicts_with = "preset")]
     pub default: bool,
-    /// Print how a queue's tables are described, to start a configuration from: celery, pg-boss, river …
+    /// Print how a queue's tables are described, as a configuration to start from: celery, pg-boss, river …
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
 }

@@ -981,7 +981,7 @@ fn jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             kind: JOB_MISSED.to_owned(),
             severity: Severity::Error,
             message: look.pick(
-                format!("定时任务 {name} 没有按时成功运行: 应于 {due}"),
+                format!("作业 {name} 没有按时成功运行: 应于 {due}"),
                 format!("The scheduled job {name} has no successful run; it was due at {due}"),
             ),
             subject: Some(name.to_owned()),
@@ -1011,7 +1011,7 @@ fn skipped_jobs(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             kind: JOB_SKIPPED.to_owned(),
             severity: Severity::Warning,
             message: look.pick(
-                format!("定时任务 {name} 连续 {times} 次被跳过: 另一次运行一直占用锁"),
+                format!("作业 {name} 连续 {times} 次被跳过: 另一次运行一直占用锁"),
                 format!("The scheduled job {name} was skipped {times} times in a row: another run held its lock each time"),
             ),
             subject: Some(name.to_owned()),
