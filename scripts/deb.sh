@@ -43,7 +43,7 @@ made=$stage/release/package
 mkdir -p "$made"
 cp "$binary" "$stage/release/taskmon"
 pages "$binary" "$made"
-gzip -9n "$made"/man?/*
+gzip -9n "$made"/man/man?/* "$made"/man/*/man?/*
 # /etc is no place for reports and logs.
 "$binary" config --default >"$made/default"
 sed -e 's|^base_dir = "."$|base_dir = "/var/lib/taskmon"|' -e 's|^reports_dir = "|&/var/lib/taskmon/|' \

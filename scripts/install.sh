@@ -103,8 +103,8 @@ mkdir -p "${list%/*}" || fail "$prefix cannot be written to; --system takes root
 mv "$list.new" "$list"
 put "$binary" "$prefix/bin/taskmon" 755
 pages "$binary" "$made"
-for page in "$made"/man?/*; do
-    put "$page" "$prefix/share/man/${page#"$made/"}" 644
+for page in "$made"/man/man?/* "$made"/man/*/man?/*; do
+    put "$page" "$prefix/share/${page#"$made/"}" 644
 done
 put "$made/bash" "$prefix/share/bash-completion/completions/taskmon" 644
 put "$made/zsh" "$prefix/share/zsh/site-functions/_taskmon" 644

@@ -60,7 +60,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/fixtures/presets/river.sql", dates: 18, to: PRESETS },
     Given { file: "tests/fixtures/presets/solid_queue_postgres.sql", dates: 18, to: PRESETS },
     Given { file: "tests/fixtures/presets/solid_queue_sqlite.sql", dates: 18, to: PRESETS },
-    Given { file: "tests/readme.rs", dates: 4, to: "texts that a pure function compares" },
+    Given { file: "tests/readme/shown.rs", dates: 4, to: "texts that a pure function compares" },
     Given { file: "tests/reference/generate.py", dates: 1, to: "its usage" },
     Given {
         file: "tests/reference/report.py",

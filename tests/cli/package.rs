@@ -61,6 +61,8 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
         "/usr/share/bash-completion/completions/taskmon",
         "/usr/share/zsh/vendor-completions/_taskmon",
         "/usr/share/fish/vendor_completions.d/taskmon.fish",
+        "/usr/share/man/zh_CN/man1/taskmon-cleanup.1.gz",
+        "/usr/share/man/zh_CN/man7/taskmon-rules.7.gz",
         "/usr/share/doc/taskmon/crontab.example",
         "/usr/share/doc/taskmon/copyright",
     ] {
@@ -70,9 +72,14 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
         debian.read("/usr/share/doc/taskmon/crontab.example"),
         include_str!("../../crontab.example")
     );
-    for page in ["taskmon", "taskmon-cleanup", "taskmon-schedule"] {
+    for (page, part) in [
+        ("taskmon", "SYNOPSIS"),
+        ("taskmon-cleanup", "SYNOPSIS"),
+        ("taskmon-schedule", "SYNOPSIS"),
+        ("taskmon-rules", "high_failure_rate"),
+    ] {
         let text = debian.printed(&format!("MANPAGER=cat MANWIDTH=80 man {page} | col -b"));
-        assert!(text.contains("SYNOPSIS"), "{page}: {text}");
+        assert!(text.contains(part), "{page}: {text}");
     }
     debian.printed("bash -n /usr/share/bash-completion/completions/taskmon");
 

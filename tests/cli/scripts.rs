@@ -96,6 +96,25 @@ fn a_gate_fails_while_an_alert_stands() {
 }
 
 #[test]
+fn the_pictures_of_a_report_are_made_of_a_real_page() {
+    let env = TestEnv::new();
+    script(&env, "picture.sh", &[env!("CARGO_BIN_EXE_taskmon"), "."]).success();
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/src/manual");
+    for (name, headings) in [
+        ("picture.en.svg", ["Slowest", "Errors", "By hour", "Past 7 days"]),
+        ("picture.zh.svg", ["最慢的任务", "错误", "每小时任务数", "最近 7 天"]),
+    ] {
+        let shown = std::fs::read_to_string(format!("{manual}/{name}")).unwrap();
+        for picture in [env.read(name), shown] {
+            assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
+            for heading in headings {
+                assert!(picture.contains(&format!(">{heading}</text>")), "{heading}: {picture}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_program_that_is_removed_leaves_no_job_behind() {
     let env = crate::cli::schedule::environment();
     let path = format!("{}/scripts/install.sh", env!("CARGO_MANIFEST_DIR"));

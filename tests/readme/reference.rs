@@ -44,8 +44,19 @@ fn both_name(documents: &[Document], what: &str, words: &BTreeSet<String>) {
     }
 }
 
-fn source(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
+/// The Rust code of a module, be it a file or a folder, without its tests; `""`: of all.
+fn sources(module: &str) -> String {
+    let root = root().join("src");
+    let files = walkdir::WalkDir::new(&root).sort_by_file_name().into_iter();
+    let files = files.map(|entry| entry.unwrap().into_path()).filter(|path| {
+        let inside = path.strip_prefix(&root).unwrap().to_str().unwrap();
+        inside.starts_with(module) && inside.ends_with(".rs") && !inside.ends_with("tests.rs")
+    });
+    let texts = files.map(|file| {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.split("#[cfg(test)]").next().unwrap().to_owned()
+    });
+    texts.collect()
 }
 
 fn printed(command: &str) -> String {
@@ -58,9 +69,11 @@ fn printed(command: &str) -> String {
 /// The long options that a command's help names.
 fn options(command: &str) -> BTreeSet<String> {
     let help = printed(&format!("taskmon {command} --help"));
-    let words = help.split_whitespace().filter(|word| word.starts_with("--"));
-    // Examples quote or continue them.
-    let names = words.map(|word| word.trim_end_matches([',', '.', ';', ':', ')']).to_owned());
+    // Examples name other commands' options too.
+    let lines = help.lines().map(str::trim).filter(|line| line.starts_with('-'));
+    let terms = lines.map(|line| line.split("  ").next().unwrap());
+    let words = terms.flat_map(|term| term.split([' ', ',', '.']));
+    let names = words.filter(|word| word.starts_with("--")).map(str::to_owned);
     names.collect()
 }
 
@@ -95,7 +108,7 @@ fn every_option_is_explained_on_the_page_of_its_command() {
 
 #[test]
 fn every_kind_of_error_is_explained_with_its_exit_code() {
-    let outcome = source("src/outcome.rs");
+    let outcome = sources("outcome");
     let (_, behind) = outcome.split_once("pub enum Kind {").unwrap();
     let variants = behind.split_once('}').unwrap().0.lines().map(str::trim);
     let variants = variants.filter(|line| line.ends_with(',') && !line.starts_with('/'));
@@ -137,16 +150,11 @@ fn snake_case(name: &str) -> String {
 /// The kinds that the sources give to an entry of `errors` in so many words.
 #[test]
 fn every_kind_of_issue_is_explained() {
-    let files = walkdir::WalkDir::new(root().join("src")).into_iter().map(|entry| entry.unwrap());
-    let files = files.filter(|entry| entry.path().extension().is_some_and(|end| end == "rs"));
-    let mut kinds = BTreeSet::new();
-    for file in files {
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        let issues = text.split("Issue::new(").skip(1).map(str::trim_start);
-        let literals = issues.filter_map(|issue| issue.strip_prefix('"'));
-        kinds.extend(literals.map(|literal| literal.split('"').next().unwrap().to_owned()));
-    }
+    let sources = sources("");
+    let issues = sources.split("Issue::new(").skip(1).map(str::trim_start);
+    let literals = issues.filter_map(|issue| issue.strip_prefix('"'));
+    let kinds: BTreeSet<String> =
+        literals.map(|literal| literal.split('"').next().unwrap().to_owned()).collect();
     assert!(kinds.len() > 10, "{kinds:?}");
     both_name(&page("exit-codes"), "kind of issue", &kinds);
 }
@@ -305,7 +313,7 @@ fn every_metric_is_listed_and_no_other() {
     let help = text.lines().filter_map(|line| line.strip_prefix("# HELP "));
     written.extend(help.map(|line| line.split(' ').next().unwrap().to_owned()));
     assert!(written.len() > 40, "{written:?}");
-    let source = source("src/report/prometheus.rs");
+    let source = sources("report/prometheus");
     for document in page("prometheus") {
         let listed = first_cells(&document, ["metric", "指标"]);
         let missing: Vec<&String> = written.difference(&listed).collect();
@@ -325,15 +333,10 @@ fn every_metric_is_listed_and_no_other() {
 
 #[test]
 fn every_alert_of_a_rule_is_explained() {
-    let mut kinds = BTreeSet::new();
-    let files =
-        walkdir::WalkDir::new(root().join("src/rules")).into_iter().map(|entry| entry.unwrap());
-    for file in files.filter(|entry| entry.file_type().is_file()) {
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap();
-        let literals = text.split("kind: \"").skip(1);
-        kinds.extend(literals.map(|literal| literal.split('"').next().unwrap().to_owned()));
-    }
+    let sources = sources("rules");
+    let literals = sources.split("kind: \"").skip(1);
+    let mut kinds: BTreeSet<String> =
+        literals.map(|literal| literal.split('"').next().unwrap().to_owned()).collect();
     kinds.remove("test");
     assert!(kinds.len() > 3, "{kinds:?}");
     both_name(&page("rules"), "alert", &kinds);
