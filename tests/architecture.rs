@@ -55,21 +55,36 @@ const RULES: &[Rule] = &[
     // `open` chooses among the databases; they do not know each other, and what defines the traits knows none of them.
     Rule { module: "store", may: &["store::**"] },
     Rule { module: "store::advisory", may: &["store::postgres::**"] },
-    Rule { module: "store::columns", may: &[] },
-    Rule { module: "store::fields", may: &["store::columns"] },
-    Rule { module: "store::inspect", may: &["store::columns"] },
+    Rule { module: "store::columns", may: &["store::refusal"] },
+    Rule { module: "store::fields", may: &["store::columns", "store::refusal"] },
+    Rule { module: "store::inspect", may: &["store::columns", "store::refusal"] },
     Rule { module: "store::open", may: &["store::**"] },
     Rule { module: "store::prune", may: &["store::columns"] },
+    Rule { module: "store::refusal", may: &[] },
     Rule {
         module: "store::postgres",
-        may: &["store", "store::columns", "store::fields", "store::inspect", "store::prune"],
+        may: &[
+            "store",
+            "store::columns",
+            "store::fields",
+            "store::inspect",
+            "store::prune::**",
+            "store::refusal",
+        ],
     },
     // What a URL says is read without knowledge of the store that is opened by it.
     Rule { module: "store::postgres::connect", may: &["store::postgres::failure"] },
     Rule { module: "store::postgres::failure", may: &[] },
     Rule {
         module: "store::sqlite",
-        may: &["store", "store::columns", "store::fields", "store::inspect", "store::prune"],
+        may: &[
+            "store",
+            "store::columns",
+            "store::fields",
+            "store::inspect",
+            "store::prune::**",
+            "store::refusal",
+        ],
     },
     // Features know the trait `Store`, not the databases behind it, and not each other.
     Rule { module: "stats", may: &["store", "system::**"] },

@@ -12,7 +12,7 @@ use std::fmt;
 /// The presets that this version has: their name and their TOML. Each is a file in the folder `presets`.
 pub const PRESETS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));
 
-/// The label that stands for every label which no state claims; a label that is missing is in no state all the same.
+/// The label that means every label which no state claims; a label that is missing is in no state all the same.
 pub const REST: &str = "*";
 
 /// taskmon's five states, and the catch-all for labels that no state claims.
@@ -45,6 +45,15 @@ impl State {
             State::Processing => "processing",
             State::Cancelled => "cancelled",
             State::Other => "other",
+        }
+    }
+
+    /// The times that say when a task in this state ended: the first that it has counts. Failed tasks are judged by their last change, the others
+    /// by their end; of a task that has neither, its creation is all that is known.
+    pub fn ended_by(self) -> [Field; 3] {
+        match self {
+            State::Failed => [Field::UpdatedAt, Field::CompletedAt, Field::CreatedAt],
+            _ => [Field::CompletedAt, Field::UpdatedAt, Field::CreatedAt],
         }
     }
 }

@@ -1,19 +1,8 @@
 //! The expressions of a mapping, by their names in the configuration, and whether a database can compute them.
 
+use super::refusal::{Refusal, mismatch, uncomputable};
 use crate::mapping::{DependentTable, Field, ReceiptTable, TaskTable};
-use crate::outcome::{Failure, Kind};
-
-/// Why a database refused a trial of some expressions.
-pub enum Refusal {
-    /// A column that is not there; the database's own words.
-    MissingColumn(String),
-    /// A table that is not there, or is not what a mapping can read.
-    MissingTable(String),
-    /// An expression that cannot be computed.
-    BadExpression(String),
-    /// Nothing that the mapping could be blamed for.
-    Failed(Failure),
-}
+use crate::outcome::Failure;
 
 /// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
 #[derive(Debug, Clone)]
@@ -92,28 +81,11 @@ pub fn require(
     if try_rows(&all.join(" AND ")).is_ok() {
         return Ok(());
     }
-    let about = |name: &str, words: String| mismatch(format!("database.{section}.{name}: {words}"));
-    try_rows("1 = 1").map_err(|refusal| match refusal {
-        Refusal::Failed(failure) => failure,
-        Refusal::MissingTable(detail)
-        | Refusal::MissingColumn(detail)
-        | Refusal::BadExpression(detail) => {
-            about("from", format!("\"{from}\" cannot be read: {detail}"))
-        }
-    })?;
-    for column in columns {
-        let Column { name, expression, .. } = column;
-        try_rows(&computed(column)).map_err(|refusal| match refusal {
-            Refusal::Failed(failure) => failure,
-            Refusal::MissingColumn(detail) => {
-                about(name, format!("\"{from}\" has no \"{expression}\": {detail}"))
-            }
-            Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => {
-                about(name, format!("\"{expression}\" cannot be computed: {detail}"))
-            }
-        })?;
-    }
-    Ok(())
+    try_rows("1 = 1").map_err(|refusal| refusal.of_table(section, from))?;
+    columns.iter().try_for_each(|column| {
+        try_rows(&computed(column))
+            .map_err(|refusal| refusal.of_column(section, from, &column.name, &column.expression))
+    })
 }
 
 /// Looks whether the table that rows are deleted from has the key by which they are chosen.
@@ -129,34 +101,37 @@ pub fn require_key(
     };
     let mut try_select =
         |entry: &str| try_query(&format!("SELECT {entry} FROM {delete_from} LIMIT 0"));
-    let told = |refusal: Refusal, told: &dyn Fn(&str) -> String| match refusal {
-        Refusal::Failed(failure) => failure,
-        Refusal::MissingTable(words)
-        | Refusal::MissingColumn(words)
-        | Refusal::BadExpression(words) => mismatch(told(&words)),
-    };
     try_select("1").map_err(|refusal| {
-        told(refusal, &|words| {
+        refusal.into_failure(|words| {
             format!("database.tasks.delete_from: \"{delete_from}\" cannot be deleted from: {words}")
         })
     })?;
-    for Column { name, expression, .. } in numbered("key", &table.key) {
+    numbered("key", &table.key).try_for_each(|Column { name, expression, .. }| {
         try_select(&format!("({expression})")).map_err(|refusal| {
-            told(refusal, &|words| {
+            refusal.into_failure(|words| {
                 format!("database.tasks.{name}: \"{delete_from}\", which rows are deleted from, has no \"{expression}\": {words}")
             })
-        })?;
-    }
-    Ok(())
+        })
+    })
 }
 
-/// Which of the expressions fail on rows that there are: all rows, or so many at most.
-pub fn failing(
+/// What came of computing expressions on rows that there are.
+#[derive(Default)]
+pub struct Computed {
+    /// Those that fail.
+    pub failed: Vec<Failure>,
+    /// Why the rest was not tried.
+    pub ended: Option<Failure>,
+}
+
+/// Computes the expressions on all rows, or on so many at most.
+pub fn compute(
+    section: &str,
     from: &str,
     columns: &[Column],
     rows: Option<usize>,
     try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
-) -> Vec<(String, Refusal)> {
+) -> Computed {
     let limit = rows.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
     let mut compute = |columns: &[Column]| {
         let (mut counts, mut entries) = (Vec::new(), Vec::new());
@@ -167,42 +142,23 @@ pub fn failing(
         let (counts, entries) = (counts.join(", "), entries.join(", "));
         try_query(&format!("SELECT {counts} FROM (SELECT {entries} FROM {from}{limit}) AS t"))
     };
+    let mut computed = Computed::default();
     match compute(columns) {
-        Ok(()) => return Vec::new(),
+        Ok(()) => return computed,
         // Each for itself would take as long again.
-        Err(Refusal::Failed(failure)) => return vec![(String::new(), Refusal::Failed(failure))],
+        Err(Refusal::Failed(failure)) => return Computed { ended: Some(failure), ..computed },
         Err(_) => {}
     }
-    let mut failing = Vec::new();
     for column in columns {
-        let Err(refusal) = compute(std::slice::from_ref(column)) else {
-            continue;
-        };
-        let is_over = matches!(refusal, Refusal::Failed(_));
-        failing.push((column.name.clone(), refusal));
-        if is_over {
-            break;
+        match compute(std::slice::from_ref(column)) {
+            Err(Refusal::BadExpression(words)) => {
+                let message = uncomputable(section, &column.name, &column.shown, &words);
+                computed.failed.push(mismatch(message));
+            }
+            Err(Refusal::Failed(failure)) => return Computed { ended: Some(failure), ..computed },
+            // What is missing is said of the mapping before.
+            Err(Refusal::MissingColumn(_) | Refusal::MissingTable(_)) | Ok(()) => {}
         }
     }
-    failing
-}
-
-pub fn mismatch(message: String) -> Failure {
-    Failure::new(Kind::MappingMismatch, message).hint(
-        "describe your tables under [database.tasks] in the configuration, or choose the preset that fits them",
-    )
-}
-
-/// An expression that fails on a row.
-pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) -> Failure {
-    mismatch(format!("database.{section}.{name}: \"{expression}\" cannot be computed: {words}"))
-}
-
-/// A time column whose type is none. `section` and `name`: where it stands in the configuration.
-pub fn not_a_time(section: &str, name: &str, expression: &str, found: &str) -> Failure {
-    let message =
-        format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time");
-    Failure::new(Kind::MappingMismatch, message).hint(format!(
-        "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
-    ))
+    computed
 }

@@ -1,8 +1,9 @@
 //! The fields of a mapping that a table has, and the sub-select that names them.
 
-use super::columns::{Refusal, mismatch, numbered};
+use super::columns::numbered;
+use super::refusal::{Refusal, mismatch};
 use crate::mapping::{Field, TaskTable};
-use crate::outcome::{Failure, Kind};
+use crate::outcome::Failure;
 use std::time::Duration;
 
 /// The fields of a mapping, sorted by whether the table has them.
@@ -32,10 +33,11 @@ impl Fields {
         let mut missing = Vec::new();
         if try_select(&select_list(table, &mapped)).is_err() {
             // Something is amiss: one trial each says what.
-            try_select("1").map_err(|refusal| about_table(table, refusal))?;
+            try_select("1").map_err(|refusal| refusal.of_table("tasks", &table.from))?;
             for key in numbered("key", &table.key) {
-                try_select(&key.expression)
-                    .map_err(|refusal| about_field(table, &key.name, &key.expression, refusal))?;
+                try_select(&key.expression).map_err(|refusal| {
+                    refusal.of_column("tasks", &table.from, &key.name, &key.expression)
+                })?;
             }
             for &field in &mapped {
                 let expression = table.field(field).unwrap_or_default();
@@ -43,7 +45,12 @@ impl Fields {
                     Ok(()) => {}
                     Err(Refusal::MissingColumn(_)) if is_optional(field) => missing.push(field),
                     Err(refusal) => {
-                        return Err(about_field(table, field.name(), expression, refusal));
+                        return Err(refusal.of_column(
+                            "tasks",
+                            &table.from,
+                            field.name(),
+                            expression,
+                        ));
                     }
                 }
             }
@@ -118,33 +125,9 @@ pub fn find_culprit(
         let expression = table.field(*field).unwrap_or_default();
         match refusal {
             Refusal::Failed(_) => None,
-            refusal => Some(about_field(table, field.name(), expression, refusal)),
+            refusal => Some(refusal.of_column("tasks", &table.from, field.name(), expression)),
         }
     })
-}
-
-fn about_table(table: &TaskTable, refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Failed(failure) => failure,
-        Refusal::MissingTable(detail)
-        | Refusal::MissingColumn(detail)
-        | Refusal::BadExpression(detail) => {
-            mismatch(format!("database.tasks.from: \"{}\" cannot be read: {detail}", table.from))
-        }
-    }
-}
-
-fn about_field(table: &TaskTable, field: &str, expression: &str, refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Failed(failure) => failure,
-        Refusal::MissingColumn(detail) => mismatch(format!(
-            "database.tasks.{field}: \"{}\" has no \"{expression}\": {detail}",
-            table.from
-        )),
-        Refusal::MissingTable(detail) | Refusal::BadExpression(detail) => mismatch(format!(
-            "database.tasks.{field}: \"{expression}\" cannot be computed: {detail}"
-        )),
-    }
 }
 
 fn no_time(table: &TaskTable) -> Failure {
@@ -152,17 +135,4 @@ fn no_time(table: &TaskTable) -> Failure {
         "database.tasks.created_at: \"{}\" has neither a creation time nor an update time, so no task belongs to a day",
         table.from
     ))
-}
-
-/// A duration or a count whose type cannot be calculated with.
-pub fn unfit_number(field: Field, expression: &str, found: &str) -> Failure {
-    let name = field.name();
-    Failure::new(
-        Kind::MappingMismatch,
-        format!("database.tasks.{name}: \"{expression}\" is of type {found}, not a number"),
-    )
-    .hint(match found {
-        "interval" => format!("write seconds: {name} = \"extract(epoch FROM {expression})\""),
-        _ => format!("write an expression that is one, or {name} = \"\" where there is none"),
-    })
 }

@@ -1,7 +1,8 @@
-//! What `taskmon check` wants to know of a database beside whether the jobs could open it: who is asking, what they may do, what stands in the
+//! What `taskmon check` wants to know of a database beside whether the jobs could open it: who is asking, what they may do, what is in the
 //! status column. Nothing is changed.
 
-use super::columns::{self, Column, Refusal};
+use super::columns::{Column, compute, dependent_columns, receipt_columns, task_columns};
+use super::refusal::Refusal;
 use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
 use chrono::{DateTime, Utc};
@@ -54,22 +55,22 @@ pub struct Rights {
 /// On how many rows of a table the expressions are tried: enough for what fails on every row or on many, and at once in a table of millions.
 const TRIED_ROWS: usize = 1000;
 
-/// The expressions of a mapping, table by table: the section that they stand in, and what is read.
+/// The expressions of a mapping, table by table: their section, and what is read.
 fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
     let tasks = &mapping.tasks;
-    let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), columns::task_columns(tasks))];
+    let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), task_columns(tasks))];
     if let Some(receipts) = &mapping.receipts {
-        let columns = columns::receipt_columns(receipts);
+        let columns = receipt_columns(receipts);
         all.push(("receipts".to_owned(), &receipts.from, columns));
         for (place, table) in receipts.dependents.iter().enumerate() {
             let section = format!("receipts.dependents[{}]", place + 1);
-            all.push((section, &table.from, columns::dependent_columns(table)));
+            all.push((section, &table.from, dependent_columns(table)));
         }
     }
     all
 }
 
-/// Computes every expression on some rows. `read_as`: the form that a report reads a field in. What is missing is told elsewhere.
+/// Computes every expression on some rows. `read_as`: the form that a report reads a field in.
 pub fn trials(
     mapping: &Mapping,
     read_as: &dyn Fn(Column) -> Column,
@@ -78,20 +79,11 @@ pub fn trials(
     let mut trials = Trials::default();
     for (section, from, columns) in sections(mapping) {
         let columns: Vec<Column> = columns.into_iter().map(read_as).collect();
-        for (name, refusal) in columns::failing(from, &columns, Some(TRIED_ROWS), try_query) {
-            match refusal {
-                Refusal::BadExpression(words) => {
-                    let own = columns.iter().find(|column| column.name == name);
-                    let expression = own.map_or("", |column| column.shown.as_str());
-                    trials.failed.push(columns::uncomputable(&section, &name, expression, &words));
-                }
-                Refusal::Failed(failure) if failure.kind == Kind::StatementTimeout => {
-                    trials.untried.push(format!("database.{section}: {}", failure.message));
-                    break;
-                }
-                _ => {}
-            }
-        }
+        let computed = compute(&section, from, &columns, Some(TRIED_ROWS), try_query);
+        trials.failed.extend(computed.failed);
+        let ended = computed.ended.filter(|failure| failure.kind == Kind::StatementTimeout);
+        let untried = ended.map(|failure| format!("database.{section}: {}", failure.message));
+        trials.untried.extend(untried);
     }
     trials
 }
@@ -102,16 +94,7 @@ pub fn find_culprit(
     try_query: &mut dyn FnMut(&str) -> Result<(), Refusal>,
 ) -> Option<Failure> {
     sections(mapping).into_iter().find_map(|(section, from, columns)| {
-        let failing = columns::failing(from, &columns, None, try_query);
-        failing.into_iter().find_map(|(name, refusal)| {
-            let own = columns.iter().find(|column| column.name == name)?;
-            match refusal {
-                Refusal::BadExpression(words) => {
-                    Some(columns::uncomputable(&section, &name, &own.shown, &words))
-                }
-                _ => None,
-            }
-        })
+        compute(&section, from, &columns, None, try_query).failed.into_iter().next()
     })
 }
 

@@ -7,6 +7,7 @@ pub mod inspect;
 pub mod open;
 pub mod postgres;
 pub mod prune;
+mod refusal;
 mod sqlite;
 pub mod target;
 
@@ -59,7 +60,7 @@ pub struct DayRequest {
     pub trend: Vec<Day>,
     /// How many of the slowest tasks are named.
     pub slowest: usize,
-    /// How many of the failed tasks are told in full.
+    /// How many of the failed tasks are listed.
     pub failed_details: usize,
     /// For each category of errors the texts of which a message contains one.
     pub categories: Vec<Vec<String>>,
@@ -167,6 +168,19 @@ pub struct LiveRequest {
     pub finished_in: (DateTime<Utc>, DateTime<Utc>),
     /// … as far as they were made at this time or later: tables have no index on the time of finishing, so this is what bounds the search.
     pub finished_made_since: DateTime<Utc>,
+}
+
+impl LiveRequest {
+    /// Today as the one day that tasks are counted on.
+    pub fn day(&self) -> DayRequest {
+        DayRequest {
+            day: self.today.clone(),
+            trend: vec![self.today.clone()],
+            slowest: 0,
+            failed_details: 0,
+            categories: Vec::new(),
+        }
+    }
 }
 
 /// What a store knows of the tasks that are not final, and of today's.

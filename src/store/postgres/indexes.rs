@@ -7,15 +7,10 @@ use super::quote::{identifier, is_plain_name, literal};
 use super::session::{Broken, Session};
 use crate::outcome::Failure;
 use crate::store::prune::MissingIndex;
+use crate::store::prune::indexes::WantedIndex;
 use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use serde_json::Value;
-
-/// Columns of what is read by which rows are looked for.
-pub struct Wanted {
-    pub from: String,
-    pub columns: Vec<String>,
-}
 
 const DOING: &str = "looking for indexes";
 
@@ -23,7 +18,7 @@ const DOING: &str = "looking for indexes";
 ///
 /// # Errors
 /// The database went away.
-pub fn missing(session: &Session, wanted: &[Wanted]) -> Result<Vec<MissingIndex>, Failure> {
+pub fn missing(session: &Session, wanted: &[WantedIndex]) -> Result<Vec<MissingIndex>, Failure> {
     let mut missing = Vec::new();
     for wanted in wanted {
         missing.extend(look(session, wanted).map_err(|broken| broken.failure(DOING))?);
@@ -32,7 +27,7 @@ pub fn missing(session: &Session, wanted: &[Wanted]) -> Result<Vec<MissingIndex>
     Ok(missing)
 }
 
-fn look(session: &Session, wanted: &Wanted) -> Result<Option<MissingIndex>, Broken> {
+fn look(session: &Session, wanted: &WantedIndex) -> Result<Option<MissingIndex>, Broken> {
     let relation = match relation(session, &wanted.from)? {
         Some(relation) if "rpm".contains(&relation.kind) => {
             return on_table(session, wanted, &relation);
@@ -42,30 +37,30 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<MissingIndex>, Brok
     if relation.is_some_and(|relation| relation.kind == "f") {
         let why =
             format!("{} is a foreign table: it can be indexed where its rows are", wanted.from);
-        return Ok(Some(wanted.missing(Err(why))));
+        return Ok(Some(missing_index(wanted, Err(why))));
     }
     // A view, or a FROM clause: whether a column is handed through shows in how it is read.
-    let mut beneath: Option<Wanted> = None;
+    let mut beneath: Option<WantedIndex> = None;
     for column in &wanted.columns {
         let origin = match origin(session, &wanted.from, column)? {
             Some(origin) => origin,
             None => {
                 let why = format!(
                     "\"{column}\" of \"{}\" is computed from several tables or columns, which no index can hold",
-                    wanted.short()
+                    short_name(wanted)
                 );
-                return Ok(Some(wanted.missing(Err(why))));
+                return Ok(Some(missing_index(wanted, Err(why))));
             }
         };
         let known = beneath
-            .get_or_insert_with(|| Wanted { from: origin.table.clone(), columns: Vec::new() });
+            .get_or_insert_with(|| WantedIndex { from: origin.table.clone(), columns: Vec::new() });
         if known.from != origin.table {
             let why = format!(
                 "\"{}\" takes {} from several tables, which no index can hold together",
-                wanted.short(),
+                short_name(wanted),
                 wanted.columns.join(" and ")
             );
-            return Ok(Some(wanted.missing(Err(why))));
+            return Ok(Some(missing_index(wanted, Err(why))));
         }
         known.columns.push(origin.column);
     }
@@ -78,15 +73,14 @@ fn look(session: &Session, wanted: &Wanted) -> Result<Option<MissingIndex>, Brok
     }
 }
 
-impl Wanted {
-    fn missing(&self, remedy: Result<String, String>) -> MissingIndex {
-        MissingIndex { place: format!("{} ({})", self.short(), self.columns.join(", ")), remedy }
-    }
+fn missing_index(wanted: &WantedIndex, remedy: Result<String, String>) -> MissingIndex {
+    let place = format!("{} ({})", short_name(wanted), wanted.columns.join(", "));
+    MissingIndex { place, remedy }
+}
 
-    /// A long FROM clause by its beginning.
-    fn short(&self) -> &str {
-        self.from.split_whitespace().next().unwrap_or(&self.from)
-    }
+/// A long FROM clause by its beginning.
+fn short_name(wanted: &WantedIndex) -> &str {
+    wanted.from.split_whitespace().next().unwrap_or(&wanted.from)
 }
 
 struct Relation {
@@ -116,7 +110,7 @@ fn relation_of(session: &Session, from: &str) -> Result<Option<Relation>, Broken
 
 fn on_table(
     session: &Session,
-    wanted: &Wanted,
+    wanted: &WantedIndex,
     relation: &Relation,
 ) -> Result<Option<MissingIndex>, Broken> {
     let is_bare = |column: &String| is_plain_name(column) && !column.contains('.');
@@ -126,7 +120,10 @@ fn on_table(
     }
     // Columns by their bare names need no trial.
     if is_plain {
-        return Ok(Some(wanted.missing(Ok(statement(&wanted.from, relation, &wanted.columns)))));
+        return Ok(Some(missing_index(
+            wanted,
+            Ok(statement(&wanted.from, relation, &wanted.columns)),
+        )));
     }
     let items = match as_indexed(session, wanted, relation) {
         Ok(items) => items,
@@ -138,11 +135,14 @@ fn on_table(
                     let why = format!(
                         "\"{columns}\" is not immutable, depending on a setting or on the time, so that no index can hold it"
                     );
-                    Some(wanted.missing(Err(why)))
+                    Some(missing_index(wanted, Err(why)))
                 }
                 _ => {
                     let words = error.as_db_error().map_or("", |error| error.message());
-                    Some(wanted.missing(Err(format!("whether there is one is not known: {words}"))))
+                    Some(missing_index(
+                        wanted,
+                        Err(format!("whether there is one is not known: {words}")),
+                    ))
                 }
             });
         }
@@ -151,8 +151,8 @@ fn on_table(
     if is_there(session, &wanted.from, &items)? {
         return Ok(None);
     }
-    let indexed = Wanted { from: wanted.from.clone(), columns: items };
-    Ok(Some(indexed.missing(Ok(statement(&indexed.from, relation, &indexed.columns)))))
+    let indexed = WantedIndex { from: wanted.from.clone(), columns: items };
+    Ok(Some(missing_index(&indexed, Ok(statement(&indexed.from, relation, &indexed.columns)))))
 }
 
 /// An index of a partitioned table cannot be made while others write.
@@ -164,7 +164,7 @@ fn statement(from: &str, relation: &Relation, items: &[String]) -> String {
     format!("CREATE INDEX {concurrently}ON {from} ({});", items.join(", "))
 }
 
-fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Broken> {
+pub fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Broken> {
     let each = items.iter().enumerate().map(|(place, item)| {
         let place = place + 1;
         format!("pg_get_indexdef(i.indexrelid, {place}, true) = {}", literal(item))
@@ -181,7 +181,7 @@ fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool, Bro
 /// The columns as an index of theirs has them.
 fn as_indexed(
     session: &Session,
-    wanted: &Wanted,
+    wanted: &WantedIndex,
     relation: &Relation,
 ) -> Result<Vec<String>, Broken> {
     let entries: Vec<String> =

@@ -1,14 +1,11 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
-use super::connect::connect;
 use super::connect::target::PostgresTarget;
-use super::prune::limit_statements;
 use super::quote::is_plain_name;
-use super::schema::refusal;
 use super::session::{Broken, Session};
 use crate::mapping::TaskTable;
 use crate::outcome::{Failure, Kind};
-use crate::store::columns::{Column, Refusal, unread_columns};
+use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
 use crate::store::prune::PruneSettings;
@@ -24,8 +21,7 @@ pub fn inspect(
     settings: &PruneSettings,
     now: fn() -> DateTime<Utc>,
 ) -> Result<Inspection> {
-    let session = Session::new(connect(target)?, settings)?;
-    limit_statements(&session, settings)?;
+    let session = Session::open(target, settings)?;
     let doing = "asking the database about itself";
     let rows = session.ask(WHO, &[]).map_err(|broken| broken.failure(doing))?;
     let host_clock = now();
@@ -46,7 +42,7 @@ pub fn inspect(
         rights,
         labels: labels(&session, settings),
         trials: {
-            let mut trials = trials(&settings.mapping, &read_as, &mut |sql| tried(&session, sql));
+            let mut trials = trials(&settings.mapping, &read_as, &mut |sql| session.try_query(sql));
             trials.failed.extend(strange_key(&session, &settings.mapping.tasks));
             trials
         },
@@ -121,14 +117,6 @@ fn read_as(column: Column) -> Column {
     };
     let expression = format!("({})::{kind}", column.expression);
     column.read_as(expression)
-}
-
-fn tried(session: &Session, sql: &str) -> Result<(), Refusal> {
-    match session.ask(sql, &[]) {
-        Ok(_) => Ok(()),
-        Err(Broken::Server(error)) => Err(refusal(&error)),
-        Err(broken) => Err(Refusal::Failed(broken.failure("trying the mapping on some rows"))),
-    }
 }
 
 /// How many of the rows that are read are looked for among those that are deleted.
@@ -208,9 +196,8 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
 /// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
 pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
     let settings = PruneSettings { statement_timeout: BLAME_LIMIT, ..settings.clone() };
-    let session = Session::new(connect(target).ok()?, &settings).ok()?;
-    limit_statements(&session, &settings).ok()?;
-    find_culprit(&settings.mapping, &mut |sql| tried(&session, sql))
+    let session = Session::open(target, &settings).ok()?;
+    find_culprit(&settings.mapping, &mut |sql| session.try_query(sql))
 }
 
 fn labels(

@@ -4,13 +4,12 @@
 //! statement sorts by the creation time with a limit: the planner would then walk the index on it from the oldest task on, past
 //! every finished one, to the first that is open.
 
-use super::plan::{Draft, Plan, Reader, Statement, Writer, begin, overlay, unsigned};
+use super::plan::{Draft, Plan, Reader, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType, time_type};
-use crate::calendar::{day_buckets, hour_buckets};
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
-use crate::store::fields::{key_order, source};
-use crate::store::{DayRequest, LiveRequest, OpenTask, OpenTasks, StoreSettings};
+use crate::store::fields::key_order;
+use crate::store::{LiveRequest, OpenTask, OpenTasks, StoreSettings};
 use chrono::{DateTime, TimeDelta, Utc};
 use postgres::Row;
 
@@ -31,41 +30,14 @@ impl Plan {
         schema: &Schema,
         request: &LiveRequest,
     ) -> Result<Self, Failure> {
-        let day = DayRequest {
-            day: request.today.clone(),
-            trend: vec![request.today.clone()],
-            slowest: 0,
-            failed_details: 0,
-            categories: Vec::new(),
-        };
-        let (hours, days) = (hour_buckets(&day.day), day_buckets(&day.trend));
-        let writer = Writer {
-            settings,
-            schema,
-            request: &day,
-            source: source(
-                &settings.tasks,
-                &schema.fields.present,
-                &overlay(&settings.tasks, schema),
-            ),
-            hours: &hours,
-            days: &days,
-        };
+        let day = request.day();
+        let writer = Writer::new(settings, schema, &day);
         let since = writer.clocks(&[Field::StartedAt, Field::UpdatedAt])?;
         let mut statements = vec![writer.trend()];
         statements.extend(writer.finished(request)?);
         statements.push(writer.processing(request, &since));
         statements.push(writer.pending(request));
-        Ok(Self {
-            statements,
-            begin: begin(settings),
-            fields: schema.fields.clone(),
-            naive_zone: settings.naive_zone,
-            time: schema.time,
-            since: since.time(),
-            hours,
-            days,
-        })
+        Ok(writer.plan(since.time(), statements))
     }
 }
 
@@ -124,7 +96,7 @@ impl Writer<'_> {
         draft.finish_for(read, "counting pending tasks", sql)
     }
 
-    /// Every processing task is read: its start stands in no index.
+    /// Every processing task is read: its start is in no index.
     fn processing(&self, request: &LiveRequest, since: &Clocks) -> Statement {
         let mut draft = self.draft();
         let keys = key_order(&self.settings.tasks);
@@ -152,8 +124,9 @@ impl Writer<'_> {
         if !self.has(Field::CompletedAt) && !self.has(Field::UpdatedAt) {
             return Ok(None);
         }
-        let completed = self.clocks(&[Field::CompletedAt, Field::UpdatedAt])?;
-        let failed = self.clocks(&[Field::UpdatedAt, Field::CompletedAt])?;
+        let [completed, failed] =
+            [State::Completed, State::Failed].map(|state| self.clocks(&state.ended_by()[..2]));
+        let (completed, failed) = (completed?, failed?);
         let mut draft = self.draft();
         let made = draft.bind_times(vec![request.finished_made_since]);
         let (first, last) = request.finished_in;

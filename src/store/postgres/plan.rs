@@ -2,9 +2,9 @@
 
 use super::quote::literal;
 use super::schema::{Schema, StatusType, TimeType};
-use crate::calendar::{Buckets, instant_of, wall_clock_bound};
+use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
 use crate::mapping::{Field, Membership, State, States, TaskTable};
-use crate::store::fields::Fields;
+use crate::store::fields::{Fields, source};
 use crate::store::{DayFigures, DayRequest, LiveFigures, StoreSettings};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
@@ -147,8 +147,8 @@ pub struct Writer<'a> {
     pub schema: &'a Schema,
     pub request: &'a DayRequest,
     pub source: String,
-    pub hours: &'a Buckets<u8>,
-    pub days: &'a Buckets<usize>,
+    pub hours: Buckets<u8>,
+    pub days: Buckets<usize>,
 }
 
 impl Plan {
@@ -209,7 +209,7 @@ fn in_labels<'a>(
 }
 
 /// Just-in-time compilation never pays within a report's short statements: it cost more than it saved on ten million rows.
-pub fn begin(settings: &StoreSettings) -> String {
+fn begin(settings: &StoreSettings) -> String {
     format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}",
         settings.statement_timeout.as_millis()
@@ -242,7 +242,33 @@ pub fn overlay(table: &TaskTable, schema: &Schema) -> Vec<(Field, String)> {
     overlay
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    pub fn new(settings: &'a StoreSettings, schema: &'a Schema, request: &'a DayRequest) -> Self {
+        let overlay = overlay(&settings.tasks, schema);
+        Self {
+            settings,
+            schema,
+            request,
+            source: source(&settings.tasks, &schema.fields.present, &overlay),
+            hours: hour_buckets(&request.day),
+            days: day_buckets(&request.trend),
+        }
+    }
+
+    /// `since`: the type of the time since which tasks are processed.
+    pub fn plan(self, since: TimeType, statements: Vec<Statement>) -> Plan {
+        Plan {
+            statements,
+            begin: begin(self.settings),
+            fields: self.schema.fields.clone(),
+            naive_zone: self.settings.naive_zone,
+            time: self.schema.time,
+            since,
+            hours: self.hours,
+            days: self.days,
+        }
+    }
+
     pub fn draft(&self) -> Draft<'_> {
         Draft { writer: self, bound: Vec::new() }
     }

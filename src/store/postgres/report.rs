@@ -1,10 +1,9 @@
 //! The statements of a day's report, and their rows.
 
-use super::plan::{Bound, Draft, Plan, Statement, Writer, begin, overlay, unsigned};
+use super::plan::{Bound, Draft, Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
-use crate::calendar::{day_buckets, hour_buckets};
 use crate::mapping::{Field, State, Wait};
-use crate::store::fields::{key_order, source};
+use crate::store::fields::key_order;
 use crate::store::{
     BacklogCount, Cell, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles, SlowTask,
     StoreSettings,
@@ -19,35 +18,16 @@ mod part {
     pub const SLOW_TASK: i32 = 2;
 }
 
-/// A failed task's message that is in no category; NULL stands for tasks without one.
+/// A failed task's message that is in no category; NULL means that there is none.
 const NO_CATEGORY: i32 = -1;
 
 impl Plan {
     pub fn day(settings: &StoreSettings, schema: &Schema, request: &DayRequest) -> Self {
-        let hours = hour_buckets(&request.day);
-        let days = day_buckets(&request.trend);
-        let overlay = overlay(&settings.tasks, schema);
-        let writer = Writer {
-            settings,
-            schema,
-            request,
-            source: source(&settings.tasks, &schema.fields.present, &overlay),
-            hours: &hours,
-            days: &days,
-        };
+        let writer = Writer::new(settings, schema, request);
         // The longest first: two connections that share the list then end at about the same time.
         let statements =
             vec![writer.day(), writer.trend(), writer.backlog(), writer.failed(), writer.undated()];
-        Self {
-            statements,
-            begin: begin(settings),
-            fields: schema.fields.clone(),
-            naive_zone: settings.naive_zone,
-            time: schema.time,
-            since: schema.time,
-            hours,
-            days,
-        }
+        writer.plan(schema.time, statements)
     }
 
     fn read_day(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {

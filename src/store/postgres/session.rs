@@ -5,9 +5,14 @@
 //! nothing has come from it for too long.
 
 use super::SILENCE;
+use super::connect::connect;
+use super::connect::target::PostgresTarget;
 use super::failure::failure;
+use super::schema::refusal;
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::PruneSettings;
+use crate::store::refusal::Refusal;
+use anyhow::Result;
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};
@@ -99,11 +104,29 @@ fn to_delete(failure: Failure, code: Option<&SqlState>) -> Failure {
 }
 
 impl Session {
-    /// Where the settings have no limit for a statement, the server is waited for as long as it takes.
+    /// Connects.
     ///
     /// # Errors
-    /// The thread cannot be started.
-    pub fn new(mut client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
+    /// The database cannot be reached or refuses.
+    pub fn open(target: &PostgresTarget, settings: &PruneSettings) -> Result<Self> {
+        Ok(Self::start(connect(target)?, settings)?)
+    }
+
+    /// Begins with a connection: sets its time limits. A pooler that hands the session on resets it or has a limit of its own.
+    ///
+    /// # Errors
+    /// The connection is lost, or the thread cannot be started.
+    pub fn start(client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
+        let session = Self::new(client, settings)?;
+        let limit = settings.statement_timeout.as_millis();
+        session
+            .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
+            .map_err(|broken| broken.failure("setting the time limit"))?;
+        Ok(session)
+    }
+
+    /// Where the settings have no limit for a statement, the server is waited for as long as it takes.
+    fn new(mut client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
         let cancel = client.cancel_token();
         let statement_timeout = settings.statement_timeout;
         let (work, waiting) = channel::<Work>();
@@ -134,7 +157,7 @@ impl Session {
     }
 
     /// Does something with the connection.
-    pub fn with<T: Send + 'static>(
+    fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Client) -> T + Send + 'static,
     ) -> Result<T, Broken> {
@@ -159,14 +182,23 @@ impl Session {
         Ok(self.with(move |client| client.simple_query(&statements))??)
     }
 
-    /// Tells the rows of a long answer one by one.
-    pub fn each(&self, sql: &str, tell: &mut dyn FnMut(&Row)) -> Result<(), Broken> {
+    /// Whether a query of the mapping's expressions can be computed, and if not, why.
+    pub fn try_query(&self, sql: &str) -> Result<(), Refusal> {
+        match self.ask(sql, &[]) {
+            Ok(_) => Ok(()),
+            Err(Broken::Server(error)) => Err(refusal(&error)),
+            Err(broken) => Err(Refusal::Failed(broken.failure("trying the mapping"))),
+        }
+    }
+
+    /// Hands over the rows of a long answer one by one.
+    pub fn each(&self, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Broken> {
         log::debug!("{sql}");
         let sql = sql.to_owned();
         let (sender, receiver) = sync_channel(4);
         self.send(move |client| {
-            let mut tell = |rows| sender.send(rows).is_ok();
-            if let Err(error) = stream(client, &sql, &mut tell) {
+            let mut send = |rows| sender.send(rows).is_ok();
+            if let Err(error) = stream(client, &sql, &mut send) {
                 // Nobody may be waiting any more.
                 let _ = sender.send(Err(error));
             }
@@ -175,7 +207,7 @@ impl Session {
             // No rows are the end; an answer that breaks off without them must not be taken for a whole one.
             match self.wait(&receiver)?? {
                 rows if rows.is_empty() => return Ok(()),
-                rows => rows.iter().for_each(&mut *tell),
+                rows => rows.iter().for_each(&mut *each),
             }
         }
     }
@@ -228,25 +260,25 @@ type Chunk = Result<Vec<Row>, postgres::Error>;
 fn stream(
     client: &mut Client,
     sql: &str,
-    tell: &mut dyn FnMut(Chunk) -> bool,
+    send: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), postgres::Error> {
     let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
     let mut rows = client.query_typed_raw(sql, nothing)?;
     let mut chunk = Vec::new();
     while let Some(row) = rows.next()? {
         chunk.push(row);
-        if chunk.len() == CHUNK && !tell(Ok(std::mem::take(&mut chunk))) {
+        if chunk.len() == CHUNK && !send(Ok(std::mem::take(&mut chunk))) {
             return Ok(());
         }
     }
-    if chunk.is_empty() || tell(Ok(chunk)) {
-        tell(Ok(Vec::new()));
+    if chunk.is_empty() || send(Ok(chunk)) {
+        send(Ok(Vec::new()));
     }
     Ok(())
 }
 
 /// Keys go as one array of text for each column.
-pub fn ask(
+fn ask(
     client: &mut Client,
     sql: &str,
     parameters: &[Vec<String>],

@@ -1,6 +1,7 @@
 //! Conditions on time and status, in the forms in which a table's values come.
 
-use super::report::{Report, text_literal};
+use super::quote::text_literal;
+use super::report::Report;
 use super::time::{self, Forms, Ruler};
 use crate::mapping::{Membership, State};
 use rusqlite::functions::FunctionFlags;

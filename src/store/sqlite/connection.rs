@@ -1,8 +1,7 @@
-//! A connection to a SQLite file that is read only, its time limit and what its errors mean.
+//! A connection to a SQLite file, its time limit and what its errors mean.
 
 use crate::outcome::{Failure, Kind};
-use crate::store::columns::Refusal;
-use anyhow::Result;
+use crate::store::refusal::Refusal;
 use rusqlite::config::DbConfig;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -11,33 +10,48 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-pub fn open_read_only(path: &Path, patience: Duration) -> Result<Connection> {
-    let shown = path.display();
-    if !path.exists() {
-        let failure =
-            Failure::new(Kind::DatabaseUnavailable, format!("there is no SQLite file {shown}"));
-        return Err(failure
-            .hint("taskmon never makes a database; check the path, relative ones start at base_dir or, outside the file, at the working directory")
-            .into());
-    }
-    require_file(path)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)
-        .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
-    log_statements(&mut connection)
-        .and_then(|()| connection.busy_timeout(patience))
-        // A quoted column that is not there would else be a string: every task in one and the same state.
-        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
-        .map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
+pub fn open_read_only(path: &Path, patience: Duration) -> Result<Connection, Failure> {
+    let connection = open(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY,
+        patience,
+        "relative ones start at base_dir or, outside the file, at the working directory",
+    )?;
     // The first read of the file: says whether it is a database at all.
     connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-        .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
+        .map_err(|error| unavailable(&format!("{} cannot be read", path.display()), &error))?;
     Ok(connection)
 }
 
+/// `patience`: how long another program's lock is waited for; `start`: where relative paths start.
+pub fn open(
+    path: &Path,
+    access: OpenFlags,
+    patience: Duration,
+    start: &str,
+) -> Result<Connection, Failure> {
+    let shown = path.display();
+    if !path.exists() {
+        let message = format!("there is no SQLite file {shown}");
+        return Err(Failure::new(Kind::DatabaseUnavailable, message)
+            .hint(format!("taskmon never makes a database; check the path, {start}")));
+    }
+    require_file(path)?;
+    let open = || {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        log_statements(&mut connection)?;
+        connection.busy_timeout(patience)?;
+        // A quoted column that is not there would else be a string: every task in one state, a guard that holds nothing back.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        Ok(connection)
+    };
+    open().map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))
+}
+
 /// A pipe in the place of the file would be waited for without an end.
-pub fn require_file(path: &Path) -> Result<(), Failure> {
+fn require_file(path: &Path) -> Result<(), Failure> {
     let what = match path {
         path if path.is_file() => return Ok(()),
         path if path.is_dir() => "a folder",
@@ -47,7 +61,7 @@ pub fn require_file(path: &Path) -> Result<(), Failure> {
     Err(Failure::new(Kind::DatabaseUnavailable, message))
 }
 
-/// Every statement as it runs, its values in place: what stands in the log can be tried in SQLite's shell.
+/// Every statement as it runs, its values in place: what is in the log can be tried in SQLite's shell.
 fn log_statements(connection: &mut Connection) -> rusqlite::Result<()> {
     if !log::log_enabled!(log::Level::Debug) {
         return Ok(());
@@ -62,7 +76,7 @@ fn log_statements(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(log))
 }
 
-/// Interrupts the connection when a report takes too long; dropped, it stands down.
+/// Interrupts the connection when a report takes too long; not once it is dropped.
 pub struct Watchdog {
     _leash: Sender<()>,
 }
@@ -116,5 +130,22 @@ pub fn words(error: &rusqlite::Error) -> String {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
+    }
+}
+
+/// What a statement's error means for the run.
+pub fn failure(error: &rusqlite::Error, message: String) -> Failure {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Failure::new(Kind::DatabaseUnavailable, message)
+                .hint("another program holds the database; try again")
+        }
+        Some(
+            ErrorCode::CannotOpen
+            | ErrorCode::NotADatabase
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::SystemIoFailure,
+        ) => Failure::new(Kind::DatabaseUnavailable, message),
+        _ => Failure::new(Kind::QueryFailed, message),
     }
 }

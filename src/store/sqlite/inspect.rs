@@ -2,10 +2,11 @@
 
 use super::connection::{Watchdog, open_read_only, refusal, words};
 use crate::outcome::{Failure, Kind};
-use crate::store::columns::{Column, Refusal, unread_columns};
+use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
 use crate::store::prune::PruneSettings;
+use crate::store::refusal::Refusal;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};

@@ -7,7 +7,7 @@ use super::report::{Broken, Report, shown, text, while_doing};
 use super::time::{self, Moment, Ruler};
 use crate::mapping::{Field, State};
 use crate::store::fields::key_order;
-use crate::store::{DayFigures, DayRequest, LiveFigures, LiveRequest, OpenTask, OpenTasks};
+use crate::store::{DayFigures, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Row;
 use rusqlite::functions::FunctionFlags;
@@ -15,17 +15,6 @@ use rusqlite::types::{Value, ValueRef};
 
 /// The function that says whether a task was made recently enough to be looked at.
 const RECENT: &str = "taskmon_recent";
-
-/// Today as the one day that tasks are counted on.
-pub fn day(request: &LiveRequest) -> DayRequest {
-    DayRequest {
-        day: request.today.clone(),
-        trend: vec![request.today.clone()],
-        slowest: 0,
-        failed_details: 0,
-        categories: Vec::new(),
-    }
-}
 
 /// The earliest time of some tasks, and how many lie before a limit.
 struct Ages {
@@ -146,11 +135,8 @@ impl Report<'_> {
         let (start, end) = (request.finished_made_since, last + TimeDelta::days(365));
         let made = Ruler::new(&[start, end], self.settings.naive_zone);
         for (low, high) in self.wide_ranges(&made)? {
-            for (state, times) in [
-                (State::Completed, [Field::CompletedAt, Field::UpdatedAt]),
-                (State::Failed, [Field::UpdatedAt, Field::CompletedAt]),
-            ] {
-                let [one, other] = times.map(|field| self.column(field));
+            for state in [State::Completed, State::Failed] {
+                let [one, other, _] = state.ended_by().map(|field| self.column(field));
                 let sql = format!(
                     "SELECT {one}, {other}, t.{time} FROM {} WHERE {} AND t.{time} >= ?1 AND t.{time} < ?2 AND {RECENT}(t.{time})",
                     self.source,

@@ -12,6 +12,7 @@ pub mod inspect;
 mod labels;
 mod live;
 pub mod prune;
+mod quote;
 mod report;
 mod time;
 mod trend;
@@ -66,7 +67,7 @@ impl Store for SqliteStore {
     }
 
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
-        self.report(&live::day(request), |report| report.live(request))
+        self.report(&request.day(), |report| report.live(request))
     }
 
     fn missing(&self) -> &[Field] {
@@ -125,23 +126,11 @@ impl SqliteStore {
 }
 
 fn failure(error: &rusqlite::Error, doing: &str, settings: &StoreSettings) -> Failure {
-    let message = format!("{doing}: {}", words(error));
-    match error.sqlite_error_code() {
-        Some(ErrorCode::OperationInterrupted) => Failure::new(
-            Kind::StatementTimeout,
-            format!("{doing} took longer than {} seconds", settings.statement_timeout.as_secs()),
-        )
-        .hint("raise database.statement_timeout_seconds, or add the index that is missing"),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Failure::new(Kind::DatabaseUnavailable, message)
-                .hint("another program holds the database; try again")
-        }
-        Some(
-            ErrorCode::CannotOpen
-            | ErrorCode::NotADatabase
-            | ErrorCode::DatabaseCorrupt
-            | ErrorCode::SystemIoFailure,
-        ) => Failure::new(Kind::DatabaseUnavailable, message),
-        _ => Failure::new(Kind::QueryFailed, message),
+    if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+        let seconds = settings.statement_timeout.as_secs();
+        let message = format!("{doing} took longer than {seconds} seconds");
+        return Failure::new(Kind::StatementTimeout, message)
+            .hint("raise database.statement_timeout_seconds, or add the index that is missing");
     }
+    connection::failure(error, format!("{doing}: {}", words(error)))
 }

@@ -97,10 +97,6 @@ pub fn text(row: &Row, column: usize) -> rusqlite::Result<Option<String>> {
     })
 }
 
-pub fn text_literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// A value as an error message shows it, not longer than a line.
 pub fn shown(value: ValueRef) -> String {
     match value {

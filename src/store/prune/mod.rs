@@ -3,6 +3,14 @@
 //! It is a trait of its own beside [`super::Store`]: a report reads from any server that has the tables, a hot standby too, while a pruner
 //! needs the primary, other columns and the right to delete.
 
+pub mod batch;
+pub mod dialect;
+mod expiry;
+pub mod indexes;
+pub mod references;
+pub mod statements;
+pub mod tables;
+
 use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
 use crate::mapping::{Mapping, State};
 use crate::outcome::Failure;
@@ -117,7 +125,7 @@ pub enum Pass {
 /// A row's key, column by column, as text.
 pub type Key = Vec<String>;
 
-/// Where a row stands.
+/// The table that a row is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     Tasks,

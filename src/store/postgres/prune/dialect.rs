@@ -1,0 +1,211 @@
+//! What PostgreSQL says differently in the statements of a cleanup.
+//!
+//! Keys are bound as one array of text for each of their columns, and read back as the columns' types.
+
+use super::super::quote::literal;
+use super::super::schema::TimeType;
+use crate::calendar::wall_clock_bound;
+use crate::mapping::canonical_path::PathAliases;
+use crate::mapping::{Field, State, States};
+use crate::store::prune::dialect::Dialect;
+use crate::store::prune::statements::Statements;
+use crate::store::prune::tables::{Dependent, Table, Typed};
+use crate::store::prune::{Pass, Scope};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+pub struct PostgresDialect {
+    pub status: String,
+    pub states: States,
+    /// The labels of a native enum, and its name.
+    pub labels: Option<(String, Vec<String>)>,
+    /// The zone of timestamps that have none.
+    pub zone: Tz,
+    pub aliases: PathAliases,
+    /// Whether an index finds tasks by their creation.
+    pub created_is_indexed: bool,
+}
+
+impl Dialect for PostgresDialect {
+    fn key_text(&self, part: &Typed) -> String {
+        self.text(&part.expression)
+    }
+
+    fn lacks_key(&self, part: &Typed) -> String {
+        format!("({}) IS NULL", part.expression)
+    }
+
+    fn is_bound(&self, key: &[Typed]) -> String {
+        if let [part] = key {
+            return is_one_of(part);
+        }
+        let names: Vec<&str> = key.iter().map(|part| part.expression.as_str()).collect();
+        let arrays =
+            (1..).zip(key).map(|(place, part)| format!("${place}::text[]::{}[]", kind_of(part)));
+        let arrays: Vec<String> = arrays.collect();
+        format!("({}) IN (SELECT * FROM unnest({}))", names.join(", "), arrays.join(", "))
+    }
+
+    fn bound_key(&self, key: &[Typed]) -> Vec<String> {
+        let numbered = (1..).zip(key);
+        numbered.map(|(place, part)| format!("(${place}::text[])[1]::{}", kind_of(part))).collect()
+    }
+
+    fn is_read(&self, table: &Table, condition: &str) -> String {
+        format!(
+            "({names}) IN (SELECT {names} FROM {} WHERE {} AND {condition})",
+            table.from,
+            self.is_bound(&table.key),
+            names = table.key_names(),
+        )
+    }
+
+    fn text(&self, expression: &str) -> String {
+        format!("({expression})::text")
+    }
+
+    fn path(&self, expression: &str) -> String {
+        self.text(expression)
+    }
+
+    fn in_state(&self, state: State) -> Option<String> {
+        let list = |labels: Vec<String>| {
+            let literals: Vec<String> = labels.iter().map(|label| literal(label)).collect();
+            (!literals.is_empty()).then(|| literals.join(", "))
+        };
+        match &self.labels {
+            Some((kind, labels)) => {
+                let of_state = |label: &&String| self.states.of(Some(label)) == state;
+                let list = list(labels.iter().filter(of_state).cloned().collect())?;
+                Some(format!("({}) = ANY (ARRAY[{list}]::{kind}[])", self.status))
+            }
+            None => {
+                let labels = self.states.labels(state).iter();
+                let list = list(labels.map(|label| label.to_lowercase()).collect())?;
+                Some(format!("lower(({})::text) IN ({list})", self.status))
+            }
+        }
+    }
+
+    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String {
+        let types: Vec<TimeType> = times.iter().map(|time| time_type(time)).collect();
+        let are_alike = types.iter().all(|kind| Some(kind) == types.first());
+        let values = times.iter().map(|time| {
+            let value = finite(time);
+            match time_type(time) {
+                TimeType::WallClock | TimeType::Date if !are_alike => {
+                    format!("({value} AT TIME ZONE {})", literal(self.zone.name()))
+                }
+                _ => value,
+            }
+        });
+        let values: Vec<String> = values.collect();
+        let kind = types.first().copied().filter(|_| are_alike).unwrap_or(TimeType::Instant);
+        format!("coalesce({}) < {}", values.join(", "), self.bound(kind, before))
+    }
+
+    fn pass(&self, tasks: &Table, scope: &Scope, pass: Pass) -> Option<String> {
+        let (Scope::Tasks(limits), Some(created)) = (scope, tasks.time(Field::CreatedAt)) else {
+            return (pass == Pass::Created).then(|| "true".to_owned());
+        };
+        let latest = limits.iter().map(|(_, before)| *before).max()?;
+        let (name, bound) = (&created.expression, self.bound(time_type(created), latest));
+        Some(match pass {
+            Pass::Created => format!("({name}) < {bound}"),
+            Pass::Others => format!("(({name}) IS NULL OR ({name}) >= {bound})"),
+        })
+    }
+}
+
+impl PostgresDialect {
+    /// An instant as a column of that type has it.
+    pub fn bound(&self, kind: TimeType, instant: DateTime<Utc>) -> String {
+        match kind {
+            TimeType::Instant => {
+                format!("'{}+00'::timestamptz", instant.format("%Y-%m-%d %H:%M:%S%.6f"))
+            }
+            TimeType::WallClock | TimeType::Date => {
+                let wall_clock = wall_clock_bound(instant, self.zone);
+                format!("'{}'::timestamp", wall_clock.format("%Y-%m-%d %H:%M:%S%.6f"))
+            }
+        }
+    }
+}
+
+impl Statements<PostgresDialect> {
+    /// The key of tasks that have one of the bound links, and the link as it was asked for; `None`: nothing ties receipts to tasks.
+    pub fn linked(&self) -> Option<String> {
+        let tasks = &self.tables.tasks;
+        let (link, asked) = (tasks.link.as_ref()?, self.tables.receipts.as_ref()?.link.as_ref()?);
+        let (key, from, name) = (self.key(&tasks.key), &tasks.from, &link.expression);
+        if matches!(link.kind.as_str(), "text" | "character varying" | "character") {
+            return Some(format!(
+                "SELECT {key}, ({name})::text FROM {from} WHERE ({name}) = ANY ($1::text[])"
+            ));
+        }
+        // What is equal is the database's to say, in the type that both have.
+        let is_equal = if link.kind == asked.kind {
+            format!("({name}) = taskmon_asked.link::{}", link.kind)
+        } else {
+            format!("(({name})::text) = taskmon_asked.link")
+        };
+        Some(format!(
+            "SELECT {key}, taskmon_asked.link FROM (SELECT DISTINCT unnest($1::text[]) AS link) AS taskmon_asked, {from} WHERE {is_equal}"
+        ))
+    }
+
+    /// Deletes what depends on those of the bound rows that may go.
+    pub fn delete_dependents_of_expired(
+        &self,
+        dependent: &Dependent,
+        table: &Table,
+        scope: &Scope,
+    ) -> String {
+        format!(
+            "DELETE FROM {} WHERE ({}) IN (SELECT ({})::{} FROM {} WHERE {} AND {} AND {})",
+            dependent.from,
+            dependent.foreign_key.expression,
+            table.key_names(),
+            kind_of(&dependent.foreign_key),
+            table.from,
+            self.dialect.is_bound(&table.key),
+            self.condition(table, scope),
+            self.is_alone(table, scope),
+        )
+    }
+}
+
+/// The type that a key's text is read back as. Those whose bare name means a length of one have another name without a length.
+fn kind_of(part: &Typed) -> &str {
+    match part.kind.as_str() {
+        "character" => "bpchar",
+        "bit" => "bit varying",
+        kind => kind,
+    }
+}
+
+/// "It is one of these", in the first array of text.
+fn is_one_of(part: &Typed) -> String {
+    let (name, kind) = (&part.expression, kind_of(part));
+    if kind.ends_with("[]") {
+        // An array of arrays would have to be of one length.
+        format!("({name}) IN (SELECT one::{kind} FROM unnest($1::text[]) AS one)")
+    } else {
+        format!("({name}) = ANY ($1::text[]::{kind}[])")
+    }
+}
+
+/// The catalogue said that each of them is a time.
+pub fn time_type(time: &Typed) -> TimeType {
+    TimeType::of(&time.kind).unwrap_or(TimeType::Instant)
+}
+
+/// The infinities are no times at which anything ended.
+fn finite(time: &Typed) -> String {
+    let name = &time.expression;
+    match time_type(time) {
+        TimeType::Instant => format!("nullif({name}, '-infinity'::timestamptz)"),
+        TimeType::WallClock => format!("nullif({name}, '-infinity'::timestamp)"),
+        TimeType::Date => format!("nullif(({name})::timestamp, '-infinity'::timestamp)"),
+    }
+}

@@ -1,0 +1,351 @@
+//! Deleting in PostgreSQL.
+//!
+//! A transaction-level advisory lock lets one batch at a time into the database: two runs that each delete one of two rows which name
+//! the same file would otherwise both see the other's row and both leave the file.
+
+mod canonical;
+mod catalogue;
+mod dialect;
+mod recovery;
+mod references;
+mod rows;
+mod transaction;
+mod verdict;
+
+use super::connect::target::PostgresTarget;
+use super::failure::failure;
+use super::session::{Broken, Session};
+use super::{indexes, inspect};
+use crate::mapping::Field;
+use crate::mapping::canonical_path::{CanonicalPath, RowPath};
+use crate::outcome::{Failure, Kind};
+use crate::store::columns::require_key;
+use crate::store::prune::batch::{Outcome, delete_by_halves, refused_at_commit};
+use crate::store::prune::indexes::{WantedIndex, wanted};
+use crate::store::prune::statements::Statements;
+use crate::store::prune::tables::Tables;
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reference,
+    Scope, Source, TaskCounts,
+};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use dialect::PostgresDialect;
+use postgres::Row;
+use recovery::Mark;
+use rows::{Raw, columns, read_key, read_links, read_paths};
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+use transaction::Deleting;
+use verdict::{Stopped, Verdict, verdict};
+
+/// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
+const TRIES: u32 = 4;
+
+pub struct PostgresPruner {
+    target: PostgresTarget,
+    session: Session,
+    settings: PruneSettings,
+    statements: Statements<PostgresDialect>,
+}
+
+impl PostgresPruner {
+    pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
+        let session = Session::open(target, &settings)?;
+        let mapping = &settings.mapping;
+        let mut status_type = String::new();
+        let tables = Tables::read(mapping, &mut |section, from, columns| {
+            let types = catalogue::types_of(&session, section, from, columns)?;
+            if section == "tasks" {
+                status_type = types.get("status").cloned().unwrap_or_default();
+            }
+            Ok(types)
+        })?;
+        require_key(&mapping.tasks, &mut |sql| session.try_query(sql))?;
+        if let Some(failure) = inspect::strange_key(&session, &mapping.tasks) {
+            return Err(failure.into());
+        }
+        let dialect = PostgresDialect {
+            status: mapping.tasks.status.clone(),
+            states: mapping.tasks.states.clone(),
+            labels: catalogue::enum_labels(&session, &status_type)?,
+            zone: settings.naive_zone,
+            aliases: settings.aliases.clone(),
+            created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
+        };
+        let statements = Statements { tables, dialect };
+        Ok(Self { target: target.clone(), session, settings, statements })
+    }
+
+    fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {
+        stored.into_iter().map(|stored| self.settings.aliases.row_path(stored))
+    }
+
+    fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
+        self.read(doing, &mut |session| session.ask(sql, keys))
+    }
+
+    /// Hands over the rows of a long answer; some of them again if the connection is lost on the way.
+    fn each(&mut self, doing: &str, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
+        self.read(doing, &mut |session| session.each(sql, each))
+    }
+
+    /// Reads something outside a transaction, again on a new connection where one is lost.
+    fn read<T>(
+        &mut self,
+        doing: &str,
+        work: &mut dyn FnMut(&Session) -> Result<T, Broken>,
+    ) -> Result<T, Failure> {
+        let mut tries = 1;
+        loop {
+            let broken = match work(&self.session) {
+                Ok(answer) => return Ok(answer),
+                Err(broken) => broken,
+            };
+            match verdict(&broken, doing) {
+                Verdict::Batch(Stopped::Lost(failure)) if tries < TRIES => {
+                    self.reconnect(failure)?;
+                }
+                _ => return Err(broken.failure(doing)),
+            }
+            tries += 1;
+        }
+    }
+
+    /// One transaction over the rows at these places.
+    fn try_delete(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        mark: &mut Mark,
+    ) -> Result<Deletion, Stopped> {
+        let table = self.statements.tables.of(batch.scope).map_err(Stopped::Failed)?;
+        let transaction = Deleting {
+            session: &self.session,
+            statements: &self.statements,
+            settings: &self.settings,
+            batch,
+            table,
+        };
+        mark.numbers = transaction.begin()?;
+        transaction.delete_before()?;
+        let deletion = transaction.delete_settled(places, settle)?;
+        if self.settings.mode == Mode::DryRun {
+            transaction.step("ROLLBACK")?;
+            return Ok(deletion);
+        }
+        // Kept for the case that the answer to COMMIT is lost and it did succeed.
+        mark.committing = Some(deletion.clone());
+        match transaction.run("COMMIT") {
+            Ok(()) => {
+                self.session.commit_to(false);
+                Ok(deletion)
+            }
+            Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
+                Verdict::Row(words) => Stopped::Uncommitted(words),
+                Verdict::Batch(stopped) => stopped,
+            }),
+        }
+    }
+
+    /// One transaction over the rows at these places, again where that may help.
+    fn delete_persistently(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Outcome> {
+        for attempt in 1..=TRIES {
+            let mut mark = Mark::default();
+            let failure = match self.try_delete(batch, places, settle, &mut mark) {
+                Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
+                Err(Stopped::Uncommitted(words)) => {
+                    self.roll_back();
+                    return Ok(Outcome::Refused(refused_at_commit(&words)));
+                }
+                Err(Stopped::Lost(failure)) => {
+                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
+                        return Ok(Outcome::Deleted(deletion));
+                    }
+                    failure
+                }
+                Err(Stopped::Conflict(failure)) => {
+                    self.roll_back();
+                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
+                    failure
+                }
+                Err(Stopped::Failed(failure)) => {
+                    self.roll_back();
+                    return Err(failure.into());
+                }
+            };
+            if attempt == TRIES {
+                return Err(failure.into());
+            }
+            log::info!("beginning a batch again: {failure}");
+        }
+        Err(Failure::new(Kind::Internal, "a batch was tried without an end").into())
+    }
+}
+
+impl Pruner for PostgresPruner {
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
+        let rows = self.query("reading the database's clock", "SELECT clock_timestamp()", &[])?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
+        let sql = self.statements.count(expiry);
+        let rows = self.query("counting tasks", &sql, &[])?;
+        let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place));
+        Ok(TaskCounts { all: count(0).unsigned_abs(), expired: count(1).unsigned_abs() })
+    }
+
+    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+        let table = self.statements.tables.of(scope)?;
+        let (name, sql) = (table.from.clone(), self.statements.without_key(table, scope));
+        let rows = self.query("looking for rows without a key", &sql, &[])?;
+        let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+        Ok((count.unsigned_abs(), name))
+    }
+
+    fn expired(
+        &mut self,
+        scope: &Scope,
+        pass: Pass,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        let table = self.statements.tables.of(scope)?;
+        let width = table.key.len();
+        let Some(sql) = self.statements.expired(table, scope, pass, after.is_some(), limit) else {
+            return Ok(Vec::new());
+        };
+        let after = after.map_or(Vec::new(), |key| columns([key], width));
+        let doing = "choosing expired rows";
+        let rows = self.query(doing, &sql, &after)?;
+        let keys: Result<Vec<Key>, _> = rows.iter().map(|row| read_key(row, width)).collect();
+        Ok(keys.map_err(|error| failure(&error, doing))?)
+    }
+
+    fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
+        let doing = "reading expired rows";
+        let table = self.statements.tables.of(scope)?;
+        let (width, sql) = (table.key.len(), self.statements.rows(table, scope));
+        let keys = columns(keys, width);
+        let found = self.query(doing, &sql, &keys)?;
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            let read = || -> Result<ExpiredRow, postgres::Error> {
+                Ok(ExpiredRow {
+                    key: read_key(row, width)?,
+                    label: row.try_get::<_, Option<String>>(width)?.unwrap_or_default(),
+                    link: row.try_get(width + 1)?,
+                    paths: self.row_paths(read_paths(row, width + 2)?).collect(),
+                })
+            };
+            rows.push(read().map_err(|error| failure(&error, doing))?);
+        }
+        let places: HashMap<Key, usize> =
+            rows.iter().enumerate().map(|(place, row)| (row.key.clone(), place)).collect();
+        let naming = self.statements.tables.naming_along(scope);
+        let queries: Vec<String> =
+            naming.map(|table| self.statements.paths_by_key(&table)).collect();
+        for sql in queries {
+            for row in self.query(doing, &sql, &keys)? {
+                let owner = read_key(&row, 1).ok();
+                if let Some(place) = owner.and_then(|owner| places.get(&owner)) {
+                    let paths = read_paths(&row, 1).map_err(|error| failure(&error, doing))?;
+                    rows[*place].paths.extend(self.row_paths(paths));
+                }
+            }
+        }
+        rows.iter_mut().for_each(|row| row.paths.sort_unstable());
+        Ok(rows)
+    }
+
+    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
+        let doing = "looking for files that several rows name";
+        let Some(sql) = self.statements.shared(scope)? else {
+            return Ok(());
+        };
+        let limit = self.settings.statement_timeout.as_millis();
+        // Nothing says to the planner how many paths there are. Once it takes them for two, it compares each with each, which has no end.
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
+        );
+        let mut each = |row: &Row| {
+            let Raw(path) = row.get(2);
+            let key: Vec<Option<String>> = row.get(1);
+            each(Reference {
+                source: Source::from_number(row.get(0)),
+                key: key.into_iter().collect(),
+                path: CanonicalPath::from_canonical(path),
+                rows: row.get::<_, i64>(3).unsigned_abs(),
+            });
+        };
+        let found = self.read(doing, &mut |session| {
+            session.simple(&begin)?;
+            session.each(&sql, &mut each)?;
+            session.simple("ROLLBACK").map(drop)
+        });
+        Ok(found?)
+    }
+
+    fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
+        let doing = "asking which receipts tasks refer to";
+        let Some(sql) = self.statements.linked() else {
+            return Ok(Vec::new());
+        };
+        let rows = self.query(doing, &sql, &[links.to_vec()])?;
+        let width = self.statements.tables.tasks.key.len();
+        Ok(read_links(&rows, width).map_err(|error| failure(&error, doing))?)
+    }
+
+    fn delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion> {
+        let places: Vec<usize> = (0..batch.rows.len()).collect();
+        delete_by_halves(&places, &mut |places| self.delete_persistently(batch, places, settle))
+    }
+
+    fn paths_beneath(
+        &mut self,
+        beneath: &[String],
+        each: &mut dyn FnMut(&CanonicalPath),
+    ) -> Result<()> {
+        let doing = "asking which temporary files rows name";
+        for sql in self.statements.beneath(beneath) {
+            self.each(doing, &sql, &mut |row| {
+                let Raw(path) = row.get(0);
+                each(&CanonicalPath::from_canonical(path));
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A column of a time type holds nothing else.
+    fn unreadable(&mut self, _: &Scope) -> Result<Option<(u64, String)>> {
+        Ok(None)
+    }
+
+    fn blame(&mut self) -> Option<Failure> {
+        inspect::blame(&self.target, &self.settings)
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {
+        let mut wanted = wanted(&self.statements.tables);
+        let tasks = &self.statements.tables.tasks;
+        if let (Some(created), false) =
+            (tasks.time(Field::CreatedAt), self.statements.dialect.created_is_indexed)
+        {
+            let columns = vec![self.statements.dialect.status.clone(), created.expression.clone()];
+            wanted.push(WantedIndex { from: tasks.from.clone(), columns });
+        }
+        Ok(indexes::missing(&self.session, &wanted)?)
+    }
+}

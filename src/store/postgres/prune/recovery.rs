@@ -1,0 +1,141 @@
+//! What becomes of a batch whose connection is lost: connect again, end the transaction that was cut off, and ask whether it was committed.
+
+use super::super::connect::connect;
+use super::super::session::{Broken, Session};
+use super::PostgresPruner;
+use super::rows::columns;
+use crate::outcome::{Failure, Kind};
+use crate::store::prune::{Batch, Deletion};
+use postgres::error::SqlState;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Seconds to wait before each attempt to connect again: a server that is restarted needs some.
+const RECONNECT_PAUSES: [u64; 5] = [0, 1, 3, 6, 10];
+
+/// How long a session that was cut off is given to end, once it was told to.
+const LINGERING: Duration = Duration::from_secs(15);
+
+/// What tells a batch's transaction from every other, in case its connection goes.
+#[derive(Debug, Clone, Default)]
+pub struct Mark {
+    /// The transaction's number and its session's process; `None` in a dry run, which commits nothing.
+    pub numbers: Option<(String, String)>,
+    /// What was deleted, once COMMIT was sent.
+    pub committing: Option<Deletion>,
+}
+
+impl PostgresPruner {
+    /// Connects again. What was deleted, if the transaction that was cut off was committed all the same.
+    pub(super) fn recover(
+        &mut self,
+        batch: &Batch,
+        cause: Failure,
+        mark: Mark,
+    ) -> Result<Option<Deletion>, Failure> {
+        let recovered = self.reconnect(cause).and_then(|()| match &mark.numbers {
+            Some((number, process)) => {
+                self.was_committed(number, process, mark.committing.is_some())
+            }
+            None => Ok(false),
+        });
+        match (recovered, mark.committing) {
+            // After a crash the number may be another transaction's, if this one's had not reached the disk: the rows say it too.
+            (Ok(true), Some(deletion)) => match self.are_gone(batch, &deletion) {
+                Ok(gone) => Ok(gone.then_some(deletion)),
+                Err(failure) => Err(in_doubt(failure, deletion.deleted.len())),
+            },
+            (Ok(true), None) => Ok(None),
+            (Ok(false), _) => Ok(None),
+            (Err(failure), None) => Err(failure),
+            (Err(failure), Some(deletion)) => Err(in_doubt(failure, deletion.deleted.len())),
+        }
+    }
+
+    pub(super) fn reconnect(&mut self, cause: Failure) -> Result<(), Failure> {
+        log::info!("connecting again: {cause}");
+        for pause in RECONNECT_PAUSES {
+            thread::sleep(Duration::from_secs(pause));
+            if let Ok(client) = connect(&self.target) {
+                self.session = Session::start(client, &self.settings)?;
+                return Ok(());
+            }
+        }
+        Err(cause)
+    }
+
+    /// Ends the transaction that was cut off, whose session may live on without a client and hold its rows and the batch lock, and asks what
+    /// became of it.
+    fn was_committed(
+        &mut self,
+        number: &str,
+        process: &str,
+        committing: bool,
+    ) -> Result<bool, Failure> {
+        // By the transaction too: the process may serve somebody else by now, behind a pooler or under a number that was used again.
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {process} AND backend_xid::text = ({number} % 4294967296)::text"
+        );
+        if let Err(broken) = self.session.ask(&end, &[]) {
+            log::info!("{}", broken.failure("ending the session that was lost"));
+        }
+        if !committing {
+            return Ok(false);
+        }
+        let doing = "asking whether a batch was committed";
+        let asked = Instant::now();
+        let query = format!("SELECT txid_status({number})");
+        loop {
+            let rows = match self.session.ask(&query, &[]) {
+                Ok(rows) => rows,
+                // "In the future": a crash lost it, for nothing of it had come to the disk, and so neither had its COMMIT.
+                Err(Broken::Server(error))
+                    if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
+                {
+                    return Ok(false);
+                }
+                Err(broken) => return Err(broken.failure(doing)),
+            };
+            let status: Option<String> = rows.first().and_then(|row| row.get(0));
+            match status.as_deref() {
+                Some("committed") => return Ok(true),
+                Some("aborted") => return Ok(false),
+                Some(_) if asked.elapsed() < LINGERING => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                other => {
+                    let status = other.unwrap_or("forgotten");
+                    let message = format!("{doing}: its transaction {number} is {status}");
+                    return Err(Failure::new(Kind::DatabaseUnavailable, message)
+                        .hint("run again when the server is well"));
+                }
+            }
+        }
+    }
+
+    /// Whether none of the rows that were deleted is there.
+    fn are_gone(&mut self, batch: &Batch, deletion: &Deletion) -> Result<bool, Failure> {
+        let table = self.statements.tables.of(batch.scope)?;
+        let keys = deletion.deleted.iter().map(|place| &batch.rows[*place].key);
+        let keys = columns(keys, table.key.len());
+        let sql = self.statements.rows(table, batch.scope);
+        let left = self.query("asking whether rows are gone", &sql, &keys)?;
+        Ok(left.is_empty())
+    }
+
+    /// A connection that is gone has rolled back already, and says so with the next statement.
+    pub(super) fn roll_back(&mut self) {
+        self.session.commit_to(false);
+        if let Err(broken) = self.session.simple("ROLLBACK") {
+            log::debug!("{}", broken.failure("rolling back"));
+        }
+    }
+}
+
+fn in_doubt(failure: Failure, rows: usize) -> Failure {
+    let message = format!(
+        "{}; the connection went while {rows} rows were being committed, and whether they are deleted is not known",
+        failure.message
+    );
+    Failure { message, ..failure }
+}

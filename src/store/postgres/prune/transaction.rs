@@ -1,0 +1,261 @@
+//! The transaction of a batch.
+//!
+//! Its rows were chosen without a lock and are deleted by key with their condition repeated, which holds on a distributed engine too.
+
+use super::super::session::{Broken, Session};
+use super::PostgresDialect;
+use super::rows::{columns, read_key, read_links, read_paths};
+use super::verdict::{Stopped, Verdict, stopped, verdict};
+use crate::outcome::{Failure, Kind};
+use crate::store::prune::batch::{Outcome, delete_by_halves, delete_settled};
+use crate::store::prune::statements::Statements;
+use crate::store::prune::tables::Table;
+use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope};
+use postgres::{Row, SimpleQueryMessage};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Any run of taskmon in this database holds it while it deletes a batch; the number says nothing.
+const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
+
+pub struct Deleting<'a> {
+    pub session: &'a Session,
+    pub statements: &'a Statements<PostgresDialect>,
+    pub settings: &'a PruneSettings,
+    pub batch: &'a Batch<'a>,
+    /// What rows are deleted from.
+    pub table: &'a Table,
+}
+
+/// A row that went, by its place in the batch.
+struct Gone {
+    place: usize,
+    /// Its paths were others than when it was chosen.
+    has_changed: bool,
+}
+
+impl Deleting<'_> {
+    /// Through the simple protocol: several statements in one round trip.
+    pub fn run(&self, statements: &str) -> Result<(), Broken> {
+        self.session.simple(statements).map(drop)
+    }
+
+    pub fn doing(&self) -> String {
+        format!("deleting from {}", self.table.delete_from)
+    }
+
+    pub fn step(&self, statements: &str) -> Result<(), Stopped> {
+        self.run(statements).map_err(|broken| stopped(&broken, &self.doing()))
+    }
+
+    pub fn ask(&self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
+        self.session.ask(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
+    }
+
+    /// The transaction's number and its process, where it will be committed. Now, since once the files are gone nothing must come between
+    /// them and COMMIT that could fail.
+    pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
+        self.session.commit_to(false);
+        let limit = self.settings.statement_timeout.as_millis();
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
+        );
+        if self.settings.mode == Mode::DryRun {
+            return self.step(&begin).map(|()| None);
+        }
+        let answer = self
+            .session
+            .simple(&format!(
+                "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); SELECT txid_current(), pg_backend_pid()"
+            ))
+            .map_err(|broken| stopped(&broken, &self.doing()))?;
+        let numbers = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) if row.len() == 2 => {
+                Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))
+            }
+            _ => None,
+        });
+        numbers
+            .map(Some)
+            .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
+    }
+
+    /// Deletes what a dry run has seen go before.
+    pub fn delete_before(&self) -> Result<(), Stopped> {
+        if self.batch.before.is_empty() {
+            return Ok(());
+        }
+        let keys = columns(self.batch.before, self.statements.tables.tasks.key.len());
+        self.ask(&self.statements.delete_tasks_by_key(), &keys).map(drop)
+    }
+
+    /// Deletes the rows at these places but those that `settle` takes back.
+    pub fn delete_settled(
+        &self,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion, Stopped> {
+        let mut delete = |places: &[usize]| {
+            self.step("SAVEPOINT taskmon_batch")?;
+            let mut deletion = self.delete_some(places)?;
+            self.check_references(&mut deletion)?;
+            self.check_links(&mut deletion)?;
+            Ok(deletion)
+        };
+        let mut settle = |deletion: &Deletion| {
+            let back = settle(deletion);
+            self.session.commit_to(true);
+            back
+        };
+        let take_back = || self.step("ROLLBACK TO SAVEPOINT taskmon_batch");
+        delete_settled(places, &mut delete, &mut settle, &take_back)
+    }
+
+    /// Deletes rows; where the database refuses, halves until it is known which row it keeps.
+    fn delete_some(&self, places: &[usize]) -> Result<Deletion, Stopped> {
+        if places.is_empty() {
+            return Ok(Deletion::default());
+        }
+        delete_by_halves(places, &mut |places| {
+            self.step("SAVEPOINT taskmon_rows")?;
+            match self.delete_all(places) {
+                Ok(gone) => self.sort_out(places, gone).map(Outcome::Deleted),
+                Err(error) => {
+                    match verdict(&error, &self.doing()) {
+                        Verdict::Batch(stopped) => Err(stopped),
+                        Verdict::Row(words) => {
+                            self.step("ROLLBACK TO SAVEPOINT taskmon_rows; RELEASE SAVEPOINT taskmon_rows")?;
+                            Ok(Outcome::Refused(words))
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    /// What came of the rows at these places, of which some went.
+    fn sort_out(&self, places: &[usize], gone: Vec<Gone>) -> Result<Deletion, Stopped> {
+        self.require_gone(&gone)?;
+        let gone_places: HashSet<usize> = gone.iter().map(|row| row.place).collect();
+        let (going, rest): (Vec<usize>, Vec<usize>) =
+            places.iter().partition(|place| gone_places.contains(place));
+        // What depends on a row that stays must come back.
+        let takes_back =
+            !rest.is_empty() && !self.statements.tables.dependents(self.batch.scope).is_empty();
+        if takes_back {
+            self.step("ROLLBACK TO SAVEPOINT taskmon_rows")?;
+        }
+        self.step("RELEASE SAVEPOINT taskmon_rows")?;
+        let mut deletion = Deletion { refused: self.explain_kept(&rest)?, ..Deletion::default() };
+        if takes_back {
+            deletion.add(self.delete_some(&going)?);
+        } else {
+            let changed = gone.iter().filter(|row| row.has_changed);
+            deletion.changed = changed.map(|row| row.place).collect();
+            deletion.deleted = gone.iter().map(|row| row.place).collect();
+        }
+        Ok(deletion)
+    }
+
+    /// The rows at these places that went.
+    fn delete_all(&self, places: &[usize]) -> Result<Vec<Gone>, Broken> {
+        let rows = self.batch.rows;
+        let width = self.table.key.len();
+        let keys = columns(places.iter().map(|place| &rows[*place].key), width);
+        let by_key: HashMap<&Key, usize> =
+            places.iter().map(|place| (&rows[*place].key, *place)).collect();
+        let mut paths: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        for dependent in self.statements.tables.dependents(self.batch.scope) {
+            match self.batch.scope {
+                Scope::Tasks(_) => {
+                    let sql = self.statements.delete_dependents_of_expired(
+                        dependent,
+                        self.table,
+                        self.batch.scope,
+                    );
+                    self.session.ask(&sql, &keys)?;
+                }
+                Scope::Receipts(_) => {
+                    for row in
+                        self.session.ask(&self.statements.delete_dependents(dependent), &keys)?
+                    {
+                        if let Some(place) = by_key.get(&read_key(&row, 1)?) {
+                            paths.entry(*place).or_default().extend(read_paths(&row, 1)?);
+                        }
+                    }
+                }
+            }
+        }
+        let sql = self.statements.delete(self.table, self.batch.scope, &[]);
+        let mut deleted = Vec::new();
+        for row in self.session.ask(&sql, &keys)? {
+            if let Some(place) = by_key.get(&read_key(&row, width)?) {
+                paths.entry(*place).or_default().extend(read_paths(&row, width)?);
+                deleted.push(*place);
+            }
+        }
+        // Twice: what the first has a trigger do may wait for COMMIT in its turn.
+        self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
+        let gone = deleted.into_iter().map(|place| {
+            let mut paths = paths.remove(&place).unwrap_or_default();
+            paths.sort_unstable();
+            let stored = rows[place].paths.iter().map(|path| &path.stored);
+            let has_changed = self.table.is_read_directly() && !paths.iter().eq(stored);
+            Gone { place, has_changed }
+        });
+        Ok(gone.collect())
+    }
+
+    /// Where rows are read from something else than they are deleted from, those that were deleted must be what was read.
+    fn require_gone(&self, gone: &[Gone]) -> Result<(), Stopped> {
+        if gone.is_empty() || self.table.is_read_directly() {
+            return Ok(());
+        }
+        let left = self.read(gone.iter().map(|row| row.place))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "database.tasks.key: {} rows that were deleted from {} are still there where they are read: the key means another column there, and other rows would go; nothing of the batch was deleted",
+            left.len(),
+            self.table.delete_from
+        );
+        Err(Stopped::Failed(
+            Failure::new(Kind::MappingMismatch, message)
+                .hint("name as key what is called the same in both, and holds the same"),
+        ))
+    }
+
+    /// A row that was not deleted and could have been was kept by a trigger or a policy; another one was gone or is no longer expired.
+    fn explain_kept(&self, places: &[usize]) -> Result<Vec<(usize, String)>, Stopped> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let there = self.read(places.iter().copied())?;
+        let there: HashSet<Key> =
+            there.iter().filter_map(|row| read_key(row, self.table.key.len()).ok()).collect();
+        let kept = places.iter().filter(|place| there.contains(&self.batch.rows[**place].key));
+        Ok(kept.map(|place| (*place, KEPT.to_owned())).collect())
+    }
+
+    /// The rows at these places as far as they are there and expired.
+    fn read(&self, places: impl Iterator<Item = usize>) -> Result<Vec<Row>, Stopped> {
+        let keys = places.map(|place| &self.batch.rows[place].key);
+        let sql = self.statements.rows(self.table, self.batch.scope);
+        self.ask(&sql, &columns(keys, self.table.key.len()))
+    }
+
+    /// The tasks that refer to the batch's receipts.
+    fn check_links(&self, deletion: &mut Deletion) -> Result<(), Stopped> {
+        let tables = &self.statements.tables;
+        let sql = self.statements.linked();
+        if let (Scope::Receipts(_), Some(sql)) = (self.batch.scope, sql) {
+            let links = self.batch.rows.iter().filter_map(|row| row.link.clone());
+            let rows = self.ask(&sql, &[links.collect()])?;
+            deletion.linked = read_links(&rows, tables.tasks.key.len())
+                .map_err(|error| stopped(&error.into(), &self.doing()))?;
+        }
+        Ok(())
+    }
+}
+
+const KEPT: &str = "the database kept the row and gave no reason: a trigger, a rule or a row security policy, or another row of the same key that has not expired";

@@ -1,0 +1,59 @@
+//! What an error means for a batch: one of its rows is at fault, another try may fare better, the connection is lost.
+
+use super::super::session::Broken;
+use crate::outcome::{Failure, Kind};
+
+/// Why a batch was not deleted.
+pub enum Stopped {
+    /// A new transaction may fare better.
+    Conflict(Failure),
+    /// The connection is lost.
+    Lost(Failure),
+    /// COMMIT itself was refused, for a row's sake: the server's words.
+    Uncommitted(String),
+    Failed(Failure),
+}
+
+pub enum Verdict {
+    /// One of its rows is at fault; the server's words.
+    Row(String),
+    Batch(Stopped),
+}
+
+/// `doing`: what the statement was for.
+pub fn verdict(broken: &Broken, doing: &str) -> Verdict {
+    let failure = broken.failure(doing);
+    let error = match broken {
+        Broken::Server(error) => error,
+        Broken::Silent(_) | Broken::Gone => return Verdict::Batch(Stopped::Lost(failure)),
+        Broken::Interrupted => return Verdict::Batch(Stopped::Failed(failure)),
+    };
+    let code = error.code().map_or("", |code| code.code());
+    let words = || {
+        error.as_db_error().map_or_else(|| failure.message.clone(), |db| db.message().to_owned())
+    };
+    match (code, code.get(..2).unwrap_or("")) {
+        ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
+        // Integrity, and whatever a trigger raises or trips over.
+        (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
+        // A trigger that names a column or table that is not there: the mapping's own were looked at before.
+        (_, "42") if happened_in_a_function(error) => Verdict::Row(words()),
+        // The server ends a session that is idle within a transaction for too long, which the removal of many files can look like.
+        ("25P03" | "25P04", _) => Verdict::Batch(Stopped::Lost(failure)),
+        _ if failure.kind == Kind::DatabaseUnavailable => Verdict::Batch(Stopped::Lost(failure)),
+        _ => Verdict::Batch(Stopped::Failed(failure)),
+    }
+}
+
+/// As a trigger's errors do, and not those of taskmon's own statements.
+fn happened_in_a_function(error: &postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| error.where_().is_some())
+}
+
+/// The same where no single row can be at fault.
+pub fn stopped(broken: &Broken, doing: &str) -> Stopped {
+    match verdict(broken, doing) {
+        Verdict::Batch(stopped) => stopped,
+        Verdict::Row(_) => Stopped::Failed(broken.failure(doing)),
+    }
+}

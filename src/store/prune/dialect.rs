@@ -1,0 +1,37 @@
+//! What the databases say differently in the statements of a cleanup.
+
+use super::tables::{Table, Typed};
+use super::{Pass, Scope};
+use crate::mapping::State;
+use chrono::{DateTime, Utc};
+
+pub trait Dialect {
+    /// A part of a key as the text in which keys travel.
+    fn key_text(&self, part: &Typed) -> String;
+
+    /// "This part of a key does not tell the row from others."
+    fn lacks_key(&self, part: &Typed) -> String;
+
+    /// "The key is one of those that are bound."
+    fn is_bound(&self, key: &[Typed]) -> String;
+
+    /// The parts of the one key that is bound.
+    fn bound_key(&self, key: &[Typed]) -> Vec<String>;
+
+    /// "Among the rows that are read there is one of this row's key, which is bound, of which the condition holds."
+    fn is_read(&self, table: &Table, condition: &str) -> String;
+
+    fn text(&self, expression: &str) -> String;
+
+    /// A path as it is stored.
+    fn path(&self, expression: &str) -> String;
+
+    /// "The row is in this state."; `None`: no row is.
+    fn in_state(&self, state: State) -> Option<String>;
+
+    /// "The first of these times that the row has lies before."
+    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String;
+
+    /// What a pass adds to the condition; `None`: the pass finds nothing.
+    fn pass(&self, table: &Table, scope: &Scope, pass: Pass) -> Option<String>;
+}

@@ -1,0 +1,159 @@
+//! The statements of a cleanup, written from the mapping.
+//!
+//! Expressions of the mapping stand as they are, so that indexes serve; labels and times stand as literals, since they come from the
+//! configuration and the catalogue and never from a row. Keys are bound.
+
+use super::dialect::Dialect;
+use super::expiry;
+use super::tables::{Dependent, NamingTable, Table, Tables, Typed};
+use super::{Pass, Scope};
+use std::slice;
+
+pub struct Statements<D> {
+    pub tables: Tables,
+    pub dialect: D,
+}
+
+impl<D: Dialect> Statements<D> {
+    /// "The row has expired."
+    pub fn condition(&self, table: &Table, scope: &Scope) -> String {
+        expiry::condition(&self.dialect, table, scope)
+    }
+
+    /// How many tasks there are, and how many have expired.
+    pub fn count(&self, scope: &Scope) -> String {
+        let tasks = &self.tables.tasks;
+        let condition = self.condition(tasks, scope);
+        format!("SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {}", tasks.from)
+    }
+
+    pub fn without_key(&self, table: &Table, scope: &Scope) -> String {
+        format!(
+            "SELECT count(*) FROM {} WHERE ({}) AND {}",
+            table.from,
+            self.lacks_key(table),
+            self.condition(table, scope)
+        )
+    }
+
+    /// The keys of expired rows, behind the bound one if there is one; `None`: the pass finds nothing.
+    pub fn expired(
+        &self,
+        table: &Table,
+        scope: &Scope,
+        pass: Pass,
+        has_after: bool,
+        limit: usize,
+    ) -> Option<String> {
+        let narrowed = self.dialect.pass(table, scope, pass)?;
+        let order = table.key_names();
+        let after = if has_after {
+            format!(" AND ({order}) > ({})", self.dialect.bound_key(&table.key).join(", "))
+        } else {
+            String::new()
+        };
+        // Under names of their own: ORDER BY would take a name of the output, and with it the order of the text, before the column.
+        let keys: Vec<String> = (table.key.iter().enumerate())
+            .map(|(place, part)| format!("{} AS taskmon_key_{place}", self.dialect.key_text(part)))
+            .collect();
+        Some(format!(
+            "SELECT {} FROM {} WHERE {} AND {narrowed} AND NOT ({}){after} ORDER BY {order} LIMIT {limit}",
+            keys.join(", "),
+            table.from,
+            self.condition(table, scope),
+            self.lacks_key(table),
+        ))
+    }
+
+    /// Key, label, link and paths of the rows of the bound keys that have expired.
+    pub fn rows(&self, table: &Table, scope: &Scope) -> String {
+        let link = table.link.as_ref().map_or("NULL", |link| &link.expression);
+        format!(
+            "SELECT {}, {}, {}{} FROM {} WHERE {} AND {}",
+            self.key(&table.key),
+            self.dialect.text(&table.label),
+            self.dialect.text(link),
+            self.paths(&table.files),
+            table.from,
+            self.dialect.is_bound(&table.key),
+            self.condition(table, scope),
+        )
+    }
+
+    /// Key and paths of the rows of the bound keys.
+    pub fn paths_by_key(&self, table: &NamingTable) -> String {
+        format!(
+            "SELECT {}{} FROM {} WHERE {}",
+            self.key(table.key),
+            self.paths(table.files),
+            table.from,
+            self.dialect.is_bound(table.key)
+        )
+    }
+
+    /// Deletes the rows of the bound keys that have expired; returns their keys, `returned`, and their paths where they are read directly.
+    pub fn delete(&self, table: &Table, scope: &Scope, returned: &[String]) -> String {
+        let condition = self.condition(table, scope);
+        let expired = if table.is_read_directly() {
+            condition
+        } else {
+            format!(
+                "{} AND {}",
+                self.dialect.is_read(table, &condition),
+                self.is_alone(table, scope)
+            )
+        };
+        let files = if table.is_read_directly() { self.paths(&table.files) } else { String::new() };
+        format!(
+            "DELETE FROM {} WHERE {} AND {expired} RETURNING {}{}{files}",
+            table.delete_from,
+            self.dialect.is_bound(&table.key),
+            self.key(&table.key),
+            listed(returned),
+        )
+    }
+
+    /// "No other row of the same key has not expired": a view may show a row several times, and a key that is configured need not be unique.
+    pub fn is_alone(&self, table: &Table, scope: &Scope) -> String {
+        let remains = format!("({}) IS NOT TRUE", self.condition(table, scope));
+        format!("NOT {}", self.dialect.is_read(table, &remains))
+    }
+
+    /// Deletes the rows that depend on those of the bound keys; returns the keys and the paths.
+    pub fn delete_dependents(&self, dependent: &Dependent) -> String {
+        let key = slice::from_ref(&dependent.foreign_key);
+        format!(
+            "DELETE FROM {} WHERE {} RETURNING {}{}",
+            dependent.from,
+            self.dialect.is_bound(key),
+            self.key(key),
+            self.paths(&dependent.files)
+        )
+    }
+
+    /// Deletes the tasks of the bound keys, whatever their state.
+    pub fn delete_tasks_by_key(&self) -> String {
+        let tasks = &self.tables.tasks;
+        format!("DELETE FROM {} WHERE {}", tasks.delete_from, self.dialect.is_bound(&tasks.key))
+    }
+
+    /// `a, b`, as text
+    pub fn key(&self, key: &[Typed]) -> String {
+        let parts: Vec<String> = key.iter().map(|part| self.dialect.key_text(part)).collect();
+        parts.join(", ")
+    }
+
+    /// `, a, b`, as they are stored
+    pub fn paths(&self, files: &[String]) -> String {
+        files.iter().map(|file| format!(", {}", self.dialect.path(file))).collect()
+    }
+
+    fn lacks_key(&self, table: &Table) -> String {
+        let parts = table.key.iter().map(|part| self.dialect.lacks_key(part));
+        parts.collect::<Vec<_>>().join(" OR ")
+    }
+}
+
+fn listed(expressions: &[String]) -> String {
+    expressions.iter().map(|expression| format!(", ({expression})")).collect()
+}

@@ -1,0 +1,208 @@
+//! The tables that cleanup works on, as its statements name them.
+
+use super::{Scope, Source};
+use crate::mapping::{DependentTable, Field, Mapping, ReceiptTable, State, TaskTable};
+use crate::outcome::{Failure, Kind};
+use crate::store::columns::{Column, dependent_columns, receipt_columns, task_columns};
+use std::collections::HashMap;
+
+/// What the database calls the types of a table's columns, by their names in the configuration.
+pub type Types = HashMap<String, String>;
+
+/// An expression and its type; `""` where that is not known.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    pub expression: String,
+    pub kind: String,
+}
+
+/// Tasks or receipts.
+pub struct Table {
+    pub from: String,
+    /// Empty: nothing is deleted.
+    pub delete_from: String,
+    pub key: Vec<Typed>,
+    pub label: String,
+    pub link: Option<Typed>,
+    pub files: Vec<String>,
+    pub guard: Option<String>,
+    /// Those that it has of its completion, its last update and its creation.
+    times: Vec<(Field, Typed)>,
+}
+
+/// Rows that go with those of another table, before them.
+pub struct Dependent {
+    pub from: String,
+    pub foreign_key: Typed,
+    pub files: Vec<String>,
+}
+
+pub struct Tables {
+    pub tasks: Table,
+    pub receipts: Option<Table>,
+    /// They name no files.
+    pub task_dependents: Vec<Dependent>,
+    pub receipt_dependents: Vec<Dependent>,
+}
+
+/// A table whose rows name files.
+pub struct NamingTable<'t> {
+    pub source: Source,
+    /// In rows that depend on others, those others' key.
+    pub key: &'t [Typed],
+    pub from: &'t str,
+    pub files: &'t [String],
+}
+
+/// Looks whether a table has every one of these columns, and what their types are, given its section in the configuration and its name.
+type Look<'l> = dyn FnMut(&str, &str, &[Column]) -> Result<Types, Failure> + 'l;
+
+impl Tables {
+    /// # Errors
+    /// A table or column of the mapping that is missing.
+    pub fn read(mapping: &Mapping, look: &mut Look) -> Result<Self, Failure> {
+        let tasks = &mapping.tasks;
+        let types = look("tasks", &tasks.from, &task_columns(tasks))?;
+        let mut tables = Self {
+            tasks: Table::of_tasks(tasks, &types),
+            receipts: None,
+            task_dependents: dependents("tasks", &tasks.dependents, look)?,
+            receipt_dependents: Vec::new(),
+        };
+        if let Some(receipts) = &mapping.receipts {
+            let types = look("receipts", &receipts.from, &receipt_columns(receipts))?;
+            tables.receipts = Some(Table::of_receipts(receipts, &types));
+            tables.receipt_dependents = dependents("receipts", &receipts.dependents, look)?;
+        }
+        Ok(tables)
+    }
+
+    /// The table that a scope deletes from.
+    ///
+    /// # Errors
+    /// The mapping has no receipts.
+    pub fn of(&self, scope: &Scope) -> Result<&Table, Failure> {
+        let table = match scope {
+            Scope::Tasks(_) => Some(&self.tasks),
+            Scope::Receipts(_) => self.receipts.as_ref(),
+        };
+        table.ok_or_else(|| Failure::new(Kind::Internal, "there are no receipts in this mapping"))
+    }
+
+    /// The rows that go with those of a scope.
+    pub fn dependents(&self, scope: &Scope) -> &[Dependent] {
+        match scope {
+            Scope::Tasks(_) => &self.task_dependents,
+            Scope::Receipts(_) => &self.receipt_dependents,
+        }
+    }
+
+    /// Every table that names files.
+    pub fn naming(&self) -> impl Iterator<Item = NamingTable<'_>> {
+        let receipts = self.receipts.iter().map(|table| (Source::Receipts, table));
+        let tables = std::iter::once((Source::Tasks, &self.tasks)).chain(receipts);
+        let tables = tables.map(|(source, table)| NamingTable {
+            source,
+            key: &table.key,
+            from: &table.from,
+            files: &table.files,
+        });
+        let dependents = self.receipt_dependents.iter().enumerate();
+        let dependents = dependents.map(|(place, table)| NamingTable {
+            source: Source::Dependents(place),
+            key: std::slice::from_ref(&table.foreign_key),
+            from: &table.from,
+            files: &table.files,
+        });
+        tables.chain(dependents).filter(|table| !table.files.is_empty())
+    }
+
+    /// The tables whose rows go with those of a scope and name files.
+    pub fn naming_along(&self, scope: &Scope) -> impl Iterator<Item = NamingTable<'_>> {
+        let is_along = matches!(scope, Scope::Receipts(_));
+        self.naming().filter(move |table| is_along && matches!(table.source, Source::Dependents(_)))
+    }
+
+    /// The table of these rows, if it names files.
+    pub fn naming_of(&self, source: Source) -> Option<NamingTable<'_>> {
+        self.naming().find(|table| table.source == source)
+    }
+}
+
+fn dependents(
+    section: &str,
+    tables: &[DependentTable],
+    look: &mut Look,
+) -> Result<Vec<Dependent>, Failure> {
+    let numbered = (1..).zip(tables);
+    let read = |(number, table): (usize, &DependentTable)| {
+        let section = format!("{section}.dependents[{number}]");
+        let types = look(&section, &table.from, &dependent_columns(table))?;
+        Ok(Dependent {
+            from: table.from.clone(),
+            foreign_key: typed(&table.foreign_key, "foreign_key", &types),
+            files: table.files.clone(),
+        })
+    };
+    numbered.map(read).collect()
+}
+
+fn typed(expression: &str, name: &str, types: &Types) -> Typed {
+    let kind = types.get(name).cloned().unwrap_or_default();
+    Typed { expression: expression.to_owned(), kind }
+}
+
+fn typed_key(key: &[String], types: &Types) -> Vec<Typed> {
+    let numbered = (1..).zip(key);
+    numbered.map(|(number, part)| typed(part, &format!("key[{number}]"), types)).collect()
+}
+
+impl Table {
+    fn of_tasks(tasks: &TaskTable, types: &Types) -> Self {
+        let times = [Field::CompletedAt, Field::UpdatedAt, Field::CreatedAt];
+        let time = |field: Field| Some((field, typed(tasks.field(field)?, field.name(), types)));
+        Self {
+            from: tasks.from.clone(),
+            delete_from: tasks.delete_from.clone().unwrap_or_default(),
+            key: typed_key(&tasks.key, types),
+            label: tasks.label.clone(),
+            link: tasks.link.as_ref().map(|link| typed(link, "link", types)),
+            files: tasks.files.clone(),
+            guard: tasks.guard.clone(),
+            times: times.into_iter().filter_map(time).collect(),
+        }
+    }
+
+    fn of_receipts(receipts: &ReceiptTable, types: &Types) -> Self {
+        Self {
+            from: receipts.from.clone(),
+            delete_from: receipts.from.clone(),
+            key: typed_key(&receipts.key, types),
+            label: receipts.key[0].clone(),
+            link: Some(typed(&receipts.link, "link", types)),
+            files: receipts.files.clone(),
+            guard: None,
+            times: vec![(Field::CreatedAt, typed(&receipts.created_at, "created_at", types))],
+        }
+    }
+
+    pub fn time(&self, field: Field) -> Option<&Typed> {
+        self.times.iter().find(|(of, _)| *of == field).map(|(_, time)| time)
+    }
+
+    /// The times that it has of those by which a row in this state ended.
+    pub fn ended(&self, state: State) -> Vec<&Typed> {
+        state.ended_by().into_iter().filter_map(|field| self.time(field)).collect()
+    }
+
+    /// `a, b`
+    pub fn key_names(&self) -> String {
+        let names: Vec<&str> = self.key.iter().map(|part| part.expression.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// Rows are read from what they are deleted from, and not from a view of it.
+    pub fn is_read_directly(&self) -> bool {
+        self.from.trim() == self.delete_from.trim()
+    }
+}

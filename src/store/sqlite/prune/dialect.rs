@@ -1,0 +1,98 @@
+//! What SQLite says differently in the statements of a cleanup.
+//!
+//! A key is bound part by part, `?1`, `?2`, and travels as literals. Times compare by a function of taskmon's, which no index serves.
+
+use super::functions::{LITERAL, MICROS};
+use super::values::{NO_LITERAL, lossy};
+use crate::mapping::{State, TaskTable};
+use crate::store::prune::dialect::Dialect;
+use crate::store::prune::tables::{Table, Typed};
+use crate::store::prune::{Pass, Scope};
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+
+pub struct SqliteDialect {
+    pub status: String,
+    /// The status labels that there are, as literals, by their states.
+    pub labels: Vec<(State, String)>,
+}
+
+impl Dialect for SqliteDialect {
+    fn key_text(&self, part: &Typed) -> String {
+        format!("{LITERAL}({})", part.expression)
+    }
+
+    fn lacks_key(&self, part: &Typed) -> String {
+        format!("{LITERAL}({}) = '{NO_LITERAL}'", part.expression)
+    }
+
+    fn is_bound(&self, key: &[Typed]) -> String {
+        let parts = key.iter().map(|part| part.expression.as_str());
+        are_bound(parts)
+    }
+
+    fn bound_key(&self, key: &[Typed]) -> Vec<String> {
+        (1..=key.len()).map(|place| format!("?{place}")).collect()
+    }
+
+    fn is_read(&self, table: &Table, condition: &str) -> String {
+        let is_bound = self.is_bound(&table.key);
+        format!("EXISTS (SELECT 1 FROM {} WHERE {is_bound} AND {condition})", table.from)
+    }
+
+    fn text(&self, expression: &str) -> String {
+        format!("CAST(({expression}) AS TEXT)")
+    }
+
+    fn path(&self, expression: &str) -> String {
+        format!("({expression})")
+    }
+
+    fn in_state(&self, state: State) -> Option<String> {
+        let of_state = self.labels.iter().filter(|(of, _)| *of == state);
+        let literals: Vec<&str> = of_state.map(|(_, literal)| literal.as_str()).collect();
+        (!literals.is_empty()).then(|| format!("({}) IN ({})", self.status, literals.join(", ")))
+    }
+
+    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String {
+        format!("{MICROS}({}) < {}", first_time(times), before.timestamp_micros())
+    }
+
+    /// No index can narrow the search: one pass finds all.
+    fn pass(&self, _: &Table, _: &Scope, pass: Pass) -> Option<String> {
+        (pass == Pass::Created).then(|| "1 = 1".to_owned())
+    }
+}
+
+/// The first of these times that the row has; an empty text is none.
+pub fn first_time(times: &[&Typed]) -> String {
+    let times = times.iter().map(|time| format!("nullif({}, ''), ", time.expression));
+    // It takes two at least.
+    format!("coalesce({}NULL)", times.collect::<String>())
+}
+
+/// "These are what is bound", from `?1` on.
+pub fn are_bound<'e>(expressions: impl Iterator<Item = &'e str>) -> String {
+    let each = (1..).zip(expressions).map(|(place, one)| format!("({one}) = ?{place}"));
+    each.collect::<Vec<_>>().join(" AND ")
+}
+
+/// The labels of the status column.
+pub fn read_labels(
+    connection: &Connection,
+    table: &TaskTable,
+) -> rusqlite::Result<Vec<(State, String)>> {
+    let sql = format!(
+        "SELECT DISTINCT CAST(({status}) AS TEXT), quote({status}) FROM {} WHERE ({status}) IS NOT NULL",
+        table.from,
+        status = table.status,
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], |row| {
+        // One that is no text is in no state, so that its literal is never used.
+        let label = lossy(row, 0)?;
+        let literal = lossy(row, 1)?.unwrap_or_default();
+        Ok((table.states.of(label.as_deref()), literal))
+    })?;
+    rows.collect()
+}

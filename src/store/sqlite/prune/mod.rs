@@ -1,0 +1,288 @@
+//! Deleting in SQLite.
+//!
+//! A batch is one transaction. Foreign keys are switched on, since SQLite leaves that to every connection.
+
+mod dialect;
+mod foreign_keys;
+mod functions;
+mod indexes;
+mod references;
+mod transaction;
+mod values;
+
+use super::connection::{open, refusal, unavailable, words};
+use super::inspect;
+use crate::mapping::canonical_path::CanonicalPath;
+use crate::outcome::{Failure, Kind};
+use crate::store::columns::{require, require_key};
+use crate::store::prune::batch::delete_by_halves;
+use crate::store::prune::dialect::Dialect;
+use crate::store::prune::indexes::wanted;
+use crate::store::prune::statements::Statements;
+use crate::store::prune::tables::{Tables, Types};
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reference,
+    Scope, TaskCounts,
+};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use dialect::{SqliteDialect, first_time, read_labels};
+use foreign_keys::ForeignKeys;
+use functions::MICROS;
+use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
+use std::path::Path;
+use values::{lossy, read_key, read_paths, values};
+
+pub struct SqlitePruner {
+    connection: Connection,
+    settings: PruneSettings,
+    statements: Statements<SqliteDialect>,
+    foreign_keys: ForeignKeys,
+    /// What `PRAGMA data_version` said when shared files were looked for.
+    version: i64,
+}
+
+impl SqlitePruner {
+    pub fn open(path: &Path, settings: PruneSettings) -> Result<Self> {
+        let connection = open_to_write(path, &settings)?;
+        functions::register(&connection, &settings)?;
+        let tasks = &settings.mapping.tasks;
+        let try_query =
+            |sql: &str| connection.prepare(sql).map(drop).map_err(|error| refusal(&error));
+        let tables = Tables::read(&settings.mapping, &mut |section, from, columns| {
+            require(section, from, columns, &mut |sql| try_query(sql)).map(|()| Types::new())
+        })?;
+        require_key(tasks, &mut |sql| try_query(sql))?;
+        let foreign_keys = ForeignKeys::read(&connection, &tables)
+            .map_err(|error| unavailable("the schema cannot be read", &error))?;
+        let labels = read_labels(&connection, tasks).map_err(|error| {
+            let blamed = inspect::blame(&connection, &settings);
+            blamed.unwrap_or_else(|| failure(&connection, &error, "reading the statuses"))
+        })?;
+        let dialect = SqliteDialect { status: tasks.status.clone(), labels };
+        let statements = Statements { tables, dialect };
+        Ok(Self { connection, settings, statements, foreign_keys, version: 0 })
+    }
+
+    fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
+        failure(&self.connection, error, doing)
+    }
+
+    /// The row of this key, if it has expired.
+    fn row(&self, scope: &Scope, key: &Key) -> rusqlite::Result<Option<ExpiredRow>> {
+        let Ok(table) = self.statements.tables.of(scope) else {
+            return Ok(None);
+        };
+        let width = table.key.len();
+        let mut statement = self.connection.prepare_cached(&self.statements.rows(table, scope))?;
+        let mut rows = statement.query(params_from_iter(values(key)))?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let mut stored = read_paths(row, width + 2, table.files.len())?;
+        for table in self.statements.tables.naming_along(scope) {
+            let sql = self.statements.paths_by_key(&table);
+            stored.extend(self.read_paths(&sql, key, table.files.len())?);
+        }
+        stored.sort_unstable();
+        let aliases = &self.settings.aliases;
+        Ok(Some(ExpiredRow {
+            key: read_key(row, width)?,
+            label: lossy(row, width)?.unwrap_or_default(),
+            link: row.get(width + 1)?,
+            paths: stored.into_iter().map(|path| aliases.row_path(path)).collect(),
+        }))
+    }
+
+    /// The paths that a statement answers with, behind a key; how many each row has at most.
+    fn read_paths(&self, sql: &str, key: &Key, files: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let width = statement.column_count() - files;
+        let mut rows = statement.query(params_from_iter(values(key)))?;
+        let mut paths = Vec::new();
+        while let Some(row) = rows.next()? {
+            paths.extend(read_paths(row, width, files)?);
+        }
+        Ok(paths)
+    }
+
+    fn linked(&self, links: &[String]) -> rusqlite::Result<Vec<(String, Key)>> {
+        let tasks = &self.statements.tables.tasks;
+        let Some(link) = tasks.link.as_ref().map(|link| &link.expression) else {
+            return Ok(Vec::new());
+        };
+        let sql = format!(
+            // A link that is a number, where the receipts have text, is none the less the same.
+            "SELECT {} FROM {} WHERE ({link}) IN (?1, CAST(?1 AS NUMERIC))",
+            self.statements.key(&tasks.key),
+            tasks.from
+        );
+        let width = tasks.key.len();
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = Vec::new();
+        for link in links {
+            for key in statement.query_map([link], |row| read_key(row, width))? {
+                // As it was asked for: the table's own may differ in case and be equal all the same.
+                found.push((link.clone(), key?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Failure> {
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection =
+        open(path, access, settings.connect_timeout, "relative ones start at base_dir")?;
+    let shown = path.display();
+    let journal: String = connection
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
+    let prepare = || {
+        connection.pragma_update(None, "foreign_keys", true)?;
+        if settings.mode == Mode::DryRun {
+            // What is rolled back must not touch the disk: no journal beside the database, no page written early.
+            connection.pragma_update(None, "cache_spill", false)?;
+            if journal != "wal" {
+                connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+            }
+        }
+        Ok(())
+    };
+    prepare().map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
+    Ok(connection)
+}
+
+fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Failure {
+    let path = connection.path().unwrap_or_default();
+    let message = format!("{doing} ({path}): {}", words(error));
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            Failure::new(Kind::PermissionDenied, message)
+                .hint("cleanup needs the right to write the database's file and its folder")
+        }
+        Some(ErrorCode::DiskFull) => Failure::new(Kind::DatabaseUnavailable, message)
+            .hint("make room on the database's disk, and run again"),
+        _ => super::connection::failure(error, message),
+    }
+}
+
+impl Pruner for SqlitePruner {
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
+        Ok(None)
+    }
+
+    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
+        let counts = self.connection.query_row(&self.statements.count(expiry), [], |row| {
+            Ok(TaskCounts {
+                all: row.get::<_, i64>(0)?.unsigned_abs(),
+                expired: row.get::<_, i64>(1)?.unsigned_abs(),
+            })
+        });
+        Ok(counts.map_err(|error| self.failure(&error, "counting tasks"))?)
+    }
+
+    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+        let table = self.statements.tables.of(scope)?;
+        let count = self
+            .connection
+            .query_row(&self.statements.without_key(table, scope), [], |row| row.get::<_, i64>(0))
+            .map_err(|error| self.failure(&error, "looking for rows without a key"))?;
+        Ok((count.unsigned_abs(), table.from.clone()))
+    }
+
+    fn expired(
+        &mut self,
+        scope: &Scope,
+        pass: Pass,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        let table = self.statements.tables.of(scope)?;
+        let Some(sql) = self.statements.expired(table, scope, pass, after.is_some(), limit) else {
+            return Ok(Vec::new());
+        };
+        let width = table.key.len();
+        let read = || -> rusqlite::Result<Vec<Key>> {
+            let mut statement = self.connection.prepare(&sql)?;
+            let bound = params_from_iter(after.map(values).unwrap_or_default());
+            let rows = statement.query_map(bound, |row| read_key(row, width))?;
+            rows.collect()
+        };
+        Ok(read().map_err(|error| self.failure(&error, "choosing expired rows"))?)
+    }
+
+    fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
+        let found = keys.iter().map(|key| self.row(scope, key));
+        let rows: Result<Vec<Option<ExpiredRow>>, rusqlite::Error> = found.collect();
+        let rows = rows.map_err(|error| self.failure(&error, "reading expired rows"))?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
+        let read = self.read_shared(scope, each);
+        Ok(read.map_err(|error| self.failure(&error, "looking for files that several rows name"))?)
+    }
+
+    fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
+        let found = self.linked(links);
+        Ok(found.map_err(|error| self.failure(&error, "asking which receipts tasks refer to"))?)
+    }
+
+    fn delete(
+        &mut self,
+        batch: &Batch,
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Deletion> {
+        let places: Vec<usize> = (0..batch.rows.len()).collect();
+        delete_by_halves(&places, &mut |places| self.delete_persistently(batch, places, settle))
+    }
+
+    fn paths_beneath(
+        &mut self,
+        beneath: &[String],
+        each: &mut dyn FnMut(&CanonicalPath),
+    ) -> Result<()> {
+        let read = self.read_beneath(beneath, each);
+        Ok(read.map_err(|error| self.failure(&error, "asking which temporary files rows name"))?)
+    }
+
+    fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
+        let Scope::Tasks(limits) = scope else {
+            return Ok(None);
+        };
+        let mut total = 0;
+        let mut example = None;
+        let tasks = &self.statements.tables.tasks;
+        for (state, _) in limits {
+            let times = tasks.ended(*state);
+            let in_state = self.statements.dialect.in_state(*state);
+            let Some(in_state) = in_state.filter(|_| !times.is_empty()) else {
+                continue;
+            };
+            let time = first_time(&times);
+            let sql = format!(
+                "SELECT count(*), max(CAST({time} AS TEXT)) FROM {} WHERE {in_state} \
+                 AND {time} IS NOT NULL AND {MICROS}({time}) IS NULL",
+                tasks.from
+            );
+            let found = self.connection.query_row(&sql, [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
+            });
+            let (count, value) =
+                found.map_err(|error| self.failure(&error, "reading the tasks' times"))?;
+            total += count.unsigned_abs();
+            example = example.or(value);
+        }
+        Ok(example.map(|value| (total, value)))
+    }
+
+    fn blame(&mut self) -> Option<Failure> {
+        inspect::blame(&self.connection, &self.settings)
+    }
+
+    fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {
+        let missing = indexes::missing(&self.connection, &wanted(&self.statements.tables));
+        Ok(missing.map_err(|error| self.failure(&error, "looking for indexes"))?)
+    }
+}
