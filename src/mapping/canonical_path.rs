@@ -94,7 +94,7 @@ impl PathAliases {
 
     /// The canonical form of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
     ///
-    /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it was told.
+    /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it knows.
     pub fn canonical(&self, path: &[u8]) -> CanonicalPath {
         let lexical = self.lexical(path);
         CanonicalPath(self.follow_link(&lexical).unwrap_or_else(|| lexical.into_owned()))

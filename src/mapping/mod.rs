@@ -6,7 +6,7 @@
 pub mod canonical_path;
 pub mod preset;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The presets that this version has: their name and their TOML. Each is a file in the folder `presets`.
@@ -110,12 +110,13 @@ pub enum Wait {
     SinceCreation,
     /// Seconds.
     Seconds(Expression),
-    /// The times that the table has do not tell.
+    /// The times that the table has do not say it.
     Unknown,
 }
 
 /// Which labels of the status column stand for which state, without regard to case.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct States {
     pub pending: Vec<String>,
     pub processing: Vec<String>,
@@ -259,10 +260,11 @@ pub struct ReceiptTable {
 }
 
 /// Rows that go with a receipt, before it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DependentTable {
     pub from: String,
     pub foreign_key: String,
+    #[serde(default)]
     pub files: Vec<Expression>,
 }
 

@@ -59,11 +59,11 @@ pub struct Tasks {
     #[serde(default)]
     pub guard: Expression,
     #[serde(default)]
-    pub states: Labels,
+    pub states: States,
     /// Rows that go with a task, before it, where the database does not see to that itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<TaskDependent>,
-    /// What stands otherwise in SQLite.
+    /// What is written differently in SQLite.
     #[serde(default, skip_serializing_if = "OnSqlite::is_empty")]
     pub sqlite: OnSqlite,
 }
@@ -100,18 +100,20 @@ impl OnSqlite {
 impl Tasks {
     /// As it is to be read in SQLite.
     pub fn on_sqlite(&self) -> Self {
-        let own = &self.sqlite;
-        let pick = |own: &Option<String>, general: &String| own.as_ref().unwrap_or(general).clone();
+        let sqlite = &self.sqlite;
+        let pick = |special: &Option<String>, general: &String| {
+            special.as_ref().unwrap_or(general).clone()
+        };
         Self {
-            from: pick(&own.from, &self.from),
-            delete_from: pick(&own.delete_from, &self.delete_from),
-            status: pick(&own.status, &self.status),
-            completed_at: pick(&own.completed_at, &self.completed_at),
-            updated_at: pick(&own.updated_at, &self.updated_at),
-            processing_time: pick(&own.processing_time, &self.processing_time),
-            wait_time: own.wait_time.as_ref().or(self.wait_time.as_ref()).cloned(),
-            error_message: pick(&own.error_message, &self.error_message),
-            retry_count: pick(&own.retry_count, &self.retry_count),
+            from: pick(&sqlite.from, &self.from),
+            delete_from: pick(&sqlite.delete_from, &self.delete_from),
+            status: pick(&sqlite.status, &self.status),
+            completed_at: pick(&sqlite.completed_at, &self.completed_at),
+            updated_at: pick(&sqlite.updated_at, &self.updated_at),
+            processing_time: pick(&sqlite.processing_time, &self.processing_time),
+            wait_time: sqlite.wait_time.as_ref().or(self.wait_time.as_ref()).cloned(),
+            error_message: pick(&sqlite.error_message, &self.error_message),
+            retry_count: pick(&sqlite.retry_count, &self.retry_count),
             ..self.clone()
         }
     }
@@ -123,21 +125,6 @@ pub struct TaskDependent {
     pub from: String,
     /// What holds the task's key.
     pub foreign_key: String,
-}
-
-/// `[tasks.states]` as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Labels {
-    #[serde(default)]
-    pub pending: Vec<String>,
-    #[serde(default)]
-    pub processing: Vec<String>,
-    #[serde(default)]
-    pub completed: Vec<String>,
-    #[serde(default)]
-    pub failed: Vec<String>,
-    #[serde(default)]
-    pub cancelled: Vec<String>,
 }
 
 /// `[receipts]` as it is written.
@@ -157,16 +144,7 @@ pub struct Receipts {
     #[serde(default)]
     pub files: Vec<Expression>,
     #[serde(default)]
-    pub dependents: Vec<Dependent>,
-}
-
-/// `[[receipts.dependents]]` as it is written.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Dependent {
-    pub from: String,
-    pub foreign_key: String,
-    #[serde(default)]
-    pub files: Vec<Expression>,
+    pub dependents: Vec<DependentTable>,
 }
 
 fn yes() -> bool {
@@ -221,7 +199,7 @@ fn task_table(tasks: &Tasks) -> Result<TaskTable, Misfit> {
         link: optional(&tasks.link),
         guard: optional(&tasks.guard),
         naive_timestamps: optional(&tasks.naive_timestamps),
-        states: states(&tasks.states)?,
+        states: valid_states(&tasks.states)?,
         dependents: task_dependents(tasks)?,
     })
 }
@@ -258,7 +236,7 @@ fn receipt_table(receipts: &Receipts) -> Result<ReceiptTable, Misfit> {
     })
 }
 
-fn dependent_table(index: usize, dependent: &Dependent) -> Result<DependentTable, Misfit> {
+fn dependent_table(index: usize, dependent: &DependentTable) -> Result<DependentTable, Misfit> {
     let key = |name: &str| format!("receipts.dependents[{}].{name}", index + 1);
     Ok(DependentTable {
         from: required(&key("from"), &dependent.from)?,
@@ -267,14 +245,10 @@ fn dependent_table(index: usize, dependent: &Dependent) -> Result<DependentTable
     })
 }
 
-fn states(labels: &Labels) -> Result<States, Misfit> {
-    let states = States {
-        pending: all("tasks.states.pending", &labels.pending)?,
-        processing: all("tasks.states.processing", &labels.processing)?,
-        completed: all("tasks.states.completed", &labels.completed)?,
-        failed: all("tasks.states.failed", &labels.failed)?,
-        cancelled: all("tasks.states.cancelled", &labels.cancelled)?,
-    };
+fn valid_states(states: &States) -> Result<States, Misfit> {
+    for state in State::ALL {
+        all(&format!("tasks.states.{state}"), states.labels(state))?;
+    }
     for state in [State::Completed, State::Failed, State::Cancelled] {
         if states.labels(state).iter().any(|label| label == REST) {
             return Err(Misfit::new(
@@ -301,7 +275,7 @@ fn states(labels: &Labels) -> Result<States, Misfit> {
             }
         }
     }
-    Ok(states)
+    Ok(states.clone())
 }
 
 fn optional(text: &str) -> Option<String> {

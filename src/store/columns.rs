@@ -55,13 +55,13 @@ pub fn unread_columns(table: &TaskTable) -> Vec<Column> {
 }
 
 pub fn receipt_columns(table: &ReceiptTable) -> Vec<Column> {
-    let own = [column("created_at", &table.created_at), column("link", &table.link)];
-    numbered("key", &table.key).chain(own).chain(numbered("files", &table.files)).collect()
+    let others = [column("created_at", &table.created_at), column("link", &table.link)];
+    numbered("key", &table.key).chain(others).chain(numbered("files", &table.files)).collect()
 }
 
 pub fn dependent_columns(table: &DependentTable) -> Vec<Column> {
-    let own = [column("foreign_key", &table.foreign_key)];
-    own.into_iter().chain(numbered("files", &table.files)).collect()
+    let key = std::iter::once(column("foreign_key", &table.foreign_key));
+    key.chain(numbered("files", &table.files)).collect()
 }
 
 /// Looks whether a table has every one of these columns, and whether each can be computed for a row: an aggregate cannot.

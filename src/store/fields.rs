@@ -31,7 +31,7 @@ impl Fields {
         let mapped: Vec<Field> =
             Field::ALL.into_iter().filter(|field| table.field(*field).is_some()).collect();
         let mut missing = Vec::new();
-        if try_select(&select_list(table, &mapped)).is_err() {
+        if try_select(&select_list(table, &mapped, &[])).is_err() {
             // Something is amiss: one trial each says what.
             try_select("1").map_err(|refusal| refusal.of_table("tasks", &table.from))?;
             for key in numbered("key", &table.key) {
@@ -72,35 +72,18 @@ fn is_optional(field: Field) -> bool {
 
 /// The table with every present field under its own name, and the key's columns as `key_1`, `key_2` …
 pub fn source(table: &TaskTable, present: &[Field], overlay: &[(Field, String)]) -> String {
-    let entries: Vec<String> = present
-        .iter()
-        .map(|field| {
-            let own = overlay.iter().find(|(name, _)| name == field);
-            let expression = match own {
-                Some((_, expression)) => expression,
-                None => table.field(*field).unwrap_or_default(),
-            };
-            format!("({expression}) AS {}", field.name())
-        })
-        .chain(keys(table))
-        .collect();
-    format!("(SELECT {} FROM {}) AS t", entries.join(", "), table.from)
+    format!("(SELECT {} FROM {}) AS t", select_list(table, present, overlay), table.from)
 }
 
-fn select_list(table: &TaskTable, fields: &[Field]) -> String {
-    let entries: Vec<String> = fields
-        .iter()
-        .map(|field| {
-            let expression = table.field(*field).unwrap_or_default();
-            format!("({expression}) AS {}", field.name())
-        })
-        .chain(keys(table))
-        .collect();
-    entries.join(", ")
-}
-
-fn keys(table: &TaskTable) -> impl Iterator<Item = String> {
-    table.key.iter().enumerate().map(|(place, key)| format!("({key}) AS key_{}", place + 1))
+fn select_list(table: &TaskTable, fields: &[Field], overlay: &[(Field, String)]) -> String {
+    let entries = fields.iter().map(|field| {
+        let overlaid = overlay.iter().find(|(name, _)| name == field);
+        let expression = overlaid.map(|(_, expression)| expression.as_str());
+        let expression = expression.or(table.field(*field)).unwrap_or_default();
+        format!("({expression}) AS {}", field.name())
+    });
+    let keys = (1..).zip(&table.key).map(|(number, key)| format!("({key}) AS key_{number}"));
+    entries.chain(keys).collect::<Vec<_>>().join(", ")
 }
 
 /// `key_1, key_2`: the order of rows that are equal otherwise.

@@ -49,7 +49,7 @@ pub fn pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn Pruner
 /// Looks at a database. `now` is this host's clock, asked when the database's is. No statement runs longer than `settings` say.
 ///
 /// # Errors
-/// A [`Failure`]: it cannot be reached or refuses. What it refuses of a single question is in the answer.
+/// A [`Failure`]: it cannot be reached or refuses. What it refuses to say is in the answer.
 pub fn inspect(
     target: &Target,
     settings: &PruneSettings,

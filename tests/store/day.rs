@@ -150,7 +150,7 @@ on_each_database! {
         assert_eq!(found, BTreeMap::from([(None, 1), (Some(0), 1)]));
     }
 
-    fn failed_tasks_are_told_newest_first_and_ties_by_key(env) {
+    fn failed_tasks_are_listed_newest_first_and_ties_by_key(env) {
         env.insert([
             Task::new(5).at("2026-11-22 09:00:00").failed("e5"),
             Task::new(4).at("2026-11-22 09:00:00").failed("e4"),
@@ -164,7 +164,7 @@ on_each_database! {
         assert_eq!(figures.failed[3].message, None);
     }
 
-    fn a_failed_task_is_told_whole(env) {
+    fn a_failed_task_is_reported_in_full(env) {
         let message = "二维码识别失败: 'x'\n\tat line 7\\8 ".to_owned() + &"长".repeat(5000);
         env.insert([Task::new(1).at("2026-11-22 10:15:00.000250").failed(&message).with("retry_count", 4)]);
         let expected = FailedTask {

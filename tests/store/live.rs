@@ -141,7 +141,7 @@ on_each_database! {
         assert_eq!((figures.finished, figures.missing), (None, vec![]));
     }
 
-    fn labels_that_sql_wants_quoted_are_told_apart(env) {
+    fn labels_that_sql_wants_quoted_are_kept_apart(env) {
         env.sql(
             "CREATE TABLE jobs (id integer, state text, made timestamp);
              CREATE INDEX jobs_state ON jobs (state)",
@@ -378,7 +378,7 @@ fn on_sqlite_seconds_and_milliseconds_are_times() {
 }
 
 #[test]
-fn on_sqlite_a_time_that_cannot_be_read_is_told_and_never_too_old() {
+fn on_sqlite_a_time_that_cannot_be_read_is_reported_and_never_too_old() {
     let env = sqlite(&[
         (1, "PENDING", "gestern"),
         (2, "TRACKING", "2026-13-40"),

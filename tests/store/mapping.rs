@@ -130,7 +130,7 @@ on_each_database! {
 
     // ---- labels and states
 
-    fn labels_match_without_regard_to_case_and_are_told_as_they_stand(env) {
+    fn labels_match_without_regard_to_case_and_are_reported_as_they_are(env) {
         env.insert([
             Task::new(1).status("PENDING"),
             Task::new(2).status("GENERATING"),
@@ -147,7 +147,7 @@ on_each_database! {
         assert_eq!(figures.categories, BTreeMap::from([(None, 1)]));
     }
 
-    fn labels_of_one_state_in_several_spellings_are_counted_each(env) {
+    fn labels_of_one_state_that_differ_in_case_are_counted_each(env) {
         env.sql(
             "CREATE TABLE jobs (part integer, job text, state text, enqueued timestamp, took double precision);
              INSERT INTO jobs VALUES (1, 'a', 'Dead', '2026-11-22 01:00:00', 1), (2, 'b', 'DEAD', '2026-11-22 02:00:00', 2),

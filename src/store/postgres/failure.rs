@@ -18,7 +18,7 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
     let message = format!("{doing}: {}", server_message(db));
     let new = |kind, hint: &str| Failure::new(kind, message.clone()).hint(hint);
     match db.code().code() {
-        // PostgreSQL has one code for both; in another language than English the more likely one is told.
+        // PostgreSQL has one code for both; in another language than English the more likely one is said.
         "57014" if db.message().contains("user request") => {
             new(Kind::QueryFailed, "someone cancelled the statement on the server; run again")
         }

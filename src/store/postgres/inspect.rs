@@ -182,7 +182,7 @@ pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
 /// The types of what no report reads. One that is not known is left out: why, is said of the mapping.
 fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
     let table = &settings.mapping.tasks;
-    let own = |column: &Column| {
+    let type_of = |column: &Column| {
         let sql = format!(
             "SELECT pg_typeof(t.c)::text FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT ({}) AS c FROM {} LIMIT 0) AS t ON true",
             column.expression, table.from
@@ -190,7 +190,7 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
         let rows = session.ask(&sql, &[]).ok()?;
         Some((column.name.clone(), rows.first()?.try_get(0).ok()?))
     };
-    unread_columns(table).iter().filter_map(own).collect()
+    unread_columns(table).iter().filter_map(type_of).collect()
 }
 
 /// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.

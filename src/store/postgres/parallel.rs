@@ -192,7 +192,7 @@ impl Board {
     }
 }
 
-/// The leader: opens the transaction, tells its snapshot, works until every statement has its answer, folds the rows.
+/// The leader: opens the transaction, exports its snapshot, works until every statement has its answer, folds the rows.
 fn lead(
     mut client: Client,
     plan: &Plan,

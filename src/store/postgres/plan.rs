@@ -12,7 +12,7 @@ use postgres::Row;
 use postgres::types::{ToSql, Type};
 use std::collections::BTreeSet;
 
-/// Everything that a report asks, ready to be sent.
+/// All the queries of a report, ready to be sent.
 pub struct Plan {
     pub statements: Vec<Statement>,
     /// Opens the transaction.
@@ -33,7 +33,7 @@ pub struct Figures {
     pub live: LiveFigures,
 }
 
-/// One question, and what is done with its answer.
+/// One query, and what is done with its answer.
 pub struct Statement {
     pub name: &'static str,
     pub sql: String,

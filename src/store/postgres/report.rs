@@ -11,7 +11,7 @@ use crate::store::{
 use postgres::Row;
 use std::collections::BTreeMap;
 
-/// What a row of the day's statement tells, as its first column says.
+/// What a row of the day's statement holds, as its first column says.
 mod part {
     pub const CELL: i32 = 0;
     pub const PERCENTILES: i32 = 1;
@@ -113,7 +113,7 @@ impl Writer<'_> {
     /// The day's tasks, read once for everything that needs each of them: to read a wide row costs more than all that is computed
     /// from it.
     ///
-    /// The answer's first column says what a row tells ([`part`]), the second its place among such rows.
+    /// The answer's first column says what a row holds ([`part`]), the second its place among such rows.
     fn day(&self) -> Statement {
         let mut draft = self.draft();
         let tasks = self.day_tasks(&mut draft);
@@ -176,7 +176,7 @@ impl Writer<'_> {
         format!("CASE WHEN ({speaks}) IS NOT TRUE THEN NULL{cases} ELSE {NO_CATEGORY} END")
     }
 
-    /// The slowest tasks stand above the highest percentile, if there are enough of them: so few are sorted, not all.
+    /// The slowest tasks lie above the highest percentile, if there are enough of them: so few are sorted, not all.
     fn slowest(&self, draft: &mut Draft) -> String {
         let [.., highest] = PERCENTILES;
         // Interpolation may leave one task less above it than its share.

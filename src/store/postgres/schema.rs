@@ -62,7 +62,7 @@ pub enum StatusType {
         /// tables: it refuses the join that this takes, and each shard counts its own rows at the same time anyway.
         is_indexed: bool,
     },
-    /// Anything else is compared as text: as it is where an index told the labels that occur, else in lower case.
+    /// Anything else is compared as text: as it is where an index has the labels that occur, else in lower case.
     Text { labels: Option<Vec<String>> },
 }
 
@@ -165,7 +165,7 @@ struct Bounded {
     limit: Duration,
 }
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 enum Unanswered {
     Refused(postgres::Error),
     Silent(Failure),
@@ -235,7 +235,7 @@ impl Bounded {
 const MOST_LABELS: usize = 100;
 
 impl Bounded {
-    /// The labels that occur, found by leaps through an index, each a question of its own, as a distributed engine answers it, too. `None`: too many.
+    /// The labels that occur, found by leaps through an index, each a query of its own, as a distributed engine answers it, too. `None`: too many.
     fn labels(&mut self, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
         let mut labels: Vec<String> = Vec::new();
         while labels.len() <= MOST_LABELS {
@@ -293,7 +293,7 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
 
 /// The types of what a report compares; then, as a second answer, whether an index begins with the status, and whether one goes on with the time.
 ///
-/// `pg_typeof` of a column that an outer join leaves NULL tells its type without reading a row.
+/// `pg_typeof` of a column that an outer join leaves NULL is its type, without a row being read.
 fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
     let type_of = |field: Field| {
         if fields.has(field) {

@@ -9,7 +9,7 @@ pub trait Dialect {
     /// A part of a key as the text in which keys travel.
     fn key_text(&self, part: &Typed) -> String;
 
-    /// "This part of a key does not tell the row from others."
+    /// "This part of a key does not identify the row."
     fn lacks_key(&self, part: &Typed) -> String;
 
     /// "The key is one of those that are bound."

@@ -31,7 +31,7 @@ pub trait Pruner {
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
-    /// How many rows have expired that no key tells from others, because a part of it is NULL, or in SQLite bytes that are no text: they stay.
+    /// How many rows have expired that no key identifies, because a part of it is NULL, or in SQLite bytes that are no text: they stay.
     /// With the name of their table.
     fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)>;
 

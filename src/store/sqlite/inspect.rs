@@ -61,14 +61,14 @@ fn tried(connection: &Connection, sql: &str) -> Result<(), Refusal> {
 /// What no report reads, by its declared type.
 fn types(connection: &Connection, settings: &PruneSettings) -> Vec<(String, String)> {
     let table = &settings.mapping.tasks;
-    let own = |column: &Column| {
+    let type_of = |column: &Column| {
         let sql = format!("SELECT {} FROM {}", column.expression, table.from);
         let statement = connection.prepare(&sql).ok()?;
         let computed = statement.columns().next()?;
         let kind = computed.decl_type().unwrap_or("expression");
         Some((column.name.clone(), kind.to_lowercase()))
     };
-    unread_columns(table).iter().filter_map(own).collect()
+    unread_columns(table).iter().filter_map(type_of).collect()
 }
 
 /// The expression that cleanup failed on, if it is one's fault alone.

@@ -26,7 +26,7 @@ pub struct Report<'a> {
     pub source: String,
     pub hours: Buckets<u8>,
     pub ruler: Ruler,
-    /// The status labels that occur, where an index tells them quickly.
+    /// The status labels that occur, where an index has them.
     pub labels: Option<Vec<String>>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Values of a text column as they are; what is no UTF-8 is told with replacement characters rather than not at all.
+/// Values of a text column as they are; what is no UTF-8 is shown with replacement characters.
 pub fn text(row: &Row, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),

@@ -8,7 +8,7 @@ use rusqlite::types::ValueRef;
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// A time as it stands in a column, in microseconds since 1970.
+/// A time as it is in a column, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
     pub micros: i64,

@@ -27,7 +27,7 @@ pub fn types_of(
         entries.push(format!("({}) AS c{place}", column.expression));
         types.push(format!("pg_typeof(t.c{place})::text"));
     }
-    // A column that an outer join leaves NULL tells its type without a row being read.
+    // A column that an outer join leaves NULL has its type without a row being read.
     let sql = format!(
         "SELECT {} FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT {} FROM {from} LIMIT 0) AS t ON true",
         types.join(", "),

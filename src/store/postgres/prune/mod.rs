@@ -18,30 +18,24 @@ use super::session::{Broken, Session};
 use super::{indexes, inspect};
 use crate::mapping::Field;
 use crate::mapping::canonical_path::{CanonicalPath, RowPath};
-use crate::outcome::{Failure, Kind};
+use crate::outcome::Failure;
 use crate::store::columns::require_key;
-use crate::store::prune::batch::{Outcome, delete_by_halves, refused_at_commit};
+use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::{WantedIndex, wanted};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reference,
-    Scope, Source, TaskCounts,
+    Batch, Deletion, ExpiredRow, Key, MissingIndex, Pass, PruneSettings, Pruner, Reference, Scope,
+    Source, TaskCounts,
 };
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use dialect::PostgresDialect;
 use postgres::Row;
-use recovery::Mark;
+use recovery::TRIES;
 use rows::{Raw, columns, read_key, read_links, read_paths};
 use std::collections::HashMap;
-use std::thread;
-use std::time::Duration;
-use transaction::Deleting;
 use verdict::{Stopped, Verdict, verdict};
-
-/// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
-const TRIES: u32 = 4;
 
 pub struct PostgresPruner {
     target: PostgresTarget,
@@ -111,82 +105,6 @@ impl PostgresPruner {
             }
             tries += 1;
         }
-    }
-
-    /// One transaction over the rows at these places.
-    fn try_delete(
-        &mut self,
-        batch: &Batch,
-        places: &[usize],
-        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-        mark: &mut Mark,
-    ) -> Result<Deletion, Stopped> {
-        let table = self.statements.tables.of(batch.scope).map_err(Stopped::Failed)?;
-        let transaction = Deleting {
-            session: &self.session,
-            statements: &self.statements,
-            settings: &self.settings,
-            batch,
-            table,
-        };
-        mark.numbers = transaction.begin()?;
-        transaction.delete_before()?;
-        let deletion = transaction.delete_settled(places, settle)?;
-        if self.settings.mode == Mode::DryRun {
-            transaction.step("ROLLBACK")?;
-            return Ok(deletion);
-        }
-        // Kept for the case that the answer to COMMIT is lost and it did succeed.
-        mark.committing = Some(deletion.clone());
-        match transaction.run("COMMIT") {
-            Ok(()) => {
-                self.session.commit_to(false);
-                Ok(deletion)
-            }
-            Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
-                Verdict::Row(words) => Stopped::Uncommitted(words),
-                Verdict::Batch(stopped) => stopped,
-            }),
-        }
-    }
-
-    /// One transaction over the rows at these places, again where that may help.
-    fn delete_persistently(
-        &mut self,
-        batch: &Batch,
-        places: &[usize],
-        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-    ) -> Result<Outcome> {
-        for attempt in 1..=TRIES {
-            let mut mark = Mark::default();
-            let failure = match self.try_delete(batch, places, settle, &mut mark) {
-                Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
-                Err(Stopped::Uncommitted(words)) => {
-                    self.roll_back();
-                    return Ok(Outcome::Refused(refused_at_commit(&words)));
-                }
-                Err(Stopped::Lost(failure)) => {
-                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
-                        return Ok(Outcome::Deleted(deletion));
-                    }
-                    failure
-                }
-                Err(Stopped::Conflict(failure)) => {
-                    self.roll_back();
-                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
-                    failure
-                }
-                Err(Stopped::Failed(failure)) => {
-                    self.roll_back();
-                    return Err(failure.into());
-                }
-            };
-            if attempt == TRIES {
-                return Err(failure.into());
-            }
-            log::info!("beginning a batch again: {failure}");
-        }
-        Err(Failure::new(Kind::Internal, "a batch was tried without an end").into())
     }
 }
 

@@ -1,33 +1,119 @@
-//! What becomes of a batch whose connection is lost: connect again, end the transaction that was cut off, and ask whether it was committed.
+//! A batch until it is deleted: again after a conflict, and after a lost connection once it is known what became of it.
+//!
+//! A connection that is lost while COMMIT is answered leaves that open. The transaction that was cut off is ended, and the server is asked about it.
 
 use super::super::connect::connect;
 use super::super::session::{Broken, Session};
 use super::PostgresPruner;
 use super::rows::columns;
+use super::transaction::Deleting;
+use super::verdict::{Stopped, Verdict, verdict};
 use crate::outcome::{Failure, Kind};
-use crate::store::prune::{Batch, Deletion};
+use crate::store::prune::batch::{Outcome, refused_at_commit};
+use crate::store::prune::{Batch, Deletion, Mode};
+use anyhow::Result;
 use postgres::error::SqlState;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
+pub const TRIES: u32 = 4;
+
 /// Seconds to wait before each attempt to connect again: a server that is restarted needs some.
 const RECONNECT_PAUSES: [u64; 5] = [0, 1, 3, 6, 10];
 
-/// How long a session that was cut off is given to end, once it was told to.
+/// How long to wait for a session that was cut off to end.
 const LINGERING: Duration = Duration::from_secs(15);
 
-/// What tells a batch's transaction from every other, in case its connection goes.
+/// Identifies a batch's transaction in case its connection is lost.
 #[derive(Debug, Clone, Default)]
-pub struct Mark {
+struct Mark {
     /// The transaction's number and its session's process; `None` in a dry run, which commits nothing.
-    pub numbers: Option<(String, String)>,
+    numbers: Option<(String, String)>,
     /// What was deleted, once COMMIT was sent.
-    pub committing: Option<Deletion>,
+    committing: Option<Deletion>,
 }
 
 impl PostgresPruner {
+    /// One transaction over the rows at these places, again where that may help.
+    pub(super) fn delete_persistently(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+    ) -> Result<Outcome> {
+        let mut attempt = 1;
+        loop {
+            let mut mark = Mark::default();
+            let failure = match self.try_delete(batch, places, settle, &mut mark) {
+                Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
+                Err(Stopped::Uncommitted(words)) => {
+                    self.roll_back();
+                    return Ok(Outcome::Refused(refused_at_commit(&words)));
+                }
+                Err(Stopped::Lost(failure)) => {
+                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
+                        return Ok(Outcome::Deleted(deletion));
+                    }
+                    failure
+                }
+                Err(Stopped::Conflict(failure)) => {
+                    self.roll_back();
+                    thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
+                    failure
+                }
+                Err(Stopped::Failed(failure)) => {
+                    self.roll_back();
+                    return Err(failure.into());
+                }
+            };
+            if attempt == TRIES {
+                return Err(failure.into());
+            }
+            log::info!("beginning a batch again: {failure}");
+            attempt += 1;
+        }
+    }
+
+    /// One transaction over the rows at these places.
+    fn try_delete(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        mark: &mut Mark,
+    ) -> Result<Deletion, Stopped> {
+        let table = self.statements.tables.of(batch.scope).map_err(Stopped::Failed)?;
+        let transaction = Deleting {
+            session: &self.session,
+            statements: &self.statements,
+            settings: &self.settings,
+            batch,
+            table,
+        };
+        mark.numbers = transaction.begin()?;
+        transaction.delete_before()?;
+        let deletion = transaction.delete_settled(places, settle)?;
+        if self.settings.mode == Mode::DryRun {
+            transaction.step("ROLLBACK")?;
+            return Ok(deletion);
+        }
+        // Kept for the case that the answer to COMMIT is lost and it did succeed.
+        mark.committing = Some(deletion.clone());
+        match transaction.run("COMMIT") {
+            Ok(()) => {
+                self.session.commit_to(false);
+                Ok(deletion)
+            }
+            Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
+                Verdict::Row(words) => Stopped::Uncommitted(words),
+                Verdict::Batch(stopped) => stopped,
+            }),
+        }
+    }
+
     /// Connects again. What was deleted, if the transaction that was cut off was committed all the same.
-    pub(super) fn recover(
+    fn recover(
         &mut self,
         batch: &Batch,
         cause: Failure,
@@ -124,7 +210,7 @@ impl PostgresPruner {
     }
 
     /// A connection that is gone has rolled back already, and says so with the next statement.
-    pub(super) fn roll_back(&mut self) {
+    fn roll_back(&mut self) {
         self.session.commit_to(false);
         if let Err(broken) = self.session.simple("ROLLBACK") {
             log::debug!("{}", broken.failure("rolling back"));

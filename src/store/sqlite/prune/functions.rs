@@ -11,7 +11,7 @@ use rusqlite::functions::FunctionFlags;
 /// A time as an instant, in microseconds since 1970; NULL for what is no time.
 pub const MICROS: &str = "taskmon_micros";
 
-/// A part of a key as a literal, from which [`super::values::values`] makes it again; `NULL` for a text that cannot be bound as it stands.
+/// A part of a key as a literal, from which [`super::values::values`] makes it again; `NULL` for a text that cannot be bound.
 pub const LITERAL: &str = "taskmon_literal";
 
 /// A path in its canonical form.

@@ -1,6 +1,6 @@
 //! Keys and paths in SQLite's rows.
 //!
-//! A part of a key travels as a literal, which tells its type: a column of SQLite's may hold numbers and texts beside each other.
+//! A part of a key travels as a literal, which has its type: a column of SQLite's may hold numbers and texts beside each other.
 
 use super::super::quote::text_literal;
 use crate::store::prune::Key;
@@ -28,7 +28,7 @@ pub fn literal(value: ValueRef<'_>) -> String {
     }
 }
 
-/// The values of a key: each is kept as a [`literal`], which tells its type.
+/// The values of a key: each is kept as a [`literal`], which has its type.
 pub fn values(key: &Key) -> Vec<Value> {
     key.iter().map(|literal| value(literal)).collect()
 }
