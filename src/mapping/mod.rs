@@ -12,7 +12,7 @@ use std::fmt;
 /// The presets that this version has: their name and their TOML. Each is a file in the folder `presets`.
 pub const PRESETS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));
 
-/// The label that means every label which no state claims; a label that is missing is in no state all the same.
+/// The label that means every label which no state claims; a label that is missing is in no state even so.
 pub const REST: &str = "*";
 
 /// taskmon's five states, and the catch-all for labels that no state claims.

@@ -19,10 +19,10 @@ pub struct Inspection {
     pub host_clock: DateTime<Utc>,
     /// The zone of its sessions; `None` where there is none.
     pub zone: Option<String>,
-    /// Why nobody can delete here: a standby, a file that must not be written.
+    /// Why nothing can be deleted here: a standby, a file that must not be written.
     pub read_only: Option<String>,
     pub rights: Vec<Rights>,
-    /// The labels of the status column and how many tasks have each, or why nobody knows.
+    /// The labels of the status column and how many tasks have each, or why that is not known.
     pub labels: Result<Vec<(Option<String>, u64)>, String>,
     /// What came of computing the mapping's expressions on some of the rows.
     pub trials: Trials,

@@ -14,7 +14,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// Connects to the database and looks whether the mapping fits it.
+/// Connects to the database and checks that the mapping fits it.
 ///
 /// # Errors
 /// A [`Failure`]: the database cannot be reached or refuses, or a table, key or status is missing.
@@ -27,7 +27,7 @@ pub fn store(target: &Target, settings: StoreSettings) -> Result<Box<dyn Store>>
     })
 }
 
-/// Connects for deleting, and looks whether the mapping fits the database whole: a column that is missing refuses the job.
+/// Connects for deleting, and checks that every column of the mapping is there: one that is missing refuses the job.
 ///
 /// # Errors
 /// A [`Failure`]: the database cannot be reached or refuses, a table or a column is missing.
@@ -66,14 +66,14 @@ pub fn inspect(
     }
 }
 
-/// Takes the lock of this number among all hosts that share the database, and waits for it at most so long.
+/// Takes the lock of this number among all hosts that share the database; waits for it no longer than `patience`.
 ///
 /// # Errors
 /// No connection can be had for it, or it fails.
 pub fn lock(target: &Target, key: i64, patience: Duration) -> Result<Attempt> {
     match target {
         Target::Postgres(target) => advisory::lock(target, key, patience),
-        // A file is one host's: the lock there is enough.
+        // No other host can open the file: the lock file on this host is enough.
         Target::Sqlite(_) | Target::SqliteReadOnly(_) => Ok(Attempt::NotNeeded),
     }
 }

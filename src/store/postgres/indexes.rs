@@ -39,7 +39,7 @@ fn look(session: &Session, wanted: &WantedIndex) -> Result<Option<MissingIndex>,
             format!("{} is a foreign table: it can be indexed where its rows are", wanted.from);
         return Ok(Some(missing_index(wanted, Err(why))));
     }
-    // A view, or a FROM clause: whether a column is handed through shows in how it is read.
+    // A view, or a FROM clause: its plan shows whether a column is one of a table's.
     let mut beneath: Option<WantedIndex> = None;
     for column in &wanted.columns {
         let origin = match origin(session, &wanted.from, column)? {
@@ -90,7 +90,7 @@ struct Relation {
     kind: String,
 }
 
-/// `None`: it is no name.
+/// `None`: it is a FROM clause, not a name.
 fn relation(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
     match relation_of(session, from) {
         Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
@@ -178,7 +178,7 @@ pub fn is_there(session: &Session, from: &str, items: &[String]) -> Result<bool,
     Ok(!session.ask(&sql, &[])?.is_empty())
 }
 
-/// The columns as an index of theirs has them.
+/// The columns as the catalogue would write them in an index.
 fn as_indexed(
     session: &Session,
     wanted: &WantedIndex,
@@ -219,7 +219,7 @@ struct Origin {
     column: String,
 }
 
-/// `None`: it is computed, or nothing can be said.
+/// `None`: it is computed, or the plan does not say.
 fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>, Broken> {
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({column}) FROM {from}");
     let answer = match session.simple(&sql) {
@@ -235,7 +235,7 @@ fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>,
     let plan: Value = serde_json::from_str(&text).unwrap_or_default();
     let top = &plan[0]["Plan"];
     let output = top["Output"][0].as_str().unwrap_or_default();
-    // Of one table alone the plan names columns without it.
+    // A plan that reads one table names its columns without the table.
     let (alias, column) = match output.split_once('.') {
         Some((alias, column)) => (alias, column),
         None => (top["Alias"].as_str().unwrap_or_default(), output),

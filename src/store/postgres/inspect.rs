@@ -60,7 +60,7 @@ fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
     })
 }
 
-/// A FROM clause is no table that rights could be asked for.
+/// A FROM clause has no rights: they stay unknown.
 fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Broken> {
     let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE'), to_regclass(n) IS NULL \
                FROM unnest($1) AS n";
@@ -82,7 +82,7 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
                 known.is_missing = deletes && row.try_get(2)?;
             }
         }
-        // It is no name.
+        // It is a FROM clause, not a name.
         Err(Broken::Server(error)) if error.as_db_error().is_some() => {}
         Err(broken) => return Err(broken),
     }
@@ -90,7 +90,7 @@ fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Bro
     Ok(known)
 }
 
-/// The schema that holds the table and that this user has no USAGE of. Without a schema before it, a table is looked for as if its schema were not there.
+/// The schema of the table if this user has no USAGE of it: PostgreSQL then says that the table does not exist.
 fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broken> {
     let sql = "SELECT quote_ident(s.nspname) FROM unnest($1) AS n, \
                LATERAL (SELECT parse_ident(n) AS parts) AS named \
@@ -102,13 +102,13 @@ fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broke
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = s.oid AND c.relname = parts[1])";
     match session.ask(sql, &[vec![table.to_owned()]]) {
         Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
-        // It is no name.
+        // It is a FROM clause, not a name.
         Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
         Err(broken) => Err(broken),
     }
 }
 
-/// In the form that reports read it in.
+/// As reports read it.
 fn read_as(column: Column) -> Column {
     let kind = match column.name.as_str() {
         "processing_time" | "wait_time" => "float8",
@@ -119,7 +119,7 @@ fn read_as(column: Column) -> Column {
     column.read_as(expression)
 }
 
-/// How many of the rows that are read are looked for among those that are deleted.
+/// How many rows of the view are compared with the table.
 const COMPARED_ROWS: usize = 200;
 
 /// Where rows are read from a view, the key may mean another column in the table that they are deleted from, and other rows would go. The times that
@@ -179,7 +179,7 @@ pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
     ))
 }
 
-/// The types of what no report reads. One that is not known is left out: why, is said of the mapping.
+/// The types of what no report reads; without those that cannot be read, which the mapping's own check reports.
 fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
     let table = &settings.mapping.tasks;
     let type_of = |column: &Column| {
@@ -193,7 +193,7 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
     unread_columns(table).iter().filter_map(type_of).collect()
 }
 
-/// The expression that cleanup failed on, if it is one's fault alone. It is searched for on a connection of its own, since the run's may be within a transaction.
+/// The expression that cleanup failed on, if it is one's fault alone. Uses a connection of its own, since the run's may be within a transaction.
 pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
     let settings = PruneSettings { statement_timeout: BLAME_LIMIT, ..settings.clone() };
     let session = Session::open(target, &settings).ok()?;

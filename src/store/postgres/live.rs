@@ -19,7 +19,7 @@ struct Clock {
     time: TimeType,
 }
 
-/// Of several times of a task the first that is there.
+/// Several times of a task, of which the first that a row has counts.
 struct Clocks(Vec<Clock>);
 
 impl Plan {
@@ -65,7 +65,7 @@ impl Writer<'_> {
         }))
     }
 
-    /// These times as far as the table has them, and at last the one that tasks are counted by.
+    /// Those of these times that the table has, and last the one that tasks are counted by.
     fn clocks(&self, fields: &[Field]) -> Result<Clocks, Failure> {
         let mut clocks = Vec::new();
         for field in fields.iter().chain([&self.schema.fields.counted_by]) {
@@ -162,7 +162,7 @@ impl Draft<'_> {
 }
 
 impl Clocks {
-    /// What is said of the first time that is there; an infinite one is none.
+    /// `say` of the first time that a row has; an infinite one does not count.
     fn each(&self, mut say: impl FnMut(&Clock) -> String) -> String {
         let cases: Vec<String> = self
             .0
@@ -178,7 +178,7 @@ impl Clocks {
         if instants { TimeType::Instant } else { TimeType::WallClock }
     }
 
-    /// The first time that is there; wall clocks of a zone become instants where they stand beside instants.
+    /// The first time that a row has; wall clocks become instants if some of the times are instants.
     fn value(&self, zone: &str) -> String {
         let type_of_all = self.time();
         self.each(|clock| match (type_of_all, clock.time) {
@@ -191,7 +191,7 @@ impl Clocks {
 }
 
 impl Plan {
-    /// Rows of a label, the earliest time, the tasks that are too old and all tasks; each may leave to another what it does not know.
+    /// From rows of a label, the earliest time, the tasks that are too old and all tasks; each may be NULL in one row and given in another.
     fn open_tasks(&self, rows: &[Row], time: TimeType) -> Result<OpenTasks, postgres::Error> {
         let (mut found, mut task, mut since) = (OpenTasks::default(), None, None);
         for row in rows {

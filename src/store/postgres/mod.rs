@@ -29,10 +29,10 @@ use schema::Schema;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server that says nothing for so long after its own time limit is taken for gone.
+/// How long after its own time limit a silent server is considered gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// How often a report is begun when a conflict ends it that another try can win: on a standby, the replay of a vacuum.
+/// How often a report is tried when a conflict ends it, such as the replay of a vacuum on a standby.
 const TRIES: usize = 3;
 
 pub struct PostgresStore {
@@ -42,8 +42,8 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, and opens the second connection while the table's schema is read: only once the first is open, lest the second take
-    /// the last place that a connection limit leaves.
+    /// Connects, and opens the second connection while the table's schema is read: only once the first is open, or the second could take
+    /// the last connection that a limit leaves.
     pub fn open(target: &PostgresTarget, settings: StoreSettings) -> Result<Self> {
         let leader = connect(target)?;
         let second = open_second(target.clone());

@@ -32,7 +32,7 @@ impl Connections {
         Self { leader: Some(leader), second }
     }
 
-    /// The leader, which is then no longer there for a report.
+    /// Takes the leader away: there is no report without it.
     pub fn take_leader(&mut self) -> Option<Client> {
         self.leader.take()
     }
@@ -53,7 +53,7 @@ impl Connections {
             let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
             thread::spawn(move || {
                 let outcome = lead(leader, &plan, &board, &snapshot);
-                // Nobody listens any more once the time limit has passed.
+                // The receiver is gone once the time limit has passed.
                 let _ = results.send(outcome);
             });
         }
@@ -68,7 +68,7 @@ pub fn open_second(target: PostgresTarget) -> Receiver<Client> {
     let (sender, receiver) = channel();
     thread::spawn(move || match connect(&target) {
         Ok(client) => {
-            // The run may be over already; then the connection closes here.
+            // If the run has ended already, the connection is closed here.
             let _ = sender.send(client);
         }
         Err(error) => log::info!("no second connection, one does all the work: {error:#}"),
@@ -76,7 +76,7 @@ pub fn open_second(target: PostgresTarget) -> Receiver<Client> {
     receiver
 }
 
-/// Waits for the leader as long as the report moves on: a server that went silent must not hold a cron job for ever.
+/// Waits for the leader as long as statements are answered: a silent server must not block a cron job forever.
 fn wait(
     board: &Board,
     arrivals: &Receiver<(Client, Answers)>,
@@ -103,7 +103,7 @@ fn wait(
 pub struct Refused {
     pub failure: Failure,
     pub is_conflict: bool,
-    /// The statement could not be computed, as the mapping has it or as the rows are.
+    /// The statement cannot be computed: an expression of the mapping, or a value in a row, is wrong.
     pub is_of_mapping: bool,
 }
 
@@ -223,7 +223,7 @@ fn answer_all(
         _ => None,
     });
     if let Some(exported) = exported {
-        // Without a second connection nobody listens.
+        // There is no receiver if there is no second connection.
         let _ = snapshot.send(exported.to_owned());
     }
     while let Some(place) = board.next_for_leader() {
@@ -235,8 +235,7 @@ fn answer_all(
     plan.fold(&answers).map_err(|error| Refused::new(&error, "reading the database's answer"))
 }
 
-/// The second connection: joins the leader's snapshot and takes statements until none waits. Whatever goes wrong here costs
-/// speed only.
+/// The second connection: joins the leader's snapshot and takes statements until none is left. A failure here only costs speed.
 fn follow(
     second: &Receiver<Client>,
     snapshot: &Receiver<String>,
@@ -262,7 +261,7 @@ fn follow(
     };
     match work() {
         Ok(()) => {
-            // The run may be over already; then the connection closes here.
+            // If the run has ended already, the connection is closed here.
             let _ = give_back.send(client);
         }
         Err(error) => {

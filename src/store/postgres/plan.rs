@@ -26,7 +26,7 @@ pub struct Plan {
     pub days: Buckets<usize>,
 }
 
-/// What the rows say. A plan fills the one or the other.
+/// What the rows say. A plan fills one of the two.
 #[derive(Default)]
 pub struct Figures {
     pub day: DayFigures,
@@ -76,7 +76,7 @@ impl Statement {
     }
 }
 
-/// A statement in the making: its values are bound where its text names them.
+/// A statement being written: values are bound where its text refers to them.
 pub struct Draft<'a> {
     pub writer: &'a Writer<'a>,
     bound: Vec<Bound>,
@@ -117,7 +117,7 @@ impl Draft<'_> {
         match &self.writer.schema.status {
             StatusType::Enum { labels, .. } => in_labels(labels.iter(), states, mapping),
             StatusType::Text { labels: Some(labels) } => {
-                // The configured ones too: they may have come up since the index was asked.
+                // The configured ones too: rows of theirs may have been written since the index was read.
                 let configured = states.iter().flat_map(|state| mapping.labels(*state));
                 in_labels(labels.iter().chain(configured), states, mapping)
             }
@@ -191,7 +191,7 @@ impl Plan {
     }
 }
 
-/// "The status is one of these labels that stand for these states", written out: a bound text[] would be cast to an enum anew for each row
+/// "The status is one of these labels that mean these states", written out: a bound text[] would be cast to an enum anew for each row
 /// that is compared.
 fn in_labels<'a>(
     labels: impl Iterator<Item = &'a String>,
@@ -208,7 +208,7 @@ fn in_labels<'a>(
     }
 }
 
-/// Just-in-time compilation never pays within a report's short statements: it cost more than it saved on ten million rows.
+/// Just-in-time compilation cost more than it saved on ten million rows.
 fn begin(settings: &StoreSettings) -> String {
     format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}",
@@ -216,7 +216,7 @@ fn begin(settings: &StoreSettings) -> String {
     )
 }
 
-/// Fields that are read in another form than they are stored in.
+/// Fields that are not read as they are stored.
 pub fn overlay(table: &TaskTable, schema: &Schema) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
     let mut read_as = |field: Field, form: &dyn Fn(&str) -> String| {

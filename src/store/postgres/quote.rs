@@ -1,6 +1,6 @@
-//! Names and literals, as they stand in a statement.
+//! Names and literals for statements.
 
-/// Text in quotes, whichever way the session reads backslashes.
+/// A text literal that does not depend on `standard_conforming_strings`.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {
@@ -10,7 +10,7 @@ pub fn literal(text: &str) -> String {
     }
 }
 
-/// A column or table by its bare name, perhaps with its schema: nothing in it that SQL could take for more.
+/// A column or table by its bare name, perhaps with its schema, and no expression.
 pub fn is_plain_name(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '.')

@@ -110,8 +110,7 @@ impl Plan {
 }
 
 impl Writer<'_> {
-    /// The day's tasks, read once for everything that needs each of them: to read a wide row costs more than all that is computed
-    /// from it.
+    /// The day's tasks, read once for all that is computed from each of them: reading wide rows costs more than the computing.
     ///
     /// The answer's first column says what a row holds ([`part`]), the second its place among such rows.
     fn day(&self) -> Statement {
@@ -139,7 +138,7 @@ impl Writer<'_> {
         draft.finish("counting the day's tasks", sql, Plan::read_day)
     }
 
-    /// Of each of the day's tasks what the parts need, `wait` in microseconds.
+    /// The columns of the day's tasks that the parts need, `wait` in microseconds.
     fn day_tasks(&self, draft: &mut Draft) -> String {
         format!(
             "SELECT width_bucket({time}, {bounds}) AS hour, t.status, {retries} AS retries, {seconds} AS seconds, \
@@ -158,7 +157,7 @@ impl Writer<'_> {
     }
 
     /// The category of a failed task's message: the first of which it contains a text, [`NO_CATEGORY`] if it is in none; NULL
-    /// where nothing failed or nothing is said.
+    /// for tasks that have not failed or have no message.
     fn category(&self, draft: &mut Draft) -> String {
         if !self.has(Field::ErrorMessage) {
             return "NULL::int4".to_owned();
@@ -179,7 +178,7 @@ impl Writer<'_> {
     /// The slowest tasks lie above the highest percentile, if there are enough of them: so few are sorted, not all.
     fn slowest(&self, draft: &mut Draft) -> String {
         let [.., highest] = PERCENTILES;
-        // Interpolation may leave one task less above it than its share.
+        // Interpolation may leave one task fewer above it than its share.
         let enough = ((self.request.slowest + 2) as f64 / (1.0 - highest)).ceil();
         format!(
             "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), status::text, \
@@ -215,7 +214,7 @@ impl Writer<'_> {
         };
         let alike = (started == TimeType::Instant) == (self.schema.time == TimeType::Instant);
         if alike {
-            // Both on one clock: no conversion a row.
+            // Both on one clock: no conversion for each row.
             "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into()
         } else {
             format!(

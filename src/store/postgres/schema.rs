@@ -81,7 +81,7 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
     let catalogue = match bounded.query(&catalogue_query(table, &fields)) {
         Ok(catalogue) => catalogue,
         Err(unanswered) => {
-            // Each field can be computed for itself, and one of them not beside the others: an aggregate.
+            // Each field can be computed alone, but not together: one is an aggregate.
             let blamed = bounded.culprit(table, &fields.present, &[]);
             let failure = || unanswered.into_failure("reading the catalogue");
             return Err(blamed.unwrap_or_else(failure).into());
@@ -129,7 +129,7 @@ pub fn blame(
     bounded.culprit(&settings.tasks, present, overlay)
 }
 
-/// The types' names; a duration that is no number is refused, since a report would fail on it. Retries may be digits in a text.
+/// The types' names. Refuses a duration that is no number, since a report would fail on it; retries may be digits in a text.
 fn field_types(
     table: &TaskTable,
     fields: &Fields,
@@ -156,10 +156,10 @@ fn field_types(
     Ok(named)
 }
 
-/// Asks within the time limit: neither a table that somebody holds locked nor a server that went silent must hold up a cron job for
-/// ever. The limit is set for a transaction, not for the session, which a pooler would hand on to others.
+/// A connection whose queries have a time limit: neither a locked table nor a silent server may block a cron job forever. The limit is set for a
+/// transaction, not for the session, which a pooler would hand on to others.
 struct Bounded {
-    /// `Err` once the server went silent: the connection is lost with the thread that waits for it.
+    /// `Err` once the server went silent: the connection stays with the thread that waits for it.
     connection: Result<Client, Failure>,
     /// Zero: no limit.
     limit: Duration,
@@ -200,10 +200,10 @@ impl Bounded {
         thread::spawn(move || {
             let answer = client.simple_query(&text);
             if answer.is_err() {
-                // The answer that counts is the first; a connection that is gone says so again.
+                // The first error is the one to report.
                 let _ = client.batch_execute("ROLLBACK");
             }
-            // Nobody listens any more once the time limit has passed.
+            // The receiver is gone once the time limit has passed.
             let _ = sender.send((client, answer));
         });
         let arrival = if self.limit.is_zero() {
@@ -231,11 +231,11 @@ impl Bounded {
     }
 }
 
-/// More labels than this are no statuses to go through one by one.
+/// With more labels than this, going through them one by one would not pay.
 const MOST_LABELS: usize = 100;
 
 impl Bounded {
-    /// The labels that occur, found by leaps through an index, each a query of its own, as a distributed engine answers it, too. `None`: too many.
+    /// The labels that occur, found by skipping through an index, with one query for each, which Citus supports. `None`: too many.
     fn labels(&mut self, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
         let mut labels: Vec<String> = Vec::new();
         while labels.len() <= MOST_LABELS {

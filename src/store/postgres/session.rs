@@ -1,8 +1,7 @@
-//! A connection that is waited for no longer than its server may take.
+//! A connection with a time limit for the server's answers.
 //!
-//! The kernel at the other end keeps the connection of a server that hangs alive, and so does a network that swallows everything: neither
-//! TCP nor the server's own time limit ends the wait. So the connection lives in a thread of its own, which is left behind once
-//! nothing has come from it for too long.
+//! If the server hangs, its kernel keeps the connection alive, and if the network drops all packets, nobody notices: neither TCP nor the server's
+//! statement timeout ends the wait. So the connection lives in a thread of its own, which is abandoned after too long a silence.
 
 use super::SILENCE;
 use super::connect::connect;
@@ -24,24 +23,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many rows travel together out of a long answer.
+/// How many rows of a long answer are handed over at once.
 const CHUNK: usize = 512;
 
 type Work = Box<dyn FnOnce(&mut Client) + Send>;
 
-/// How often it is looked whether the run is to end.
+/// How often to check whether the run is to end.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// What a statement is given to end by itself once the run is to end.
+/// How long a statement may go on once the run is to end.
 const GRACE: Duration = Duration::from_secs(3);
 
 pub struct Session {
     work: Sender<Work>,
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
-    /// Files are gone whose rows are not: nothing is given up before these are.
+    /// Files are gone whose rows are not yet: no statement is given up until these are.
     is_committed_to: Cell<bool>,
-    /// How long an answer is waited for; `None`: for ever.
+    /// How long to wait for an answer; `None`: no limit.
     patience: Option<Duration>,
 }
 
@@ -49,7 +48,7 @@ pub struct Session {
 #[derive(Debug)]
 pub enum Broken {
     Server(postgres::Error),
-    /// Nothing came for so long.
+    /// There was no answer for so long.
     Silent(Duration),
     /// The connection was given up before.
     Gone,
@@ -94,7 +93,7 @@ fn to_delete(failure: Failure, code: Option<&SqlState>) -> Failure {
             let hint = hint.replace("GRANT SELECT ON", "GRANT SELECT, DELETE ON");
             Failure { hint: Some(hint), ..failure }
         }
-        // The second is what a standby says to BEGIN READ WRITE, and other things say too.
+        // 0A000 is what a standby answers to BEGIN READ WRITE, among other causes.
         (Kind::QueryFailed, Some("25006")) => failure.hint(PRIMARY),
         (Kind::QueryFailed, Some("0A000")) if failure.message.contains("during recovery") => {
             failure.hint(PRIMARY)
@@ -125,7 +124,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Where the settings have no limit for a statement, the server is waited for as long as it takes.
+    /// Without a statement timeout in the settings there is no limit for answers either.
     fn new(mut client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
         let cancel = client.cancel_token();
         let statement_timeout = settings.statement_timeout;
@@ -163,7 +162,7 @@ impl Session {
     ) -> Result<T, Broken> {
         let (sender, receiver) = sync_channel(1);
         self.send(move |client| {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = sender.send(work(client));
         })?;
         self.wait(&receiver)
@@ -199,12 +198,12 @@ impl Session {
         self.send(move |client| {
             let mut send = |rows| sender.send(rows).is_ok();
             if let Err(error) = stream(client, &sql, &mut send) {
-                // Nobody may be waiting any more.
+                // The receiver may be gone.
                 let _ = sender.send(Err(error));
             }
         })?;
         loop {
-            // No rows are the end; an answer that breaks off without them must not be taken for a whole one.
+            // An empty chunk is the end. Without it the answer broke off and is not complete.
             match self.wait(&receiver)?? {
                 rows if rows.is_empty() => return Ok(()),
                 rows => rows.iter().for_each(&mut *each),
@@ -240,15 +239,15 @@ impl Session {
         }
     }
 
-    /// Has the server end the statement, lest it go on waiting for a lock without anybody who wants it.
+    /// Cancels the statement on the server, which would go on waiting for a lock otherwise.
     fn give_up(&self) {
         let cancel = self.cancel.clone();
         let (sender, receiver) = channel();
         let canceller = thread::Builder::new()
             .name("cancel".to_owned())
-            // A request to cancel needs no encryption: it holds no more than a number that the server made up.
+            // A cancel request needs no encryption: it only holds a number that the server chose.
             .spawn(move || sender.send(cancel.cancel_query(NoTls)));
-        // A server that does not answer will find the connection closed.
+        // If the server does not answer, it will see that the connection is closed.
         let answer = canceller.map(|_| receiver.recv_timeout(GRACE));
         log::debug!("cancelling a statement: {answer:?}");
     }

@@ -30,7 +30,7 @@ pub fn delete_by_halves<E>(
     Ok(deletion)
 }
 
-/// Deletes the rows at these places, and asks `settle` which of them must stay nevertheless; has those taken back and begins again, until none
+/// Deletes the rows at these places, and asks `settle` which of them must stay after all; has those taken back and begins again, until none
 /// must. `take_back` undoes what `delete` did.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ impl Report<'_> {
         })
     }
 
-    /// What sorts rows by time: the column, or where forms are mixed the instant that a function makes of it.
+    /// What sorts rows by time: the column, or, where forms are mixed, a function that makes an instant of it.
     pub fn newest(&self, day: &DayCondition) -> rusqlite::Result<String> {
         if !day.sql.contains(IN_DAY) {
             return Ok(format!("t.{}", self.time()));
@@ -85,7 +85,7 @@ impl Report<'_> {
                     Membership::In(labels) => (labels, "IN"),
                     Membership::NotIn(labels) => (labels, "NOT IN"),
                 };
-                // SQLite's own function knows no letters beyond ASCII, and is faster.
+                // SQLite's own function knows ASCII letters only, and is faster.
                 let column = if folded.iter().all(|label| label.is_ascii()) {
                     "lower(CAST(t.status AS TEXT))"
                 } else {

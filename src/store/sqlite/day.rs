@@ -165,7 +165,7 @@ impl Report<'_> {
     }
 
     pub fn failed(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
-        // Mixed forms do not sort by time as they stand; the function's order is the instants'.
+        // Mixed forms do not sort by time; the function makes instants of them.
         let sql = format!(
             "SELECT CAST(t.label AS TEXT), CAST({} AS TEXT), {}, t.{time} FROM {} WHERE {} AND {} ORDER BY {} DESC, {} LIMIT {}",
             self.column(Field::ErrorMessage),

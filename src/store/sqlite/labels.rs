@@ -5,7 +5,7 @@ use crate::store::fields::Fields;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-/// More labels than this are no statuses to go through one by one.
+/// With more labels than this, going through them one by one would not pay.
 const MOST_LABELS: usize = 100;
 
 /// The status labels that occur, found by leaps through an index on (status, time); `None` where there is none.

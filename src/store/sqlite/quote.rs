@@ -1,4 +1,4 @@
-//! Names and literals, as they stand in a statement.
+//! Names and literals for statements.
 
 pub fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))

@@ -106,7 +106,7 @@ pub fn shown(value: ValueRef) -> String {
     }
 }
 
-/// Fields that are read in another form than they are stored in.
+/// Fields that are not read as they are stored.
 pub fn overlay(table: &TaskTable) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
     for field in [Field::ProcessingTime, Field::WaitTime] {

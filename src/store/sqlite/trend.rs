@@ -34,7 +34,7 @@ impl Report<'_> {
         Ok(tally.forms)
     }
 
-    /// Text that does not start like a year from 1900 to 2999 lies in no range above; what of it is no time would be lost silently.
+    /// Text that does not start like a year from 1900 to 2999 is in none of those ranges: without this, it would not be reported as unreadable.
     fn look_for_strange_times(&self, tally: &mut Tally) -> rusqlite::Result<()> {
         let time = self.time();
         for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
@@ -60,7 +60,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// The time in a row's first column; what is no time is kept in mind.
+    /// The time in a row's first column; counts what is no time.
     fn read(&mut self, row: &Row) -> rusqlite::Result<Option<Moment>> {
         let value = row.get_ref(0)?;
         let moment = time::read(value);

@@ -14,7 +14,7 @@ const DOING: &str = "reading the catalogue";
 /// The types of these columns.
 ///
 /// # Errors
-/// A table or a column that is missing, a time that is none, a guard that is no condition.
+/// A table or a column that is missing, a time column of another type, a guard that is not boolean.
 pub fn types_of(
     session: &Session,
     section: &str,

@@ -143,7 +143,7 @@ impl Statements<PostgresDialect> {
                 "SELECT {key}, ({name})::text FROM {from} WHERE ({name}) = ANY ($1::text[])"
             ));
         }
-        // What is equal is the database's to say, in the type that both have.
+        // Whether links are equal is up to the database, in the type that both have: `numeric` 1.0 equals 1.00.
         let is_equal = if link.kind == asked.kind {
             format!("({name}) = taskmon_asked.link::{}", link.kind)
         } else {
@@ -175,7 +175,7 @@ impl Statements<PostgresDialect> {
     }
 }
 
-/// The type that a key's text is read back as. Those whose bare name means a length of one have another name without a length.
+/// The type that a key's text is cast to: `character` alone would mean `character(1)` and cut the key off.
 fn kind_of(part: &Typed) -> &str {
     match part.kind.as_str() {
         "character" => "bpchar",
@@ -188,19 +188,19 @@ fn kind_of(part: &Typed) -> &str {
 fn is_one_of(part: &Typed) -> String {
     let (name, kind) = (&part.expression, kind_of(part));
     if kind.ends_with("[]") {
-        // An array of arrays would have to be of one length.
+        // `text[]::integer[][]` would want all arrays to be of one length.
         format!("({name}) IN (SELECT one::{kind} FROM unnest($1::text[]) AS one)")
     } else {
         format!("({name}) = ANY ($1::text[]::{kind}[])")
     }
 }
 
-/// The catalogue said that each of them is a time.
+/// Every time was checked to be one when the tables were read.
 pub fn time_type(time: &Typed) -> TimeType {
     TimeType::of(&time.kind).unwrap_or(TimeType::Instant)
 }
 
-/// The infinities are no times at which anything ended.
+/// `-infinity` is no time at which anything ended.
 fn finite(time: &Typed) -> String {
     let name = &time.expression;
     match time_type(time) {

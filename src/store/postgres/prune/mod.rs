@@ -190,7 +190,7 @@ impl Pruner for PostgresPruner {
             return Ok(());
         };
         let limit = self.settings.statement_timeout.as_millis();
-        // Nothing says to the planner how many paths there are. Once it takes them for two, it compares each with each, which has no end.
+        // The planner cannot know how many paths there are. When it guesses two, it joins them by nested loops, which takes hours.
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
         );
@@ -246,7 +246,7 @@ impl Pruner for PostgresPruner {
         Ok(())
     }
 
-    /// A column of a time type holds nothing else.
+    /// A column of a time type holds only times.
     fn unreadable(&mut self, _: &Scope) -> Result<Option<(u64, String)>> {
         Ok(None)
     }

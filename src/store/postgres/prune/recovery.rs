@@ -112,7 +112,7 @@ impl PostgresPruner {
         }
     }
 
-    /// Connects again. What was deleted, if the transaction that was cut off was committed all the same.
+    /// Connects again. Returns what was deleted if the transaction that was cut off was committed after all.
     fn recover(
         &mut self,
         batch: &Batch,
@@ -126,7 +126,7 @@ impl PostgresPruner {
             None => Ok(false),
         });
         match (recovered, mark.committing) {
-            // After a crash the number may be another transaction's, if this one's had not reached the disk: the rows say it too.
+            // After a crash the number may belong to another transaction, if this one's had not reached the disk: so the rows are checked too.
             (Ok(true), Some(deletion)) => match self.are_gone(batch, &deletion) {
                 Ok(gone) => Ok(gone.then_some(deletion)),
                 Err(failure) => Err(in_doubt(failure, deletion.deleted.len())),
@@ -158,7 +158,7 @@ impl PostgresPruner {
         process: &str,
         committing: bool,
     ) -> Result<bool, Failure> {
-        // By the transaction too: the process may serve somebody else by now, behind a pooler or under a number that was used again.
+        // By transaction and process: behind a pooler the process may serve somebody else by now, and process numbers are reused.
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {process} AND backend_xid::text = ({number} % 4294967296)::text"
         );
@@ -174,7 +174,7 @@ impl PostgresPruner {
         loop {
             let rows = match self.session.ask(&query, &[]) {
                 Ok(rows) => rows,
-                // "In the future": a crash lost it, for nothing of it had come to the disk, and so neither had its COMMIT.
+                // "In the future": the server crashed before anything of the transaction reached the disk, its COMMIT included.
                 Err(Broken::Server(error))
                     if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
                 {
@@ -209,7 +209,7 @@ impl PostgresPruner {
         Ok(left.is_empty())
     }
 
-    /// A connection that is gone has rolled back already, and says so with the next statement.
+    /// A lost connection needs no ROLLBACK, so that an error is only logged.
     fn roll_back(&mut self) {
         self.session.commit_to(false);
         if let Err(broken) = self.session.simple("ROLLBACK") {

@@ -19,10 +19,10 @@ use postgres::Row;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 impl Statements<PostgresDialect> {
-    /// Paths that an expired row and another one name: each with its last references, those that stay before those that go.
+    /// Paths that an expired row and another one name: each with some of the rows that name it, rows that stay first.
     ///
     /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's; then the paths of the other
-    /// rows are held against these.
+    /// rows are compared with these.
     pub fn shared(&self, scope: &Scope) -> Result<Option<String>, Failure> {
         let of_receipts = matches!(scope, Scope::Receipts(_));
         let (mut going, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use postgres::Row;
 use postgres::types::{FromSql, Type};
 use std::error::Error;
 
-/// Bytes of a text, be they valid in its encoding or not.
+/// The bytes of a text, which need not be valid in its encoding.
 pub struct Raw(pub Vec<u8>);
 
 impl<'a> FromSql<'a> for Raw {

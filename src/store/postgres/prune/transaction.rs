@@ -14,7 +14,7 @@ use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope};
 use postgres::{Row, SimpleQueryMessage};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Any run of taskmon in this database holds it while it deletes a batch; the number says nothing.
+/// Every run of taskmon in this database holds it while it deletes a batch; the number is arbitrary.
 const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
 
 pub struct Deleting<'a> {
@@ -29,7 +29,7 @@ pub struct Deleting<'a> {
 /// A row that went, by its place in the batch.
 struct Gone {
     place: usize,
-    /// Its paths were others than when it was chosen.
+    /// Its paths differ from those that were read before.
     has_changed: bool,
 }
 
@@ -51,8 +51,8 @@ impl Deleting<'_> {
         self.session.ask(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
     }
 
-    /// The transaction's number and its process, where it will be committed. Now, since once the files are gone nothing must come between
-    /// them and COMMIT that could fail.
+    /// Begins, and returns the transaction's number and its process where it will be committed. They are asked for now, since nothing that could
+    /// fail may come between the removal of files and COMMIT.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
         self.session.commit_to(false);
         let limit = self.settings.statement_timeout.as_millis();
@@ -138,7 +138,7 @@ impl Deleting<'_> {
         let gone_places: HashSet<usize> = gone.iter().map(|row| row.place).collect();
         let (going, rest): (Vec<usize>, Vec<usize>) =
             places.iter().partition(|place| gone_places.contains(place));
-        // What depends on a row that stays must come back.
+        // The dependents of a row that stays must stay too.
         let takes_back =
             !rest.is_empty() && !self.statements.tables.dependents(self.batch.scope).is_empty();
         if takes_back {
@@ -193,7 +193,7 @@ impl Deleting<'_> {
                 deleted.push(*place);
             }
         }
-        // Twice: what the first has a trigger do may wait for COMMIT in its turn.
+        // Twice: a deferred trigger that the first one fires may defer something itself.
         self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
         let gone = deleted.into_iter().map(|place| {
             let mut paths = paths.remove(&place).unwrap_or_default();
@@ -205,7 +205,7 @@ impl Deleting<'_> {
         Ok(gone.collect())
     }
 
-    /// Where rows are read from something else than they are deleted from, those that were deleted must be what was read.
+    /// Where rows are read from a view, those that were deleted from its table must be gone from the view.
     fn require_gone(&self, gone: &[Gone]) -> Result<(), Stopped> {
         if gone.is_empty() || self.table.is_read_directly() {
             return Ok(());
@@ -225,7 +225,7 @@ impl Deleting<'_> {
         ))
     }
 
-    /// A row that was not deleted and could have been was kept by a trigger or a policy; another one was gone or is no longer expired.
+    /// A row that is still there and expired was kept by a trigger or a policy; the others were deleted or changed by somebody else.
     fn explain_kept(&self, places: &[usize]) -> Result<Vec<(usize, String)>, Stopped> {
         if places.is_empty() {
             return Ok(Vec::new());
@@ -237,7 +237,7 @@ impl Deleting<'_> {
         Ok(kept.map(|place| (*place, KEPT.to_owned())).collect())
     }
 
-    /// The rows at these places as far as they are there and expired.
+    /// The rows at these places that are there and expired.
     fn read(&self, places: impl Iterator<Item = usize>) -> Result<Vec<Row>, Stopped> {
         let keys = places.map(|place| &self.batch.rows[place].key);
         let sql = self.statements.rows(self.table, self.batch.scope);

@@ -36,16 +36,16 @@ pub fn verdict(broken: &Broken, doing: &str) -> Verdict {
         ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
         // Integrity, and whatever a trigger raises or trips over.
         (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
-        // A trigger that names a column or table that is not there: the mapping's own were looked at before.
+        // A trigger that names a column or table that is not there; those of the mapping were checked before.
         (_, "42") if happened_in_a_function(error) => Verdict::Row(words()),
-        // The server ends a session that is idle within a transaction for too long, which the removal of many files can look like.
+        // idle_in_transaction_session_timeout, while many files are being removed.
         ("25P03" | "25P04", _) => Verdict::Batch(Stopped::Lost(failure)),
         _ if failure.kind == Kind::DatabaseUnavailable => Verdict::Batch(Stopped::Lost(failure)),
         _ => Verdict::Batch(Stopped::Failed(failure)),
     }
 }
 
-/// As a trigger's errors do, and not those of taskmon's own statements.
+/// A trigger's error did, one of taskmon's own statements did not.
 fn happened_in_a_function(error: &postgres::Error) -> bool {
     error.as_db_error().is_some_and(|error| error.where_().is_some())
 }

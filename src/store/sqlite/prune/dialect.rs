@@ -58,7 +58,7 @@ impl Dialect for SqliteDialect {
         format!("{MICROS}({}) < {}", first_time(times), before.timestamp_micros())
     }
 
-    /// No index can narrow the search: one pass finds all.
+    /// No index could serve a narrower search: one pass finds all.
     fn pass(&self, _: &Table, _: &Scope, pass: Pass) -> Option<String> {
         (pass == Pass::Created).then(|| "1 = 1".to_owned())
     }
@@ -67,11 +67,11 @@ impl Dialect for SqliteDialect {
 /// The first of these times that the row has; an empty text is none.
 pub fn first_time(times: &[&Typed]) -> String {
     let times = times.iter().map(|time| format!("nullif({}, ''), ", time.expression));
-    // It takes two at least.
+    // coalesce() wants two arguments at least.
     format!("coalesce({}NULL)", times.collect::<String>())
 }
 
-/// "These are what is bound", from `?1` on.
+/// "These expressions equal what is bound", from `?1` on.
 pub fn are_bound<'e>(expressions: impl Iterator<Item = &'e str>) -> String {
     let each = (1..).zip(expressions).map(|(place, one)| format!("({one}) = ?{place}"));
     each.collect::<Vec<_>>().join(" AND ")
@@ -89,7 +89,7 @@ pub fn read_labels(
     );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], |row| {
-        // One that is no text is in no state, so that its literal is never used.
+        // A label that is not valid text is in no state, so that its literal is never used.
         let label = lossy(row, 0)?;
         let literal = lossy(row, 1)?.unwrap_or_default();
         Ok((table.states.of(label.as_deref()), literal))

@@ -50,7 +50,7 @@ pub struct Deferred {
     pub to: Vec<String>,
 }
 
-/// The deferred foreign keys that refer to a table. SQLite lists every part of a foreign key but this one, which is in the table's statement only.
+/// The deferred foreign keys that refer to a table. SQLite's pragmas do not say whether one is deferred; only the CREATE TABLE statement does.
 fn deferred(connection: &Connection, table: &Table) -> rusqlite::Result<Vec<Deferred>> {
     let mut statement = connection.prepare(
         "SELECT s.name, f.id, f.seq, f.\"from\", f.\"to\" FROM sqlite_schema AS s JOIN pragma_foreign_key_list(s.name) AS f \

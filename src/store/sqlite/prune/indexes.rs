@@ -1,4 +1,4 @@
-//! The indexes that cleanup wants and that a SQLite file has not.
+//! The indexes that cleanup wants and that are missing in a SQLite file.
 
 use super::super::connection::words;
 use super::super::quote::bare_name;
@@ -43,7 +43,7 @@ fn remedy(connection: &Connection, index: &WantedIndex, number: usize) -> Result
     let name: String = (bare_name(&index.from).chars())
         .map(|letter| if letter.is_alphanumeric() { letter } else { '_' })
         .collect();
-    // Prepared, and not run: SQLite says so what it would refuse.
+    // Preparing it shows whether SQLite would refuse it.
     let statement = |columns: &str| {
         let text = format!("CREATE INDEX taskmon_{name}_{number} ON {} ({columns});", index.from);
         let tried = connection.prepare(&text);

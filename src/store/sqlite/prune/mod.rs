@@ -112,7 +112,7 @@ impl SqlitePruner {
             return Ok(Vec::new());
         };
         let sql = format!(
-            // A link that is a number, where the receipts have text, is none the less the same.
+            // The number 12 in tasks and the text '12' in receipts are the same link.
             "SELECT {} FROM {} WHERE ({link}) IN (?1, CAST(?1 AS NUMERIC))",
             self.statements.key(&tasks.key),
             tasks.from
@@ -122,7 +122,7 @@ impl SqlitePruner {
         let mut found = Vec::new();
         for link in links {
             for key in statement.query_map([link], |row| read_key(row, width))? {
-                // As it was asked for: the table's own may differ in case and be equal all the same.
+                // As it was asked for: under COLLATE NOCASE the table's may differ in case.
                 found.push((link.clone(), key?));
             }
         }
@@ -141,7 +141,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Fa
     let prepare = || {
         connection.pragma_update(None, "foreign_keys", true)?;
         if settings.mode == Mode::DryRun {
-            // What is rolled back must not touch the disk: no journal beside the database, no page written early.
+            // A dry run must not touch the disk: no journal beside the database, no page written early.
             connection.pragma_update(None, "cache_spill", false)?;
             if journal != "wal" {
                 connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;

@@ -109,7 +109,7 @@ impl SqlitePruner {
         }
         let mut searched: HashSet<CanonicalPath> =
             undecided(batch, deletion, self.settings.mode).cloned().collect();
-        // Another program has written since the search for shared files: any row may name any file by now.
+        // Another program has written since the search for shared files: any row may name one of the files now.
         if self.data_version()? != self.version {
             let paths = batch.rows.iter().flat_map(|row| &row.paths);
             searched.extend(paths.map(|path| path.canonical.clone()));

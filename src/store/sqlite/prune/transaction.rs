@@ -76,7 +76,7 @@ impl SqlitePruner {
                     thread::sleep(Duration::from_millis(20));
                 }
                 Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
-                // The batch's files may have made the room that is missing.
+                // Removing the batch's files may have freed enough space.
                 Err(Stopped::Failed(error)) if is_full(&error) && !was_full => was_full = true,
                 Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
                     let table = self.statements.tables.of(batch.scope)?;
@@ -96,7 +96,7 @@ impl SqlitePruner {
     ) -> Result<Deletion, Stopped> {
         let run = |statements: &str| self.connection.execute_batch(statements);
         run(match self.settings.mode {
-            // Without a write-ahead log a reader could hold COMMIT up, when the files are gone already.
+            // Without a write-ahead log a reader could block COMMIT, when the files are gone already.
             Mode::Apply => "BEGIN EXCLUSIVE",
             Mode::DryRun => "BEGIN IMMEDIATE",
         })?;
@@ -129,7 +129,7 @@ impl SqlitePruner {
                 deletion.linked = self.linked(&links.collect::<Vec<_>>())?;
             }
             if self.settings.mode == Mode::Apply {
-                // A disk that is full must say so now, not at COMMIT when the files are gone.
+                // A full disk must be noticed now, not at COMMIT when the files are gone.
                 self.connection.cache_flush()?;
             }
             Ok(deletion)
@@ -148,8 +148,7 @@ impl SqlitePruner {
         }
     }
 
-    /// Deletes one row with its dependents, or notes why it stays; `most`: the foreign keys that may refer to nothing afterwards, where that
-    /// is to be asked.
+    /// Deletes one row with its dependents, or notes why it stays. `most`: how many foreign keys may dangle afterwards; `None`: not checked.
     fn delete_row(
         &self,
         batch: &Batch,
@@ -250,7 +249,7 @@ impl SqlitePruner {
         statement.exists(params_from_iter(values(&batch.rows[place].key)))
     }
 
-    /// What a deferred foreign key would say at the end of the transaction, when the files would be gone already.
+    /// The error of a deferred foreign key that COMMIT would raise, when the files would be gone already.
     fn deferred_refusal(
         &self,
         deferred: &[Deferred],

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// The literal of what cannot be bound as it is stored, such as a text that is not valid.
 pub const NO_LITERAL: &str = "NULL";
 
-/// As SQLite's `quote` writes it, which ends a text at its first NUL and leaves bytes that are no text.
+/// Like SQLite's `quote`, which however cuts a text off at its first NUL and passes invalid UTF-8 on.
 pub fn literal(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Integer(number) => number.to_string(),
@@ -66,7 +66,7 @@ pub fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec
     Ok(paths)
 }
 
-/// The bytes of a text that is not empty; a number is its text, which a column without a type keeps as a number.
+/// The bytes of a text that is not empty. A number is taken as text: a column without a type stores '123' as a number.
 pub fn bytes(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) if !bytes.is_empty() => {
