@@ -74,7 +74,7 @@ const RULES: &[Rule] = &[
     },
     // What a URL says is read without knowledge of the store that is opened by it.
     Rule { module: "store::postgres::connect", may: &["store::postgres::failure"] },
-    Rule { module: "store::postgres::failure", may: &[] },
+    Rule { module: "store::postgres::failure", may: &["store::refusal"] },
     Rule {
         module: "store::sqlite",
         may: &[

@@ -7,33 +7,28 @@
 use super::postgres::connect::connect;
 use super::postgres::connect::target::PostgresTarget;
 use super::postgres::failure::failure;
+use crate::deadline;
 use crate::outcome::Failure;
 use postgres::{Client, SimpleQueryMessage};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Held as long as it lives.
+/// The lock, held until it is dropped.
 pub struct Held {
     /// `None`: it has been given back.
     client: Option<Box<Client>>,
 }
 
-/// How long a run waits at its end for the server to take the lock back. One that is gone takes it back by itself.
+/// How long a run waits at its end for the server to take the lock back.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Drop for Held {
-    /// A connection that is closed gives the lock back a moment later, and a run that begins in that moment would be refused.
+    /// Closing the connection gives the lock back a moment later, and a run that begins in that moment would be refused.
     fn drop(&mut self) {
         let Some(mut client) = self.client.take() else {
             return;
         };
-        let (done, is_done) = mpsc::channel();
-        std::thread::spawn(move || {
-            let _ = client.simple_query("ROLLBACK");
-            let _ = done.send(());
-        });
-        // Whether it came in time or not, the run is over.
-        let _ = is_done.recv_timeout(FAREWELL);
+        // Whether the answer came in time or not, the run ends.
+        let _ = deadline::run(FAREWELL, move || client.simple_query("ROLLBACK").map(drop));
     }
 }
 
@@ -46,10 +41,10 @@ pub enum Attempt {
     NotNeeded,
 }
 
-/// How often a lock that is waited for is asked for again.
+/// How often to ask again for a lock that another run holds.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes the lock of this number, and waits for it at most so long.
+/// Takes the lock of this number; waits for it no longer than `patience`.
 ///
 /// # Errors
 /// No connection can be had for it, or it fails.
@@ -58,7 +53,7 @@ pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Re
     let refused = |error: postgres::Error| -> Failure {
         failure(&error, "the lock across hosts cannot be taken")
     };
-    // Long runs are what it is for: no time limit of the server's applies to it.
+    // It is held for a whole run: no time limit of the server may end it.
     client
         .batch_execute(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
@@ -68,7 +63,7 @@ pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Re
         .map_err(refused)?;
     let begin = Instant::now();
     loop {
-        // As plain text: what is asked with parameters leaves a portal open, and with it the snapshot that vacuum would heed.
+        // As plain text: a statement with parameters leaves a portal open, and with it a snapshot that holds back vacuum.
         let answer = client
             .simple_query(&format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})"))
             .map_err(refused)?;

@@ -1,6 +1,7 @@
 //! What a failed statement means for the run.
 
 use crate::outcome::{Failure, Kind};
+use crate::store::refusal::Refusal;
 use postgres::error::DbError;
 use postgres::types::WrongType;
 use std::error::Error;
@@ -44,6 +45,25 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
         // Syntax errors and names or types that are not there: only the mapping varies.
         code if code.starts_with("42") => new(Kind::MappingMismatch, MAPPING_HINT),
         _ => Failure::new(Kind::QueryFailed, message),
+    }
+}
+
+/// What a refused trial of the mapping's expressions means.
+pub fn refusal(error: &postgres::Error) -> Refusal {
+    let failed = || Refusal::Failed(failure(error, "looking at the tables"));
+    let Some(db) = error.as_db_error() else {
+        return failed();
+    };
+    let words = db.message().to_owned();
+    match db.code().code() {
+        // An undefined column.
+        "42703" => Refusal::MissingColumn(words),
+        // An undefined table or schema, or something that is no table.
+        "42P01" | "3F000" | "42809" => Refusal::MissingTable(words),
+        // No rights, or the time limit.
+        "42501" | "57014" => failed(),
+        code if code.starts_with("42") || code.starts_with("22") => Refusal::BadExpression(words),
+        _ => failed(),
     }
 }
 

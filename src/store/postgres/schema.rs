@@ -1,20 +1,14 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
-use super::failure::failure;
+use super::bounded::Bounded;
 use super::quote::{is_plain_name, literal};
-use super::{SILENCE, silent};
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::{Failure, Kind};
 use crate::store::StoreSettings;
 use crate::store::fields::{BLAME_LIMIT, Fields, find_culprit, source};
-use crate::store::refusal::{Refusal, not_a_time, unfit_number};
+use crate::store::refusal::{not_a_time, unfit_number};
 use anyhow::Result;
-use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
-use std::mem;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
 
 /// What the table looks like, read once from the catalogue.
 #[derive(Debug, Clone)]
@@ -72,17 +66,17 @@ pub enum StatusType {
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
 pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)> {
     let table = &settings.tasks;
-    let mut bounded = Bounded { connection: Ok(client), limit: settings.statement_timeout };
+    let mut bounded = Bounded::new(client, settings.statement_timeout);
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
-        let tried = bounded.query(&sql);
-        tried.map(drop).map_err(Unanswered::into_refusal)
+        bounded.try_query(&sql)
     })?;
     let catalogue = match bounded.query(&catalogue_query(table, &fields)) {
         Ok(catalogue) => catalogue,
         Err(unanswered) => {
             // Each field can be computed alone, but not together: one is an aggregate.
-            let blamed = bounded.culprit(table, &fields.present, &[]);
+            let blamed =
+                find_culprit(table, &fields.present, &[], &mut |sql| bounded.try_query(sql));
             let failure = || unanswered.into_failure("reading the catalogue");
             return Err(blamed.unwrap_or_else(failure).into());
         }
@@ -102,7 +96,7 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
     let has_index = |name: &str| indexes.is_some_and(|row| row.get(name) == Some("t"));
     let status = match status_type(types, has_index("with_time"))? {
         StatusType::Text { .. } if is_text(types) && has_index("leads") => {
-            StatusType::Text { labels: bounded.labels(table)? }
+            StatusType::Text { labels: labels(&mut bounded, table)? }
         }
         status => status,
     };
@@ -115,7 +109,7 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
         status,
         types: named,
     };
-    Ok((bounded.connection?, schema))
+    Ok((bounded.into_client()?, schema))
 }
 
 /// The field that a report failed on, if it is one field's fault. The connection is used up.
@@ -125,8 +119,8 @@ pub fn blame(
     present: &[Field],
     overlay: &[(Field, String)],
 ) -> Option<Failure> {
-    let mut bounded = Bounded { connection: Ok(client), limit: BLAME_LIMIT };
-    bounded.culprit(&settings.tasks, present, overlay)
+    let mut bounded = Bounded::new(client, BLAME_LIMIT);
+    find_culprit(&settings.tasks, present, overlay, &mut |sql| bounded.try_query(sql))
 }
 
 /// The types' names. Refuses a duration that is no number, since a report would fail on it; retries may be digits in a text.
@@ -156,107 +150,30 @@ fn field_types(
     Ok(named)
 }
 
-/// A connection whose queries have a time limit: neither a locked table nor a silent server may block a cron job forever. The limit is set for a
-/// transaction, not for the session, which a pooler would hand on to others.
-struct Bounded {
-    /// `Err` once the server went silent: the connection stays with the thread that waits for it.
-    connection: Result<Client, Failure>,
-    /// Zero: no limit.
-    limit: Duration,
-}
-
-/// Why a query has no answer.
-enum Unanswered {
-    Refused(postgres::Error),
-    Silent(Failure),
-}
-
-impl Unanswered {
-    fn into_refusal(self) -> Refusal {
-        match self {
-            Unanswered::Refused(error) => refusal(&error),
-            Unanswered::Silent(silent) => Refusal::Failed(silent),
-        }
-    }
-
-    fn into_failure(self, doing: &str) -> Failure {
-        match self {
-            Unanswered::Refused(error) => failure(&error, doing),
-            Unanswered::Silent(silent) => silent,
-        }
-    }
-}
-
-impl Bounded {
-    fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Unanswered> {
-        let patience = self.limit + SILENCE;
-        let lent = mem::replace(&mut self.connection, Err(silent(patience)));
-        let mut client = lent.map_err(Unanswered::Silent)?;
-        let text = format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {}; {sql}; COMMIT",
-            self.limit.as_millis()
-        );
-        let (sender, answers) = channel();
-        thread::spawn(move || {
-            let answer = client.simple_query(&text);
-            if answer.is_err() {
-                // The first error is the one to report.
-                let _ = client.batch_execute("ROLLBACK");
-            }
-            // The receiver is gone once the time limit has passed.
-            let _ = sender.send((client, answer));
-        });
-        let arrival = if self.limit.is_zero() {
-            answers.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            answers.recv_timeout(patience)
-        };
-        let (client, answer) = arrival.map_err(|_| Unanswered::Silent(silent(patience)))?;
-        self.connection = Ok(client);
-        answer.map_err(Unanswered::Refused)
-    }
-}
-
-impl Bounded {
-    fn culprit(
-        &mut self,
-        table: &TaskTable,
-        present: &[Field],
-        overlay: &[(Field, String)],
-    ) -> Option<Failure> {
-        find_culprit(table, present, overlay, &mut |sql| {
-            let tried = self.query(sql);
-            tried.map(drop).map_err(Unanswered::into_refusal)
-        })
-    }
-}
-
 /// With more labels than this, going through them one by one would not pay.
 const MOST_LABELS: usize = 100;
 
-impl Bounded {
-    /// The labels that occur, found by skipping through an index, with one query for each, which Citus supports. `None`: too many.
-    fn labels(&mut self, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
-        let mut labels: Vec<String> = Vec::new();
-        while labels.len() <= MOST_LABELS {
-            let beyond =
-                labels.last().map(|last| format!("WHERE {} > {}", table.status, literal(last)));
-            let sql = format!(
-                "SELECT min({}) FROM {} {}",
-                table.status,
-                table.from,
-                beyond.unwrap_or_default()
-            );
-            let answer = self
-                .query(&sql)
-                .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
-            match rows_of(&answer).next().and_then(|row| row.get(0)) {
-                Some(label) => labels.push(label.to_owned()),
-                None => return Ok(Some(labels)),
-            }
+/// The labels that occur, found by skipping through an index, with one query for each, which Citus supports. `None`: too many.
+fn labels(bounded: &mut Bounded, table: &TaskTable) -> Result<Option<Vec<String>>, Failure> {
+    let mut labels: Vec<String> = Vec::new();
+    while labels.len() <= MOST_LABELS {
+        let beyond =
+            labels.last().map(|last| format!("WHERE {} > {}", table.status, literal(last)));
+        let sql = format!(
+            "SELECT min({}) FROM {} {}",
+            table.status,
+            table.from,
+            beyond.unwrap_or_default()
+        );
+        let answer = bounded
+            .query(&sql)
+            .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
+        match rows_of(&answer).next().and_then(|row| row.get(0)) {
+            Some(label) => labels.push(label.to_owned()),
+            None => return Ok(Some(labels)),
         }
-        Ok(None)
     }
+    Ok(None)
 }
 
 fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
@@ -264,31 +181,6 @@ fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRo
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     })
-}
-
-pub fn refusal(error: &postgres::Error) -> Refusal {
-    let (Some(code), Some(detail)) = (error.code(), error.as_db_error()) else {
-        return Refusal::Failed(failure(error, "looking at the tables"));
-    };
-    let words = detail.message().to_owned();
-    let class = &code.code()[..2];
-    match code {
-        code if *code == SqlState::UNDEFINED_COLUMN => Refusal::MissingColumn(words),
-        code if *code == SqlState::UNDEFINED_TABLE
-            || *code == SqlState::INVALID_SCHEMA_NAME
-            || *code == SqlState::WRONG_OBJECT_TYPE =>
-        {
-            Refusal::MissingTable(words)
-        }
-        code if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-            Refusal::Failed(failure(error, "looking at the tables"))
-        }
-        code if *code == SqlState::QUERY_CANCELED => {
-            Refusal::Failed(failure(error, "looking at the tables"))
-        }
-        _ if class == "42" || class == "22" => Refusal::BadExpression(words),
-        _ => Refusal::Failed(failure(error, "looking at the tables")),
-    }
 }
 
 /// The types of what a report compares; then, as a second answer, whether an index begins with the status, and whether one goes on with the time.

@@ -6,8 +6,7 @@
 use super::SILENCE;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
-use super::failure::failure;
-use super::schema::refusal;
+use super::failure::{failure, refusal};
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::PruneSettings;
 use crate::store::refusal::Refusal;
