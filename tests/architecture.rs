@@ -59,7 +59,7 @@ const RULES: &[Rule] = &[
     Rule { module: "store::fields", may: &["store::columns", "store::refusal"] },
     Rule { module: "store::inspect", may: &["store::columns", "store::refusal"] },
     Rule { module: "store::open", may: &["store::**"] },
-    Rule { module: "store::prune", may: &["store::columns"] },
+    Rule { module: "store::prune", may: &["store", "store::columns"] },
     Rule { module: "store::refusal", may: &[] },
     Rule {
         module: "store::postgres",

@@ -100,20 +100,19 @@ impl OnSqlite {
 impl Tasks {
     /// As it is to be read in SQLite.
     pub fn on_sqlite(&self) -> Self {
-        let sqlite = &self.sqlite;
         let pick = |special: &Option<String>, general: &String| {
             special.as_ref().unwrap_or(general).clone()
         };
         Self {
-            from: pick(&sqlite.from, &self.from),
-            delete_from: pick(&sqlite.delete_from, &self.delete_from),
-            status: pick(&sqlite.status, &self.status),
-            completed_at: pick(&sqlite.completed_at, &self.completed_at),
-            updated_at: pick(&sqlite.updated_at, &self.updated_at),
-            processing_time: pick(&sqlite.processing_time, &self.processing_time),
-            wait_time: sqlite.wait_time.as_ref().or(self.wait_time.as_ref()).cloned(),
-            error_message: pick(&sqlite.error_message, &self.error_message),
-            retry_count: pick(&sqlite.retry_count, &self.retry_count),
+            from: pick(&self.sqlite.from, &self.from),
+            delete_from: pick(&self.sqlite.delete_from, &self.delete_from),
+            status: pick(&self.sqlite.status, &self.status),
+            completed_at: pick(&self.sqlite.completed_at, &self.completed_at),
+            updated_at: pick(&self.sqlite.updated_at, &self.updated_at),
+            processing_time: pick(&self.sqlite.processing_time, &self.processing_time),
+            wait_time: self.sqlite.wait_time.as_ref().or(self.wait_time.as_ref()).cloned(),
+            error_message: pick(&self.sqlite.error_message, &self.error_message),
+            retry_count: pick(&self.sqlite.retry_count, &self.retry_count),
             ..self.clone()
         }
     }

@@ -145,7 +145,7 @@ fn tables(config: &Config) -> Tables {
     let Some(target) = &config.database.target else {
         return unknown(Finding::of(&no_database("so cleanup, stats and alert cannot work")));
     };
-    let settings = prune_settings(config);
+    let settings = store_settings(config);
     let found = match open::inspect(target, &settings, Utc::now) {
         Ok(found) => found,
         Err(error) => return unknown(Finding::of(&Failure::of(&error))),
@@ -163,7 +163,7 @@ fn tables(config: &Config) -> Tables {
 }
 
 /// The server that reports read from, where it is another one.
-fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
+fn read_target(config: &Config, settings: &StoreSettings) -> Option<Finding> {
     let target = config.database.read_target.as_ref()?;
     Some(match open::inspect(target, settings, Utc::now) {
         Ok(found) => check::database(&found, config.language),
@@ -171,18 +171,14 @@ fn read_target(config: &Config, settings: &PruneSettings) -> Option<Finding> {
     })
 }
 
-fn prune_settings(config: &Config) -> PruneSettings {
-    let database = &config.database;
-    let limit = database.statement_timeout;
-    PruneSettings {
-        mapping: database.mapping.clone(),
-        naive_zone: database.naive_zone,
-        connect_timeout: database.connect_timeout.min(PATIENCE),
+/// With time limits for somebody who waits.
+fn store_settings(config: &Config) -> StoreSettings {
+    let settings = super::store_settings(config);
+    let limit = settings.statement_timeout;
+    StoreSettings {
+        connect_timeout: settings.connect_timeout.min(PATIENCE),
         statement_timeout: if limit.is_zero() { PATIENCE } else { limit.min(PATIENCE) },
-        aliases: path_aliases(config, &roots(config)),
-        // It would change nothing if it were asked to delete.
-        mode: Mode::DryRun,
-        asked_to_end: Default::default(),
+        ..settings
     }
 }
 
@@ -190,19 +186,12 @@ fn prune_settings(config: &Config) -> PruneSettings {
 fn mapping(
     config: &Config,
     target: &Target,
-    settings: PruneSettings,
+    settings: StoreSettings,
     found: &Inspection,
 ) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
     let (language, database) = (config.language, &config.database);
-    let opened = open::store(
-        database.read_target.as_ref().unwrap_or(target),
-        StoreSettings {
-            tasks: database.mapping.tasks.clone(),
-            naive_zone: database.naive_zone,
-            connect_timeout: settings.connect_timeout,
-            statement_timeout: settings.statement_timeout,
-        },
-    );
+    let read_target = database.read_target.as_ref().unwrap_or(target);
+    let opened = open::store(read_target, settings.clone());
     let failure = opened.as_ref().err().map(Failure::of);
     let mut findings = vec![match (&opened, &failure) {
         (Ok(store), _) => {
@@ -233,7 +222,7 @@ fn mapping(
 }
 
 /// Whether cleanup could begin, and its indexes.
-fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Finding, Vec<Finding>) {
+fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Finding, Vec<Finding>) {
     let language = config.language;
     let without = |finding: Finding| {
         let why = language.pick("cleanup 不删除任何行", "cleanup deletes no rows");
@@ -248,6 +237,13 @@ fn deleting(config: &Config, target: &Target, settings: PruneSettings) -> (Findi
     if matches!(target, Target::SqliteReadOnly(_)) {
         return without(Finding::skipped("mode=ro"));
     }
+    let settings = PruneSettings {
+        store: settings,
+        aliases: path_aliases(config, &roots(config)),
+        // It would change nothing if it were asked to delete.
+        mode: Mode::DryRun,
+        asked_to_end: Default::default(),
+    };
     let mut pruner = match open::pruner(target, settings) {
         Ok(pruner) => pruner,
         Err(error) => {

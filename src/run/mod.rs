@@ -532,19 +532,13 @@ impl Session {
         settings: &Settings,
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Box<dyn Pruner>> {
-        let database = &config.database;
-        open::pruner(
-            target,
-            PruneSettings {
-                mapping: database.mapping.clone(),
-                naive_zone: database.naive_zone,
-                connect_timeout: database.connect_timeout,
-                statement_timeout: database.statement_timeout,
-                aliases: settings.aliases.clone(),
-                mode: settings.mode,
-                asked_to_end: Arc::clone(asked_to_end),
-            },
-        )
+        let settings = PruneSettings {
+            store: store_settings(config),
+            aliases: settings.aliases.clone(),
+            mode: settings.mode,
+            asked_to_end: Arc::clone(asked_to_end),
+        };
+        open::pruner(target, settings)
     }
 
     fn stats(&self, arguments: &StatsArgs, config: &Config) -> Result<Done> {
@@ -1225,15 +1219,17 @@ fn open_store(config: &Config) -> Result<Box<dyn Store>> {
     let database = &config.database;
     let target = database.read_target.as_ref().or(database.target.as_ref());
     let target = target.ok_or_else(|| no_database("so there are no tasks to report on"))?;
-    open::store(
-        target,
-        StoreSettings {
-            tasks: database.mapping.tasks.clone(),
-            naive_zone: database.naive_zone,
-            connect_timeout: database.connect_timeout,
-            statement_timeout: database.statement_timeout,
-        },
-    )
+    open::store(target, store_settings(config))
+}
+
+fn store_settings(config: &Config) -> StoreSettings {
+    let database = &config.database;
+    StoreSettings {
+        mapping: database.mapping.clone(),
+        naive_zone: database.naive_zone,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+    }
 }
 
 fn stats_settings(config: &Config) -> stats::Settings {

@@ -12,7 +12,7 @@ mod sqlite;
 pub mod target;
 
 use crate::calendar::Day;
-use crate::mapping::{Field, TaskTable};
+use crate::mapping::{Field, Mapping};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -43,10 +43,10 @@ pub trait Store {
 /// What a store has to know beside where it is.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    pub tasks: TaskTable,
+    pub mapping: Mapping,
     /// The zone of timestamps that have none.
     pub naive_zone: Tz,
-    /// SQLite waits so long for a lock.
+    /// How long to wait for a connection; SQLite waits so long for a lock.
     pub connect_timeout: Duration,
     /// No statement runs longer; zero: no limit.
     pub statement_timeout: Duration,

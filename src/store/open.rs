@@ -52,7 +52,7 @@ pub fn pruner(target: &Target, settings: PruneSettings) -> Result<Box<dyn Pruner
 /// A [`Failure`]: it cannot be reached or refuses. What it refuses to say is in the answer.
 pub fn inspect(
     target: &Target,
-    settings: &PruneSettings,
+    settings: &StoreSettings,
     now: fn() -> DateTime<Utc>,
 ) -> Result<Inspection> {
     match target {

@@ -69,6 +69,15 @@ impl View {
         self
     }
 
+    fn settings(&self) -> StoreSettings {
+        StoreSettings {
+            mapping: preset::mapping(&self.tasks, None).unwrap(),
+            naive_zone: self.naive_zone,
+            connect_timeout: self.connect_timeout,
+            statement_timeout: self.statement_timeout,
+        }
+    }
+
     pub fn open(&self) -> Result<Box<dyn Store>, Failure> {
         let context = UrlContext {
             env: &|_| None,
@@ -76,13 +85,7 @@ impl View {
             connect_timeout: self.connect_timeout,
         };
         let target = Target::parse(&self.url, &context).unwrap();
-        let settings = StoreSettings {
-            tasks: preset::mapping(&self.tasks, None).unwrap().tasks,
-            naive_zone: self.naive_zone,
-            connect_timeout: self.connect_timeout,
-            statement_timeout: self.statement_timeout,
-        };
-        open::store(&target, settings).map_err(|error| Failure::of(&error))
+        open::store(&target, self.settings()).map_err(|error| Failure::of(&error))
     }
 
     /// The same database for deleting; rows know `/srv/app` as the folder where relative paths start.
@@ -94,10 +97,7 @@ impl View {
             connect_timeout: self.connect_timeout,
         };
         let settings = PruneSettings {
-            mapping: preset::mapping(&self.tasks, None).unwrap(),
-            naive_zone: self.naive_zone,
-            connect_timeout: self.connect_timeout,
-            statement_timeout: self.statement_timeout,
+            store: self.settings(),
             aliases: aliases(),
             mode: Mode::Apply,
             asked_to_end: Default::default(),

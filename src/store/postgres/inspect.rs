@@ -3,25 +3,27 @@
 use super::connect::target::PostgresTarget;
 use super::quote::is_plain_name;
 use super::session::{Broken, Session};
-use crate::mapping::TaskTable;
+use crate::mapping::{Mapping, TaskTable};
 use crate::outcome::{Failure, Kind};
+use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
-use crate::store::prune::PruneSettings;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use postgres::Row;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
                    current_setting('TimeZone'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
 
 pub fn inspect(
     target: &PostgresTarget,
-    settings: &PruneSettings,
+    settings: &StoreSettings,
     now: fn() -> DateTime<Utc>,
 ) -> Result<Inspection> {
-    let session = Session::open(target, settings)?;
+    let session = Session::open(target, settings.statement_timeout, &Arc::default())?;
     let doing = "asking the database about itself";
     let rows = session.ask(WHO, &[]).map_err(|broken| broken.failure(doing))?;
     let host_clock = now();
@@ -180,7 +182,7 @@ pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
 }
 
 /// The types of what no report reads; without those that cannot be read, which the mapping's own check reports.
-fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
+fn types(session: &Session, settings: &StoreSettings) -> Vec<(String, String)> {
     let table = &settings.mapping.tasks;
     let type_of = |column: &Column| {
         let sql = format!(
@@ -194,15 +196,18 @@ fn types(session: &Session, settings: &PruneSettings) -> Vec<(String, String)> {
 }
 
 /// The expression that cleanup failed on, if it is one's fault alone. Uses a connection of its own, since the run's may be within a transaction.
-pub fn blame(target: &PostgresTarget, settings: &PruneSettings) -> Option<Failure> {
-    let settings = PruneSettings { statement_timeout: BLAME_LIMIT, ..settings.clone() };
-    let session = Session::open(target, &settings).ok()?;
-    find_culprit(&settings.mapping, &mut |sql| session.try_query(sql))
+pub fn blame(
+    target: &PostgresTarget,
+    mapping: &Mapping,
+    asked_to_end: &Arc<AtomicBool>,
+) -> Option<Failure> {
+    let session = Session::open(target, BLAME_LIMIT, asked_to_end).ok()?;
+    find_culprit(mapping, &mut |sql| session.try_query(sql))
 }
 
 fn labels(
     session: &Session,
-    settings: &PruneSettings,
+    settings: &StoreSettings,
 ) -> Result<Vec<(Option<String>, u64)>, String> {
     let table = &settings.mapping.tasks;
     let sql = format!(

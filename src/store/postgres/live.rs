@@ -46,7 +46,7 @@ impl Writer<'_> {
     fn clock(&self, field: Field) -> Result<Option<Clock>, Failure> {
         let schema = self.schema;
         let found = |name: &Option<String>| {
-            let table = &self.settings.tasks;
+            let table = &self.settings.mapping.tasks;
             name.as_deref().map(|name| time_type(table, field, Some(name))).transpose()
         };
         let time = match field {
@@ -87,7 +87,7 @@ impl Writer<'_> {
              SELECT NULL::text, oldest, older, tasks FROM waiting \
              UNION ALL (SELECT t.label::text, NULL, NULL, NULL FROM {source} \
              WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
-            keys = key_order(&self.settings.tasks),
+            keys = key_order(&self.settings.mapping.tasks),
         );
         let read = Reader::Live(|plan, rows, figures| {
             figures.pending = plan.open_tasks(rows, plan.time)?;
@@ -99,7 +99,7 @@ impl Writer<'_> {
     /// Every processing task is read: its start is in no index.
     fn processing(&self, request: &LiveRequest, since: &Clocks) -> Statement {
         let mut draft = self.draft();
-        let keys = key_order(&self.settings.tasks);
+        let keys = key_order(&self.settings.mapping.tasks);
         let sql = format!(
             "SELECT label::text, since, count(*) FILTER (WHERE late) OVER (), count(*) OVER () \
              FROM (SELECT t.label, {since} AS since, {late} AS late, {keys} FROM {source} WHERE {states}) AS open \

@@ -72,7 +72,7 @@ impl PostgresStore {
     }
 
     fn blame(&mut self) -> Option<Failure> {
-        let overlay = plan::overlay(&self.settings.tasks, &self.schema);
+        let overlay = plan::overlay(&self.settings.mapping.tasks, &self.schema);
         let client = self.connections.take_leader()?;
         schema::blame(client, &self.settings, &self.schema.fields.present, &overlay)
     }

@@ -113,7 +113,7 @@ impl Draft<'_> {
 
     /// "The task is in one of these states."
     pub fn in_states(&mut self, states: &[State]) -> String {
-        let mapping = &self.writer.settings.tasks.states;
+        let mapping = &self.writer.settings.mapping.tasks.states;
         match &self.writer.schema.status {
             StatusType::Enum { labels, .. } => in_labels(labels.iter(), states, mapping),
             StatusType::Text { labels: Some(labels) } => {
@@ -244,12 +244,12 @@ pub fn overlay(table: &TaskTable, schema: &Schema) -> Vec<(Field, String)> {
 
 impl<'a> Writer<'a> {
     pub fn new(settings: &'a StoreSettings, schema: &'a Schema, request: &'a DayRequest) -> Self {
-        let overlay = overlay(&settings.tasks, schema);
+        let overlay = overlay(&settings.mapping.tasks, schema);
         Self {
             settings,
             schema,
             request,
-            source: source(&settings.tasks, &schema.fields.present, &overlay),
+            source: source(&settings.mapping.tasks, &schema.fields.present, &overlay),
             hours: hour_buckets(&request.day),
             days: day_buckets(&request.trend),
         }

@@ -150,7 +150,7 @@ impl Writer<'_> {
             seconds = self.column(Field::ProcessingTime, "NULL::float8"),
             wait = self.wait(),
             category = self.category(draft),
-            keys = key_order(&self.settings.tasks),
+            keys = key_order(&self.settings.mapping.tasks),
             source = self.source,
             in_day = draft.in_day(),
         )
@@ -186,7 +186,7 @@ impl Writer<'_> {
              WHERE seconds >= (SELECT CASE WHEN timed >= {enough} THEN seconds[{last}] ELSE '-Infinity' END FROM shares) \
              ORDER BY 2 LIMIT {limit}",
             part = part::SLOW_TASK,
-            keys = key_order(&self.settings.tasks),
+            keys = key_order(&self.settings.mapping.tasks),
             last = PERCENTILES.len(),
             limit = draft.bind(Bound::Count(self.request.slowest as i64)),
         )
@@ -194,7 +194,7 @@ impl Writer<'_> {
 
     /// The seconds that a task waited; NULL where that is not known.
     fn wait(&self) -> String {
-        match self.settings.tasks.wait {
+        match self.settings.mapping.tasks.wait {
             Wait::SinceCreation => format!("date_part('epoch', {})", self.since_creation()),
             Wait::Seconds(_) | Wait::Unknown => self.column(Field::WaitTime, "NULL::float8"),
         }
@@ -236,7 +236,7 @@ impl Writer<'_> {
             source = self.source,
             failed = draft.in_states(&[State::Failed]),
             in_day = draft.in_day(),
-            keys = key_order(&self.settings.tasks),
+            keys = key_order(&self.settings.mapping.tasks),
             limit = draft.bind(Bound::Count(self.request.failed_details as i64)),
         );
         draft.finish("listing failed tasks", sql, Plan::read_failed)

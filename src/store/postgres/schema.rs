@@ -65,7 +65,7 @@ pub enum StatusType {
 /// # Errors
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
 pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)> {
-    let table = &settings.tasks;
+    let table = &settings.mapping.tasks;
     let mut bounded = Bounded::new(client, settings.statement_timeout);
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
@@ -120,7 +120,7 @@ pub fn blame(
     overlay: &[(Field, String)],
 ) -> Option<Failure> {
     let mut bounded = Bounded::new(client, BLAME_LIMIT);
-    find_culprit(&settings.tasks, present, overlay, &mut |sql| bounded.try_query(sql))
+    find_culprit(&settings.mapping.tasks, present, overlay, &mut |sql| bounded.try_query(sql))
 }
 
 /// The types' names. Refuses a duration that is no number, since a report would fail on it; retries may be digits in a text.

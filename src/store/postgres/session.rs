@@ -8,7 +8,6 @@ use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::{failure, refusal};
 use crate::outcome::{Failure, Kind};
-use crate::store::prune::PruneSettings;
 use crate::store::refusal::Refusal;
 use anyhow::Result;
 use postgres::error::SqlState;
@@ -106,27 +105,38 @@ impl Session {
     ///
     /// # Errors
     /// The database cannot be reached or refuses.
-    pub fn open(target: &PostgresTarget, settings: &PruneSettings) -> Result<Self> {
-        Ok(Self::start(connect(target)?, settings)?)
+    pub fn open(
+        target: &PostgresTarget,
+        statement_timeout: Duration,
+        asked_to_end: &Arc<AtomicBool>,
+    ) -> Result<Self> {
+        Ok(Self::start(connect(target)?, statement_timeout, asked_to_end)?)
     }
 
     /// Begins with a connection: sets its time limits. A pooler that hands the session on resets it or has a limit of its own.
     ///
     /// # Errors
     /// The connection is lost, or the thread cannot be started.
-    pub fn start(client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
-        let session = Self::new(client, settings)?;
-        let limit = settings.statement_timeout.as_millis();
+    pub fn start(
+        client: Client,
+        statement_timeout: Duration,
+        asked_to_end: &Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let session = Self::new(client, statement_timeout, asked_to_end)?;
+        let limit = statement_timeout.as_millis();
         session
             .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
             .map_err(|broken| broken.failure("setting the time limit"))?;
         Ok(session)
     }
 
-    /// Without a statement timeout in the settings there is no limit for answers either.
-    fn new(mut client: Client, settings: &PruneSettings) -> Result<Self, Failure> {
+    /// Without a statement timeout there is no limit for answers either.
+    fn new(
+        mut client: Client,
+        statement_timeout: Duration,
+        asked_to_end: &Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
         let cancel = client.cancel_token();
-        let statement_timeout = settings.statement_timeout;
         let (work, waiting) = channel::<Work>();
         thread::Builder::new()
             .name("database".to_owned())
@@ -143,7 +153,7 @@ impl Session {
         Ok(Self {
             work,
             cancel,
-            asked_to_end: Arc::clone(&settings.asked_to_end),
+            asked_to_end: Arc::clone(asked_to_end),
             is_committed_to: Cell::new(false),
             patience,
         })

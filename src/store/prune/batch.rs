@@ -59,3 +59,47 @@ pub fn refused_at_commit(words: &str) -> String {
         "{words} (only once the deletion was being committed, when its files were gone already)"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deleted(places: &[usize]) -> Deletion {
+        Deletion { deleted: places.to_vec(), ..Deletion::default() }
+    }
+
+    #[test]
+    fn rows_that_the_database_refuses_are_found_by_halves_and_the_others_go() {
+        let places: Vec<usize> = (0..10).collect();
+        let deletion = delete_by_halves(&places, &mut |places| -> Result<Outcome, ()> {
+            let refused = places.iter().find(|place| [3, 8].contains(*place));
+            Ok(match refused {
+                Some(place) => Outcome::Refused(format!("row {place}")),
+                None => Outcome::Deleted(deleted(places)),
+            })
+        });
+        let Deletion { deleted, refused, .. } = deletion.unwrap();
+        assert_eq!(deleted, [0, 1, 2, 4, 5, 6, 7, 9]);
+        assert_eq!(refused, [(3, "row 3".to_owned()), (8, "row 8".to_owned())]);
+    }
+
+    #[test]
+    fn rows_that_are_taken_back_are_left_out_when_the_batch_begins_again() {
+        let tries = std::cell::RefCell::new(Vec::new());
+        let mut back = vec![vec![], vec![2], vec![0, 1]];
+        let deletion = delete_settled(
+            &[0, 1, 2, 3],
+            &mut |places| -> Result<Deletion, ()> {
+                tries.borrow_mut().push(places.to_vec());
+                Ok(deleted(places))
+            },
+            &mut |_| back.pop().unwrap(),
+            &|| {
+                tries.borrow_mut().push(Vec::new());
+                Ok(())
+            },
+        );
+        assert_eq!(deletion.unwrap().deleted, [3]);
+        assert_eq!(*tries.borrow(), [vec![0, 1, 2, 3], vec![], vec![2, 3], vec![], vec![3]]);
+    }
+}

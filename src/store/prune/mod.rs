@@ -11,15 +11,14 @@ pub mod references;
 pub mod statements;
 pub mod tables;
 
+use super::StoreSettings;
+use crate::mapping::State;
 use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
-use crate::mapping::{Mapping, State};
 use crate::outcome::Failure;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 /// A database that rows are deleted from.
 ///
@@ -82,13 +81,7 @@ pub trait Pruner {
 /// What a pruner has to know beside where the database is.
 #[derive(Debug, Clone)]
 pub struct PruneSettings {
-    pub mapping: Mapping,
-    /// The zone of timestamps that have none.
-    pub naive_zone: Tz,
-    /// How long to wait for a connection; SQLite waits so long for a lock.
-    pub connect_timeout: Duration,
-    /// No statement runs longer; zero: no limit.
-    pub statement_timeout: Duration,
+    pub store: StoreSettings,
     pub aliases: PathAliases,
     pub mode: Mode,
     /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`crate::outcome::Kind::Interrupted`].

@@ -73,7 +73,7 @@ impl Report<'_> {
 
     /// "The task is in one of these states."
     pub fn in_states(&self, states: &[State]) -> String {
-        let mapping = &self.settings.tasks.states;
+        let mapping = &self.settings.mapping.tasks.states;
         let (column, operator, labels): (&str, &str, Vec<String>) = match &self.labels {
             Some(labels) => {
                 let claimed =

@@ -45,7 +45,7 @@ impl Report<'_> {
                 cell.timed += 1;
                 cell.micros += micros(seconds);
             }
-            let wait = match self.settings.tasks.wait {
+            let wait = match self.settings.mapping.tasks.wait {
                 Wait::SinceCreation => {
                     self.since_creation(created, time::read(row.get_ref(4)?)).map(i128::from)
                 }
@@ -122,7 +122,7 @@ impl Report<'_> {
              WHERE {} AND t.processing_time IS NOT NULL ORDER BY t.processing_time DESC, {} LIMIT {}",
             self.source,
             day.sql,
-            key_order(&self.settings.tasks),
+            key_order(&self.settings.mapping.tasks),
             self.request.slowest,
         );
         let mut statement = self.connection.prepare(&sql)?;
@@ -174,7 +174,7 @@ impl Report<'_> {
             self.in_states(&[State::Failed]),
             day.sql,
             self.newest(day)?,
-            key_order(&self.settings.tasks),
+            key_order(&self.settings.mapping.tasks),
             self.request.failed_details,
             time = self.time(),
         );

@@ -1,11 +1,12 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
 use super::connection::{Watchdog, open_read_only, refusal, words};
+use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
+use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
-use crate::store::prune::PruneSettings;
 use crate::store::refusal::Refusal;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -15,7 +16,7 @@ use std::path::Path;
 
 pub fn inspect(
     path: &Path,
-    settings: &PruneSettings,
+    settings: &StoreSettings,
     now: fn() -> DateTime<Utc>,
 ) -> Result<Inspection> {
     let connection = open_read_only(path, settings.connect_timeout)?;
@@ -59,7 +60,7 @@ fn tried(connection: &Connection, sql: &str) -> Result<(), Refusal> {
 }
 
 /// What no report reads, by its declared type.
-fn types(connection: &Connection, settings: &PruneSettings) -> Vec<(String, String)> {
+fn types(connection: &Connection, settings: &StoreSettings) -> Vec<(String, String)> {
     let table = &settings.mapping.tasks;
     let type_of = |column: &Column| {
         let sql = format!("SELECT {} FROM {}", column.expression, table.from);
@@ -72,9 +73,9 @@ fn types(connection: &Connection, settings: &PruneSettings) -> Vec<(String, Stri
 }
 
 /// The expression that cleanup failed on, if it is one's fault alone.
-pub fn blame(connection: &Connection, settings: &PruneSettings) -> Option<Failure> {
+pub fn blame(connection: &Connection, mapping: &Mapping) -> Option<Failure> {
     let _watchdog = Watchdog::start(connection, BLAME_LIMIT);
-    find_culprit(&settings.mapping, &mut |sql| tried(connection, sql))
+    find_culprit(mapping, &mut |sql| tried(connection, sql))
 }
 
 fn is_missing(connection: &Connection, table: &str) -> bool {
@@ -96,7 +97,7 @@ fn read_only(path: &Path) -> Option<String> {
 
 fn labels(
     connection: &Connection,
-    settings: &PruneSettings,
+    settings: &StoreSettings,
 ) -> rusqlite::Result<Vec<(Option<String>, u64)>> {
     let table = &settings.mapping.tasks;
     let sql = format!(

@@ -91,7 +91,7 @@ impl Report<'_> {
             let sql = format!(
                 "SELECT CAST(t.label AS TEXT) FROM {} WHERE {states} AND t.{time} = ?1 ORDER BY {} LIMIT 1",
                 self.source,
-                key_order(&self.settings.tasks),
+                key_order(&self.settings.mapping.tasks),
             );
             let mut statement = self.connection.prepare(&sql)?;
             oldest.task = statement.query_row([earliest], |row| text(row, 0))?;
@@ -108,7 +108,7 @@ impl Report<'_> {
             self.time(),
             self.source,
             self.in_states(&[State::Processing]),
-            key_order(&self.settings.tasks),
+            key_order(&self.settings.mapping.tasks),
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;

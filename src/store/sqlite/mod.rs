@@ -42,7 +42,7 @@ impl SqliteStore {
         register_lower(&connection).map_err(|error| {
             unavailable(&format!("{} cannot be opened", path.display()), &error)
         })?;
-        let table = &settings.tasks;
+        let table = &settings.mapping.tasks;
         let fields = Fields::find(table, &mut |entries| {
             let prepared =
                 connection.prepare(&format!("SELECT {entries} FROM {} LIMIT 0", table.from));
@@ -76,7 +76,7 @@ impl Store for SqliteStore {
 
     fn types(&self) -> Vec<(Field, String)> {
         let present = &self.fields.present;
-        let source = source(&self.settings.tasks, present, &[]);
+        let source = source(&self.settings.mapping.tasks, present, &[]);
         let statement = self.connection.prepare(&format!("SELECT * FROM {source}"));
         let declared = statement.map_or_else(
             |_| Vec::new(),
@@ -116,7 +116,7 @@ impl SqliteStore {
     }
 
     fn blame(&self) -> Option<Failure> {
-        let table = &self.settings.tasks;
+        let table = &self.settings.mapping.tasks;
         let _watchdog = Watchdog::start(&self.connection, BLAME_LIMIT);
         find_culprit(table, &self.fields.present, &overlay(table), &mut |sql| {
             let counted = self.connection.query_row(sql, [], |_| Ok(()));

@@ -38,7 +38,7 @@ impl<'a> Report<'a> {
         request: &'a DayRequest,
     ) -> Result<Self, Broken> {
         while_doing("beginning the report", connection.execute_batch("BEGIN"))?;
-        let table = &settings.tasks;
+        let table = &settings.mapping.tasks;
         let hours = hour_buckets(&request.day);
         let labels = labels::occurring(connection, table, fields);
         Ok(Self {

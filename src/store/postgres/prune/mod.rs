@@ -46,8 +46,9 @@ pub struct PostgresPruner {
 
 impl PostgresPruner {
     pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
-        let session = Session::open(target, &settings)?;
-        let mapping = &settings.mapping;
+        let limit = settings.store.statement_timeout;
+        let session = Session::open(target, limit, &settings.asked_to_end)?;
+        let mapping = &settings.store.mapping;
         let mut status_type = String::new();
         let tables = Tables::read(mapping, &mut |section, from, columns| {
             let types = catalogue::types_of(&session, section, from, columns)?;
@@ -64,7 +65,7 @@ impl PostgresPruner {
             status: mapping.tasks.status.clone(),
             states: mapping.tasks.states.clone(),
             labels: catalogue::enum_labels(&session, &status_type)?,
-            zone: settings.naive_zone,
+            zone: settings.store.naive_zone,
             aliases: settings.aliases.clone(),
             created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
         };
@@ -189,7 +190,7 @@ impl Pruner for PostgresPruner {
         let Some(sql) = self.statements.shared(scope)? else {
             return Ok(());
         };
-        let limit = self.settings.statement_timeout.as_millis();
+        let limit = self.settings.store.statement_timeout.as_millis();
         // The planner cannot know how many paths there are. When it guesses two, it joins them by nested loops, which takes hours.
         let begin = format!(
             "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
@@ -252,7 +253,7 @@ impl Pruner for PostgresPruner {
     }
 
     fn blame(&mut self) -> Option<Failure> {
-        inspect::blame(&self.target, &self.settings)
+        inspect::blame(&self.target, &self.settings.store.mapping, &self.settings.asked_to_end)
     }
 
     fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {

@@ -143,7 +143,8 @@ impl PostgresPruner {
         for pause in RECONNECT_PAUSES {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
-                self.session = Session::start(client, &self.settings)?;
+                let limit = self.settings.store.statement_timeout;
+                self.session = Session::start(client, limit, &self.settings.asked_to_end)?;
                 return Ok(());
             }
         }

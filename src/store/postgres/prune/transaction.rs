@@ -55,7 +55,7 @@ impl Deleting<'_> {
     /// fail may come between the removal of files and COMMIT.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
         self.session.commit_to(false);
-        let limit = self.settings.statement_timeout.as_millis();
+        let limit = self.settings.store.statement_timeout.as_millis();
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
         );

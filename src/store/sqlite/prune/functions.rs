@@ -19,7 +19,7 @@ pub const CANONICAL: &str = "taskmon_path";
 
 pub fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Failure> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    let zone = settings.naive_zone;
+    let zone = settings.store.naive_zone;
     let aliases = settings.aliases.clone();
     connection
         .create_scalar_function(MICROS, 1, flags, move |context| {

@@ -46,17 +46,17 @@ impl SqlitePruner {
     pub fn open(path: &Path, settings: PruneSettings) -> Result<Self> {
         let connection = open_to_write(path, &settings)?;
         functions::register(&connection, &settings)?;
-        let tasks = &settings.mapping.tasks;
+        let tasks = &settings.store.mapping.tasks;
         let try_query =
             |sql: &str| connection.prepare(sql).map(drop).map_err(|error| refusal(&error));
-        let tables = Tables::read(&settings.mapping, &mut |section, from, columns| {
+        let tables = Tables::read(&settings.store.mapping, &mut |section, from, columns| {
             require(section, from, columns, &mut |sql| try_query(sql)).map(|()| Types::new())
         })?;
         require_key(tasks, &mut |sql| try_query(sql))?;
         let foreign_keys = ForeignKeys::read(&connection, &tables)
             .map_err(|error| unavailable("the schema cannot be read", &error))?;
         let labels = read_labels(&connection, tasks).map_err(|error| {
-            let blamed = inspect::blame(&connection, &settings);
+            let blamed = inspect::blame(&connection, &settings.store.mapping);
             blamed.unwrap_or_else(|| failure(&connection, &error, "reading the statuses"))
         })?;
         let dialect = SqliteDialect { status: tasks.status.clone(), labels };
@@ -133,7 +133,7 @@ impl SqlitePruner {
 fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Failure> {
     let access = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection =
-        open(path, access, settings.connect_timeout, "relative ones start at base_dir")?;
+        open(path, access, settings.store.connect_timeout, "relative ones start at base_dir")?;
     let shown = path.display();
     let journal: String = connection
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
@@ -278,7 +278,7 @@ impl Pruner for SqlitePruner {
     }
 
     fn blame(&mut self) -> Option<Failure> {
-        inspect::blame(&self.connection, &self.settings)
+        inspect::blame(&self.connection, &self.settings.store.mapping)
     }
 
     fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {

@@ -58,7 +58,7 @@ impl SqlitePruner {
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Outcome> {
         let began = Instant::now();
-        let patience = self.settings.connect_timeout.max(Duration::from_secs(30));
+        let patience = self.settings.store.connect_timeout.max(Duration::from_secs(30));
         let mut rolled_back: Vec<(usize, String)> = Vec::new();
         let mut was_full = false;
         loop {
