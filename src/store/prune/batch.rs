@@ -9,7 +9,7 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// Deletes the rows at these places; where the database refuses, each half of them, until it is known which row it keeps.
+/// Deletes the rows at these places; if the database refuses, each half of them, and so on until the row at fault is found.
 ///
 /// # Errors
 /// Those of `delete`.

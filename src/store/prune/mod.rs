@@ -30,11 +30,10 @@ pub trait Pruner {
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
-    /// How many rows have expired that no key identifies, because a part of it is NULL, or in SQLite bytes that are no text: they stay.
-    /// With the name of their table.
+    /// How many expired rows have no usable key, because a part of it is NULL, or in SQLite invalid UTF-8: they stay. With the name of their table.
     fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)>;
 
-    /// Up to `limit` keys of rows that have expired, in rising order, behind `after`; not of rows without a key.
+    /// Up to `limit` keys of expired rows, in ascending order, after the key `after`; without rows that have no usable key.
     fn expired(
         &mut self,
         scope: &Scope,
@@ -43,18 +42,17 @@ pub trait Pruner {
         limit: usize,
     ) -> Result<Vec<Key>>;
 
-    /// The rows of these keys that have expired still.
+    /// The rows of these keys that are still expired.
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>>;
 
     /// Hands over the paths that an expired row and at least one other name, each with up to [`MOST_REFERENCES`] of the rows that name it.
     fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()>;
 
-    /// The links of these that tasks have, with the tasks' keys.
+    /// The tasks that have one of these links: the link and the task's key.
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>>;
 
-    /// Deletes rows in one transaction. Once the database has agreed, `settle` is asked for what must stay nevertheless: the places of
-    /// rows that it takes back. It is asked again until it takes nothing back; then the transaction is committed, or in a
-    /// dry run rolled back.
+    /// Deletes rows in one transaction. Before COMMIT, `settle` says which rows must stay after all, by their places; they are restored, and `settle`
+    /// is asked again until it names none. A dry run ends with ROLLBACK.
     fn delete(
         &mut self,
         batch: &Batch,
@@ -68,13 +66,13 @@ pub trait Pruner {
         each: &mut dyn FnMut(&CanonicalPath),
     ) -> Result<()>;
 
-    /// Rows in a state that has a limit whose time cannot be read, so that they stay, with one of the values; `None`: there are none.
+    /// How many rows stay because their time cannot be read, in a state that has a limit, and one of the values; `None`: there are none.
     fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
 
-    /// The expression of the mapping that a statement failed on, if it is one's fault alone.
+    /// The expression of the mapping that made a statement fail, if one alone did.
     fn blame(&mut self) -> Option<Failure>;
 
-    /// The indexes that would make it faster and are missing.
+    /// The missing indexes that would make it faster.
     fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>>;
 }
 
@@ -84,7 +82,7 @@ pub struct PruneSettings {
     pub store: StoreSettings,
     pub aliases: PathAliases,
     pub mode: Mode,
-    /// Raised when the run is to end: a statement that waits long for somebody's lock is then given up with [`crate::outcome::Kind::Interrupted`].
+    /// Set when the run is to end: a statement that waits for a lock is then given up with [`crate::outcome::Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
 }
 
@@ -139,18 +137,18 @@ pub struct ExpiredRow {
     /// What reports call it.
     pub label: String,
     pub link: Option<String>,
-    /// What it and its dependents name, sorted as stored, none of them empty.
+    /// What it and its dependents name: sorted by the stored form, none of them empty.
     pub paths: Vec<RowPath>,
 }
 
-/// How many of the rows that name a path are handed over.
+/// For how many of the rows that name a path [`Pruner::shared_paths`] gives a reference.
 pub const MOST_REFERENCES: i64 = 4;
 
 /// A row that names a path which others name too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
     pub source: Source,
-    /// `None` where the row cannot be asked for by it.
+    /// `None`: the row has no usable key.
     pub key: Option<Key>,
     pub path: CanonicalPath,
     /// How many rows name the path in all.
@@ -166,11 +164,11 @@ pub struct ReferenceCheck {
     pub complete: bool,
 }
 
-/// What becomes of a deletion that was settled.
+/// Whether deletions are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Apply,
-    /// Rolled back: the database says what it would say, and nothing changes.
+    /// They are rolled back: the database checks everything, and nothing changes.
     DryRun,
 }
 
@@ -179,21 +177,21 @@ pub struct Batch<'a> {
     pub scope: &'a Scope,
     pub rows: &'a [ExpiredRow],
     pub checks: &'a [ReferenceCheck],
-    /// Rows created since then are asked whether they name a path of the batch.
+    /// Rows created since then are checked for the paths of the batch.
     pub recent_since: DateTime<Utc>,
-    /// Tasks that a dry run has already seen go, and that these rows may hang on.
+    /// In a dry run, tasks that the run itself would have deleted before and that refer to these rows.
     pub before: &'a [Key],
 }
 
-/// What the database has done so far. Places are those of [`Batch::rows`].
+/// What the database has done so far. A place is a row's index in [`Batch::rows`].
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Deletion {
     pub deleted: Vec<usize>,
     /// Rows that the database keeps, and its words.
     pub refused: Vec<(usize, String)>,
-    /// Rows that were deleted and name other files than when they were chosen.
+    /// Deleted rows whose paths differ from those that were read before.
     pub changed: Vec<usize>,
-    /// Rows that still name a path of the reference checks; a row without a key under one that no other has.
+    /// Rows that still name a path of the reference checks; the key is empty where the row has no usable one.
     pub referring: Vec<(Source, Key, CanonicalPath)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
