@@ -162,9 +162,8 @@ impl Sweep<'_> {
             settings: self.settings,
             device: self.top.id().0,
         };
-        let top = &self.top;
         let removed = UNLINK.each(&pieces, |(folder, names)| {
-            let opened = top.open_beneath(folder);
+            let opened = self.top.open_beneath(folder);
             let remove = |name: &OsString| match &opened {
                 Ok(opened) => candidates.remove(opened, folder, name),
                 Err(Errno::NOENT) => Outcome::NotThere,

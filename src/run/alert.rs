@@ -1,7 +1,7 @@
 //! Alerts: those that the jobs raise from their own results, and the command that evaluates, sends and tests.
 
 use super::channels::{self, Prepared};
-use super::journal::GOOD_NEWS;
+use super::logging::GOOD_NEWS;
 use super::{Done, Session, open_store, rate_limits, tell, thresholds};
 use crate::alert::Notification;
 use crate::cli::{AlertArgs, FailOn, Format};

@@ -75,7 +75,7 @@ impl Session {
         }
         let beneath =
             if outcome.is_success() { String::new() } else { outcome.exit_code().to_string() };
-        if let Some(ping) = self.ping(url.clone(), beneath, self.journal.end(), left) {
+        if let Some(ping) = self.ping(url.clone(), beneath, self.log.end(), left) {
             ping.wait();
         }
     }

@@ -6,7 +6,7 @@ pub mod channels;
 mod check;
 mod heartbeat;
 mod help;
-mod journal;
+mod logging;
 mod output;
 mod recorder;
 mod schedule;
@@ -42,7 +42,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use clap::error::ErrorKind as Misuse;
 use clap::{CommandFactory, Parser};
-use journal::Journal;
+use logging::LogSink;
 use output::Done;
 use recorder::{Ended, Recorder};
 use serde_json::json;
@@ -126,7 +126,7 @@ struct Session {
     started: Instant,
     env: Env,
     config: Result<Config, Failure>,
-    journal: Arc<Journal>,
+    log: Arc<LogSink>,
     /// The ping that said that the job started.
     start_ping: RefCell<Option<heartbeat::Ping>>,
 }
@@ -137,20 +137,20 @@ impl Session {
         let env = Env::read();
         let config = resolve(&common, &env);
         let zone = config.as_ref().map_or_else(|_| config::system_zone(&env), |own| own.timezone);
-        let journal = journal::start(&common, zone);
-        Self { common, now, started, env, config, journal, start_ping: RefCell::default() }
+        let log = logging::start(&common, zone);
+        Self { common, now, started, env, config, log, start_ping: RefCell::default() }
     }
 
     fn open_log(&self) -> Result<()> {
         match &self.common.log_file {
-            Some(path) => Ok(self.journal.open(path)?),
+            Some(path) => Ok(self.log.open(path)?),
             None => Ok(()),
         }
     }
 
     /// A log that lacks lines costs nothing but those lines, and is said where somebody may see it.
     fn check_log(&self) {
-        if let (Some(path), Some(error)) = (&self.common.log_file, self.journal.take_failure()) {
+        if let (Some(path), Some(error)) = (&self.common.log_file, self.log.take_failure()) {
             log::error!("the log file {} lacks lines: {error}", path.display());
         }
     }

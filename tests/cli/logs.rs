@@ -174,3 +174,14 @@ fn runs_at_once_tear_no_line_and_lose_none_while_the_logs_are_rotated() {
     assert_eq!(told.len(), 600);
     assert!(told.iter().all(|message| expected.contains(*message)));
 }
+
+#[test]
+fn times_on_standard_error_are_in_the_configured_zone() {
+    let env = TestEnv::sqlite();
+    let config = env.read("taskmon.toml");
+    let lines = config.lines().filter(|line| !line.starts_with("timezone"));
+    let config: Vec<&str> = ["timezone = 'Asia/Kolkata'"].into_iter().chain(lines).collect();
+    env.write("taskmon.toml", &config.join("\n"));
+    let finished = env.taskmon(["disk", "/missing"]).run();
+    finished.stderr_contains("+05:30 ERROR] /missing").json();
+}

@@ -5,6 +5,7 @@ use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
 use chrono::{SecondsFormat, Utc};
 use chrono_tz::Tz;
+use env_logger::fmt::Formatter;
 use log::{Log, Metadata, Record};
 use rustix::fs::OFlags;
 use std::collections::VecDeque;
@@ -17,9 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How much of the log's end is kept, in bytes.
 const KEPT: usize = 10 * 1024;
 
-/// What has been logged, beside standard error.
+/// Where lines go beside standard error.
 #[derive(Default)]
-pub struct Journal {
+pub struct LogSink {
     inner: Mutex<Inner>,
 }
 
@@ -29,11 +30,11 @@ struct Inner {
     /// Of the lines.
     bytes: usize,
     file: Option<File>,
-    /// Why the file lacks lines.
+    /// Why lines are missing in the file.
     failed: Option<io::Error>,
 }
 
-impl Journal {
+impl LogSink {
     /// The last lines, about 10 KiB of them.
     pub fn end(&self) -> String {
         self.with(|inner| inner.lines.iter().map(String::as_str).collect())
@@ -84,7 +85,7 @@ impl Journal {
     }
 }
 
-/// A pipe would be waited for until somebody reads it, and hold the run up once nobody does.
+/// Refuses what is no file, and does not block on a FIFO that nobody reads.
 fn open_file(path: &Path) -> io::Result<File> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let mut options = File::options();
@@ -101,12 +102,12 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// The least that the end of the log is made of: whatever standard error shows, a heartbeat's body says what was done.
 const KEPT_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
-/// What is no longer wrong: said by default as what is, and at a lesser level.
+/// Alerts that are resolved: shown by default as firing ones are, at a lesser level.
 pub const GOOD_NEWS: &str = "taskmon::resolved";
 
-/// Starts the log. Warnings and worse by default; `-v` tells what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
-/// others'. Times are in `zone`, on standard error in UTC.
-pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
+/// Starts the log. Warnings and worse by default; `-v` says what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for
+/// others'. Times are in `zone`.
+pub fn start(common: &Common, zone: Tz) -> Arc<LogSink> {
     let level = match i32::from(common.verbose) - i32::from(common.quiet) {
         ..=-2 => "off",
         -1 => "error",
@@ -120,21 +121,33 @@ pub fn start(common: &Common, zone: Tz) -> Arc<Journal> {
     };
     let wanted = env_logger::Env::default().default_filter_or(shown);
     let mut builder = env_logger::Builder::from_env(wanted);
-    let shown = builder.format_target(false).build();
-    let journal = Arc::new(Journal::default());
+    let shown = builder.format(move |line, record| write_line(line, record, zone)).build();
+    let sink = Arc::new(LogSink::default());
     let most = shown.filter().max(KEPT_LEVEL);
-    let tee = Tee { shown, journal: Arc::clone(&journal), zone };
+    let tee = Tee { shown, sink: Arc::clone(&sink), zone };
     // Only a second logger in one process would be refused.
     if log::set_boxed_logger(Box::new(tee)).is_ok() {
         log::set_max_level(most);
     }
-    journal
+    sink
 }
 
-/// Hands each line to standard error and to the journal.
+/// `[2023-12-01T02:00:00+08:00 WARN ] message`, the level in its colour on a terminal; further lines of a message are indented.
+fn write_line(line: &mut Formatter, record: &Record, zone: Tz) -> io::Result<()> {
+    let level = record.level();
+    let style = line.default_level_style(level);
+    let message = record.args().to_string().replace('\n', "\n    ");
+    writeln!(line, "[{} {style}{level:<5}{style:#}] {message}", now(zone))
+}
+
+fn now(zone: Tz) -> String {
+    Utc::now().with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)
+}
+
+/// Hands each line to standard error and to the sink.
 struct Tee {
     shown: env_logger::Logger,
-    journal: Arc<Journal>,
+    sink: Arc<LogSink>,
     zone: Tz,
 }
 
@@ -151,12 +164,9 @@ impl Log for Tee {
         if is_shown {
             self.shown.log(record);
         }
-        let time = Utc::now().with_timezone(&self.zone);
-        let time = time.to_rfc3339_opts(SecondsFormat::Secs, false);
-        // A line is a line, whatever a database or a service said in it.
-        let said = escaped(&record.args().to_string());
-        let line = format!("{time} {:5} {said}\n", record.level());
-        self.journal.add(line, is_shown);
+        // One line, whatever a database or a service said in it.
+        let message = escaped(&record.args().to_string());
+        self.sink.add(format!("{} {:5} {message}\n", now(self.zone), record.level()), is_shown);
     }
 
     fn flush(&self) {
@@ -174,11 +184,11 @@ mod tests {
 
     #[test]
     fn the_end_is_kept_and_is_made_of_whole_lines() {
-        let journal = Journal::default();
+        let sink = LogSink::default();
         for number in 0..1000 {
-            journal.add(format!("line {number} {}\n", "字".repeat(10)), true);
+            sink.add(format!("line {number} {}\n", "字".repeat(10)), true);
         }
-        let end = journal.end();
+        let end = sink.end();
         assert!(end.len() <= KEPT && end.len() > KEPT - 100, "{}", end.len());
         assert!(
             end.starts_with("line ") && end.ends_with("line 999 字字字字字字字字字字\n"),
@@ -191,9 +201,9 @@ mod tests {
 
     #[test]
     fn one_endless_line_is_kept() {
-        let journal = Journal::default();
-        journal.add("before\n".to_owned(), true);
-        journal.add("x".repeat(3 * KEPT), true);
-        assert_eq!(journal.end().len(), 3 * KEPT);
+        let sink = LogSink::default();
+        sink.add("before\n".to_owned(), true);
+        sink.add("x".repeat(3 * KEPT), true);
+        assert_eq!(sink.end().len(), 3 * KEPT);
     }
 }
