@@ -16,7 +16,7 @@
 //!   through `channels`.
 //! - No SQL stands outside `store/`.
 //! - `report` imports the report structs only; `manual` nothing but words.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`) imports nothing of
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`, `tls`) imports nothing of
 //!   taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
@@ -46,5 +46,6 @@ pub mod secret;
 pub mod stats;
 pub mod store;
 pub mod system;
+pub mod tls;
 pub mod units;
 pub mod values;

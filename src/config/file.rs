@@ -13,6 +13,7 @@ use crate::language::Language;
 use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
 use crate::secret::{self, Secret};
+use crate::system::broker;
 use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct File {
     pub stats: Stats,
     pub disk: Disk,
     pub alerts: Alerts,
-    pub broker: Broker,
+    pub broker: broker::Settings,
     #[serde(default)]
     pub heartbeat: Heartbeat,
     pub schedule: crate::schedule::settings::Settings,
@@ -224,27 +225,6 @@ pub struct Live {
     pub min_tasks: u64,
 }
 
-/// `[broker]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Broker {
-    #[serde(default, with = "secret::optional_url")]
-    pub url: Option<Secret>,
-    /// RabbitMQ's management API, where it is not beside the broker.
-    #[serde(default, with = "secret::optional_url")]
-    pub management_url: Option<Secret>,
-    /// Empty: those that the broker knows of. Without the key, the preset's.
-    #[serde(default, deserialize_with = "values::texts")]
-    pub queues: Vec<String>,
-    /// Celery's transport options on Redis: `priority_steps`, `sep`, `global_keyprefix`, `visibility_timeout`.
-    pub priority_steps: Vec<u32>,
-    pub separator: String,
-    pub global_keyprefix: String,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000_000>")]
-    pub visibility_timeout_seconds: u32,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
-    pub timeout_seconds: u32,
-}
-
 /// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -410,15 +390,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     let rules = alerts.rules.iter().map(|rule| rule.name.as_str());
     check_names("rules", rules).map_err(within("alerts"))?;
     file.schedule.check().map_err(within("schedule"))?;
-    check_url(
-        "url",
-        &file.broker.url,
-        &["redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp"],
-    )
-    .map_err(within("broker"))?;
-    check_broker(&file.broker, given)?;
-    check_url("management_url", &file.broker.management_url, &["http", "https"])
-        .map_err(within("broker"))?;
+    file.broker.check().map_err(within("broker"))?;
     for (job, url) in file.heartbeat.urls() {
         check_url(job, url, &["https", "http"]).map_err(within("heartbeat"))?;
     }
@@ -430,34 +402,6 @@ fn check_url(key: &str, url: &Option<Secret>, schemes: &[&str]) -> Result<(), In
         Some(url) => check_scheme(key, url.expose(), schemes),
         None => Ok(()),
     }
-}
-
-/// What could never be asked, whichever server is there.
-fn check_broker(broker: &Broker, given: &Given) -> Result<(), Failure> {
-    if broker.priority_steps.is_empty() {
-        let message = "must have at least one step: a queue has a list for each";
-        return Err(given.failure("broker.priority_steps", message).hint(
-            "Leave the key out where the workers do not set Celery's option priority_steps.",
-        ));
-    }
-    let Some(url) = &broker.url else {
-        return Ok(());
-    };
-    // Celery turns to the next one where one is down; which of them has the messages only Celery knows.
-    if url.expose().contains(';') {
-        let message = "names several brokers, divided by \";\": name the one to ask";
-        return Err(given.failure("broker.url", message));
-    }
-    let is_redis = ["redis", "rediss"].contains(&url.scheme());
-    let rest = url.expose().split_once("://").map_or("", |(_, rest)| rest);
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let database = rest.split_once('/').map_or("", |(_, database)| database);
-    let is_number = database.parse::<u32>().is_ok();
-    if is_redis && !database.is_empty() && !is_number {
-        let message = "must end in the number of the database: redis://HOST:PORT/0";
-        return Err(given.failure("broker.url", message));
-    }
-    Ok(())
 }
 
 impl File {

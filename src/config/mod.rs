@@ -9,7 +9,7 @@ mod reader;
 mod zone;
 
 pub use env::Env;
-pub use file::{Alerts, Broker, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths, Stats};
+pub use file::{Alerts, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths, Stats};
 pub use zone::of_the_host;
 
 use crate::language::Language;
@@ -17,6 +17,7 @@ use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::secret::{Secret, masked_url};
 use crate::store::target::{Target, UrlContext};
+use crate::system::broker;
 use crate::values::absolute;
 use chrono_tz::Tz;
 use file::{File, Given};
@@ -55,9 +56,7 @@ pub struct Config {
     pub stats: Stats,
     pub disk: Disk,
     pub alerts: Alerts,
-    /// `broker.url`
-    pub broker_url: Option<Secret>,
-    pub broker: Broker,
+    pub broker: broker::Settings,
     pub heartbeat: Heartbeat,
     pub schedule: crate::schedule::settings::Settings,
     /// The file laid over the defaults, its paths absolute.
@@ -168,7 +167,6 @@ fn combine(
         stats: values.stats.clone(),
         disk: values.disk.clone(),
         alerts: values.alerts.clone(),
-        broker_url: values.broker.url.clone(),
         broker: values.broker.clone(),
         heartbeat: values.heartbeat.clone(),
         schedule: values.schedule.clone(),

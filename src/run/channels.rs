@@ -9,6 +9,7 @@ use crate::config::{Config, Env};
 use crate::notify::Receiver;
 use crate::notify::deliver::Outgoing;
 use crate::secret::Secret;
+use crate::tls::system_roots;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access};
 use std::ffi::OsStr;
@@ -218,7 +219,11 @@ fn find_program(program: &str, search: &OsStr) -> Result<String, String> {
 
 fn machine(channels: &[ChannelConfig], env: &Env, now: DateTime<Utc>, started: Instant) -> Machine {
     let is_program = |channel: &ChannelConfig| matches!(channel.service, Service::Command(_));
-    let roots = if channels.iter().all(is_program) { Ok(Roots::from([])) } else { roots() };
+    let roots = if channels.iter().all(is_program) {
+        Ok(Roots::from([]))
+    } else {
+        system_roots().map(Roots::from)
+    };
     machine_with(roots, channels, env, now, started)
 }
 
@@ -229,7 +234,8 @@ pub(super) fn machine_for_url(
     now: DateTime<Utc>,
     started: Instant,
 ) -> Machine {
-    let roots = if url.scheme() == "http" { Ok(Roots::from([])) } else { roots() };
+    let roots =
+        if url.scheme() == "http" { Ok(Roots::from([])) } else { system_roots().map(Roots::from) };
     machine_with(roots, &[], env, now, started)
 }
 
@@ -272,18 +278,6 @@ fn inherited_secrets(channels: &[ChannelConfig], env: &Env) -> Arc<[Secret]> {
     });
     let names = configured.chain(SECRET_VARIABLES);
     names.filter_map(|name| env.text(name).ok().flatten()).map(Secret::new).collect()
-}
-
-/// The certificates that the system trusts, or those of `$SSL_CERT_FILE` and `$SSL_CERT_DIR`.
-fn roots() -> Result<Roots, String> {
-    let found = rustls_native_certs::load_native_certs();
-    if !found.certs.is_empty() {
-        return Ok(found.certs.into());
-    }
-    let why = found.errors.first().map_or(String::new(), |error| format!(" ({error})"));
-    Err(format!(
-        "there are no certificates to check the server's with{why}: install the package ca-certificates, or name a file in SSL_CERT_FILE"
-    ))
 }
 
 /// `$HTTPS_PROXY`, else `$ALL_PROXY`, in either case, with the exceptions of `$NO_PROXY`, as curl has them.

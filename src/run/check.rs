@@ -1,6 +1,6 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, broker_settings, channels, no_database, path_aliases, thresholds};
+use super::{Session, channels, no_database, path_aliases, thresholds};
 use crate::check::{self, Check, CheckReport, Columns, Finding};
 use crate::cleanup::{self, Roots};
 use crate::cli::Format;
@@ -367,34 +367,37 @@ fn swept(config: &Config) -> Vec<Finding> {
 
 // ---- the broker
 
-/// Only whether somebody listens there: nothing is asked.
 fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let language = config.language;
-    let Some(settings) = broker_settings(config) else {
-        return vec![Finding::skipped(language.pick(
-            "没有配置 broker：队列统计来自数据库",
+    match broker::ask(&config.broker, now) {
+        None => vec![Finding::skipped(language.pick(
+            "没有配置消息队列：队列统计来自数据库",
             "no broker is configured: queue statistics come from the database",
-        ))];
-    };
-    match broker::ask(&settings, now) {
-        Ok(figures) => check::broker(&figures, language),
-        Err(error) => {
-            let is_certificate = error.contains("certificate");
-            let hint = match broker::name(&settings) {
-                _ if is_certificate => language.pick(
-                    "若证书由自己的机构签发：Redis 在 broker.url 中写 ssl_ca_certs=文件，RabbitMQ 把文件写在 SSL_CERT_FILE 中",
-                    "where an authority of one's own has signed it, name its file: for Redis as ssl_ca_certs in broker.url, for RabbitMQ in SSL_CERT_FILE",
-                ),
-                "redis" => language.pick(
-                    "Redis 是否在运行？broker.url 中的主机、端口和密码是否正确？",
-                    "does Redis run, and are the host, port and password of broker.url right?",
-                ),
-                _ => language.pick(
-                    "broker 是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
-                    "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
-                ),
-            };
-            vec![Finding::failed(error).hint(hint)]
+        ))],
+        Some(Ok(figures)) => check::broker(&figures, language),
+        Some(Err(error)) => {
+            let hint = broker_hint(&error, broker::kind(&config.broker));
+            vec![Finding::failed(error).hint(language.pick(hint.0, hint.1))]
         }
+    }
+}
+
+/// In Chinese and English.
+fn broker_hint(error: &str, kind: Option<broker::Kind>) -> (&'static str, &'static str) {
+    if error.contains("certificate") {
+        return (
+            "若证书由自己的机构签发：Redis 在 broker.url 中写 ssl_ca_certs=文件，RabbitMQ 把文件写在 SSL_CERT_FILE 中",
+            "if your own authority has signed it, name its file: for Redis as ssl_ca_certs in broker.url, for RabbitMQ in SSL_CERT_FILE",
+        );
+    }
+    match kind {
+        Some(broker::Kind::Redis) => (
+            "Redis 是否在运行？broker.url 中的主机、端口和密码是否正确？",
+            "does Redis run, and are the host, port and password of broker.url right?",
+        ),
+        _ => (
+            "消息队列是否在运行？broker.url 是否正确？RabbitMQ 需要启用 rabbitmq_management 插件",
+            "does the broker run, and is broker.url right? RabbitMQ needs its plugin rabbitmq_management",
+        ),
     }
 }

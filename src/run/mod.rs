@@ -1256,35 +1256,16 @@ fn queue_statistics(
     from_table: QueueStatistics,
     now: DateTime<Utc>,
 ) -> QueueStatistics {
-    let Some(settings) = broker_settings(config) else {
-        return from_table;
-    };
-    match broker::ask(&settings, now) {
-        Ok(figures) => QueueStatistics::of_broker(figures, &from_table),
-        Err(error) => {
+    match broker::ask(&config.broker, now) {
+        None => from_table,
+        Some(Ok(figures)) => QueueStatistics::of_broker(figures, &from_table),
+        Some(Err(error)) => {
             log::warn!("{error}");
             QueueStatistics {
-                source: broker::name(&settings),
+                source: broker::kind(&config.broker).map_or("", broker::Kind::name),
                 error: Some(error),
                 ..QueueStatistics::default()
             }
         }
     }
-}
-
-/// `None`: no broker is configured.
-fn broker_settings(config: &Config) -> Option<broker::Settings> {
-    let own = &config.broker;
-    let shown = |url: &crate::secret::Secret| url.expose().to_owned();
-    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-    Some(broker::Settings {
-        url: shown(config.broker_url.as_ref()?),
-        management_url: own.management_url.as_ref().map(shown),
-        queues: own.queues.clone(),
-        priority_steps: own.priority_steps.clone(),
-        separator: own.separator.clone(),
-        global_keyprefix: own.global_keyprefix.clone(),
-        visibility_timeout: seconds(own.visibility_timeout_seconds),
-        timeout: seconds(own.timeout_seconds),
-    })
 }

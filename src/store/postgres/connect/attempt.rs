@@ -6,12 +6,11 @@
 use super::open::{check_session, open};
 use super::problem::{Problem, no_answer};
 use super::target::{Host, PostgresTarget, SessionAttributes};
+use crate::deadline::{self, NoAnswer};
 use crate::outcome::{Failure, Kind};
 use postgres::Client;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 /// Connects to the first host that will do.
@@ -78,35 +77,10 @@ fn connect_any(
     None
 }
 
-/// What [`with_deadline`] ended with.
-enum Late {
-    /// The time was up. The thread goes on by itself and its result is dropped.
-    TimeUp,
-    /// The thread could not be started or died.
-    Lost(String),
-}
-
-/// Runs `work` in a thread of its own and waits for it no longer than `limit`.
-fn with_deadline<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Late> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    thread::Builder::new()
-        .name("connect".to_owned())
-        // Nobody may be waiting any more.
-        .spawn(move || drop(sender.send(work())))
-        .map_err(|error| Late::Lost(error.to_string()))?;
-    receiver.recv_timeout(limit).map_err(|error| match error {
-        RecvTimeoutError::Timeout => Late::TimeUp,
-        RecvTimeoutError::Disconnected => Late::Lost("it ended without a result".to_owned()),
-    })
-}
-
-fn lost(why: &str) -> Problem {
+fn no_thread(error: &io::Error) -> Problem {
     Problem {
         kind: Kind::Internal,
-        ..Problem::unavailable(format!("the connecting thread was lost: {why}"), "")
+        ..Problem::unavailable(format!("no thread can be started to connect: {error}"), "")
     }
 }
 
@@ -120,7 +94,7 @@ fn resolve(host: &Host, limit: Duration) -> Result<Vec<Option<IpAddr>>, Problem>
     }
     let (name, port) = (host.name.clone(), host.port);
     let hint = "check the host in the database URL, and this machine's DNS";
-    let found = with_deadline(limit, move || {
+    let found = deadline::run(limit, move || {
         let addresses = (name.as_str(), port).to_socket_addrs()?;
         Ok::<Vec<_>, io::Error>(addresses.map(|address| Some(address.ip())).collect())
     });
@@ -131,11 +105,11 @@ fn resolve(host: &Host, limit: Duration) -> Result<Vec<Option<IpAddr>>, Problem>
             format!("the host name cannot be resolved: {}", strip_prefix(&error)),
             hint,
         )),
-        Err(Late::TimeUp) => Err(Problem::unavailable(
+        Err(NoAnswer::Late) => Err(Problem::unavailable(
             format!("the host name could not be resolved within {limit:?}"),
             hint,
         )),
-        Err(Late::Lost(why)) => Err(lost(&why)),
+        Err(NoAnswer::NoThread(error)) => Err(no_thread(&error)),
     }
 }
 
@@ -156,15 +130,15 @@ fn attempt(
 ) -> Result<Client, Problem> {
     let limit = target.connect_timeout;
     let (target, host) = (target.clone(), host.clone());
-    let done = with_deadline(limit, move || {
+    let done = deadline::run(limit, move || {
         let mut client = open(&target, &host, address)?;
         check_session(&mut client, wanted)?;
         Ok(client)
     });
     match done {
         Ok(result) => result,
-        Err(Late::TimeUp) => Err(no_answer(limit)),
-        Err(Late::Lost(why)) => Err(lost(&why)),
+        Err(NoAnswer::Late) => Err(no_answer(limit)),
+        Err(NoAnswer::NoThread(error)) => Err(no_thread(&error)),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The client's side of TLS for each `sslmode`: which certificates are trusted, and what is checked.
 
 use super::target::{ClientCertificate, PostgresTarget, RootCertificate, SslMode};
-use super::verify::{AcceptAny, Check, Verifier};
+use super::verify::{Check, Verifier};
 use crate::outcome::{Failure, Kind};
+use crate::tls::AcceptAny;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};

@@ -108,50 +108,6 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Takes any certificate, for the modes that only ask for encryption.
-///
-/// The handshake's signature is not checked either: it would only show that the server holds the key of a
-/// certificate that nobody vouches for, and rustls cannot read the version 1 certificates of many manuals.
-#[derive(Debug)]
-pub struct AcceptAny {
-    pub provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 /// What is wrong with a server's certificate, in words, and what to do about it.
 pub fn explain(error: &rustls::Error) -> (String, String) {
     use CertificateError as Wrong;

@@ -1,0 +1,195 @@
+//! A connection to Redis: commands and their replies, one after the other.
+
+use super::address::{Address, Server, Tls};
+use super::error::Error;
+use super::resp::{Reply, encode, read_reply};
+use crate::tls::{AcceptAny, system_roots};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Client {
+    stream: BufReader<Stream>,
+}
+
+enum Stream {
+    Socket(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+/// A command: its name and its arguments.
+pub struct Command(Vec<Vec<u8>>);
+
+impl Command {
+    pub fn new(name: &str) -> Self {
+        Self(vec![name.as_bytes().to_vec()])
+    }
+
+    pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.0.push(argument.as_ref().to_vec());
+        self
+    }
+}
+
+impl Client {
+    /// Connects, logs in and chooses the database. `timeout` is for the connection, and for each read and write after it.
+    pub fn connect(address: &Address, timeout: Duration) -> Result<Self, Error> {
+        let stream = match &address.server {
+            Server::Socket(path) => {
+                let socket = UnixStream::connect(path)?;
+                socket.set_read_timeout(Some(timeout))?;
+                socket.set_write_timeout(Some(timeout))?;
+                Stream::Socket(socket)
+            }
+            Server::Tcp { host, port, tls } => {
+                let socket = connect_tcp(host, *port, timeout)?;
+                match tls {
+                    None => Stream::Tcp(socket),
+                    Some(tls) => Stream::Tls(Box::new(encrypt(socket, host, tls)?)),
+                }
+            }
+        };
+        let mut client = Self { stream: BufReader::new(stream) };
+        if let Some(password) = &address.password {
+            client.log_in(address.user.as_deref(), password)?;
+        }
+        if address.database != 0 {
+            client.ask(&Command::new("SELECT").arg(address.database.to_string()))?;
+        }
+        Ok(client)
+    }
+
+    fn log_in(&mut self, user: Option<&str>, password: &str) -> Result<(), Error> {
+        let command = match user {
+            Some(user) => Command::new("AUTH").arg(user).arg(password),
+            None => Command::new("AUTH").arg(password),
+        };
+        match self.ask(&command) {
+            // Before Redis 6 there were no users.
+            Err(Error::Refused(words))
+                if user.is_some() && words.contains("number of arguments") =>
+            {
+                self.log_in(None, password)
+            }
+            Err(Error::Refused(_)) => Err(Error::WrongPassword),
+            answer => answer.map(drop),
+        }
+    }
+
+    pub fn ask(&mut self, command: &Command) -> Result<Reply, Error> {
+        self.stream.get_mut().write_all(&encode(&command.0))?;
+        self.stream.get_mut().flush()?;
+        read_reply(&mut self.stream)
+    }
+
+    /// Sends several commands at once.
+    pub fn ask_all(&mut self, commands: &[Command]) -> Result<Vec<Reply>, Error> {
+        let bytes: Vec<u8> = commands.iter().flat_map(|command| encode(&command.0)).collect();
+        self.stream.get_mut().write_all(&bytes)?;
+        self.stream.get_mut().flush()?;
+        commands.iter().map(|_| read_reply(&mut self.stream)).collect()
+    }
+}
+
+fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(socket) => {
+                socket.set_read_timeout(Some(timeout))?;
+                socket.set_write_timeout(Some(timeout))?;
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn encrypt(
+    socket: TcpStream,
+    host: &str,
+    tls: &Tls,
+) -> Result<StreamOwned<ClientConnection, TcpStream>, Error> {
+    let unusable = |error: &dyn std::fmt::Display| Error::Io(io::Error::other(error.to_string()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    let builder = if tls.trusts_all {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
+    } else {
+        builder.with_root_certificates(trusted(tls.roots.as_deref())?)
+    };
+    let config = match &tls.client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(
+                read_certificates("ssl_certfile", certificate)?,
+                PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| unreadable("ssl_keyfile", key, &error))?,
+            )
+            .map_err(|error| unusable(&error))?,
+    };
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| unusable(&error))?;
+    let connection =
+        ClientConnection::new(Arc::new(config), name).map_err(|error| unusable(&error))?;
+    Ok(StreamOwned::new(connection, socket))
+}
+
+fn trusted(roots: Option<&Path>) -> Result<RootCertStore, Error> {
+    let certificates = match roots {
+        Some(path) => read_certificates("ssl_ca_certs", path)?,
+        None => system_roots().map_err(Error::File)?,
+    };
+    let mut store = RootCertStore::empty();
+    // The system's bundle may hold some that rustls does not understand.
+    store.add_parsable_certificates(certificates);
+    Ok(store)
+}
+
+fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    certificates.map_err(|error| unreadable(option, path, &error))
+}
+
+fn unreadable(option: &str, path: &Path, error: &rustls::pki_types::pem::Error) -> Error {
+    Error::File(format!("{option} of broker.url, {}: {error}", path.display()))
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Socket(stream) => stream.read(buffer),
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Socket(stream) => stream.write(bytes),
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Socket(stream) => stream.flush(),
+            Stream::Tcp(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Redis' protocol, RESP 2: a request is a list of texts, a reply starts with a byte that says what it is.
+
+use super::error::Error;
+use std::io::{BufRead, Read};
+
+/// Celery's replies are lists of texts in lists.
+const DEEPEST: u32 = 8;
+
+/// A line says a length, a number or an error.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+#[derive(Debug, PartialEq)]
+pub enum Reply {
+    Nil,
+    Number(i64),
+    Text(Vec<u8>),
+    List(Vec<Reply>),
+}
+
+/// A command as it goes over the wire.
+pub fn encode(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend(format!("${}\r\n", word.len()).as_bytes());
+        bytes.extend(word);
+        bytes.extend(b"\r\n");
+    }
+    bytes
+}
+
+/// Reads one reply.
+///
+/// # Errors
+/// [`Error::Refused`] with the server's words if the reply is an error, [`Error::NotRedis`] if it is no reply.
+pub fn read_reply(stream: &mut impl BufRead) -> Result<Reply, Error> {
+    read_within(stream, DEEPEST)
+}
+
+fn read_within(stream: &mut impl BufRead, depth: u32) -> Result<Reply, Error> {
+    let line = read_line(stream)?;
+    let Some((kind, rest)) = line.split_at_checked(1) else {
+        return Err(Error::NotRedis);
+    };
+    match kind {
+        "+" => Ok(Reply::Text(rest.as_bytes().to_vec())),
+        "-" => Err(Error::Refused(rest.to_owned())),
+        ":" => Ok(Reply::Number(number(rest)?)),
+        "$" | "*" if rest == "-1" => Ok(Reply::Nil),
+        "$" => Ok(Reply::Text(read_text(stream, number(rest)?)?)),
+        "*" if depth > 0 => {
+            let length: u64 = number(rest)?;
+            // Not reserved: the length may be anything.
+            (0..length)
+                .map(|_| read_within(stream, depth - 1))
+                .collect::<Result<_, _>>()
+                .map(Reply::List)
+        }
+        _ => Err(Error::NotRedis),
+    }
+}
+
+fn read_line(stream: &mut impl BufRead) -> Result<String, Error> {
+    let mut line = Vec::new();
+    stream.take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Err(Error::Io(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    let line = line.strip_suffix(b"\r\n").ok_or(Error::NotRedis)?;
+    Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+fn read_text(stream: &mut impl BufRead, length: u64) -> Result<Vec<u8>, Error> {
+    let mut text = Vec::new();
+    stream.take(length + 2).read_to_end(&mut text)?;
+    if (text.len() as u64) < length + 2 {
+        return Err(Error::Io(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    text.truncate(text.len() - 2);
+    Ok(text)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::NotRedis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(mut bytes: &[u8]) -> Result<Reply, String> {
+        read_reply(&mut bytes).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_is_a_list_of_texts() {
+        let words = [b"LLEN".to_vec(), "队列".as_bytes().to_vec()];
+        assert_eq!(encode(&words), "*2\r\n$4\r\nLLEN\r\n$6\r\n队列\r\n".as_bytes());
+    }
+
+    #[test]
+    fn replies_of_every_kind_are_read() {
+        let text = |text: &str| Reply::Text(text.as_bytes().to_vec());
+        for (bytes, expected) in [
+            ("+OK\r\n", text("OK")),
+            (":42\r\n", Reply::Number(42)),
+            ("$5\r\na\r\nbc\r\n", text("a\r\nbc")),
+            ("$0\r\n\r\n", text("")),
+            ("$-1\r\n", Reply::Nil),
+            ("*-1\r\n", Reply::Nil),
+            ("*0\r\n", Reply::List(vec![])),
+            (
+                "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nk\r\n",
+                Reply::List(vec![text("0"), Reply::List(vec![text("k")])]),
+            ),
+        ] {
+            assert_eq!(read(bytes.as_bytes()), Ok(expected), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_reply_is_an_error() {
+        for (bytes, says) in [
+            ("-WRONGTYPE Operation\r\n", "WRONGTYPE"),
+            ("-NOAUTH Authentication required.\r\n", "wants a password"),
+            ("HTTP/1.1 400 Bad Request\r\n", "no Redis"),
+            ("\r\n", "no Redis"),
+            ("+OK\n", "no Redis"),
+            ("$x\r\n", "no Redis"),
+            ("$-7\r\n", "no Redis"),
+            ("$99999999999\r\nab", "ends the connection"),
+            ("*2\r\n:1\r\n", "ends the connection"),
+            ("", "ends the connection"),
+        ] {
+            let error = read(bytes.as_bytes()).unwrap_err();
+            assert!(error.contains(says), "{bytes:?}: {error}");
+        }
+        let deep = "*1\r\n".repeat(100_000);
+        assert!(read(deep.as_bytes()).unwrap_err().contains("no Redis"));
+        let endless = "+".repeat(1 << 20);
+        assert!(read(endless.as_bytes()).unwrap_err().contains("no Redis"));
+    }
+}
