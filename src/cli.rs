@@ -143,33 +143,46 @@ impl Cli {
 impl Command {
     /// The run of a job that it is; `None`: it is none of cron's jobs.
     pub fn job_run(&self) -> Option<JobRun> {
-        Some(match self {
-            Command::Cleanup(arguments) => JobRun {
-                job: Job::Cleanup,
-                is_dry_run: arguments.dry_run,
-                raises_alerts: !arguments.dry_run && !arguments.no_alert,
-                has_heartbeat: !arguments.dry_run,
-            },
-            Command::Stats(arguments) => JobRun {
-                job: Job::Stats,
-                is_dry_run: false,
-                raises_alerts: arguments.alert || (arguments.date.is_none() && !arguments.no_alert),
-                has_heartbeat: true,
-            },
-            Command::Disk(arguments) => JobRun {
-                job: Job::Disk,
-                is_dry_run: false,
-                raises_alerts: !arguments.no_alert,
-                has_heartbeat: true,
-            },
-            Command::Alert(arguments) => JobRun {
-                job: Job::Alert,
-                is_dry_run: arguments.dry_run,
-                raises_alerts: arguments.is_live(),
-                has_heartbeat: arguments.is_live(),
-            },
-            _ => return None,
-        })
+        match self {
+            Command::Cleanup(arguments) => Some(arguments.job_run()),
+            Command::Stats(arguments) => Some(arguments.job_run()),
+            Command::Disk(arguments) => Some(arguments.job_run()),
+            Command::Alert(arguments) => Some(arguments.job_run()),
+            _ => None,
+        }
+    }
+}
+
+impl CleanupArgs {
+    pub fn job_run(&self) -> JobRun {
+        JobRun {
+            job: Job::Cleanup,
+            is_dry_run: self.dry_run,
+            raises_alerts: !self.dry_run && !self.no_alert,
+            has_heartbeat: !self.dry_run,
+        }
+    }
+}
+
+impl StatsArgs {
+    pub fn job_run(&self) -> JobRun {
+        JobRun {
+            job: Job::Stats,
+            is_dry_run: false,
+            raises_alerts: self.alert || (self.date.is_none() && !self.no_alert),
+            has_heartbeat: true,
+        }
+    }
+}
+
+impl DiskArgs {
+    pub fn job_run(&self) -> JobRun {
+        JobRun {
+            job: Job::Disk,
+            is_dry_run: false,
+            raises_alerts: !self.no_alert,
+            has_heartbeat: true,
+        }
     }
 }
 
@@ -309,8 +322,17 @@ pub struct AlertArgs {
 }
 
 impl AlertArgs {
+    pub fn job_run(&self) -> JobRun {
+        JobRun {
+            job: Job::Alert,
+            is_dry_run: self.dry_run,
+            raises_alerts: self.is_live(),
+            has_heartbeat: self.is_live(),
+        }
+    }
+
     /// Whether it is the live state that is looked at, for real.
-    pub fn is_live(&self) -> bool {
+    fn is_live(&self) -> bool {
         self.report.is_none() && self.send.is_none() && !self.test && !self.dry_run
     }
 }

@@ -82,7 +82,7 @@ struct Entry {
 }
 
 /// The result of an alert run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// All that stand as far as this run saw, suppressed ones included.
     pub alerts: Vec<Alert>,

@@ -1,6 +1,9 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
-use super::{Session, channels, no_database, path_aliases, thresholds};
+use super::cleanup::{needed, path_aliases};
+use super::database::no_database;
+use super::output::Done;
+use super::{Session, channels, thresholds};
 use crate::check::{self, Check, CheckReport, Columns, Finding};
 use crate::cleanup::{self, Roots};
 use crate::cli::Format;
@@ -8,7 +11,6 @@ use crate::config::{self, Config};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::{json, text};
-use crate::run::output::Done;
 use crate::store::inspect::Inspection;
 use crate::store::prune::{Mode, PruneSettings};
 use crate::store::target::Target;
@@ -173,7 +175,7 @@ fn read_target(config: &Config, settings: &StoreSettings) -> Option<Finding> {
 
 /// With time limits for somebody who waits.
 fn store_settings(config: &Config) -> StoreSettings {
-    let settings = super::store_settings(config);
+    let settings = super::database::store_settings(config);
     let limit = settings.statement_timeout;
     StoreSettings {
         connect_timeout: settings.connect_timeout.min(PATIENCE),
@@ -353,7 +355,7 @@ fn storage(config: &Config) -> Vec<Finding> {
 
 /// Folders that are never swept stop cleanup before it begins.
 fn swept(config: &Config) -> Vec<Finding> {
-    let needed = super::needed(config);
+    let needed = needed(config);
     let homes = cleanup::home_folders(std::env::home_dir().as_deref());
     let folders = [
         ("cleanup.temp_dirs", &config.cleanup.temp_dirs),

@@ -3,35 +3,33 @@
 use super::{Session, channels};
 use crate::channels::{SendError, ping};
 use crate::config::Config;
+use crate::deadline::{self, Pending};
 use crate::job::JobRun;
 use crate::outcome::{Kind, Outcome};
 use crate::secret::{Secret, masked_url};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// The most that one ping may take, and the most by which both together delay the end of the run.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A ping under way, in a thread of its own.
+/// A ping under way.
 pub(super) struct Ping {
     /// What it says, and to which host.
     what: String,
-    answer: Receiver<Result<(), SendError>>,
+    answer: Pending<Result<(), SendError>>,
     sent: Instant,
     limit: Duration,
 }
 
 impl Ping {
-    /// Waits for the answer as long as the ping may take. One that failed is told of on standard error, and changes nothing else.
+    /// Waits for the answer as long as the ping may take. One that failed is logged, and changes nothing else.
     fn wait(self) {
-        // Looking up a host's name can hang where no time limit reaches, so the thread is left behind then.
         let rest = self.limit.saturating_sub(self.sent.elapsed());
         let grace = Duration::from_millis(200);
-        match self.answer.recv_timeout(rest + grace) {
-            Ok(Ok(())) => log::info!("{} is taken", self.what),
-            Ok(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
-            Err(_) => {
+        match self.answer.wait(rest + grace) {
+            Some(Ok(())) => log::info!("{} is taken", self.what),
+            Some(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
+            None => {
                 let seconds = self.limit.as_secs_f64().ceil();
                 log::warn!("a heartbeat was not taken within {seconds} s");
             }
@@ -41,8 +39,8 @@ impl Ping {
 
 impl Session {
     /// Says that a job starts, and does not wait for it to be heard. To be called with the lock in hand: a run that a lock skips pings nothing.
-    pub(super) fn ping_start(&self, job: &str, config: &Config) {
-        if let Some(url) = config.heartbeat.url(job) {
+    pub(super) fn ping_start(&self, run: JobRun, config: &Config) {
+        if let Some(url) = config.heartbeat.url(run.job.name()).filter(|_| run.has_heartbeat) {
             let ping = self.ping(url.clone(), "start".to_owned(), String::new(), LIMIT);
             self.start_ping.replace(ping);
         }
@@ -70,7 +68,7 @@ impl Session {
         }
         let left = LIMIT.saturating_sub(ended.elapsed());
         if left.is_zero() {
-            log::warn!("how the run ended is told to no heartbeat: its start was not taken");
+            log::warn!("no heartbeat says how the run ended: its start was not taken");
             return;
         }
         let beneath =
@@ -81,25 +79,20 @@ impl Session {
     }
 
     fn ping(&self, url: Secret, beneath: String, body: String, limit: Duration) -> Option<Ping> {
-        let (sender, answer) = channel();
         let (now, started, sent) = (self.now, self.started, Instant::now());
         let what = match beneath.as_str() {
             "" => format!("the heartbeat of the end to {}", masked_url(url.expose())),
             beneath => format!("the heartbeat \"{beneath}\" to {}", masked_url(url.expose())),
         };
         let env = self.env.clone();
-        let ask = move || {
+        let answer = deadline::start(move || {
             let machine = channels::machine_for_url(&url, &env, now, started);
-            // Nobody listens any more once the limit has passed.
-            let _ = sender.send(ping(&url, &beneath, &body, limit, &machine));
-        };
-        match thread::Builder::new().spawn(ask) {
-            Ok(_) => Some(Ping { what, answer, sent, limit }),
-            Err(error) => {
-                log::warn!("a heartbeat could not be sent: {error}");
-                None
-            }
-        }
+            ping(&url, &beneath, &body, limit, &machine)
+        });
+        answer
+            .inspect_err(|error| log::warn!("a heartbeat could not be sent: {error}"))
+            .map(|answer| Ping { what, answer, sent, limit })
+            .ok()
     }
 }
 

@@ -18,8 +18,9 @@ use crate::mapping::{Field, State, TaskTable, Wait};
 use crate::outcome::Issue;
 use crate::store::{DayFigures, DayRequest};
 use crate::system::broker;
+use crate::system::disk::DiskReport;
 use crate::system::resources::ResourceUsage;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -116,15 +117,21 @@ pub struct Settings {
     pub baseline_days: usize,
 }
 
-/// The parts of a report that come from a day's figures.
-pub struct DayStatistics {
-    pub tasks: TaskStatistics,
-    pub performance: PerformanceStatistics,
-    pub errors: ErrorStatistics,
-    pub trend: TrendAnalysis,
-    pub queue: QueueStatistics,
-    pub unavailable: Vec<String>,
-    pub issues: Vec<Issue>,
+/// What a report says of the machine and the queue, at the time of the report.
+pub struct Surroundings {
+    /// `None`: no broker is configured.
+    pub broker: Option<Result<broker::Figures, NoBroker>>,
+    pub disks: DiskReport,
+    pub resources: ResourceUsage,
+    pub now: DateTime<Utc>,
+    /// Since the run began.
+    pub seconds: f64,
+}
+
+/// A broker that could not be asked, and why.
+pub struct NoBroker {
+    pub source: &'static str,
+    pub error: String,
 }
 
 /// The days that `past_7_days` lists.
@@ -142,17 +149,63 @@ pub fn request(date: NaiveDate, settings: &Settings) -> DayRequest {
     }
 }
 
-/// The statistics that a day's figures amount to.
-pub fn compute(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> DayStatistics {
-    let lacks = Lacks { figures, settings };
-    DayStatistics {
-        tasks: tasks::compute(figures, settings, &lacks),
-        performance: performance::compute(figures, settings, &lacks),
-        errors: errors::compute(figures, settings, &lacks),
-        trend: trend::compute(request, figures, settings),
-        queue: queue(figures, settings, &lacks),
-        unavailable: lacks.paths(),
-        issues: issues(figures),
+impl DailyReport {
+    /// The report that a day's figures and what is around them amount to. Its alerts are for the rules to find, and where it is saved is for whoever
+    /// saves it.
+    pub fn assemble(
+        request: &DayRequest,
+        figures: &DayFigures,
+        settings: &Settings,
+        surroundings: Surroundings,
+    ) -> Self {
+        let lacks = Lacks { figures, settings };
+        let queue = queue_statistics(queue(figures, settings, &lacks), surroundings.broker);
+        let mut unavailable = lacks.paths();
+        unavailable.extend(queue.unavailable());
+        let mut errors = issues(figures);
+        errors.extend(surroundings.disks.errors);
+        let now = surroundings.now.with_timezone(&settings.timezone);
+        Self {
+            success: true,
+            date: request.day.date,
+            timezone: settings.timezone.name().to_owned(),
+            task_statistics: tasks::compute(figures, settings, &lacks),
+            performance_statistics: performance::compute(figures, settings, &lacks),
+            error_statistics: errors::compute(figures, settings, &lacks),
+            system_statistics: SystemStatistics {
+                disk_usage: surroundings.disks.disk_info.map(|worst| DiskUsage {
+                    total_gb: worst.total_gb,
+                    used_gb: worst.used_gb,
+                    free_gb: worst.free_gb,
+                    usage_percent: worst.usage_percent,
+                }),
+                queue_statistics: queue,
+                resource_usage: surroundings.resources,
+            },
+            trend_analysis: trend::compute(request, figures, settings),
+            counted_by: figures.counted_by.map_or("created_at", |field| field.name()),
+            undated_tasks: figures.undated,
+            unavailable,
+            alerts: Vec::new(),
+            errors,
+            report_path: None,
+            generated_at: now.to_rfc3339_opts(SecondsFormat::Secs, false),
+            execution_time: surroundings.seconds,
+        }
+    }
+}
+
+/// What the broker says where one is configured, else what the table does. A broker that cannot be asked never breaks the report.
+fn queue_statistics(
+    from_table: QueueStatistics,
+    broker: Option<Result<broker::Figures, NoBroker>>,
+) -> QueueStatistics {
+    match broker {
+        None => from_table,
+        Some(Ok(figures)) => QueueStatistics::of_broker(figures, &from_table),
+        Some(Err(NoBroker { source, error })) => {
+            QueueStatistics { source, error: Some(error), ..QueueStatistics::default() }
+        }
     }
 }
 

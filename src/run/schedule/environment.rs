@@ -5,7 +5,8 @@
 use crate::channels::Service;
 use crate::cli::SchedulePlace;
 use crate::config::Config;
-use crate::run::{LIMITS, Session};
+use crate::run::Session;
+use crate::run::cleanup::LIMITS;
 use anyhow::Result;
 use serde_json::Value;
 

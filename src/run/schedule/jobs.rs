@@ -3,7 +3,10 @@
 use crate::cli::{Cli, Command};
 use crate::config::Config;
 use crate::outcome::Failure;
-use crate::run::{Session, as_of, dates, disk_settings};
+use crate::run::Session;
+use crate::run::cleanup::as_of;
+use crate::run::disk::disk_settings;
+use crate::run::stats::dates;
 use crate::schedule::job::Job;
 use anyhow::Result;
 use chrono::{DateTime, Utc};

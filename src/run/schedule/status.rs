@@ -11,7 +11,8 @@ use crate::config::{self, Config};
 use crate::outcome::{Issue, Outcome};
 use crate::report::text::schedule as page;
 use crate::run::arguments::recorded_words;
-use crate::run::{Done, Session, tell};
+use crate::run::output::Done;
+use crate::run::{Session, log_issues};
 use crate::schedule::daemon;
 use crate::schedule::job::Job;
 use crate::schedule::report::{JobStatus, LastRun, StatusReport};
@@ -22,7 +23,7 @@ use std::path::Path;
 impl Session {
     pub(super) fn status(&self, config: &Config, arguments: &ScheduleStatusArgs) -> Result<Done> {
         let (report, _) = self.status_report(config, arguments)?;
-        tell(&report.errors);
+        log_issues(&report.errors);
         let outcome =
             if report.errors.is_empty() { Outcome::Done } else { Outcome::DoneWithErrors };
         self.render(&report, outcome, || page::status(&report, config.language))

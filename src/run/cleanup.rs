@@ -1,0 +1,410 @@
+//! `taskmon cleanup`: everything that the run is told, and its progress.
+
+use super::Session;
+use super::database::{no_database, store_settings};
+use super::locks::{HeldUntil, Locks};
+use super::output::{Done, Printed};
+use super::pipeline::{JobReport, Plan, Work};
+use crate::cleanup::{
+    self, CleanupReport, Database, NamePatterns, Needed, Outside, Part, Protected, Roots, Settings,
+    Tally, Watch,
+};
+use crate::cli::{CleanupArgs, CleanupPart, Format};
+use crate::config::{self, Config, Env};
+use crate::language::Language;
+use crate::lock;
+use crate::mapping::State;
+use crate::mapping::canonical_path::PathAliases;
+use crate::notify;
+use crate::outcome::{Failure, Issue, Kind, Severity};
+use crate::report::prometheus::Figures;
+use crate::report::{json, text};
+use crate::rules::Evaluation;
+use crate::store::open;
+use crate::store::prune::{Mode, PruneSettings};
+use crate::store::target::Target;
+use crate::units;
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -> Result<Done> {
+    let run = arguments.job_run();
+    let (settings, roots) = cleanup_settings(session, arguments, config)?;
+    let asked_to_end = Arc::new(AtomicBool::new(false));
+    let locks = Locks {
+        // Temp files and logs are each host's own.
+        database: config.database.target.as_ref().filter(|_| needs_rows(&settings)),
+        patience: Duration::ZERO,
+        held_until: HeldUntil::RunEnds,
+    };
+    let plan = Plan {
+        run,
+        config,
+        locks: (settings.mode == Mode::Apply).then_some(locks),
+        notify: run.raises_alerts.then_some(notify::Mode::Deliver),
+    };
+    let max_runtime = arguments.max_runtime.unwrap_or(config.cleanup.max_runtime_seconds);
+    let max_runtime = Duration::from_secs(max_runtime.into());
+    session.run_job(
+        &plan,
+        || open_database(config, &settings, &asked_to_end),
+        |mut database| {
+            listen_for_signals(&asked_to_end)?;
+            let must_stop = || {
+                if asked_to_end.load(Ordering::Relaxed) {
+                    Some("signal")
+                } else if !max_runtime.is_zero() && session.started.elapsed() >= max_runtime {
+                    Some("max_runtime")
+                } else {
+                    None
+                }
+            };
+            let tally = clean(session, &settings, &roots, &mut database, &must_stop)?;
+            log_tally(settings.mode, &tally);
+            let report = CleanupReport::new(settings.mode, tally, session.seconds());
+            let evaluations = vec![Evaluation::job_succeeded("cleanup")];
+            let report = Cleaned { report, language: config.language };
+            Ok(Work { report, evaluations, offer: notify::Offer::OnlyNew })
+        },
+    )
+}
+
+/// Deletes, with a bar of its progress on a terminal.
+fn clean(
+    session: &Session,
+    settings: &Settings,
+    roots: &Roots,
+    database: &mut Database,
+    must_stop: &dyn Fn() -> Option<&'static str>,
+) -> Result<Tally> {
+    let total = match database {
+        Database::Open(pruner) if io::stderr().is_terminal() => {
+            pruner.count_tasks(&settings.expired_tasks())?.expired
+        }
+        _ => 0,
+    };
+    let bar = progress_bar(total, session.started);
+    let progress = |tally: &Tally| {
+        bar.set_position(tally.tasks);
+        let (files, freed) = (tally.files + tally.logs, units::mib(tally.bytes));
+        bar.set_message(format!("{files} files, {freed} MB freed"));
+    };
+    let watch = Watch { progress: &progress, must_stop };
+    let ended = cleanup::run(settings, roots, database, &watch);
+    bar.finish_and_clear();
+    ended
+}
+
+fn log_tally(mode: Mode, tally: &Tally) {
+    log::info!(
+        "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files kept",
+        match mode {
+            Mode::DryRun => "would go",
+            Mode::Apply => "deleted",
+        },
+        tally.tasks,
+        tally.receipts,
+        tally.files,
+        tally.logs,
+        units::mib(tally.bytes),
+        tally.errors_total,
+        tally.shared
+    );
+}
+
+struct Cleaned {
+    report: CleanupReport,
+    language: Language,
+}
+
+impl JobReport for Cleaned {
+    fn add_issue(&mut self, issue: Issue) {
+        self.report.errors.push(issue);
+        self.report.errors_total += 1;
+    }
+
+    fn has_issues(&self) -> bool {
+        self.report.errors_total > 0
+    }
+
+    fn worst_alert(&self) -> Option<Severity> {
+        None
+    }
+
+    fn figures(&self) -> Figures<'_> {
+        Figures::Cleanup(&self.report)
+    }
+
+    fn render(&mut self, session: &Session) -> Result<Printed> {
+        Ok(match session.common.output {
+            Format::Json | Format::Nagios => json::render(&self.report, session.layout())?.into(),
+            Format::Text => text::cleanup(&self.report, self.language).into(),
+        })
+    }
+}
+/// Everything that the run was told, checked before anything is touched.
+fn cleanup_settings(
+    session: &Session,
+    arguments: &CleanupArgs,
+    config: &Config,
+) -> Result<(Settings, Roots)> {
+    let own = &config.cleanup;
+    let parts = parts(&arguments.only);
+    let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
+    let limits = Limits::read(arguments, config, &session.env)?;
+    let needed = needed(config);
+    let homes = cleanup::home_folders(std::env::home_dir().as_deref());
+    let targets = |part, key, folders: &[PathBuf]| {
+        if parts.contains(&part) {
+            cleanup::resolve_targets(key, folders, &needed, &homes)
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    let temp = targets(Part::Temp, "cleanup.temp_dirs", &own.temp_dirs)?;
+    let logs = targets(Part::Logs, "cleanup.log_dirs", &own.log_dirs)?;
+    let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
+    let roots = Roots::open(&own.storage_roots, marker, &config.base_dir, arguments.force);
+    let receipts = config.database.mapping.receipts.as_ref();
+    let mut task_days = vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
+    task_days.extend(own.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
+    let settings = Settings {
+        mode,
+        force: arguments.force,
+        started: session.now,
+        clock: session.started,
+        as_of: as_of(arguments, session.now)?,
+        task_days,
+        receipts_days: limits.receipts,
+        temp_hours: limits.temp_hours,
+        log_days: limits.log_days,
+        outside_paths: match own.outside_paths {
+            config::OutsidePaths::Error => Outside::Error,
+            config::OutsidePaths::Ignore => Outside::Ignore,
+        },
+        remove_empty_folders: own.remove_empty_folders,
+        batch_size: arguments.batch_size.unwrap_or(own.batch_size) as usize,
+        brake_percent: own.brake_percent,
+        temp,
+        logs,
+        log_patterns: NamePatterns::parse(&own.log_patterns)?,
+        protect: Protected::parse(own.protect.iter().map(String::as_str).chain([lock::FILES]))?,
+        aliases: path_aliases(config, &roots),
+        has_receipts: receipts.is_some(),
+        dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
+        never_pruned: config.database.mapping.tasks.delete_from.is_none(),
+        parts,
+    };
+    Ok((settings, roots))
+}
+
+/// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
+fn open_database(
+    config: &Config,
+    settings: &Settings,
+    asked_to_end: &Arc<AtomicBool>,
+) -> Result<Database> {
+    let has = |part| settings.parts.contains(&part);
+    let needs_rows = needs_rows(settings);
+    let Some(target) = &config.database.target else {
+        return if needs_rows {
+            Err(no_database("so there is nothing to delete rows from").into())
+        } else {
+            Ok(Database::None)
+        };
+    };
+    if !needs_rows && !has(Part::Temp) {
+        return Ok(Database::None);
+    }
+    if needs_rows && let Some(why) = &config.database.undeletable {
+        let failure = Failure::new(Kind::ConfigInvalid, why.clone());
+        return Err(failure
+            .hint("name the table there, or write delete_from = \"\" to keep every row")
+            .into());
+    }
+    let opened = open::pruner(
+        target,
+        PruneSettings {
+            store: store_settings(config),
+            aliases: settings.aliases.clone(),
+            mode: settings.mode,
+            asked_to_end: Arc::clone(asked_to_end),
+        },
+    );
+    match opened {
+        Ok(pruner) => Ok(Database::Open(pruner)),
+        Err(error) if needs_rows => Err(error),
+        Err(error) => Ok(Database::Unreachable(Failure::of(&error))),
+    }
+}
+
+fn needs_rows(settings: &Settings) -> bool {
+    let has = |part| settings.parts.contains(&part);
+    has(Part::Tasks) || has(Part::Receipts)
+}
+
+/// The variables that set limits of a cleanup.
+pub(super) const LIMITS: [&str; 5] = [
+    "TASKMON_COMPLETED_TASKS_DAYS",
+    "TASKMON_FAILED_TASKS_DAYS",
+    "TASKMON_RECEIPTS_DAYS",
+    "TASKMON_TEMP_FILES_HOURS",
+    "TASKMON_LOG_FILES_DAYS",
+];
+
+/// The limits of a cleanup: a flag beats the environment, the environment beats the file.
+struct Limits {
+    completed: u32,
+    failed: u32,
+    receipts: u32,
+    temp_hours: u32,
+    log_days: u32,
+}
+
+impl Limits {
+    fn read(arguments: &CleanupArgs, config: &Config, env: &Env) -> Result<Self> {
+        let own = &config.cleanup;
+        let limit = |flag: Option<u32>, name: &str, file: u32| -> Result<u32> {
+            match (flag, env.text(name)?) {
+                (Some(limit), _) => Ok(limit),
+                (None, None) => Ok(file),
+                (None, Some(text)) => Ok(text.trim().parse().map_err(|_| {
+                    Failure::new(
+                        Kind::ConfigInvalid,
+                        format!(
+                            "${name} is \"{text}\"; expected a whole number that is not negative"
+                        ),
+                    )
+                })?),
+            }
+        };
+        Ok(Self {
+            completed: limit(
+                arguments.completed_tasks_days,
+                "TASKMON_COMPLETED_TASKS_DAYS",
+                own.completed_tasks_days,
+            )?,
+            failed: limit(
+                arguments.failed_tasks_days,
+                "TASKMON_FAILED_TASKS_DAYS",
+                own.failed_tasks_days,
+            )?,
+            receipts: limit(arguments.receipts_days, "TASKMON_RECEIPTS_DAYS", own.receipts_days)?,
+            temp_hours: limit(
+                arguments.temp_files_hours,
+                "TASKMON_TEMP_FILES_HOURS",
+                own.temp_files_hours,
+            )?,
+            log_days: limit(
+                arguments.log_files_days,
+                "TASKMON_LOG_FILES_DAYS",
+                own.log_files_days,
+            )?,
+        })
+    }
+}
+
+fn parts(only: &[CleanupPart]) -> Vec<Part> {
+    let named = |part: &Part| {
+        only.iter().any(|only| match only {
+            CleanupPart::Tasks => *part == Part::Tasks,
+            CleanupPart::Receipts => *part == Part::Receipts,
+            CleanupPart::Temp => *part == Part::Temp,
+            CleanupPart::Logs => *part == Part::Logs,
+        })
+    };
+    let all = Part::ALL.into_iter();
+    all.filter(|part| only.is_empty() || named(part)).collect()
+}
+
+pub(super) fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    let Some(text) = &arguments.as_of else {
+        return Ok(now);
+    };
+    let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+        Failure::new(
+            Kind::Usage,
+            format!("--as-of is \"{text}\" ({error}); expected a time with its offset, such as 2026-11-22T04:00:00+08:00"),
+        )
+    })?;
+    let time = time.to_utc();
+    if time > now && !arguments.dry_run {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("--as-of is \"{text}\", which is later than now: it would delete what has not expired"),
+        )
+        .hint("with --dry-run it says what will have expired by then")
+        .into());
+    }
+    Ok(time)
+}
+
+/// What no folder that is swept may hold.
+pub(super) fn needed(config: &Config) -> Vec<Needed> {
+    let mut needed = vec![
+        Needed { what: "base_dir", path: config.base_dir.clone() },
+        Needed { what: "the reports", path: config.stats.reports_dir.clone() },
+        Needed { what: "the alerts' records", path: config.alerts.records_dir.clone() },
+    ];
+    needed.extend(
+        config.file.as_ref().map(|path| Needed { what: "the configuration", path: path.clone() }),
+    );
+    if let Some(Target::Sqlite(path) | Target::SqliteReadOnly(path)) = &config.database.target {
+        needed.push(Needed { what: "the database", path: path.clone() });
+    }
+    needed
+}
+
+/// The names under which rows may know the folders: as configured, and as they really are.
+pub(super) fn path_aliases(config: &Config, roots: &Roots) -> PathAliases {
+    let base = cleanup::lexical(&config.base_dir);
+    let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
+    let text = |path: &Path| path.to_str().map(str::to_owned);
+    let mut folders = Vec::new();
+    for folder in [&base, &real_base] {
+        folders.extend(text(folder).map(|folder| (folder, String::new())));
+    }
+    for (path, real) in roots.aliases() {
+        let name = path.strip_prefix(&base).unwrap_or(&path);
+        if !real.starts_with(&base) && !real.starts_with(&real_base) {
+            folders.extend(text(&real).zip(text(name)));
+        }
+    }
+    let swept: Vec<PathBuf> = (config.cleanup.temp_dirs.iter())
+        .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()))
+        .collect();
+    let links = roots.links(&swept);
+    let links = links.iter().filter_map(|(link, folder)| text(link).zip(text(folder)));
+    let mut aliases = PathAliases::new(folders);
+    if let Some(base) = real_base.to_str() {
+        aliases = aliases.with_base(base);
+    }
+    aliases.with_links(links)
+}
+
+/// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.
+pub(super) fn listen_for_signals(asked: &Arc<AtomicBool>) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, Arc::clone(asked))
+            .and_then(|_| flag::register(signal, Arc::clone(asked)))
+            .context("signals cannot be listened for")?;
+    }
+    Ok(())
+}
+
+/// Hidden unless standard error is a terminal.
+fn progress_bar(total: u64, started: Instant) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(total).with_elapsed(started.elapsed());
+    let template = "{bar:30} {pos}/{len} rows, {msg}, {per_sec}, {eta} left";
+    match indicatif::ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,37 @@
+//! The database of the configuration, opened for reading.
+
+use crate::config::Config;
+use crate::outcome::{Failure, Kind};
+use crate::store::target::Target;
+use crate::store::{Store, StoreSettings, open};
+use anyhow::Result;
+
+/// The database that reports are read from: a standby where one is configured.
+pub(super) fn reading_target(config: &Config) -> Option<&Target> {
+    let database = &config.database;
+    database.read_target.as_ref().or(database.target.as_ref())
+}
+
+pub(super) fn open_store(config: &Config) -> Result<Box<dyn Store>> {
+    let target = reading_target(config);
+    let target = target.ok_or_else(|| no_database("so there are no tasks to report on"))?;
+    open::store(target, store_settings(config))
+}
+
+pub(super) fn store_settings(config: &Config) -> StoreSettings {
+    let database = &config.database;
+    StoreSettings {
+        mapping: database.mapping.clone(),
+        naive_zone: database.naive_zone,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+    }
+}
+
+pub(super) fn no_database(so: &str) -> Failure {
+    Failure::new(
+        Kind::DatabaseNotConfigured,
+        format!("no database is configured, {so}"),
+    )
+    .hint("set database.url in taskmon.toml, $TASKMON_DATABASE_URL or --database-url; cron passes none of your shell's variables on")
+}

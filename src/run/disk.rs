@@ -1,0 +1,119 @@
+//! `taskmon disk`: how full the file systems are.
+
+use super::locks::{HeldUntil, Locks};
+use super::output::{Done, Printed};
+use super::pipeline::{self, JobReport, Plan, Work};
+use super::{Session, log_issues, notify};
+use crate::cli::{DiskArgs, Format};
+use crate::config::{self, Config};
+use crate::language::Language;
+use crate::notify::{Mode, Offer};
+use crate::outcome::{Failure, Issue, Kind, Severity};
+use crate::report::prometheus::Figures;
+use crate::report::{json, nagios, text};
+use crate::rules::Evaluation;
+use crate::system::disk::{self, DiskReport, Thresholds};
+use anyhow::Result;
+use std::time::Duration;
+
+pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> Result<Done> {
+    let run = arguments.job_run();
+    let settings = disk_settings(arguments, config)?;
+    let thresholds =
+        Thresholds { warning: settings.warning_percent, critical: settings.critical_percent };
+    let paths = if arguments.paths.is_empty() { &settings.paths } else { &arguments.paths };
+    let locks = Locks { database: None, patience: Duration::ZERO, held_until: HeldUntil::RunEnds };
+    let notify = run.raises_alerts.then_some(Mode::Deliver);
+    let plan = Plan { run, config, locks: Some(locks), notify };
+    session.run_job(
+        &plan,
+        || Ok(()),
+        |()| {
+            let mut report = disk::measure(paths, thresholds, disk::DEADLINE);
+            if report.nothing_measured() {
+                return Err(nothing_measured(&report).into());
+            }
+            log_issues(&report.errors);
+            log_disks(&report);
+            let evaluation = notify::evaluate(config, thresholds, &report)?;
+            report.alerts = evaluation.alerts.clone();
+            let report = Measured { report, thresholds, language: config.language };
+            let evaluations = vec![evaluation, Evaluation::job_succeeded("disk")];
+            Ok(Work { report, evaluations, offer: Offer::OnlyNew })
+        },
+    )
+}
+
+struct Measured {
+    report: DiskReport,
+    thresholds: Thresholds,
+    language: Language,
+}
+
+impl JobReport for Measured {
+    fn add_issue(&mut self, issue: Issue) {
+        self.report.errors.push(issue);
+    }
+
+    fn has_issues(&self) -> bool {
+        !self.report.errors.is_empty()
+    }
+
+    fn worst_alert(&self) -> Option<Severity> {
+        pipeline::worst(&self.report.alerts)
+    }
+
+    fn figures(&self) -> Figures<'_> {
+        Figures::Disk(&self.report)
+    }
+
+    fn render(&mut self, session: &Session) -> Result<Printed> {
+        Ok(match session.common.output {
+            Format::Json => json::render(&self.report, session.layout())?.into(),
+            Format::Text => text::disk(&self.report, self.language).into(),
+            Format::Nagios => {
+                let Thresholds { warning, critical } = self.thresholds;
+                let limits = nagios::Limits { warning, critical };
+                Printed::plugin(nagios::disk(&self.report, limits, self.language))
+            }
+        })
+    }
+}
+
+fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
+    let read = |text: &str| {
+        text.parse::<f64>().map_err(|_| {
+            Failure::new(
+                Kind::Usage,
+                format!("{flag} is \"{text}\"; expected a number of percent from 0 to 100"),
+            )
+        })
+    };
+    Ok(value.map(read).transpose()?)
+}
+
+/// With the thresholds of the command line.
+pub(super) fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<config::Disk> {
+    config.disk.clone().with_thresholds(
+        percent("--warning", arguments.warning.as_deref())?,
+        percent("--critical", arguments.critical.as_deref())?,
+    )
+}
+
+fn nothing_measured(report: &disk::DiskReport) -> Failure {
+    let messages: Vec<&str> = report.errors.iter().map(|issue| issue.message.as_str()).collect();
+    Failure::new(Kind::NothingMeasured, messages.join("; "))
+        .hint("name paths that exist, as arguments or under disk.paths")
+}
+
+fn log_disks(report: &disk::DiskReport) {
+    for disk in &report.disks {
+        log::info!(
+            "{} ({}): {}% used, {} GiB free",
+            disk.path,
+            disk.mount.as_deref().unwrap_or("?"),
+            disk.usage_percent,
+            disk.free_gb
+        );
+    }
+}

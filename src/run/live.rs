@@ -1,0 +1,74 @@
+//! The live state: what the table, the disks and the records of runs say now, and what the rules say of it.
+
+use super::database::reading_target;
+use super::locks::{HeldUntil, Locks};
+use super::notify::rule_settings;
+use super::{Session, log_issues, thresholds};
+use crate::config::Config;
+use crate::live::{self, LiveState};
+use crate::outcome::Issue;
+use crate::rules::{self, Evaluation};
+use crate::store::Store;
+use crate::system::disk;
+use anyhow::Result;
+use std::time::Duration;
+
+/// How long a run waits for one on another host: it is short.
+const TURN: Duration = Duration::from_secs(30);
+
+/// Every host looks at its own disks and jobs, so that one which finds another at work waits its turn. They are held until the state is known: two
+/// runs that notify at the same time know of each other by the records.
+pub(super) fn locks(config: &Config) -> Locks<'_> {
+    Locks { database: reading_target(config), patience: TURN, held_until: HeldUntil::WorkIsDone }
+}
+
+/// The state, and what there is to be said about it.
+pub(super) struct Found {
+    pub state: LiveState,
+    pub evaluation: Evaluation,
+    pub issues: Vec<Issue>,
+}
+
+pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store) -> Result<Found> {
+    let settings = rule_settings(config, thresholds(config));
+    let request = live::request(session.now, config.timezone, &settings.live);
+    let figures = store.live_figures(&request)?;
+    let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+    let mut undecided = Vec::new();
+    let missed = session.missed(config).unwrap_or_else(|failure| {
+        undecided.push((rules::JOB_MISSED, failure.message));
+        None
+    });
+    let skipped = session
+        .skipped(config)
+        .map_err(|failure| undecided.push((rules::JOB_SKIPPED, failure.message)));
+    let state = live::state(
+        &figures,
+        &live::Surroundings {
+            now: session.now,
+            zone: config.timezone,
+            states: &config.database.mapping.tasks.states,
+            disk: Some(&disks),
+            missed: missed.as_deref(),
+            skipped: skipped.as_deref().ok(),
+        },
+    );
+    let (pending, processing) = (&state.backlog, &state.stuck);
+    log::info!(
+        "{} tasks pending, {} of them overdue; {} in processing, {} of them stuck; {} today, {} of them failed",
+        pending.pending,
+        pending.older_than_limit,
+        processing.processing,
+        processing.tasks,
+        state.today.total,
+        state.today.failed
+    );
+    let mut issues = live::issues(&figures);
+    issues.extend(disks.errors);
+    let mut evaluation = live::evaluate(&state, &settings)?;
+    for (rule, why) in undecided {
+        evaluation.cannot_tell(rule, &why, config.language);
+    }
+    log_issues(&issues);
+    Ok(Found { state, evaluation, issues })
+}

@@ -1,0 +1,114 @@
+//! The locks of a job: one run at a time on this host, and, where it works on a database, among all hosts.
+
+use super::Session;
+use crate::config::Config;
+use crate::job::Job;
+use crate::lock::{self, Lock};
+use crate::outcome::{Failure, Kind};
+use crate::store::advisory::{Attempt, Held};
+use crate::store::open;
+use crate::store::target::Target;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Which locks a run takes.
+pub(super) struct Locks<'a> {
+    /// Where the lock among all hosts is; `None`: the job is each host's own.
+    pub database: Option<&'a Target>,
+    /// How long a run on another host is waited for.
+    pub patience: Duration,
+    pub held_until: HeldUntil,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeldUntil {
+    /// Before anybody is notified: a channel that hangs must not keep the next run from its work.
+    WorkIsDone,
+    RunEnds,
+}
+
+impl Session {
+    pub(super) fn lock_here(&self, job: Job, config: &Config) -> Result<Option<Lock>> {
+        if self.common.no_lock {
+            return Ok(None);
+        }
+        let identity = identity(config);
+        let lock = lock::acquire(&locked(job.name(), config, &identity))?;
+        if let Some(warning) = &lock.warning {
+            log::warn!("{warning}");
+        }
+        log::info!("the lock of {} on this host is taken", job.name());
+        Ok(Some(lock))
+    }
+
+    /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
+    pub(super) fn lock_among_hosts(
+        &self,
+        job: Job,
+        config: &Config,
+        locks: &Locks,
+    ) -> Result<Option<Held>> {
+        let Some(target) = locks.database.filter(|_| !self.common.no_lock) else {
+            return Ok(None);
+        };
+        let job = job.name();
+        match open::lock(target, lock_key(job, config), locks.patience) {
+            Ok(Attempt::Held(held)) => {
+                log::info!("the lock of {job} among all hosts is taken");
+                Ok(Some(held))
+            }
+            Ok(Attempt::NotNeeded) => Ok(None),
+            Ok(Attempt::Busy) => Err(Failure::new(
+                Kind::LockedElsewhere,
+                format!("a run of {job} on another host, with this configuration and database, is under way; nothing was done"),
+            )
+            .hint("--no-lock runs all the same")
+            .into()),
+            Err(error) => {
+                log::info!("runs on other hosts are not kept from running at the same time: {error:#}");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The number of a job's lock across hosts: the same on every host, for every version of this program. The database is where the lock is; hosts may know
+/// it by different names. The configuration goes by the path of its file.
+fn lock_key(job: &str, config: &Config) -> i64 {
+    let file = config.file.as_deref().unwrap_or(Path::new(""));
+    let text = format!("taskmon\n{job}\n{}", file.display());
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let first = digest.as_ref().iter().take(8);
+    first.fold(0, |key, byte| key << 8 | i64::from(*byte))
+}
+
+/// A job's lock. Without a configuration nobody has named a folder for it, and none is made.
+pub(super) fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<'a> {
+    let folder = &config.alerts.logs_dir;
+    lock::Job {
+        folder: (config.file.is_some() || folder.is_dir()).then_some(folder),
+        name: job,
+        identity,
+    }
+}
+
+/// What tells one configuration from another: its file and its database, whichever way leads to them.
+pub(super) fn identity(config: &Config) -> String {
+    let file = config.file.as_deref().map(real).unwrap_or_default();
+    let database = config.database.target.as_ref().map(|target| match target {
+        Target::Sqlite(path) | Target::SqliteReadOnly(path) => real(path).display().to_string(),
+        target => target.display(),
+    });
+    format!(
+        "{}\n{}\n{}",
+        file.display(),
+        real(&config.base_dir).display(),
+        database.unwrap_or_default()
+    )
+}
+
+/// Without `..` and links on the way; as it is where it is not there.
+pub(super) fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,138 @@
+//! What the rules say of a result, and who is notified of it.
+
+use super::channels::{self, Prepared};
+use super::logging::GOOD_NEWS;
+use super::{Session, log_issues};
+use crate::alert::Notification;
+use crate::config::Config;
+use crate::config::file::{Comparison, RuleOn};
+use crate::live::Limits;
+use crate::notify::deliver::{Delivery, Pauses, deliver};
+use crate::notify::{Context, Mode, Offer, Summary};
+use crate::outcome::Severity;
+use crate::rules::{self, CustomRule, Evaluation, On, Op};
+use crate::system::disk::Thresholds;
+use anyhow::{Context as _, Result};
+use chrono::TimeDelta;
+use serde::Serialize;
+
+impl Session {
+    /// Notifies every receiver of what it has to know, or says in a dry run whom of what.
+    pub(super) fn notify(
+        &self,
+        config: &Config,
+        evaluations: &[Evaluation],
+        offer: Offer,
+        mode: Mode,
+    ) -> Summary {
+        let receivers = channels::receivers(&config.alerts.channels);
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let context = Context {
+            now: self.now.with_timezone(&config.timezone).fixed_offset(),
+            language: config.language,
+            host: &host,
+            repeat_after: TimeDelta::hours(config.alerts.repeat_after_hours.into()),
+            receivers: &receivers,
+            records_dir: &config.alerts.records_dir,
+            logs_dir: &config.alerts.logs_dir,
+            offer,
+            mode,
+        };
+        let summary = crate::notify::tell(evaluations, &context, |notifications| {
+            let own = &config.alerts.channels;
+            send(channels::prepare(own, &self.env, self.now, self.started), notifications)
+        });
+        for (severity, line) in &summary.said {
+            match severity {
+                Some(Severity::Warning) => log::warn!("{line}"),
+                Some(Severity::Error | Severity::Critical) => log::error!("{line}"),
+                None => log::info!(target: GOOD_NEWS, "{line}"),
+            }
+        }
+        for warning in &summary.warnings {
+            log::warn!("{warning}");
+        }
+        log_alerts(&summary, mode);
+        log_issues(&summary.errors);
+        summary
+    }
+}
+
+/// The alerts that are firing by a result of `stats` or `disk`.
+pub(super) fn evaluate(
+    config: &Config,
+    thresholds: Thresholds,
+    result: &impl Serialize,
+) -> Result<Evaluation> {
+    let document = serde_json::to_value(result).context("the result is no JSON")?;
+    Ok(rules::evaluate(&rules::read(document)?, &rule_settings(config, thresholds)))
+}
+
+fn log_alerts(summary: &Summary, mode: Mode) {
+    let dry_run = match mode {
+        Mode::DryRun => " (dry run)",
+        Mode::Deliver => "",
+    };
+    log::info!(
+        "alerts{dry_run}: {} stand, {} sent, {} held back, {} over",
+        summary.alerts.len(),
+        summary.alerts_sent,
+        summary.alerts_suppressed,
+        summary.alerts_resolved
+    );
+    for own in &summary.channels {
+        let failed = own.error.as_ref().map_or("", |_| ", and failed");
+        log::info!("channel {}: took {}{failed}", own.channel, own.sent);
+    }
+}
+
+/// Sends each channel its notification, if it has one.
+fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Vec<Delivery> {
+    let outgoing = prepared.into_iter().filter_map(|channel| {
+        let name = &channel.receiver.name;
+        let (_, notification) = notifications.iter().find(|(receiver, _)| receiver == name)?;
+        Some(channel.outgoing(notification.clone()))
+    });
+    deliver(outgoing.collect(), &Pauses::default())
+}
+
+pub(super) fn rule_settings(config: &Config, disks: Thresholds) -> rules::Settings {
+    let own = &config.alerts;
+    let custom = own.rules.iter().map(|rule| CustomRule {
+        name: rule.name.clone(),
+        on: match rule.on {
+            RuleOn::Stats => On::Stats,
+            RuleOn::Disk => On::Disk,
+            RuleOn::Live => On::Live,
+        },
+        metric: rule.metric.clone(),
+        op: match rule.op {
+            Comparison::Above => Op::Above,
+            Comparison::AtLeast => Op::AtLeast,
+            Comparison::Below => Op::Below,
+            Comparison::AtMost => Op::AtMost,
+            Comparison::Equal => Op::Equal,
+            Comparison::NotEqual => Op::NotEqual,
+        },
+        value: rule.value,
+        severity: rule.severity,
+        message: rule.message.clone(),
+    });
+    rules::Settings {
+        language: config.language,
+        failure_rate_warning: own.failure_rate_warning,
+        failure_rate_critical: own.failure_rate_critical,
+        error_concentration_percent: own.error_concentration_percent,
+        no_tasks: own.no_tasks,
+        disk_warning_percent: disks.warning,
+        disk_critical_percent: disks.critical,
+        live: Limits {
+            stuck_after_minutes: own.live.stuck_after_minutes,
+            backlog_after_minutes: own.live.backlog_after_minutes,
+            backlog_max: own.live.backlog_max,
+            min_tasks: own.live.min_tasks,
+        },
+        custom: custom.collect(),
+    }
+}

@@ -1,0 +1,288 @@
+//! `taskmon stats`: the reports of days, saved and printed.
+
+use super::database::{open_store, reading_target};
+use super::locks::{HeldUntil, Locks};
+use super::output::{Done, Printed};
+use super::pipeline::{self, JobReport, Plan, Work};
+use super::{Session, log_issues, milliseconds, notify, thresholds, working_dir};
+use crate::calendar::Day;
+use crate::cli::{Format, StatsArgs};
+use crate::config::Config;
+use crate::files::NewFile;
+use crate::notify::{Mode, Offer};
+use crate::outcome::{Failure, Issue, Kind, Severity};
+use crate::report::prometheus::Figures;
+use crate::report::{json, nagios, text};
+use crate::rules::Evaluation;
+use crate::stats::{self, Category, DailyReport, NoBroker, Surroundings};
+use crate::store::Store;
+use crate::system::{broker, disk, resources};
+use anyhow::Result;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> Result<Done> {
+    let run = arguments.job_run();
+    let dates = dates(arguments, config, session.now)?;
+    let locks = Locks {
+        database: reading_target(config),
+        patience: Duration::ZERO,
+        held_until: HeldUntil::RunEnds,
+    };
+    let notify = run.raises_alerts.then_some(Mode::Deliver);
+    let plan = Plan { run, config, locks: Some(locks), notify };
+    session.run_job(
+        &plan,
+        || open_store(config),
+        |mut store| {
+            let mut reports = Reports { is_list: arguments.days.is_some(), ..Reports::new(config) };
+            let newest = reports.make(session, store.as_mut(), &dates, !arguments.no_save)?;
+            let evaluations =
+                newest.into_iter().chain([Evaluation::job_succeeded("stats")]).collect();
+            Ok(Work { report: reports, evaluations, offer: Offer::OnlyNew })
+        },
+    )
+}
+
+/// The reports of some days, oldest first.
+pub(super) struct Reports<'a> {
+    config: &'a Config,
+    pub days: Vec<DailyReport>,
+    /// Where the newest is saved once everything is known that it has to say; `None`: it is not saved.
+    file: Option<NewFile>,
+    /// Whether a list was asked for, be it of one day.
+    is_list: bool,
+}
+
+impl<'a> Reports<'a> {
+    pub fn new(config: &'a Config) -> Self {
+        Self { config, days: Vec::new(), file: None, is_list: false }
+    }
+
+    /// Makes each from a snapshot of its own, and saves all but the newest, or a later failure would lose them. What the rules say of the newest is
+    /// what there is to notify of.
+    pub fn make(
+        &mut self,
+        session: &Session,
+        store: &mut dyn Store,
+        dates: &[NaiveDate],
+        is_saved: bool,
+    ) -> Result<Option<Evaluation>> {
+        let progress = indicatif::ProgressBar::new(dates.len() as u64);
+        if dates.len() < 2 {
+            progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        let mut newest = None;
+        for date in dates {
+            if let Some(issue) = self.save(session.layout())? {
+                self.add_issue(issue);
+            }
+            let began = Instant::now();
+            let mut report = make_report(session, self.config, store, *date)?;
+            log_issues(&report.errors);
+            log_day(&report, began.elapsed());
+            let evaluation = notify::evaluate(self.config, thresholds(self.config), &report)?;
+            report.alerts = evaluation.alerts.clone();
+            newest = Some(evaluation);
+            if is_saved {
+                self.file = begin_file(self.config, &mut report)?;
+            }
+            self.days.push(report);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(newest)
+    }
+}
+
+impl JobReport for Reports<'_> {
+    fn add_issue(&mut self, issue: Issue) {
+        if let Some(newest) = self.days.last_mut() {
+            newest.errors.push(issue);
+        }
+    }
+
+    fn has_issues(&self) -> bool {
+        self.days.iter().any(|report| !report.errors.is_empty())
+    }
+
+    fn worst_alert(&self) -> Option<Severity> {
+        self.days.iter().filter_map(|report| pipeline::worst(&report.alerts)).max()
+    }
+
+    fn figures(&self) -> Figures<'_> {
+        let Some(report) = self.days.last() else {
+            return Figures::None;
+        };
+        let spans = Day::new(report.date, self.config.timezone).ranges();
+        Figures::Stats { report, day_start: spans.first().map(|(start, _)| *start) }
+    }
+
+    fn save(&mut self, layout: json::Layout) -> Result<Option<Issue>> {
+        let (Some(file), Some(report)) = (self.file.take(), self.days.last_mut()) else {
+            return Ok(None);
+        };
+        let path = file.path().to_owned();
+        Ok(match file.publish(&json::render(report, layout)?) {
+            Ok(()) => {
+                log::info!("the report is saved as {}", path.display());
+                None
+            }
+            Err(error) => {
+                report.report_path = None;
+                Some(not_saved(&path, &error))
+            }
+        })
+    }
+
+    fn render(&mut self, session: &Session) -> Result<Printed> {
+        let language = self.config.language;
+        Ok(match (session.common.output, self.days.as_slice()) {
+            (Format::Text, reports) => {
+                let pages = reports.iter().map(|report| text::stats(report, language));
+                pages.collect::<Vec<_>>().join("\n").into()
+            }
+            (Format::Nagios, [.., newest]) => {
+                Printed::plugin(nagios::stats(newest, rate_limits(self.config), language))
+            }
+            (_, [report]) if !self.is_list => json::render(report, session.layout())?.into(),
+            (_, reports) => json::render(&reports, session.layout())?.into(),
+        })
+    }
+}
+
+fn make_report(
+    session: &Session,
+    config: &Config,
+    store: &mut dyn Store,
+    date: NaiveDate,
+) -> Result<DailyReport> {
+    let settings = stats_settings(config);
+    let request = stats::request(date, &settings);
+    let figures = store.day_figures(&request)?;
+    let surroundings = Surroundings {
+        broker: broker::ask(&config.broker, session.now).map(|answer| {
+            answer.inspect_err(|error| log::warn!("{error}")).map_err(|error| {
+                let source = broker::kind(&config.broker).map_or("", broker::Kind::name);
+                NoBroker { source, error }
+            })
+        }),
+        disks: disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE),
+        resources: resources::read(),
+        now: session.now,
+        seconds: session.seconds(),
+    };
+    Ok(DailyReport::assemble(&request, &figures, &settings, surroundings))
+}
+
+/// Begins the file of a report, before anybody is notified: a folder that cannot be written costs the file, not the report, which has to say so.
+fn begin_file(config: &Config, report: &mut DailyReport) -> Result<Option<NewFile>> {
+    let folder = &config.stats.reports_dir;
+    let path = folder.join(format!("daily_report_{}.json", report.date.format("%Y%m%d")));
+    let begun = std::fs::create_dir_all(folder).and_then(|()| NewFile::create(&path));
+    Ok(match begun {
+        Ok(file) => {
+            let shown = path.strip_prefix(working_dir()?).unwrap_or(&path);
+            report.report_path = Some(shown.to_owned());
+            Some(file)
+        }
+        Err(error) => {
+            report.errors.push(not_saved(&path, &error));
+            None
+        }
+    })
+}
+
+fn not_saved(path: &Path, error: &io::Error) -> Issue {
+    let message = format!("the report cannot be saved as {}: {error}", path.display());
+    log::error!("{message}");
+    Issue::new("report_not_saved", message).path(path.display().to_string())
+}
+
+pub(super) fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {
+    let today = now.with_timezone(&config.timezone).date_naive();
+    today.checked_sub_days(Days::new(1)).unwrap_or(today)
+}
+
+/// The most reports that one run makes: ten years.
+const MOST_DAYS: u64 = 3660;
+
+/// The days to report on, oldest first.
+pub(super) fn dates(
+    arguments: &StatsArgs,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> Result<Vec<NaiveDate>> {
+    let last = match &arguments.date {
+        Some(text) => date(text)?,
+        None => yesterday(config, now),
+    };
+    let count = match &arguments.days {
+        Some(text) => days(text)?,
+        None => 1,
+    };
+    Ok((0..count).rev().filter_map(|ago| last.checked_sub_days(Days::new(ago))).collect())
+}
+
+fn date(text: &str) -> Result<NaiveDate, Failure> {
+    let parsed = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let is_strict = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
+    let in_range =
+        |date: &NaiveDate| ("1900-01-01".."3000-01-01").contains(&date.to_string().as_str());
+    parsed.filter(is_strict).filter(in_range).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            format!("--date is \"{text}\"; expected a day from 1900-01-01 to 2999-12-31, written YYYY-MM-DD"),
+        )
+    })
+}
+
+fn days(text: &str) -> Result<u64, Failure> {
+    let count = text.parse().ok();
+    count.filter(|count| (1..=MOST_DAYS).contains(count)).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
+        )
+    })
+}
+
+fn stats_settings(config: &Config) -> stats::Settings {
+    let categories = config.stats.error_categories.iter();
+    stats::Settings {
+        timezone: config.timezone,
+        language: config.language,
+        tasks: config.database.mapping.tasks.clone(),
+        categories: categories
+            .map(|category| Category {
+                name: category.name.clone(),
+                contains: category.contains.clone(),
+            })
+            .collect(),
+        slowest_tasks: config.stats.slowest_tasks,
+        failed_task_details: config.stats.failed_task_details,
+        baseline_days: config.stats.baseline_days,
+    }
+}
+
+fn log_day(report: &DailyReport, took: Duration) {
+    let tasks = &report.task_statistics;
+    log::info!(
+        "{}: {} tasks, {}% completed, {}% failed, {} undated; asked for {} s",
+        report.date,
+        tasks.total_tasks,
+        tasks.completion_rate,
+        tasks.failure_rate,
+        report.undated_tasks,
+        milliseconds(took)
+    );
+}
+
+pub(super) fn rate_limits(config: &Config) -> nagios::Limits {
+    nagios::Limits {
+        warning: config.alerts.failure_rate_warning,
+        critical: config.alerts.failure_rate_critical,
+    }
+}
