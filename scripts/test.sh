@@ -88,6 +88,7 @@ logs_and_temp_files_need_no_database              the sweep asks the kernel past
 temp_files_that_a_row_names_stay                  the same
 a_job_that_fails_is_told_and_that_it_works_again  the same: the log of alerts would be swept
 the_files_of_all_jobs_go_together                 the same: the record of runs would be swept
+cron_runs_what_is_installed                       cron's jobs have an environment of their own, without the library
 TABLE
 }
 

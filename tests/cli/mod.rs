@@ -6,8 +6,6 @@ mod alert;
 mod broker;
 mod check;
 mod cleanup;
-mod cleanup_corners;
-mod cleanup_failures;
 mod config;
 mod crons;
 mod debian;

@@ -1,0 +1,208 @@
+//! Servers that go away, freeze or come back: nothing is lost by it.
+
+use super::*;
+
+/// As a whole statement: "READ COMMITTED" is none.
+const COMMIT: &str = "COMMIT\0";
+
+/// Through a proxy, with a second for each statement and for each connection.
+fn impatient(env: &TestEnv, proxy: &Proxy) -> Finished {
+    env.write(
+        "taskmon.toml",
+        &format!(
+            "timezone = 'Asia/Shanghai'\n[database]\nurl = '{}'\nstatement_timeout_seconds = 1\nconnect_timeout_seconds = 1",
+            proxy.url(env.name())
+        ),
+    );
+    let finished = env.taskmon(arguments(&["--batch-size", "5"])).run();
+    assert!(proxy.is_frozen(), "the text was never sent");
+    env.config("");
+    finished
+}
+
+#[test]
+fn terminated_backends_cost_nothing_but_time() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=300).map(old).collect();
+    prepare(&env, &tasks);
+    let mut client = env.client();
+    let running = env
+        .taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks", "--batch-size", "5"])
+        .spawn();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(40));
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        client.query(sql, &[]).unwrap();
+    }
+    let finished = running.wait();
+    let result = finished.json();
+    let left = ids(&env);
+    for task in &tasks {
+        let id = task.columns["id"].clone().unwrap();
+        let any = paths(task).iter().any(|path| env.path(path).exists());
+        assert!(left.contains(&id) || !any, "the row {id} is gone and has files");
+    }
+    if result["success"] == true {
+        assert_eq!(result["tasks_cleaned"].as_u64().unwrap() + left.len() as u64, 300);
+    }
+    cleanup(&env, 0, &["--only", "tasks"]);
+    assert!(ids(&env).is_empty());
+}
+
+#[test]
+fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=300).map(old).collect();
+    let kept = [Task::new(900)];
+    prepare(&env, &tasks);
+    prepare(&env, &kept);
+    let mut client = env.client();
+    let moments: u64 =
+        std::env::var("CLEANUP_TERMINATIONS").map_or(12, |text| text.parse().unwrap());
+    let mut ended = 0;
+    for moment in 0..moments {
+        let before = ids(&env);
+        let running = env.taskmon(arguments(&["--batch-size", "5"])).spawn();
+        std::thread::sleep(Duration::from_micros(10_000 + (moment * 7_919_017) % 500_000));
+        let verb = ["pg_terminate_backend", "pg_cancel_backend"][(moment % 2) as usize];
+        let sql = format!(
+            "SELECT {verb}(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        );
+        ended += client.query(&sql, &[]).unwrap().len();
+        let finished = running.wait();
+        let result = finished.json();
+        let left = ids(&env);
+        nothing_is_lost(&env, &tasks, &left, &kept);
+        match finished.code {
+            Some(0) => assert_eq!(left, ["900"]),
+            Some(1) => {
+                assert_eq!(kinds(&result), ["database_failed"]);
+                assert!(left.len() > 1, "{result:#}");
+            }
+            Some(3) => assert_eq!(left, before, "{result:#}"),
+            _ => finished.fail("expected 0, 1 or 3"),
+        }
+        if finished.code != Some(3) {
+            let cleaned = result["tasks_cleaned"].as_u64().unwrap();
+            assert_eq!(cleaned, (before.len() - left.len()) as u64, "{result:#}");
+        }
+        prepare_again(&env, &tasks, &left);
+    }
+    assert!(ended > 0, "no session was ever met");
+    cleanup(&env, 0, &["--only", "tasks"]);
+    assert_eq!(ids(&env), ["900"]);
+    nothing_is_lost(&env, &tasks, &ids(&env), &kept);
+}
+
+#[test]
+fn a_server_that_goes_away_is_said_and_the_next_run_finishes() {
+    let tasks: Vec<Task> = (1..=2000).map(old).collect();
+    let (cluster, env) = on_a_server_of_its_own(&tasks);
+    let running = env.taskmon(arguments(&["--batch-size", "5"])).spawn();
+    cluster.wait_for(1900);
+    cluster.down();
+    let finished = running.wait();
+    let result = finished.json();
+    assert_eq!(finished.code, Some(1), "{result:#}");
+    let said = message(&result, "database_failed");
+    assert!(said.contains("connection to the database was lost"), "{said}");
+    assert!(said.contains("run again when the server is back"), "{said}");
+    cluster.up();
+    let left = cluster.ids();
+    let cleaned = result["tasks_cleaned"].as_u64().unwrap();
+    // The batch whose answer to COMMIT was lost with the server, if so it was, and it was said.
+    let unsure = if said.contains("is not known") { 5 } else { 0 };
+    let gone = (2000 - left.len()) as u64;
+    assert!((cleaned..=cleaned + unsure).contains(&gone), "{gone} of {result:#}");
+    nothing_is_lost(&env, &tasks, &left, &[]);
+    env.taskmon(arguments(&[])).exits(0).json();
+    assert!(cluster.ids().is_empty());
+    nothing_is_lost(&env, &tasks, &[], &[]);
+}
+
+#[test]
+fn a_server_that_comes_back_seconds_later_is_waited_for() {
+    let tasks: Vec<Task> = (1..=2000).map(old).collect();
+    let (cluster, env) = on_a_server_of_its_own(&tasks);
+    let running = env.taskmon(arguments(&["--batch-size", "5"])).spawn();
+    cluster.wait_for(1900);
+    cluster.down();
+    std::thread::sleep(Duration::from_secs(2));
+    cluster.up();
+    let finished = running.wait();
+    let result = finished.json();
+    assert_eq!(finished.code, Some(0), "{result:#}");
+    assert_eq!(result["tasks_cleaned"], 2000);
+    assert_eq!(result["files_cleaned"], 6000);
+    assert!(cluster.ids().is_empty());
+    nothing_is_lost(&env, &tasks, &[], &[]);
+}
+
+#[test]
+fn a_server_that_freezes_ends_the_run_before_anything_is_lost() {
+    std::thread::scope(|scope| {
+        for text in ["SELECT clock_timestamp", "pg_typeof", "DELETE FROM tasks"] {
+            scope.spawn(move || {
+                let env = TestEnv::postgres();
+                let tasks: Vec<Task> = (1..=20).map(old).collect();
+                prepare(&env, &tasks);
+                let proxy = Proxy::new(text, Freeze::Everything);
+                let finished = impatient(&env, &proxy);
+                assert_eq!(finished.code, Some(3), "{text}");
+                finished.failure("database_unavailable", &["16 seconds"]);
+                assert!((16..70).contains(&finished.took.as_secs()), "{:?}", finished.took);
+                assert_eq!(ids(&env).len(), 20);
+                assert!(tasks.iter().all(|task| has_files(&env, task)));
+                proxy.thaw();
+                cleanup(&env, 0, &["--only", "tasks"]);
+                assert!(ids(&env).is_empty());
+            });
+        }
+    });
+}
+
+#[test]
+fn a_commit_whose_answer_never_comes_is_asked_for_and_counted_once() {
+    std::thread::scope(|scope| {
+        // The server never hears of it and holds the batch's locks; it has committed and cannot say so.
+        for freeze in [Freeze::Connection, Freeze::Answers] {
+            scope.spawn(move || {
+                let env = TestEnv::postgres();
+                let tasks: Vec<Task> = (1..=20).map(old).collect();
+                prepare(&env, &tasks);
+                let finished = impatient(&env, &Proxy::new(COMMIT, freeze));
+                let result = finished.json();
+                assert_eq!(finished.code, Some(0), "{freeze:?}: {result:#}");
+                assert_eq!(result["tasks_cleaned"], 20, "{freeze:?}");
+                assert_eq!(result["files_cleaned"], 60, "{freeze:?}");
+                assert!(ids(&env).is_empty());
+                nothing_is_lost(&env, &tasks, &[], &[]);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_commit_that_nobody_can_tell_about_is_said_to_be_one() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=20).map(old).collect();
+    prepare(&env, &tasks);
+    let proxy = Proxy::new(COMMIT, Freeze::Everything);
+    let finished = impatient(&env, &proxy);
+    let result = finished.json();
+    assert_eq!(finished.code, Some(1), "{result:#}");
+    let said = message(&result, "database_failed");
+    for part in [
+        "16 seconds",
+        "5 rows were being committed, and whether they are deleted is not known",
+        "15 files of the batch are gone already",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(0), &json!(15)));
+    nothing_is_lost(&env, &tasks, &ids(&env), &[]);
+    proxy.thaw();
+    cleanup(&env, 0, &["--only", "tasks"]);
+    assert!(ids(&env).is_empty());
+    nothing_is_lost(&env, &tasks, &[], &[]);
+}

@@ -1,0 +1,305 @@
+//! Volumes that are missing, full or read-only, and power that goes.
+
+use super::*;
+
+/// Set in the second run of a test.
+const INSIDE: &str = "CLEANUP_TEST_HAS_ITS_OWN_MOUNTS";
+
+/// Runs the body in a mount namespace of its own, which the kernel takes down with its last process; `name` is the test's own name.
+fn with_own_mounts(name: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private"]);
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let output = command
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("cli::cleanup_failures::{name}"), "--nocapture"])
+        .env(INSIDE, "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.contains("1 passed"), "{name} is not this test's name: {said}");
+}
+
+fn mount(arguments: &[&str], point: &Path) {
+    std::fs::create_dir_all(point).unwrap();
+    let status = Command::new("mount").args(arguments).arg(point).status().unwrap();
+    assert!(status.success(), "mount {arguments:?} {}: needs root", point.display());
+}
+
+/// A small disk in a file, with an ext4.
+fn make_disk(image: &Path, features: &str) {
+    std::fs::File::create(image).and_then(|file| file.set_len(16 << 20)).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-O", features]).arg(image).status();
+    assert!(made.unwrap().success(), "mkfs.ext4 is missing or failed");
+}
+
+fn unmount(point: &Path) {
+    let status = Command::new("umount").arg(point).status().unwrap();
+    assert!(status.success(), "umount {}", point.display());
+}
+
+/// Writes all of a file system to its disk.
+fn sync(point: &Path) {
+    let status = Command::new("sync").arg("-f").arg(point).status().unwrap();
+    assert!(status.success(), "sync -f {}", point.display());
+}
+
+/// Fills the file system to the last byte.
+fn fill(folder: &Path) {
+    use std::io::Write;
+    let mut filler = std::fs::File::create(folder.join("filler")).unwrap();
+    for size in [4096, 1] {
+        while filler.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+/// The kernel goes on writing to the disk while it is read: read twice the same, it was that between the two readings.
+fn content_at_one_moment(image: &Path) -> Vec<u8> {
+    let mut content = std::fs::read(image).unwrap();
+    loop {
+        let again = std::fs::read(image).unwrap();
+        if again == content {
+            return content;
+        }
+        content = again;
+    }
+}
+
+on_each_database! {
+    fn a_volume_that_is_not_mounted_holds_its_rows_back(env) {
+        let tasks = [old(1), old(2).without("image_path")];
+        prepare(&env, &tasks);
+        std::fs::rename(env.path("uploads"), env.path("elsewhere")).unwrap();
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(kinds(&result), ["root_unavailable"]);
+        assert_eq!(ids(&env), ["1"]);
+        std::fs::create_dir(env.path("uploads")).unwrap();
+        assert_eq!(kinds(&cleanup(&env, 1, &["--only", "tasks"])), ["root_unavailable"]);
+        env.write("uploads/something", "");
+        env.config("[cleanup]\nroot_marker = '.mounted'");
+        assert_eq!(kinds(&cleanup(&env, 1, &["--only", "tasks"]))[0], "root_unavailable");
+        assert_eq!(ids(&env), ["1"]);
+        std::fs::remove_dir_all(env.path("uploads")).unwrap();
+        cleanup(&env, 0, &["--only", "tasks", "--force"]);
+        assert!(ids(&env).is_empty());
+    }
+
+    fn a_volume_within_another_root_holds_its_rows_back_too(env) {
+        prepare(&env, &[old(1).with("image_path", "uploads/volume/a.png"), old(2)]);
+        std::fs::remove_file(env.path("uploads/volume/a.png")).unwrap();
+        env.config("[cleanup]\nstorage_roots = ['uploads', 'uploads/volume', 'static']");
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(kinds(&result), ["root_unavailable"]);
+        assert_eq!(ids(&env), ["1"]);
+    }
+}
+
+#[test]
+fn files_on_a_read_only_file_system_keep_their_rows() {
+    with_own_mounts("files_on_a_read_only_file_system_keep_their_rows", || {
+        let env = TestEnv::sqlite();
+        let tasks = [
+            old(1).with("image_path", "uploads/volume/1.png"),
+            old(2).with("image_path", "uploads/volume/2.png"),
+            old(3),
+        ];
+        let volume = env.path("uploads/volume");
+        mount(&["-t", "tmpfs", "none"], &volume);
+        prepare(&env, &tasks);
+        mount(&["-o", "remount,ro"], &volume);
+        let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(dry_run["errors"], result["errors"]);
+        assert_eq!(kinds(&result), ["not_removable"; 2]);
+        let text = result["errors"].to_string();
+        assert!(text.contains("read-only") && text.contains("uploads/volume/2.png"), "{text}");
+        assert_eq!(ids(&env), ["1", "2"]);
+        assert!(
+            has_files(&env, &tasks[0]) && has_files(&env, &tasks[1]) && !has_files(&env, &tasks[2])
+        );
+        mount(&["-o", "remount,rw"], &volume);
+        assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 2);
+    });
+}
+
+/// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed.
+#[test]
+fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
+    with_own_mounts("power_that_goes_at_any_moment_leaves_no_file_without_its_row", || {
+        for features in ["has_journal", "^has_journal"] {
+            let env = TestEnv::sqlite();
+            let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
+            let task = |id: u32| old(id).with("image_path", path(id));
+            let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+            make_disk(&image, features);
+            let volume = env.path("uploads/volume");
+            mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+            prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
+            sync(&volume);
+            let mut deleted = 0;
+            for moment in 0..12 {
+                let before = ids(&env).len();
+                if before < 100 {
+                    break;
+                }
+                let mut run = env
+                    .taskmon(arguments(&["--batch-size", "5", "-q", "-q"]))
+                    .command()
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                while ids(&env).len() == before {
+                    assert!(run.try_wait().unwrap().is_none(), "it ended by itself");
+                }
+                std::thread::sleep(Duration::from_millis(3 * (moment % 4)));
+                run.kill().unwrap();
+                run.wait().unwrap();
+                std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+                let left = ids(&env);
+                let after = env.path("after");
+                mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+                for id in (1..=1000).filter(|id| !left.contains(&id.to_string())) {
+                    let file = path(id).replace("uploads/volume", "after");
+                    assert!(!env.path(&file).exists(), "{features}: {file} is back");
+                    deleted += 1;
+                }
+                unmount(&after);
+            }
+            assert!(deleted > 100, "{features}: {deleted} files looked for");
+            unmount(&volume);
+        }
+    });
+}
+
+/// As a run that was killed before its folders were written to the disk leaves it to the next one.
+#[test]
+fn a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is() {
+    with_own_mounts(
+        "a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is",
+        || {
+            let env = TestEnv::sqlite();
+            let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+            make_disk(&image, "has_journal");
+            let (volume, after) = (env.path("uploads/volume"), env.path("after"));
+            mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+            let task = old(1).with("image_path", "uploads/volume/a/1.png");
+            prepare(&env, &[task]);
+            env.write("uploads/volume/kept", "");
+            sync(&volume);
+            std::fs::remove_file(env.path("uploads/volume/a/1.png")).unwrap();
+            assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+            std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+            mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+            assert!(after.join("kept").exists() && !after.join("a/1.png").exists());
+            unmount(&after);
+            unmount(&volume);
+        },
+    );
+}
+
+#[test]
+fn a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone() {
+    with_own_mounts("a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone", || {
+        for journal in ["delete", "wal"] {
+            let env = TestEnv::sqlite();
+            let tasks: Vec<Task> = (1..=300).map(old).collect();
+            prepare(&env, &tasks);
+            let (small, url) = (env.path("small"), "sqlite:small/tasks.db");
+            mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &small);
+            std::fs::copy(env.path("tasks.db"), small.join("tasks.db")).unwrap();
+            let other = rusqlite::Connection::open(small.join("tasks.db")).unwrap();
+            let set = format!("PRAGMA journal_mode = {journal}");
+            other.query_row(&set, [], |_| Ok(())).unwrap();
+            // With a write-ahead log: its index is there already, so that nothing but the writing itself lacks room.
+            let count = || -> i64 {
+                other.query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!(count(), 300);
+            fill(&small);
+            let full = env.taskmon(arguments(&["--database-url", url])).exits(3);
+            full.failure("database_unavailable", &["small/tasks.db", "full"]);
+            assert_eq!(count(), 300, "{journal}");
+            assert!(tasks.iter().all(|task| has_files(&env, task)), "{journal}");
+            std::fs::remove_file(small.join("filler")).unwrap();
+            let result = env.taskmon(arguments(&["--database-url", url])).exits(0).json();
+            assert_eq!((result["tasks_cleaned"].as_i64(), count()), (Some(300), 0), "{journal}");
+            nothing_is_lost(&env, &tasks, &[], &[]);
+        }
+    });
+}
+
+/// The rows that go are written to an archive by a trigger, and there is no room for it.
+#[test]
+fn a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone() {
+    with_own_mounts("a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone", || {
+        let tasks: Vec<Task> = (1..=300).map(old).collect();
+        let (cluster, env) = on_a_server_of_its_own(&tasks);
+        let small = cluster.folder.path().join("small");
+        let owner = std::fs::metadata(cluster.folder.path()).unwrap().uid();
+        let options = format!("size=1m,uid={owner}");
+        mount(&["-t", "tmpfs", "-o", &options, "none"], &small);
+        let mut client = cluster.client();
+        client
+            .batch_execute(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()))
+            .unwrap();
+        client.batch_execute(
+            "CREATE TABLE archive TABLESPACE small AS SELECT * FROM tasks WHERE false; \
+             CREATE FUNCTION archive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO archive SELECT old.*; RETURN old; END $$; \
+             CREATE TRIGGER archive BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION archive()",
+        ).unwrap();
+        fill(&small);
+        let full = env.taskmon(arguments(&[])).exits(3);
+        full.failure("query_failed", &["deleting from tasks", "No space left on device"]);
+        assert!(full.json()["error"]["hint"].as_str().unwrap().contains("disk"));
+        assert_eq!(cluster.ids().len(), 300);
+        assert!(tasks.iter().all(|task| has_files(&env, task)));
+        std::fs::remove_file(small.join("filler")).unwrap();
+        env.taskmon(arguments(&[])).exits(0).json();
+        assert!(cluster.ids().is_empty());
+        nothing_is_lost(&env, &tasks, &[], &[]);
+    });
+}
+
+#[test]
+fn a_sqlite_file_that_may_not_be_written_is_named_and_nothing_goes() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::sqlite();
+    let tasks = [old(1)];
+    prepare(&env, &tasks);
+    let mode = |path: &str, bits| {
+        std::fs::set_permissions(env.path(path), std::fs::Permissions::from_mode(bits)).unwrap();
+    };
+    for folder in ["uploads", "static"] {
+        mode(folder, 0o777);
+    }
+    // The file, then its folder, which the journal goes to.
+    for (file, folder) in [(0o444, 0o777), (0o666, 0o755)] {
+        mode("tasks.db", file);
+        mode(".", folder);
+        let finished = match rustix::process::geteuid().is_root() {
+            false => env.taskmon(arguments(&[])).exits(3),
+            // Root may write everything.
+            true => {
+                let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+                let words = words.into_iter().chain([env!("CARGO_BIN_EXE_taskmon")]);
+                env.program("/usr/bin/setpriv", words.chain(arguments(&["--no-lock"]))).exits(3)
+            }
+        };
+        finished.failure("permission_denied", &["tasks.db"]);
+        assert!(has_files(&env, &tasks[0]));
+    }
+    mode("tasks.db", 0o666);
+    let url = format!("{}?mode=ro", env.url());
+    let refused = env.taskmon(arguments(&["--database-url", &url])).exits(2);
+    refused.failure("config_invalid", &["mode=ro", "tasks.db"]);
+    assert!(has_files(&env, &tasks[0]));
+    assert_eq!(ids(&env), ["1"]);
+}
