@@ -7,8 +7,8 @@
 mod architecture;
 mod channels;
 mod cli;
-mod connect;
-mod disk;
+
 mod readme;
 mod store;
 mod support;
+mod system;

@@ -60,7 +60,7 @@ pub fn explain_connect(error: &postgres::Error, host: &Host, limit: Duration) ->
         return Problem::tls(cause, hint);
     }
     let words = cause_of(error);
-    // The kinds of tokio-postgres' errors are private; their texts are not. tests/connect.rs meets each of them.
+    // The kinds of tokio-postgres' errors are private; their texts are not. tests/store/connect.rs meets each of them.
     match error.to_string().as_str() {
         "error performing TLS handshake" if words.contains("does not support TLS") => Problem::tls(
             "the server does not offer TLS",

@@ -36,7 +36,7 @@ fn with_busybox(debian: &Debian) {
 #[test]
 fn the_example_is_a_crontab_of_cronie() {
     let debian = debian();
-    let example = include_str!("../../crontab.example");
+    let example = include_str!("../../../crontab.example");
     for text in [example, &uncommented(example)] {
         debian.write("/tmp/new", text);
         // It says on standard error that there is nothing wrong.

@@ -1,0 +1,3 @@
+//! What is asked of the system, against the programs that ask it too.
+
+mod disk;
