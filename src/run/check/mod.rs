@@ -1,0 +1,151 @@
+//! `taskmon check`: looks at everything that the jobs need, and changes nothing.
+
+mod tables;
+
+use super::cleanup::needed;
+use super::output::Done;
+use super::{Session, channels, thresholds};
+use crate::check::permissions::{existing, writable};
+use crate::check::{self, Check, CheckReport, Finding, storage};
+use crate::cleanup::{self, Roots};
+use crate::cli::Format;
+use crate::config::{self, Config};
+use crate::language::Language;
+use crate::outcome::{Failure, Outcome};
+use crate::report::{json, text};
+use crate::system::{broker, disk};
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The most that one look at a database or a remote host may take: somebody waits for the answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Session {
+    pub(super) fn check(&self) -> Result<Done> {
+        let (language, checks) = match &self.config {
+            Ok(config) => (config.language, self.all_checks(config)),
+            Err(failure) => (Language::En, without_config(failure)),
+        };
+        let report = CheckReport::new(checks);
+        let printed = match self.common.output {
+            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
+            Format::Text => text::check(&report, language),
+        };
+        let outcome = if report.has_failed() { Outcome::DoneWithErrors } else { Outcome::Done };
+        Ok(Done::new(printed, outcome))
+    }
+
+    fn all_checks(&self, config: &Config) -> Vec<Check> {
+        let language = config.language;
+        let tables = tables::tables(config);
+        let mut clock = tables.clock;
+        let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&self.env));
+        clock.extend(check::clock::zones(system, config.timezone, Utc::now(), language));
+        let mut permissions = tables.permissions;
+        permissions.extend(folders(config));
+        let (cron, runs) = match self.scheduled(config) {
+            Ok(scheduled) => {
+                (check::cron::cron(&scheduled, language), check::runs::runs(&scheduled, language))
+            }
+            Err(error) => {
+                let why = Finding::of(&Failure::of(&error));
+                (vec![why.clone()], vec![why])
+            }
+        };
+        let findings = [
+            ("config", check::config::config(config.file.as_deref(), &config.warnings, language)),
+            ("database", tables.database),
+            ("mapping", tables.mapping),
+            ("indexes", tables.indexes),
+            ("clock", clock),
+            ("permissions", permissions),
+            ("storage", storage(config)),
+            ("broker", broker(config, self.now)),
+            ("channels", self.channels(config)),
+            ("cron", cron),
+            ("runs", runs),
+        ];
+        findings.into_iter().map(|(name, findings)| Check::of(name, findings)).collect()
+    }
+
+    /// Each channel and heartbeat, all at once.
+    fn channels(&self, config: &Config) -> Vec<Finding> {
+        let reached = channels::reach(config, &self.env, self.now, self.started, TIMEOUT);
+        let reached = reached.into_iter().map(|(name, reached)| {
+            (name, reached.map_err(|unreached| (unreached.why, unreached.hint)))
+        });
+        check::channels::channels(reached, config.language)
+    }
+}
+
+/// Without a configuration there is nothing else to look at.
+fn without_config(failure: &Failure) -> Vec<Check> {
+    let checks = check::NAMES.iter().map(|name| {
+        let finding = match *name {
+            "config" => Finding::of(failure),
+            _ => Finding::skipped("the configuration has to be valid first"),
+        };
+        Check::of(name, vec![finding])
+    });
+    checks.collect()
+}
+
+/// The folders that taskmon writes to. It makes the missing ones, where it may.
+fn folders(config: &Config) -> Vec<Finding> {
+    let folders = [
+        ("stats.reports_dir", &config.stats.reports_dir),
+        ("alerts.records_dir", &config.alerts.records_dir),
+        ("alerts.logs_dir", &config.alerts.logs_dir),
+    ];
+    folders.map(|(key, folder)| writable(key, folder, config.language)).into()
+}
+
+fn storage_roots(config: &Config) -> Roots {
+    let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
+    Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir, false)
+}
+
+fn storage(config: &Config) -> Vec<Finding> {
+    let (cleanup, language) = (&config.cleanup, config.language);
+    let folders = [&cleanup.storage_roots, &cleanup.temp_dirs, &cleanup.log_dirs];
+    let folders = folders.into_iter().flatten();
+    let folders = folders.chain([&config.stats.reports_dir, &config.alerts.records_dir]);
+    let folders: BTreeSet<PathBuf> = folders.map(|folder| existing(folder)).collect();
+    let folders: Vec<PathBuf> = folders.into_iter().collect();
+    // Measured first, each in a thread with a time limit: a mount that hangs is reported here before anything looks into it.
+    let mut findings =
+        storage::space(&disk::measure(&folders, thresholds(config), disk::DEADLINE), language);
+    let unusable = storage_roots(config).unusable().into_iter().map(|(_, why)| why).collect();
+    findings.extend(storage::roots(&cleanup.storage_roots, unusable, language));
+    findings.extend(forbidden_targets(config));
+    findings
+}
+
+/// Folders that are never swept: cleanup refuses them before it begins.
+fn forbidden_targets(config: &Config) -> Vec<Finding> {
+    let needed = needed(config);
+    let homes = cleanup::home_folders(std::env::home_dir().as_deref());
+    let folders = [
+        ("cleanup.temp_dirs", &config.cleanup.temp_dirs),
+        ("cleanup.log_dirs", &config.cleanup.log_dirs),
+    ];
+    let refused = folders
+        .iter()
+        .filter_map(|(key, folders)| cleanup::resolve_targets(key, folders, &needed, &homes).err());
+    refused.map(|failure| Finding::of(&failure)).collect()
+}
+
+/// Asks the broker what a report asks.
+fn broker(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
+    let language = config.language;
+    match broker::ask(&config.broker, now) {
+        None => vec![check::broker::not_configured(language)],
+        Some(Ok(figures)) => check::broker::answered(&figures, language),
+        Some(Err(error)) => {
+            vec![check::broker::unreachable(broker::kind(&config.broker), error, language)]
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The database for `check`: whether it can be reached, how the mapping fits its tables, and what this user may do there.
+
+use super::{TIMEOUT, storage_roots};
+use crate::check::mapping::{self, Columns};
+use crate::check::{Finding, Status, clock, database, indexes, permissions};
+use crate::cleanup;
+use crate::config::Config;
+use crate::outcome::{Failure, Kind};
+use crate::run::cleanup::path_aliases;
+use crate::run::database::{no_database, store_settings};
+use crate::store::inspect::Inspection;
+use crate::store::prune::{Mode, PruneSettings};
+use crate::store::target::Target;
+use crate::store::{StoreSettings, open};
+use chrono::Utc;
+
+/// What was found of the database and its tables, by check.
+pub(super) struct Tables {
+    pub(super) database: Vec<Finding>,
+    pub(super) mapping: Vec<Finding>,
+    pub(super) indexes: Vec<Finding>,
+    pub(super) clock: Vec<Finding>,
+    pub(super) permissions: Vec<Finding>,
+}
+
+pub(super) fn tables(config: &Config) -> Tables {
+    let language = config.language;
+    let unknown = |database: Finding| {
+        let skipped = || {
+            vec![Finding::skipped(
+                language.pick("先要能连上数据库", "the database has to be reached first"),
+            )]
+        };
+        Tables {
+            database: vec![database],
+            mapping: skipped(),
+            indexes: skipped(),
+            clock: vec![clock::clock(
+                Utc::now(),
+                None,
+                config.timezone,
+                cleanup::MOST_SKEW,
+                language,
+            )],
+            permissions: skipped(),
+        }
+    };
+    let Some(target) = &config.database.target else {
+        return unknown(Finding::of(&no_database("so cleanup, stats and alert cannot work")));
+    };
+    let settings = short_settings(config);
+    let found = match open::inspect(target, &settings, Utc::now) {
+        Ok(found) => found,
+        Err(error) => return unknown(Finding::of(&Failure::of(&error))),
+    };
+    let clock =
+        clock::clock(found.host_clock, Some(&found), config.timezone, cleanup::MOST_SKEW, language);
+    let mut database = vec![database::database(&found, language)];
+    database.extend(read_target(config, &settings));
+    let (mapping, indexes, refused) = mapping_and_indexes(config, target, settings, &found);
+    let mut permissions = permissions::rights(&found, language);
+    // A FROM clause is no table whose rights could be asked for: that it may not be read is only known from trying.
+    if !permissions.iter().any(|finding| finding.status == Status::Failed) {
+        permissions.extend(refused.map(|refused| Finding::of(&refused)));
+    }
+    Tables { database, mapping, indexes, clock: vec![clock], permissions }
+}
+
+/// The server that reports read from, where it is another one.
+fn read_target(config: &Config, settings: &StoreSettings) -> Option<Finding> {
+    let target = config.database.read_target.as_ref()?;
+    Some(match open::inspect(target, settings, Utc::now) {
+        Ok(found) => database::database(&found, config.language),
+        Err(error) => Finding::of(&Failure::of(&error)),
+    })
+}
+
+/// How the database is used, with time limits for somebody who waits for the answer.
+fn short_settings(config: &Config) -> StoreSettings {
+    let settings = store_settings(config);
+    let limit = settings.statement_timeout;
+    StoreSettings {
+        connect_timeout: settings.connect_timeout.min(TIMEOUT),
+        statement_timeout: if limit.is_zero() { TIMEOUT } else { limit.min(TIMEOUT) },
+        ..settings
+    }
+}
+
+/// How the mapping fits what reports read and what cleanup deletes from; its missing indexes; why nothing may be read, if that is so.
+fn mapping_and_indexes(
+    config: &Config,
+    target: &Target,
+    settings: StoreSettings,
+    found: &Inspection,
+) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
+    let language = config.language;
+    let database = &config.database;
+    let read_target = database.read_target.as_ref().unwrap_or(target);
+    let opened = open::store(read_target, settings.clone());
+    let failure = opened.as_ref().err().map(Failure::of);
+    let mut findings = vec![match (&opened, &failure) {
+        (Ok(store), _) => {
+            let (missing, types) = (store.missing(), &store.types());
+            let others = &found.types;
+            let columns = Columns { missing, types, others };
+            mapping::columns(Ok(columns), language)
+        }
+        (_, Some(failure)) => mapping::columns(Err(failure), language),
+        (Err(error), None) => Finding::of(&Failure::of(error)),
+    }];
+    findings.extend(opened.as_ref().ok().and_then(|store| {
+        let zones = (found.zone.as_deref(), database.naive_zone);
+        mapping::naive_times(&store.types(), zones, Utc::now(), language)
+    }));
+    // If the store could not be opened, the reason above names the missing table already.
+    if opened.is_ok() {
+        findings.extend(mapping::missing_tables(found, language));
+    }
+    findings.extend(mapping::trials(found, language));
+    findings.push(mapping::labels(&found.labels, &database.mapping.tasks.states, language));
+    // Closed before the pruner opens: where a reader closes a SQLite database in WAL mode last, two files stay behind.
+    drop(opened);
+    let (deleting, indexes) = deleting(config, target, settings);
+    findings.push(deleting);
+    let refused = failure.filter(|failure| failure.kind == Kind::PermissionDenied);
+    (findings, indexes, refused)
+}
+
+/// Whether cleanup could begin, and its indexes.
+fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Finding, Vec<Finding>) {
+    let language = config.language;
+    let without = |finding: Finding| {
+        let why = language.pick("cleanup 不删除任何行", "cleanup deletes no rows");
+        (finding, vec![Finding::skipped(why)])
+    };
+    if let Some(why) = &config.database.undeletable {
+        return without(
+            Finding::failed(why)
+                .hint("name the table there, or write delete_from = \"\" to keep every row"),
+        );
+    }
+    if matches!(target, Target::SqliteReadOnly(_)) {
+        return without(Finding::skipped("mode=ro"));
+    }
+    let settings = PruneSettings {
+        store: settings,
+        aliases: path_aliases(config, &storage_roots(config)),
+        // It would change nothing if it were asked to delete.
+        mode: Mode::DryRun,
+        asked_to_end: Default::default(),
+    };
+    let mut pruner = match open::pruner(target, settings) {
+        Ok(pruner) => pruner,
+        Err(error) => {
+            let failure = Failure::of(&error);
+            return without(match failure.kind {
+                // `permissions` says it for each table.
+                Kind::PermissionDenied => Finding::skipped(&failure.message),
+                _ => Finding::of(&failure),
+            });
+        }
+    };
+    let ready = language
+        .pick("cleanup 所需的表和列都在", "cleanup has the tables and columns that it needs");
+    let indexes = match pruner.missing_indexes() {
+        Ok(missing) => indexes::indexes(&missing, language),
+        Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
+    };
+    (Finding::ok(ready), indexes)
+}
