@@ -1,15 +1,15 @@
 //! The `crontab` program on PATH, through which a user's crontab is read and written.
 
+use crate::deadline::{self, Pending};
 use crate::outcome::{Failure, Kind};
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest that the program may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whose crontab; `None`: that of the user who runs this.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,8 @@ impl Program {
     /// The crontab; `None`: the user has none.
     ///
     /// # Errors
-    /// [`Kind::CrontabUnavailable`] without such a program; [`Kind::CrontabRefused`] for any answer but the crontab or that there is none: a
-    /// crontab that could not be read must not be taken for an empty one, which the next write would make of it.
+    /// [`Kind::CrontabUnavailable`] without such a program; [`Kind::CrontabRefused`] for any answer but the crontab or that there is none. A
+    /// crontab that could not be read must not count as an empty one: the next write would replace it.
     pub fn read(&self) -> Result<Option<Vec<u8>>, Failure> {
         let output = self.run(&["-l"], None)?;
         if output.status.success() {
@@ -36,8 +36,8 @@ impl Program {
         }
     }
 
-    /// Debian's `crontab -l` shows a carriage return as the two characters `\r`, and what is written back would have those. An editor is given the file
-    /// itself: here one that only prints it, whereupon `crontab -e` finds nothing to change.
+    /// Debian's `crontab -l` shows a carriage return as the two characters `\r`, which would be written back. An editor is given the file itself: this one,
+    /// `cat`, prints it, and `crontab -e` then finds nothing to change.
     fn as_it_is(&self, listed: Vec<u8>) -> Result<Vec<u8>, Failure> {
         if !listed.windows(2).any(|pair| pair == b"\\r") {
             return Ok(listed);
@@ -92,7 +92,7 @@ impl Program {
         }
         command
             .args(arguments)
-            // What it says has to be understood; and Debian's would hand out its own heading as part of the crontab.
+            // Its messages are parsed below. With CRONTAB_NOHEADER=N Debian's would list its own heading as part of the crontab.
             .env("LC_ALL", "C")
             .env("EDITOR", "cat")
             .env("VISUAL", "cat")
@@ -117,37 +117,37 @@ impl Program {
             failure.hint("install cron (Debian: cron; Fedora: cronie), or use timers of systemd: taskmon schedule install --systemd")
         };
         let mut child = command.spawn().map_err(unavailable)?;
-        // Each pipe has a thread, so that none that hangs holds up more than itself.
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
             let text = text.to_vec();
-            // One that refuses at once does not read; its answer says more than the broken pipe.
+            // A `crontab` that refuses at once does not read; its answer says more than the broken pipe.
             thread::spawn(move || drop(pipe.write_all(&text)));
         }
-        let stdout = child.stdout.take().map(collect);
-        let stderr = child.stderr.take().map(collect);
+        let stdout = child.stdout.take().map(read_to_end).transpose().map_err(unavailable)?;
+        let stderr = child.stderr.take().map(read_to_end).transpose().map_err(unavailable)?;
         let begin = Instant::now();
         let status = loop {
             match child.try_wait().map_err(unavailable)? {
                 Some(status) => break status,
-                None if begin.elapsed() > PATIENCE => {
-                    // That it cannot be ended changes nothing about what is said.
+                None if begin.elapsed() > TIMEOUT => {
+                    // The failure is the same if it cannot be killed.
                     let _ = child.kill().and_then(|()| child.wait().map(drop));
                     return Err(self.hangs(arguments));
                 }
                 None => thread::sleep(Duration::from_millis(5)),
             }
         };
-        let read = |pipe: Option<Receiver<Vec<u8>>>| {
-            let rest = PATIENCE.saturating_sub(begin.elapsed());
-            let text = pipe.map(|pipe| pipe.recv_timeout(rest));
-            text.unwrap_or_else(|| Ok(Vec::new())).map_err(|_| self.hangs(arguments))
+        let wait = |text: Option<Pending<Vec<u8>>>| match text {
+            Some(text) => text
+                .wait(TIMEOUT.saturating_sub(begin.elapsed()))
+                .ok_or_else(|| self.hangs(arguments)),
+            None => Ok(Vec::new()),
         };
-        Ok(Output { status, stdout: read(stdout)?, stderr: read(stderr)? })
+        Ok(Output { status, stdout: wait(stdout)?, stderr: wait(stderr)? })
     }
 
     fn hangs(&self, arguments: &[&str]) -> Failure {
         let words = arguments.join(" ");
-        let seconds = PATIENCE.as_secs();
+        let seconds = TIMEOUT.as_secs();
         Failure::new(
             Kind::CrontabTimeout,
             format!("`crontab{} {words}` has not come to an end within {seconds} s and was given up", self.for_user()),
@@ -173,16 +173,14 @@ impl Program {
     }
 }
 
-/// Reads a pipe to its end.
-fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
+/// Reads a pipe to its end, in a thread of its own: a pipe that hangs must not keep the other one from being read.
+fn read_to_end(mut pipe: impl Read + Send + 'static) -> io::Result<Pending<Vec<u8>>> {
+    deadline::start(move || {
         let mut text = Vec::new();
-        // What came before a pipe broke is what there is; nobody listens any more once the time is over.
+        // If the pipe breaks, what was read before is the answer.
         let _ = pipe.read_to_end(&mut text);
-        let _ = sender.send(text);
-    });
-    receiver
+        text
+    })
 }
 
 /// "no crontab for ann" (Debian's cron, cronie, dcron), "crontab: can't open 'ann': No such file or directory" (busybox).
