@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A step of a CI pipeline that fails while an alert stands.
+# A step of a CI pipeline that fails while an alert is firing.
 #
 #   scripts/gate.sh [warning | critical] [OPTION OF taskmon stats...]
 #
-# Prints the alerts of yesterday's report, or of the days that --date and --days name, a line each. It ends with 4 if one of them has that severity (critical unless
-# told otherwise) or a worse one, else with taskmon's own exit code. Nothing is saved and nobody is told.
+# Prints the alerts of yesterday's report, or of the days that --date and --days name, a line each. It exits with 4 if one of them has that severity (critical
+# without one) or a worse one, else with taskmon's own exit code. Nothing is saved and nobody is notified.
 set -euo pipefail
 
 severity=critical

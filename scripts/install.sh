@@ -4,8 +4,8 @@
 #   scripts/install.sh [--user | --system] [--binary FILE] [--uninstall]
 #
 # --user (the default) installs for whoever runs it, under ~/.local and ~/.config; --system for everybody, under /usr/local and /etc, which takes root.
-# $DESTDIR stands before every path. Without --binary a release build is made. A configuration that is there already is left alone. What was done is
-# said, and listed in share/taskmon/installed: --uninstall removes exactly that and the jobs that it has in the crontab of whoever runs it, and keeps a
+# $DESTDIR is put before every path. Without --binary a release build is made. An existing configuration is left alone. Each file that was installed is
+# printed, and listed in share/taskmon/installed: --uninstall removes exactly these, and the jobs from the crontab of whoever runs it, and keeps a
 # configuration that was changed.
 set -euo pipefail
 
@@ -41,7 +41,7 @@ put() {
     say "installed $2"
 }
 
-# Jobs that are left would start a program that is gone, and nobody would be told. What cannot be taken out here is said.
+# Jobs that are left would start a program that is gone, and nobody would notice. Prints what cannot be removed here.
 remove_jobs() {
     local program=$prefix/bin/taskmon real block file
     # The lines name the program without the links on its way.
@@ -64,7 +64,7 @@ remove_jobs() {
         fi
     done
     for file in "${XDG_CONFIG_HOME:-${HOME-}/.config}"/systemd/user/taskmon-*.service /etc/systemd/system/taskmon-*.service; do
-        # A path with blanks stands in quotes.
+        # A path with blanks is quoted there.
         if grep -qsF -e "ExecStart=$program " -e "ExecStart=$real " -e "ExecStart=\"$program\"" -e "ExecStart=\"$real\"" "$file"; then
             say "left $file: stop it with systemctl disable --now (--user for a user's own), and delete it with its timer"
         fi

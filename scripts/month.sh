@@ -3,8 +3,8 @@
 #
 #   scripts/month.sh [YYYY-MM] [OPTION OF taskmon stats...]
 #
-# Without a month the last one; of the month that is not over yet, the days up to yesterday. Nothing is saved and nobody is told. It ends with taskmon's
-# own exit code; if that is neither 0 nor 1, or with --output, what taskmon printed is passed on as it is.
+# Without a month, the last one; of the current month, the days up to yesterday. Nothing is saved and nobody is notified. It exits with taskmon's
+# own code; if that is neither 0 nor 1, or with --output, what taskmon printed is passed on as it is.
 set -euo pipefail
 
 month=""

@@ -153,7 +153,7 @@ fn column_widths(rows: &[Vec<String>], columns: usize, width: usize) -> Vec<usiz
 /// What must stay on one line: a word, or a letter of Chinese with the marks around it.
 struct Piece {
     letters: Line,
-    /// Whether a space stands before it, unless it begins a line.
+    /// Whether a space comes before it, unless it begins a line.
     spaced: bool,
 }
 
