@@ -100,9 +100,10 @@ pub fn plain(text: &str) -> String {
     no_request(escaped(text))
 }
 
-/// The letters as they are: no escape, and hyphens that can be copied.
+/// The letters as they are: no escape, hyphens that can be copied, and nothing that `man` warns of in the locale C.
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq")
+    let text = text.replace('\\', "\\e").replace(['-', '─'], "\\-").replace('\'', "\\(aq");
+    text.replace('…', "...")
 }
 
 /// A line that begins with a full stop would be a request to the formatter.
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(
             render(&PAGE, Language::En, "taskmon 1.2"),
             ".TH taskmon\\-it 7 \"\" \"taskmon 1.2\"\n.ad l\n.nh\n.SH NAME\ntaskmon\\-it \\- a page\n.SH DESCRIPTION\n.PP\nIt\\(aqs \\fBso\\fR.\n.SH \"OPTIONS\"\n.PP\ngone\n\
-             .SH \"MORE\"\n.IP \\(bu 2\n\\fBa\\eb\\fR\n.PP\n.nf\n\\&.dot \\-\\-flag\n.fi\n.PP\n.nf\nk  v\n─  ─\na  b\n.fi\n.SH \"SEE ALSO\"\ntaskmon(1)\n"
+             .SH \"MORE\"\n.IP \\(bu 2\n\\fBa\\eb\\fR\n.PP\n.nf\n\\&.dot \\-\\-flag\n.fi\n.PP\n.nf\nk  v\n\\-  \\-\na  b\n.fi\n.SH \"SEE ALSO\"\ntaskmon(1)\n"
         );
     }
 
