@@ -1,10 +1,10 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
 use super::connect::target::PostgresTarget;
-use super::quote::is_plain_name;
 use super::session::{Broken, Session};
-use crate::mapping::{Mapping, TaskTable};
-use crate::outcome::{Failure, Kind};
+use super::view_key::find_wrong_key;
+use crate::mapping::Mapping;
+use crate::outcome::Failure;
 use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
@@ -45,7 +45,7 @@ pub fn inspect(
         labels: labels(&session, settings),
         trials: {
             let mut trials = trials(&settings.mapping, &read_as, &mut |sql| session.try_query(sql));
-            trials.failed.extend(strange_key(&session, &settings.mapping.tasks));
+            trials.failed.extend(find_wrong_key(&session, &settings.mapping.tasks));
             trials
         },
         types: types(&session, settings),
@@ -119,66 +119,6 @@ fn read_as(column: Column) -> Column {
     };
     let expression = format!("({})::{kind}", column.expression);
     column.read_as(expression)
-}
-
-/// How many rows of the view are compared with the table.
-const COMPARED_ROWS: usize = 200;
-
-/// Where rows are read from a view, the key may mean another column in the table that they are deleted from, and other rows would go. The times that
-/// both have by one name have to agree, or where they share none the status.
-pub fn strange_key(session: &Session, table: &TaskTable) -> Option<Failure> {
-    let delete_from = table.delete_from.as_ref()?;
-    if delete_from.trim() == table.from.trim() {
-        return None;
-    }
-    let times = [&table.created_at, &table.started_at, &table.completed_at, &table.updated_at];
-    let times = times.into_iter().flatten().map(String::as_str);
-    let is_shared = |column: &&str| {
-        let sql = format!("SELECT ({column}) FROM {delete_from} LIMIT 0");
-        is_plain_name(column) && !column.contains('.') && session.ask(&sql, &[]).is_ok()
-    };
-    let mut shared: Vec<&str> = times.filter(is_shared).collect();
-    if shared.is_empty() {
-        shared.extend(Some(table.status.as_str()).filter(is_shared));
-    }
-    if shared.is_empty() {
-        return None;
-    }
-    let keys = table.key.iter().enumerate();
-    let (mut entries, mut joined) = (Vec::new(), Vec::new());
-    for (place, key) in keys {
-        entries.push(format!("({key}) AS k{place}"));
-        joined.push(format!("b.k{place} = v.k{place}"));
-    }
-    let mut differ = Vec::new();
-    for (place, column) in shared.iter().enumerate() {
-        entries.push(format!("({column}) AS c{place}"));
-        differ.push(format!(
-            "count(*) FILTER (WHERE pg_typeof(b.c{place}) = pg_typeof(v.c{place}) AND b.c{place}::text IS DISTINCT FROM v.c{place}::text)"
-        ));
-    }
-    let entries = entries.join(", ");
-    let sql = format!(
-        "SELECT {} FROM (SELECT {entries} FROM {} LIMIT {COMPARED_ROWS}) AS v JOIN (SELECT {entries} FROM {delete_from}) AS b ON {}",
-        differ.join(", "),
-        table.from,
-        joined.join(" AND ")
-    );
-    let rows = session.ask(&sql, &[]).ok()?;
-    let row = rows.first()?;
-    let differing = shared.iter().enumerate().find_map(|(place, column)| {
-        let count: i64 = row.try_get(place).ok()?;
-        (count > 0).then_some((*column, count))
-    });
-    let (column, count) = differing?;
-    let message = format!(
-        "database.tasks.key: {} means another column in \"{delete_from}\" than in \"{}\": under the same key {column} differs in {count} rows, and cleanup would delete the wrong ones",
-        table.key.join(", "),
-        table.from
-    );
-    Some(Failure::new(Kind::MappingMismatch, message).hint(
-        "name as key what is called the same in both: add the table's own key to the view under its own name",
-    ))
 }
 
 /// The types of what no report reads; without those that cannot be read, which the mapping's own check reports.

@@ -17,6 +17,7 @@ mod report;
 mod schema;
 mod session;
 mod trend;
+mod view_key;
 
 use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettings};
 use crate::mapping::Field;

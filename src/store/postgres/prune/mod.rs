@@ -15,6 +15,7 @@ mod verdict;
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
 use super::session::{Broken, Session};
+use super::view_key::find_wrong_key;
 use super::{indexes, inspect};
 use crate::mapping::Field;
 use crate::mapping::canonical_path::{CanonicalPath, RowPath};
@@ -58,7 +59,7 @@ impl PostgresPruner {
             Ok(types)
         })?;
         require_key(&mapping.tasks, &mut |sql| session.try_query(sql))?;
-        if let Some(failure) = inspect::strange_key(&session, &mapping.tasks) {
+        if let Some(failure) = find_wrong_key(&session, &mapping.tasks) {
             return Err(failure.into());
         }
         let dialect = PostgresDialect {
