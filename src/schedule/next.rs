@@ -11,7 +11,7 @@ use super::expression::{Pattern, Times};
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
-/// The longest that a clock is set back by a change of daylight saving, and a little more: cron takes a greater change for a correction.
+/// More than daylight saving ever sets a clock back by; cron takes a greater change for a correction of the clock.
 const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(3);
 
 impl Times {
@@ -45,7 +45,7 @@ impl Pattern {
         self.cron.find_previous_occurrence(&local, true).ok()
     }
 
-    /// Whenever the clock shows a time that fits. Between two changes of the clock its times are a fixed distance from UTC.
+    /// The next moment at which the clock shows a time that fits. Between two changes of the clock its offset from UTC is fixed.
     fn next_by_the_clock(&self, after: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         let mut from = after;
         loop {
@@ -54,7 +54,7 @@ impl Pattern {
             let Some(change) = first_change(from, found, zone) else {
                 return Some(found);
             };
-            // The first moment of the new time is one that counts.
+            // The moment of the change itself may fit: at 03:00 for `0 * * * *`, when 02:00 to 03:00 is skipped.
             let local = change.naive_utc() + distance(change, zone);
             if self.up_to(local) == Some(local) {
                 return Some(change);

@@ -186,7 +186,7 @@ impl Session {
             if path.to_str().is_none_or(|text| text.contains(char::is_control)) {
                 return Err(Failure::new(
                     Kind::Usage,
-                    format!("the path {path:?} cannot stand in a crontab"),
+                    format!("the path {path:?} cannot be written in a crontab"),
                 )
                 .into());
             }
