@@ -283,7 +283,11 @@ fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
          CREATE CONSTRAINT TRIGGER conflict AFTER INSERT ON audit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION conflict()",
     );
     let running = env.taskmon(arguments(&[])).spawn();
-    std::thread::sleep(Duration::from_millis(600));
+    let sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    let mut observer = env.client();
+    wait_until("the delete takes its second", || {
+        !observer.query(sleeping, &[]).unwrap().is_empty()
+    });
     env.write("uploads/image_3.png", "written anew");
     let finished = running.wait();
     let result = finished.json();

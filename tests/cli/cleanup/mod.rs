@@ -14,6 +14,7 @@ mod sweep;
 mod tables;
 mod volumes;
 
+use crate::cli::errors::wait_until;
 use crate::on_each_database;
 use crate::support::env::{Finished, TestEnv, plain_port, variable};
 use crate::support::proxy::{Freeze, Proxy};

