@@ -109,19 +109,7 @@ impl SqlitePruner {
         let dangling = self.foreign_keys.dangling(&self.connection)?;
         let one_by_one = Cell::new(false);
         let mut delete = |places: &[usize]| -> Result<Deletion, Stopped> {
-            let mut deletion = loop {
-                run("SAVEPOINT taskmon_batch")?;
-                let mut deletion = Deletion::default();
-                let most = one_by_one.get().then_some(dangling);
-                for place in places {
-                    self.delete_row(batch, *place, most, &mut deletion)?;
-                }
-                if most.is_some() || self.foreign_keys.dangling(&self.connection)? <= dangling {
-                    break deletion;
-                }
-                one_by_one.set(true);
-                run(UNDO_BATCH)?;
-            };
+            let mut deletion = self.delete_rows(batch, places, dangling, &one_by_one)?;
             deletion.refused.extend_from_slice(rolled_back);
             self.check_references(batch, &mut deletion)?;
             if matches!(batch.scope, Scope::Receipts(_)) {
@@ -148,6 +136,30 @@ impl SqlitePruner {
         }
     }
 
+    /// Deletes rows within a savepoint. Counting foreign keys that dangle reads whole tables: it is done once, and only if there are more than
+    /// before, after each row.
+    fn delete_rows(
+        &self,
+        batch: &Batch,
+        places: &[usize],
+        dangling: i64,
+        one_by_one: &Cell<bool>,
+    ) -> Result<Deletion, Stopped> {
+        loop {
+            self.connection.execute_batch("SAVEPOINT taskmon_batch")?;
+            let mut deletion = Deletion::default();
+            let most = one_by_one.get().then_some(dangling);
+            for place in places {
+                self.delete_row(batch, *place, most, &mut deletion)?;
+            }
+            if most.is_some() || self.foreign_keys.dangling(&self.connection)? <= dangling {
+                return Ok(deletion);
+            }
+            one_by_one.set(true);
+            self.connection.execute_batch(UNDO_BATCH)?;
+        }
+    }
+
     /// Deletes one row with its dependents, or notes why it stays. `most`: how many foreign keys may dangle afterwards; `None`: not checked.
     fn delete_row(
         &self,
@@ -157,14 +169,17 @@ impl SqlitePruner {
         deletion: &mut Deletion,
     ) -> Result<(), Stopped> {
         self.connection.execute_batch("SAVEPOINT taskmon_row")?;
-        let taken = self.take_row(batch, place).and_then(|taken| match most {
-            Some(most) if matches!(taken, Taken::Gone { .. }) && self.foreign_keys.dangling(&self.connection)? > most => {
-                Ok(Taken::Kept(format!(
-                    "FOREIGN KEY constraint failed: a row that would go along with it is still referred to (deferred) from {}",
-                    self.foreign_keys.further.join(" or ")
-                )))
+        let taken = self.take_row(batch, place).and_then(|taken| {
+            let Some(most) = most.filter(|_| matches!(taken, Taken::Gone { .. })) else {
+                return Ok(taken);
+            };
+            if self.foreign_keys.dangling(&self.connection)? <= most {
+                return Ok(taken);
             }
-            _ => Ok(taken),
+            Ok(Taken::Kept(format!(
+                "FOREIGN KEY constraint failed: a row that would go along with it is still referred to (deferred) from {}",
+                self.foreign_keys.further.join(" or ")
+            )))
         });
         match taken {
             Ok(Taken::Gone { changed }) => {
