@@ -17,7 +17,7 @@ fn with_own_mounts(name: &str, body: impl FnOnce()) {
     }
     let output = command
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("cli::cleanup_failures::{name}"), "--nocapture"])
+        .args(["--exact", &format!("cli::cleanup::volumes::{name}"), "--nocapture"])
         .env(INSIDE, "yes")
         .output()
         .unwrap();
