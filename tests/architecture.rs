@@ -44,7 +44,14 @@ const RULES: &[Rule] = &[
     Rule { module: "lock", may: &[] },
     Rule {
         module: "config",
-        may: &["channels", "schedule::settings", "store::target", "system::broker"],
+        may: &[
+            "channels",
+            "cleanup",
+            "schedule::settings",
+            "stats",
+            "store::target",
+            "system::broker",
+        ],
     },
     Rule { module: "mapping", may: &[] },
     Rule { module: "units", may: &[] },

@@ -6,6 +6,7 @@ use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
 use crate::store::prune::{Mode, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,8 @@ impl Part {
 }
 
 /// What to do about a row that names a path outside the storage roots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outside {
     /// Keep the row and report it.
     Error,

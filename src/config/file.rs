@@ -9,10 +9,12 @@ use super::provenance::explained;
 pub use super::provenance::{DEFAULT, Given};
 use super::reader::{self, Reader};
 use crate::channels::ChannelConfig;
+use crate::cleanup::Outside;
 use crate::language::Language;
 use crate::mapping::preset::{self, Receipts, Tasks};
 use crate::outcome::{Failure, Kind, Severity};
 use crate::secret::{self, Secret};
+use crate::stats;
 use crate::system::broker;
 use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,7 @@ pub struct File {
     pub language: Option<Language>,
     pub database: Database,
     pub cleanup: Cleanup,
-    pub stats: Stats,
+    pub stats: stats::Settings,
     pub disk: Disk,
     pub alerts: Alerts,
     pub broker: broker::Settings,
@@ -86,7 +88,7 @@ pub struct Cleanup {
     pub log_patterns: Vec<String>,
     #[serde(deserialize_with = "values::texts")]
     pub protect: Vec<String>,
-    pub outside_paths: OutsidePaths,
+    pub outside_paths: Outside,
     /// Whether folders beneath the storage roots go that the removal of a row's files left empty.
     pub remove_empty_folders: bool,
     #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000>")]
@@ -97,38 +99,6 @@ pub struct Cleanup {
     /// 0: off.
     #[serde(deserialize_with = "values::percent")]
     pub brake_percent: f64,
-}
-
-/// What becomes of a row that names a path outside the storage roots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutsidePaths {
-    Error,
-    Ignore,
-}
-
-/// `[stats]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stats {
-    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
-    pub reports_dir: PathBuf,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
-    pub slowest_tasks: usize,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
-    pub failed_task_details: usize,
-    /// 0: no anomalies.
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 366>")]
-    pub baseline_days: usize,
-    pub error_categories: Vec<ErrorCategory>,
-}
-
-/// A failed task belongs to the first category of which its message contains a text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ErrorCategory {
-    #[serde(deserialize_with = "values::non_empty_text")]
-    pub name: String,
-    #[serde(deserialize_with = "values::one_or_more_texts")]
-    pub contains: Vec<String>,
 }
 
 /// `[disk]`

@@ -9,13 +9,14 @@ mod reader;
 mod zone;
 
 pub use env::Env;
-pub use file::{Alerts, Cleanup, Disk, ErrorCategory, Heartbeat, OutsidePaths, Stats};
+pub use file::{Alerts, Cleanup, Disk, Heartbeat};
 pub use zone::of_the_host;
 
 use crate::language::Language;
 use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::secret::{Secret, masked_url};
+use crate::stats;
 use crate::store::target::{Target, UrlContext};
 use crate::system::broker;
 use crate::values::absolute;
@@ -53,7 +54,7 @@ pub struct Config {
     pub language: Language,
     pub database: Database,
     pub cleanup: Cleanup,
-    pub stats: Stats,
+    pub stats: stats::Settings,
     pub disk: Disk,
     pub alerts: Alerts,
     pub broker: broker::Settings,

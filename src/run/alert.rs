@@ -50,12 +50,12 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
         config,
     };
     if let Some(evaluation) = given(arguments, config)? {
-        let offer = if arguments.report.is_some() { Offer::Again } else { Offer::OnlyNew };
+        let retry = if arguments.report.is_some() { Offer::Again } else { Offer::OnlyNew };
         let evaluations = vec![evaluation];
         return session.run_job(
             &plan,
             || Ok(()),
-            |()| Ok(Work { report: report(), evaluations, offer }),
+            |()| Ok(Work { report: report(), evaluations, retry }),
         );
     }
     plan.locks = (!arguments.dry_run).then(|| live::locks(config));
@@ -67,7 +67,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
             let mut report = AlertReport { live: Some(found.state), ..report() };
             report.summary.errors = found.issues;
             let evaluations = vec![found.evaluation, Evaluation::job_succeeded("alert")];
-            Ok(Work { report, evaluations, offer: Offer::Again })
+            Ok(Work { report, evaluations, retry: Offer::Again })
         },
     )
 }

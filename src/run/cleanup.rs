@@ -6,11 +6,11 @@ use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
 use crate::cleanup::{
-    self, CleanupReport, Database, NamePatterns, Needed, Outside, Part, Protected, Roots, Settings,
-    Tally, Watch,
+    self, CleanupReport, Database, NamePatterns, Needed, Part, Protected, Roots, Settings, Tally,
+    Watch,
 };
 use crate::cli::{CleanupArgs, CleanupPart, Format};
-use crate::config::{self, Config, Env};
+use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
 use crate::mapping::State;
@@ -69,7 +69,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
             let report = CleanupReport::new(settings.mode, tally, session.seconds());
             let evaluations = vec![Evaluation::job_succeeded("cleanup")];
             let report = Cleaned { report, language: config.language };
-            Ok(Work { report, evaluations, offer: notify::Offer::OnlyNew })
+            Ok(Work { report, evaluations, retry: notify::Offer::OnlyNew })
         },
     )
 }
@@ -183,10 +183,7 @@ fn cleanup_settings(
         receipts_days: limits.receipts,
         temp_hours: limits.temp_hours,
         log_days: limits.log_days,
-        outside_paths: match own.outside_paths {
-            config::OutsidePaths::Error => Outside::Error,
-            config::OutsidePaths::Ignore => Outside::Ignore,
-        },
+        outside_paths: own.outside_paths,
         remove_empty_folders: own.remove_empty_folders,
         batch_size: arguments.batch_size.unwrap_or(own.batch_size) as usize,
         brake_percent: own.brake_percent,

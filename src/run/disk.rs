@@ -39,7 +39,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> R
             report.alerts = evaluation.alerts.clone();
             let report = Measured { report, thresholds, language: config.language };
             let evaluations = vec![evaluation, Evaluation::job_succeeded("disk")];
-            Ok(Work { report, evaluations, offer: Offer::OnlyNew })
+            Ok(Work { report, evaluations, retry: Offer::OnlyNew })
         },
     )
 }

@@ -22,7 +22,7 @@ impl Session {
         &self,
         config: &Config,
         evaluations: &[Evaluation],
-        offer: Offer,
+        retry: Offer,
         mode: Mode,
     ) -> Summary {
         let receivers = channels::receivers(&config.alerts.channels);
@@ -36,7 +36,7 @@ impl Session {
             receivers: &receivers,
             records_dir: &config.alerts.records_dir,
             logs_dir: &config.alerts.logs_dir,
-            offer,
+            offer: retry,
             mode,
         };
         let summary = crate::notify::tell(evaluations, &context, |notifications| {

@@ -58,7 +58,7 @@ pub(super) struct Work<R> {
     /// What receivers are notified of.
     pub evaluations: Vec<Evaluation>,
     /// Whether what channels rejected in earlier runs is sent again.
-    pub offer: Offer,
+    pub retry: Offer,
 }
 
 impl Session {
@@ -81,12 +81,12 @@ impl Session {
             None => None,
         };
         self.ping_start(*run, config);
-        let Work { mut report, evaluations, offer } = work(opened)?;
+        let Work { mut report, evaluations, retry } = work(opened)?;
         if locks.as_ref().is_some_and(|locks| locks.held_until == HeldUntil::WorkIsDone) {
             drop((lock, shared_lock));
         }
         if let Some(mode) = notify {
-            report.notified(self.notify(config, &evaluations, offer, *mode));
+            report.notified(self.notify(config, &evaluations, retry, *mode));
         }
         let mut outcome = judge(self.common.fail_on, &report);
         if !run.is_dry_run
@@ -148,11 +148,11 @@ impl Session {
         let evaluation =
             Evaluation::job_failed(Some(run.job.name()), &failure.message, config.language);
         // A database that is down for hours must not keep rejected notifications from being sent again.
-        let offer = match run.job {
+        let retry = match run.job {
             Job::Alert => Offer::Again,
             _ => Offer::OnlyNew,
         };
-        self.notify(config, &[evaluation], offer, Mode::Deliver);
+        self.notify(config, &[evaluation], retry, Mode::Deliver);
     }
 
     /// The textfile of a run that failed, of which there are no figures but those of every run. Dry runs leave the file alone: it is about runs.

@@ -14,7 +14,7 @@ use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
 use crate::rules::Evaluation;
-use crate::stats::{self, Category, DailyReport, NoBroker, Surroundings};
+use crate::stats::{self, DailyReport, NoBroker, Surroundings};
 use crate::store::Store;
 use crate::system::{broker, disk, resources};
 use anyhow::Result;
@@ -41,7 +41,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> 
             let newest = reports.make(session, store.as_mut(), &dates, !arguments.no_save)?;
             let evaluations =
                 newest.into_iter().chain([Evaluation::job_succeeded("stats")]).collect();
-            Ok(Work { report: reports, evaluations, offer: Offer::OnlyNew })
+            Ok(Work { report: reports, evaluations, retry: Offer::OnlyNew })
         },
     )
 }
@@ -159,8 +159,13 @@ fn make_report(
     store: &mut dyn Store,
     date: NaiveDate,
 ) -> Result<DailyReport> {
-    let settings = stats_settings(config);
-    let request = stats::request(date, &settings);
+    let context = stats::Context {
+        timezone: config.timezone,
+        language: config.language,
+        tasks: &config.database.mapping.tasks,
+        settings: &config.stats,
+    };
+    let request = stats::request(date, &context);
     let figures = store.day_figures(&request)?;
     let surroundings = Surroundings {
         broker: broker::ask(&config.broker, session.now).map(|answer| {
@@ -174,7 +179,7 @@ fn make_report(
         now: session.now,
         seconds: session.seconds(),
     };
-    Ok(DailyReport::assemble(&request, &figures, &settings, surroundings))
+    Ok(DailyReport::assemble(&request, &figures, &context, surroundings))
 }
 
 /// Begins the file of a report, before anybody is notified: a folder that cannot be written costs the file, not the report, which has to say so.
@@ -247,24 +252,6 @@ fn days(text: &str) -> Result<u64, Failure> {
             format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
         )
     })
-}
-
-fn stats_settings(config: &Config) -> stats::Settings {
-    let categories = config.stats.error_categories.iter();
-    stats::Settings {
-        timezone: config.timezone,
-        language: config.language,
-        tasks: config.database.mapping.tasks.clone(),
-        categories: categories
-            .map(|category| Category {
-                name: category.name.clone(),
-                contains: category.contains.clone(),
-            })
-            .collect(),
-        slowest_tasks: config.stats.slowest_tasks,
-        failed_task_details: config.stats.failed_task_details,
-        baseline_days: config.stats.baseline_days,
-    }
 }
 
 fn log_day(report: &DailyReport, took: Duration) {

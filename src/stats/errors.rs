@@ -1,6 +1,6 @@
 //! What failed, and why.
 
-use super::{Category, Lacks, Settings, tasks};
+use super::{Category, Context, Lacks, tasks};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use chrono::SecondsFormat;
@@ -34,14 +34,14 @@ pub struct FailedTaskDetail {
     pub created_at: String,
 }
 
-pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> ErrorStatistics {
-    let failed = tasks::by_state(figures, settings);
+pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) -> ErrorStatistics {
+    let failed = tasks::by_state(figures, context);
     ErrorStatistics {
         error_categories: (!lacks.field(Field::ErrorMessage))
-            .then(|| by_category(figures, &settings.categories)),
+            .then(|| by_category(figures, &context.settings.error_categories)),
         retry_statistics: (!lacks.field(Field::RetryCount)).then(|| by_retries(figures)),
         total_failed_tasks: failed.get(&State::Failed).copied().unwrap_or(0),
-        failed_tasks: details(figures, settings),
+        failed_tasks: details(figures, context),
     }
 }
 
@@ -73,7 +73,7 @@ fn by_retries(figures: &DayFigures) -> Map<String, Value> {
     counts.into_iter().map(|(retries, tasks)| (retries.to_string(), tasks.into())).collect()
 }
 
-fn details(figures: &DayFigures, settings: &Settings) -> Vec<FailedTaskDetail> {
+fn details(figures: &DayFigures, context: &Context) -> Vec<FailedTaskDetail> {
     figures
         .failed
         .iter()
@@ -82,12 +82,12 @@ fn details(figures: &DayFigures, settings: &Settings) -> Vec<FailedTaskDetail> {
             category: task
                 .message
                 .as_deref()
-                .and_then(|message| category(message, &settings.categories)),
+                .and_then(|message| category(message, &context.settings.error_categories)),
             error_message: task.message.clone(),
             retry_count: task.retries,
             created_at: task
                 .created_at
-                .with_timezone(&settings.timezone)
+                .with_timezone(&context.timezone)
                 .to_rfc3339_opts(SecondsFormat::AutoSi, false),
         })
         .collect()

@@ -3,11 +3,13 @@
 pub mod anomalies;
 mod errors;
 mod performance;
+mod settings;
 mod tasks;
 mod trend;
 
 pub use errors::{ErrorStatistics, FailedTaskDetail};
 pub use performance::{PerformanceStatistics, SlowestTask};
+pub use settings::{Category, Settings};
 pub use tasks::{ProcessingTimePercentiles, TaskStatistics};
 pub use trend::{DayTotal, TrendAnalysis};
 
@@ -97,24 +99,13 @@ pub struct QueueStatistics {
     pub error: Option<String>,
 }
 
-/// A category of errors: its name, and the texts of which a message of that category contains one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Category {
-    pub name: String,
-    pub contains: Vec<String>,
-}
-
 /// What a report is made with.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Context<'a> {
     pub timezone: Tz,
     pub language: Language,
-    pub tasks: TaskTable,
-    pub categories: Vec<Category>,
-    pub slowest_tasks: usize,
-    pub failed_task_details: usize,
-    /// The days before it that a day is judged by; 0: none.
-    pub baseline_days: usize,
+    pub tasks: &'a TaskTable,
+    pub settings: &'a Settings,
 }
 
 /// What a report says of the machine and the queue, at the time of the report.
@@ -138,14 +129,19 @@ pub struct NoBroker {
 const LISTED_DAYS: usize = 7;
 
 /// What the store is asked for a day's report.
-pub fn request(date: NaiveDate, settings: &Settings) -> DayRequest {
-    let days = LISTED_DAYS.max(settings.baseline_days + 1);
+pub fn request(date: NaiveDate, context: &Context) -> DayRequest {
+    let days = LISTED_DAYS.max(context.settings.baseline_days + 1);
     DayRequest {
-        day: Day::new(date, settings.timezone),
-        trend: days_up_to(date, days, settings.timezone),
-        slowest: settings.slowest_tasks,
-        failed_details: settings.failed_task_details,
-        categories: settings.categories.iter().map(|category| category.contains.clone()).collect(),
+        day: Day::new(date, context.timezone),
+        trend: days_up_to(date, days, context.timezone),
+        slowest: context.settings.slowest_tasks,
+        failed_details: context.settings.failed_task_details,
+        categories: context
+            .settings
+            .error_categories
+            .iter()
+            .map(|category| category.contains.clone())
+            .collect(),
     }
 }
 
@@ -155,23 +151,23 @@ impl DailyReport {
     pub fn assemble(
         request: &DayRequest,
         figures: &DayFigures,
-        settings: &Settings,
+        context: &Context,
         surroundings: Surroundings,
     ) -> Self {
-        let lacks = Lacks { figures, settings };
-        let queue = queue_statistics(queue(figures, settings, &lacks), surroundings.broker);
+        let lacks = Lacks { figures, context };
+        let queue = queue_statistics(queue(figures, context, &lacks), surroundings.broker);
         let mut unavailable = lacks.paths();
         unavailable.extend(queue.unavailable());
         let mut errors = issues(figures);
         errors.extend(surroundings.disks.errors);
-        let now = surroundings.now.with_timezone(&settings.timezone);
+        let now = surroundings.now.with_timezone(&context.timezone);
         Self {
             success: true,
             date: request.day.date,
-            timezone: settings.timezone.name().to_owned(),
-            task_statistics: tasks::compute(figures, settings, &lacks),
-            performance_statistics: performance::compute(figures, settings, &lacks),
-            error_statistics: errors::compute(figures, settings, &lacks),
+            timezone: context.timezone.name().to_owned(),
+            task_statistics: tasks::compute(figures, context, &lacks),
+            performance_statistics: performance::compute(figures, context, &lacks),
+            error_statistics: errors::compute(figures, context, &lacks),
             system_statistics: SystemStatistics {
                 disk_usage: surroundings.disks.disk_info.map(|worst| DiskUsage {
                     total_gb: worst.total_gb,
@@ -182,7 +178,7 @@ impl DailyReport {
                 queue_statistics: queue,
                 resource_usage: surroundings.resources,
             },
-            trend_analysis: trend::compute(request, figures, settings),
+            trend_analysis: trend::compute(request, figures, context),
             counted_by: figures.counted_by.map_or("created_at", |field| field.name()),
             undated_tasks: figures.undated,
             unavailable,
@@ -212,16 +208,16 @@ fn queue_statistics(
 /// Which fields a report has to do without.
 struct Lacks<'a> {
     figures: &'a DayFigures,
-    settings: &'a Settings,
+    context: &'a Context<'a>,
 }
 
 impl Lacks<'_> {
     fn field(&self, field: Field) -> bool {
-        self.settings.tasks.field(field).is_none() || self.figures.missing.contains(&field)
+        self.context.tasks.field(field).is_none() || self.figures.missing.contains(&field)
     }
 
     fn wait(&self) -> bool {
-        match self.settings.tasks.wait {
+        match self.context.tasks.wait {
             Wait::SinceCreation => self.field(Field::StartedAt) || self.field(Field::CreatedAt),
             Wait::Seconds(_) | Wait::Unknown => self.field(Field::WaitTime),
         }
@@ -251,8 +247,8 @@ impl Lacks<'_> {
 }
 
 /// Without a broker, the table's own open tasks.
-fn queue(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> QueueStatistics {
-    let states = &settings.tasks.states;
+fn queue(figures: &DayFigures, context: &Context, lacks: &Lacks) -> QueueStatistics {
+    let states = &context.tasks.states;
     let total = |state: State| {
         let rows = figures.backlog.iter();
         rows.filter(|row| states.of(Some(&row.label)) == state).map(|row| row.tasks).sum()

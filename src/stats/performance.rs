@@ -1,6 +1,6 @@
 //! The slowest tasks, and the day's curve.
 
-use super::{Lacks, Settings};
+use super::{Context, Lacks};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use serde::Serialize;
@@ -27,12 +27,12 @@ pub struct SlowestTask {
 
 pub(super) fn compute(
     figures: &DayFigures,
-    settings: &Settings,
+    context: &Context,
     lacks: &Lacks,
 ) -> PerformanceStatistics {
     let hours = by_hour(figures);
     PerformanceStatistics {
-        slowest_tasks: (!lacks.field(Field::ProcessingTime)).then(|| slowest(figures, settings)),
+        slowest_tasks: (!lacks.field(Field::ProcessingTime)).then(|| slowest(figures, context)),
         hourly_distribution: hours
             .iter()
             .enumerate()
@@ -43,14 +43,14 @@ pub(super) fn compute(
     }
 }
 
-fn slowest(figures: &DayFigures, settings: &Settings) -> Vec<SlowestTask> {
+fn slowest(figures: &DayFigures, context: &Context) -> Vec<SlowestTask> {
     figures
         .slowest
         .iter()
         .map(|task| SlowestTask {
             task_id: task.task.clone(),
             processing_time: task.processing_time,
-            status: settings.tasks.states.of(task.label.as_deref()),
+            status: context.tasks.states.of(task.label.as_deref()),
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! How many tasks in which state, and how long they took.
 
-use super::{Lacks, Settings};
+use super::{Context, Lacks};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use crate::units::{mean_seconds, percent, round2};
@@ -38,9 +38,9 @@ pub struct ProcessingTimePercentiles {
 /// What stands for a row without a status label.
 const NO_LABEL: &str = "null";
 
-pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) -> TaskStatistics {
+pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) -> TaskStatistics {
     let total = figures.cells.iter().map(|cell| cell.tasks).sum();
-    let states = by_state(figures, settings);
+    let states = by_state(figures, context);
     let of = |state: State| states.get(&state).copied().unwrap_or(0);
     TaskStatistics {
         total_tasks: total,
@@ -75,10 +75,10 @@ pub(super) fn compute(figures: &DayFigures, settings: &Settings, lacks: &Lacks) 
 }
 
 /// The day's tasks by state.
-pub(super) fn by_state(figures: &DayFigures, settings: &Settings) -> BTreeMap<State, u64> {
+pub(super) fn by_state(figures: &DayFigures, context: &Context) -> BTreeMap<State, u64> {
     let mut states = BTreeMap::new();
     for cell in &figures.cells {
-        let state = settings.tasks.states.of(cell.label.as_deref());
+        let state = context.tasks.states.of(cell.label.as_deref());
         *states.entry(state).or_default() += cell.tasks;
     }
     states

@@ -1,7 +1,7 @@
 //! The day among the days before it.
 
 use super::anomalies::{Anomaly, History, find};
-use super::{LISTED_DAYS, Settings};
+use super::{Context, LISTED_DAYS};
 use crate::mapping::State;
 use crate::store::{DayFigures, DayRequest};
 use crate::units::change_percent;
@@ -29,26 +29,26 @@ pub struct DayTotal {
 pub(super) fn compute(
     request: &DayRequest,
     figures: &DayFigures,
-    settings: &Settings,
+    context: &Context,
 ) -> TrendAnalysis {
-    let days = totals(request, figures, settings);
+    let days = totals(request, figures, context);
     let (today, before) = match days.split_first() {
         Some((today, before)) => (today.clone(), before),
         None => (DayTotal::none(request.day.date), &[][..]),
     };
     let yesterday = before.first().map_or(0, |day| day.total);
     let change = change_percent(today.total, yesterday);
-    let baseline = &before[..settings.baseline_days.min(before.len())];
-    let history = History::new(today, baseline, settings.baseline_days);
+    let baseline = &before[..context.settings.baseline_days.min(before.len())];
+    let history = History::new(today, baseline, context.settings.baseline_days);
     TrendAnalysis {
         past_7_days: days.iter().take(LISTED_DAYS).cloned().collect(),
         trend_percent: change,
         trend_direction: match () {
-            () if change > 0.0 => settings.language.pick("增长", "up"),
-            () if change < 0.0 => settings.language.pick("下降", "down"),
-            () => settings.language.pick("持平", "flat"),
+            () if change > 0.0 => context.language.pick("增长", "up"),
+            () if change < 0.0 => context.language.pick("下降", "down"),
+            () => context.language.pick("持平", "flat"),
         },
-        anomalies: find(&history, settings.language),
+        anomalies: find(&history, context.language),
     }
 }
 
@@ -59,7 +59,7 @@ impl DayTotal {
 }
 
 /// Every day that was asked for, newest first.
-fn totals(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> Vec<DayTotal> {
+fn totals(request: &DayRequest, figures: &DayFigures, context: &Context) -> Vec<DayTotal> {
     let mut days: Vec<DayTotal> =
         request.trend.iter().map(|day| DayTotal::none(day.date)).collect();
     for count in &figures.trend {
@@ -67,7 +67,7 @@ fn totals(request: &DayRequest, figures: &DayFigures, settings: &Settings) -> Ve
             continue;
         };
         day.total += count.tasks;
-        match settings.tasks.states.of(count.label.as_deref()) {
+        match context.tasks.states.of(count.label.as_deref()) {
             State::Completed => day.completed += count.tasks,
             State::Failed => day.failed += count.tasks,
             _ => {}
