@@ -929,7 +929,7 @@ fn the_parser_of_urls_sees_the_environment() {
         Desk::with_file("").set("DATABASE_URL", "postgresql://u@h/db").set("PGPASSWORD", "hunter2");
     match desk.config().database.target {
         Some(Target::Postgres(target)) => {
-            assert_eq!(target.hosts[0].password.as_deref(), Some("hunter2"))
+            assert_eq!(target.hosts[0].password.as_ref().map(Secret::expose), Some("hunter2"))
         }
         other => panic!("{other:?}"),
     }

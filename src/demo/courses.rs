@@ -1,7 +1,7 @@
 //! What happens to the tasks: a course of moments each, cut to how far `now` has let it come.
 //!
 //! Moments whose local time names no moment or two (clocks set forward or back) are not drawn: the database stores local times without a
-//! zone, and a reader could not tell.
+//! zone, and a reader could not know which is meant.
 
 use super::random::{Draw, choose, draw_moment, is_clear, rng};
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Timelike, Utc, Weekday};

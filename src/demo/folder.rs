@@ -2,7 +2,7 @@
 //!
 //! A marker file is the first thing that is written, so a sandbox whose making was interrupted is still known as one.
 //! It is also what two runs on one folder lock, and it holds the text of the `taskmon.toml` that was written, which
-//! tells later whether somebody changed that.
+//! shows later whether somebody changed that.
 
 use super::write::cannot_write;
 use crate::outcome::{Failure, Kind};
@@ -30,7 +30,7 @@ const SENTENCE: &str =
 /// What a person who finds the marker may want to know.
 const PREAMBLE: &str = "本目录是 `taskmon demo` 的演示目录，其中由它生成的内容可能会被它替换。\n\
     Made here: tasks.db, taskmon.toml, uploads, static, logs, reports. Other files in this folder are left alone.\n\
-    Below stands taskmon.toml as it was written, to tell whether it was changed since.\n";
+    Below is taskmon.toml as it was written, to see whether it was changed since.\n";
 
 /// The line above the configuration. It must not change from version to version.
 const DIVIDER: &str = "----\n";
@@ -211,7 +211,7 @@ fn is_alone(dir: &Path) -> Result<bool> {
     Ok(entries.count() == 1)
 }
 
-/// Refuses a sandbox in which something else stands in the place of one of its parts.
+/// Refuses a sandbox in which something else has taken the place of one of its parts.
 fn check_parts(dir: &Path) -> Result<()> {
     for name in FILES {
         if look(&dir.join(name))?.is_some_and(|found| !found.is_file()) {

@@ -10,7 +10,7 @@ const PICTURE: &[u8] = include_bytes!("picture.png");
 /// follows, it is a whole archive without entries.
 const PACKAGE: &[u8] = b"PK\x05\x06";
 
-/// A line of a log, compressed. Such members may stand one after the other.
+/// A line of a log, compressed. Such members may follow one another.
 const ARCHIVED_LINE: &[u8] = include_bytes!("archived_log.gz");
 
 /// A file that is to be written.

@@ -35,12 +35,12 @@ pub(super) fn open(sandbox: &Sandbox) -> Connection {
     Connection::open(&sandbox.database).unwrap()
 }
 
-pub(super) fn count(connection: &Connection, question: &str) -> i64 {
-    connection.query_row(question, [], |row| row.get(0)).unwrap()
+pub(super) fn count(connection: &Connection, query: &str) -> i64 {
+    connection.query_row(query, [], |row| row.get(0)).unwrap()
 }
 
-pub(super) fn texts(connection: &Connection, question: &str) -> Vec<String> {
-    let mut statement = connection.prepare(question).unwrap();
+pub(super) fn texts(connection: &Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.map(|row| row.unwrap()).collect()
 }

@@ -1,6 +1,6 @@
 //! What failed, and why.
 
-use super::{Category, Context, Lacks, tasks};
+use super::{Category, Context, Missing, tasks};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use chrono::SecondsFormat;
@@ -34,12 +34,16 @@ pub struct FailedTaskDetail {
     pub created_at: String,
 }
 
-pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) -> ErrorStatistics {
+pub(super) fn compute(
+    figures: &DayFigures,
+    context: &Context,
+    missing: &Missing,
+) -> ErrorStatistics {
     let failed = tasks::by_state(figures, context);
     ErrorStatistics {
-        error_categories: (!lacks.field(Field::ErrorMessage))
+        error_categories: (!missing.field(Field::ErrorMessage))
             .then(|| by_category(figures, &context.settings.error_categories)),
-        retry_statistics: (!lacks.field(Field::RetryCount)).then(|| by_retries(figures)),
+        retry_statistics: (!missing.field(Field::RetryCount)).then(|| by_retries(figures)),
         total_failed_tasks: failed.get(&State::Failed).copied().unwrap_or(0),
         failed_tasks: details(figures, context),
     }

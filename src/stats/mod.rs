@@ -154,9 +154,9 @@ impl DailyReport {
         context: &Context,
         surroundings: Surroundings,
     ) -> Self {
-        let lacks = Lacks { figures, context };
-        let queue = queue_statistics(queue(figures, context, &lacks), surroundings.broker);
-        let mut unavailable = lacks.paths();
+        let missing = Missing { figures, context };
+        let queue = queue_statistics(queue(figures, context, &missing), surroundings.broker);
+        let mut unavailable = missing.paths();
         unavailable.extend(queue.unavailable());
         let mut errors = issues(figures);
         errors.extend(surroundings.disks.errors);
@@ -165,9 +165,9 @@ impl DailyReport {
             success: true,
             date: request.day.date,
             timezone: context.timezone.name().to_owned(),
-            task_statistics: tasks::compute(figures, context, &lacks),
-            performance_statistics: performance::compute(figures, context, &lacks),
-            error_statistics: errors::compute(figures, context, &lacks),
+            task_statistics: tasks::compute(figures, context, &missing),
+            performance_statistics: performance::compute(figures, context, &missing),
+            error_statistics: errors::compute(figures, context, &missing),
             system_statistics: SystemStatistics {
                 disk_usage: surroundings.disks.disk_info.map(|worst| DiskUsage {
                     total_gb: worst.total_gb,
@@ -206,12 +206,12 @@ fn queue_statistics(
 }
 
 /// Which fields a report has to do without.
-struct Lacks<'a> {
+struct Missing<'a> {
     figures: &'a DayFigures,
     context: &'a Context<'a>,
 }
 
-impl Lacks<'_> {
+impl Missing<'_> {
     fn field(&self, field: Field) -> bool {
         self.context.tasks.field(field).is_none() || self.figures.missing.contains(&field)
     }
@@ -226,8 +226,8 @@ impl Lacks<'_> {
     /// The keys that are null, in the order of the report.
     fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        let mut add = |is_lacking: bool, keys: &[&str]| {
-            if is_lacking {
+        let mut add = |is_missing: bool, keys: &[&str]| {
+            if is_missing {
                 paths.extend(keys.iter().map(|key| (*key).to_owned()));
             }
         };
@@ -247,7 +247,7 @@ impl Lacks<'_> {
 }
 
 /// Without a broker, the table's own open tasks.
-fn queue(figures: &DayFigures, context: &Context, lacks: &Lacks) -> QueueStatistics {
+fn queue(figures: &DayFigures, context: &Context, missing: &Missing) -> QueueStatistics {
     let states = &context.tasks.states;
     let total = |state: State| {
         let rows = figures.backlog.iter();
@@ -265,7 +265,7 @@ fn queue(figures: &DayFigures, context: &Context, lacks: &Lacks) -> QueueStatist
         scheduled_tasks: None,
         reserved_tasks: None,
         total_pending: Some(total(State::Pending)),
-        queues: (!lacks.field(Field::Queue)).then_some(queues),
+        queues: (!missing.field(Field::Queue)).then_some(queues),
         source: "database",
         ..QueueStatistics::default()
     }
@@ -274,8 +274,8 @@ fn queue(figures: &DayFigures, context: &Context, lacks: &Lacks) -> QueueStatist
 impl QueueStatistics {
     /// The key that is null because the table has no column for it. A broker needs none.
     pub fn unavailable(&self) -> Option<String> {
-        let is_lacking = self.source == "database" && self.queues.is_none();
-        is_lacking.then(|| "system_statistics.queue_statistics.queues".to_owned())
+        let is_missing = self.source == "database" && self.queues.is_none();
+        is_missing.then(|| "system_statistics.queue_statistics.queues".to_owned())
     }
 
     /// The broker's figures instead of the table's, which has its say on what was lost.

@@ -1,6 +1,6 @@
 //! The slowest tasks, and the day's curve.
 
-use super::{Context, Lacks};
+use super::{Context, Missing};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use serde::Serialize;
@@ -28,11 +28,11 @@ pub struct SlowestTask {
 pub(super) fn compute(
     figures: &DayFigures,
     context: &Context,
-    lacks: &Lacks,
+    missing: &Missing,
 ) -> PerformanceStatistics {
     let hours = by_hour(figures);
     PerformanceStatistics {
-        slowest_tasks: (!lacks.field(Field::ProcessingTime)).then(|| slowest(figures, context)),
+        slowest_tasks: (!missing.field(Field::ProcessingTime)).then(|| slowest(figures, context)),
         hourly_distribution: hours
             .iter()
             .enumerate()
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn peak_hours_lie_above_mean_and_deviation() {
         assert_eq!(peak_hours(&hours(&[])), [0; 0]);
-        assert_eq!(peak_hours(&[7; 24]), [0; 0], "none stands out of a flat day");
+        assert_eq!(peak_hours(&[7; 24]), [0; 0], "a flat day has no peak");
         assert_eq!(peak_hours(&hours(&[(9, 40), (14, 60), (15, 10)])), [9, 14]);
         // Half the hours 2, half 0: mean 1, deviation 1, and 2 is not above 2.
         let mut halves = [0; 24];

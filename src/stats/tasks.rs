@@ -1,6 +1,6 @@
 //! How many tasks in which state, and how long they took.
 
-use super::{Context, Lacks};
+use super::{Context, Missing};
 use crate::mapping::{Field, State};
 use crate::store::DayFigures;
 use crate::units::{mean_seconds, percent, round2};
@@ -35,10 +35,14 @@ pub struct ProcessingTimePercentiles {
     pub max: f64,
 }
 
-/// What stands for a row without a status label.
+/// The label of a row without a status.
 const NO_LABEL: &str = "null";
 
-pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) -> TaskStatistics {
+pub(super) fn compute(
+    figures: &DayFigures,
+    context: &Context,
+    missing: &Missing,
+) -> TaskStatistics {
     let total = figures.cells.iter().map(|cell| cell.tasks).sum();
     let states = by_state(figures, context);
     let of = |state: State| states.get(&state).copied().unwrap_or(0);
@@ -48,7 +52,7 @@ pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) ->
         raw_status_breakdown: by_label(figures),
         completion_rate: percent(of(State::Completed), total),
         failure_rate: percent(of(State::Failed), total),
-        average_processing_time: if lacks.field(Field::ProcessingTime) {
+        average_processing_time: if missing.field(Field::ProcessingTime) {
             None
         } else {
             mean_seconds(
@@ -63,7 +67,7 @@ pub(super) fn compute(figures: &DayFigures, context: &Context, lacks: &Lacks) ->
             p99: round2(seconds.p99),
             max: round2(seconds.max),
         }),
-        average_wait_time: if lacks.wait() {
+        average_wait_time: if missing.wait() {
             None
         } else {
             mean_seconds(

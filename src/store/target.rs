@@ -52,7 +52,7 @@ impl Target {
             ("postgres" | "postgresql", None) => {
                 Err("the URL of a PostgreSQL database starts with postgresql://".to_owned())
             }
-            // What stands before :// is a scheme; what stands before a lone colon may be anything.
+            // What precedes :// is a scheme; what precedes a lone colon may be anything, a password too.
             (_, Some(_)) if is_scheme(scheme) => Err(format!(
                 "the scheme {scheme}:// is not supported; taskmon reads postgresql:// and sqlite:"
             )),
@@ -90,7 +90,7 @@ fn is_scheme(text: &str) -> bool {
 
 const SQLITE_FORMS: &str = "write sqlite:PATH, sqlite:///relative/path or sqlite:////absolute/path";
 
-/// `rest` is what stands behind `sqlite:`.
+/// `rest` is what follows `sqlite:`.
 ///
 /// Paths are taken as they are: SQLAlchemy does not decode percent signs in them either.
 fn parse_sqlite(rest: &str, driver: Option<&str>, base_dir: &Path) -> Result<Target, String> {

@@ -1,6 +1,6 @@
 //! `taskmon check` where all is well, and where each thing in turn is not.
 
-use crate::cli::broker::Redis;
+use crate::cli::broker::redis::Redis;
 use crate::cli::errors::wait_until;
 use crate::on_each_database;
 use crate::support::env::{PASSWORD_IN_URL, TestEnv, plain_port};

@@ -1,6 +1,6 @@
 //! The libraries that own the tables: they make the rows, taskmon reports and cleans, and then they must still see a job through.
 
-use crate::cli::broker::Redis;
+use crate::cli::broker::redis::Redis;
 use crate::support::env::{TestEnv, variable};
 use serde_json::{Value, json};
 use std::process::Command;

@@ -102,6 +102,20 @@ fn unix_sockets() {
 }
 
 #[test]
+fn a_password_file_that_is_ignored_is_said_once() {
+    let env = three_tasks();
+    env.write("home/.pgpass", "*:*:*:*:x\n");
+    let path = env.path("home/.pgpass");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for arguments in [["stats", "--no-save", "--no-alert"], ["disk", "--no-alert", "-v"]] {
+        let finished = env.taskmon(arguments).env("TASKMON_READ_DATABASE_URL", env.url()).success();
+        finished.json();
+        let said = finished.stderr().matches(".pgpass is ignored: ").count();
+        assert_eq!(said, 1, "{}", finished.stderr());
+    }
+}
+
+#[test]
 fn passwords_of_the_url_the_variable_and_the_file() {
     let env = three_tasks();
     let without = env.url_of("locked");

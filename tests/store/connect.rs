@@ -271,7 +271,7 @@ fn every_sslmode_does_on_a_server_without_tls_what_libpq_does() {
         if connects {
             assert!(!is_encrypted(&mut open(&url)), "{mode}");
         } else {
-            refusal(&url, Kind::TlsFailed, &["the server does not offer TLS"]);
+            refusal(&url, Kind::TlsFailed, &["the server does not support TLS"]);
         }
     }
 }

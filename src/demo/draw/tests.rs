@@ -42,8 +42,8 @@ fn every_file_that_a_row_names_is_there_and_is_relative_and_dated_before_now() {
     let now = SystemTime::from(request().now);
     let mut seen = std::collections::HashSet::new();
     for (table, column) in PATHS {
-        let question = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
-        let paths = texts(&connection, &question);
+        let query = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
+        let paths = texts(&connection, &query);
         assert!(paths.len() > 50, "{table}.{column}");
         for path in paths {
             assert!(path.starts_with("uploads/") || path.starts_with("static/"), "{path}");
@@ -89,9 +89,9 @@ fn usual_days_fail_at_about_four_percent_and_yesterday_at_more() {
     let (_, sandbox) = &*made;
     let connection = open(sandbox);
     let rate = |days: &str| {
-        let question =
+        let query =
             format!("SELECT avg(status = 'FAILED') * 100 FROM tasks WHERE created_at {days}");
-        let rate: f64 = connection.query_row(&question, [], |row| row.get(0)).unwrap();
+        let rate: f64 = connection.query_row(&query, [], |row| row.get(0)).unwrap();
         rate
     };
     let usual = rate("BETWEEN '2023-11-16' AND '2023-11-29'");
@@ -167,8 +167,8 @@ fn what_happened_to_a_task_is_in_order_and_only_new_tasks_are_unfinished() {
         "status IN ('PENDING', 'RECOGNIZING', 'TRACKING', 'DELIVERED', 'GENERATING') AND created_at < '2023-11-30 12:00'",
         "abs((julianday(completed_at) - julianday(started_at)) * 86400 - processing_time) > 0.01",
     ] {
-        let question = format!("SELECT count(*) FROM tasks WHERE {impossible}");
-        assert_eq!(count(&connection, &question), 0, "{impossible}");
+        let query = format!("SELECT count(*) FROM tasks WHERE {impossible}");
+        assert_eq!(count(&connection, &query), 0, "{impossible}");
     }
 }
 
@@ -219,8 +219,8 @@ fn local_times(request: &DemoRequest) -> Vec<(String, NaiveDateTime)> {
     let connection = Connection::open(path).unwrap();
     let mut times = Vec::new();
     for (table, column) in MOMENTS {
-        let question = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
-        for text in texts(&connection, &question) {
+        let query = format!("SELECT {column} FROM {table} WHERE {column} IS NOT NULL");
+        for text in texts(&connection, &query) {
             assert_eq!(text.len(), 26, "{text}");
             let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.6f").unwrap();
             times.push((format!("{table}.{column}"), time));

@@ -22,7 +22,7 @@ impl Text {
     }
 
     /// All samples of a name, together as the format wants them; nothing where there is none. Of two with the same labels (a path that was
-    /// asked for twice) the first stands: a reader refuses a file that has both.
+    /// asked for twice) the first counts: a reader refuses a file that has both.
     pub fn family<'a>(
         &mut self,
         name: &str,

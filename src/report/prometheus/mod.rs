@@ -1,6 +1,6 @@
 //! A result in the text format of Prometheus, as the node exporter's textfile collector reads it.
 //!
-//! One node exporter reads the files of all jobs and refuses two samples with the same name and labels, so no figure stands in the file of
+//! One node exporter reads the files of all jobs and refuses two samples with the same name and labels, so no figure is in the file of
 //! more than one job: each family has the job in its name or as its label. A family's help is the same text in every file, for the same reason.
 //! Figures are in base units (bytes, seconds, shares from 0 to 1), gauges all of them: they are of one run. What is null in the result has no
 //! sample, and no sample has a time stamp, which the node exporter would refuse.

@@ -21,7 +21,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// A label in the page's language, and what stands behind it.
+    /// A label in the page's language, and its value.
     pub fn entry(&mut self, zh: &str, en: &str, value: impl AsRef<str>) {
         let label = self.language.pick(zh, en);
         let padding = 14usize.saturating_sub(text_width(label));

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Connects to the first host that will do.
 ///
 /// Each address has `connect_timeout` to answer, for everything: the connection, TLS, the password and the
-/// question what kind of server it is. So does each look-up of a name.
+/// query for the kind of server. So does each look-up of a name.
 ///
 /// # Errors
 /// A [`Failure`] of kind `database_unavailable`, `database_refused` or `tls_failed`, which names host, port,
@@ -84,7 +84,7 @@ fn no_thread(error: &io::Error) -> Problem {
     }
 }
 
-/// The addresses to try; `None` stands for a socket.
+/// The addresses to try; `None`: a socket.
 fn resolve(host: &Host, limit: Duration) -> Result<Vec<Option<IpAddr>>, Problem> {
     if host.is_socket() {
         return Ok(vec![None]);

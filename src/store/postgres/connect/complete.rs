@@ -5,6 +5,7 @@ use super::parameters::Parameters;
 use super::target::{
     ClientCertificate, Keepalive, PostgresTarget, RootCertificate, SessionAttributes, SslMode,
 };
+use crate::secret::Secret;
 use postgres::config::ChannelBinding;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub fn complete(parameters: &Parameters) -> Result<PostgresTarget, String> {
             .text("application_name")
             .or_else(|| parameters.text("fallback_application_name"))
             .unwrap_or_else(|| "taskmon".to_owned()),
-        options: parameters.text("options"),
+        options: parameters.text("options").map(Secret::new),
         session: parameters
             .one_of("target_session_attrs", SESSIONS)?
             .unwrap_or(SessionAttributes::Any),
@@ -132,7 +133,7 @@ fn read_connect_timeout(parameters: &Parameters) -> Result<Duration, String> {
     }
 }
 
-/// As in libpq, 0 leaves a value to the system; taskmon's own values stand in for it where that would be hours.
+/// As in libpq, 0 leaves a value to the system; taskmon has defaults of its own where the system's would be hours.
 fn read_keepalive(parameters: &Parameters) -> Result<Keepalive, String> {
     let number = |name: &str| -> Result<Option<u32>, String> {
         let Some(value) = parameters.get(name) else {

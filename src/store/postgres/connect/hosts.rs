@@ -3,10 +3,11 @@
 use super::parameters::Parameters;
 use super::passfile::Passfile;
 use super::target::Host;
+use crate::secret::Secret;
 use std::net::IpAddr;
 use std::path::Path;
 
-/// Where PostgreSQL listens on this machine unless it is told otherwise, on most Linux systems.
+/// Where PostgreSQL listens on this machine by default, on most Linux systems.
 const SOCKET_FOLDER: &str = "/var/run/postgresql";
 
 const DEFAULT_PORT: u16 = 5432;
@@ -52,7 +53,7 @@ pub fn read_port(text: &str, source: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port > 0 => Ok(port),
         _ => Err(format!(
-            "{source} is not a number from 1 to 65535 (in a password : is written %3A, / %2F and @ %40; an IPv6 address stands in brackets)"
+            "{source} is not a number from 1 to 65535 (in a password : is written %3A, / %2F and @ %40; an IPv6 address is written in brackets)"
         )),
     }
 }
@@ -97,7 +98,7 @@ pub fn give_passwords(
 ) -> Option<String> {
     if let Some(password) = parameters.text("password") {
         for host in hosts {
-            host.password = Some(password.clone());
+            host.password = Some(Secret::new(&*password));
         }
         return None;
     }
@@ -107,7 +108,7 @@ pub fn give_passwords(
         Err(why) => return Some(format!("the password file {} is ignored: {why}", path.display())),
     };
     for host in hosts {
-        host.password = passfile.password(&host.name, host.port, database, user).map(str::to_owned);
+        host.password = passfile.password(&host.name, host.port, database, user).map(Secret::new);
     }
     None
 }

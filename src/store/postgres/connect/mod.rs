@@ -20,7 +20,7 @@ use parameters::UrlContext;
 use target::PostgresTarget;
 use url::Style;
 
-/// Reads what stands behind the `//` of a PostgreSQL URL. Nothing is connected to.
+/// Reads what follows the `//` of a PostgreSQL URL. Nothing is connected to.
 ///
 /// # Errors
 /// Says what is wrong in the URL or a variable, without any password.

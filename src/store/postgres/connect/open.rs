@@ -64,13 +64,13 @@ fn or_else(
     if first.cause == second.cause {
         return Err(first);
     }
-    // The server's word on who may connect tells more than that it has no TLS.
-    let telling = match (first.kind, second.kind) {
+    // The server's word on who may connect is clearer than that it has no TLS.
+    let clearer = match (first.kind, second.kind) {
         (_, Kind::TlsFailed) => first.clone(),
         _ => second.clone(),
     };
     let cause = format!("{first_way}: {}; {second_way}: {}", first.cause, second.cause);
-    Err(Problem { cause, ..telling })
+    Err(Problem { cause, ..clearer })
 }
 
 fn configure(
@@ -98,10 +98,10 @@ fn configure(
         .keepalives_retries(target.keepalive.count)
         .notice_callback(|notice| log::debug!("the server says: {}", notice.message()));
     if let Some(password) = &host.password {
-        config.password(password);
+        config.password(password.expose());
     }
     if let Some(options) = &target.options {
-        config.options(options);
+        config.options(options.expose());
     }
     if let Some(timeout) = target.keepalive.user_timeout {
         config.tcp_user_timeout(timeout);

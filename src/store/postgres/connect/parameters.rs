@@ -149,7 +149,7 @@ impl<'a> Parameters<'a> {
 
     pub fn get(&self, name: &str) -> Option<Value> {
         if let Some(text) = self.given.get(name) {
-            // Host and port may stand where a password was meant to be.
+            // A password that was not encoded may have ended up as host and port.
             let echo = self.echo && !["host", "port", "user", "password", "dbname"].contains(&name);
             return Some(Value { text: text.clone(), source: format!("the URL's {name}"), echo });
         }

@@ -2,7 +2,7 @@
 //!
 //! The format is that of the PostgreSQL manual, "The Password File": lines of
 //! `host:port:database:user:password`, `*` for anything, a backslash before a colon or a backslash that is
-//! meant as it stands; the first line that fits wins.
+//! meant literally; the first line that fits wins.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -79,7 +79,7 @@ fn read_private(path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// `None` for a comment and for a line that lacks a field.
+/// `None` for a comment and for a line with a field missing.
 fn parse_line(line: &str) -> Option<Entry> {
     if line.starts_with('#') {
         return None;
@@ -108,7 +108,7 @@ fn split_fields(line: &str) -> Vec<Field> {
         match c {
             ':' => fields.push(std::mem::take(&mut field)),
             '\\' => {
-                // A backslash at the very end stands for itself.
+                // A backslash at the very end is literal.
                 let escaped = chars.next().unwrap_or(c);
                 field.raw.extend([c, escaped]);
                 field.value.push(escaped);

@@ -63,7 +63,7 @@ pub fn explain_connect(error: &postgres::Error, host: &Host, limit: Duration) ->
     // The kinds of tokio-postgres' errors are private; their texts are not. tests/store/connect.rs meets each of them.
     match error.to_string().as_str() {
         "error performing TLS handshake" if words.contains("does not support TLS") => Problem::tls(
-            "the server does not offer TLS",
+            "the server does not support TLS",
             "switch TLS on in the server (ssl = on), or ask for less with sslmode",
         ),
         "error performing TLS handshake" => {

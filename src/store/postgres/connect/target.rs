@@ -1,14 +1,13 @@
-//! What it takes to connect to PostgreSQL, as plain data. It holds passwords, so its `Debug` masks them.
+//! What it takes to connect to PostgreSQL, as plain data.
 
+use crate::secret::Secret;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::config::ChannelBinding;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What it takes to connect to PostgreSQL. It holds passwords: its `Debug` masks them.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PostgresTarget {
     /// Tried in this order; never empty.
     pub hosts: Vec<Host>,
@@ -23,8 +22,8 @@ pub struct PostgresTarget {
     pub tls13_only: bool,
     pub channel_binding: ChannelBinding,
     pub application_name: String,
-    /// `options`: settings for the server session.
-    pub options: Option<String>,
+    /// `options`: settings for the server session. They may hold anything.
+    pub options: Option<Secret>,
     pub session: SessionAttributes,
     /// For each address of each host. From the URL's `connect_timeout`, else `PGCONNECT_TIMEOUT`, else
     /// the configuration.
@@ -34,8 +33,8 @@ pub struct PostgresTarget {
     pub warnings: Vec<String>,
 }
 
-/// One server to try. It holds a password: its `Debug` masks it.
-#[derive(Clone, PartialEq)]
+/// One server to try.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Host {
     /// A name, an address or the folder of a Unix socket.
     pub name: String,
@@ -43,7 +42,7 @@ pub struct Host {
     pub address: Option<IpAddr>,
     pub port: u16,
     /// From the URL, `PGPASSWORD` or this host's line of the password file.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
 }
 
 /// libpq's `sslmode`.
@@ -150,42 +149,5 @@ impl Host {
         } else {
             format!("{name}:{port}")
         }
-    }
-}
-
-/// Shows that there is a password, and nothing of it.
-fn mask(password: &Option<String>) -> &'static str {
-    match password {
-        Some(_) => "set",
-        None => "none",
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("address", &self.address)
-            .field("port", &self.port)
-            .field("password", &format_args!("{}", mask(&self.password)))
-            .finish()
-    }
-}
-
-impl fmt::Debug for PostgresTarget {
-    /// Names what a reader of a log needs. `options` may hold anything, so it only says whether it is set.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresTarget")
-            .field("hosts", &self.hosts)
-            .field("user", &self.user)
-            .field("database", &self.database)
-            .field("ssl_mode", &self.ssl_mode)
-            .field("root_certificate", &self.root_certificate)
-            .field("client_certificate", &self.client_certificate)
-            .field("application_name", &self.application_name)
-            .field("options", &format_args!("{}", mask(&self.options)))
-            .field("session", &self.session)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish_non_exhaustive()
     }
 }

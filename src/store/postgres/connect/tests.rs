@@ -2,6 +2,7 @@
 
 use super::parameters::UrlContext;
 use super::target::{Host, Keepalive, PostgresTarget, RootCertificate, SessionAttributes, SslMode};
+use crate::secret::Secret;
 use crate::store::target::Target;
 use postgres::config::ChannelBinding;
 use std::fs;
@@ -39,7 +40,7 @@ fn refusal(url: &str, variables: &[(&str, &str)]) -> String {
 /// Hosts with their passwords, in one line.
 fn hosts(target: &PostgresTarget) -> String {
     let show = |host: &Host| match &host.password {
-        Some(password) => format!("{}={password}", host.display()),
+        Some(password) => format!("{}={}", host.display(), password.expose()),
         None => host.display(),
     };
     let hosts: Vec<String> = target.hosts.iter().map(show).collect();
@@ -100,7 +101,7 @@ fn parameters_beyond_the_host_are_read() {
     assert_eq!(target.ssl_mode, SslMode::VerifyCa);
     assert_eq!(target.root_certificate, RootCertificate::File("/base/ca.pem".into()));
     assert_eq!(target.application_name, "a b");
-    assert_eq!(target.options.as_deref(), Some("-c search_path=jobs"));
+    assert_eq!(target.options.as_ref().map(Secret::expose), Some("-c search_path=jobs"));
     assert_eq!(target.connect_timeout, Duration::from_secs(3));
     assert_eq!(target.session, SessionAttributes::PreferStandby);
     assert_eq!(target.channel_binding, ChannelBinding::Require);
@@ -153,7 +154,7 @@ fn a_url_beats_a_variable_and_a_variable_beats_the_default() {
     assert_eq!(target.ssl_mode, SslMode::Disable);
     assert_eq!(target.root_certificate, RootCertificate::File("/e.pem".into()));
     assert_eq!(target.application_name, "ea");
-    assert_eq!(target.options.as_deref(), Some("eo"));
+    assert_eq!(target.options.as_ref().map(Secret::expose), Some("eo"));
     assert_eq!(target.connect_timeout, Duration::from_secs(4));
 
     let target = postgres(
@@ -165,7 +166,7 @@ fn a_url_beats_a_variable_and_a_variable_beats_the_default() {
     assert_eq!(target.ssl_mode, SslMode::Require);
     assert_eq!(target.root_certificate, RootCertificate::File("/u.pem".into()));
     assert_eq!(target.application_name, "a");
-    assert_eq!(target.options.as_deref(), Some("o"));
+    assert_eq!(target.options.as_ref().map(Secret::expose), Some("o"));
     assert_eq!(target.connect_timeout, Duration::from_secs(5));
 }
 
@@ -360,7 +361,7 @@ fn a_stray_at_sign_is_named_as_such() {
 fn debug_masks_every_password() {
     let target = parse_with("postgresql://u:s3cret@h,g/d?options=s3cret", &[]);
     let shown = format!("{target:?} {target:#?}");
-    assert!(shown.contains("password: set"), "{shown}");
+    assert!(shown.contains("password: Some(***)"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
 

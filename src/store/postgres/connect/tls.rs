@@ -83,7 +83,7 @@ fn choose_verifier(
     })
 }
 
-/// Certificates and where they stand.
+/// Certificates and the file that they are from.
 struct Roots {
     path: PathBuf,
     certificates: Vec<CertificateDer<'static>>,
@@ -185,7 +185,7 @@ fn read_client_certificate(files: &ClientCertificate) -> Result<ClientIdentity, 
 
 /// libpq's rule: a key that others can read is no secret; root's may be readable for one group.
 fn check_key_rights(path: &Path) -> Result<(), Failure> {
-    // A key that is not there is told by whoever reads it.
+    // Whoever reads it reports a key that is not there.
     let Ok(metadata) = fs::metadata(path) else {
         return Ok(());
     };

@@ -13,12 +13,12 @@ use percent_encoding::percent_decode_str;
 pub enum Style {
     /// `postgresql://`: a stray percent sign is an error, `+` is a plus.
     Libpq,
-    /// `postgresql+DRIVER://`: a password may hold anything but `@`, a stray percent sign stands for
+    /// `postgresql+DRIVER://`: a password may hold anything but `@`, a stray percent sign means
     /// itself, `+` in the query is a space, and `host` may be repeated.
     Sqlalchemy,
 }
 
-/// Reads what stands behind the `//` of a PostgreSQL URL.
+/// Reads what follows the `//` of a PostgreSQL URL.
 ///
 /// # Errors
 /// Says what is wrong in the URL, without any password.
@@ -92,7 +92,7 @@ fn read_authority(
 fn split_port(part: &str) -> Result<(&str, &str), String> {
     if let Some(inner) = part.strip_prefix('[') {
         let (address, behind) =
-            inner.split_once(']').ok_or("an IPv6 address lacks its closing bracket")?;
+            inner.split_once(']').ok_or("an IPv6 address is missing its closing bracket")?;
         return match behind.strip_prefix(':') {
             Some(port) => Ok((address, port)),
             None if behind.is_empty() => Ok((address, "")),
@@ -126,7 +126,7 @@ fn read_query(query: &str, style: Style, parameters: &mut Parameters) -> Result<
             return Err(unknown_parameter(&name, parameters.echo));
         };
         if seen.contains(&known) {
-            return Err(format!("the parameter {known} stands in it twice"));
+            return Err(format!("the parameter {known} is in it twice"));
         }
         seen.push(known);
         parameters.give(known, value);

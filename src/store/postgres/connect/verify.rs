@@ -1,6 +1,6 @@
 //! Checks a server's certificate, and says in words what is wrong with it.
 //!
-//! What rustls cannot verify: certificates of X.509 version 1, and host names that stand in the common name only.
+//! What rustls cannot verify: certificates of X.509 version 1, and host names that are in the common name only.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -153,7 +153,7 @@ pub fn explain(error: &rustls::Error) -> (String, String) {
     (what, hint.to_owned())
 }
 
-const NAME_HINT: &str = "connect by a name that stands in the certificate's subjectAltName (hostaddr can say where it is), or use sslmode=verify-ca";
+const NAME_HINT: &str = "connect by a name that is in the certificate's subjectAltName (hostaddr can say where it is), or use sslmode=verify-ca";
 
 fn wrong_name(expected: &str, presented: &[String]) -> String {
     if presented.is_empty() {

@@ -41,7 +41,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// From `broker.management_url` if it is given, else beside the broker, at the port that RabbitMQ uses unless told otherwise.
+    /// From `broker.management_url` if it is given, else beside the broker, at RabbitMQ's default port.
     pub fn beside(broker: &Secret, management: Option<&Secret>) -> Result<Self, String> {
         let broker = Parts::of(broker.expose())?;
         let vhost = match broker.path {

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use api::{Api, Queue};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery); a prefix may stand before it.
+/// Celery keeps tasks with a time in queues of this name, one for each power of two seconds (native delayed delivery); a prefix may precede it.
 const DELAYED: &str = "celery_delayed_";
 
 /// # Errors

@@ -77,7 +77,7 @@ impl Address {
     }
 }
 
-/// Host and port of `host:port`; an IPv6 address stands in brackets.
+/// Host and port of `host:port`; an IPv6 address is in brackets.
 fn split_port(place: &str) -> Result<(String, u16), String> {
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
