@@ -177,3 +177,38 @@ fn collect(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
         }
     }
 }
+
+/// Once, whatever becomes of the run: it is resolved before anything else.
+#[test]
+fn a_run_opens_the_configuration_once_and_says_its_warnings_once() {
+    use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
+    let env = TestEnv::sqlite();
+    // Days of the machine's zone, which `TZ` does not name.
+    env.write("taskmon.toml", &format!("[database]\nurl = \"{}\"\n", env.url()));
+    let runs: [(&[&str], i32); 7] = [
+        (&["disk"], 0),
+        (&["stats"], 0),
+        (&["stats", "--date", "tomorrow"], 2),
+        (&["stats", "--database-url", "sqlite:gone.db"], 3),
+        (&["alert"], 0),
+        (&["cleanup"], 0),
+        (&["config"], 0),
+    ];
+    for (arguments, exit_code) in runs {
+        let watch = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).unwrap();
+        // The kernel merges equal events that follow each other: two openings without what is between them would be one.
+        let events = WatchFlags::OPEN | WatchFlags::CLOSE_NOWRITE;
+        add_watch(&watch, env.path("taskmon.toml"), events).unwrap();
+        let finished = env.taskmon(arguments.iter().copied()).env("TZ", "CST-8").exits(exit_code);
+        let warnings = finished.stderr().matches("which is not an IANA name").count();
+        assert_eq!(warnings, 1, "{arguments:?}: {}", finished.stderr());
+        finished.stdout();
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&watch, &mut buffer);
+        let mut opened = 0;
+        while let Ok(event) = reader.next() {
+            opened += usize::from(event.events().contains(ReadFlags::OPEN));
+        }
+        assert_eq!(opened, 1, "{arguments:?}");
+    }
+}
