@@ -163,6 +163,30 @@ impl Serialize for SecretSource {
     }
 }
 
+/// An identifier that is a number, or a text: `42`, `"-100123"`, `"@name"`.
+pub fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Identifier;
+    impl Visitor<'_> for Identifier {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number, or a text that is not empty")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<String, E> {
+            match text.trim() {
+                "" => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+                _ => Ok(text.to_owned()),
+            }
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+    }
+    deserializer.deserialize_any(Identifier)
+}
+
 /// `with` for a key that is an `http` or `https` URL.
 pub mod http_url {
     use super::*;

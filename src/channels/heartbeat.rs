@@ -19,7 +19,7 @@ pub fn ping(
     timeout: Duration,
     machine: &Machine,
 ) -> Result<(), SendError> {
-    Endpoint::new(url, None, timeout, machine)?.post(&Request {
+    Endpoint::new(url, [], timeout, machine)?.post(&Request {
         beneath,
         content: Content::Text,
         body,

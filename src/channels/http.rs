@@ -61,6 +61,7 @@ impl Content {
 
 /// What a service answered.
 pub struct Reply {
+    pub status: u16,
     pub text: String,
     /// What its status says, where that is not 2xx.
     pub refusal: Option<SendError>,
@@ -71,14 +72,21 @@ impl Reply {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
+
+    /// How long to wait, in seconds, from a place in the body.
+    pub fn retry_after(&self, pointer: &str) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.json().pointer(pointer)?.as_f64()?).ok()
+    }
 }
 
 impl Endpoint {
+    /// `secrets` are masked in errors, as those of the URL are.
+    ///
     /// # Errors
     /// If the URL is none, or if it asks for TLS and there are no certificates to check the server's with.
-    pub fn new(
+    pub fn new<'s>(
         url: &Secret,
-        secret: Option<&Secret>,
+        secrets: impl IntoIterator<Item = &'s Secret>,
         timeout: Duration,
         machine: &Machine,
     ) -> Result<Self, SendError> {
@@ -93,7 +101,7 @@ impl Endpoint {
         };
         let mut redactor = Redactor::default();
         redactor.add_url(url);
-        if let Some(secret) = secret {
+        for secret in secrets {
             redactor.add(secret.expose());
         }
         let failed = |why: String| SendError::permanent(format!("{shown}: {why}"));
@@ -135,6 +143,11 @@ impl Endpoint {
         (self.clock)()
     }
 
+    /// Whether the URL has a user or a password.
+    pub fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
     pub fn server(&self) -> &Server {
         &self.server
     }
@@ -174,7 +187,11 @@ impl Endpoint {
             let what = format!("answered with more than {} KiB", LARGEST_ANSWER / 1024);
             return Err(self.refused(&what));
         }
-        Ok(Reply { text: String::from_utf8_lossy(&answer).into_owned(), refusal: None })
+        Ok(Reply {
+            status: response.status().as_u16(),
+            text: String::from_utf8_lossy(&answer).into_owned(),
+            refusal: None,
+        })
     }
 
     /// An error about what the service answered.
@@ -221,7 +238,7 @@ impl Endpoint {
             permanent: !(code == 408 || code == 429 || status.is_server_error()),
             retry_after,
         };
-        Reply { text, refusal: Some(refusal) }
+        Reply { status: code, text, refusal: Some(refusal) }
     }
 
     /// `Retry-After`, in seconds or as a date.

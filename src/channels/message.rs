@@ -202,6 +202,11 @@ pub fn json_bytes(text: &str) -> usize {
     serde_json::to_string(text).map_or(usize::MAX, |json| json.len())
 }
 
+/// The length in UTF-16 code units, which some services count as characters.
+pub fn utf16_units(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,9 +20,14 @@ mod url;
 
 pub mod command;
 pub mod dingtalk;
+pub mod discord;
 pub mod email;
 pub mod feishu;
+pub mod ntfy;
+pub mod pagerduty;
 pub mod slack;
+pub mod teams;
+pub mod telegram;
 pub mod webhook;
 pub mod wecom;
 
@@ -125,6 +130,11 @@ services! {
     feishu: Feishu,
     dingtalk: Dingtalk,
     wecom: Wecom,
+    ntfy: Ntfy,
+    telegram: Telegram,
+    discord: Discord,
+    teams: Teams,
+    pagerduty: Pagerduty,
     email: Email,
     command: Command,
 }
@@ -232,6 +242,11 @@ impl SendError {
     /// An error that may have passed by the next attempt.
     pub fn transient(message: impl Into<String>) -> Self {
         Self { permanent: false, ..Self::permanent(message) }
+    }
+
+    /// The same with what an operator can do about it.
+    fn explained(self, hint: &str) -> Self {
+        Self { message: format!("{} ({hint})", self.message), ..self }
     }
 }
 

@@ -34,7 +34,7 @@ pub fn reach(server: &Server, timeout: Duration, machine: &Machine) -> Result<St
 /// # Errors
 /// As of [`reach`], and if the URL is none.
 pub fn reach_url(url: &Secret, timeout: Duration, machine: &Machine) -> Result<String, SendError> {
-    reach(Endpoint::new(url, None, timeout, machine)?.server(), timeout, machine)
+    reach(Endpoint::new(url, [], timeout, machine)?.server(), timeout, machine)
 }
 
 fn connect_in_time(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, SendError> {

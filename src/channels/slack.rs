@@ -32,7 +32,7 @@ secrets!(url);
 impl Config {
     pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
         let url = self.url.read("url", machine)?;
-        Ok(Box::new(Slack(Endpoint::new(&url, None, timeout, machine)?)))
+        Ok(Box::new(Slack(Endpoint::new(&url, [], timeout, machine)?)))
     }
 }
 

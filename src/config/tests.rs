@@ -375,7 +375,20 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
     assert_eq!(mapping(&proposed), mapping(&default), "the tables shown are the preset's");
     let types: Vec<_> =
         proposed.alerts.channels.iter().map(|channel| channel.service.name()).collect();
-    assert_eq!(types, ["webhook", "dingtalk", "email", "command"]);
+    assert_eq!(
+        types,
+        [
+            "webhook",
+            "dingtalk",
+            "email",
+            "ntfy",
+            "telegram",
+            "discord",
+            "teams",
+            "pagerduty",
+            "command"
+        ]
+    );
     assert_eq!(proposed.alerts.channels[0].common.min_severity, Severity::Warning);
     assert_eq!(
         proposed.alerts.channels[1].common, proposed.alerts.channels[0].common,
@@ -418,7 +431,7 @@ fn the_default_file_has_every_key() {
         ("alerts.rules.", "name on metric op value severity message"),
         (
             "alerts.channels.",
-            "type url min_severity timeout_seconds retries secret_env secret_file password_file url_env from to tls command",
+            "type url min_severity timeout_seconds retries secret_env secret_file password_file url_env from to tls command token_env tags chat_id message_thread_id api_url username thread_id routing_key_env",
         ),
         ("alerts.live.", "stuck_after_minutes backlog_after_minutes backlog_max min_tasks"),
         (
@@ -754,6 +767,30 @@ fn channels_have_the_keys_of_their_type() {
             ["`alerts.channels[1].command` is \"send\"", "a list"],
         ),
         ("type = 'command'\ncommand = []", ["`alerts.channels[1].command`", "a program"]),
+        ("type = 'slack'\nurl_env = 3", ["`alerts.channels[1].url_env` is 3", "a text in quotes"]),
+        ("type = 'slack'\nurl_file = '~/x'", ["`alerts.channels[1].url_file` is", "without ~"]),
+        (
+            "type = 'slack'\nurl = {env = 'X'}",
+            ["`alerts.channels[1].url` is a section", "a text in quotes"],
+        ),
+        (
+            "type = 'telegram'\ntoken = 7\nchat_id = '1'",
+            ["`alerts.channels[1].token` is a value that is not shown here", "a text in quotes"],
+        ),
+        (
+            "type = 'telegram'\ntoken_env = 'X'\nchat_id = 1\nroutingkey = 'x'",
+            [
+                "`alerts.channels[1].routingkey`",
+                "means nothing to a channel of the type \"telegram\"",
+            ],
+        ),
+        (
+            "type = 'pagerduty'\nrouting_key_en = 'X'",
+            [
+                "unknown key `alerts.channels[1].routing_key_en`",
+                "the nearest known key is `alerts.channels[1].routing_key_env`",
+            ],
+        ),
         (
             "type = 'command'\ncommand = ['a']\nretries = -1",
             ["`alerts.channels[1].retries` is -1", "from 0"],

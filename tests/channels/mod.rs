@@ -6,9 +6,14 @@
 mod chat;
 mod command;
 mod delivery;
+mod discord;
 mod email;
+mod ntfy;
+mod pagerduty;
 mod prepared;
 mod secrets;
+mod teams;
+mod telegram;
 mod webhook;
 
 use crate::support::certificates;
@@ -116,6 +121,38 @@ fn hostile() -> Notification {
         ..alert(&format!("kind {text}"), Severity::Error, text)
     };
     Notification { host: format!("host\r\n{text}"), ..notice(Language::En, vec![firing(evil)]) }
+}
+
+/// Where and when the notifications of the tests come from, in English.
+fn origin() -> String {
+    format!("Host: web-1  Time: {}", time().format("%Y-%m-%d %H:%M:%S %:z"))
+}
+
+/// Fifty alerts, none of which has an end.
+fn endless(language: Language) -> Notification {
+    let long = |number| format!("{number}: {}", "错\"\\&<".repeat(2000));
+    let every = (0..50).map(|number| firing(alert("t", Severity::Error, &long(number))));
+    notice(language, every.collect())
+}
+
+/// That some of [`endless`] are shown, and that the number of the others is given.
+fn assert_rest_is_counted(text: &str) {
+    let shown = (0..50)
+        .filter(|number| {
+            text.contains(&format!(" {number}: 错")) || text.contains(&format!(" {number}\\: 错"))
+        })
+        .count();
+    let (zh, en) =
+        (format!("另有 {} 条未显示", 50 - shown), format!("and {} more not shown", 50 - shown));
+    assert!(shown > 0 && (text.contains(&zh) || text.contains(&en)), "{shown}: {text}");
+}
+
+/// That no text in a JSON controls whatever shows it, or puts a line of its own where one alert stands.
+fn assert_harmless(json: &serde_json::Value) {
+    let text = json.to_string();
+    for control in ["\\r", "\\u0000", "\\u001b", "\u{202e}", "\\nBcc", "\\n&gt;", "\\n> "] {
+        assert!(!text.contains(control), "{control:?} in {text}");
+    }
 }
 
 /// The error of a notice that is refused.

@@ -47,12 +47,55 @@ fn over_http(base: &str) -> Vec<(&'static str, Service)> {
     let (scheme, host) = base.split_once("://").unwrap();
     let url = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/hook/{PATH}?key={QUERY}"));
     let secret = || hidden(SECRET);
+    let topic = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/{PATH}?key={QUERY}"));
+    let api = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/{QUERY}"));
     vec![
         ("webhook", Service::Webhook(service::webhook::Config { url: url(), secret: secret() })),
         ("slack", Service::Slack(service::slack::Config { url: url() })),
         ("feishu", Service::Feishu(service::feishu::Config { url: url(), secret: secret() })),
         ("dingtalk", Service::Dingtalk(service::dingtalk::Config { url: url(), secret: secret() })),
         ("wecom", Service::Wecom(service::wecom::Config { url: url() })),
+        (
+            "ntfy",
+            Service::Ntfy(service::ntfy::Config {
+                url: topic(),
+                token: SecretSource::Unset,
+                tags: Vec::new(),
+            }),
+        ),
+        (
+            "ntfy",
+            Service::Ntfy(service::ntfy::Config {
+                url: hidden(&format!("{scheme}://{host}/{PATH}")),
+                token: hidden(QUERY),
+                tags: Vec::new(),
+            }),
+        ),
+        (
+            "telegram",
+            Service::Telegram(service::telegram::Config {
+                token: hidden(&format!("123456789:{PATH}")),
+                chat_id: "1".to_owned(),
+                message_thread_id: None,
+                api_url: api(),
+            }),
+        ),
+        (
+            "discord",
+            Service::Discord(service::discord::Config {
+                url: url(),
+                username: None,
+                thread_id: String::new(),
+            }),
+        ),
+        ("teams", Service::Teams(service::teams::Config { url: url() })),
+        (
+            "pagerduty",
+            Service::Pagerduty(service::pagerduty::Config {
+                routing_key: hidden(PATH),
+                api_url: api(),
+            }),
+        ),
     ]
 }
 

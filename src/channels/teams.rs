@@ -1,0 +1,120 @@
+//! Microsoft Teams, by a webhook of its Workflows: an Adaptive Card.
+
+use super::common::{http_url, secrets};
+use super::http::{Endpoint, Reply, Request};
+use super::message::{self, Form, Tone, json_bytes};
+use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use crate::alert::Notification;
+use crate::outcome::Severity;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A message may have 28 KB; title, origin and the frame take less than 3.
+const FORM: Form = Form {
+    escape: str::to_owned,
+    bullet: "• ",
+    separator: "\n",
+    limit: 25_000,
+    measure: |text| json_bytes(text) + text.lines().count() * BLOCK,
+};
+
+/// What the JSON around one line takes, in bytes.
+const BLOCK: usize = 100;
+
+/// `type = "teams"`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Config {
+    #[serde(with = "http_url")]
+    pub url: SecretSource,
+}
+
+secrets!(url);
+
+impl Config {
+    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
+        let url = self.url.read("url", machine)?;
+        Ok(Box::new(Teams(Endpoint::new(&url, [], timeout, machine)?)))
+    }
+}
+
+struct Teams(Endpoint);
+
+impl Channel for Teams {
+    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+        let body = body(notification).to_string();
+        let reply = self.0.ask(&Request { body: &body, ..Request::default() })?;
+        check(&self.0, reply)
+    }
+
+    fn destination(&self) -> Destination {
+        self.0.destination()
+    }
+}
+
+/// The text of a `TextRun` is literal; that of a `TextBlock` would be Markdown.
+fn body(notification: &Notification) -> Value {
+    let paragraph = |run: Value| json!({"type": "RichTextBlock", "inlines": [run]});
+    let title = json!({
+        "type": "TextRun",
+        "text": message::title(notification),
+        "weight": "bolder",
+        "size": "medium",
+        "color": colour(Tone::of(notification)),
+    });
+    let origin = json!({
+        "type": "TextRun",
+        "text": message::origin(notification),
+        "size": "small",
+        "isSubtle": true,
+    });
+    let lines = message::lines(notification, &FORM);
+    let lines = lines.lines().map(|line| json!({"type": "TextRun", "text": line}));
+    let card: Vec<Value> =
+        [title].into_iter().chain(lines).chain([origin]).map(paragraph).collect();
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard",
+                "version": "1.4",
+                "msteams": {"width": "Full"},
+                "body": card,
+            },
+        }],
+    })
+}
+
+/// The name of a card's colour.
+fn colour(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Firing(Severity::Critical | Severity::Error) => "attention",
+        Tone::Firing(Severity::Warning) => "warning",
+        Tone::Resolved => "good",
+    }
+}
+
+/// A workflow answers 202 at once; whether it posts the card, it says to nobody.
+fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
+    let code = reply.json().pointer("/error/code").and_then(Value::as_str).map(str::to_owned);
+    let Some(refusal) = reply.refusal else {
+        if reply.status == 202 {
+            return Ok(());
+        }
+        let (status, said) = (reply.status, endpoint.quote(&reply.text));
+        return Err(endpoint.refused(&format!(
+            "answered with status {status} and not with 202 (is the url that of a workflow?): {said}"
+        )));
+    };
+    Err(match code.as_deref() {
+        Some("WorkflowNotFound") => refusal.explained("no such workflow; check the url"),
+        Some("WorkflowTriggerIsNotEnabled") => refusal.explained("the workflow is turned off"),
+        Some("DirectApiAuthorizationRequired" | "AuthorizationFailed") => refusal.explained(
+            "the url lacks its signature, or the workflow does not let anyone trigger it",
+        ),
+        _ => refusal,
+    })
+}
