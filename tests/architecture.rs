@@ -47,6 +47,8 @@ const RULES: &[Rule] = &[
         may: &[
             "channels",
             "cleanup",
+            "live",
+            "rules",
             "schedule::settings",
             "stats",
             "store::target",
@@ -102,7 +104,7 @@ const RULES: &[Rule] = &[
     Rule { module: "stats", may: &["store", "system::**"] },
     Rule { module: "cleanup", may: &["store", "store::prune"] },
     Rule { module: "alert", may: &[] },
-    Rule { module: "live", may: &["rules", "store", "system::disk"] },
+    Rule { module: "live", may: &["store", "system::disk"] },
     Rule { module: "rules", may: &["live"] },
     Rule { module: "notify", may: &["rules", "channels"] },
     // A channel sends what it is given; whether, when and how often is decided outside.

@@ -11,8 +11,10 @@ use super::reader::{self, Reader};
 use crate::channels::ChannelConfig;
 use crate::cleanup::Outside;
 use crate::language::Language;
+use crate::live;
 use crate::mapping::preset::{self, Receipts, Tasks};
-use crate::outcome::{Failure, Kind, Severity};
+use crate::outcome::{Failure, Kind};
+use crate::rules::CustomRule;
 use crate::secret::{self, Secret};
 use crate::stats;
 use crate::system::broker;
@@ -130,69 +132,10 @@ pub struct Alerts {
     #[serde(deserialize_with = "values::hours")]
     pub repeat_after_hours: u32,
     #[serde(default)]
-    pub rules: Vec<Rule>,
+    pub rules: Vec<CustomRule>,
     #[serde(default, deserialize_with = "channels::read_later")]
     pub channels: Vec<ChannelConfig>,
-    pub live: Live,
-}
-
-/// `[[alerts.rules]]`: one's own threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rule {
-    #[serde(deserialize_with = "values::non_empty_text")]
-    pub name: String,
-    pub on: RuleOn,
-    /// A path into the result's JSON.
-    #[serde(deserialize_with = "values::non_empty_text")]
-    pub metric: String,
-    pub op: Comparison,
-    #[serde(deserialize_with = "values::finite_number")]
-    pub value: f64,
-    #[serde(default = "warning")]
-    pub severity: Severity,
-    /// Empty: one is made from the metric and its value.
-    #[serde(default)]
-    pub message: String,
-}
-
-/// The result that a rule looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RuleOn {
-    Stats,
-    Disk,
-    Live,
-}
-
-/// How a rule compares a metric with its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Comparison {
-    #[serde(rename = ">")]
-    Above,
-    #[serde(rename = ">=")]
-    AtLeast,
-    #[serde(rename = "<")]
-    Below,
-    #[serde(rename = "<=")]
-    AtMost,
-    #[serde(rename = "==")]
-    Equal,
-    #[serde(rename = "!=")]
-    NotEqual,
-}
-
-/// `[alerts.live]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Live {
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 10_000_000>")]
-    pub stuck_after_minutes: u32,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 10_000_000>")]
-    pub backlog_after_minutes: u32,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 1_000_000_000_000>")]
-    pub backlog_max: u64,
-    /// Of so many tasks on, today's failure rate counts.
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 1_000_000_000_000>")]
-    pub min_tasks: u64,
+    pub live: live::Limits,
 }
 
 /// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
@@ -229,10 +172,6 @@ impl Heartbeat {
             ("alert", &self.alert),
         ]
     }
-}
-
-fn warning() -> Severity {
-    Severity::Warning
 }
 
 /// The text of a file; `origin` is what messages call it.

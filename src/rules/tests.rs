@@ -1,5 +1,7 @@
+use super::open_tasks::duration;
 use super::*;
-use serde_json::json;
+use crate::outcome::{Kind, Severity};
+use serde_json::{Number, json};
 
 pub fn settings() -> Settings {
     Settings {

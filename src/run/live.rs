@@ -44,7 +44,7 @@ pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store
         .map_err(|failure| undecided.push((rules::JOB_SKIPPED, failure.message)));
     let state = live::state(
         &figures,
-        &live::Surroundings {
+        &live::Facts {
             now: session.now,
             zone: config.timezone,
             states: &config.database.mapping.tasks.states,
@@ -65,9 +65,9 @@ pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store
     );
     let mut issues = live::issues(&figures);
     issues.extend(disks.errors);
-    let mut evaluation = live::evaluate(&state, &settings)?;
+    let mut evaluation = rules::evaluate_live(&state, &settings)?;
     for (rule, why) in undecided {
-        evaluation.cannot_tell(rule, &why, config.language);
+        evaluation.add_check_error(rule, &why, config.language);
     }
     log_issues(&issues);
     Ok(Found { state, evaluation, issues })

@@ -5,12 +5,10 @@ use super::logging::GOOD_NEWS;
 use super::{Session, log_issues};
 use crate::alert::Notification;
 use crate::config::Config;
-use crate::config::file::{Comparison, RuleOn};
-use crate::live::Limits;
 use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, Offer, Summary};
 use crate::outcome::Severity;
-use crate::rules::{self, CustomRule, Evaluation, On, Op};
+use crate::rules::{self, Evaluation};
 use crate::system::disk::Thresholds;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
@@ -98,41 +96,16 @@ fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Ve
 }
 
 pub(super) fn rule_settings(config: &Config, disks: Thresholds) -> rules::Settings {
-    let own = &config.alerts;
-    let custom = own.rules.iter().map(|rule| CustomRule {
-        name: rule.name.clone(),
-        on: match rule.on {
-            RuleOn::Stats => On::Stats,
-            RuleOn::Disk => On::Disk,
-            RuleOn::Live => On::Live,
-        },
-        metric: rule.metric.clone(),
-        op: match rule.op {
-            Comparison::Above => Op::Above,
-            Comparison::AtLeast => Op::AtLeast,
-            Comparison::Below => Op::Below,
-            Comparison::AtMost => Op::AtMost,
-            Comparison::Equal => Op::Equal,
-            Comparison::NotEqual => Op::NotEqual,
-        },
-        value: rule.value,
-        severity: rule.severity,
-        message: rule.message.clone(),
-    });
+    let alerts = &config.alerts;
     rules::Settings {
         language: config.language,
-        failure_rate_warning: own.failure_rate_warning,
-        failure_rate_critical: own.failure_rate_critical,
-        error_concentration_percent: own.error_concentration_percent,
-        no_tasks: own.no_tasks,
+        failure_rate_warning: alerts.failure_rate_warning,
+        failure_rate_critical: alerts.failure_rate_critical,
+        error_concentration_percent: alerts.error_concentration_percent,
+        no_tasks: alerts.no_tasks,
         disk_warning_percent: disks.warning,
         disk_critical_percent: disks.critical,
-        live: Limits {
-            stuck_after_minutes: own.live.stuck_after_minutes,
-            backlog_after_minutes: own.live.backlog_after_minutes,
-            backlog_max: own.live.backlog_max,
-            min_tasks: own.live.min_tasks,
-        },
-        custom: custom.collect(),
+        live: alerts.live.clone(),
+        custom: alerts.rules.clone(),
     }
 }

@@ -123,7 +123,7 @@ fn disks(statuses: &[(&str, &str)]) -> Evaluation {
 fn live_disk(status: &str) -> Evaluation {
     let document = json!({"stuck": {"tasks": 0}, "backlog": {"pending": 0, "older_than_limit": 0}, "today": {"total": 0, "failure_rate": 0},
         "jobs": {"missed": null, "skipped": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
-    crate::rules::hold(crate::rules::On::Live, &document, &settings())
+    crate::rules::evaluate_on(crate::rules::On::Live, &document, &settings())
 }
 
 fn send(kind: &str, key: Option<&str>, severity: &str) -> Evaluation {

@@ -1,0 +1,138 @@
+use super::state::backlog;
+use super::*;
+use crate::mapping::States;
+use crate::store::{DayCount, LiveFigures, OpenTask, OpenTasks};
+use crate::system::disk::{DiskReport, Status};
+use chrono::TimeDelta;
+use chrono_tz::Tz;
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-11-22T04:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn ago(minutes: i64) -> DateTime<Utc> {
+    now() - TimeDelta::minutes(minutes)
+}
+
+pub(crate) fn open(tasks: u64, older: u64, minutes: i64) -> OpenTasks {
+    OpenTasks {
+        tasks,
+        older,
+        oldest: Some(OpenTask { task: Some("task_7".into()), since: ago(minutes) }),
+    }
+}
+
+pub(crate) fn states() -> States {
+    States { failed: vec!["failed".into()], ..States::default() }
+}
+
+pub(crate) fn count(label: &str, tasks: u64) -> DayCount {
+    DayCount { day: 0, label: Some(label.into()), tasks }
+}
+
+pub(crate) fn healthy() -> LiveFigures {
+    LiveFigures {
+        finished: Some(60),
+        today: vec![count("DONE", 90), count("FAILED", 10)],
+        ..LiveFigures::default()
+    }
+}
+
+pub(crate) fn disk(status: Status, usage_percent: f64) -> DiskReport {
+    let disk = Disk {
+        path: "/data".into(),
+        mount: None,
+        device: None,
+        fs_type: None,
+        total_gb: 10.0,
+        used_gb: 1.0,
+        free_gb: 9.0,
+        usage_percent,
+        inodes_usage_percent: None,
+        status,
+        bytes: Default::default(),
+    };
+    DiskReport {
+        success: true,
+        disk_info: None,
+        disks: vec![disk],
+        alerts: Vec::new(),
+        errors: Vec::new(),
+    }
+}
+
+pub(crate) fn state_of(
+    figures: &LiveFigures,
+    disk: Option<&DiskReport>,
+    missed: Option<&[MissedJob]>,
+) -> LiveState {
+    state(
+        figures,
+        &Facts {
+            now: now(),
+            zone: Tz::Asia__Shanghai,
+            states: &states(),
+            disk,
+            missed,
+            skipped: Some(&[]),
+        },
+    )
+}
+
+fn limits() -> Limits {
+    Limits { stuck_after_minutes: 60, backlog_after_minutes: 30, backlog_max: 1000, min_tasks: 20 }
+}
+
+#[test]
+fn what_is_asked_follows_from_the_limits() {
+    let asked = request(now(), Tz::Asia__Shanghai, &limits());
+    assert_eq!(asked.today.date.to_string(), "2026-11-22");
+    assert_eq!((asked.stuck_before, asked.waiting_before), (ago(60), ago(30)));
+    assert_eq!(asked.finished_in, (ago(60), now()));
+    assert_eq!(asked.finished_made_since, ago(24 * 60));
+}
+
+#[test]
+fn the_document_has_the_keys_that_it_is_documented_with() {
+    let figures =
+        LiveFigures { pending: open(120, 3, 45), processing: open(5, 0, 30), ..healthy() };
+    let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
+    let state = state_of(&figures, None, Some(&missed));
+    assert_eq!(
+        serde_json::to_value(state).unwrap(),
+        serde_json::json!({
+            "time": "2026-11-22T12:00:00+08:00",
+            "backlog": {"pending": 120, "older_than_limit": 3, "oldest_seconds": 2700, "oldest_task": "task_7",
+                "finished_last_hour": 60, "drain_seconds": 7200},
+            "stuck": {"tasks": 0, "processing": 5, "oldest_seconds": 1800, "oldest_task": "task_7"},
+            "today": {"date": "2026-11-22", "total": 100, "failed": 10, "failure_rate": 10.0},
+            "disk": null,
+            "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}], "skipped": []},
+            "unavailable": ["disk"],
+        })
+    );
+}
+
+#[test]
+fn a_backlog_drains_at_the_last_hours_rate_or_nobody_knows_when() {
+    for (pending, finished, seconds) in [
+        (0, Some(0), Some(0)),
+        (0, Some(7), Some(0)),
+        (1, Some(7), Some(515)), // 514.3: it is not empty before
+        (120, Some(60), Some(7200)),
+        (120, Some(0), None),
+        (120, None, None),
+    ] {
+        let figures = LiveFigures { pending: open(pending, 0, 1), finished, ..healthy() };
+        let drain = backlog(&figures, now()).drain_seconds;
+        assert_eq!(drain, seconds, "{pending} pending, {finished:?} finished");
+    }
+}
+
+#[test]
+fn times_that_cannot_be_read_are_told() {
+    let figures = LiveFigures { unreadable: Some((2, "gestern".into())), ..healthy() };
+    let issues = issues(&figures);
+    assert_eq!(issues[0].kind, "time_unreadable");
+    assert!(issues[0].message.starts_with("2 open tasks"));
+}

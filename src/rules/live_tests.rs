@@ -1,0 +1,104 @@
+//! The rules that look at the live state.
+
+use super::tests::settings;
+use super::*;
+use crate::live::MissedJob;
+use crate::live::tests::{ago, count, disk, healthy, open, state_of};
+use crate::outcome::Severity;
+use crate::store::LiveFigures;
+use crate::system::disk::Status;
+
+/// The types, severities and messages that are firing.
+fn told(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, String)> {
+    let settings = Settings { language, ..settings() };
+    let state = state_of(figures, Some(&disk(Status::Normal, 10.0)), Some(&[]));
+    let alerts = evaluate_live(&state, &settings).unwrap().alerts.into_iter();
+    alerts.map(|alert| (alert.kind, alert.severity, alert.message)).collect()
+}
+
+fn kinds(figures: &LiveFigures) -> Vec<String> {
+    let told = told(figures, Language::En).into_iter();
+    told.map(|(kind, ..)| kind).collect()
+}
+
+#[test]
+fn nothing_is_firing_where_all_is_well() {
+    assert_eq!(kinds(&healthy()), [""; 0]);
+}
+
+#[test]
+fn one_stuck_task_is_enough() {
+    let figures = |older| LiveFigures { processing: open(9, older, 192), ..healthy() };
+    assert_eq!(kinds(&figures(0)), [""; 0]);
+    assert_eq!(
+        told(&figures(1), Language::Zh)[0].2,
+        "任务卡住: 1 个任务处理超过 60 分钟仍未结束，最久的是 task_7（3 小时 12 分钟）"
+    );
+    assert_eq!(
+        told(&figures(1), Language::En)[0].2,
+        "Stuck tasks: 1 in processing for more than 60 minutes; the oldest is task_7 (3 h 12 min)"
+    );
+}
+
+#[test]
+fn a_backlog_is_too_old_or_too_large() {
+    let figures = |tasks, older| LiveFigures { pending: open(tasks, older, 95), ..healthy() };
+    assert_eq!(kinds(&figures(999, 0)), [""; 0]);
+    assert_eq!(kinds(&figures(1000, 0)), [""; 0]);
+    assert_eq!(kinds(&figures(1001, 0)), ["backlog"]);
+    assert_eq!(kinds(&figures(1, 1)), ["backlog"]);
+    assert_eq!(
+        told(&figures(1200, 300), Language::Zh)[0].2,
+        "任务积压: 1200 个任务等待处理（上限 1000），其中 300 个已等待超过 30 分钟，最久的是 task_7（1 小时 35 分钟），最近一小时完成 60 个，按此速度还需 20 小时"
+    );
+    assert_eq!(
+        told(&figures(1, 1), Language::En)[0].2,
+        "Backlog: 1 pending; 1 of them for more than 30 minutes, the oldest is task_7 (1 h 35 min); 60 finished in the last hour, 1 min left at that rate"
+    );
+    let still = LiveFigures { finished: Some(0), ..figures(1, 1) };
+    assert!(told(&still, Language::Zh)[0].2.ends_with("最近一小时没有任务完成"));
+}
+
+#[test]
+fn todays_rate_counts_from_the_minimum_of_tasks_on() {
+    let figures = |total: u64, failed: u64| LiveFigures {
+        today: vec![count("done", total - failed), count("Failed", failed)],
+        ..healthy()
+    };
+    assert_eq!(kinds(&figures(19, 19)), [""; 0]);
+    assert_eq!(kinds(&figures(20, 4)), [""; 0]); // 20 %
+    assert_eq!(kinds(&figures(20, 5)), ["high_failure_rate"]);
+    assert_eq!(kinds(&figures(20, 10)), ["high_failure_rate"]); // 50 %
+    assert_eq!(kinds(&figures(20, 11)), ["critical_failure_rate"]);
+    assert_eq!(told(&figures(20, 5), Language::Zh)[0].2, "今日任务失败率过高: 25%");
+}
+
+#[test]
+fn what_is_not_known_raises_nothing_and_resolves_nothing() {
+    let evaluation = evaluate_live(&state_of(&healthy(), None, None), &settings()).unwrap();
+    assert_eq!(evaluation.alerts, []);
+    assert!(!evaluation.judges("disk_space_warning", Some("/data")));
+    assert!(!evaluation.judges("job_missed", Some("stats")));
+    assert!(evaluation.judges("backlog", None));
+}
+
+#[test]
+fn a_disk_and_a_missed_job_are_firing_under_their_names() {
+    let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
+    let full = disk(Status::Critical, 95.5);
+    let state = state_of(&healthy(), Some(&full), Some(&missed));
+    let evaluation = evaluate_live(&state, &settings()).unwrap();
+    let named: Vec<(&str, Option<&str>, Severity)> = evaluation
+        .alerts
+        .iter()
+        .map(|alert| (&*alert.kind, alert.subject.as_deref(), alert.severity))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("disk_space_critical", Some("/data"), Severity::Critical),
+            ("job_missed", Some("stats"), Severity::Error)
+        ]
+    );
+    assert!(evaluation.judges("job_missed", Some("cleanup")));
+}

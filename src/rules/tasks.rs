@@ -1,0 +1,118 @@
+//! Rules about the tasks of a day.
+
+use super::Found;
+use super::document::{Look, Misfit, Wrong, exact, float, plain};
+use crate::alert::Alert;
+use crate::outcome::Severity;
+use crate::units;
+use serde_json::Value;
+
+/// `subject` tells today's rate from that of a whole day.
+pub fn failure_rate(
+    look: &Look,
+    path: &str,
+    subject: Option<&str>,
+    found: &mut Found,
+) -> Result<(), Misfit> {
+    let Some(rate) = look.number(path)? else {
+        found.is_unknown = true;
+        return Ok(());
+    };
+    let shown = plain(rate);
+    let today = |text: String| match subject {
+        Some(_) => look.pick(format!("今日{text}"), format!("{text}, today")),
+        None => text,
+    };
+    let levels = [
+        (
+            "critical_failure_rate",
+            Severity::Critical,
+            look.settings.failure_rate_critical,
+            look.pick("任务失败率严重过高", "Task failure rate is critical"),
+        ),
+        (
+            "high_failure_rate",
+            Severity::Warning,
+            look.settings.failure_rate_warning,
+            look.pick("任务失败率过高", "Task failure rate is high"),
+        ),
+    ];
+    let exceeded = levels.into_iter().find(|level| float(rate) > level.2);
+    found.alerts.extend(exceeded.map(|(kind, severity, threshold, words)| Alert {
+        kind: kind.to_owned(),
+        severity,
+        message: today(format!("{words}: {shown}%")),
+        subject: subject.map(str::to_owned),
+        value: Some(rate.clone()),
+        threshold: exact(threshold),
+    }));
+    Ok(())
+}
+
+pub fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
+    let Some(total) = look.number("task_statistics.total_tasks")? else {
+        found.is_unknown = true;
+        return Ok(());
+    };
+    if look.settings.no_tasks && float(total) == 0.0 {
+        // A date is good to have in the message, and no reason to fail without.
+        let date = look.text("date").ok().flatten().unwrap_or_default();
+        found.alerts.push(Alert {
+            kind: "no_tasks".to_owned(),
+            severity: Severity::Warning,
+            message: match date {
+                "" => look.pick("没有任何任务", "There was no task").to_owned(),
+                date => look
+                    .pick(format!("{date} 没有任何任务"), format!("There was no task on {date}")),
+            },
+            subject: None,
+            value: Some(total.clone()),
+            threshold: None,
+        });
+    }
+    Ok(())
+}
+
+pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit> {
+    let path = "error_statistics.error_categories";
+    let Some(categories) = look.object(path)? else {
+        found.is_unknown = true;
+        return Ok(());
+    };
+    let count = |(name, count): (&String, &Value)| {
+        let tasks = count.as_u64();
+        let tasks = tasks.ok_or_else(|| Misfit::new(&format!("{path}.{name}"), Wrong::NoNumber))?;
+        Ok((name.clone(), tasks))
+    };
+    let counts: Vec<(String, u64)> = categories.iter().map(count).collect::<Result<_, _>>()?;
+    let all: u64 = counts.iter().map(|(_, tasks)| tasks).sum();
+    let limit = look.settings.error_concentration_percent;
+    // Exactly: 50.001 % is above 50 although it reads 50.0.
+    let is_above = |tasks: u64| tasks as f64 * 100.0 > limit * all as f64;
+    for (name, tasks) in counts.into_iter().filter(|(_, tasks)| is_above(*tasks)) {
+        let share = exact(units::percent(tasks, all));
+        let shown = share.as_ref().map(plain).unwrap_or_default();
+        found.alerts.push(Alert {
+            kind: "concentrated_errors".to_owned(),
+            severity: Severity::Warning,
+            message: look.pick(
+                format!("错误集中在「{name}」: {shown}%（{tasks}/{all}）"),
+                format!("Errors are concentrated in \"{name}\": {shown}% ({tasks} of {all})"),
+            ),
+            subject: Some(name),
+            value: share,
+            threshold: exact(limit),
+        });
+    }
+    Ok(())
+}
+
+/// The rate of a day that has just begun says little, so it counts from a minimum of tasks on. Below it nothing is firing: what was at
+/// midnight was about the day before.
+pub fn today(look: &Look, found: &mut Found) -> Result<(), Misfit> {
+    let total = look.known("today.total")?;
+    if float(total) < look.settings.live.min_tasks as f64 {
+        return Ok(());
+    }
+    failure_rate(look, "today.failure_rate", Some("today"), found)
+}
