@@ -1,4 +1,4 @@
-//! What is said: alerts, and the notice in which a channel gets them.
+//! Alerts, and the notification in which a channel gets them.
 
 use crate::language::Language;
 use crate::outcome::Severity;
@@ -6,9 +6,9 @@ use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-/// Something that stands and that somebody should know of.
+/// Something that is wrong and that somebody should know of.
 ///
-/// Which alert it is, its type and its subject say alone: neither its message nor its value.
+/// Its type and its subject alone identify it, never its message or value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     #[serde(rename = "type")]
@@ -16,7 +16,7 @@ pub struct Alert {
     pub severity: Severity,
     /// One sentence, in the configured language.
     pub message: String,
-    /// What it is about, where one type can stand more than once: a disk's path, a category, a job.
+    /// What it is about, where one type can be firing more than once: a disk's path, a category, a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct Alert {
     pub threshold: Option<Number>,
 }
 
-/// Whether an alert stands or has ceased to.
+/// Whether an alert is firing or resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -33,7 +33,7 @@ pub enum Status {
     Resolved,
 }
 
-/// An alert as a channel is told of it.
+/// An alert as a channel gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertUpdate {
     #[serde(flatten)]
@@ -41,12 +41,12 @@ pub struct AlertUpdate {
     pub status: Status,
 }
 
-/// What a channel is sent at once.
+/// What a channel is sent in one message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The name of the host that says it.
+    /// The host that found it.
     pub host: String,
-    /// When it was found out, in the configured zone.
+    /// When it was found, in the configured zone.
     pub time: DateTime<FixedOffset>,
     pub language: Language,
     /// Never empty.

@@ -15,7 +15,7 @@
 //! | `disk.disk_info`, `disk.disks` | as `taskmon disk` prints them; `disk` is null where nothing was measured |
 //! | `jobs.missed` | a `{"job", "due"}` for each scheduled job without a successful run when one was due; null: not known |
 //! | `jobs.skipped` | a `{"job", "times"}` for each job whose last runs were all skipped for a lock, three or more of them; null: not known |
-//! | `unavailable` | the paths that are null because nothing says what stands there |
+//! | `unavailable` | the paths that are null because nothing is known about them |
 
 mod state;
 

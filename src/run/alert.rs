@@ -6,7 +6,7 @@ use super::{Session, live, stats};
 use crate::cli::{AlertArgs, Format};
 use crate::config::Config;
 use crate::live::LiveState;
-use crate::notify::{Mode, Offer, Summary};
+use crate::notify::{Mode, Retry, Summary};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
@@ -50,7 +50,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
         config,
     };
     if let Some(evaluation) = given(arguments, config)? {
-        let retry = if arguments.report.is_some() { Offer::Again } else { Offer::OnlyNew };
+        let retry = if arguments.report.is_some() { Retry::Undelivered } else { Retry::Nothing };
         let evaluations = vec![evaluation];
         return session.run_job(
             &plan,
@@ -67,7 +67,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
             let mut report = AlertReport { live: Some(found.state), ..report() };
             report.summary.errors = found.issues;
             let evaluations = vec![found.evaluation, Evaluation::job_succeeded("alert")];
-            Ok(Work { report, evaluations, retry: Offer::Again })
+            Ok(Work { report, evaluations, retry: Retry::Undelivered })
         },
     )
 }

@@ -69,7 +69,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
             let report = CleanupReport::new(settings.mode, tally, session.seconds());
             let evaluations = vec![Evaluation::job_succeeded("cleanup")];
             let report = Cleaned { report, language: config.language };
-            Ok(Work { report, evaluations, retry: notify::Offer::OnlyNew })
+            Ok(Work { report, evaluations, retry: notify::Retry::Nothing })
         },
     )
 }

@@ -7,7 +7,7 @@ use super::{Session, log_issues, notify};
 use crate::cli::{DiskArgs, Format};
 use crate::config::{self, Config};
 use crate::language::Language;
-use crate::notify::{Mode, Offer};
+use crate::notify::{Mode, Retry};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
@@ -39,7 +39,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> R
             report.alerts = evaluation.alerts.clone();
             let report = Measured { report, thresholds, language: config.language };
             let evaluations = vec![evaluation, Evaluation::job_succeeded("disk")];
-            Ok(Work { report, evaluations, retry: Offer::OnlyNew })
+            Ok(Work { report, evaluations, retry: Retry::Nothing })
         },
     )
 }

@@ -6,7 +6,7 @@ use super::{Session, log_issues};
 use crate::alert::Notification;
 use crate::config::Config;
 use crate::notify::deliver::{Delivery, Pauses, deliver};
-use crate::notify::{Context, Mode, Offer, Summary};
+use crate::notify::{Context, Mode, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
 use crate::system::disk::Thresholds;
@@ -20,7 +20,7 @@ impl Session {
         &self,
         config: &Config,
         evaluations: &[Evaluation],
-        retry: Offer,
+        retry: Retry,
         mode: Mode,
     ) -> Summary {
         let receivers = channels::receivers(&config.alerts.channels);
@@ -34,14 +34,14 @@ impl Session {
             receivers: &receivers,
             records_dir: &config.alerts.records_dir,
             logs_dir: &config.alerts.logs_dir,
-            offer: retry,
+            retry,
             mode,
         };
-        let summary = crate::notify::tell(evaluations, &context, |notifications| {
+        let summary = crate::notify::notify(evaluations, &context, |notifications| {
             let own = &config.alerts.channels;
             send(channels::prepare(own, &self.env, self.now, self.started), notifications)
         });
-        for (severity, line) in &summary.said {
+        for (severity, line) in &summary.lines {
             match severity {
                 Some(Severity::Warning) => log::warn!("{line}"),
                 Some(Severity::Error | Severity::Critical) => log::error!("{line}"),
@@ -73,7 +73,7 @@ fn log_alerts(summary: &Summary, mode: Mode) {
         Mode::Deliver => "",
     };
     log::info!(
-        "alerts{dry_run}: {} stand, {} sent, {} held back, {} over",
+        "alerts{dry_run}: {} firing, {} sent, {} suppressed, {} resolved",
         summary.alerts.len(),
         summary.alerts_sent,
         summary.alerts_suppressed,
@@ -81,7 +81,7 @@ fn log_alerts(summary: &Summary, mode: Mode) {
     );
     for own in &summary.channels {
         let failed = own.error.as_ref().map_or("", |_| ", and failed");
-        log::info!("channel {}: took {}{failed}", own.channel, own.sent);
+        log::info!("channel {}: accepted {}{failed}", own.channel, own.sent);
     }
 }
 

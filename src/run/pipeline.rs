@@ -8,7 +8,7 @@ use super::output::{Done, Printed};
 use crate::cli::{FailOn, Format};
 use crate::config::Config;
 use crate::job::{Job, JobRun};
-use crate::notify::{Mode, Offer, Summary};
+use crate::notify::{Mode, Retry, Summary};
 use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
@@ -58,7 +58,7 @@ pub(super) struct Work<R> {
     /// What receivers are notified of.
     pub evaluations: Vec<Evaluation>,
     /// Whether what channels rejected in earlier runs is sent again.
-    pub retry: Offer,
+    pub retry: Retry,
 }
 
 impl Session {
@@ -149,8 +149,8 @@ impl Session {
             Evaluation::job_failed(Some(run.job.name()), &failure.message, config.language);
         // A database that is down for hours must not keep rejected notifications from being sent again.
         let retry = match run.job {
-            Job::Alert => Offer::Again,
-            _ => Offer::OnlyNew,
+            Job::Alert => Retry::Undelivered,
+            _ => Retry::Nothing,
         };
         self.notify(config, &[evaluation], retry, Mode::Deliver);
     }

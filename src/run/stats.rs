@@ -9,7 +9,7 @@ use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
 use crate::files::NewFile;
-use crate::notify::{Mode, Offer};
+use crate::notify::{Mode, Retry};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
@@ -41,7 +41,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> 
             let newest = reports.make(session, store.as_mut(), &dates, !arguments.no_save)?;
             let evaluations =
                 newest.into_iter().chain([Evaluation::job_succeeded("stats")]).collect();
-            Ok(Work { report: reports, evaluations, retry: Offer::OnlyNew })
+            Ok(Work { report: reports, evaluations, retry: Retry::Nothing })
         },
     )
 }

@@ -1,7 +1,10 @@
 use super::*;
+use crate::language::Language;
+use crate::notify::Summary;
 use crate::notify::deliver::Rejection;
 use crate::rules::tests::settings;
 use crate::rules::{evaluate, given, read};
+use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -15,7 +18,7 @@ struct Desk {
     /// Channels that take only so many alerts of a notice.
     broken: Vec<(&'static str, usize)>,
     repeat_hours: i64,
-    offer: Offer,
+    retry: Retry,
     heard: Mutex<Vec<String>>,
 }
 
@@ -28,7 +31,7 @@ impl Desk {
             receivers: channels.iter().map(receiver).collect(),
             broken: Vec::new(),
             repeat_hours: 24,
-            offer: Offer::OnlyNew,
+            retry: Retry::Nothing,
             heard: Mutex::default(),
         }
     }
@@ -54,10 +57,10 @@ impl Desk {
             receivers: &self.receivers,
             records_dir: &records_dir,
             logs_dir: &logs_dir,
-            offer: self.offer,
+            retry: self.retry,
             mode,
         };
-        tell(evaluations, &context, |notices| {
+        notify(evaluations, &context, |notices| {
             notices.iter().map(|(channel, notice)| self.take(channel, notice)).collect()
         })
     }
@@ -313,7 +316,7 @@ fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
     // Another job tells only what it found; the next run of `alert` offers the rest, though it does not look at that report.
     desk.broken.clear();
     assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), NOBODY);
-    desk.offer = Offer::Again;
+    desk.retry = Retry::Undelivered;
     let (summary, heard) = desk.run(2, &[live_disk("normal")]);
     assert_eq!(heard, ["hook: high_failure_rate"]);
     assert_eq!((summary.alerts.len(), summary.alerts_sent), (1, 1));
@@ -327,7 +330,7 @@ fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
 #[test]
 fn what_is_owed_is_offered_for_a_day() {
     let mut desk = Desk::new(&["hook"]);
-    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 0)]);
+    (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);
     desk.run(0, &[send("a", None, "warning")]);
     desk.run(12, &[live_disk("normal")]);
     desk.broken.clear();
@@ -341,7 +344,7 @@ fn what_is_owed_is_offered_for_a_day() {
 #[test]
 fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
     let mut desk = Desk::new(&["hook"]);
-    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 1)]);
+    (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 1)]);
     let two = disks(&[("/", "warning"), ("/data", "warning")]);
     assert_eq!(desk.heard(0, std::slice::from_ref(&two)), ["hook: disk_space_warning/"]);
     desk.broken.clear();
@@ -351,7 +354,7 @@ fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
 #[test]
 fn what_ended_before_it_was_taken_is_not_offered_any_more() {
     let mut desk = Desk::new(&["hook"]);
-    (desk.offer, desk.broken) = (Offer::Again, vec![("hook", 0)]);
+    (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);
     desk.run(0, &[stats(30.0)]);
     desk.broken.clear();
     assert_eq!(desk.heard(1, &[stats(3.0)]), NOBODY);
@@ -361,7 +364,7 @@ fn what_ended_before_it_was_taken_is_not_offered_any_more() {
 #[test]
 fn an_end_that_was_not_taken_is_offered_again() {
     let mut desk = Desk::new(&["hook"]);
-    desk.offer = Offer::Again;
+    desk.retry = Retry::Undelivered;
     desk.run(0, &[stats(30.0)]);
     desk.broken = vec![("hook", 0)];
     desk.run(1, &[stats(3.0)]);
@@ -378,11 +381,11 @@ fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
     let (summary, _) = desk.run(0, &[stats(60.0)]);
     assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
     assert_eq!(
-        summary.said,
+        summary.lines,
         [(Some(Severity::Critical), "Task failure rate is critical: 60%".to_owned())]
     );
     let (summary, _) = desk.run(1, &[stats(60.0)]);
-    assert_eq!((summary.alerts_sent, summary.alerts_suppressed, summary.said.len()), (0, 1, 0));
+    assert_eq!((summary.alerts_sent, summary.alerts_suppressed, summary.lines.len()), (0, 1, 0));
     assert_eq!(
         desk.log("critical"),
         "2026-11-22T12:00:00+08:00 - CRITICAL - Task failure rate is critical: 60%\n"
@@ -427,7 +430,7 @@ fn a_test_reaches_every_channel_every_time_and_is_not_remembered() {
         let heard = desk.heard(hours, &[Evaluation::test(Language::En)]);
         assert_eq!(heard, ["hook: test", "pager: test"]);
     }
-    desk.offer = Offer::Again;
+    desk.retry = Retry::Undelivered;
     desk.broken = vec![("hook", 0)];
     desk.run(2, &[Evaluation::test(Language::En)]);
     desk.broken.clear();
@@ -471,14 +474,14 @@ fn runs_at_the_same_time_tell_an_alert_once() {
         receivers: &desk.receivers,
         records_dir: &records_dir,
         logs_dir: &logs_dir,
-        offer: Offer::Again,
+        retry: Retry::Undelivered,
         mode: Mode::Deliver,
     };
     let summaries: Vec<Summary> = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    tell(&[stats(30.0)], &context, |notices| {
+                    notify(&[stats(30.0)], &context, |notices| {
                         *told.lock().unwrap() += notices.len();
                         // The others come while it is under way.
                         std::thread::sleep(Duration::from_millis(200));

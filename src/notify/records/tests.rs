@@ -1,5 +1,12 @@
 use super::*;
+use crate::alert::{Alert, Status};
+use crate::notify::decide::Reason;
+use crate::notify::log::{log_line, write_logs};
+use crate::notify::memory::{ChannelOutcome, DeliveryResult};
+use crate::outcome::Severity;
+use chrono::TimeDelta;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 
 fn at(time: &str) -> DateTime<FixedOffset> {
@@ -22,8 +29,12 @@ fn alert(kind: &str) -> Alert {
 }
 
 fn record(kind: &str, time: DateTime<FixedOffset>) -> Record {
-    let outcome =
-        Outcome { result: Happened::Sent, reason: Reason::First, attempts: Some(1), error: None };
+    let outcome = ChannelOutcome {
+        result: DeliveryResult::Sent,
+        reason: Reason::First,
+        attempts: Some(1),
+        error: None,
+    };
     Record {
         time,
         host: "h".into(),
@@ -154,7 +165,7 @@ fn what_stands_is_carried_from_file_to_file_and_never_forgotten() {
     let old = &past.memory.0.values().last().unwrap();
     assert_eq!(old.alert, alert("old"));
     assert_eq!(old.claims, BTreeSet::from([Origin::Live]));
-    assert_eq!(old.channels["hook"].told.unwrap().at, at("2026-09-01T12:00:00"));
+    assert_eq!(old.channels["hook"].notified.unwrap().at, at("2026-09-01T12:00:00"));
 }
 
 #[test]
@@ -250,7 +261,7 @@ fn sending() -> Sending {
 /// What another run is known to tell on the channel `hook`.
 fn in_hand(past: &Past) -> Option<Severity> {
     let known = past.memory.0.get(&Identity::of(&alert("backlog")))?;
-    known.channels["hook"].in_hand
+    known.channels["hook"].in_progress
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! What the records remember of an alert: who found it, and what each channel was notified of.
+
+use super::decide::{ChannelMemory, Reason};
+use crate::alert::{Alert, Status};
+use crate::outcome::Severity;
+use crate::rules::Origin;
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which alert it is: its type and its subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Identity {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+impl Identity {
+    pub fn of(alert: &Alert) -> Self {
+        Self { kind: alert.kind.clone(), subject: alert.subject.clone() }
+    }
+}
+
+/// One line: what happened to one alert in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// In the configured zone.
+    pub time: DateTime<FixedOffset>,
+    pub host: String,
+    pub origin: Origin,
+    #[serde(flatten)]
+    pub alert: Alert,
+    pub status: Status,
+    /// By channel; the logs are the channel `log`. Empty: another origin still finds it firing.
+    pub channels: BTreeMap<String, ChannelOutcome>,
+}
+
+/// What happened on one channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChannelOutcome {
+    pub result: DeliveryResult,
+    pub reason: Reason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryResult {
+    Sent,
+    Failed,
+    Suppressed,
+    BelowMinimum,
+}
+
+/// What the records remember of all alerts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Memory(pub BTreeMap<Identity, Remembered>);
+
+/// What is remembered of one alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// As it was last seen.
+    pub alert: Alert,
+    pub origin: Origin,
+    /// Who found it firing; it is resolved when none of them finds it any more. Empty for what is never resolved.
+    pub claims: BTreeSet<Origin>,
+    pub channels: BTreeMap<String, ChannelMemory>,
+}
+
+impl Memory {
+    /// Adds a record to those before it.
+    pub fn note(&mut self, record: &Record) {
+        let at = record.time.to_utc();
+        let remembered = self.0.entry(Identity::of(&record.alert));
+        let remembered = remembered.or_insert_with(|| Remembered {
+            alert: record.alert.clone(),
+            origin: record.origin,
+            claims: BTreeSet::new(),
+            channels: BTreeMap::new(),
+        });
+        match record.status {
+            Status::Firing => {
+                (remembered.alert, remembered.origin) = (record.alert.clone(), record.origin);
+                remembered.claims.extend(claim(record.origin, &record.alert));
+            }
+            Status::Resolved => {
+                remembered.claims.remove(&record.origin);
+            }
+        }
+        for (name, outcome) in &record.channels {
+            let channel = remembered.channels.entry(name.clone()).or_default();
+            match (outcome.result, record.status) {
+                (DeliveryResult::Sent, status) => {
+                    channel.record_accepted(status, record.alert.severity, at)
+                }
+                (DeliveryResult::Failed, status) => channel.record_rejected(status, at),
+                (DeliveryResult::Suppressed, Status::Resolved) => channel.forget(),
+                (DeliveryResult::Suppressed | DeliveryResult::BelowMinimum, _) => {}
+            }
+        }
+    }
+
+    /// Leaves out what neither is firing nor can matter to a decision.
+    pub fn prune(&mut self, now: DateTime<Utc>, repeat_after: TimeDelta) {
+        self.0.retain(|_, remembered| {
+            let mut channel = remembered.channels.values();
+            !remembered.claims.is_empty()
+                || channel.any(|channel| channel.matters(now, repeat_after))
+        });
+    }
+}
+
+/// Who can find later that an alert is resolved; nobody if it was only sent, or is about a job without a name.
+fn claim(origin: Origin, alert: &Alert) -> Option<Origin> {
+    match origin {
+        Origin::Send | Origin::Test => None,
+        Origin::Job if alert.subject.is_none() => None,
+        origin => Some(origin),
+    }
+}
+
+/// One alert on one channel that a run is about to notify.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sending {
+    #[serde(flatten)]
+    pub identity: Identity,
+    pub severity: Severity,
+    pub channel: String,
+}
+
+impl Remembered {
+    /// An alert of which only is known that another run is sending it.
+    pub fn in_progress(sending: &Sending) -> Self {
+        Self {
+            alert: Alert {
+                kind: sending.identity.kind.clone(),
+                severity: sending.severity,
+                message: String::new(),
+                subject: sending.identity.subject.clone(),
+                value: None,
+                threshold: None,
+            },
+            origin: Origin::Send,
+            claims: BTreeSet::new(),
+            channels: BTreeMap::new(),
+        }
+    }
+}
