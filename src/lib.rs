@@ -14,7 +14,7 @@
 //! - Features (`cleanup`, `stats`, `live`, `rules`, `notify`, `channels`, `check`, `schedule`, `demo`) import `mapping`, the `Store` and
 //!   `Pruner` traits, `system` and the ground floor, and not each other, save: `rules` reads reports, `notify` sends what `rules` found
 //!   through `channels`.
-//! - No SQL stands outside `store/`.
+//! - No SQL outside `store/`.
 //! - `report` imports the report structs only; `manual` nothing but words.
 //! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`, `tls`) imports nothing of
 //!   taskmon but itself.

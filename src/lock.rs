@@ -36,7 +36,7 @@ pub struct Job<'a> {
     /// The folder for the lock's file; `None`: the user's own.
     pub folder: Option<&'a Path>,
     pub name: &'a str,
-    /// What tells one configuration from another: its file and its database.
+    /// What identifies a configuration: its file and its database.
     pub identity: &'a str,
 }
 
@@ -45,14 +45,14 @@ pub struct Job<'a> {
 /// # Errors
 /// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where there is no place for its file.
 pub fn acquire(job: &Job) -> Result<Lock> {
-    acquire_in(job, &own_places())
+    acquire_in(job, &private_folders())
 }
 
 /// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
 /// having it. Where that list cannot be read, nobody is known to hold it.
 pub fn is_held(job: &Job) -> bool {
-    let own = own_places();
-    let folders = job.folder.into_iter().chain(own.iter().map(PathBuf::as_path));
+    let private = private_folders();
+    let folders = job.folder.into_iter().chain(private.iter().map(PathBuf::as_path));
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut files = folders.map(|folder| folder.join(file_name(job)));
     files.any(|file| is_listed(&file, &locks))
@@ -71,7 +71,7 @@ fn is_listed(file: &Path, locks: &str) -> bool {
 }
 
 /// The folders of the user's own, in the order in which they are tried. No variable has a word in it.
-fn own_places() -> Vec<PathBuf> {
+fn private_folders() -> Vec<PathBuf> {
     let user = rustix::process::geteuid();
     let shared = ["/tmp", "/var/tmp", "/dev/shm"];
     let runtime = user.is_root().then_some("/run");
@@ -142,10 +142,10 @@ fn take(path: &Path) -> io::Result<Option<File>> {
 }
 
 fn is_still(path: &Path, file: &File) -> bool {
-    let same = |own: rustix::fs::Stat, there: rustix::fs::Stat| {
-        (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
+    let same = |held: rustix::fs::Stat, there: rustix::fs::Stat| {
+        (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
     };
-    fstat(file).is_ok_and(|own| stat(path).is_ok_and(|there| same(own, there)))
+    fstat(file).is_ok_and(|held| stat(path).is_ok_and(|there| same(held, there)))
 }
 
 /// Makes a folder that is nobody else's.
@@ -155,8 +155,8 @@ fn make_own(folder: &Path) -> io::Result<()> {
         _ => {}
     }
     let found = std::fs::symlink_metadata(folder)?;
-    let own = rustix::process::geteuid().as_raw();
-    if found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0 {
+    let user = rustix::process::geteuid().as_raw();
+    if found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0 {
         Ok(())
     } else {
         Err(io::Error::other("it is not this user's own folder, closed to others"))
@@ -217,24 +217,24 @@ mod tests {
     fn what_is_no_file_in_its_place_holds_nobody_up() {
         let folder = tempfile::tempdir().unwrap();
         let logs = folder.path().join("logs");
-        let own = [folder.path().join("own")];
+        let private = [folder.path().join("private")];
         std::fs::create_dir(&logs).unwrap();
         let stats = job(Some(&logs), "stats", "x");
         let path = logs.join(file_name(&stats));
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let held = acquire_in(&stats, &own).unwrap();
+        let held = acquire_in(&stats, &private).unwrap();
         let warning = held.warning.as_ref().unwrap();
-        for part in [&path, &own[0]] {
+        for part in [&path, &private[0]] {
             let part = part.display().to_string();
             assert!(warning.contains(&part), "{part} in {warning}");
         }
-        let second = acquire_in(&stats, &own).unwrap_err();
+        let second = acquire_in(&stats, &private).unwrap_err();
         assert_eq!(kind(&second), Kind::Locked);
         drop(held);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert!(acquire_in(&stats, &own).unwrap().warning.is_some());
+        assert!(acquire_in(&stats, &private).unwrap().warning.is_some());
         assert_eq!(kind(&acquire_in(&stats, &[]).unwrap_err()), Kind::LockFailed);
     }
 
@@ -273,12 +273,12 @@ mod tests {
     fn a_folder_that_others_may_enter_is_not_the_users_own() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let own = folder.path().join("own");
-        make_own(&own).unwrap();
-        make_own(&own).unwrap();
-        std::fs::set_permissions(&own, std::fs::Permissions::from_mode(0o770)).unwrap();
-        assert!(make_own(&own).is_err());
-        std::os::unix::fs::symlink(&own, folder.path().join("link")).unwrap();
+        let private = folder.path().join("private");
+        make_own(&private).unwrap();
+        make_own(&private).unwrap();
+        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(make_own(&private).is_err());
+        std::os::unix::fs::symlink(&private, folder.path().join("link")).unwrap();
         assert!(make_own(&folder.path().join("link")).is_err());
     }
 

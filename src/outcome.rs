@@ -1,7 +1,7 @@
 //! What a run ended with, and its exit code.
 //!
 //! The codes and the error document are the contract's: 0 done, 1 done with errors, 2 wrong usage or
-//! configuration, 3 could not do the job, 4 an alert stands, 75 another run holds the lock.
+//! configuration, 3 could not do the job, 4 an alert is firing, 75 another run holds the lock.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -54,7 +54,7 @@ pub enum Kind {
     CrontabTimeout,
     /// The `crontab` program refuses.
     CrontabRefused,
-    /// The crontab's block cannot be told from what is not taskmon's, or is for another configuration.
+    /// The crontab's block cannot be distinguished from what is not taskmon's, or is for another configuration.
     CrontabDamaged,
     /// The records of runs cannot be read.
     RecordsUnreadable,
@@ -155,7 +155,7 @@ pub enum Outcome {
     Done,
     /// Done, but something could not be done; the result's `errors` says what.
     DoneWithErrors,
-    /// Done, and an alert at or above `--fail-on` stands.
+    /// Done, and an alert at or above `--fail-on` is firing.
     AlertStands,
     Failed(Kind),
 }
@@ -175,7 +175,7 @@ impl Outcome {
         !matches!(self, Outcome::Failed(_))
     }
 
-    /// The same once something more could not be done. An alert that stands is told first.
+    /// The same once something more could not be done. A firing alert comes first.
     pub fn with_issue(self) -> Self {
         match self {
             Outcome::Done => Outcome::DoneWithErrors,

@@ -80,7 +80,7 @@ pub fn masked_url(url: &str) -> String {
     }
 }
 
-/// `host[:port]/***` of what stands behind `https://`.
+/// `host[:port]/***` of what follows `https://`.
 fn host_only(rest: &str) -> String {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let host = &rest[..end];
@@ -90,18 +90,18 @@ fn host_only(rest: &str) -> String {
     format!("{host}/{MASK}")
 }
 
-/// What stands behind `scheme://`, its user's password and its secret settings masked.
+/// What follows `scheme://`, its user's password and its secret settings masked.
 fn without_password(rest: &str) -> String {
     let Some((login, place)) = rest.rsplit_once('@') else {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        // `user:password` without its host: the password stands where a port should.
+        // `user:password` without its host: the password is where a port should be.
         if !rest[..end].split(',').all(ends_like_a_host) {
             return MASK.to_owned();
         }
         return without_secret_settings(rest);
     };
     if login.contains('?') {
-        // A `?` in the password, or an `@` in a setting: no telling which, so nothing behind the first name is shown.
+        // A `?` in the password, or an `@` in a setting: either is possible, so nothing behind the first name is shown.
         let end = login.find([':', '/', '?']).unwrap_or(login.len());
         return format!("{}{MASK}", &login[..end]);
     }
@@ -112,7 +112,7 @@ fn without_password(rest: &str) -> String {
     }
 }
 
-/// Whether what stands behind the last `:` of `host:port` is a port.
+/// Whether what follows the last `:` of `host:port` is a port.
 fn ends_like_a_host(host: &str) -> bool {
     match host.rsplit_once(':') {
         Some((_, port)) => host.ends_with(']') || port.parse::<u16>().is_ok(),
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_password_is_shown_wherever_it_stands(password in "[!-~]{0,6}PW[!-~]{0,6}") {
+        fn no_password_is_shown_wherever_it_is(password in "[!-~]{0,6}PW[!-~]{0,6}") {
             let plain = password.replace(|c: char| !c.is_ascii_alphanumeric(), "");
             for url in [
                 format!("postgresql://u:{plain}"),

@@ -1,7 +1,7 @@
 //! Values of the configuration: what settings that derive `Deserialize` say with `deserialize_with`.
 //!
 //! An error is a phrase that says what is expected ("a whole number of days from 0 to 1000000"): whoever reads the file adds
-//! the key, its line and the value that stands there.
+//! the key, its line and its value.
 
 use serde::de::{self, Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize, Serializer};

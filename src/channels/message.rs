@@ -156,7 +156,7 @@ pub fn line(update: &AlertUpdate, language: Language) -> String {
 /// A service's markup and its limit.
 pub struct Form {
     pub escape: fn(&str) -> String,
-    /// Stands before each alert's line.
+    /// Comes before each alert's line.
     pub bullet: &'static str,
     pub separator: &'static str,
     /// The most that all lines together may measure.

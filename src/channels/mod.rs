@@ -273,7 +273,7 @@ pub struct Machine {
     pub variable: Variables,
 }
 
-/// Tells the time. Only `run` looks at the system's clock, so it is handed in.
+/// Reads the time. Only `run` looks at the system's clock, so it is handed in.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// Certificates of authorities.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The most characters that a summary may have, and a key that tells incidents apart.
+/// The most characters that a summary may have, and a key that distinguishes incidents.
 const LONGEST_SUMMARY: usize = 1024;
 const LONGEST_KEY: usize = 255;
 

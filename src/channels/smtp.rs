@@ -1,4 +1,4 @@
-//! A conversation with a mail server: encrypted before a password is sent, and never only if the server happens to offer it.
+//! A conversation with a mail server: encrypted before a password is sent, whether or not the server announces STARTTLS.
 
 use super::redact::Redactor;
 use super::tls::tls_issue;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
-    /// After the greeting, by STARTTLS; a server that does not offer it gets nothing.
+    /// After the greeting, by STARTTLS; a server that does not support it gets nothing.
     Starttls,
     /// From the first byte on.
     Tls,
@@ -253,7 +253,7 @@ impl Relay {
         .map_err(|error| self.failure("", &error))?;
         if let (Encryption::Starttls, Some(tls)) = (self.server.encryption, &self.tls) {
             if !connection.can_starttls() {
-                return Err(self.refused("does not offer STARTTLS, so nothing was sent to it"));
+                return Err(self.refused("does not support STARTTLS, so nothing was sent to it"));
             }
             self.set_time(&mut connection, deadline)?;
             connection.starttls(tls, &letter.hello).map_err(|error| self.failure("", &error))?;

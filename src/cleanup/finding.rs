@@ -31,7 +31,7 @@ pub struct RootedDir {
     /// The root's index.
     pub root: usize,
     pub relative: PathBuf,
-    /// Tells it from the batch's others.
+    /// Identifies it within the batch.
     pub number: usize,
     pub handle: OnceLock<Arc<Dir>>,
 }

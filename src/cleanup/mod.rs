@@ -142,7 +142,7 @@ fn report_undeletable(scope: &Scope, pruner: &mut dyn Pruner, tally: &mut Tally)
     let (count, table) = pruner.without_key(scope)?;
     if count > 0 {
         let message = format!(
-            "{count} rows of {table} stay because a part of their key is NULL or no text, so that nothing tells them from others"
+            "{count} rows of {table} stay because a part of their key is NULL or no text, so that nothing identifies them"
         );
         tally.issue(Issue::new("row_without_key", message));
     }

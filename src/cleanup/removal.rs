@@ -69,7 +69,7 @@ fn unlink(folder: &Dir, name: &OsStr, examined: &FileStat) -> Result<u64, String
 }
 
 /// Writes to the disk what was unlinked, before the rows that named it are committed. Only once all of it is done: where the file
-/// system has a journal, the first folder has it written, and the others find little left to do.
+/// system writes ahead, syncing the first folder writes all of it, and the others find little left to do.
 fn sync(files: &[Examined], outcomes: &mut [Result<u64, String>], roots: &Roots) {
     let mut rest = outcomes;
     let mut folders = Vec::new();

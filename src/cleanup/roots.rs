@@ -264,7 +264,7 @@ impl Root {
     }
 }
 
-/// What tells the folder of a mount point from the volume that should be mounted on it.
+/// What distinguishes the folder of a mount point from the volume that should be mounted on it.
 fn why_unmounted(path: &Path, folder: &Dir, marker: Option<&str>) -> Option<String> {
     if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
         return Some("is empty".to_owned());

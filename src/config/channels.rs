@@ -40,7 +40,7 @@ pub fn read(channels: &Value, given: &Given) -> Result<Vec<ChannelConfig>, Failu
     Ok(read)
 }
 
-/// Where an entry stands, for errors.
+/// Where an entry is, for errors.
 struct Entry<'a> {
     path: String,
     given: &'a Given,
@@ -92,7 +92,7 @@ fn fold_secret(keys: &mut Table, key: &str, entry: &Entry) -> Result<(), Failure
             continue;
         };
         if let Some(other) = set {
-            let message = format!("stands beside `{other}`; only one of them may be given");
+            let message = format!("is given beside `{other}`; only one of them may be");
             return Err(entry.failure(&name, &message));
         }
         match form {
@@ -117,18 +117,18 @@ fn explain_for_type(kind: &str, problem: Problem, entry: &Entry) -> Failure {
     }
 }
 
-fn unknown_key(kind: &str, key: &str, own: &[&str], entry: &Entry) -> Failure {
+fn unknown_key(kind: &str, key: &str, known: &[&str], entry: &Entry) -> Failure {
     let secrets = Service::secret_keys(kind).unwrap_or_default();
     let forms: Vec<String> = secrets
         .iter()
         .flat_map(|secret| [format!("{secret}_env"), format!("{secret}_file")])
         .collect();
-    let own: Vec<&str> = own.iter().copied().chain(forms.iter().map(String::as_str)).collect();
+    let keys: Vec<&str> = known.iter().copied().chain(forms.iter().map(String::as_str)).collect();
     let common = ["type"].iter().chain(keys_of::<Common>()).copied();
-    match nearest(key, own.iter().copied().chain(common.clone())) {
+    match nearest(key, keys.iter().copied().chain(common.clone())) {
         Some(near) => {
             let path = &entry.path;
-            let known: Vec<&str> = common.chain(own).collect();
+            let known: Vec<&str> = common.chain(keys).collect();
             entry
                 .given
                 .unknown_key(&format!("{path}.{key}"), Some(&format!("{path}.{near}")))
@@ -136,6 +136,6 @@ fn unknown_key(kind: &str, key: &str, own: &[&str], entry: &Entry) -> Failure {
         }
         None => entry
             .failure(key, &format!("means nothing to a channel of the type {kind:?}"))
-            .hint(format!("Its own keys: {}.", own.join(", "))),
+            .hint(format!("Its own keys: {}.", keys.join(", "))),
     }
 }

@@ -42,7 +42,7 @@ pub struct Request {
     pub working_dir: PathBuf,
 }
 
-/// Everything that a run was told, resolved once and read-only from then on. Paths are absolute.
+/// Everything that a run goes by, resolved once and read-only from then on. Paths are absolute.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The file that was read; `None`: none was found, these are the defaults.
@@ -392,7 +392,7 @@ impl Urls<'_> {
         })
     }
 
-    /// What the URL says. Relative paths in it start where whoever wrote it stands: at `base_dir` in the file, else
+    /// What the URL says. Relative paths in it start where whoever wrote it is: at `base_dir` in the file, else
     /// at the working directory.
     fn target(&self, url: &Url) -> Result<Target, Failure> {
         let unreadable = RefCell::new(None);

@@ -24,7 +24,7 @@ impl Given {
         self.lines.contains_key(key)
     }
 
-    /// Where a key stands, or the section that it should stand in: "taskmon.toml, line 3".
+    /// Where a key is, or the section that it should be in: "taskmon.toml, line 3".
     pub fn place(&self, key: &str) -> String {
         let mut key = key;
         loop {

@@ -10,7 +10,7 @@ use std::fmt;
 use toml::de::{DeInteger, DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-/// A document: its values, and the line (from 1) of each key that stands in it, by its path.
+/// A document: its values, and the line (from 1) of each key in it, by its path.
 pub struct Document {
     pub values: Table,
     pub lines: BTreeMap<String, usize>,

@@ -286,11 +286,11 @@ fn naive_timestamps_are_local_utc_or_of_a_zone_and_the_tasks_have_the_last_word(
         assert_eq!(Desk::with_file(text).config().database.naive_zone, expected, "{text}");
     }
     let failure = failure_of("[database.tasks]\nnaive_timestamps = 'asia/shanghai'");
-    let told = everything(&failure);
+    let said = everything(&failure);
     for part in
         ["line 2", "`database.tasks.naive_timestamps`", "\"asia/shanghai\"", "\"Asia/Shanghai\""]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(said.contains(part), "{part}: {said}");
     }
 }
 
@@ -717,9 +717,9 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
     ] {
         let failure = failure_of(text);
         assert_eq!(failure.kind, Kind::ConfigInvalid, "{text}");
-        let told = everything(&failure);
+        let said = everything(&failure);
         for part in parts {
-            assert!(told.contains(part), "{text}\n{part}\n{told}");
+            assert!(said.contains(part), "{text}\n{part}\n{said}");
         }
     }
 }
@@ -796,9 +796,9 @@ fn channels_have_the_keys_of_their_type() {
             ["`alerts.channels[1].retries` is -1", "from 0"],
         ),
     ] {
-        let told = everything(&failure_of(&format!("[[alerts.channels]]\n{channel}")));
+        let said = everything(&failure_of(&format!("[[alerts.channels]]\n{channel}")));
         for part in parts {
-            assert!(told.contains(part), "{channel}\n{part}\n{told}");
+            assert!(said.contains(part), "{channel}\n{part}\n{said}");
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn of_the_host() -> Option<Tz> {
 fn from_system_files() -> (Option<Tz>, &'static str) {
     let localtime = Path::new("/etc/localtime");
     // No link that says the name, as in many containers, where /etc/timezone is often another's.
-    let is_copy = localtime.symlink_metadata().is_ok_and(|own| own.is_file());
+    let is_copy = localtime.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     let copied = is_copy.then(|| copied_from(localtime, Path::new("/usr/share/zoneinfo")));
     if let Some(zone) = copied.flatten() {
         return (Some(zone), "the system");
@@ -111,7 +111,7 @@ fn from_system_files() -> (Option<Tz>, &'static str) {
 
 /// The zone of whose file this one is a copy.
 fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
-    let own = std::fs::read(file).ok()?;
+    let content = std::fs::read(file).ok()?;
     let entries = WalkDir::new(zones).sort_by_file_name().into_iter().flatten();
     let named = entries.filter_map(|entry| {
         let name = entry.path().strip_prefix(zones).ok()?.to_str()?;
@@ -119,7 +119,7 @@ fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
     });
     let is_same = |path: &Path| {
         let length = path.metadata().map_or(0, |found| found.len());
-        length == own.len() as u64 && std::fs::read(path).is_ok_and(|found| found == own)
+        length == content.len() as u64 && std::fs::read(path).is_ok_and(|found| found == content)
     };
     named.into_iter().find_map(|(zone, path)| is_same(&path).then_some(zone))
 }

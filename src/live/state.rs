@@ -31,7 +31,7 @@ pub fn request(now: DateTime<Utc>, zone: Tz, limits: &Limits) -> LiveRequest {
 pub struct Facts<'a> {
     pub now: DateTime<Utc>,
     pub zone: Tz,
-    /// Which label stands for which state.
+    /// Which label means which state.
     pub states: &'a States,
     /// `None`: the disks were not measured.
     pub disk: Option<&'a DiskReport>,

@@ -130,7 +130,7 @@ fn a_backlog_drains_at_the_last_hours_rate_or_nobody_knows_when() {
 }
 
 #[test]
-fn times_that_cannot_be_read_are_told() {
+fn times_that_cannot_be_read_are_reported() {
     let figures = LiveFigures { unreadable: Some((2, "gestern".into())), ..healthy() };
     let issues = issues(&figures);
     assert_eq!(issues[0].kind, "time_unreadable");

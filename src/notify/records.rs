@@ -200,7 +200,7 @@ impl Records {
         append(&self.folder.join(file_name(now)), &lines)
     }
 
-    /// Tells other runs what this one is about to send.
+    /// Lets other runs know what this one is about to send.
     ///
     /// # Errors
     /// The file cannot be made.

@@ -47,7 +47,7 @@ fn read_object(result: Map<String, Value>) -> Result<Document, Failure> {
     }
 }
 
-/// Each of them tells a result of `stats`.
+/// Any of them identifies a result of `stats`.
 const STATS_KEYS: [&str; 3] = ["task_statistics", "error_statistics", "performance_statistics"];
 
 fn newest(reports: Vec<Value>) -> Result<Value, Failure> {
@@ -73,7 +73,7 @@ fn no_result(why: &str) -> Failure {
         .hint("give it what `taskmon stats` or `taskmon disk` printed")
 }
 
-/// The alerts of `--send`: a list of `{"type", "message", "severity"}`, each perhaps with a `key`, which tells alerts of one type apart.
+/// The alerts of `--send`: a list of `{"type", "message", "severity"}`, each perhaps with a `key`, which distinguishes alerts of one type.
 ///
 /// # Errors
 /// [`Kind::Usage`], with the element and the key at fault.

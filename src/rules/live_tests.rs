@@ -9,7 +9,7 @@ use crate::store::LiveFigures;
 use crate::system::disk::Status;
 
 /// The types, severities and messages that are firing.
-fn told(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, String)> {
+fn raised(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, String)> {
     let settings = Settings { language, ..settings() };
     let state = state_of(figures, Some(&disk(Status::Normal, 10.0)), Some(&[]));
     let alerts = evaluate_live(&state, &settings).unwrap().alerts.into_iter();
@@ -17,8 +17,8 @@ fn told(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, Str
 }
 
 fn kinds(figures: &LiveFigures) -> Vec<String> {
-    let told = told(figures, Language::En).into_iter();
-    told.map(|(kind, ..)| kind).collect()
+    let raised = raised(figures, Language::En).into_iter();
+    raised.map(|(kind, ..)| kind).collect()
 }
 
 #[test]
@@ -31,11 +31,11 @@ fn one_stuck_task_is_enough() {
     let figures = |older| LiveFigures { processing: open(9, older, 192), ..healthy() };
     assert_eq!(kinds(&figures(0)), [""; 0]);
     assert_eq!(
-        told(&figures(1), Language::Zh)[0].2,
+        raised(&figures(1), Language::Zh)[0].2,
         "任务卡住: 1 个任务处理超过 60 分钟仍未结束，最久的是 task_7（3 小时 12 分钟）"
     );
     assert_eq!(
-        told(&figures(1), Language::En)[0].2,
+        raised(&figures(1), Language::En)[0].2,
         "Stuck tasks: 1 in processing for more than 60 minutes; the oldest is task_7 (3 h 12 min)"
     );
 }
@@ -48,15 +48,15 @@ fn a_backlog_is_too_old_or_too_large() {
     assert_eq!(kinds(&figures(1001, 0)), ["backlog"]);
     assert_eq!(kinds(&figures(1, 1)), ["backlog"]);
     assert_eq!(
-        told(&figures(1200, 300), Language::Zh)[0].2,
+        raised(&figures(1200, 300), Language::Zh)[0].2,
         "任务积压: 1200 个任务等待处理（上限 1000），其中 300 个已等待超过 30 分钟，最久的是 task_7（1 小时 35 分钟），最近一小时完成 60 个，按此速度还需 20 小时"
     );
     assert_eq!(
-        told(&figures(1, 1), Language::En)[0].2,
+        raised(&figures(1, 1), Language::En)[0].2,
         "Backlog: 1 pending; 1 of them for more than 30 minutes, the oldest is task_7 (1 h 35 min); 60 finished in the last hour, 1 min left at that rate"
     );
     let still = LiveFigures { finished: Some(0), ..figures(1, 1) };
-    assert!(told(&still, Language::Zh)[0].2.ends_with("最近一小时没有任务完成"));
+    assert!(raised(&still, Language::Zh)[0].2.ends_with("最近一小时没有任务完成"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn todays_rate_counts_from_the_minimum_of_tasks_on() {
     assert_eq!(kinds(&figures(20, 5)), ["high_failure_rate"]);
     assert_eq!(kinds(&figures(20, 10)), ["high_failure_rate"]); // 50 %
     assert_eq!(kinds(&figures(20, 11)), ["critical_failure_rate"]);
-    assert_eq!(told(&figures(20, 5), Language::Zh)[0].2, "今日任务失败率过高: 25%");
+    assert_eq!(raised(&figures(20, 5), Language::Zh)[0].2, "今日任务失败率过高: 25%");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::outcome::Severity;
 use crate::units;
 use serde_json::Value;
 
-/// `subject` tells today's rate from that of a whole day.
+/// `subject` distinguishes today's rate from that of a whole day.
 pub fn failure_rate(
     look: &Look,
     path: &str,

@@ -58,14 +58,14 @@ fn evaluated(document: Value, settings: &Settings) -> Evaluation {
 }
 
 /// Types and messages.
-fn told(document: Value, settings: &Settings) -> Vec<(String, String)> {
+fn raised(document: Value, settings: &Settings) -> Vec<(String, String)> {
     let alerts = evaluated(document, settings).alerts.into_iter();
     alerts.map(|alert| (alert.kind, alert.message)).collect()
 }
 
 fn kinds(document: Value) -> Vec<String> {
-    let told = told(document, &settings()).into_iter();
-    told.map(|(kind, _)| kind).collect()
+    let raised = raised(document, &settings()).into_iter();
+    raised.map(|(kind, _)| kind).collect()
 }
 
 fn rate(percent: f64) -> Value {
@@ -91,13 +91,13 @@ fn with_custom(rule: CustomRule) -> Settings {
 // ---- the built-in rules
 
 #[test]
-fn nothing_stands_on_a_good_day() {
+fn nothing_fires_on_a_good_day() {
     assert_eq!(kinds(stats()), [""; 0]);
     assert_eq!(kinds(disk("normal", 80.0, json!(4.1))), [""; 0]);
 }
 
 #[test]
-fn a_failure_rate_stands_above_a_threshold_and_the_higher_silences_the_lower() {
+fn a_failure_rate_fires_above_a_threshold_and_the_higher_silences_the_lower() {
     for (percent, expected) in [
         (19.99, vec![]),
         (20.0, vec![]),
@@ -117,11 +117,11 @@ fn an_alert_has_its_value_its_threshold_and_a_sentence_in_the_language() {
         serde_json::to_value(&alerts).unwrap(),
         json!([{"type": "high_failure_rate", "severity": "warning", "message": "任务失败率过高: 23.1%", "value": 23.1, "threshold": 20}])
     );
-    assert_eq!(told(rate(60.0), &settings())[0].1, "Task failure rate is critical: 60%");
+    assert_eq!(raised(rate(60.0), &settings())[0].1, "Task failure rate is critical: 60%");
 }
 
 #[test]
-fn a_higher_alert_does_not_say_that_the_lower_has_ceased() {
+fn a_higher_alert_does_not_say_that_the_lower_is_resolved() {
     let evaluation = evaluated(rate(60.0), &settings());
     assert!(!evaluation.judges("high_failure_rate", None));
     let evaluation = evaluated(rate(30.0), &settings());
@@ -130,19 +130,19 @@ fn a_higher_alert_does_not_say_that_the_lower_has_ceased() {
 }
 
 #[test]
-fn a_day_without_a_task_stands_if_it_is_to() {
+fn a_day_without_a_task_fires_if_it_is_to() {
     let document = |total: u64| with(stats(), "/task_statistics/total_tasks", json!(total));
     assert_eq!(kinds(document(1)), [""; 0]);
     assert_eq!(
-        told(document(0), &in_chinese()),
+        raised(document(0), &in_chinese()),
         [("no_tasks".into(), "2026-11-22 没有任何任务".into())]
     );
     let never = Settings { no_tasks: false, ..settings() };
-    assert_eq!(told(document(0), &never), []);
+    assert_eq!(raised(document(0), &never), []);
 }
 
 #[test]
-fn one_category_above_the_share_of_all_stands_and_other_errors_count_like_the_rest() {
+fn one_category_above_the_share_of_all_fires_and_other_errors_count_like_the_rest() {
     let document = |counts: Value| with(stats(), "/error_statistics/error_categories", counts);
     assert_eq!(kinds(document(json!({}))), [""; 0]);
     assert_eq!(kinds(document(json!({"超时": 5, "其他错误": 5}))), [""; 0]);
@@ -160,18 +160,18 @@ fn one_category_above_the_share_of_all_stands_and_other_errors_count_like_the_re
 #[test]
 fn disks_stand_by_the_status_that_they_were_measured_with() {
     assert_eq!(
-        told(disk("warning", 80.01, json!(4.1)), &in_chinese()),
+        raised(disk("warning", 80.01, json!(4.1)), &in_chinese()),
         [("disk_space_warning".into(), "磁盘空间不足: /data 已用 80.01%".into())]
     );
     assert_eq!(
-        told(disk("critical", 90.5, json!(null)), &settings()),
+        raised(disk("critical", 90.5, json!(null)), &settings()),
         [("disk_space_critical".into(), "Disk space is critical: /data, 90.5% used".into())]
     );
     assert_eq!(
-        told(disk("critical", 12.0, json!(97)), &settings())[0].1,
+        raised(disk("critical", 12.0, json!(97)), &settings())[0].1,
         "Disk space is critical: /data, 97% inodes used"
     );
-    // Measured with --warning 70, read where 80 is configured: it stands, and no threshold is made up.
+    // Measured with --warning 70, read where 80 is configured: it fires, and no threshold is made up.
     let found = evaluated(disk("warning", 75.0, json!(4.1)), &settings()).alerts;
     assert_eq!((found[0].kind.as_str(), &found[0].threshold), ("disk_space_warning", &None));
     let measured_by = Settings { disk_warning_percent: 70.0, ..settings() };
@@ -195,7 +195,7 @@ fn one_broken_disk_does_not_hide_the_others() {
     disks.insert(0, json!({"path": "/broken", "status": "warning"}));
     disks.insert(1, json!({"path": "/odd", "status": "purple", "usage_percent": 1}));
     assert_eq!(
-        told(document.clone(), &settings()),
+        raised(document.clone(), &settings()),
         [
             ("disk_space_warning".into(), "Disk space is low: /data, 85% used".into()),
             (
@@ -233,7 +233,7 @@ fn a_malformed_report_is_an_alert_that_names_the_path_and_resolves_nothing() {
     }
     let broken = with(stats(), "/error_statistics/error_categories/超时", json!("5"));
     assert_eq!(
-        told(broken, &in_chinese()),
+        raised(broken, &in_chinese()),
         [(
             "alert_check_error".into(),
             "告警规则 error_categories 无法评估: error_statistics.error_categories.超时 不是数字"
@@ -264,7 +264,7 @@ fn every_comparison_holds_where_it_should() {
     ] {
         for (percent, expected) in [(15.19, below), (15.2, at), (15.21, above)] {
             let rule = custom("task_statistics.failure_rate", op, 15.2);
-            let found = told(rate(percent), &with_custom(rule));
+            let found = raised(rate(percent), &with_custom(rule));
             assert_eq!(found.len() == 1, expected, "{percent} {}", op.sign());
         }
     }
@@ -283,7 +283,7 @@ fn any_number_of_the_result_is_found_by_its_path() {
         assert_eq!(found.alerts[0].kind, "own", "{metric}");
     }
     let rule = CustomRule { on: On::Disk, ..custom("disks.0.usage_percent", Op::Above, 10.0) };
-    let found = told(disk("normal", 10.5, json!(1)), &with_custom(rule));
+    let found = raised(disk("normal", 10.5, json!(1)), &with_custom(rule));
     assert_eq!(found, [("own".into(), "disks.0.usage_percent is 10.5 (> 10)".into())]);
 }
 
@@ -294,8 +294,8 @@ fn what_is_not_in_a_map_of_counts_was_counted_no_times() {
         "error_statistics.retry_statistics.7",
         "task_statistics.status_breakdown.cancelled",
     ] {
-        assert_eq!(told(stats(), &with_custom(custom(metric, Op::Above, 0.0))), [], "{metric}");
-        let found = told(stats(), &with_custom(custom(metric, Op::AtMost, 0.0)));
+        assert_eq!(raised(stats(), &with_custom(custom(metric, Op::Above, 0.0))), [], "{metric}");
+        let found = raised(stats(), &with_custom(custom(metric, Op::AtMost, 0.0)));
         assert_eq!(found.len(), 1, "{metric}");
     }
 }
@@ -329,7 +329,7 @@ fn a_path_that_leads_nowhere_is_an_alert_and_null_is_none() {
         ["disks.1.usage_percent", "disks.-1.usage_percent", "disks.x", "disks.+0.usage_percent"]
     {
         let rule = CustomRule { on: On::Disk, ..custom(metric, Op::Above, 0.0) };
-        let found = told(disk("normal", 10.5, json!(1)), &with_custom(rule));
+        let found = raised(disk("normal", 10.5, json!(1)), &with_custom(rule));
         assert_eq!(found[0].0, CHECK_ERROR, "{metric}");
     }
 }
@@ -341,7 +341,7 @@ fn a_message_shows_its_value_without_needless_zeros() {
             message: template.into(),
             ..custom("task_statistics.failure_rate", Op::Above, 15.0)
         };
-        told(rate(percent), &with_custom(rule)).remove(0).1
+        raised(rate(percent), &with_custom(rule)).remove(0).1
     };
     assert_eq!(message("自定义失败率告警: {value}%", 16.0), "自定义失败率告警: 16%");
     assert_eq!(
@@ -355,7 +355,7 @@ fn a_message_shows_its_value_without_needless_zeros() {
 #[test]
 fn a_rule_looks_at_its_own_result_only() {
     let rule = CustomRule { on: On::Live, ..custom("nothing.of.this", Op::Above, 0.0) };
-    assert_eq!(told(stats(), &with_custom(rule)), []);
+    assert_eq!(raised(stats(), &with_custom(rule)), []);
 }
 
 // ---- documents
@@ -452,7 +452,7 @@ fn given_alerts_are_read_strictly() {
 }
 
 #[test]
-fn a_job_that_succeeds_says_that_its_own_failure_has_ceased() {
+fn a_job_that_succeeds_says_that_its_own_failure_is_resolved() {
     let evaluation = Evaluation::job_succeeded("stats");
     assert!(evaluation.judges(JOB_FAILED, Some("stats")));
     assert!(!evaluation.judges(JOB_FAILED, Some("cleanup")));

@@ -127,12 +127,12 @@ impl JobReport for AlertReport<'_> {
 }
 
 fn live_limits(config: &Config) -> nagios::LiveLimits {
-    let own = &config.alerts.live;
+    let live = &config.alerts.live;
     nagios::LiveLimits {
         failure_rate: stats::rate_limits(config),
-        backlog_max: own.backlog_max,
-        backlog_after_seconds: u64::from(own.backlog_after_minutes) * 60,
-        stuck_after_seconds: u64::from(own.stuck_after_minutes) * 60,
+        backlog_max: live.backlog_max,
+        backlog_after_seconds: u64::from(live.backlog_after_minutes) * 60,
+        stuck_after_seconds: u64::from(live.stuck_after_minutes) * 60,
     }
 }
 

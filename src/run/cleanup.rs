@@ -1,4 +1,4 @@
-//! `taskmon cleanup`: everything that the run is told, and its progress.
+//! `taskmon cleanup`: its settings, its database and its progress.
 
 use super::Session;
 use super::database::{no_database, store_settings};
@@ -147,13 +147,12 @@ impl JobReport for Cleaned {
         })
     }
 }
-/// Everything that the run was told, checked before anything is touched.
+/// The settings of the run, checked before anything is touched.
 fn cleanup_settings(
     session: &Session,
     arguments: &CleanupArgs,
     config: &Config,
 ) -> Result<(Settings, Roots)> {
-    let own = &config.cleanup;
     let parts = parts(&arguments.only);
     let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
     let limits = Limits::read(arguments, config, &session.env)?;
@@ -166,13 +165,14 @@ fn cleanup_settings(
             Ok(Vec::new())
         }
     };
-    let temp = targets(Part::Temp, "cleanup.temp_dirs", &own.temp_dirs)?;
-    let logs = targets(Part::Logs, "cleanup.log_dirs", &own.log_dirs)?;
-    let marker = Some(own.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    let roots = Roots::open(&own.storage_roots, marker, &config.base_dir, arguments.force);
+    let temp = targets(Part::Temp, "cleanup.temp_dirs", &config.cleanup.temp_dirs)?;
+    let logs = targets(Part::Logs, "cleanup.log_dirs", &config.cleanup.log_dirs)?;
+    let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
+    let roots =
+        Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir, arguments.force);
     let receipts = config.database.mapping.receipts.as_ref();
     let mut task_days = vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
-    task_days.extend(own.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
+    task_days.extend(config.cleanup.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
     let settings = Settings {
         mode,
         force: arguments.force,
@@ -183,14 +183,16 @@ fn cleanup_settings(
         receipts_days: limits.receipts,
         temp_hours: limits.temp_hours,
         log_days: limits.log_days,
-        outside_paths: own.outside_paths,
-        remove_empty_folders: own.remove_empty_folders,
-        batch_size: arguments.batch_size.unwrap_or(own.batch_size) as usize,
-        brake_percent: own.brake_percent,
+        outside_paths: config.cleanup.outside_paths,
+        remove_empty_folders: config.cleanup.remove_empty_folders,
+        batch_size: arguments.batch_size.unwrap_or(config.cleanup.batch_size) as usize,
+        brake_percent: config.cleanup.brake_percent,
         temp,
         logs,
-        log_patterns: NamePatterns::parse(&own.log_patterns)?,
-        protect: Protected::parse(own.protect.iter().map(String::as_str).chain([lock::FILES]))?,
+        log_patterns: NamePatterns::parse(&config.cleanup.log_patterns)?,
+        protect: Protected::parse(
+            config.cleanup.protect.iter().map(String::as_str).chain([lock::FILES]),
+        )?,
         aliases: path_aliases(config, &roots),
         has_receipts: receipts.is_some(),
         dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
@@ -265,7 +267,6 @@ struct Limits {
 
 impl Limits {
     fn read(arguments: &CleanupArgs, config: &Config, env: &Env) -> Result<Self> {
-        let own = &config.cleanup;
         let limit = |flag: Option<u32>, name: &str, file: u32| -> Result<u32> {
             match (flag, env.text(name)?) {
                 (Some(limit), _) => Ok(limit),
@@ -284,23 +285,27 @@ impl Limits {
             completed: limit(
                 arguments.completed_tasks_days,
                 "TASKMON_COMPLETED_TASKS_DAYS",
-                own.completed_tasks_days,
+                config.cleanup.completed_tasks_days,
             )?,
             failed: limit(
                 arguments.failed_tasks_days,
                 "TASKMON_FAILED_TASKS_DAYS",
-                own.failed_tasks_days,
+                config.cleanup.failed_tasks_days,
             )?,
-            receipts: limit(arguments.receipts_days, "TASKMON_RECEIPTS_DAYS", own.receipts_days)?,
+            receipts: limit(
+                arguments.receipts_days,
+                "TASKMON_RECEIPTS_DAYS",
+                config.cleanup.receipts_days,
+            )?,
             temp_hours: limit(
                 arguments.temp_files_hours,
                 "TASKMON_TEMP_FILES_HOURS",
-                own.temp_files_hours,
+                config.cleanup.temp_files_hours,
             )?,
             log_days: limit(
                 arguments.log_files_days,
                 "TASKMON_LOG_FILES_DAYS",
-                own.log_files_days,
+                config.cleanup.log_files_days,
             )?,
         })
     }

@@ -92,7 +92,7 @@ fn own_name() -> String {
     }
 }
 
-/// A word that a shell takes as it stands.
+/// A word that a shell takes as it is.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {

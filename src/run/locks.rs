@@ -93,7 +93,7 @@ pub(super) fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) ->
     }
 }
 
-/// What tells one configuration from another: its file and its database, whichever way leads to them.
+/// What identifies a configuration: its file and its database, whichever way leads to them.
 pub(super) fn identity(config: &Config) -> String {
     let file = config.file.as_deref().map(real).unwrap_or_default();
     let database = config.database.target.as_ref().map(|target| match target {

@@ -38,8 +38,9 @@ impl Session {
             mode,
         };
         let summary = crate::notify::notify(evaluations, &context, |notifications| {
-            let own = &config.alerts.channels;
-            send(channels::prepare(own, &self.env, self.now, self.started), notifications)
+            let prepared =
+                channels::prepare(&config.alerts.channels, &self.env, self.now, self.started);
+            send(prepared, notifications)
         });
         for (severity, line) in &summary.lines {
             match severity {

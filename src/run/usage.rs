@@ -29,7 +29,7 @@ pub(super) fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
     match (error.print(), service.filter(|_| is_plugin)) {
         (Err(broken), _) if broken.kind() != ErrorKind::BrokenPipe => 3,
         (_, Some(service)) => {
-            // The system shows what stands on standard output, and nothing else.
+            // The monitoring system shows standard output, and nothing else.
             let said = error.to_string();
             let said = said.lines().next().unwrap_or_default();
             let said = said.trim_start_matches("error: ");

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemd_is_told_the_same_times() {
+    fn systemd_gets_the_same_times() {
         for (expression, lines) in [
             ("0 2 * * *", &["*-*-* 02:00:00"][..]),
             ("*/20 * * * *", &["*-*-* *:00,20,40:00"]),

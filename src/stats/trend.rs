@@ -43,10 +43,12 @@ pub(super) fn compute(
     TrendAnalysis {
         past_7_days: days.iter().take(LISTED_DAYS).cloned().collect(),
         trend_percent: change,
-        trend_direction: match () {
-            () if change > 0.0 => context.language.pick("增长", "up"),
-            () if change < 0.0 => context.language.pick("下降", "down"),
-            () => context.language.pick("持平", "flat"),
+        trend_direction: if change > 0.0 {
+            context.language.pick("增长", "up")
+        } else if change < 0.0 {
+            context.language.pick("下降", "down")
+        } else {
+            context.language.pick("持平", "flat")
         },
         anomalies: find(&history, context.language),
     }

@@ -187,7 +187,7 @@ fn a_server_without_starttls_gets_nothing() {
         let error = refusal(&*post(mail(&url)), &example());
         assert!(error.permanent, "{error}");
         let expected = format!(
-            "smtp://localhost:{} does not offer STARTTLS, so nothing was sent to it",
+            "smtp://localhost:{} does not support STARTTLS, so nothing was sent to it",
             server.port
         );
         assert_eq!(error.message, expected);

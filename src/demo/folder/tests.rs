@@ -83,7 +83,7 @@ fn a_run_that_was_killed_at_any_step_can_be_repeated() {
         fs::write(dir.join(MARKER), text).unwrap();
         make_small(&dir, &request()).unwrap();
     }
-    // Within the database, with its journal still there; and before that, within the files.
+    // Within the database, before its transaction ended; and before that, within the files.
     let dir = folder.path().join("early0");
     fs::write(dir.join("tasks.db"), "").unwrap();
     fs::write(dir.join("tasks.db-journal"), "half").unwrap();

@@ -40,7 +40,7 @@ impl Desk {
         self.folder.path().join(inside)
     }
 
-    /// Tells of the evaluations, so many hours after noon, and says what the channels heard: `hook: type/subject`, an end with `-` before it.
+    /// Notifies of the evaluations, so many hours after noon, and says what the channels received: `hook: type/subject`, an end with `-` before it.
     fn run(&self, hours: i64, evaluations: &[Evaluation]) -> (Summary, Vec<String>) {
         let summary = self.run_in(Mode::Deliver, hours, evaluations);
         (summary, std::mem::take(&mut self.heard.lock().unwrap()))
@@ -137,7 +137,7 @@ fn send(kind: &str, key: Option<&str>, severity: &str) -> Evaluation {
 const NOBODY: [&str; 0] = [];
 
 #[test]
-fn an_alert_is_told_once_and_again_when_it_is_due() {
+fn an_alert_is_notified_once_and_again_when_it_is_due() {
     let desk = Desk::new(&["hook"]);
     let (summary, heard) = desk.run(0, &[stats(30.0)]);
     assert_eq!(heard, ["hook: high_failure_rate"]);
@@ -151,7 +151,7 @@ fn an_alert_is_told_once_and_again_when_it_is_due() {
 }
 
 #[test]
-fn a_worse_severity_is_told_at_once_and_a_lesser_one_is_not() {
+fn a_worse_severity_is_notified_at_once_and_a_lesser_one_is_not() {
     let desk = Desk::new(&["hook"]);
     assert_eq!(desk.heard(0, &[send("deploy", None, "warning")]), ["hook: deploy"]);
     assert_eq!(desk.heard(1, &[send("deploy", None, "critical")]), ["hook: deploy"]);
@@ -168,7 +168,7 @@ fn two_alerts_of_one_identity_in_one_run_are_one() {
 }
 
 #[test]
-fn an_end_is_told_once_and_what_returns_is_new() {
+fn a_resolution_is_notified_once_and_what_returns_is_new() {
     let desk = Desk::new(&["hook"]);
     desk.heard(0, &[stats(30.0)]);
     let (summary, heard) = desk.run(1, &[stats(3.0)]);
@@ -190,7 +190,7 @@ fn an_end_is_told_once_and_what_returns_is_new() {
 }
 
 #[test]
-fn an_alert_that_stands_is_remembered_however_long_ago_it_was_told() {
+fn a_firing_alert_is_remembered_however_long_ago_it_was_notified() {
     let desk = Desk::new(&["hook"]);
     desk.heard(0, &[stats(30.0)]);
     // Other runs write the files of the days after it.
@@ -266,7 +266,7 @@ fn a_job_that_failed_is_over_when_it_succeeds() {
     assert_eq!(desk.heard(0, &[failed(Some("stats"))]), ["hook: job_failedstats"]);
     assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("disk")]), NOBODY);
     assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("stats")]), ["hook: -job_failedstats"]);
-    // One without a name is told and never resolved.
+    // One without a name is notified and never resolved.
     assert_eq!(desk.heard(2, &[failed(None)]), ["hook: job_failed"]);
     assert_eq!(desk.heard(3, &[Evaluation::job_succeeded("stats")]), NOBODY);
     assert_eq!(desk.heard(4, &[failed(None)]), NOBODY);
@@ -294,7 +294,7 @@ fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
 // ---- channels that fail
 
 #[test]
-fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
+fn a_channel_that_fails_keeps_no_other_from_receiving_and_is_retried() {
     let mut desk = Desk::new(&["hook", "chat"]);
     desk.broken = vec![("hook", 0)];
     let (summary, heard) = desk.run(0, &[stats(30.0)]);
@@ -313,7 +313,7 @@ fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
         desk.records()[0]["channels"]["hook"],
         json!({"result": "failed", "reason": "first", "attempts": 4, "error": "503"})
     );
-    // Another job tells only what it found; the next run of `alert` offers the rest, though it does not look at that report.
+    // Another job notifies only of what it found; the next run of `alert` retries the rest, though it does not look at that report.
     desk.broken.clear();
     assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), NOBODY);
     desk.retry = Retry::Undelivered;
@@ -328,7 +328,7 @@ fn a_channel_that_fails_keeps_no_other_from_hearing_and_is_offered_it_again() {
 }
 
 #[test]
-fn what_is_owed_is_offered_for_a_day() {
+fn what_is_undelivered_is_retried_for_a_day() {
     let mut desk = Desk::new(&["hook"]);
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);
     desk.run(0, &[send("a", None, "warning")]);
@@ -342,7 +342,7 @@ fn what_is_owed_is_offered_for_a_day() {
 }
 
 #[test]
-fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
+fn of_a_notification_that_was_accepted_in_part_the_rest_is_undelivered() {
     let mut desk = Desk::new(&["hook"]);
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 1)]);
     let two = disks(&[("/", "warning"), ("/data", "warning")]);
@@ -352,7 +352,7 @@ fn of_a_notice_that_was_taken_in_part_the_rest_is_owed() {
 }
 
 #[test]
-fn what_ended_before_it_was_taken_is_not_offered_any_more() {
+fn what_is_resolved_before_it_was_accepted_is_not_retried() {
     let mut desk = Desk::new(&["hook"]);
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);
     desk.run(0, &[stats(30.0)]);
@@ -362,7 +362,7 @@ fn what_ended_before_it_was_taken_is_not_offered_any_more() {
 }
 
 #[test]
-fn an_end_that_was_not_taken_is_offered_again() {
+fn a_resolution_that_was_not_accepted_is_retried() {
     let mut desk = Desk::new(&["hook"]);
     desk.retry = Retry::Undelivered;
     desk.run(0, &[stats(30.0)]);
@@ -397,7 +397,7 @@ fn without_a_channel_the_log_counts_and_is_suppressed_like_one() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told_and_tried_again() {
+fn a_log_that_cannot_be_written_is_reported_and_tried_again() {
     let desk = Desk::new(&[]);
     std::fs::write(desk.path("logs"), "a file").unwrap();
     let (summary, _) = desk.run(0, &[stats(30.0)]);
@@ -449,7 +449,7 @@ fn nothing_repeats_where_no_hours_are_configured_but_everything() {
 // ---- records that fail, and two runs at once
 
 #[test]
-fn without_a_folder_for_records_alerts_are_told_and_it_is_said() {
+fn without_a_folder_for_records_alerts_are_notified_and_it_is_said() {
     let desk = Desk::new(&["hook"]);
     std::fs::write(desk.path("records"), "a file").unwrap();
     for _ in 0..2 {
@@ -462,9 +462,9 @@ fn without_a_folder_for_records_alerts_are_told_and_it_is_said() {
 }
 
 #[test]
-fn runs_at_the_same_time_tell_an_alert_once() {
+fn runs_at_the_same_time_notify_of_an_alert_once() {
     let desk = Desk::new(&["hook"]);
-    let told = Mutex::new(0);
+    let sent = Mutex::new(0);
     let (records_dir, logs_dir) = (desk.path("records"), desk.path("logs"));
     let context = Context {
         now: DateTime::parse_from_rfc3339("2026-11-22T12:00:00+08:00").unwrap(),
@@ -482,7 +482,7 @@ fn runs_at_the_same_time_tell_an_alert_once() {
             .map(|_| {
                 scope.spawn(|| {
                     notify(&[stats(30.0)], &context, |notices| {
-                        *told.lock().unwrap() += notices.len();
+                        *sent.lock().unwrap() += notices.len();
                         // The others come while it is under way.
                         std::thread::sleep(Duration::from_millis(200));
                         notices.iter().map(|(channel, notice)| desk.take(channel, notice)).collect()
@@ -492,7 +492,7 @@ fn runs_at_the_same_time_tell_an_alert_once() {
             .collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
-    assert_eq!(*told.lock().unwrap(), 1);
+    assert_eq!(*sent.lock().unwrap(), 1);
     assert_eq!(summaries.iter().map(|summary| summary.alerts_sent).sum::<usize>(), 1);
     assert_eq!(summaries.iter().map(|summary| summary.alerts_suppressed).sum::<usize>(), 7);
     assert_eq!(desk.records().len(), 8);

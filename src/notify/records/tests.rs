@@ -131,7 +131,7 @@ fn a_line_that_is_torn_anywhere_costs_that_line_and_no_other() {
 }
 
 #[test]
-fn garbage_is_passed_over_and_told() {
+fn garbage_is_passed_over_and_reported() {
     let desk = Desk::new();
     desk.append(noon(), &["first"]);
     let mut content = std::fs::read(desk.path("20261122")).unwrap();
@@ -142,15 +142,15 @@ fn garbage_is_passed_over_and_told() {
     let past = desk.past(noon());
     assert_eq!(desk.kinds(noon()), ["first", "second"]);
     assert_eq!(past.warnings.len(), 1);
-    let told = &past.warnings[0];
-    assert!(told.contains("alerts_20261122.jsonl: 5 lines cannot be read"), "{told}");
-    assert!(told.ends_with("the first is line 2"), "{told}");
+    let warning = &past.warnings[0];
+    assert!(warning.contains("alerts_20261122.jsonl: 5 lines cannot be read"), "{warning}");
+    assert!(warning.ends_with("the first is line 2"), "{warning}");
 }
 
 // ---- far back
 
 #[test]
-fn what_stands_is_carried_from_file_to_file_and_never_forgotten() {
+fn what_is_firing_is_carried_from_file_to_file_and_never_forgotten() {
     let desk = Desk::new();
     desk.append(at("2026-09-01T12:00:00"), &["old"]);
     let past = desk.past(noon());
@@ -179,7 +179,7 @@ fn where_the_carried_line_is_broken_the_file_before_is_read() {
     let past = desk.past(noon());
     assert!(!past.is_carried, "so that the next run carries anew");
     assert_eq!(desk.kinds(noon()), ["new", "old"]);
-    // Wherever it stands in the file, it says what was before it.
+    // Wherever it is in the file, it says what was before it.
     desk.records().append(noon(), Some(&past.memory), &[record("newer", noon())]).unwrap();
     std::fs::remove_file(desk.path("20261121")).unwrap();
     assert_eq!(desk.kinds(noon()), ["new", "newer", "old"]);
@@ -207,7 +207,7 @@ fn other_files_are_no_records() {
 }
 
 #[test]
-fn what_neither_stands_nor_matters_is_left_out() {
+fn what_neither_fires_nor_matters_is_left_out() {
     let mut memory = Memory::default();
     let mut sent = record("sent", noon());
     sent.origin = Origin::Send;
@@ -216,7 +216,7 @@ fn what_neither_stands_nor_matters_is_left_out() {
     let mut nameless = record("nameless", noon());
     (nameless.origin, nameless.alert.subject) = (Origin::Job, None);
     memory.note(&nameless);
-    memory.note(&record("stands", noon()));
+    memory.note(&record("firing", noon()));
     let pruned = |hours: i64| {
         let mut memory = memory.clone();
         let now = noon().to_utc() + TimeDelta::hours(hours);
@@ -258,14 +258,14 @@ fn sending() -> Sending {
     }
 }
 
-/// What another run is known to tell on the channel `hook`.
+/// What another run is known to send on the channel `hook`.
 fn in_hand(past: &Past) -> Option<Severity> {
     let known = past.memory.0.get(&Identity::of(&alert("backlog")))?;
     known.channels["hook"].in_progress
 }
 
 #[test]
-fn what_a_living_run_is_about_to_tell_is_in_hand_until_it_is_done() {
+fn what_a_living_run_is_about_to_send_is_in_hand_until_it_is_done() {
     let desk = Desk::new();
     let reserved = desk.records().reserve(&[sending()]).unwrap();
     assert_eq!(in_hand(&desk.past(noon())), Some(Severity::Error));
@@ -275,7 +275,7 @@ fn what_a_living_run_is_about_to_tell_is_in_hand_until_it_is_done() {
 }
 
 #[test]
-fn what_a_dead_run_was_about_to_tell_is_void_and_cleared_away_by_whose_turn_it_is() {
+fn what_a_dead_run_was_about_to_send_is_void_and_cleared_away_by_whose_turn_it_is() {
     let desk = Desk::new();
     let left = desk.folder.path().join(".sending-1-2");
     std::fs::write(&left, line_of(&[sending()]).unwrap()).unwrap();

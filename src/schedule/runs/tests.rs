@@ -69,11 +69,11 @@ fn many_at_once_lose_nothing_while_the_file_is_trimmed_again_and_again() {
     assert_eq!(found.len(), kept as usize);
     // Of each writer, the last that is kept are its last ones, in order and without a gap.
     for writer in 0..writers {
-        let own: Vec<u32> =
+        let written: Vec<u32> =
             found.iter().copied().filter(|number| number / each == writer).collect();
         let expected: Vec<u32> =
-            ((writer + 1) * each - own.len() as u32..(writer + 1) * each).collect();
-        assert_eq!(own, expected);
+            ((writer + 1) * each - written.len() as u32..(writer + 1) * each).collect();
+        assert_eq!(written, expected);
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");

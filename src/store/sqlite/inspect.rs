@@ -86,7 +86,7 @@ fn is_missing(connection: &Connection, table: &str) -> bool {
 /// Asks the system instead of trying to write.
 fn read_only(path: &Path) -> Option<String> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // A deletion writes a rollback journal beside the file.
+    // A deletion writes its undo log beside the file.
     for (what, wanted) in [(path, Access::WRITE_OK), (folder, Access::WRITE_OK | Access::EXEC_OK)] {
         if let Err(error) = access(what, wanted) {
             return Some(format!("{} cannot be written to: {error}", what.display()));

@@ -1,6 +1,6 @@
 //! One attempt to connect: with or without TLS as `sslmode` says (manual: "SSL Mode Descriptions").
 //!
-//! Where taskmon is stricter than libpq: a wrong password is not offered again without TLS, `prefer` stays
+//! Where taskmon is stricter than libpq: a wrong password is not sent again without TLS, `prefer` stays
 //! encrypted whatever the certificate says, and an `sslrootcert` that is named has to be there.
 
 use super::super::failure::failure;
@@ -46,7 +46,7 @@ pub fn open(
 }
 
 /// The second way where the first failed for a reason that has to do with encryption. A wrong password is
-/// none: it is not offered a second time, least of all in the clear.
+/// none: it is not sent a second time, least of all in the clear.
 fn or_else(
     first: Result<Client, Problem>,
     first_way: &str,

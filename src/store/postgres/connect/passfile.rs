@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn localhost_stands_for_the_default_socket_only() {
+    fn localhost_means_the_default_socket_only() {
         let file = "localhost:5432:*:*:x";
         assert_eq!(password(file, "localhost", 5432, "d", "u").as_deref(), Some("x"));
         assert_eq!(password(file, "/var/run/postgresql", 5432, "d", "u").as_deref(), Some("x"));

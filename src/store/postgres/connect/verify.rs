@@ -44,7 +44,7 @@ impl Verifier {
             algorithms,
         );
         match result {
-            // A self-signed certificate that is itself in the file: openssl makes it a CA unless told
+            // A self-signed certificate that is itself in the file: openssl makes it a CA unless asked
             // otherwise, and rustls wants no CA to be a server. Its dates have been checked before that.
             Err(error) if is_ca_as_server(&error) && self.holds(end_entity) => Ok(()),
             result => result,

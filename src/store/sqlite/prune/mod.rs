@@ -135,15 +135,15 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Fa
     let connection =
         open(path, access, settings.store.connect_timeout, "relative ones start at base_dir")?;
     let shown = path.display();
-    let journal: String = connection
+    let mode: String = connection
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
         .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
     let prepare = || {
         connection.pragma_update(None, "foreign_keys", true)?;
         if settings.mode == Mode::DryRun {
-            // A dry run must not touch the disk: no journal beside the database, no page written early.
+            // A dry run must not touch the disk: no undo log beside the database, no page written early.
             connection.pragma_update(None, "cache_spill", false)?;
-            if journal != "wal" {
+            if mode != "wal" {
                 connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
             }
         }
