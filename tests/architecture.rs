@@ -46,6 +46,7 @@ const RULES: &[Rule] = &[
         module: "config",
         may: &[
             "channels",
+            "channels::heartbeat",
             "cleanup",
             "live",
             "rules",
@@ -53,6 +54,7 @@ const RULES: &[Rule] = &[
             "stats",
             "store::target",
             "system::broker",
+            "system::disk",
         ],
     },
     Rule { module: "mapping", may: &[] },

@@ -7,7 +7,7 @@
 
 mod codes;
 mod common;
-mod heartbeat;
+pub mod heartbeat;
 mod http;
 mod message;
 mod proxy;

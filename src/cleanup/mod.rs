@@ -4,6 +4,7 @@
 //! the one before has left: tasks, receipts, temp folders, logs.
 
 mod before_commit;
+mod config;
 mod database;
 mod dir;
 mod files;
@@ -24,6 +25,7 @@ mod targets;
 mod threads;
 mod watch;
 
+pub use config::Config;
 pub use database::Database;
 pub use globs::{NamePatterns, Protected};
 pub use guard::MOST_SKEW;

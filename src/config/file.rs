@@ -9,7 +9,8 @@ use super::provenance::explained;
 pub use super::provenance::{DEFAULT, Given};
 use super::reader::{self, Reader};
 use crate::channels::ChannelConfig;
-use crate::cleanup::Outside;
+use crate::channels::heartbeat;
+use crate::cleanup;
 use crate::language::Language;
 use crate::live;
 use crate::mapping::preset::{self, Receipts, Tasks};
@@ -17,8 +18,8 @@ use crate::outcome::{Failure, Kind};
 use crate::rules::CustomRule;
 use crate::secret::{self, Secret};
 use crate::stats;
-use crate::system::broker;
-use crate::values::{self, InvalidKey, absolute, check_names, check_scheme, check_thresholds};
+use crate::system::{broker, disk};
+use crate::values::{self, absolute, check_names, check_thresholds};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -34,13 +35,13 @@ pub struct File {
     /// `None`: from the environment.
     pub language: Option<Language>,
     pub database: Database,
-    pub cleanup: Cleanup,
+    pub cleanup: cleanup::Config,
     pub stats: stats::Settings,
-    pub disk: Disk,
+    pub disk: disk::Settings,
     pub alerts: Alerts,
     pub broker: broker::Settings,
     #[serde(default)]
-    pub heartbeat: Heartbeat,
+    pub heartbeat: heartbeat::Settings,
     pub schedule: crate::schedule::settings::Settings,
 }
 
@@ -60,59 +61,6 @@ pub struct Database {
     pub statement_timeout_seconds: u32,
     pub tasks: Tasks,
     pub receipts: Option<Receipts>,
-}
-
-/// `[cleanup]`. Days are of 24 hours.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Cleanup {
-    #[serde(deserialize_with = "values::days")]
-    pub completed_tasks_days: u32,
-    #[serde(deserialize_with = "values::days")]
-    pub failed_tasks_days: u32,
-    /// `None`: cancelled tasks stay.
-    #[serde(default, deserialize_with = "values::optional_days")]
-    pub cancelled_tasks_days: Option<u32>,
-    #[serde(deserialize_with = "values::days")]
-    pub receipts_days: u32,
-    #[serde(deserialize_with = "values::hours")]
-    pub temp_files_hours: u32,
-    #[serde(deserialize_with = "values::days")]
-    pub log_files_days: u32,
-    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
-    pub storage_roots: Vec<PathBuf>,
-    /// Empty: none is asked for.
-    pub root_marker: String,
-    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
-    pub temp_dirs: Vec<PathBuf>,
-    #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
-    pub log_dirs: Vec<PathBuf>,
-    #[serde(deserialize_with = "values::texts")]
-    pub log_patterns: Vec<String>,
-    #[serde(deserialize_with = "values::texts")]
-    pub protect: Vec<String>,
-    pub outside_paths: Outside,
-    /// Whether folders beneath the storage roots go that the removal of a row's files left empty.
-    pub remove_empty_folders: bool,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000>")]
-    pub batch_size: u32,
-    /// 0: no limit.
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 31_536_000>")]
-    pub max_runtime_seconds: u32,
-    /// 0: off.
-    #[serde(deserialize_with = "values::percent")]
-    pub brake_percent: f64,
-}
-
-/// `[disk]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Disk {
-    #[serde(deserialize_with = "values::one_or_more_paths", serialize_with = "values::show_paths")]
-    pub paths: Vec<PathBuf>,
-    /// Percent; above it, not at it.
-    #[serde(deserialize_with = "values::percent")]
-    pub warning_percent: f64,
-    #[serde(deserialize_with = "values::percent")]
-    pub critical_percent: f64,
 }
 
 /// `[alerts]`
@@ -136,42 +84,6 @@ pub struct Alerts {
     #[serde(default, deserialize_with = "channels::read_later")]
     pub channels: Vec<ChannelConfig>,
     pub live: live::Limits,
-}
-
-/// `[heartbeat]`: a URL for each job. Whoever knows it can use it, so it is a secret.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Heartbeat {
-    #[serde(default, with = "secret::optional_url")]
-    pub cleanup: Option<Secret>,
-    #[serde(default, with = "secret::optional_url")]
-    pub stats: Option<Secret>,
-    #[serde(default, with = "secret::optional_url")]
-    pub disk: Option<Secret>,
-    #[serde(default, with = "secret::optional_url")]
-    pub alert: Option<Secret>,
-}
-
-impl Heartbeat {
-    /// The URL of a job.
-    pub fn url(&self, job: &str) -> Option<&Secret> {
-        let mut urls = self.all().into_iter();
-        urls.find_map(|(name, url)| (name == job).then_some(url))
-    }
-
-    /// The jobs that have one, and it.
-    pub fn all(&self) -> Vec<(&'static str, &Secret)> {
-        let urls = self.urls().into_iter();
-        urls.filter_map(|(job, url)| Some((job, url.as_ref()?))).collect()
-    }
-
-    fn urls(&self) -> [(&'static str, &Option<Secret>); 4] {
-        [
-            ("cleanup", &self.cleanup),
-            ("stats", &self.stats),
-            ("disk", &self.disk),
-            ("alert", &self.alert),
-        ]
-    }
 }
 
 /// The text of a file; `origin` is what messages call it.
@@ -285,12 +197,8 @@ fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {
 /// What only several keys together can get wrong.
 fn check(file: &File, given: &Given) -> Result<(), Failure> {
     let within = |section: &'static str| move |invalid| given.invalid(section, invalid);
-    let (disk, alerts) = (&file.disk, &file.alerts);
-    check_thresholds(
-        ("warning_percent", disk.warning_percent),
-        ("critical_percent", disk.critical_percent),
-    )
-    .map_err(within("disk"))?;
+    let alerts = &file.alerts;
+    file.disk.check().map_err(within("disk"))?;
     check_thresholds(
         ("failure_rate_warning", alerts.failure_rate_warning),
         ("failure_rate_critical", alerts.failure_rate_critical),
@@ -300,17 +208,7 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     check_names("rules", rules).map_err(within("alerts"))?;
     file.schedule.check().map_err(within("schedule"))?;
     file.broker.check().map_err(within("broker"))?;
-    for (job, url) in file.heartbeat.urls() {
-        check_url(job, url, &["https", "http"]).map_err(within("heartbeat"))?;
-    }
-    Ok(())
-}
-
-fn check_url(key: &str, url: &Option<Secret>, schemes: &[&str]) -> Result<(), InvalidKey> {
-    match url {
-        Some(url) => check_scheme(key, url.expose(), schemes),
-        None => Ok(()),
-    }
+    file.heartbeat.check().map_err(within("heartbeat"))
 }
 
 impl File {

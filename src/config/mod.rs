@@ -9,16 +9,18 @@ mod reader;
 mod zone;
 
 pub use env::Env;
-pub use file::{Alerts, Cleanup, Disk, Heartbeat};
+pub use file::Alerts;
 pub use zone::of_the_host;
 
+use crate::channels::heartbeat;
+use crate::cleanup;
 use crate::language::Language;
 use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::secret::{Secret, masked_url};
 use crate::stats;
 use crate::store::target::{Target, UrlContext};
-use crate::system::broker;
+use crate::system::{broker, disk};
 use crate::values::absolute;
 use chrono_tz::Tz;
 use file::{File, Given};
@@ -53,12 +55,12 @@ pub struct Config {
     pub timezone: Tz,
     pub language: Language,
     pub database: Database,
-    pub cleanup: Cleanup,
+    pub cleanup: cleanup::Config,
     pub stats: stats::Settings,
-    pub disk: Disk,
+    pub disk: disk::Settings,
     pub alerts: Alerts,
     pub broker: broker::Settings,
-    pub heartbeat: Heartbeat,
+    pub heartbeat: heartbeat::Settings,
     pub schedule: crate::schedule::settings::Settings,
     /// The file laid over the defaults, its paths absolute.
     pub file_values: File,
@@ -441,41 +443,6 @@ fn mixed_databases(url: Option<&Url>, read_url: Option<&Url>) -> Option<String> 
 /// The system's time zone, for what has to be said before a configuration is read; UTC where nobody knows it.
 pub fn system_zone(env: &Env) -> Tz {
     zone::of_the_system(env).map_or(Tz::UTC, |found| found.zone)
-}
-
-impl Disk {
-    /// The same with thresholds from the command line, in percent.
-    ///
-    /// # Errors
-    /// [`Kind::Usage`] if one is not from 0 to 100, or the warning is not below the critical one.
-    pub fn with_thresholds(
-        mut self,
-        warning: Option<f64>,
-        critical: Option<f64>,
-    ) -> anyhow::Result<Self> {
-        for (flag, percent) in [("--warning", warning), ("--critical", critical)] {
-            if let Some(percent) = percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
-                let message =
-                    format!("{flag} is {percent}; expected a number of percent from 0 to 100");
-                return Err(Failure::new(Kind::Usage, message).into());
-            }
-        }
-        self.warning_percent = warning.unwrap_or(self.warning_percent);
-        self.critical_percent = critical.unwrap_or(self.critical_percent);
-        if self.warning_percent <= self.critical_percent {
-            return Ok(self);
-        }
-        let name =
-            |flag: Option<f64>, set, configured| if flag.is_some() { set } else { configured };
-        let message = format!(
-            "{} is {}; it must not be above {}, which is {}",
-            name(warning, "--warning", "disk.warning_percent"),
-            self.warning_percent,
-            name(critical, "--critical", "disk.critical_percent"),
-            self.critical_percent
-        );
-        Err(Failure::new(Kind::Usage, message).into())
-    }
 }
 
 impl Config {

@@ -5,7 +5,7 @@ use super::output::{Done, Printed};
 use super::pipeline::{self, JobReport, Plan, Work};
 use super::{Session, log_issues, notify};
 use crate::cli::{DiskArgs, Format};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::language::Language;
 use crate::notify::{Mode, Retry};
 use crate::outcome::{Failure, Issue, Kind, Severity};
@@ -93,7 +93,7 @@ fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
 }
 
 /// With the thresholds of the command line.
-pub(super) fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<config::Disk> {
+pub(super) fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<disk::Settings> {
     config.disk.clone().with_thresholds(
         percent("--warning", arguments.warning.as_deref())?,
         percent("--critical", arguments.critical.as_deref())?,

@@ -2,8 +2,10 @@
 
 mod mounts;
 mod probe;
+mod settings;
 mod usage;
 
+pub use settings::Settings;
 pub use usage::{Bytes, Status, Thresholds};
 
 use crate::alert::Alert;

@@ -1,0 +1,62 @@
+//! `[disk]`: which file systems, and when they are too full.
+
+use crate::outcome::{Failure, Kind};
+use crate::values::{self, InvalidKey, check_thresholds};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `[disk]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    #[serde(deserialize_with = "values::one_or_more_paths", serialize_with = "values::show_paths")]
+    pub paths: Vec<PathBuf>,
+    /// Percent; above it, not at it.
+    #[serde(deserialize_with = "values::percent")]
+    pub warning_percent: f64,
+    #[serde(deserialize_with = "values::percent")]
+    pub critical_percent: f64,
+}
+
+impl Settings {
+    /// # Errors
+    /// The warning is above the critical threshold.
+    pub fn check(&self) -> Result<(), InvalidKey> {
+        check_thresholds(
+            ("warning_percent", self.warning_percent),
+            ("critical_percent", self.critical_percent),
+        )
+    }
+
+    /// The same with thresholds from the command line, in percent.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] if one is not from 0 to 100, or the warning is not below the critical one.
+    pub fn with_thresholds(
+        mut self,
+        warning: Option<f64>,
+        critical: Option<f64>,
+    ) -> anyhow::Result<Self> {
+        for (flag, percent) in [("--warning", warning), ("--critical", critical)] {
+            if let Some(percent) = percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
+                let message =
+                    format!("{flag} is {percent}; expected a number of percent from 0 to 100");
+                return Err(Failure::new(Kind::Usage, message).into());
+            }
+        }
+        self.warning_percent = warning.unwrap_or(self.warning_percent);
+        self.critical_percent = critical.unwrap_or(self.critical_percent);
+        if self.warning_percent <= self.critical_percent {
+            return Ok(self);
+        }
+        let name =
+            |flag: Option<f64>, set, configured| if flag.is_some() { set } else { configured };
+        let message = format!(
+            "{} is {}; it must not be above {}, which is {}",
+            name(warning, "--warning", "disk.warning_percent"),
+            self.warning_percent,
+            name(critical, "--critical", "disk.critical_percent"),
+            self.critical_percent
+        );
+        Err(Failure::new(Kind::Usage, message).into())
+    }
+}
