@@ -1,8 +1,9 @@
 //! Files that are written whole or not at all, and files that somebody else names.
 
-use std::fs::{File, Permissions};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file under way: written beside its place and renamed, so that a reader never sees half of it. Dropped before, it leaves nothing.
@@ -62,14 +63,24 @@ pub fn replace(path: &Path, content: &str) -> io::Result<()> {
     NewFile::create(path)?.publish(content)
 }
 
+/// Opens what has to be a regular file. A FIFO would block without end, a device be read without end or be written to.
+///
+/// # Errors
+/// It cannot be opened, or is something else.
+pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = options.custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
 /// The text of a file that somebody names.
 ///
 /// # Errors
-/// It cannot be read, or is a pipe or a device, which might never end.
+/// It cannot be read, or is no regular file.
 pub fn read_regular(path: &Path) -> io::Result<String> {
-    if std::fs::metadata(path)?.is_file() {
-        std::fs::read_to_string(path)
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
+    io::read_to_string(open_regular(File::options().read(true), path)?)
 }

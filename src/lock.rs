@@ -192,7 +192,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     }?;
     match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
         FileType::RegularFile => Ok(File::from(opened)),
-        _ => Err(io::Error::other("it is no regular file")),
+        _ => Err(io::Error::other("it is not a regular file")),
     }
 }
 

@@ -1,21 +1,10 @@
 //! Lines appended to a file so that a crash costs one line at most.
 
-use rustix::fs::OFlags;
+use crate::files::open_regular;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-/// Opens what has to be a regular file. A FIFO would block without end, a device perhaps be written to.
-pub fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = options.custom_flags(nonblocking).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
-}
 
 /// Appends lines, each in one write, and syncs them to the disk. If a crash tore the last line, they begin on a new one.
 pub fn append(path: &Path, lines: &[String]) -> io::Result<()> {
@@ -26,7 +15,7 @@ pub fn append(path: &Path, lines: &[String]) -> io::Result<()> {
         std::fs::create_dir_all(folder)?;
     }
     let mut options = OpenOptions::new();
-    let mut file = open_file(options.read(true).append(true).create(true), path)?;
+    let mut file = open_regular(options.read(true).append(true).create(true), path)?;
     if !ends_a_line(&file)? {
         file.write_all(b"\n")?;
     }

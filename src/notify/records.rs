@@ -12,8 +12,9 @@
 //! result is recorded: another run leaves that alone. The kernel releases the lock of a run that died, whose file is then void: at
 //! worst a notification is repeated.
 
-use super::lines::{append, open_file};
+use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
+use crate::files::open_regular;
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset};
 use fs2::FileExt;
@@ -158,7 +159,7 @@ impl Records {
     fn lines(&self, name: &str) -> io::Result<Lines> {
         let path = self.folder.join(name);
         let mut content = Vec::new();
-        open_file(OpenOptions::new().read(true), &path)?.read_to_end(&mut content)?;
+        open_regular(OpenOptions::new().read(true), &path)?.read_to_end(&mut content)?;
         let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             match Line::read(line) {

@@ -95,7 +95,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     if kind.is_file() || kind.is_char_device() {
         Ok(file)
     } else {
-        Err(io::Error::other("it is no regular file"))
+        Err(io::Error::other("it is not a regular file"))
     }
 }
 

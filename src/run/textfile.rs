@@ -21,7 +21,7 @@ impl Session {
         // A folder that is missing is not made: the node exporter reads one that is there.
         let written = match path.metadata() {
             // It would be read without end, and replaced by a file.
-            Ok(there) if !there.is_file() => Err(io::Error::other("it is no regular file")),
+            Ok(there) if !there.is_file() => Err(io::Error::other("it is not a regular file")),
             _ => {
                 let figures = self.metrics(path, job, outcome, figures);
                 NewFile::create(path).and_then(|file| {

@@ -159,7 +159,7 @@ fn a_pipe_in_the_place_of_a_file_that_is_named_holds_no_job_up() {
     let finished = env.taskmon(["alert", "--test"]).exits(1);
     let errors = finished.json()["channels"].to_string();
     finished.stderr();
-    assert!(errors.contains("no regular file"), "{errors}");
+    assert!(errors.contains("not a regular file"), "{errors}");
     for job in [&["stats"][..], &["cleanup", "--only", "tasks"]] {
         let finished =
             env.taskmon(job.iter().copied()).env("TASKMON_DATABASE_URL", "sqlite:pipe").exits(3);

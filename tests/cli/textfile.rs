@@ -311,7 +311,7 @@ fn a_device_is_neither_read_nor_replaced() {
     let env = TestEnv::new();
     env.program("mknod", ["endless.prom", "c", "1", "7"]).success();
     let finished = env.taskmon(["disk", ".", "--no-alert", "--textfile", "endless.prom"]).exits(1);
-    finished.stderr_contains("--textfile endless.prom cannot be written: it is no regular file");
+    finished.stderr_contains("--textfile endless.prom cannot be written: it is not a regular file");
     assert_eq!(finished.json()["errors"][0]["kind"], "textfile_not_written");
     assert!(!env.path("endless.prom").is_file());
 }

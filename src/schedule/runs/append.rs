@@ -4,7 +4,8 @@
 //! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
 //! for the lock then sees that the name leads to another file and opens that one.
 
-use super::{RunRecord, is_still, open_file, path};
+use super::{RunRecord, is_still, path};
+use crate::files::open_regular;
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -49,7 +50,7 @@ pub(super) fn open_locked(path: &Path) -> io::Result<File> {
     let begin = Instant::now();
     loop {
         let mut options = OpenOptions::new();
-        let file = open_file(options.read(true).append(true).create(true), path)?;
+        let file = open_regular(options.read(true).append(true).create(true), path)?;
         match FileExt::try_lock_exclusive(&file) {
             Ok(()) if is_still(path, &file)? => return Ok(file),
             // The file was trimmed, or rotated by another program, while this run waited for the lock.

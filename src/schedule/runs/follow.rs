@@ -1,6 +1,7 @@
 //! Following the file as it grows, for `schedule logs --follow`.
 
-use super::{RunRecord, is_still, open_file, path, records};
+use super::{RunRecord, is_still, path, records};
+use crate::files::open_regular;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl Follower {
             None => true,
         };
         if is_other {
-            match open_file(OpenOptions::new().read(true), &self.path) {
+            match open_regular(OpenOptions::new().read(true), &self.path) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(records(&lines)),
                 Err(error) => return Err(error),

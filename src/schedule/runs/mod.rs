@@ -5,12 +5,12 @@
 pub mod append;
 pub mod follow;
 
+use crate::files::open_regular;
 use chrono::{DateTime, FixedOffset, SecondsFormat};
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// One run.
@@ -94,7 +94,7 @@ pub fn path(logs_dir: &Path) -> PathBuf {
 /// The file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
     let mut text = Vec::new();
-    let opened = open_file(OpenOptions::new().read(true), &path(logs_dir));
+    let opened = open_regular(OpenOptions::new().read(true), &path(logs_dir));
     match opened.and_then(|mut file| file.read_to_end(&mut text)) {
         Ok(_) => Ok(records(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -105,17 +105,6 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 fn records(text: &[u8]) -> Vec<RunRecord> {
     let lines = text.split(|byte| *byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::completed)).collect()
-}
-
-/// Opens a regular file without blocking: a pipe in its place would be waited for without end, `/dev/zero` read without end.
-fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = options.custom_flags(nonblocking).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("it is no regular file"))
-    }
 }
 
 fn is_still(path: &Path, file: &File) -> io::Result<bool> {

@@ -17,10 +17,10 @@ fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
         let run = env.taskmon(["disk", "/", "--warning", "0", "--critical", "100"]).exits(1);
         let result = run.json();
         assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
-        run.stderr_contains("taskmon_runs.jsonl: it is no regular file")
-            .stderr_contains("warning_alerts.log: it is no regular file");
+        run.stderr_contains("taskmon_runs.jsonl: it is not a regular file")
+            .stderr_contains("warning_alerts.log: it is not a regular file");
         let status = env.taskmon(["schedule", "status"]).exits(1);
-        status.stderr_contains("taskmon_runs.jsonl cannot be read: it is no regular file");
+        status.stderr_contains("taskmon_runs.jsonl cannot be read: it is not a regular file");
         status.json();
         for words in [vec!["schedule", "logs"], vec!["schedule", "logs", "--follow"]] {
             let logs = env.taskmon(words).exits(3);
