@@ -71,8 +71,9 @@ fn read_line(stream: &mut impl BufRead) -> Result<String, Error> {
 
 fn read_text(stream: &mut impl BufRead, length: u64) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
-    stream.take(length + 2).read_to_end(&mut text)?;
-    if (text.len() as u64) < length + 2 {
+    let with_line_end = length.saturating_add(2);
+    stream.take(with_line_end).read_to_end(&mut text)?;
+    if (text.len() as u64) < with_line_end {
         return Err(Error::Io(std::io::ErrorKind::UnexpectedEof.into()));
     }
     text.truncate(text.len() - 2);
@@ -128,6 +129,7 @@ mod tests {
             ("$x\r\n", "no Redis"),
             ("$-7\r\n", "no Redis"),
             ("$99999999999\r\nab", "ends the connection"),
+            ("$18446744073709551615\r\nab", "ends the connection"),
             ("*2\r\n:1\r\n", "ends the connection"),
             ("", "ends the connection"),
         ] {
