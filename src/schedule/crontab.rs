@@ -305,13 +305,13 @@ mod tests {
         assert_eq!(
             written(b"", &jobs(), &installation("/etc/taskmon/taskmon.toml")),
             "# BEGIN taskmon {\"config\":\"/etc/taskmon/taskmon.toml\"}
-    # Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。
-    # taskmon job {\"name\":\"daily\",\"cron\":\"0 2 * * *\",\"command\":\"stats\",\"queue\":\"file\",\"priority\":3,\"installed\":\"2026-11-25T12:00:00Z\"}
-    0 2 * * * nice -n 12 /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml stats > /dev/null
-    # taskmon job {\"name\":\"sweep\",\"cron\":\"30 * * * *\",\"command\":\"cleanup --only temp,logs\",\"queue\":\"file\",\"priority\":9,\"installed\":\"2026-11-25T12:00:00Z\"}
-    30 * * * * /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml cleanup --only temp,logs > /dev/null
-    # END taskmon
-    "
+# Written by `taskmon schedule install`; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。
+# taskmon job {\"name\":\"daily\",\"cron\":\"0 2 * * *\",\"command\":\"stats\",\"queue\":\"file\",\"priority\":3,\"installed\":\"2026-11-25T12:00:00Z\"}
+0 2 * * * nice -n 12 /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml stats > /dev/null
+# taskmon job {\"name\":\"sweep\",\"cron\":\"30 * * * *\",\"command\":\"cleanup --only temp,logs\",\"queue\":\"file\",\"priority\":9,\"installed\":\"2026-11-25T12:00:00Z\"}
+30 * * * * /usr/local/bin/taskmon -c /etc/taskmon/taskmon.toml cleanup --only temp,logs > /dev/null
+# END taskmon
+"
         );
     }
 
