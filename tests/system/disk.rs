@@ -61,7 +61,7 @@ fn run_again(name: &str, under: &[&str]) {
             .args(["--kill-after=5", "120"])
             .args(under)
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("disk::{name}"), "--nocapture"])
+            .args(["--exact", &format!("system::disk::{name}"), "--nocapture"])
             .env(INSIDE, &folder_path),
     );
     assert!(stdout.contains("1 passed"), "{name} is not this test's name: {stdout}");
