@@ -21,6 +21,7 @@ enter_zone() {
     if [ "$(readlink /etc/localtime)" = "/usr/share/zoneinfo/$zone" ]; then return; fi
     [ "$(id -u)" -eq 0 ] || fail "--zone needs root"
     layer=$(mktemp -d)
+    # shellcheck disable=SC2016  # It is the inner shell that expands.
     exec unshare --mount bash -euc '
         layer=$1 zone=$2
         shift 2

@@ -1,5 +1,5 @@
-//! The composition root, the only module that knows everything: a command line and the configuration become a [`Session`], in which one command
-//! runs. A command has a file of its own; the jobs among them take the steps of [`pipeline`].
+//! The composition root, the only module that knows everything: a command line and the configuration become a `Session`, in which one command
+//! runs. A command has a file of its own; the jobs among them take the steps of `pipeline`.
 
 mod alert;
 mod arguments;

@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-//! A day's report is five statements, the live figures are four; [`parallel`] has them answered from one snapshot. Every statement is sent unnamed with
+//! A day's report is five statements, the live figures are four; `parallel` has them answered from one snapshot. Every statement is sent unnamed with
 //! its parameters' types (`query_typed`): one round trip, and nothing that a pooler between transactions could trip over.
 
 mod bounded;

@@ -83,7 +83,7 @@ const ONLY: &[(&str, &[(&str, ())])] = &[
     ("replication", &[("false", ()), ("off", ()), ("no", ()), ("0", ())]),
 ];
 
-/// The parameter of this name as [`PARAMETERS`] has it.
+/// The parameter of this name as `PARAMETERS` has it.
 pub fn find(name: &str) -> Option<&'static str> {
     PARAMETERS.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
 }
