@@ -74,12 +74,17 @@ fn parse_line(line: &str) -> Result<Option<Line>, String> {
     let is_escaped = trimmed.ends_with('\\') && trimmed.len() < line.len();
     let pattern = &line[..trimmed.len() + usize::from(is_escaped)];
     let (is_negated, pattern) = strip(pattern, pattern.strip_prefix('!'));
+    let has_empty_name = pattern.contains("//");
     let (folders_only, pattern) = strip(pattern, pattern.strip_suffix('/'));
     // A slash ties the glob to the folder that is swept; without one it fits at any depth.
     let is_anchored = pattern.contains('/');
     let (_, pattern) = strip(pattern, pattern.strip_prefix('/'));
     if line.starts_with('#') || pattern.is_empty() {
         return Ok(None);
+    }
+    if has_empty_name {
+        // It would match nothing, and what it was to protect would be deleted.
+        return Err("two slashes follow each other, as they do in no path".to_owned());
     }
     let glob = parse_glob(pattern)?;
     let glob = if is_anchored { glob } else { format!("**/{glob}") };
@@ -234,5 +239,24 @@ mod tests {
         for pattern in ["[a-]", "[--a]", "[]-a]", "[!]-a]", "\\[z-a", "z-a", "[a-a]"] {
             assert!(NamePatterns::parse(&[pattern.to_owned()]).is_ok(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_line_that_no_path_could_match_is_refused() {
+        for line in ["**//", "a//b", "//a", "a//"] {
+            let failure = Protected::parse([line]).unwrap_err().to_string();
+            assert!(failure.contains("cleanup.protect") && failure.contains(line), "{failure}");
+        }
+    }
+
+    #[test]
+    fn stars_within_a_name_and_escaped_braces_protect_what_git_ignores() {
+        let protects = |line: &str, path: &str| {
+            Protected::parse([line]).unwrap().decide(Path::new(path), Entry::File) == Some(true)
+        };
+        assert!(protects("x**/**", "xy/z"));
+        assert!(protects("x**/**", "xy/z/w"));
+        assert!(protects(r"\{a", "d/{a"));
+        assert!(protects(r"\{a\}", "{a}"));
     }
 }
