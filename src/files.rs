@@ -28,11 +28,6 @@ impl NewFile {
         Ok(Self { path: path.to_owned(), aside, file, is_published: false })
     }
 
-    /// Where it will be.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Gives it rights whatever the umask.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(mode))

@@ -8,7 +8,7 @@ use super::{Session, log_issues, milliseconds, notify, thresholds, working_dir};
 use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
-use crate::files::NewFile;
+use crate::files;
 use crate::notify::{Mode, Retry};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
@@ -20,7 +20,7 @@ use crate::system::{broker, disk, resources};
 use anyhow::Result;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> Result<Done> {
@@ -50,19 +50,21 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> 
 pub(super) struct Reports<'a> {
     config: &'a Config,
     pub days: Vec<DailyReport>,
-    /// Where the newest is saved once everything is known that it has to say; `None`: it is not saved.
-    file: Option<NewFile>,
+    /// Where the newest is saved; `None`: it is not saved.
+    file: Option<PathBuf>,
+    /// Whether the newest says more than its file does.
+    is_changed: bool,
     /// Whether a list was asked for, be it of one day.
     is_list: bool,
 }
 
 impl<'a> Reports<'a> {
     pub fn new(config: &'a Config) -> Self {
-        Self { config, days: Vec::new(), file: None, is_list: false }
+        Self { config, days: Vec::new(), file: None, is_changed: false, is_list: false }
     }
 
-    /// Makes each from a snapshot of its own, and saves all but the newest, or a later failure would lose them. What the rules say of the newest is
-    /// what there is to notify of.
+    /// Makes each from a snapshot of its own and saves it at once, or a later failure would lose it: notifying may take long. What the rules say of
+    /// the newest is what there is to notify of.
     pub fn make(
         &mut self,
         session: &Session,
@@ -76,9 +78,6 @@ impl<'a> Reports<'a> {
         }
         let mut newest = None;
         for date in dates {
-            if let Some(issue) = self.save(session.layout())? {
-                self.add_issue(issue);
-            }
             let began = Instant::now();
             let mut report = make_report(session, self.config, store, *date)?;
             log_issues(&report.errors);
@@ -86,14 +85,30 @@ impl<'a> Reports<'a> {
             let evaluation = notify::evaluate(self.config, thresholds(self.config), &report)?;
             report.alerts = evaluation.alerts.clone();
             newest = Some(evaluation);
-            if is_saved {
-                self.file = begin_file(self.config, &mut report)?;
-            }
             self.days.push(report);
+            if is_saved {
+                self.save_newest(session.layout())?;
+            }
             progress.inc(1);
         }
         progress.finish_and_clear();
         Ok(newest)
+    }
+
+    /// A folder that cannot be written costs the file, not the report, which has to say so.
+    fn save_newest(&mut self, layout: json::Layout) -> Result<()> {
+        let Some(report) = self.days.last_mut() else {
+            return Ok(());
+        };
+        let name = format!("daily_report_{}.json", report.date.format("%Y%m%d"));
+        let path = self.config.stats.reports_dir.join(name);
+        report.report_path = Some(path.strip_prefix(working_dir()?).unwrap_or(&path).to_owned());
+        self.file = Some(path);
+        self.is_changed = true;
+        if let Some(issue) = self.save(layout)? {
+            self.add_issue(issue);
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +116,7 @@ impl JobReport for Reports<'_> {
     fn add_issue(&mut self, issue: Issue) {
         if let Some(newest) = self.days.last_mut() {
             newest.errors.push(issue);
+            self.is_changed = true;
         }
     }
 
@@ -121,18 +137,21 @@ impl JobReport for Reports<'_> {
     }
 
     fn save(&mut self, layout: json::Layout) -> Result<Option<Issue>> {
-        let (Some(file), Some(report)) = (self.file.take(), self.days.last_mut()) else {
+        let (Some(path), Some(report), true) = (&self.file, self.days.last_mut(), self.is_changed)
+        else {
             return Ok(None);
         };
-        let path = file.path().to_owned();
-        Ok(match file.publish(&json::render(report, layout)?) {
+        self.is_changed = false;
+        Ok(match files::replace(path, &json::render(report, layout)?) {
             Ok(()) => {
                 log::info!("the report is saved as {}", path.display());
                 None
             }
             Err(error) => {
                 report.report_path = None;
-                Some(not_saved(&path, &error))
+                let issue = not_saved(path, &error);
+                self.file = None;
+                Some(issue)
             }
         })
     }
@@ -180,24 +199,6 @@ fn make_report(
         seconds: session.seconds(),
     };
     Ok(DailyReport::assemble(&request, &figures, &context, surroundings))
-}
-
-/// Begins the file of a report, before anybody is notified: a folder that cannot be written costs the file, not the report, which has to say so.
-fn begin_file(config: &Config, report: &mut DailyReport) -> Result<Option<NewFile>> {
-    let folder = &config.stats.reports_dir;
-    let path = folder.join(format!("daily_report_{}.json", report.date.format("%Y%m%d")));
-    let begun = std::fs::create_dir_all(folder).and_then(|()| NewFile::create(&path));
-    Ok(match begun {
-        Ok(file) => {
-            let shown = path.strip_prefix(working_dir()?).unwrap_or(&path);
-            report.report_path = Some(shown.to_owned());
-            Some(file)
-        }
-        Err(error) => {
-            report.errors.push(not_saved(&path, &error));
-            None
-        }
-    })
 }
 
 fn not_saved(path: &Path, error: &io::Error) -> Issue {

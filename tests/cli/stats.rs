@@ -358,3 +358,16 @@ error_message = \"\"\nretry_count = \"\"\nname = \"\"\nfiles = []\nlink = \"\"
 fn paths(unavailable: &Value) -> BTreeSet<&str> {
     unavailable.as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect()
 }
+
+/// Notifying may take long, and a run that is killed meanwhile keeps its report.
+#[test]
+fn the_report_is_saved_before_anybody_is_notified() {
+    let env = TestEnv::sqlite();
+    env.config("[[alerts.channels]]\ntype = 'command'\ncommand = ['sh', '-c', 'cp reports/daily/*.json seen.json']");
+    let finished = env.taskmon(["stats"]).success();
+    let result = finished.json();
+    finished.stderr();
+    assert_eq!(result["alerts"][0]["type"], "no_tasks");
+    let seen = std::fs::read_to_string(env.path("seen.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&seen).unwrap(), result);
+}
