@@ -52,6 +52,8 @@ const RULES: &[Rule] = &[
             "rules",
             "schedule::settings",
             "stats",
+            "store",
+            "store::settings",
             "store::target",
             "system::broker",
             "system::disk",
@@ -77,6 +79,7 @@ const RULES: &[Rule] = &[
     Rule { module: "store::open", may: &["store::**"] },
     Rule { module: "store::prune", may: &["store", "store::columns"] },
     Rule { module: "store::refusal", may: &[] },
+    Rule { module: "store::settings", may: &[] },
     Rule {
         module: "store::postgres",
         may: &[

@@ -13,11 +13,11 @@ use crate::channels::heartbeat;
 use crate::cleanup;
 use crate::language::Language;
 use crate::live;
-use crate::mapping::preset::{self, Receipts, Tasks};
+use crate::mapping::preset;
 use crate::outcome::{Failure, Kind};
 use crate::rules::CustomRule;
-use crate::secret::{self, Secret};
 use crate::stats;
+use crate::store;
 use crate::system::{broker, disk};
 use crate::values::{self, absolute, check_names, check_thresholds};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub struct File {
     pub timezone: Option<String>,
     /// `None`: from the environment.
     pub language: Option<Language>,
-    pub database: Database,
+    pub database: store::settings::Settings,
     pub cleanup: cleanup::Config,
     pub stats: stats::Settings,
     pub disk: disk::Settings,
@@ -43,24 +43,6 @@ pub struct File {
     #[serde(default)]
     pub heartbeat: heartbeat::Settings,
     pub schedule: crate::schedule::settings::Settings,
-}
-
-/// `[database]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Database {
-    #[serde(default, with = "secret::optional_url")]
-    pub url: Option<Secret>,
-    #[serde(default, with = "secret::optional_url")]
-    pub read_url: Option<Secret>,
-    pub preset: String,
-    pub naive_timestamps: String,
-    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 86_400>")]
-    pub connect_timeout_seconds: u32,
-    /// 0: no limit. PostgreSQL counts it in milliseconds of 31 bits.
-    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
-    pub statement_timeout_seconds: u32,
-    pub tasks: Tasks,
-    pub receipts: Option<Receipts>,
 }
 
 /// `[alerts]`

@@ -9,26 +9,22 @@ mod reader;
 mod zone;
 
 pub use env::Env;
-pub use file::Alerts;
 pub use zone::of_the_host;
 
-use crate::channels::heartbeat;
-use crate::cleanup;
 use crate::language::Language;
 use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::secret::{Secret, masked_url};
-use crate::stats;
+use crate::store::StoreSettings;
 use crate::store::target::{Target, UrlContext};
-use crate::system::{broker, disk};
 use crate::values::absolute;
 use chrono_tz::Tz;
 use file::{File, Given};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What a configuration is resolved from, besides the file.
 #[derive(Debug, Clone)]
@@ -49,21 +45,12 @@ pub struct Request {
 pub struct Config {
     /// The file that was read; `None`: none was found, these are the defaults.
     pub file: Option<PathBuf>,
-    /// Where relative paths of the file and of the rows start.
-    pub base_dir: PathBuf,
+    /// The file laid over the defaults, its paths absolute. Its sections are read as the configuration's own, through [`Deref`].
+    pub values: File,
     /// Days and hours are counted in this zone.
     pub timezone: Tz,
     pub language: Language,
     pub database: Database,
-    pub cleanup: cleanup::Config,
-    pub stats: stats::Settings,
-    pub disk: disk::Settings,
-    pub alerts: Alerts,
-    pub broker: broker::Settings,
-    pub heartbeat: heartbeat::Settings,
-    pub schedule: crate::schedule::settings::Settings,
-    /// The file laid over the defaults, its paths absolute.
-    pub file_values: File,
     /// What a person should know although it stops nothing: one sentence each, for the log.
     pub warnings: Vec<String>,
     /// Where what may come from several places comes from.
@@ -73,21 +60,24 @@ pub struct Config {
     request: Request,
 }
 
-/// Where the tasks are.
+impl Deref for Config {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.values
+    }
+}
+
+/// Where the tasks are, and how they are read.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// `None`: no database is configured.
     pub target: Option<Target>,
     /// Where `stats` reads from if not from `target`: a hot standby.
     pub read_target: Option<Target>,
-    pub mapping: Mapping,
     /// Why nothing may be deleted by this mapping, as a sentence about a key; `None`: it may.
     pub undeletable: Option<String>,
-    /// The zone of timestamps that have none.
-    pub naive_zone: Tz,
-    pub connect_timeout: Duration,
-    /// Zero: none.
-    pub statement_timeout: Duration,
+    pub store: StoreSettings,
 }
 
 #[derive(Debug, Clone)]
@@ -144,13 +134,15 @@ fn combine(
         }
     }
     let database = Database {
-        mapping: mapping(&values, &given, is_sqlite)?,
         target,
         read_target,
         undeletable: undeletable(&given),
-        naive_zone: naive_zone(&values, &given, timezone)?,
-        connect_timeout: connect_timeout(&values),
-        statement_timeout: Duration::from_secs(values.database.statement_timeout_seconds.into()),
+        store: StoreSettings {
+            mapping: mapping(&values, &given, is_sqlite)?,
+            naive_zone: naive_zone(&values, &given, timezone)?,
+            connect_timeout: values.database.connect_timeout(),
+            statement_timeout: values.database.statement_timeout(),
+        },
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
     let source = |url: Url| (Secret::new(url.text), url.source);
@@ -162,18 +154,10 @@ fn combine(
     };
     Ok(Config {
         file: path,
-        base_dir: values.base_dir.clone(),
         timezone,
         language,
         database,
-        cleanup: values.cleanup.clone(),
-        stats: values.stats.clone(),
-        disk: values.disk.clone(),
-        alerts: values.alerts.clone(),
-        broker: values.broker.clone(),
-        heartbeat: values.heartbeat.clone(),
-        schedule: values.schedule.clone(),
-        file_values: values,
+        values,
         warnings,
         sources,
         given,
@@ -305,10 +289,6 @@ pub fn language_of_locale(env: &Env) -> Result<Option<(Language, String)>, Failu
     Ok(None)
 }
 
-fn connect_timeout(values: &File) -> Duration {
-    Duration::from_secs(values.database.connect_timeout_seconds.into())
-}
-
 /// Rows that are read from a table of one's own must not be deleted from the preset's.
 fn undeletable(given: &Given) -> Option<String> {
     let is_open = given.has("database.tasks.from") && !given.has("database.tasks.delete_from");
@@ -411,7 +391,11 @@ impl Urls<'_> {
         };
         let target = Target::parse(
             &url.text,
-            &UrlContext { env: &env, base_dir, connect_timeout: connect_timeout(self.values) },
+            &UrlContext {
+                env: &env,
+                base_dir,
+                connect_timeout: self.values.database.connect_timeout(),
+            },
         );
         if let Some(failure) = unreadable.take() {
             return Err(failure);
@@ -452,7 +436,7 @@ impl Config {
     /// The configuration is not valid without it.
     pub fn without_variable(&self, name: &str) -> Result<Config, Failure> {
         let request = Request { env: self.request.env.without(name), ..self.request.clone() };
-        combine(self.file.clone(), self.file_values.clone(), self.given.clone(), request)
+        combine(self.file.clone(), self.values.clone(), self.given.clone(), request)
     }
 
     /// The whole effective configuration, as `taskmon config` prints it: every key with its value, secrets masked; `file` is what
@@ -464,10 +448,9 @@ impl Config {
         let url = |source: &Option<(Secret, String)>| source.as_ref().map(|(url, _)| url.clone());
         let from =
             |source: &Option<(Secret, String)>| source.as_ref().map(|(_, from)| from.clone());
-        let mut values = self.file_values.clone();
+        let mut values = self.values.clone();
         values.timezone = Some(self.timezone.name().to_owned());
         values.language = Some(self.language);
-        values.disk = self.disk.clone();
         values.database.url = url(&self.sources.database_url);
         values.database.read_url = url(&self.sources.read_url);
         let file = self.file.as_ref().map(|path| path.display().to_string());

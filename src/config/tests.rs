@@ -4,6 +4,7 @@ use crate::mapping::preset::names;
 use crate::outcome::Severity;
 use proptest::prelude::*;
 use std::fs;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A working directory, a home and the variables of one resolution.
@@ -283,7 +284,7 @@ fn naive_timestamps_are_local_utc_or_of_a_zone_and_the_tasks_have_the_last_word(
         ),
         ("[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = ''", Tz::UTC),
     ] {
-        assert_eq!(Desk::with_file(text).config().database.naive_zone, expected, "{text}");
+        assert_eq!(Desk::with_file(text).config().database.store.naive_zone, expected, "{text}");
     }
     let failure = failure_of("[database.tasks]\nnaive_timestamps = 'asia/shanghai'");
     let said = everything(&failure);
@@ -354,9 +355,9 @@ fn the_defaults_are_the_documented_ones() {
         json!({"url": null, "read_url": null, "preset": "taskmon", "naive_timestamps": "local",
                "connect_timeout_seconds": 10, "statement_timeout_seconds": 600})
     );
-    assert_eq!(config.database.naive_zone, Tz::Europe__Berlin);
-    assert_eq!(config.database.connect_timeout, Duration::from_secs(10));
-    assert_eq!(config.database.statement_timeout, Duration::from_secs(600));
+    assert_eq!(config.database.store.naive_zone, Tz::Europe__Berlin);
+    assert_eq!(config.database.store.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.database.store.statement_timeout, Duration::from_secs(600));
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -534,7 +535,7 @@ command = "cleanup --only temp,logs"
         "one's own categories replace the default ones"
     );
     assert_eq!(config.disk.warning_percent, 70.5);
-    assert_eq!(config.database.statement_timeout, Duration::ZERO);
+    assert_eq!(config.database.store.statement_timeout, Duration::ZERO);
     assert_eq!(config.alerts.rules[0].severity, Severity::Critical);
     assert_eq!(config.schedule.jobs.len(), 1);
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
@@ -822,10 +823,10 @@ fn retention_has_no_number_for_never() {
 
 #[test]
 fn overrides_change_the_fields_that_they_name_and_no_other() {
-    let plain = Desk::new().config().database.mapping;
+    let plain = Desk::new().config().database.store.mapping;
     let text = "[database.tasks]\nname = ''\nkey = ['a', 'b']\n[database.tasks.states]\nfailed = ['DEAD', 'GONE']\n\
                 [[database.receipts.dependents]]\nfrom = 'x'\nforeign_key = 'y'";
-    let mapping = Desk::with_file(text).config().database.mapping;
+    let mapping = Desk::with_file(text).config().database.store.mapping;
     assert_eq!(plain.tasks.name.as_deref(), Some("task_name"));
     assert_eq!(plain.tasks.queue, None);
     let mut expected = plain.clone();
@@ -842,14 +843,14 @@ fn overrides_change_the_fields_that_they_name_and_no_other() {
 #[test]
 fn receipts_can_be_switched_off() {
     let config = Desk::with_file("[database.receipts]\nenabled = false\nlink = ''").config();
-    assert_eq!(config.database.mapping.receipts, None);
+    assert_eq!(config.database.store.mapping.receipts, None);
 }
 
 #[test]
 fn every_preset_is_readable() {
     for name in names() {
         let config = Desk::with_file(&format!("[database]\npreset = '{name}'")).config();
-        assert!(!config.database.mapping.tasks.key.is_empty(), "{name}");
+        assert!(!config.database.store.mapping.tasks.key.is_empty(), "{name}");
     }
 }
 
@@ -983,7 +984,7 @@ fn a_folder_whose_name_is_not_text_can_be_shown() {
 
 #[test]
 fn thresholds_from_the_command_line_are_checked_with_the_configured_ones() {
-    let disk = Desk::new().config().disk;
+    let disk = Desk::new().config().values.disk;
     let changed = disk.clone().with_thresholds(Some(50.0), None).unwrap();
     assert_eq!((changed.warning_percent, changed.critical_percent), (50.0, 90.0));
     assert_eq!(disk.clone().with_thresholds(None, None).unwrap(), disk);

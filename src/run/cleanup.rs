@@ -1,7 +1,7 @@
 //! `taskmon cleanup`: its settings, its database and its progress.
 
 use super::Session;
-use super::database::{no_database, store_settings};
+use super::database::no_database;
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
@@ -170,7 +170,7 @@ fn cleanup_settings(
     let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
     let roots =
         Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir, arguments.force);
-    let receipts = config.database.mapping.receipts.as_ref();
+    let receipts = config.database.store.mapping.receipts.as_ref();
     let mut task_days = vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
     task_days.extend(config.cleanup.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
     let settings = Settings {
@@ -196,7 +196,7 @@ fn cleanup_settings(
         aliases: path_aliases(config, &roots),
         has_receipts: receipts.is_some(),
         dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
-        never_pruned: config.database.mapping.tasks.delete_from.is_none(),
+        never_pruned: config.database.store.mapping.tasks.delete_from.is_none(),
         parts,
     };
     Ok((settings, roots))
@@ -229,7 +229,7 @@ fn open_database(
     let opened = open::pruner(
         target,
         PruneSettings {
-            store: store_settings(config),
+            store: config.database.store.clone(),
             aliases: settings.aliases.clone(),
             mode: settings.mode,
             asked_to_end: Arc::clone(asked_to_end),

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
 use crate::store::target::Target;
-use crate::store::{Store, StoreSettings, open};
+use crate::store::{Store, open};
 use anyhow::Result;
 
 /// The database that reports are read from: a standby where one is configured.
@@ -15,17 +15,7 @@ pub(super) fn reading_target(config: &Config) -> Option<&Target> {
 pub(super) fn open_store(config: &Config) -> Result<Box<dyn Store>> {
     let target = reading_target(config);
     let target = target.ok_or_else(|| no_database("so there are no tasks to report on"))?;
-    open::store(target, store_settings(config))
-}
-
-pub(super) fn store_settings(config: &Config) -> StoreSettings {
-    let database = &config.database;
-    StoreSettings {
-        mapping: database.mapping.clone(),
-        naive_zone: database.naive_zone,
-        connect_timeout: database.connect_timeout,
-        statement_timeout: database.statement_timeout,
-    }
+    open::store(target, config.database.store.clone())
 }
 
 pub(super) fn no_database(so: &str) -> Failure {

@@ -47,7 +47,7 @@ pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store
         &live::Facts {
             now: session.now,
             zone: config.timezone,
-            states: &config.database.mapping.tasks.states,
+            states: &config.database.store.mapping.tasks.states,
             disk: Some(&disks),
             missed: missed.as_deref(),
             skipped: skipped.as_deref().ok(),

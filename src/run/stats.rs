@@ -181,7 +181,7 @@ fn make_report(
     let context = stats::Context {
         timezone: config.timezone,
         language: config.language,
-        tasks: &config.database.mapping.tasks,
+        tasks: &config.database.store.mapping.tasks,
         settings: &config.stats,
     };
     let request = stats::request(date, &context);

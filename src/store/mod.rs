@@ -8,6 +8,7 @@ pub mod open;
 pub mod postgres;
 pub mod prune;
 mod refusal;
+pub mod settings;
 mod sqlite;
 pub mod target;
 

@@ -7,7 +7,7 @@ use crate::cleanup;
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
 use crate::run::cleanup::path_aliases;
-use crate::run::database::{no_database, store_settings};
+use crate::run::database::no_database;
 use crate::store::inspect::Inspection;
 use crate::store::prune::{Mode, PruneSettings};
 use crate::store::target::Target;
@@ -77,7 +77,7 @@ fn read_target(config: &Config, settings: &StoreSettings) -> Option<Finding> {
 
 /// How the database is used, with time limits for somebody who waits for the answer.
 fn short_settings(config: &Config) -> StoreSettings {
-    let settings = store_settings(config);
+    let settings = config.database.store.clone();
     let limit = settings.statement_timeout;
     StoreSettings {
         connect_timeout: settings.connect_timeout.min(TIMEOUT),
@@ -109,7 +109,7 @@ fn mapping_and_indexes(
         (Err(error), None) => Finding::of(&Failure::of(error)),
     }];
     findings.extend(opened.as_ref().ok().and_then(|store| {
-        let zones = (found.zone.as_deref(), database.naive_zone);
+        let zones = (found.zone.as_deref(), database.store.naive_zone);
         mapping::naive_times(&store.types(), zones, Utc::now(), language)
     }));
     // If the store could not be opened, the reason above names the missing table already.
@@ -117,7 +117,7 @@ fn mapping_and_indexes(
         findings.extend(mapping::missing_tables(found, language));
     }
     findings.extend(mapping::trials(found, language));
-    findings.push(mapping::labels(&found.labels, &database.mapping.tasks.states, language));
+    findings.push(mapping::labels(&found.labels, &database.store.mapping.tasks.states, language));
     // Closed before the pruner opens: where a reader closes a SQLite database in WAL mode last, two files stay behind.
     drop(opened);
     let (deleting, indexes) = deleting(config, target, settings);

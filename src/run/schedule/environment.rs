@@ -56,7 +56,7 @@ impl Session {
             }
         }
         let mut named = Vec::new();
-        collect_named_variables(&serde_json::to_value(&config.file_values)?, "", &mut named);
+        collect_named_variables(&serde_json::to_value(&config.values)?, "", &mut named);
         found.extend(named.into_iter().map(|(key, name)| {
             let instead = key.trim_end_matches("_env");
             let what = format!("`{key}` names ${name}, which {whose}: name a file with `{instead}_file` instead, or {line} {name}=…");

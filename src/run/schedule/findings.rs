@@ -156,7 +156,7 @@ pub(super) fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
             )),
         );
     }
-    if let Some(zone) = last("TZ").filter(|_| config.file_values.timezone.is_none()) {
+    if let Some(zone) = last("TZ").filter(|_| config.values.timezone.is_none()) {
         findings.push(
             Finding::warning(language.pick(
                 format!("crontab 中区块之前设置了 TZ={zone}：配置中没有 `timezone`，作业按该时区计算日期；运行时刻不受影响"),

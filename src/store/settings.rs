@@ -1,0 +1,36 @@
+//! `[database]`: which database, and how its tables are read.
+
+use crate::mapping::preset::{Receipts, Tasks};
+use crate::secret::{self, Secret};
+use crate::values;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    #[serde(default, with = "secret::optional_url")]
+    pub url: Option<Secret>,
+    #[serde(default, with = "secret::optional_url")]
+    pub read_url: Option<Secret>,
+    pub preset: String,
+    pub naive_timestamps: String,
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 86_400>")]
+    pub connect_timeout_seconds: u32,
+    /// 0: no limit. PostgreSQL counts it in milliseconds of 31 bits.
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
+    pub statement_timeout_seconds: u32,
+    pub tasks: Tasks,
+    pub receipts: Option<Receipts>,
+}
+
+impl Settings {
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_seconds.into())
+    }
+
+    /// Zero: none.
+    pub fn statement_timeout(&self) -> Duration {
+        Duration::from_secs(self.statement_timeout_seconds.into())
+    }
+}
