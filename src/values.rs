@@ -131,6 +131,29 @@ pub fn non_empty_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stri
     NonEmptyText::deserialize(deserializer).map(|NonEmptyText(text)| text)
 }
 
+/// A text without the blanks around it.
+pub fn trimmed_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(String::deserialize(deserializer)?.trim().to_owned())
+}
+
+/// A text that is left out or empty where there is none.
+pub mod optional_text {
+    use serde::{Deserializer, Serializer};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<String>, D::Error> {
+        super::trimmed_text(deserializer).map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+
+    pub fn serialize<S: Serializer>(
+        text: &Option<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text.as_deref().unwrap_or_default())
+    }
+}
+
 /// A list, which may be empty, of texts that may not.
 pub fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let texts = Vec::<NonEmptyText>::deserialize(deserializer)?;

@@ -12,7 +12,6 @@ pub use env::Env;
 pub use zone::of_the_host;
 
 use crate::language::Language;
-use crate::mapping::{Mapping, preset};
 use crate::outcome::{Failure, Kind};
 use crate::secret::{Secret, masked_url};
 use crate::store::StoreSettings;
@@ -125,7 +124,6 @@ fn combine(
     let url = urls.database()?;
     let read_url = urls.read()?;
     let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
-    let is_sqlite = target.as_ref().is_some_and(Target::is_sqlite);
     let read_target = read_url.as_ref().map(|url| urls.target(url)).transpose()?;
     for warning in target.iter().chain(&read_target).flat_map(Target::warnings) {
         // Both databases may have the same password file.
@@ -134,15 +132,18 @@ fn combine(
         }
     }
     let database = Database {
-        target,
-        read_target,
         undeletable: undeletable(&given),
         store: StoreSettings {
-            mapping: mapping(&values, &given, is_sqlite)?,
+            mapping: values
+                .database
+                .mapping(target.as_ref())
+                .map_err(|invalid| given.invalid("database", invalid))?,
             naive_zone: naive_zone(&values, &given, timezone)?,
             connect_timeout: values.database.connect_timeout(),
             statement_timeout: values.database.statement_timeout(),
         },
+        target,
+        read_target,
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
     let source = |url: Url| (Secret::new(url.text), url.source);
@@ -247,11 +248,11 @@ fn timezone(
 
 /// The zone of timestamps that have none, from the tasks' own key or the database's.
 fn naive_zone(values: &File, given: &Given, local: Tz) -> Result<Tz, Failure> {
-    let (key, name) = match values.database.tasks.naive_timestamps.trim() {
-        "" => ("database.naive_timestamps", values.database.naive_timestamps.as_str()),
-        name => ("database.tasks.naive_timestamps", name),
+    let (key, name) = match &values.database.tasks.naive_timestamps {
+        None => ("database.naive_timestamps", &values.database.naive_timestamps),
+        Some(name) => ("database.tasks.naive_timestamps", name),
     };
-    match name {
+    match name.as_str() {
         "local" => Ok(local),
         "utc" => Ok(Tz::UTC),
         name => zone::named(name).map_err(|message| {
@@ -298,14 +299,6 @@ fn undeletable(given: &Given) -> Option<String> {
             given.place("database.tasks.from")
         )
     })
-}
-
-/// The mapping in the dialect of the database.
-fn mapping(values: &File, given: &Given, is_sqlite: bool) -> Result<Mapping, Failure> {
-    let database = &values.database;
-    let tasks = if is_sqlite { database.tasks.on_sqlite() } else { database.tasks.clone() };
-    preset::mapping(&tasks, database.receipts.as_ref())
-        .map_err(|misfit| given.failure(&format!("database.{}", misfit.key), &misfit.message))
 }
 
 /// A database URL and where it comes from.

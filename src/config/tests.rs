@@ -370,9 +370,9 @@ fn the_default_file_says_what_holds_without_it() {
 
 #[test]
 fn the_default_file_is_valid_with_every_line_that_it_proposes() {
-    let (proposed, given) = file::read(&default_with_everything(), "all.toml").unwrap();
+    let (proposed, _) = file::read(&default_with_everything(), "all.toml").unwrap();
     let (default, _) = file::defaults().unwrap();
-    let mapping = |file: &File| mapping(file, &given, false).unwrap();
+    let mapping = |file: &File| file.database.mapping(None).unwrap();
     assert_eq!(mapping(&proposed), mapping(&default), "the tables shown are the preset's");
     let types: Vec<_> =
         proposed.alerts.channels.iter().map(|channel| channel.service.name()).collect();
@@ -824,13 +824,14 @@ fn retention_has_no_number_for_never() {
 #[test]
 fn overrides_change_the_fields_that_they_name_and_no_other() {
     let plain = Desk::new().config().database.store.mapping;
-    let text = "[database.tasks]\nname = ''\nkey = ['a', 'b']\n[database.tasks.states]\nfailed = ['DEAD', 'GONE']\n\
+    let text = "[database.tasks]\nname = ''\nstarted_at = ' '\nkey = ['a', 'b']\n[database.tasks.states]\nfailed = ['DEAD', 'GONE']\n\
                 [[database.receipts.dependents]]\nfrom = 'x'\nforeign_key = 'y'";
     let mapping = Desk::with_file(text).config().database.store.mapping;
     assert_eq!(plain.tasks.name.as_deref(), Some("task_name"));
     assert_eq!(plain.tasks.queue, None);
     let mut expected = plain.clone();
     expected.tasks.name = None;
+    expected.tasks.started_at = None;
     expected.tasks.key = vec!["a".to_owned(), "b".to_owned()];
     expected.tasks.states.failed = vec!["DEAD".to_owned(), "GONE".to_owned()];
     let receipts = expected.receipts.as_mut().unwrap();

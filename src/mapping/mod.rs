@@ -5,7 +5,11 @@
 
 pub mod canonical_path;
 pub mod preset;
+mod tables;
 
+pub use tables::{DependentTable, Mapping, OnSqlite, ReceiptTable, TaskDependent, TaskTable, Wait};
+
+use crate::values::InvalidKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -64,56 +68,6 @@ impl fmt::Display for State {
     }
 }
 
-/// A column name or SQL expression in the dialect of the configured database.
-pub type Expression = String;
-
-/// Where tasks are and what their columns mean. A field that is `None` does not exist in this table: reports say `null`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TaskTable {
-    /// What is read: a table, a view or a FROM clause.
-    pub from: String,
-    /// What rows are deleted from; `None`: never pruned.
-    pub delete_from: Option<String>,
-    /// The columns of the primary key, at least one.
-    pub key: Vec<Expression>,
-    /// What reports call a task.
-    pub label: Expression,
-    pub status: Expression,
-    pub created_at: Option<Expression>,
-    pub started_at: Option<Expression>,
-    pub completed_at: Option<Expression>,
-    pub updated_at: Option<Expression>,
-    /// Seconds.
-    pub processing_time: Option<Expression>,
-    pub wait: Wait,
-    pub error_message: Option<Expression>,
-    pub retry_count: Option<Expression>,
-    pub queue: Option<Expression>,
-    pub name: Option<Expression>,
-    /// Expressions that name a file each, absolute or relative to `base_dir`.
-    pub files: Vec<Expression>,
-    /// What ties a receipt to a task.
-    pub link: Option<Expression>,
-    /// A condition that is added to every delete.
-    pub guard: Option<Expression>,
-    /// What a timestamp without zone means; overrides `[database]`.
-    pub naive_timestamps: Option<String>,
-    pub states: States,
-    /// Rows that go with a task, before it; they name no files.
-    pub dependents: Vec<DependentTable>,
-}
-
-/// How long a task waited before it began.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Wait {
-    /// From its creation to its start, where the table knows both.
-    SinceCreation,
-    /// Seconds.
-    Seconds(Expression),
-    /// The times that the table has do not say it.
-    Unknown,
-}
-
 /// Which labels of the status column stand for which state, without regard to case.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -151,6 +105,42 @@ impl States {
             })
         };
         claiming(&folded).or_else(|| claiming(REST)).unwrap_or(State::Other)
+    }
+
+    /// # Errors
+    /// A finished state holds [`REST`], or two states claim one label.
+    fn check(&self) -> Result<(), InvalidKey> {
+        let wrong = |state, message| Err(InvalidKey::new(format!("tasks.states.{state}"), message));
+        for state in State::ALL {
+            check_entries(&format!("tasks.states.{state}"), self.labels(state))?;
+        }
+        for state in [State::Completed, State::Failed, State::Cancelled] {
+            if self.labels(state).iter().any(|label| label == REST) {
+                return wrong(
+                    state,
+                    format!(
+                        "must not hold {REST:?}: what taskmon does not know must not be taken for finished and deleted; \
+                         `states.pending` or `states.processing` may hold it"
+                    ),
+                );
+            }
+        }
+        // A row must be in one state: otherwise it would be counted twice, or pruned by the wrong limit.
+        for state in State::ALL {
+            for label in self.labels(state) {
+                let first = self.of(Some(label));
+                if first != state {
+                    return wrong(
+                        state,
+                        format!(
+                            "claims the label {label:?}, which `states.{first}` claims too (labels match without regard to case); \
+                             a label belongs to one state"
+                        ),
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What says whether a row is in one of these states, without regard to case.
@@ -218,26 +208,12 @@ impl Field {
     }
 }
 
-impl TaskTable {
-    /// What a field is in this table: a column or an expression; `None` where there is none.
-    pub fn field(&self, field: Field) -> Option<&str> {
-        match field {
-            Field::Status => Some(&self.status),
-            Field::Label => Some(&self.label),
-            Field::CreatedAt => self.created_at.as_deref(),
-            Field::StartedAt => self.started_at.as_deref(),
-            Field::CompletedAt => self.completed_at.as_deref(),
-            Field::UpdatedAt => self.updated_at.as_deref(),
-            Field::ProcessingTime => self.processing_time.as_deref(),
-            Field::WaitTime => match &self.wait {
-                Wait::Seconds(expression) => Some(expression),
-                Wait::SinceCreation | Wait::Unknown => None,
-            },
-            Field::ErrorMessage => self.error_message.as_deref(),
-            Field::RetryCount => self.retry_count.as_deref(),
-            Field::Queue => self.queue.as_deref(),
-        }
+/// That no entry of a list is empty. Labels keep their spaces.
+fn check_entries(key: &str, texts: &[String]) -> Result<(), InvalidKey> {
+    if texts.iter().any(|text| text.trim().is_empty()) {
+        return Err(InvalidKey::new(key, "must not have an empty entry"));
     }
+    Ok(())
 }
 
 /// Labels in lower case that rows of some states have, or do not have.
@@ -246,33 +222,6 @@ pub enum Membership {
     In(Vec<String>),
     /// Whatever else the label is, if there is one.
     NotIn(Vec<String>),
-}
-
-/// Receipts, which are removed once no task refers to them, with the rows that depend on them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReceiptTable {
-    pub from: String,
-    pub key: Vec<Expression>,
-    pub created_at: Expression,
-    pub link: Expression,
-    pub files: Vec<Expression>,
-    pub dependents: Vec<DependentTable>,
-}
-
-/// Rows that go with a receipt, before it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DependentTable {
-    pub from: String,
-    pub foreign_key: String,
-    #[serde(default)]
-    pub files: Vec<Expression>,
-}
-
-/// The tables of one application.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mapping {
-    pub tasks: TaskTable,
-    pub receipts: Option<ReceiptTable>,
 }
 
 #[cfg(test)]

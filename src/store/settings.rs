@@ -1,8 +1,9 @@
 //! `[database]`: which database, and how its tables are read.
 
-use crate::mapping::preset::{Receipts, Tasks};
+use crate::mapping::{Mapping, ReceiptTable, TaskTable};
 use crate::secret::{self, Secret};
-use crate::values;
+use crate::store::target::Target;
+use crate::values::{self, InvalidKey};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -20,11 +21,21 @@ pub struct Settings {
     /// 0: no limit. PostgreSQL counts it in milliseconds of 31 bits.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
     pub statement_timeout_seconds: u32,
-    pub tasks: Tasks,
-    pub receipts: Option<Receipts>,
+    pub tasks: TaskTable,
+    pub receipts: Option<ReceiptTable>,
 }
 
 impl Settings {
+    /// The mapping in the dialect of the database.
+    ///
+    /// # Errors
+    /// The key that does not describe a table.
+    pub fn mapping(&self, target: Option<&Target>) -> Result<Mapping, InvalidKey> {
+        let tasks = self.tasks.clone();
+        let tasks = if target.is_some_and(Target::is_sqlite) { tasks.on_sqlite() } else { tasks };
+        Mapping::new(tasks, self.receipts.clone())
+    }
+
     pub fn connect_timeout(&self) -> Duration {
         Duration::from_secs(self.connect_timeout_seconds.into())
     }

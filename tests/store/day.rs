@@ -240,7 +240,7 @@ on_each_database! {
             open(8, "FAILED", "file"),
             open(9, "RETURNED", "file"),
         ]);
-        let view = View::of(&env).map(|tasks| tasks.queue = "courier_company".into());
+        let view = View::of(&env).map(|tasks| tasks.queue = Some("courier_company".into()));
         assert_eq!(
             view.figures().backlog,
             [

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use taskmon::calendar::{Day, days_up_to};
 use taskmon::mapping::canonical_path::PathAliases;
-use taskmon::mapping::preset::{self, Tasks};
+use taskmon::mapping::{Mapping, TaskTable, preset};
 use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
@@ -24,7 +24,7 @@ pub use crate::support::rows::DAY;
 /// How the database is looked at: the mapping of the preset `taskmon`, changed as the case needs it.
 pub struct View {
     url: String,
-    tasks: Tasks,
+    tasks: TaskTable,
     naive_zone: Tz,
     statement_timeout: Duration,
     connect_timeout: Duration,
@@ -41,7 +41,7 @@ impl View {
         }
     }
 
-    pub fn map(mut self, change: impl FnOnce(&mut Tasks)) -> Self {
+    pub fn map(mut self, change: impl FnOnce(&mut TaskTable)) -> Self {
         change(&mut self.tasks);
         self
     }
@@ -71,7 +71,7 @@ impl View {
 
     fn settings(&self) -> StoreSettings {
         StoreSettings {
-            mapping: preset::mapping(&self.tasks, None).unwrap(),
+            mapping: Mapping::new(self.tasks.clone(), None).unwrap(),
             naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
@@ -145,10 +145,10 @@ fn check(failure: &Failure, kind: Kind, names: &[&str]) {
 }
 
 /// The tables of the preset `taskmon`, as its file describes them.
-fn preset_tasks() -> Tasks {
+fn preset_tasks() -> TaskTable {
     #[derive(Deserialize)]
     struct Preset {
-        tasks: Tasks,
+        tasks: TaskTable,
     }
     let preset: Preset = toml::from_str(preset::find("taskmon").unwrap()).unwrap();
     preset.tasks

@@ -72,6 +72,7 @@ fn a_sqlite_file_that_is_locked_is_waited_for_as_long_as_for_a_connection() {
 fn an_expression_that_would_write_is_refused_by_postgres() {
     let env = TestEnv::postgres();
     env.insert([Task::new(1)]);
-    let view = View::of(&env).map(|tasks| tasks.retry_count = "nextval('tasks_id_seq')".into());
+    let view =
+        View::of(&env).map(|tasks| tasks.retry_count = Some("nextval('tasks_id_seq')".into()));
     view.fails(Kind::QueryFailed, &["read-only"]);
 }

@@ -104,7 +104,7 @@ on_each_database! {
 
     fn without_a_creation_time_a_pending_task_waits_since_its_last_update(env) {
         env.insert([pending(1, "2026-11-22 11:30:00").with("updated_at", "2026-11-22 10:00:00")]);
-        let figures = live(&View::of(&env).map(|tasks| tasks.created_at = String::new()));
+        let figures = live(&View::of(&env).map(|tasks| tasks.created_at = None));
         assert_eq!(figures.pending, open_tasks(1, 1, Some(("task_1", "2026-11-22 10:00:00"))));
     }
 
@@ -129,9 +129,9 @@ on_each_database! {
         let figures = live(&View::of(&env).map(|tasks| {
             tasks.from = "jobs".into();
             (tasks.key, tasks.label, tasks.status) = (vec!["id".into()], "'job ' || id".into(), "state".into());
-            (tasks.created_at, tasks.started_at, tasks.updated_at) = ("made".into(), String::new(), String::new());
-            (tasks.completed_at, tasks.processing_time, tasks.error_message) = (String::new(), String::new(), String::new());
-            tasks.retry_count = String::new();
+            (tasks.created_at, tasks.started_at, tasks.updated_at) = (Some("made".into()), None, None);
+            (tasks.completed_at, tasks.processing_time, tasks.error_message) = Default::default();
+            tasks.retry_count = None;
             tasks.states = Default::default();
             tasks.states.pending = vec!["queued".into(), "等待".into()];
             tasks.states.processing = vec!["RUNNING".into()];
@@ -153,9 +153,9 @@ on_each_database! {
         let figures = live(&View::of(&env).map(|tasks| {
             (tasks.from, tasks.key) = ("jobs".into(), vec!["id".into()]);
             (tasks.label, tasks.status) = ("'job ' || id".into(), "state".into());
-            (tasks.created_at, tasks.started_at, tasks.updated_at) = ("made".into(), String::new(), String::new());
+            (tasks.created_at, tasks.started_at, tasks.updated_at) = (Some("made".into()), None, None);
             (tasks.completed_at, tasks.processing_time, tasks.error_message) = Default::default();
-            tasks.retry_count = String::new();
+            tasks.retry_count = None;
             tasks.states = Default::default();
             tasks.states.pending = vec!["it's".into()];
             tasks.states.processing = vec!["a\\B".into()];
@@ -222,8 +222,8 @@ on_each_database! {
         ]);
         assert_eq!(live(&View::of(&env)).finished, Some(5));
         let without = |column: &'static str| live(&View::of(&env).map(|tasks| match column {
-            "completed_at" => tasks.completed_at = String::new(),
-            _ => tasks.updated_at = String::new(),
+            "completed_at" => tasks.completed_at = None,
+            _ => tasks.updated_at = None,
         })).finished;
         assert_eq!((without("completed_at"), without("updated_at")), (Some(4), Some(4)));
         let neither = View::of(&env).map(|tasks| (tasks.completed_at, tasks.updated_at) = Default::default());
@@ -329,7 +329,7 @@ fn on_postgres_a_date_is_its_midnight() {
 #[test]
 fn on_postgres_a_column_that_is_no_time_is_named() {
     let env = TestEnv::postgres();
-    let view = View::of(&env).map(|tasks| tasks.updated_at = "remarks".into());
+    let view = View::of(&env).map(|tasks| tasks.updated_at = Some("remarks".into()));
     let error = view.store().live_figures(&request(at(NOON), ZONE)).unwrap_err();
     let failure = taskmon::outcome::Failure::of(&error);
     assert_eq!(failure.kind, Kind::MappingMismatch);

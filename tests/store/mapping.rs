@@ -21,12 +21,12 @@ fn jobs(env: &TestEnv) -> View {
         tasks.key = vec!["part".into(), "job".into()];
         tasks.label = "job".into();
         tasks.status = "state".into();
-        tasks.created_at = "enqueued".into();
-        tasks.started_at = String::new();
-        tasks.updated_at = String::new();
-        tasks.processing_time = "took".into();
-        tasks.error_message = String::new();
-        tasks.retry_count = String::new();
+        tasks.created_at = Some("enqueued".into());
+        tasks.started_at = None;
+        tasks.updated_at = None;
+        tasks.processing_time = Some("took".into());
+        tasks.error_message = None;
+        tasks.retry_count = None;
         tasks.states = Default::default();
         tasks.states.completed = vec!["3".into()];
         tasks.states.failed = vec!["4".into()];
@@ -67,15 +67,15 @@ on_each_database! {
 
     fn a_field_that_the_mapping_leaves_empty_is_unknown_and_not_missing(env) {
         env.insert([rich_task(), Task::new(2).status("PENDING")]);
-        let view = || View::of(&env).map(|tasks| tasks.queue = "courier_company".into());
+        let view = || View::of(&env).map(|tasks| tasks.queue = Some("courier_company".into()));
         for (_, field) in OPTIONAL {
             assert!(!is_unknown(field, &view().figures()), "{field:?} is known where it is mapped");
             let figures = view().map(|tasks| match field {
-                Field::ProcessingTime => tasks.processing_time = String::new(),
-                Field::ErrorMessage => tasks.error_message = String::new(),
-                Field::RetryCount => tasks.retry_count = String::new(),
-                Field::StartedAt => tasks.started_at = " ".into(),
-                _ => tasks.queue = String::new(),
+                Field::ProcessingTime => tasks.processing_time = None,
+                Field::ErrorMessage => tasks.error_message = None,
+                Field::RetryCount => tasks.retry_count = None,
+                Field::StartedAt => tasks.started_at = None,
+                _ => tasks.queue = None,
             }).figures();
             assert!(is_unknown(field, &figures), "{field:?}: {figures:?}");
             assert_eq!(figures.missing, [], "{field:?}");
@@ -92,7 +92,7 @@ on_each_database! {
             task
         };
         env.insert([bare(rich_task()), bare(Task::new(2).status("PENDING"))]);
-        let figures = View::of(&env).map(|tasks| tasks.queue = "courier_company".into()).figures();
+        let figures = View::of(&env).map(|tasks| tasks.queue = Some("courier_company".into())).figures();
         let mut missing = figures.missing.clone();
         missing.sort();
         let mut expected = OPTIONAL.map(|(_, field)| field);
@@ -111,7 +111,7 @@ on_each_database! {
             Task::new(3).at("2026-11-22 10:00:00").without("updated_at"),
         ]);
         assert_eq!(View::of(&env).figures().counted_by, Some(Field::CreatedAt));
-        let figures = View::of(&env).map(|tasks| tasks.created_at = String::new()).figures();
+        let figures = View::of(&env).map(|tasks| tasks.created_at = None).figures();
         assert_eq!(figures.counted_by, Some(Field::UpdatedAt));
         assert_eq!(figures.missing, []);
         assert_eq!(counts(&figures.cells), [(15, Some("COMPLETED"), Some(0), 1)]);
@@ -233,7 +233,7 @@ on_each_database! {
             tasks.from = "tasks LEFT JOIN failures ON failures.task = tasks.id".into();
             tasks.key = vec!["tasks.id".into()];
             tasks.status = "CASE WHEN failures.task IS NULL THEN 'ok' ELSE 'bad' END".into();
-            tasks.error_message = "failures.reason".into();
+            tasks.error_message = Some("failures.reason".into());
             tasks.states = Default::default();
             tasks.states.failed = vec!["bad".into()];
         }).figures();
@@ -246,11 +246,11 @@ on_each_database! {
         let figures = View::of(&env).map(|tasks| {
             tasks.key = vec!["0 - id".into()];
             tasks.label = "'no. ' || id".into();
-            tasks.created_at = "coalesce(started_at, created_at)".into();
-            tasks.processing_time = "id * 2.5".into();
-            tasks.error_message = "remarks || '!'".into();
-            tasks.retry_count = "retry_count - 1".into();
-            tasks.queue = "substr(courier_company, 1, 7)".into();
+            tasks.created_at = Some("coalesce(started_at, created_at)".into());
+            tasks.processing_time = Some("id * 2.5".into());
+            tasks.error_message = Some("remarks || '!'".into());
+            tasks.retry_count = Some("retry_count - 1".into());
+            tasks.queue = Some("substr(courier_company, 1, 7)".into());
         }).figures();
         assert_eq!(slowest(&figures), ["no. 4", "no. 3"]);
         assert_eq!(figures.slowest[0].processing_time, 10.0);
@@ -269,8 +269,8 @@ on_each_database! {
             tasks.key = vec!["\"order\"".into()];
             tasks.label = "\"order\"".into();
             tasks.status = "\"State\"".into();
-            tasks.created_at = "\"when\"".into();
-            tasks.processing_time = String::new();
+            tasks.created_at = Some("\"when\"".into());
+            tasks.processing_time = None;
         }).figures();
         assert_eq!(failed(&figures), ["7"]);
     }
@@ -297,15 +297,15 @@ on_each_database! {
 
     fn a_mapping_without_any_time_is_refused(env) {
         View::of(&env).map(|tasks| {
-            tasks.created_at = "no_such_time".into();
-            tasks.updated_at = String::new();
+            tasks.created_at = Some("no_such_time".into());
+            tasks.updated_at = None;
         }).refused(Kind::MappingMismatch, &["database.tasks.created_at", "tasks"]);
     }
 
     fn an_expression_that_cannot_be_computed_is_named(env) {
         for expression in ["no_such_function(retry_count)", "retry_count +", "'unfinished"] {
             View::of(&env)
-                .map(|tasks| tasks.retry_count = expression.into())
+                .map(|tasks| tasks.retry_count = Some(expression.into()))
                 .refused(Kind::MappingMismatch, &["database.tasks.retry_count", expression]);
         }
     }
@@ -329,7 +329,7 @@ on_each_database! {
 #[test]
 fn a_time_of_another_type_is_refused_by_postgres_with_the_type_that_it_has() {
     let env = TestEnv::postgres();
-    let view = View::of(&env).map(|tasks| tasks.created_at = "user_id".into());
+    let view = View::of(&env).map(|tasks| tasks.created_at = Some("user_id".into()));
     view.refused(Kind::MappingMismatch, &["database.tasks.created_at", "user_id", "integer"]);
 }
 

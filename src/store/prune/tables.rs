@@ -63,10 +63,12 @@ impl Tables {
     pub fn read(mapping: &Mapping, look: &mut Look) -> Result<Self, Failure> {
         let tasks = &mapping.tasks;
         let types = look("tasks", &tasks.from, &task_columns(tasks))?;
+        let task_dependents: Vec<DependentTable> =
+            tasks.dependents.iter().map(DependentTable::from).collect();
         let mut tables = Self {
             tasks: Table::of_tasks(tasks, &types),
             receipts: None,
-            task_dependents: dependents("tasks", &tasks.dependents, look)?,
+            task_dependents: dependents("tasks", &task_dependents, look)?,
             receipt_dependents: Vec::new(),
         };
         if let Some(receipts) = &mapping.receipts {
