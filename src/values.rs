@@ -131,6 +131,11 @@ pub fn non_empty_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stri
     NonEmptyText::deserialize(deserializer).map(|NonEmptyText(text)| text)
 }
 
+/// A key that is read by other means: what else the file says decides how.
+pub fn read_later<'de, D: Deserializer<'de>, T: Default>(deserializer: D) -> Result<T, D::Error> {
+    de::IgnoredAny::deserialize(deserializer).map(|_| T::default())
+}
+
 /// A text without the blanks around it.
 pub fn trimmed_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(String::deserialize(deserializer)?.trim().to_owned())

@@ -48,7 +48,7 @@ const RULES: &[Rule] = &[
             "channels",
             "channels::heartbeat",
             "cleanup",
-            "live",
+            "notify::settings",
             "rules",
             "schedule::settings",
             "stats",
@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
     Rule { module: "store::open", may: &["store::**"] },
     Rule { module: "store::prune", may: &["store", "store::columns"] },
     Rule { module: "store::refusal", may: &[] },
-    Rule { module: "store::settings", may: &[] },
+    Rule { module: "store::settings", may: &["store::target"] },
     Rule {
         module: "store::postgres",
         may: &[
@@ -110,7 +110,7 @@ const RULES: &[Rule] = &[
     Rule { module: "cleanup", may: &["store", "store::prune"] },
     Rule { module: "alert", may: &[] },
     Rule { module: "live", may: &["store", "system::disk"] },
-    Rule { module: "rules", may: &["live"] },
+    Rule { module: "rules", may: &["live", "system::disk"] },
     Rule { module: "notify", may: &["rules", "channels"] },
     // A channel sends what it is given; whether, when and how often is decided outside.
     Rule { module: "channels", may: &[] },

@@ -7,15 +7,7 @@ use crate::channels::{ChannelConfig, Common, Service};
 use crate::outcome::Failure;
 use crate::values;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
 use toml::{Table, Value};
-
-/// `deserialize_with` for the key `channels`, which [`read`] reads.
-pub fn read_later<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<ChannelConfig>, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
-}
 
 /// Reads the value of the key `alerts.channels`.
 ///
@@ -124,7 +116,7 @@ fn unknown_key(kind: &str, key: &str, known: &[&str], entry: &Entry) -> Failure 
         .flat_map(|secret| [format!("{secret}_env"), format!("{secret}_file")])
         .collect();
     let keys: Vec<&str> = known.iter().copied().chain(forms.iter().map(String::as_str)).collect();
-    let common = ["type"].iter().chain(keys_of::<Common>()).copied();
+    let common = ["type"].into_iter().chain(keys_of::<Common>());
     match nearest(key, keys.iter().copied().chain(common.clone())) {
         Some(near) => {
             let path = &entry.path;

@@ -8,18 +8,17 @@ use super::nearest::nearest;
 use super::provenance::explained;
 pub use super::provenance::{DEFAULT, Given};
 use super::reader::{self, Reader};
-use crate::channels::ChannelConfig;
 use crate::channels::heartbeat;
 use crate::cleanup;
 use crate::language::Language;
-use crate::live;
 use crate::mapping::preset;
+use crate::notify;
 use crate::outcome::{Failure, Kind};
-use crate::rules::CustomRule;
+use crate::rules;
 use crate::stats;
 use crate::store;
 use crate::system::{broker, disk};
-use crate::values::{self, absolute, check_names, check_thresholds};
+use crate::values::{self, absolute};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -45,27 +44,20 @@ pub struct File {
     pub schedule: crate::schedule::settings::Settings,
 }
 
-/// `[alerts]`
+/// `[alerts]`: the rules and the notifications have its keys between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(rules::Settings, notify::settings::Settings)")]
 pub struct Alerts {
-    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
-    pub logs_dir: PathBuf,
-    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
-    pub records_dir: PathBuf,
-    #[serde(deserialize_with = "values::percent")]
-    pub failure_rate_warning: f64,
-    #[serde(deserialize_with = "values::percent")]
-    pub failure_rate_critical: f64,
-    #[serde(deserialize_with = "values::percent")]
-    pub error_concentration_percent: f64,
-    pub no_tasks: bool,
-    #[serde(deserialize_with = "values::hours")]
-    pub repeat_after_hours: u32,
-    #[serde(default)]
-    pub rules: Vec<CustomRule>,
-    #[serde(default, deserialize_with = "channels::read_later")]
-    pub channels: Vec<ChannelConfig>,
-    pub live: live::Limits,
+    #[serde(flatten)]
+    pub rules: rules::Settings,
+    #[serde(flatten)]
+    pub notify: notify::settings::Settings,
+}
+
+impl From<(rules::Settings, notify::settings::Settings)> for Alerts {
+    fn from((rules, notify): (rules::Settings, notify::settings::Settings)) -> Self {
+        Self { rules, notify }
+    }
 }
 
 /// The text of a file; `origin` is what messages call it.
@@ -99,7 +91,7 @@ pub fn read(text: &str, origin: &str) -> Result<(File, Given), Failure> {
     let mut file =
         File::deserialize(Reader(&values)).map_err(|problem| explained(&problem, &given))?;
     if let Some(channels) = values.get("alerts").and_then(|alerts| alerts.get("channels")) {
-        file.alerts.channels = channels::read(channels, &given)?;
+        file.alerts.notify.channels = channels::read(channels, &given)?;
     }
     check(&file, &given)?;
     Ok((file, given))
@@ -179,15 +171,8 @@ fn preset_tables(name: &str, given: &Given) -> Result<Table, Failure> {
 /// What only several keys together can get wrong.
 fn check(file: &File, given: &Given) -> Result<(), Failure> {
     let within = |section: &'static str| move |invalid| given.invalid(section, invalid);
-    let alerts = &file.alerts;
     file.disk.check().map_err(within("disk"))?;
-    check_thresholds(
-        ("failure_rate_warning", alerts.failure_rate_warning),
-        ("failure_rate_critical", alerts.failure_rate_critical),
-    )
-    .map_err(within("alerts"))?;
-    let rules = alerts.rules.iter().map(|rule| rule.name.as_str());
-    check_names("rules", rules).map_err(within("alerts"))?;
+    file.alerts.rules.check().map_err(within("alerts"))?;
     file.schedule.check().map_err(within("schedule"))?;
     file.broker.check().map_err(within("broker"))?;
     file.heartbeat.check().map_err(within("heartbeat"))
@@ -205,9 +190,9 @@ impl File {
             &mut cleanup.log_dirs,
             &mut self.disk.paths,
         ];
-        let folders =
-            [&mut self.stats.reports_dir, &mut self.alerts.logs_dir, &mut self.alerts.records_dir];
-        for channel in &mut self.alerts.channels {
+        let notify = &mut self.alerts.notify;
+        let folders = [&mut self.stats.reports_dir, &mut notify.logs_dir, &mut notify.records_dir];
+        for channel in &mut notify.channels {
             channel.resolve_paths(|path| absolute(&base, path));
         }
         let every = lists.into_iter().flatten().chain(folders);

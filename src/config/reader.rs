@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use toml::de::{DeInteger, DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -136,7 +136,7 @@ pub struct Problem {
 #[derive(Debug, PartialEq)]
 pub enum What {
     /// A key that nothing reads, and those that stand beside it.
-    Unknown { key: String, known: &'static [&'static str] },
+    Unknown { key: String, known: Vec<&'static str> },
     /// A key that must be there.
     Missing(&'static str),
     /// A value that is not what is expected.
@@ -214,12 +214,12 @@ pub fn one_of(variants: &[&str]) -> String {
 }
 
 /// The keys of a struct that derives `Deserialize`.
-pub fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub fn keys_of<'de, T: Deserialize<'de>>() -> Vec<&'static str> {
     // No struct has an empty key; the reader's objection to it lists those that there are.
     let probe = Value::Table(Table::from_iter([(String::new(), Value::Boolean(true))]));
     match T::deserialize(Reader(&probe)) {
         Err(Problem { what: What::Unknown { known, .. }, .. }) => known,
-        _ => &[],
+        _ => Vec::new(),
     }
 }
 
@@ -240,7 +240,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             }
             Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
             Value::Table(table) => {
-                visitor.visit_map(Entries { entries: table.iter(), value: None })
+                visitor.visit_map(Entries { entries: table.iter().collect(), value: None })
             }
         }
         .map_err(|problem| problem.found(self.0))
@@ -252,16 +252,16 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        let keys = self.0.as_table().into_iter().flat_map(Table::keys);
-        for key in keys {
-            if !fields.contains(&key.as_str()) {
-                return Err(Problem::new(What::Unknown { key: key.clone(), known: fields }));
-            }
-        }
-        if !self.0.is_table() {
-            return Err(Problem::wrong("a section").found(self.0));
-        }
+        check_keys(self.section()?, fields)?;
         self.deserialize_any(visitor)
+    }
+
+    /// A tuple is one section: the structs in it have its keys between them.
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Problem> {
+        let mut parts = Parts { section: self.section()?, known: Vec::new() };
+        let read = visitor.visit_seq(&mut parts)?;
+        check_keys(parts.section, &parts.known)?;
+        Ok(read)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -291,7 +291,61 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map identifier ignored_any
+        seq tuple_struct map identifier ignored_any
+    }
+}
+
+impl<'v> Reader<'v> {
+    fn section(&self) -> Result<&'v Table, Problem> {
+        self.0.as_table().ok_or_else(|| Problem::wrong("a section").found(self.0))
+    }
+}
+
+fn check_keys(section: &Table, known: &[&'static str]) -> Result<(), Problem> {
+    match section.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(Problem::new(What::Unknown { key: key.clone(), known: known.to_vec() })),
+        None => Ok(()),
+    }
+}
+
+/// Hands each struct of a tuple its keys of the section, and notes which they are.
+struct Parts<'v> {
+    section: &'v Table,
+    known: Vec<&'static str>,
+}
+
+impl<'de> de::SeqAccess<'de> for &mut Parts<'_> {
+    type Error = Problem;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Problem> {
+        seed.deserialize(&mut **self).map(Some)
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Parts<'_> {
+    type Error = Problem;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
+        Err(de::Error::invalid_type(de::Unexpected::Map, &visitor))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        self.known.extend(fields);
+        let entries = self.section.iter().filter(|(key, _)| fields.contains(&key.as_str()));
+        visitor.visit_map(Entries { entries: entries.collect(), value: None })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -314,7 +368,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 }
 
 struct Entries<'v> {
-    entries: toml::map::Iter<'v, String, Value>,
+    entries: VecDeque<(&'v String, &'v Value)>,
     value: Option<(&'v str, &'v Value)>,
 }
 
@@ -325,7 +379,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Problem> {
-        let Some((key, value)) = self.entries.next() else {
+        let Some((key, value)) = self.entries.pop_front() else {
             return Ok(None);
         };
         self.value = Some((key, value));

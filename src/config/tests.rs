@@ -233,11 +233,11 @@ fn relative_paths_start_at_base_dir_and_base_dir_at_the_file() {
     assert_eq!(config.stats.reports_dir, base.join("r"));
     assert_eq!(config.disk.paths, [PathBuf::from("/srv"), base.join("disk")]);
     assert_eq!(config.disk.paths[1].to_string_lossy(), base.join("disk").to_string_lossy());
-    assert_eq!(config.alerts.logs_dir, base.join("../logs"));
-    assert_eq!(config.alerts.records_dir, base.join("reports/alerts"));
+    assert_eq!(config.alerts.notify.logs_dir, base.join("../logs"));
+    assert_eq!(config.alerts.notify.records_dir, base.join("reports/alerts"));
     assert_eq!(config.cleanup.temp_dirs[0], base.join("uploads/temp"));
     assert_eq!(
-        config.alerts.channels[0].service.secrets(),
+        config.alerts.notify.channels[0].service.secrets(),
         [("url", &SecretSource::File(base.join("slack.url")))]
     );
     assert_eq!(config.database.target, Some(Target::Sqlite(base.join("jobs.db"))));
@@ -375,7 +375,7 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
     let mapping = |file: &File| file.database.mapping(None).unwrap();
     assert_eq!(mapping(&proposed), mapping(&default), "the tables shown are the preset's");
     let types: Vec<_> =
-        proposed.alerts.channels.iter().map(|channel| channel.service.name()).collect();
+        proposed.alerts.notify.channels.iter().map(|channel| channel.service.name()).collect();
     assert_eq!(
         types,
         [
@@ -390,9 +390,9 @@ fn the_default_file_is_valid_with_every_line_that_it_proposes() {
             "command"
         ]
     );
-    assert_eq!(proposed.alerts.channels[0].common.min_severity, Severity::Warning);
+    assert_eq!(proposed.alerts.notify.channels[0].common.min_severity, Severity::Warning);
     assert_eq!(
-        proposed.alerts.channels[1].common, proposed.alerts.channels[0].common,
+        proposed.alerts.notify.channels[1].common, proposed.alerts.notify.channels[0].common,
         "the values shown are the defaults"
     );
 }
@@ -536,7 +536,7 @@ command = "cleanup --only temp,logs"
     );
     assert_eq!(config.disk.warning_percent, 70.5);
     assert_eq!(config.database.store.statement_timeout, Duration::ZERO);
-    assert_eq!(config.alerts.rules[0].severity, Severity::Critical);
+    assert_eq!(config.alerts.rules.custom[0].severity, Severity::Critical);
     assert_eq!(config.schedule.jobs.len(), 1);
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }

@@ -10,6 +10,7 @@ pub mod log;
 pub mod memory;
 pub mod plan;
 pub mod records;
+pub mod settings;
 pub mod summary;
 
 pub use self::log::escaped;

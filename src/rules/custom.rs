@@ -83,7 +83,7 @@ impl CustomRule {
                 let is_exceeded = self.op.holds(float(number), self.value);
                 findings
                     .alerts
-                    .extend(is_exceeded.then(|| self.alert(number, look.settings.language)));
+                    .extend(is_exceeded.then(|| self.alert(number, look.context.language)));
             }
             Ok(None) => findings.unknown.push(unknown),
             Err(misfit) => {

@@ -27,7 +27,7 @@ fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
     let space = look.known(&at("usage_percent"))?;
     // Not every file system counts inodes.
     let inodes = look.number(&at("inodes_usage_percent")).unwrap_or(None);
-    let settings = look.settings;
+    let limits = look.context.disks;
     let (kind, severity, threshold, words) = match status {
         "normal" => {
             found.disks.push(disk.to_owned());
@@ -36,13 +36,13 @@ fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
         "warning" => (
             DISK_WARNING,
             Severity::Warning,
-            settings.disk_warning_percent,
+            limits.warning,
             look.pick("磁盘空间不足", "Disk space is low"),
         ),
         "critical" => (
             DISK_CRITICAL,
             Severity::Critical,
-            settings.disk_critical_percent,
+            limits.critical,
             look.pick("磁盘空间严重不足", "Disk space is critical"),
         ),
         _ => return Err(Misfit::new(&at("status"), Wrong::NoText)),

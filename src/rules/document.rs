@@ -1,6 +1,6 @@
 //! Values in a result, by their path.
 
-use super::Settings;
+use super::Context;
 use super::evaluation::check_error;
 use crate::alert::Alert;
 use crate::language::Language;
@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 /// A document, and what it is held against.
 pub struct Look<'a> {
     pub document: &'a Value,
-    pub settings: &'a Settings,
+    pub context: &'a Context<'a>,
 }
 
 /// A place in a document that is not as a rule needs it.
@@ -113,14 +113,14 @@ impl<'a> Look<'a> {
     }
 
     pub fn pick<T>(&self, zh: T, en: T) -> T {
-        self.settings.language.pick(zh, en)
+        self.context.language.pick(zh, en)
     }
 
     pub fn check_error(&self, rule: &str, misfits: &[Misfit]) -> Option<Alert> {
         if misfits.is_empty() {
             return None;
         }
-        let language = self.settings.language;
+        let language = self.context.language;
         let reasons: Vec<String> = misfits.iter().map(|misfit| misfit.in_words(language)).collect();
         Some(check_error(rule, &reasons.join("; "), language))
     }

@@ -1,6 +1,6 @@
 //! The rules that look at the live state.
 
-use super::tests::settings;
+use super::tests::context;
 use super::*;
 use crate::live::MissedJob;
 use crate::live::tests::{ago, count, disk, healthy, open, state_of};
@@ -10,9 +10,9 @@ use crate::system::disk::Status;
 
 /// The types, severities and messages that are firing.
 fn raised(figures: &LiveFigures, language: Language) -> Vec<(String, Severity, String)> {
-    let settings = Settings { language, ..settings() };
+    let context = Context { language, ..context() };
     let state = state_of(figures, Some(&disk(Status::Normal, 10.0)), Some(&[]));
-    let alerts = evaluate_live(&state, &settings).unwrap().alerts.into_iter();
+    let alerts = evaluate_live(&state, &context).unwrap().alerts.into_iter();
     alerts.map(|alert| (alert.kind, alert.severity, alert.message)).collect()
 }
 
@@ -75,7 +75,7 @@ fn todays_rate_counts_from_the_minimum_of_tasks_on() {
 
 #[test]
 fn what_is_not_known_raises_nothing_and_resolves_nothing() {
-    let evaluation = evaluate_live(&state_of(&healthy(), None, None), &settings()).unwrap();
+    let evaluation = evaluate_live(&state_of(&healthy(), None, None), &context()).unwrap();
     assert_eq!(evaluation.alerts, []);
     assert!(!evaluation.judges("disk_space_warning", Some("/data")));
     assert!(!evaluation.judges("job_missed", Some("stats")));
@@ -87,7 +87,7 @@ fn a_disk_and_a_missed_job_are_firing_under_their_names() {
     let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
     let full = disk(Status::Critical, 95.5);
     let state = state_of(&healthy(), Some(&full), Some(&missed));
-    let evaluation = evaluate_live(&state, &settings()).unwrap();
+    let evaluation = evaluate_live(&state, &context()).unwrap();
     let named: Vec<(&str, Option<&str>, Severity)> = evaluation
         .alerts
         .iter()

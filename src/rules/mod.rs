@@ -13,16 +13,19 @@ mod evaluation;
 mod input;
 mod jobs;
 mod open_tasks;
+mod settings;
 mod tasks;
 
 pub use custom::{CustomRule, Op};
 pub use evaluation::{Evaluation, Origin};
 pub use input::{Document, given, read};
+pub use settings::Settings;
 
 use crate::alert::Alert;
 use crate::language::Language;
-use crate::live::{Limits, LiveState};
-use anyhow::Context;
+use crate::live::LiveState;
+use crate::system::disk::Thresholds;
+use anyhow::Context as _;
 use document::{Look, Misfit};
 use evaluation::{Judged, Unknown, Which};
 use serde::{Deserialize, Serialize};
@@ -56,40 +59,34 @@ impl From<On> for Origin {
     }
 }
 
-/// What the rules go by. Percentages are exceeded above, not at.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub language: Language,
-    pub failure_rate_warning: f64,
-    pub failure_rate_critical: f64,
-    pub error_concentration_percent: f64,
-    pub no_tasks: bool,
+/// What the rules go by in a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    pub settings: &'a Settings,
     /// Those by which the disks were measured, if they were in this run.
-    pub disk_warning_percent: f64,
-    pub disk_critical_percent: f64,
-    pub live: Limits,
-    pub custom: Vec<CustomRule>,
+    pub disks: Thresholds,
+    pub language: Language,
 }
 
 /// Evaluates the rules that look at a document.
-pub fn evaluate(document: &Document, settings: &Settings) -> Evaluation {
+pub fn evaluate(document: &Document, context: &Context) -> Evaluation {
     match document {
-        Document::Stats(report) => evaluate_on(On::Stats, report, settings),
-        Document::Disk(report) => evaluate_on(On::Disk, report, settings),
+        Document::Stats(report) => evaluate_on(On::Stats, report, context),
+        Document::Disk(report) => evaluate_on(On::Disk, report, context),
         Document::Failed { job, message } => {
-            Evaluation::job_failed(job.as_deref(), message, settings.language)
+            Evaluation::job_failed(job.as_deref(), message, context.language)
         }
     }
 }
 
 /// Evaluates the rules that look at results of this kind.
-pub(super) fn evaluate_on(on: On, document: &Value, settings: &Settings) -> Evaluation {
+pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evaluation {
     let mut findings = Findings::default();
-    let look = Look { document, settings };
+    let look = Look { document, context };
     for rule in BUILT_IN.iter().filter(|rule| rule.on == on) {
         rule.evaluate(&look, &mut findings);
     }
-    for rule in settings.custom.iter().filter(|rule| rule.on == on) {
+    for rule in context.settings.custom.iter().filter(|rule| rule.on == on) {
         rule.evaluate(&look, &mut findings);
     }
     Evaluation {
@@ -103,9 +100,9 @@ pub(super) fn evaluate_on(on: On, document: &Value, settings: &Settings) -> Eval
 ///
 /// # Errors
 /// None that a state can cause.
-pub fn evaluate_live(state: &LiveState, settings: &Settings) -> anyhow::Result<Evaluation> {
+pub fn evaluate_live(state: &LiveState, context: &Context) -> anyhow::Result<Evaluation> {
     let document = serde_json::to_value(state).context("the live state is no JSON")?;
-    Ok(evaluate_on(On::Live, &document, settings))
+    Ok(evaluate_on(On::Live, &document, context))
 }
 
 /// A rule of taskmon's own.

@@ -13,7 +13,7 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     if float(tasks) == 0.0 {
         return Ok(());
     }
-    let minutes = look.settings.live.stuck_after_minutes;
+    let minutes = look.context.settings.live.stuck_after_minutes;
     let (tasks, oldest) = (plain(tasks), oldest(look, "stuck")?);
     let longest = oldest.in_words(look);
     found.alerts.push(Alert {
@@ -35,7 +35,7 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
 pub fn backlog(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     let (pending, older) =
         (look.known("backlog.pending")?, look.known("backlog.older_than_limit")?);
-    let limits = &look.settings.live;
+    let limits = &look.context.settings.live;
     let is_too_much = float(pending) > limits.backlog_max as f64;
     if !is_too_much && float(older) == 0.0 {
         return Ok(());
@@ -85,7 +85,7 @@ fn draining(look: &Look) -> Result<Option<String>, Misfit> {
             look.pick("最近一小时没有任务完成", "no task finished in the last hour").to_owned(),
         ));
     };
-    let (finished, left) = (plain(finished), duration(float(seconds), look.settings.language));
+    let (finished, left) = (plain(finished), duration(float(seconds), look.context.language));
     Ok(Some(look.pick(
         format!("最近一小时完成 {finished} 个，按此速度还需 {left}"),
         format!("{finished} finished in the last hour, {left} left at that rate"),
@@ -107,7 +107,7 @@ fn oldest<'a>(look: &Look<'a>, part: &str) -> Result<Oldest<'a>, Misfit> {
 
 impl Oldest<'_> {
     fn in_words(&self, look: &Look) -> String {
-        let age = duration(self.seconds, look.settings.language);
+        let age = duration(self.seconds, look.context.language);
         match self.task {
             Some(task) => look
                 .pick(format!("最久的是 {task}（{age}）"), format!("the oldest is {task} ({age})")),

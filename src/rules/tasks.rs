@@ -27,13 +27,13 @@ pub fn failure_rate(
         (
             "critical_failure_rate",
             Severity::Critical,
-            look.settings.failure_rate_critical,
+            look.context.settings.failure_rate_critical,
             look.pick("任务失败率严重过高", "Task failure rate is critical"),
         ),
         (
             "high_failure_rate",
             Severity::Warning,
-            look.settings.failure_rate_warning,
+            look.context.settings.failure_rate_warning,
             look.pick("任务失败率过高", "Task failure rate is high"),
         ),
     ];
@@ -54,7 +54,7 @@ pub fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         found.is_unknown = true;
         return Ok(());
     };
-    if look.settings.no_tasks && float(total) == 0.0 {
+    if look.context.settings.no_tasks && float(total) == 0.0 {
         // A date is good to have in the message, and no reason to fail without.
         let date = look.text("date").ok().flatten().unwrap_or_default();
         found.alerts.push(Alert {
@@ -86,7 +86,7 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
     };
     let counts: Vec<(String, u64)> = categories.iter().map(count).collect::<Result<_, _>>()?;
     let all: u64 = counts.iter().map(|(_, tasks)| tasks).sum();
-    let limit = look.settings.error_concentration_percent;
+    let limit = look.context.settings.error_concentration_percent;
     // Exactly: 50.001 % is above 50 although it reads 50.0.
     let is_above = |tasks: u64| tasks as f64 * 100.0 > limit * all as f64;
     for (name, tasks) in counts.into_iter().filter(|(_, tasks)| is_above(*tasks)) {
@@ -111,7 +111,7 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
 /// midnight was about the day before.
 pub fn today(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     let total = look.known("today.total")?;
-    if float(total) < look.settings.live.min_tasks as f64 {
+    if float(total) < look.context.settings.live.min_tasks as f64 {
         return Ok(());
     }
     failure_rate(look, "today.failure_rate", Some("today"), found)

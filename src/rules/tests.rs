@@ -1,17 +1,15 @@
 use super::open_tasks::duration;
 use super::*;
+use crate::live::Limits;
 use crate::outcome::{Kind, Severity};
 use serde_json::{Number, json};
 
 pub fn settings() -> Settings {
     Settings {
-        language: Language::En,
         failure_rate_warning: 20.0,
         failure_rate_critical: 50.0,
         error_concentration_percent: 50.0,
         no_tasks: true,
-        disk_warning_percent: 80.0,
-        disk_critical_percent: 90.0,
         live: Limits {
             stuck_after_minutes: 60,
             backlog_after_minutes: 30,
@@ -22,8 +20,18 @@ pub fn settings() -> Settings {
     }
 }
 
-fn in_chinese() -> Settings {
-    Settings { language: Language::Zh, ..settings() }
+/// What is read from those settings, for a test's whole run.
+pub fn context_of(settings: Settings) -> Context<'static> {
+    let disks = Thresholds { warning: 80.0, critical: 90.0 };
+    Context { settings: Box::leak(Box::new(settings)), disks, language: Language::En }
+}
+
+pub fn context() -> Context<'static> {
+    context_of(settings())
+}
+
+fn in_chinese() -> Context<'static> {
+    Context { language: Language::Zh, ..context() }
 }
 
 /// A day on which nothing is wrong.
@@ -53,18 +61,18 @@ fn without(mut document: Value, parent: &str, key: &str) -> Value {
     document
 }
 
-fn evaluated(document: Value, settings: &Settings) -> Evaluation {
-    evaluate(&read(document).unwrap(), settings)
+fn evaluated(document: Value, context: &Context) -> Evaluation {
+    evaluate(&read(document).unwrap(), context)
 }
 
 /// Types and messages.
-fn raised(document: Value, settings: &Settings) -> Vec<(String, String)> {
-    let alerts = evaluated(document, settings).alerts.into_iter();
+fn raised(document: Value, context: &Context) -> Vec<(String, String)> {
+    let alerts = evaluated(document, context).alerts.into_iter();
     alerts.map(|alert| (alert.kind, alert.message)).collect()
 }
 
 fn kinds(document: Value) -> Vec<String> {
-    let raised = raised(document, &settings()).into_iter();
+    let raised = raised(document, &context()).into_iter();
     raised.map(|(kind, _)| kind).collect()
 }
 
@@ -84,8 +92,8 @@ fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
     }
 }
 
-fn with_custom(rule: CustomRule) -> Settings {
-    Settings { custom: vec![rule], ..settings() }
+fn with_custom(rule: CustomRule) -> Context<'static> {
+    context_of(Settings { custom: vec![rule], ..settings() })
 }
 
 // ---- the built-in rules
@@ -117,16 +125,16 @@ fn an_alert_has_its_value_its_threshold_and_a_sentence_in_the_language() {
         serde_json::to_value(&alerts).unwrap(),
         json!([{"type": "high_failure_rate", "severity": "warning", "message": "任务失败率过高: 23.1%", "value": 23.1, "threshold": 20}])
     );
-    assert_eq!(raised(rate(60.0), &settings())[0].1, "Task failure rate is critical: 60%");
+    assert_eq!(raised(rate(60.0), &context())[0].1, "Task failure rate is critical: 60%");
 }
 
 #[test]
 fn a_higher_alert_does_not_say_that_the_lower_is_resolved() {
-    let evaluation = evaluated(rate(60.0), &settings());
+    let evaluation = evaluated(rate(60.0), &context());
     assert!(!evaluation.judges("high_failure_rate", None));
-    let evaluation = evaluated(rate(30.0), &settings());
+    let evaluation = evaluated(rate(30.0), &context());
     assert!(evaluation.judges("critical_failure_rate", None));
-    assert!(evaluated(rate(3.0), &settings()).judges("high_failure_rate", None));
+    assert!(evaluated(rate(3.0), &context()).judges("high_failure_rate", None));
 }
 
 #[test]
@@ -137,7 +145,7 @@ fn a_day_without_a_task_fires_if_it_is_to() {
         raised(document(0), &in_chinese()),
         [("no_tasks".into(), "2026-11-22 没有任何任务".into())]
     );
-    let never = Settings { no_tasks: false, ..settings() };
+    let never = context_of(Settings { no_tasks: false, ..settings() });
     assert_eq!(raised(document(0), &never), []);
 }
 
@@ -153,7 +161,7 @@ fn one_category_above_the_share_of_all_fires_and_other_errors_count_like_the_res
             "message": "错误集中在「其他错误」: 54.55%（6/11）"}])
     );
     // 50.001 % reads 50.0 and is above all the same.
-    let found = evaluated(document(json!({"a": 50_001, "b": 49_999})), &settings()).alerts;
+    let found = evaluated(document(json!({"a": 50_001, "b": 49_999})), &context()).alerts;
     assert_eq!(found[0].value, Some(Number::from(50)));
 }
 
@@ -164,27 +172,28 @@ fn disks_stand_by_the_status_that_they_were_measured_with() {
         [("disk_space_warning".into(), "磁盘空间不足: /data 已用 80.01%".into())]
     );
     assert_eq!(
-        raised(disk("critical", 90.5, json!(null)), &settings()),
+        raised(disk("critical", 90.5, json!(null)), &context()),
         [("disk_space_critical".into(), "Disk space is critical: /data, 90.5% used".into())]
     );
     assert_eq!(
-        raised(disk("critical", 12.0, json!(97)), &settings())[0].1,
+        raised(disk("critical", 12.0, json!(97)), &context())[0].1,
         "Disk space is critical: /data, 97% inodes used"
     );
     // Measured with --warning 70, read where 80 is configured: it fires, and no threshold is made up.
-    let found = evaluated(disk("warning", 75.0, json!(4.1)), &settings()).alerts;
+    let found = evaluated(disk("warning", 75.0, json!(4.1)), &context()).alerts;
     assert_eq!((found[0].kind.as_str(), &found[0].threshold), ("disk_space_warning", &None));
-    let measured_by = Settings { disk_warning_percent: 70.0, ..settings() };
+    let disks = Thresholds { warning: 70.0, critical: 90.0 };
+    let measured_by = Context { disks, ..context() };
     let found = evaluated(disk("warning", 75.0, json!(4.1)), &measured_by).alerts;
     assert_eq!(found[0].threshold, Some(Number::from(70)));
 }
 
 #[test]
 fn only_disks_that_were_measured_are_judged() {
-    let evaluation = evaluated(disk("warning", 85.0, json!(4.1)), &settings());
+    let evaluation = evaluated(disk("warning", 85.0, json!(4.1)), &context());
     assert!(evaluation.judges("disk_space_critical", Some("/data")));
     assert!(!evaluation.judges("disk_space_critical", Some("/other")));
-    let full = evaluated(disk("critical", 95.0, json!(4.1)), &settings());
+    let full = evaluated(disk("critical", 95.0, json!(4.1)), &context());
     assert!(!full.judges("disk_space_warning", Some("/data")));
 }
 
@@ -195,7 +204,7 @@ fn one_broken_disk_does_not_hide_the_others() {
     disks.insert(0, json!({"path": "/broken", "status": "warning"}));
     disks.insert(1, json!({"path": "/odd", "status": "purple", "usage_percent": 1}));
     assert_eq!(
-        raised(document.clone(), &settings()),
+        raised(document.clone(), &context()),
         [
             ("disk_space_warning".into(), "Disk space is low: /data, 85% used".into()),
             (
@@ -204,7 +213,7 @@ fn one_broken_disk_does_not_hide_the_others() {
             ),
         ]
     );
-    assert!(!evaluated(document, &settings()).judges("disk_space_warning", Some("/broken")));
+    assert!(!evaluated(document, &context()).judges("disk_space_warning", Some("/broken")));
 }
 
 // ---- what cannot be evaluated
@@ -220,7 +229,7 @@ fn a_malformed_report_is_an_alert_that_names_the_path_and_resolves_nothing() {
         ),
         (with(stats(), "/task_statistics", json!([])), format!("{rate} does not exist")),
     ] {
-        let evaluation = evaluated(document, &settings());
+        let evaluation = evaluated(document, &context());
         let alert = &evaluation.alerts[0];
         assert_eq!(alert.message, format!("The rule failure_rate cannot be evaluated: {path}"));
         assert_eq!(
@@ -245,7 +254,7 @@ fn a_malformed_report_is_an_alert_that_names_the_path_and_resolves_nothing() {
 #[test]
 fn null_raises_nothing_and_resolves_nothing() {
     let document = with(stats(), "/error_statistics/error_categories", json!(null));
-    let evaluation = evaluated(document, &settings());
+    let evaluation = evaluated(document, &context());
     assert_eq!(evaluation.alerts, []);
     assert!(!evaluation.judges("concentrated_errors", Some("超时")));
 }

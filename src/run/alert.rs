@@ -76,8 +76,8 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
 fn given(arguments: &AlertArgs, config: &Config) -> Result<Option<Evaluation>> {
     if let Some(file) = &arguments.report {
         let document = rules::read(read_json("--report", file)?)?;
-        let settings = super::notify::rule_settings(config, super::thresholds(config));
-        return Ok(Some(rules::evaluate(&document, &settings)));
+        let context = super::notify::rule_context(config, config.disk.thresholds());
+        return Ok(Some(rules::evaluate(&document, &context)));
     }
     if let Some(given) = &arguments.send {
         return Ok(Some(Evaluation::given(rules::given(given_json(given)?)?)));
@@ -127,7 +127,7 @@ impl JobReport for AlertReport<'_> {
 }
 
 fn live_limits(config: &Config) -> nagios::LiveLimits {
-    let live = &config.alerts.live;
+    let live = &config.alerts.rules.live;
     nagios::LiveLimits {
         failure_rate: stats::rate_limits(config),
         backlog_max: live.backlog_max,

@@ -130,7 +130,7 @@ pub fn reach(
     started: Instant,
     patience: Duration,
 ) -> Vec<(String, Reached)> {
-    let channels = &config.alerts.channels;
+    let channels = &config.alerts.notify.channels;
     let shared = machine(channels, env, now, started);
     let mut running: Vec<(String, mpsc::Receiver<Reached>)> = Vec::new();
     for (channel, receiver) in channels.iter().zip(receivers(channels)) {

@@ -351,7 +351,7 @@ pub(super) fn needed(config: &Config) -> Vec<Needed> {
     let mut needed = vec![
         Needed { what: "base_dir", path: config.base_dir.clone() },
         Needed { what: "the reports", path: config.stats.reports_dir.clone() },
-        Needed { what: "the alerts' records", path: config.alerts.records_dir.clone() },
+        Needed { what: "the alerts' records", path: config.alerts.notify.records_dir.clone() },
     ];
     needed.extend(
         config.file.as_ref().map(|path| Needed { what: "the configuration", path: path.clone() }),

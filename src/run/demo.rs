@@ -4,7 +4,7 @@ use super::database::open_store;
 use super::output::Done;
 use super::pipeline::JobReport;
 use super::stats::{self, Reports};
-use super::{Session, thresholds, working_dir};
+use super::{Session, working_dir};
 use crate::cli::DemoArgs;
 use crate::config::{self, Config, Request};
 use crate::demo::{self, DemoRequest};
@@ -33,7 +33,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
     if let Some(issue) = reports.save(session.layout())? {
         reports.add_issue(issue);
     }
-    let disks = disk::measure(&config.disk.paths, thresholds(&config), disk::DEADLINE);
+    let disks = disk::measure(&config.disk.paths, config.disk.thresholds(), disk::DEADLINE);
     let next = next_steps(&arguments.dir);
     let report = reports.days.first();
     let document = json!({

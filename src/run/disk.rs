@@ -19,8 +19,7 @@ use std::time::Duration;
 pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> Result<Done> {
     let run = arguments.job_run();
     let settings = disk_settings(arguments, config)?;
-    let thresholds =
-        Thresholds { warning: settings.warning_percent, critical: settings.critical_percent };
+    let thresholds = settings.thresholds();
     let paths = if arguments.paths.is_empty() { &settings.paths } else { &arguments.paths };
     let locks = Locks { database: None, patience: Duration::ZERO, held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);

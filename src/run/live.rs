@@ -2,8 +2,8 @@
 
 use super::database::reading_target;
 use super::locks::{HeldUntil, Locks};
-use super::notify::rule_settings;
-use super::{Session, log_issues, thresholds};
+use super::notify::rule_context;
+use super::{Session, log_issues};
 use crate::config::Config;
 use crate::live::{self, LiveState};
 use crate::outcome::Issue;
@@ -30,10 +30,10 @@ pub(super) struct Found {
 }
 
 pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store) -> Result<Found> {
-    let settings = rule_settings(config, thresholds(config));
-    let request = live::request(session.now, config.timezone, &settings.live);
+    let context = rule_context(config, config.disk.thresholds());
+    let request = live::request(session.now, config.timezone, &context.settings.live);
     let figures = store.live_figures(&request)?;
-    let disks = disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE);
+    let disks = disk::measure(&config.disk.paths, context.disks, disk::DEADLINE);
     let mut undecided = Vec::new();
     let missed = session.missed(config).unwrap_or_else(|failure| {
         undecided.push((rules::JOB_MISSED, failure.message));
@@ -65,7 +65,7 @@ pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store
     );
     let mut issues = live::issues(&figures);
     issues.extend(disks.errors);
-    let mut evaluation = rules::evaluate_live(&state, &settings)?;
+    let mut evaluation = rules::evaluate_live(&state, &context)?;
     for (rule, why) in undecided {
         evaluation.add_check_error(rule, &why, config.language);
     }

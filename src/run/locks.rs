@@ -85,7 +85,7 @@ fn lock_key(job: &str, config: &Config) -> i64 {
 
 /// A job's lock. Without a configuration nobody has named a folder for it, and none is made.
 pub(super) fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<'a> {
-    let folder = &config.alerts.logs_dir;
+    let folder = &config.alerts.notify.logs_dir;
     lock::Job {
         folder: (config.file.is_some() || folder.is_dir()).then_some(folder),
         name: job,

@@ -30,7 +30,6 @@ use crate::job::JobRun;
 use crate::language::Language;
 use crate::outcome::{Failure, Issue, Kind, Outcome};
 use crate::store::target::Target;
-use crate::system::disk::Thresholds;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::CommandFactory;
@@ -211,8 +210,4 @@ fn milliseconds(duration: Duration) -> f64 {
 
 fn working_dir() -> Result<PathBuf> {
     std::env::current_dir().context("the working directory is gone")
-}
-
-fn thresholds(config: &Config) -> Thresholds {
-    Thresholds { warning: config.disk.warning_percent, critical: config.disk.critical_percent }
 }

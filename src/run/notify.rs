@@ -23,23 +23,23 @@ impl Session {
         retry: Retry,
         mode: Mode,
     ) -> Summary {
-        let receivers = channels::receivers(&config.alerts.channels);
+        let settings = &config.alerts.notify;
+        let receivers = channels::receivers(&settings.channels);
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let context = Context {
             now: self.now.with_timezone(&config.timezone).fixed_offset(),
             language: config.language,
             host: &host,
-            repeat_after: TimeDelta::hours(config.alerts.repeat_after_hours.into()),
+            repeat_after: TimeDelta::hours(settings.repeat_after_hours.into()),
             receivers: &receivers,
-            records_dir: &config.alerts.records_dir,
-            logs_dir: &config.alerts.logs_dir,
+            records_dir: &settings.records_dir,
+            logs_dir: &settings.logs_dir,
             retry,
             mode,
         };
         let summary = crate::notify::notify(evaluations, &context, |notifications| {
-            let prepared =
-                channels::prepare(&config.alerts.channels, &self.env, self.now, self.started);
+            let prepared = channels::prepare(&settings.channels, &self.env, self.now, self.started);
             send(prepared, notifications)
         });
         for (severity, line) in &summary.lines {
@@ -65,7 +65,7 @@ pub(super) fn evaluate(
     result: &impl Serialize,
 ) -> Result<Evaluation> {
     let document = serde_json::to_value(result).context("the result is no JSON")?;
-    Ok(rules::evaluate(&rules::read(document)?, &rule_settings(config, thresholds)))
+    Ok(rules::evaluate(&rules::read(document)?, &rule_context(config, thresholds)))
 }
 
 fn log_alerts(summary: &Summary, mode: Mode) {
@@ -96,17 +96,6 @@ fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Ve
     deliver(outgoing.collect(), &Pauses::default())
 }
 
-pub(super) fn rule_settings(config: &Config, disks: Thresholds) -> rules::Settings {
-    let alerts = &config.alerts;
-    rules::Settings {
-        language: config.language,
-        failure_rate_warning: alerts.failure_rate_warning,
-        failure_rate_critical: alerts.failure_rate_critical,
-        error_concentration_percent: alerts.error_concentration_percent,
-        no_tasks: alerts.no_tasks,
-        disk_warning_percent: disks.warning,
-        disk_critical_percent: disks.critical,
-        live: alerts.live.clone(),
-        custom: alerts.rules.clone(),
-    }
+pub(super) fn rule_context(config: &Config, disks: Thresholds) -> rules::Context<'_> {
+    rules::Context { settings: &config.alerts.rules, disks, language: config.language }
 }

@@ -44,7 +44,7 @@ impl Recorder {
     pub(super) fn new(session: &Session, run: Option<JobRun>, arguments: &[OsString]) -> Self {
         let ends_in_its_own_time = run.is_some_and(|run| run.job == Job::Cleanup);
         let records = session.config.as_ref().ok().map(|config| Records {
-            folder: config.alerts.logs_dir.clone(),
+            folder: config.alerts.notify.logs_dir.clone(),
             timezone: config.timezone,
             has_config_file: config.file.is_some(),
         });

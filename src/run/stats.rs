@@ -4,7 +4,7 @@ use super::database::{open_store, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{self, JobReport, Plan, Work};
-use super::{Session, log_issues, milliseconds, notify, thresholds, working_dir};
+use super::{Session, log_issues, milliseconds, notify, working_dir};
 use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
@@ -82,7 +82,7 @@ impl<'a> Reports<'a> {
             let mut report = make_report(session, self.config, store, *date)?;
             log_issues(&report.errors);
             log_day(&report, began.elapsed());
-            let evaluation = notify::evaluate(self.config, thresholds(self.config), &report)?;
+            let evaluation = notify::evaluate(self.config, self.config.disk.thresholds(), &report)?;
             report.alerts = evaluation.alerts.clone();
             newest = Some(evaluation);
             self.days.push(report);
@@ -193,7 +193,7 @@ fn make_report(
                 NoBroker { source, error }
             })
         }),
-        disks: disk::measure(&config.disk.paths, thresholds(config), disk::DEADLINE),
+        disks: disk::measure(&config.disk.paths, config.disk.thresholds(), disk::DEADLINE),
         resources: resources::read(),
         now: session.now,
         seconds: session.seconds(),
@@ -270,7 +270,7 @@ fn log_day(report: &DailyReport, took: Duration) {
 
 pub(super) fn rate_limits(config: &Config) -> nagios::Limits {
     nagios::Limits {
-        warning: config.alerts.failure_rate_warning,
-        critical: config.alerts.failure_rate_critical,
+        warning: config.alerts.rules.failure_rate_warning,
+        critical: config.alerts.rules.failure_rate_critical,
     }
 }

@@ -48,7 +48,7 @@ impl Setting {
 
     fn prepare(&self, channels: &str) -> Vec<Prepared> {
         let config = self.config(channels);
-        prepare(&config.alerts.channels, &self.env(), now(), Instant::now())
+        prepare(&config.alerts.notify.channels, &self.env(), now(), Instant::now())
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::language::Language;
 use crate::notify::Summary;
 use crate::notify::deliver::Rejection;
-use crate::rules::tests::settings;
+use crate::rules::tests::context as rule_context;
 use crate::rules::{evaluate, given, read};
 use chrono::{DateTime, TimeDelta};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ impl Desk {
 fn stats(failure_rate: f64) -> Evaluation {
     let report = json!({"success": true, "date": "2026-11-21", "task_statistics": {"total_tasks": 9, "failure_rate": failure_rate},
         "error_statistics": {"error_categories": {}}});
-    evaluate(&read(report).unwrap(), &settings())
+    evaluate(&read(report).unwrap(), &rule_context())
 }
 
 fn disks(statuses: &[(&str, &str)]) -> Evaluation {
@@ -119,14 +119,14 @@ fn disks(statuses: &[(&str, &str)]) -> Evaluation {
         .map(|(path, status)| json!({"path": path, "status": status, "usage_percent": 85.0}))
         .collect();
     let report = json!({"success": true, "disks": disks});
-    evaluate(&read(report).unwrap(), &settings())
+    evaluate(&read(report).unwrap(), &rule_context())
 }
 
 /// The same as the live state finds it.
 fn live_disk(status: &str) -> Evaluation {
     let document = json!({"stuck": {"tasks": 0}, "backlog": {"pending": 0, "older_than_limit": 0}, "today": {"total": 0, "failure_rate": 0},
         "jobs": {"missed": null, "skipped": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
-    crate::rules::evaluate_on(crate::rules::On::Live, &document, &settings())
+    crate::rules::evaluate_on(crate::rules::On::Live, &document, &rule_context())
 }
 
 fn send(kind: &str, key: Option<&str>, severity: &str) -> Evaluation {
@@ -251,7 +251,7 @@ fn what_could_not_be_judged_is_not_resolved() {
     let desk = Desk::new(&["hook"]);
     desk.heard(0, &[stats(30.0)]);
     let broken = json!({"success": true, "task_statistics": {"total_tasks": 9}, "error_statistics": {"error_categories": null}});
-    let broken = evaluate(&read(broken).unwrap(), &settings());
+    let broken = evaluate(&read(broken).unwrap(), &rule_context());
     assert_eq!(desk.heard(1, &[broken]), ["hook: alert_check_errorfailure_rate"]);
     assert_eq!(
         desk.heard(2, &[stats(3.0)]),

@@ -4,7 +4,7 @@ mod tables;
 
 use super::cleanup::needed;
 use super::output::Done;
-use super::{Session, channels, thresholds};
+use super::{Session, channels};
 use crate::check::permissions::{existing, writable};
 use crate::check::{self, Check, CheckReport, Finding, storage};
 use crate::cleanup::{self, Roots};
@@ -97,8 +97,8 @@ fn without_config(failure: &Failure) -> Vec<Check> {
 fn folders(config: &Config) -> Vec<Finding> {
     let folders = [
         ("stats.reports_dir", &config.stats.reports_dir),
-        ("alerts.records_dir", &config.alerts.records_dir),
-        ("alerts.logs_dir", &config.alerts.logs_dir),
+        ("alerts.records_dir", &config.alerts.notify.records_dir),
+        ("alerts.logs_dir", &config.alerts.notify.logs_dir),
     ];
     folders.map(|(key, folder)| writable(key, folder, config.language)).into()
 }
@@ -112,12 +112,14 @@ fn storage(config: &Config) -> Vec<Finding> {
     let (cleanup, language) = (&config.cleanup, config.language);
     let folders = [&cleanup.storage_roots, &cleanup.temp_dirs, &cleanup.log_dirs];
     let folders = folders.into_iter().flatten();
-    let folders = folders.chain([&config.stats.reports_dir, &config.alerts.records_dir]);
+    let folders = folders.chain([&config.stats.reports_dir, &config.alerts.notify.records_dir]);
     let folders: BTreeSet<PathBuf> = folders.map(|folder| existing(folder)).collect();
     let folders: Vec<PathBuf> = folders.into_iter().collect();
     // Measured first, each in a thread with a time limit: a mount that hangs is reported here before anything looks into it.
-    let mut findings =
-        storage::space(&disk::measure(&folders, thresholds(config), disk::DEADLINE), language);
+    let mut findings = storage::space(
+        &disk::measure(&folders, config.disk.thresholds(), disk::DEADLINE),
+        language,
+    );
     let unusable = storage_roots(config).unusable().into_iter().map(|(_, why)| why).collect();
     findings.extend(storage::roots(&cleanup.storage_roots, unusable, language));
     findings.extend(forbidden_targets(config));

@@ -81,7 +81,7 @@ impl Session {
 
     /// The variables of this run that say how databases and channels are reached and what expires, besides the sources of a configuration's keys.
     fn relied_on(&self, config: &Config) -> Vec<String> {
-        let mut channels = config.alerts.channels.iter();
+        let mut channels = config.alerts.notify.channels.iter();
         let sends = channels.any(|channel| !matches!(channel.service, Service::Command(_)))
             || !config.heartbeat.all().is_empty();
         let matters = |name: &&str| match *name {

@@ -24,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Session {
     pub(super) fn logs(&self, config: &Config, arguments: &ScheduleLogsArgs) -> Result<Done> {
-        let folder = &config.alerts.logs_dir;
+        let folder = &config.alerts.notify.logs_dir;
         let unreadable = |error: std::io::Error| unreadable_records(folder, &error);
         let (mut follower, found) = Follower::start(folder, arguments.lines).map_err(unreadable)?;
         if !arguments.follow {

@@ -78,7 +78,7 @@ impl Session {
 }
 
 pub(super) fn read_records(config: &Config) -> Result<Vec<RunRecord>, Failure> {
-    let folder = &config.alerts.logs_dir;
+    let folder = &config.alerts.notify.logs_dir;
     runs::read(folder).map_err(|error| unreadable_records(folder, &error))
 }
 

@@ -84,7 +84,7 @@ impl Session {
         };
         let mut errors = Vec::new();
         let runs = read_records(config).inspect_err(|failure| {
-            let path = runs::path(&config.alerts.logs_dir).display().to_string();
+            let path = runs::path(&config.alerts.notify.logs_dir).display().to_string();
             errors.push(Issue::new("records_unreadable", failure.message.clone()).path(path));
         });
         let status = |job| self.job_status(job, installed.as_ref(), runs.as_deref().ok(), config);

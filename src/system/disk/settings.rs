@@ -1,5 +1,6 @@
 //! `[disk]`: which file systems, and when they are too full.
 
+use super::Thresholds;
 use crate::outcome::{Failure, Kind};
 use crate::values::{self, InvalidKey, check_thresholds};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ impl Settings {
             ("warning_percent", self.warning_percent),
             ("critical_percent", self.critical_percent),
         )
+    }
+
+    pub fn thresholds(&self) -> Thresholds {
+        Thresholds { warning: self.warning_percent, critical: self.critical_percent }
     }
 
     /// The same with thresholds from the command line, in percent.

@@ -1,0 +1,20 @@
+//! `[alerts]`, as far as notifications go by it.
+
+use crate::channels::ChannelConfig;
+use crate::values;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The keys of `[alerts]` that notifications go by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
+    pub logs_dir: PathBuf,
+    #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
+    pub records_dir: PathBuf,
+    /// 0: whatever is firing is always sent.
+    #[serde(deserialize_with = "values::hours")]
+    pub repeat_after_hours: u32,
+    #[serde(default, deserialize_with = "values::read_later")]
+    pub channels: Vec<ChannelConfig>,
+}

@@ -1,0 +1,33 @@
+//! `[alerts]`, as far as rules go by it.
+
+use super::CustomRule;
+use crate::live::Limits;
+use crate::values::{self, InvalidKey, check_names, check_thresholds};
+use serde::{Deserialize, Serialize};
+
+/// The keys of `[alerts]` that rules go by. Percentages are exceeded above, not at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    #[serde(deserialize_with = "values::percent")]
+    pub failure_rate_warning: f64,
+    #[serde(deserialize_with = "values::percent")]
+    pub failure_rate_critical: f64,
+    #[serde(deserialize_with = "values::percent")]
+    pub error_concentration_percent: f64,
+    pub no_tasks: bool,
+    #[serde(default, rename = "rules")]
+    pub custom: Vec<CustomRule>,
+    pub live: Limits,
+}
+
+impl Settings {
+    /// # Errors
+    /// A warning is above its critical threshold, or two rules have one name.
+    pub fn check(&self) -> Result<(), InvalidKey> {
+        check_thresholds(
+            ("failure_rate_warning", self.failure_rate_warning),
+            ("failure_rate_critical", self.failure_rate_critical),
+        )?;
+        check_names("rules", self.custom.iter().map(|rule| rule.name.as_str()))
+    }
+}
