@@ -1,7 +1,12 @@
 //! The command line: clap's types, nothing else.
 
+mod values;
+
+pub use values::{AsOf, Parsed};
+
 use crate::job::{Job, JobRun};
 use crate::language::Language;
+use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -197,11 +202,11 @@ Examples:
   taskmon stats | jq -e '.task_statistics.failure_rate < 5' || echo too many")]
 pub struct StatsArgs {
     /// The day, as YYYY-MM-DD; without it yesterday
-    #[arg(long, value_name = "DATE", allow_hyphen_values = true)]
-    pub date: Option<String>,
+    #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = values::parser(values::date))]
+    pub date: Option<Parsed<NaiveDate>>,
     /// Report on the N days that end there, as an array, oldest first
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub days: Option<String>,
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::parser(values::days))]
+    pub days: Option<Parsed<u64>>,
     /// Print the report without saving it
     #[arg(long)]
     pub no_save: bool,
@@ -254,8 +259,8 @@ pub struct CleanupArgs {
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub max_runtime: Option<u32>,
     /// Count the limits back from this time; later than now only with --dry-run
-    #[arg(long, value_name = "RFC3339")]
-    pub as_of: Option<String>,
+    #[arg(long, value_name = "RFC3339", value_parser = values::parser(values::as_of))]
+    pub as_of: Option<Parsed<AsOf>>,
     /// Ignore the clock check, the brake and missing storage roots
     #[arg(long)]
     pub force: bool,
@@ -285,11 +290,11 @@ pub struct DiskArgs {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Above this percentage of space or inodes the status is warning
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
-    pub warning: Option<String>,
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = values::parser(values::warning))]
+    pub warning: Option<Parsed<f64>>,
     /// Above this percentage of space or inodes the status is critical
-    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
-    pub critical: Option<String>,
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = values::parser(values::critical))]
+    pub critical: Option<Parsed<f64>>,
     /// Notify nobody
     #[arg(long)]
     pub no_alert: bool,

@@ -992,11 +992,8 @@ fn thresholds_from_the_command_line_are_checked_with_the_configured_ones() {
     for (warning, critical, parts) in [
         (Some(95.0), None, ["--warning is 95", "disk.critical_percent, which is 90"]),
         (None, Some(79.0), ["disk.warning_percent is 80", "--critical, which is 79"]),
-        (Some(-1.0), None, ["--warning is -1", "from 0 to 100"]),
-        (None, Some(100.5), ["--critical is 100.5", "from 0 to 100"]),
-        (Some(f64::NAN), None, ["--warning is NaN", "from 0 to 100"]),
     ] {
-        let failure = Failure::of(&disk.clone().with_thresholds(warning, critical).unwrap_err());
+        let failure = disk.clone().with_thresholds(warning, critical).unwrap_err();
         assert_eq!(failure.kind, Kind::Usage);
         for part in parts {
             assert!(failure.message.contains(part), "{part}\n{failure}");

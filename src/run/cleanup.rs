@@ -325,17 +325,11 @@ fn parts(only: &[CleanupPart]) -> Vec<Part> {
 }
 
 pub(super) fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    let Some(text) = &arguments.as_of else {
+    let Some(as_of) = arguments.as_of.clone().transpose()? else {
         return Ok(now);
     };
-    let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
-        Failure::new(
-            Kind::Usage,
-            format!("--as-of is \"{text}\" ({error}); expected a time with its offset, such as 2026-11-22T04:00:00+08:00"),
-        )
-    })?;
-    let time = time.to_utc();
-    if time > now && !arguments.dry_run {
+    if as_of.time > now && !arguments.dry_run {
+        let text = as_of.text;
         return Err(Failure::new(
             Kind::Usage,
             format!("--as-of is \"{text}\", which is later than now: it would delete what has not expired"),
@@ -343,7 +337,7 @@ pub(super) fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateT
         .hint("with --dry-run it says what will have expired by then")
         .into());
     }
-    Ok(time)
+    Ok(as_of.time)
 }
 
 /// What no folder that is swept may hold.

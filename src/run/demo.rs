@@ -29,7 +29,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
     let mut store = open_store(&config)?;
     let mut reports = Reports::new(&config);
     let yesterday = stats::yesterday(&config, session.now);
-    reports.make(session, store.as_mut(), &[yesterday], true)?;
+    reports.make(session, store.as_mut(), &[yesterday])?;
     if let Some(issue) = reports.save(session.layout())? {
         reports.add_issue(issue);
     }

@@ -79,24 +79,11 @@ impl JobReport for Measured {
     }
 }
 
-fn percent(flag: &str, value: Option<&str>) -> Result<Option<f64>> {
-    let read = |text: &str| {
-        text.parse::<f64>().map_err(|_| {
-            Failure::new(
-                Kind::Usage,
-                format!("{flag} is \"{text}\"; expected a number of percent from 0 to 100"),
-            )
-        })
-    };
-    Ok(value.map(read).transpose()?)
-}
-
 /// With the thresholds of the command line.
 pub(super) fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<disk::Settings> {
-    config.disk.clone().with_thresholds(
-        percent("--warning", arguments.warning.as_deref())?,
-        percent("--critical", arguments.critical.as_deref())?,
-    )
+    let warning = arguments.warning.clone().transpose()?;
+    let critical = arguments.critical.clone().transpose()?;
+    Ok(config.disk.clone().with_thresholds(warning, critical)?)
 }
 
 fn nothing_measured(report: &disk::DiskReport) -> Failure {

@@ -10,7 +10,7 @@ use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
 use crate::files;
 use crate::notify::{Mode, Retry};
-use crate::outcome::{Failure, Issue, Kind, Severity};
+use crate::outcome::{Issue, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
 use crate::rules::Evaluation;
@@ -37,8 +37,12 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> 
         &plan,
         || open_store(config),
         |mut store| {
-            let mut reports = Reports { is_list: arguments.days.is_some(), ..Reports::new(config) };
-            let newest = reports.make(session, store.as_mut(), &dates, !arguments.no_save)?;
+            let mut reports = Reports {
+                is_list: arguments.days.is_some(),
+                are_saved: !arguments.no_save,
+                ..Reports::new(config)
+            };
+            let newest = reports.make(session, store.as_mut(), &dates)?;
             let evaluations =
                 newest.into_iter().chain([Evaluation::job_succeeded("stats")]).collect();
             Ok(Work { report: reports, evaluations, retry: Retry::Nothing })
@@ -56,11 +60,19 @@ pub(super) struct Reports<'a> {
     is_changed: bool,
     /// Whether a list was asked for, be it of one day.
     is_list: bool,
+    are_saved: bool,
 }
 
 impl<'a> Reports<'a> {
     pub fn new(config: &'a Config) -> Self {
-        Self { config, days: Vec::new(), file: None, is_changed: false, is_list: false }
+        Self {
+            config,
+            days: Vec::new(),
+            file: None,
+            is_changed: false,
+            is_list: false,
+            are_saved: true,
+        }
     }
 
     /// Makes each from a snapshot of its own and saves it at once, or a later failure would lose it: notifying may take long. What the rules say of
@@ -70,7 +82,6 @@ impl<'a> Reports<'a> {
         session: &Session,
         store: &mut dyn Store,
         dates: &[NaiveDate],
-        is_saved: bool,
     ) -> Result<Option<Evaluation>> {
         let progress = indicatif::ProgressBar::new(dates.len() as u64);
         if dates.len() < 2 {
@@ -86,7 +97,7 @@ impl<'a> Reports<'a> {
             report.alerts = evaluation.alerts.clone();
             newest = Some(evaluation);
             self.days.push(report);
-            if is_saved {
+            if self.are_saved {
                 self.save_newest(session.layout())?;
             }
             progress.inc(1);
@@ -212,47 +223,15 @@ pub(super) fn yesterday(config: &Config, now: DateTime<Utc>) -> NaiveDate {
     today.checked_sub_days(Days::new(1)).unwrap_or(today)
 }
 
-/// The most reports that one run makes: ten years.
-const MOST_DAYS: u64 = 3660;
-
 /// The days to report on, oldest first.
 pub(super) fn dates(
     arguments: &StatsArgs,
     config: &Config,
     now: DateTime<Utc>,
 ) -> Result<Vec<NaiveDate>> {
-    let last = match &arguments.date {
-        Some(text) => date(text)?,
-        None => yesterday(config, now),
-    };
-    let count = match &arguments.days {
-        Some(text) => days(text)?,
-        None => 1,
-    };
+    let last = arguments.date.clone().transpose()?.unwrap_or_else(|| yesterday(config, now));
+    let count = arguments.days.clone().transpose()?.unwrap_or(1);
     Ok((0..count).rev().filter_map(|ago| last.checked_sub_days(Days::new(ago))).collect())
-}
-
-fn date(text: &str) -> Result<NaiveDate, Failure> {
-    let parsed = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    let is_strict = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
-    let in_range =
-        |date: &NaiveDate| ("1900-01-01".."3000-01-01").contains(&date.to_string().as_str());
-    parsed.filter(is_strict).filter(in_range).ok_or_else(|| {
-        Failure::new(
-            Kind::Usage,
-            format!("--date is \"{text}\"; expected a day from 1900-01-01 to 2999-12-31, written YYYY-MM-DD"),
-        )
-    })
-}
-
-fn days(text: &str) -> Result<u64, Failure> {
-    let count = text.parse().ok();
-    count.filter(|count| (1..=MOST_DAYS).contains(count)).ok_or_else(|| {
-        Failure::new(
-            Kind::Usage,
-            format!("--days is \"{text}\"; expected a whole number from 1 to {MOST_DAYS}"),
-        )
-    })
 }
 
 fn log_day(report: &DailyReport, took: Duration) {

@@ -35,19 +35,12 @@ impl Settings {
     /// The same with thresholds from the command line, in percent.
     ///
     /// # Errors
-    /// [`Kind::Usage`] if one is not from 0 to 100, or the warning is not below the critical one.
+    /// [`Kind::Usage`] if the warning is above the critical one.
     pub fn with_thresholds(
         mut self,
         warning: Option<f64>,
         critical: Option<f64>,
-    ) -> anyhow::Result<Self> {
-        for (flag, percent) in [("--warning", warning), ("--critical", critical)] {
-            if let Some(percent) = percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
-                let message =
-                    format!("{flag} is {percent}; expected a number of percent from 0 to 100");
-                return Err(Failure::new(Kind::Usage, message).into());
-            }
-        }
+    ) -> Result<Self, Failure> {
         self.warning_percent = warning.unwrap_or(self.warning_percent);
         self.critical_percent = critical.unwrap_or(self.critical_percent);
         if self.warning_percent <= self.critical_percent {
@@ -62,6 +55,6 @@ impl Settings {
             name(critical, "--critical", "disk.critical_percent"),
             self.critical_percent
         );
-        Err(Failure::new(Kind::Usage, message).into())
+        Err(Failure::new(Kind::Usage, message))
     }
 }
