@@ -7,6 +7,7 @@ use super::smtp::{Letter, MailServer, Relay, hello};
 use super::text;
 use super::{Built, Channel, Clock, Destination, Machine, SecretSource, SendError};
 use crate::alert::{AlertUpdate, Notification};
+use crate::deadline::{self, NoAnswer};
 use crate::language::Language;
 use crate::values;
 use chrono::{DateTime, Utc};
@@ -14,8 +15,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
@@ -80,15 +80,16 @@ impl Channel for Email {
     fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let letter = self.letter(notification)?;
         let relay = self.relay.clone();
-        let deadline = Instant::now() + relay.timeout;
-        let (report, result) = mpsc::channel();
-        thread::Builder::new()
-            .spawn(move || relay.deliver(&letter, deadline, &report))
-            .map_err(|error| SendError::transient(format!("no thread can be started: {error}")))?;
-        match result.recv_timeout(self.relay.timeout) {
-            Ok(result) => result,
-            Err(_) => Err(self.relay.late()),
-        }
+        let end = Instant::now() + relay.timeout;
+        let delivered = deadline::run(self.relay.timeout, move || relay.deliver(&letter, end));
+        delivered.unwrap_or_else(|none| {
+            Err(match none {
+                NoAnswer::Late => self.relay.late(),
+                NoAnswer::NoThread(error) => {
+                    SendError::transient(format!("no thread can be started: {error}"))
+                }
+            })
+        })
     }
 
     fn destination(&self) -> Destination {

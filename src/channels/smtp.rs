@@ -3,6 +3,7 @@
 use super::redact::Redactor;
 use super::tls::tls_issue;
 use super::{Machine, SendError, Server};
+use crate::deadline;
 use crate::secret::Secret;
 use lettre::Address;
 use lettre::transport::smtp::Error;
@@ -16,7 +17,6 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::error::Error as _;
 use std::io;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How the connection is encrypted.
@@ -223,17 +223,16 @@ impl Relay {
         Ok(Self { server, tls, timeout })
     }
 
-    /// Hands a mail over by `deadline` and reports the result.
-    pub fn deliver(&self, letter: &Letter, deadline: Instant, report: &mpsc::Sender<Outcome>) {
-        let mut connection = match self.open(letter, deadline) {
-            Ok(connection) => connection,
-            Err(error) => return drop(report.send(Err(error))),
-        };
+    /// Hands a mail over by `deadline`.
+    pub fn deliver(&self, letter: &Letter, deadline: Instant) -> Outcome {
+        let mut connection = self.open(letter, deadline)?;
         let result = self.hand_over(&mut connection, letter, deadline);
-        // The server has accepted it or not; how it says goodbye changes nothing.
-        let _ = report.send(result);
-        let _ = connection.set_timeout(Some(Duration::from_secs(1)));
-        let _ = connection.quit();
+        // The server has accepted it or not; how it says goodbye changes nothing, and nobody waits for it.
+        let _ = deadline::start(move || {
+            let _ = connection.set_timeout(Some(Duration::from_secs(1)));
+            let _ = connection.quit();
+        });
+        result
     }
 
     /// Connects, encrypts, logs in.

@@ -6,6 +6,7 @@ use crate::channels::{
     Service,
 };
 use crate::config::{Config, Env};
+use crate::deadline::{self, Pending};
 use crate::notify::Receiver;
 use crate::notify::deliver::Outgoing;
 use crate::secret::Secret;
@@ -13,10 +14,9 @@ use crate::tls::system_roots;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::fs::{Access, access};
 use std::ffi::OsStr;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// The channels as the records know them, in the order of the configuration: by their type, the second and further ones of a
@@ -111,6 +111,11 @@ impl Unreached {
         Self::new(why, hint)
     }
 
+    fn thread(error: &io::Error) -> Self {
+        let why = format!("no thread can be started: {error}");
+        Self::new(why, "look at the limits of processes and memory (ulimit -u)")
+    }
+
     fn program(why: String) -> Self {
         Self::new(
             why,
@@ -132,12 +137,12 @@ pub fn reach(
 ) -> Vec<(String, Reached)> {
     let channels = &config.alerts.notify.channels;
     let shared = machine(channels, env, now, started);
-    let mut running: Vec<(String, mpsc::Receiver<Reached>)> = Vec::new();
+    let mut running: Vec<(String, io::Result<Pending<Reached>>)> = Vec::new();
     for (channel, receiver) in channels.iter().zip(receivers(channels)) {
         let (channel, machine) = (channel.clone(), shared.clone());
         let search = env.path("PATH").unwrap_or_default();
         let look = move || reach_channel(&channel, search.as_os_str(), patience, &machine);
-        running.push((receiver.name, in_thread(look)));
+        running.push((receiver.name, deadline::start(look)));
     }
     for (job, url) in config.heartbeat.all() {
         let (url, env) = (url.clone(), env.clone());
@@ -151,14 +156,14 @@ pub fn reach(
                 }
             })
         };
-        running.push((format!("heartbeat.{job}"), in_thread(look)));
+        running.push((format!("heartbeat.{job}"), deadline::start(look)));
     }
     // Longer than the limit of each step, for a host name whose lookup hangs.
-    let deadline = Instant::now() + patience + Duration::from_secs(1);
-    let wait = |answer: mpsc::Receiver<Reached>| {
-        let rest = deadline.saturating_duration_since(Instant::now());
+    let end = Instant::now() + patience + Duration::from_secs(1);
+    let wait = |answer: io::Result<Pending<Reached>>| {
         let late = || Unreached::host(format!("no answer within {} s", patience.as_secs()));
-        answer.recv_timeout(rest).unwrap_or_else(|_| Err(late()))
+        let rest = end.saturating_duration_since(Instant::now());
+        answer.map_err(|error| Unreached::thread(&error))?.wait(rest).unwrap_or_else(|| Err(late()))
     };
     running.into_iter().map(|(name, answer)| (name, wait(answer))).collect()
 }
@@ -178,20 +183,6 @@ fn reach_channel(
             .map_err(|error| Unreached::host(error.message)),
         Destination::Program(program) => find_program(&program, search).map_err(Unreached::program),
     }
-}
-
-/// Runs something in a thread of its own.
-fn in_thread(look: impl FnOnce() -> Reached + Send + 'static) -> mpsc::Receiver<Reached> {
-    let (sender, receiver) = mpsc::channel();
-    let failed = sender.clone();
-    // Nobody waits for the answer any more after the deadline.
-    let work = move || drop(sender.send(look()));
-    if let Err(error) = thread::Builder::new().spawn(work) {
-        let why = format!("no thread can be started: {error}");
-        let hint = "look at the limits of processes and memory (ulimit -u)";
-        let _ = failed.send(Err(Unreached::new(why, hint)));
-    }
-    receiver
 }
 
 /// The path of a program that a channel runs.

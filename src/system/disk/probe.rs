@@ -2,10 +2,9 @@
 //! deadline and not the figures of the others.
 
 use super::usage::Usage;
+use crate::deadline::{self, Pending};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub struct Probed {
@@ -18,39 +17,28 @@ pub struct Probed {
 ///
 /// A thread that hangs is left behind. It waits inside the kernel, where nothing but the end of the process reaches it. That
 /// end it does not hold up as long as the wait can be killed, as those of NFS and FUSE can.
-pub fn probe_all(paths: &[PathBuf], deadline: Duration) -> Vec<Option<io::Result<Probed>>> {
-    ask_all(paths, deadline, probe)
+pub fn probe_all(paths: &[PathBuf], limit: Duration) -> Vec<Option<io::Result<Probed>>> {
+    ask_all(paths, limit, probe)
 }
 
 fn ask_all(
     paths: &[PathBuf],
-    deadline: Duration,
+    limit: Duration,
     ask: fn(&Path) -> io::Result<Probed>,
 ) -> Vec<Option<io::Result<Probed>>> {
-    let start = Instant::now();
-    let mut answers: Vec<Option<io::Result<Probed>>> = paths.iter().map(|_| None).collect();
-    let (sender, receiver) = mpsc::channel();
-    let mut awaited = 0;
-    for (index, path) in paths.iter().enumerate() {
-        let (path, sender) = (path.clone(), sender.clone());
-        let answer = move || {
-            // The receiver is gone once the deadline has passed.
-            let _ = sender.send((index, ask(&path)));
-        };
-        match thread::Builder::new().spawn(answer) {
-            Ok(_) => awaited += 1,
-            Err(error) => answers[index] = Some(Err(error)),
-        }
-    }
-    while awaited > 0 {
-        let left = deadline.saturating_sub(start.elapsed());
-        let Ok((index, answer)) = receiver.recv_timeout(left) else {
-            break;
-        };
-        answers[index] = Some(answer);
-        awaited -= 1;
-    }
-    answers
+    let end = Instant::now() + limit;
+    let answers: Vec<io::Result<Pending<io::Result<Probed>>>> = paths
+        .iter()
+        .map(|path| {
+            let path = path.clone();
+            deadline::start(move || ask(&path))
+        })
+        .collect();
+    let wait = |answer: io::Result<Pending<io::Result<Probed>>>| match answer {
+        Ok(answer) => answer.wait(end.saturating_duration_since(Instant::now())),
+        Err(error) => Some(Err(error)),
+    };
+    answers.into_iter().map(wait).collect()
 }
 
 /// Either call may hang: the first already looks into the mount.
@@ -69,7 +57,7 @@ mod tests {
         // The n-th path answers after n times 0.1 s.
         fn slowly(path: &Path) -> io::Result<Probed> {
             let tenths = path.as_os_str().len() as u32;
-            thread::sleep(Duration::from_millis(100) * tenths);
+            std::thread::sleep(Duration::from_millis(100) * tenths);
             Err(io::ErrorKind::NotFound.into())
         }
         let paths: Vec<PathBuf> = (1..=20).map(|tenths| "x".repeat(tenths).into()).collect();
