@@ -46,7 +46,7 @@ struct OpenFolders {
 
 impl Roots {
     /// `marker`: the name of a file that each root must hold, or none.
-    pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path, force: bool) -> Self {
+    pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path) -> Self {
         let roots: Vec<Root> = paths.iter().map(|path| Root::open(path, marker)).collect();
         let is_nested = |(index, root): (usize, &Root)| {
             let mut others = roots.iter().enumerate().filter(|(other, _)| *other != index);
@@ -56,12 +56,17 @@ impl Roots {
             overlap: roots.iter().enumerate().any(is_nested),
             roots,
             base: base.to_owned(),
-            force,
+            force: false,
             open: OpenFolders {
                 folders: Mutex::default(),
                 most: (dir::raise_open_files() / 2).min(MOST_OPEN),
             },
         }
+    }
+
+    /// The same for a run that goes on although roots are missing.
+    pub fn forced(self) -> Self {
+        Self { force: true, ..self }
     }
 
     /// The roots that keep rows from being deleted, and why.

@@ -32,7 +32,7 @@ impl Writer<'_> {
         ];
         let [image, document, screenshot] = names;
         let stored = course.stored;
-        let image_path = self.file(stored, image, course.created);
+        let image_path = stored.then(|| self.file(image, course.created));
         let file_size = match self.files.last().map(|file| &file.content) {
             Some(Content::Picture(size)) if stored => Some(*size),
             _ => None,
@@ -56,9 +56,9 @@ impl Writer<'_> {
             },
             delivery_time: self.delivery_time(course).filter(|_| done),
             document_url: done.then(|| format!("/static/documents/{task_id}.docx")),
-            document_path: self.file(stored && done, document, course.ended),
+            document_path: (stored && done).then(|| self.file(document, course.ended)),
             screenshot_url: shown.then(|| format!("/static/screenshots/{task_id}.png")),
-            screenshot_path: self.file(stored && shown, screenshot, course.ended),
+            screenshot_path: (stored && shown).then(|| self.file(screenshot, course.ended)),
             started_at: (course.stage != Stage::Pending).then_some(course.started),
             completed_at: done.then_some(course.ended),
             processing_time: course.seconds,
@@ -73,17 +73,10 @@ impl Writer<'_> {
         }
     }
 
-    /// Notes a file, if the row has it, and gives its path back for the row.
-    pub(super) fn file(
-        &mut self,
-        wanted: bool,
-        path: String,
-        modified: DateTime<Utc>,
-    ) -> Option<String> {
-        wanted.then(|| {
-            self.files.push(plan::plan(path.clone(), self.rng, modified));
-            path
-        })
+    /// Notes a file, and gives its path back for the row.
+    pub(super) fn file(&mut self, path: String, modified: DateTime<Utc>) -> String {
+        self.files.push(plan::plan(path.clone(), self.rng, modified));
+        path
     }
 
     fn tracking_data(&mut self, course: &Course) -> Option<String> {

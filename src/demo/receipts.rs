@@ -92,7 +92,7 @@ impl Writer<'_> {
         let at = draft.created;
         let document = match &draft.document {
             Some(shared) => Some(shared.clone()),
-            None => self.file(true, format!("{base}_document.docx"), at),
+            None => Some(self.file(format!("{base}_document.docx"), at)),
         };
         let pictured = self.rng.bool();
         let city = self.rng.usize(..CITIES.len());
@@ -105,10 +105,10 @@ impl Writer<'_> {
             receiver: RECEIVERS[self.rng.usize(..RECEIVERS.len())],
             status: if self.rng.f64() < 0.9 { "DELIVERED" } else { "SENT" },
             paths: [
-                self.file(true, format!("{base}_qr.png"), at),
-                self.file(pictured, format!("{base}_barcode.png"), at),
-                self.file(true, format!("{base}_receipt.docx"), at),
-                self.file(pictured, format!("{base}_tracking.png"), at),
+                Some(self.file(format!("{base}_qr.png"), at)),
+                pictured.then(|| self.file(format!("{base}_barcode.png"), at)),
+                Some(self.file(format!("{base}_receipt.docx"), at)),
+                pictured.then(|| self.file(format!("{base}_tracking.png"), at)),
                 document,
             ],
             user_id: self.rng.u32(1..300),
@@ -125,7 +125,7 @@ impl Writer<'_> {
             receipt_id: receipt.id,
             current_status: if receipt.status == "DELIVERED" { "已签收" } else { "运输中" },
             tracking_data: json!({"events": []}).to_string(),
-            screenshot_path: self.file(wanted, path, at),
+            screenshot_path: wanted.then(|| self.file(path, at)),
             at,
         }
     }

@@ -168,8 +168,8 @@ fn cleanup_settings(
     let temp = targets(Part::Temp, "cleanup.temp_dirs", &config.cleanup.temp_dirs)?;
     let logs = targets(Part::Logs, "cleanup.log_dirs", &config.cleanup.log_dirs)?;
     let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    let roots =
-        Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir, arguments.force);
+    let roots = Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir);
+    let roots = if arguments.force { roots.forced() } else { roots };
     let receipts = config.database.store.mapping.receipts.as_ref();
     let mut task_days = vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
     task_days.extend(config.cleanup.cancelled_tasks_days.map(|days| (State::Cancelled, days)));

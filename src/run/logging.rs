@@ -61,15 +61,20 @@ impl LogSink {
         self.with(|inner| inner.failed.take())
     }
 
-    /// The file gets what standard error shows.
-    fn add(&self, line: String, is_shown: bool) {
+    /// Writes a line that standard error shows to the file.
+    fn write(&self, line: &str) {
         self.with(|inner| {
             // In one call, so that lines of several runs do not mix.
             if let Some(Err(error)) =
-                inner.file.as_mut().filter(|_| is_shown).map(|file| file.write_all(line.as_bytes()))
+                inner.file.as_mut().map(|file| file.write_all(line.as_bytes()))
             {
                 inner.failed.get_or_insert(error);
             }
+        });
+    }
+
+    fn keep(&self, line: String) {
+        self.with(|inner| {
             inner.bytes += line.len();
             inner.lines.push_back(line);
             while inner.bytes > KEPT && inner.lines.len() > 1 {
@@ -161,12 +166,14 @@ impl Log for Tee {
         if !is_shown && !is_kept(record.metadata()) {
             return;
         }
-        if is_shown {
-            self.shown.log(record);
-        }
         // One line, whatever a database or a service said in it.
         let message = escaped(&record.args().to_string());
-        self.sink.add(format!("{} {:5} {message}\n", now(self.zone), record.level()), is_shown);
+        let line = format!("{} {:5} {message}\n", now(self.zone), record.level());
+        if is_shown {
+            self.shown.log(record);
+            self.sink.write(&line);
+        }
+        self.sink.keep(line);
     }
 
     fn flush(&self) {
@@ -186,7 +193,7 @@ mod tests {
     fn the_end_is_kept_and_is_made_of_whole_lines() {
         let sink = LogSink::default();
         for number in 0..1000 {
-            sink.add(format!("line {number} {}\n", "字".repeat(10)), true);
+            sink.keep(format!("line {number} {}\n", "字".repeat(10)));
         }
         let end = sink.end();
         assert!(end.len() <= KEPT && end.len() > KEPT - 100, "{}", end.len());
@@ -202,8 +209,8 @@ mod tests {
     #[test]
     fn one_endless_line_is_kept() {
         let sink = LogSink::default();
-        sink.add("before\n".to_owned(), true);
-        sink.add("x".repeat(3 * KEPT), true);
+        sink.keep("before\n".to_owned());
+        sink.keep("x".repeat(3 * KEPT));
         assert_eq!(sink.end().len(), 3 * KEPT);
     }
 }

@@ -150,16 +150,17 @@ impl Crontab<'_> {
 
     /// The whole crontab with these jobs in place of those that it has.
     pub fn with(&self, jobs: &[Job], installation: &Installation) -> Vec<u8> {
-        let adds_newline = match self.header() {
+        let newline_added = match self.header() {
             Some(header) => header.newline_added,
             None => !self.before.is_empty() && !self.before.ends_with(b"\n"),
         };
+        let header = Header { config: installation.config.clone(), newline_added };
         let mut text = self.before.to_vec();
-        if self.block.is_none() && adds_newline {
+        if self.block.is_none() && newline_added {
             text.push(b'\n');
         }
         let old: Vec<Installed> = self.jobs().into_iter().map(|(job, _)| job).collect();
-        text.extend(block(jobs, &old, installation, adds_newline).bytes());
+        text.extend(block(&header, jobs, &old, installation).bytes());
         text.extend(self.after);
         text
     }
@@ -200,14 +201,8 @@ fn variable(line: &[u8]) -> Option<(String, String)> {
     is_name.then(|| (name, bare(value)))
 }
 
-fn block(
-    jobs: &[Job],
-    old: &[Installed],
-    installation: &Installation,
-    newline_added: bool,
-) -> String {
-    let header = Header { config: installation.config.clone(), newline_added };
-    let mut text = format!("{BEGIN} {}\n", comment(&header));
+fn block(header: &Header, jobs: &[Job], old: &[Installed], installation: &Installation) -> String {
+    let mut text = format!("{BEGIN} {}\n", comment(header));
     text += &format!(
         "{NOTE}; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n"
     );

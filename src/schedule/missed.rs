@@ -91,11 +91,11 @@ mod tests {
         now: &str,
         entry: &Installed,
         runs: &[RunRecord],
-        is_running: bool,
+        running: Option<&str>,
     ) -> Option<String> {
         let known = Known {
             runs,
-            is_running: &|command| is_running && command == "stats",
+            is_running: &|command| running == Some(command),
             now: utc(now),
             zone: Tz::UTC,
         };
@@ -107,7 +107,7 @@ mod tests {
         let daily = entry("0 2 * * *", "2026-11-01T00:00:00Z");
         let of_today = |exit_code| run("2026-11-25T02:00:01Z", "2026-11-25T02:00:03Z", exit_code);
         let of_yesterday = run("2026-11-24T02:00:01Z", "2026-11-24T02:00:03Z", 0);
-        let at = |now: &str, runs: &[RunRecord]| missed_at(now, &daily, runs, false);
+        let at = |now: &str, runs: &[RunRecord]| missed_at(now, &daily, runs, None);
 
         let before = std::slice::from_ref(&of_yesterday);
         assert_eq!(at("2026-11-25T02:04:59Z", before), None);
@@ -131,34 +131,34 @@ mod tests {
         };
         let dry_run = RunRecord { dry_run: true, ..good.clone() };
         let now = "2026-11-25T09:00:00Z";
-        assert!(missed_at(now, &daily, &[other, dry_run], false).is_some());
-        assert!(missed_at(now, &daily, &[good], false).is_none());
+        assert!(missed_at(now, &daily, &[other, dry_run], None).is_some());
+        assert!(missed_at(now, &daily, &[good], None).is_none());
     }
 
     #[test]
     fn what_is_under_way_or_was_when_the_job_was_due_is_not_missed() {
         let daily = entry("0 2 * * *", "2026-11-01T00:00:00Z");
         let now = "2026-11-25T09:00:00Z";
-        assert_eq!(missed_at(now, &daily, &[], true), None);
+        assert_eq!(missed_at(now, &daily, &[], Some("stats")), None);
         // One that hangs for more than a day is no excuse.
         let hourly = entry("0 2 1 * *", "2026-10-01T00:00:00Z");
-        assert!(missed_at("2026-11-02T02:00:01Z", &hourly, &[], true).is_some());
+        assert!(missed_at("2026-11-02T02:00:01Z", &hourly, &[], Some("stats")).is_some());
         // A run by hand held the lock, and went well.
         let by_hand = run("2026-11-25T01:50:00Z", "2026-11-25T02:10:00Z", 0);
         let skipped = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:01Z", 75);
-        assert_eq!(missed_at(now, &daily, &[skipped.clone(), by_hand], false), None);
+        assert_eq!(missed_at(now, &daily, &[skipped.clone(), by_hand], None), None);
         // Another host did the work.
         let elsewhere = RunRecord { held_by: Some(Holder::OtherHost), ..skipped.clone() };
-        assert_eq!(missed_at(now, &daily, &[elsewhere], false), None);
-        assert!(missed_at(now, &daily, &[skipped], false).is_some());
+        assert_eq!(missed_at(now, &daily, &[elsewhere], None), None);
+        assert!(missed_at(now, &daily, &[skipped], None).is_some());
     }
 
     #[test]
     fn what_was_due_before_it_was_installed_is_not_missed() {
         let now = "2026-11-25T09:00:00Z";
-        assert_eq!(missed_at(now, &entry("0 2 * * *", "2026-11-25T02:00:01Z"), &[], false), None);
-        assert!(missed_at(now, &entry("0 2 * * *", "2026-11-25T01:59:59Z"), &[], false).is_some());
-        assert_eq!(missed_at(now, &entry("@reboot", "2026-11-01T00:00:00Z"), &[], false), None);
+        assert_eq!(missed_at(now, &entry("0 2 * * *", "2026-11-25T02:00:01Z"), &[], None), None);
+        assert!(missed_at(now, &entry("0 2 * * *", "2026-11-25T01:59:59Z"), &[], None).is_some());
+        assert_eq!(missed_at(now, &entry("@reboot", "2026-11-01T00:00:00Z"), &[], None), None);
     }
 
     #[test]

@@ -98,8 +98,15 @@ pub fn find_culprit(
     })
 }
 
-/// The tables of a mapping, each once, and whether rows are deleted from it.
-pub fn tables(mapping: &Mapping) -> Vec<(String, bool)> {
+/// A table of a mapping.
+pub struct MappedTable {
+    pub name: String,
+    /// Whether rows are deleted from it.
+    pub is_pruned: bool,
+}
+
+/// The tables of a mapping, each once.
+pub fn tables(mapping: &Mapping) -> Vec<MappedTable> {
     let tasks = &mapping.tasks;
     let mut all = vec![(tasks.from.clone(), false)];
     all.extend(tasks.delete_from.clone().map(|table| (table, true)));
@@ -108,11 +115,11 @@ pub fn tables(mapping: &Mapping) -> Vec<(String, bool)> {
         let dependents = receipts.dependents.iter();
         all.extend(dependents.map(|dependent| (dependent.from.clone(), true)));
     }
-    let mut tables: Vec<(String, bool)> = Vec::new();
-    for (table, deletes) in all {
-        match tables.iter_mut().find(|(known, _)| *known == table) {
-            Some(known) => known.1 |= deletes,
-            None => tables.push((table, deletes)),
+    let mut tables: Vec<MappedTable> = Vec::new();
+    for (name, is_pruned) in all {
+        match tables.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.is_pruned |= is_pruned,
+            None => tables.push(MappedTable { name, is_pruned }),
         }
     }
     tables

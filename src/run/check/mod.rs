@@ -105,7 +105,7 @@ fn folders(config: &Config) -> Vec<Finding> {
 
 fn storage_roots(config: &Config) -> Roots {
     let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir, false)
+    Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir)
 }
 
 fn storage(config: &Config) -> Vec<Finding> {

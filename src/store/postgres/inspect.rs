@@ -8,7 +8,7 @@ use crate::outcome::Failure;
 use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
-use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
+use crate::store::inspect::{Inspection, MappedTable, Rights, find_culprit, tables, trials};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use postgres::Row;
@@ -31,7 +31,7 @@ pub fn inspect(
     let version: String = who.try_get(1)?;
     let rights = tables(&settings.mapping)
         .into_iter()
-        .map(|(table, deletes)| rights(&session, table, deletes))
+        .map(|table| rights(&session, table))
         .collect::<Result<_, _>>()
         .map_err(|broken: Broken| broken.failure("asking for the rights on the tables"))?;
     Ok(Inspection {
@@ -63,32 +63,33 @@ fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
 }
 
 /// A FROM clause has no rights: they stay unknown.
-fn rights(session: &Session, table: String, deletes: bool) -> Result<Rights, Broken> {
+fn rights(session: &Session, table: MappedTable) -> Result<Rights, Broken> {
+    let MappedTable { name, is_pruned } = table;
     let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE'), to_regclass(n) IS NULL \
                FROM unnest($1) AS n";
     let mut known = Rights {
-        table: table.clone(),
+        table: name.clone(),
         is_missing: false,
-        closed_schema: closed_schema(session, &table)?,
+        closed_schema: closed_schema(session, &name)?,
         select: None,
         delete: None,
     };
     if known.closed_schema.is_some() {
         return Ok(known);
     }
-    match session.ask(sql, &[vec![table]]) {
+    match session.ask(sql, &[vec![name]]) {
         Ok(rows) => {
             if let Some(row) = rows.first() {
                 known.select = row.try_get(0)?;
                 known.delete = row.try_get(1)?;
-                known.is_missing = deletes && row.try_get(2)?;
+                known.is_missing = is_pruned && row.try_get(2)?;
             }
         }
         // It is a FROM clause, not a name.
         Err(Broken::Server(error)) if error.as_db_error().is_some() => {}
         Err(broken) => return Err(broken),
     }
-    known.delete = known.delete.filter(|_| deletes);
+    known.delete = known.delete.filter(|_| is_pruned);
     Ok(known)
 }
 

@@ -93,9 +93,8 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
     };
     let named = field_types(table, &fields, types)?;
     let indexes = rows.next();
-    let has_index = |name: &str| indexes.is_some_and(|row| row.get(name) == Some("t"));
-    let status = match status_type(types, has_index("with_time"))? {
-        StatusType::Text { .. } if is_text(types) && has_index("leads") => {
+    let status = match status_type(types, indexes)? {
+        StatusType::Text { .. } if is_text(types) && has_index(indexes, "leads") => {
             StatusType::Text { labels: labels(&mut bounded, table)? }
         }
         status => status,
@@ -247,7 +246,14 @@ fn is_text(types: &SimpleQueryRow) -> bool {
     matches!(types.get("status"), Some("text" | "character varying"))
 }
 
-fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, Failure> {
+fn has_index(indexes: Option<&SimpleQueryRow>, name: &str) -> bool {
+    indexes.is_some_and(|row| row.get(name) == Some("t"))
+}
+
+fn status_type(
+    types: &SimpleQueryRow,
+    indexes: Option<&SimpleQueryRow>,
+) -> Result<StatusType, Failure> {
     let (Some(name), Some(labels)) = (types.get("status"), types.get("labels")) else {
         return Ok(StatusType::Text { labels: None });
     };
@@ -257,5 +263,6 @@ fn status_type(types: &SimpleQueryRow, is_indexed: bool) -> Result<StatusType, F
             format!("the labels of the type {name} cannot be read: {error}"),
         )
     })?;
+    let is_indexed = has_index(indexes, "with_time");
     Ok(StatusType::Enum { name: name.to_owned(), labels, is_indexed })
 }

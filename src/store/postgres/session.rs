@@ -37,7 +37,7 @@ pub struct Session {
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
     /// Files are gone whose rows are not yet: no statement is given up until these are.
-    is_committed_to: Cell<bool>,
+    must_commit: Cell<bool>,
     /// How long to wait for an answer; `None`: no limit.
     patience: Option<Duration>,
 }
@@ -154,14 +154,18 @@ impl Session {
             work,
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
-            is_committed_to: Cell::new(false),
+            must_commit: Cell::new(false),
             patience,
         })
     }
 
-    /// Whether files are gone whose rows are not yet.
-    pub fn commit_to(&self, files_are_gone: bool) {
-        self.is_committed_to.set(files_are_gone);
+    /// Files are gone whose rows are not yet: from now on, a signal waits for COMMIT.
+    pub fn must_commit(&self) {
+        self.must_commit.set(true);
+    }
+
+    pub fn may_stop(&self) {
+        self.must_commit.set(false);
     }
 
     /// Does something with the connection.
@@ -238,7 +242,7 @@ impl Session {
             {
                 return Err(Broken::Silent(patience));
             }
-            if self.asked_to_end.load(Ordering::Relaxed) && !self.is_committed_to.get() {
+            if self.asked_to_end.load(Ordering::Relaxed) && !self.must_commit.get() {
                 let asked = *asked.get_or_insert_with(Instant::now);
                 if asked.elapsed() > GRACE {
                     self.give_up();

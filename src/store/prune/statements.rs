@@ -6,7 +6,7 @@
 use super::dialect::Dialect;
 use super::expiry;
 use super::tables::{Dependent, NamingTable, Table, Tables, Typed};
-use super::{Pass, Scope};
+use super::{Key, Pass, Scope};
 use std::slice;
 
 pub struct Statements<D> {
@@ -42,12 +42,12 @@ impl<D: Dialect> Statements<D> {
         table: &Table,
         scope: &Scope,
         pass: Pass,
-        has_after: bool,
+        after: Option<&Key>,
         limit: usize,
     ) -> Option<String> {
         let narrowed = self.dialect.pass(table, scope, pass)?;
         let order = table.key_names();
-        let after = if has_after {
+        let after = if after.is_some() {
             format!(" AND ({order}) > ({})", self.dialect.bound_key(&table.key).join(", "))
         } else {
             String::new()

@@ -30,12 +30,12 @@ pub fn inspect(
         zone: None,
         // The file's rights are those of every table in it.
         rights: rights
-            .map(|(table, deletes)| Rights {
-                is_missing: deletes && is_missing(&connection, &table),
-                table,
+            .map(|table| Rights {
+                is_missing: table.is_pruned && is_missing(&connection, &table.name),
+                table: table.name,
                 closed_schema: None,
                 select: Some(true),
-                delete: deletes.then_some(read_only.is_none()),
+                delete: table.is_pruned.then_some(read_only.is_none()),
             })
             .collect(),
         read_only,

@@ -128,8 +128,8 @@ impl Value {
 }
 
 impl<'a> Parameters<'a> {
-    pub fn new(echo: bool, context: &'a UrlContext<'a>) -> Self {
-        Self { given: BTreeMap::new(), echo, context }
+    pub fn new(context: &'a UrlContext<'a>) -> Self {
+        Self { given: BTreeMap::new(), echo: false, context }
     }
 
     /// A later one replaces an earlier one: the query beats the parts before it. An empty value leaves the

@@ -67,10 +67,9 @@ fn choose_verifier(
         SslMode::VerifyCa => Some(Check::Chain),
         SslMode::VerifyFull => Some(Check::ChainAndName),
     };
-    let optional = target.ssl_mode == SslMode::Require;
     let roots = match check {
         None => None,
-        Some(_) => read_roots(&target.root_certificate, optional)?,
+        Some(_) => read_roots(&target.root_certificate, target.ssl_mode)?,
     };
     Ok(match (check, roots) {
         (Some(check), Some(roots)) => Arc::new(Verifier {
@@ -91,13 +90,13 @@ struct Roots {
     system: bool,
 }
 
-/// `Ok(None)`: nothing was asked for and nothing is there, which only `optional` allows. A file that was asked
+/// `Ok(None)`: nothing was asked for and nothing is there, which only `require` allows. A file that was asked
 /// for has to be there in every case, else a typing error would turn the check off.
-fn read_roots(root: &RootCertificate, optional: bool) -> Result<Option<Roots>, Failure> {
+fn read_roots(root: &RootCertificate, mode: SslMode) -> Result<Option<Roots>, Failure> {
     let (path, system) = match root {
         RootCertificate::File(path) => (path.clone(), false),
         RootCertificate::Default(Some(path)) if path.exists() => (path.clone(), false),
-        RootCertificate::Default(_) if optional => return Ok(None),
+        RootCertificate::Default(_) if mode == SslMode::Require => return Ok(None),
         RootCertificate::Default(path) => return Err(no_roots(path.as_deref())),
         RootCertificate::System(Some(path)) => (path.clone(), true),
         RootCertificate::System(None) => (find_system_bundle()?, true),

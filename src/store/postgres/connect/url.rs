@@ -36,8 +36,9 @@ pub fn read<'a>(
                 .to_owned(),
         );
     }
-    let echo = !query.contains('@') && !query.split('&').any(|pair| pair.starts_with("password"));
-    let mut parameters = Parameters::new(echo, context);
+    let mut parameters = Parameters::new(context);
+    parameters.echo =
+        !query.contains('@') && !query.split('&').any(|pair| pair.starts_with("password"));
     if let Some(credentials) = credentials {
         let (user, password) = match credentials.split_once(':') {
             Some((user, password)) => (user, Some(password)),
@@ -123,7 +124,7 @@ fn read_query(query: &str, style: Style, parameters: &mut Parameters) -> Result<
         }
         let (name, value) = known_as(name, value);
         let Some(known) = find(&name) else {
-            return Err(unknown_parameter(&name, parameters.echo));
+            return Err(unknown_parameter(&name, parameters));
         };
         if seen.contains(&known) {
             return Err(format!("the parameter {known} is in it twice"));
@@ -143,9 +144,9 @@ fn known_as(name: String, value: String) -> (String, String) {
     }
 }
 
-fn unknown_parameter(name: &str, echo: bool) -> String {
+fn unknown_parameter(name: &str, parameters: &Parameters) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
-    if echo && plain && !name.is_empty() {
+    if parameters.echo && plain && !name.is_empty() {
         format!(
             "the parameter {name} is not supported; taskmon needs a URL of its own without it (TASKMON_DATABASE_URL)"
         )

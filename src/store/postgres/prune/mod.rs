@@ -140,7 +140,7 @@ impl Pruner for PostgresPruner {
     ) -> Result<Vec<Key>> {
         let table = self.statements.tables.of(scope)?;
         let width = table.key.len();
-        let Some(sql) = self.statements.expired(table, scope, pass, after.is_some(), limit) else {
+        let Some(sql) = self.statements.expired(table, scope, pass, after, limit) else {
             return Ok(Vec::new());
         };
         let after = after.map_or(Vec::new(), |key| columns([key], width));

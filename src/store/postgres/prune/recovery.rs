@@ -102,7 +102,7 @@ impl PostgresPruner {
         mark.committing = Some(deletion.clone());
         match transaction.run("COMMIT") {
             Ok(()) => {
-                self.session.commit_to(false);
+                self.session.may_stop();
                 Ok(deletion)
             }
             Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
@@ -121,7 +121,8 @@ impl PostgresPruner {
     ) -> Result<Option<Deletion>, Failure> {
         let recovered = self.reconnect(cause).and_then(|()| match &mark.numbers {
             Some((number, process)) => {
-                self.was_committed(number, process, mark.committing.is_some())
+                self.end_lost_session(number, process);
+                if mark.committing.is_some() { self.was_committed(number) } else { Ok(false) }
             }
             None => Ok(false),
         });
@@ -151,14 +152,8 @@ impl PostgresPruner {
         Err(cause)
     }
 
-    /// Ends the transaction that was cut off, whose session may live on without a client and hold its rows and the batch lock, and asks what
-    /// became of it.
-    fn was_committed(
-        &mut self,
-        number: &str,
-        process: &str,
-        committing: bool,
-    ) -> Result<bool, Failure> {
+    /// Ends the transaction that was cut off, whose session may live on without a client and hold its rows and the batch lock.
+    fn end_lost_session(&mut self, number: &str, process: &str) {
         // By transaction and process: behind a pooler the process may serve somebody else by now, and process numbers are reused.
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {process} AND backend_xid::text = ({number} % 4294967296)::text"
@@ -166,9 +161,10 @@ impl PostgresPruner {
         if let Err(broken) = self.session.ask(&end, &[]) {
             log::info!("{}", broken.failure("ending the session that was lost"));
         }
-        if !committing {
-            return Ok(false);
-        }
+    }
+
+    /// Asks what became of the transaction that was cut off.
+    fn was_committed(&mut self, number: &str) -> Result<bool, Failure> {
         let doing = "asking whether a batch was committed";
         let asked = Instant::now();
         let query = format!("SELECT txid_status({number})");
@@ -212,7 +208,7 @@ impl PostgresPruner {
 
     /// A lost connection needs no ROLLBACK, so that an error is only logged.
     fn roll_back(&mut self) {
-        self.session.commit_to(false);
+        self.session.may_stop();
         if let Err(broken) = self.session.simple("ROLLBACK") {
             log::debug!("{}", broken.failure("rolling back"));
         }

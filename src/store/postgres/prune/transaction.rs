@@ -54,7 +54,7 @@ impl Deleting<'_> {
     /// Begins, and returns the transaction's number and its process where it will be committed. They are asked for now, since nothing that could
     /// fail may come between the removal of files and COMMIT.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
-        self.session.commit_to(false);
+        self.session.may_stop();
         let limit = self.settings.store.statement_timeout.as_millis();
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
@@ -103,7 +103,7 @@ impl Deleting<'_> {
         };
         let mut settle = |deletion: &Deletion| {
             let back = settle(deletion);
-            self.session.commit_to(true);
+            self.session.must_commit();
             back
         };
         let take_back = || self.step("ROLLBACK TO SAVEPOINT taskmon_batch");

@@ -199,7 +199,7 @@ impl Pruner for SqlitePruner {
         limit: usize,
     ) -> Result<Vec<Key>> {
         let table = self.statements.tables.of(scope)?;
-        let Some(sql) = self.statements.expired(table, scope, pass, after.is_some(), limit) else {
+        let Some(sql) = self.statements.expired(table, scope, pass, after, limit) else {
             return Ok(Vec::new());
         };
         let width = table.key.len();
