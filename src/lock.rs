@@ -30,9 +30,9 @@ pub struct Lock {
 /// A glob of the files' names, for whoever clears folders: with the file gone, a second run would find another one.
 pub const FILES: &str = "**/.taskmon-*.lock";
 
-/// What is locked.
+/// What is locked: a job with a configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
+pub struct Subject<'a> {
     /// The folder for the lock's file; `None`: the user's own.
     pub folder: Option<&'a Path>,
     pub name: &'a str,
@@ -44,17 +44,17 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where there is no place for its file.
-pub fn acquire(job: &Job) -> Result<Lock> {
-    acquire_in(job, &private_folders())
+pub fn acquire(subject: &Subject) -> Result<Lock> {
+    acquire_in(subject, &private_folders())
 }
 
 /// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
 /// having it. Where that list cannot be read, nobody is known to hold it.
-pub fn is_held(job: &Job) -> bool {
+pub fn is_held(subject: &Subject) -> bool {
     let private = private_folders();
-    let folders = job.folder.into_iter().chain(private.iter().map(PathBuf::as_path));
+    let folders = subject.folder.into_iter().chain(private.iter().map(PathBuf::as_path));
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let mut files = folders.map(|folder| folder.join(file_name(job)));
+    let mut files = folders.map(|folder| folder.join(file_name(subject)));
     files.any(|file| is_listed(&file, &locks))
 }
 
@@ -79,22 +79,22 @@ fn private_folders() -> Vec<PathBuf> {
     folders.map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw()))).collect()
 }
 
-fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
+fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
     let mut why = None;
-    if let Some(folder) = job.folder {
-        let path = folder.join(file_name(job));
+    if let Some(folder) = subject.folder {
+        let path = folder.join(file_name(subject));
         let taken = std::fs::create_dir_all(folder).and_then(|()| take(&path));
         match taken {
             Ok(Some(file)) => {
                 return Ok(Lock { _file: file, warning: None });
             }
-            Ok(None) => return Err(held(job, &path).into()),
+            Ok(None) => return Err(held(subject, &path).into()),
             Err(error) => why = Some(format!("{} cannot be locked: {error}", path.display())),
         }
     }
     let mut refused = Vec::new();
     for folder in own {
-        let path = folder.join(file_name(job));
+        let path = folder.join(file_name(subject));
         match make_own(folder).and_then(|()| take(&path)) {
             Ok(Some(file)) => {
                 let warning = why.map(|why| {
@@ -105,7 +105,7 @@ fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
                 });
                 return Ok(Lock { _file: file, warning });
             }
-            Ok(None) => return Err(held(job, &path).into()),
+            Ok(None) => return Err(held(subject, &path).into()),
             Err(error) => refused.push(format!("{}: {error}", folder.display())),
         }
     }
@@ -118,8 +118,8 @@ fn acquire_in(job: &Job, own: &[PathBuf]) -> Result<Lock> {
     .into())
 }
 
-fn held(job: &Job, path: &Path) -> Failure {
-    let name = job.name;
+fn held(subject: &Subject, path: &Path) -> Failure {
+    let name = subject.name;
     Failure::new(
         Kind::Locked,
         format!("another run of {name} with this configuration is under way; nothing was done"),
@@ -163,17 +163,17 @@ fn make_own(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn file_name(job: &Job) -> String {
+fn file_name(subject: &Subject) -> String {
     let mut hasher = DefaultHasher::new();
-    job.identity.hash(&mut hasher);
+    subject.identity.hash(&mut hasher);
     let host = rustix::system::uname();
     // Without its dots, or `*.log.*` would fit the name of some host.
     let host = host.nodename().to_string_lossy();
     let host = host.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
-    format!(".taskmon-{}-{host}-{:016x}.lock", job.name, hasher.finish())
+    format!(".taskmon-{}-{host}-{:016x}.lock", subject.name, hasher.finish())
 }
 
-/// Opens the file, or makes it. A symbolic link is nobody's lock, and a pipe that somebody has put there is not waited for. Writing is asked for
+/// Opens the file, or makes it. Refuses symlinks, and does not block on FIFOs. Writing is asked for
 /// because a lock on a network mount takes it, and is done without where another user made the file.
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -200,8 +200,8 @@ fn open_file(path: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn job<'a>(folder: Option<&'a Path>, name: &'a str, identity: &'a str) -> Job<'a> {
-        Job { folder, name, identity }
+    fn job<'a>(folder: Option<&'a Path>, name: &'a str, identity: &'a str) -> Subject<'a> {
+        Subject { folder, name, identity }
     }
 
     fn kind(error: &anyhow::Error) -> Kind {

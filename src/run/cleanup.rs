@@ -9,7 +9,7 @@ use crate::cleanup::{
     self, CleanupReport, Database, NamePatterns, Needed, Part, Protected, Roots, Settings, Tally,
     Watch,
 };
-use crate::cli::{CleanupArgs, CleanupPart, Format};
+use crate::cli::{CleanupArgs, CleanupPart};
 use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
@@ -18,7 +18,7 @@ use crate::mapping::canonical_path::PathAliases;
 use crate::notify;
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
-use crate::report::{json, text};
+use crate::report::text;
 use crate::rules::Evaluation;
 use crate::store::open;
 use crate::store::prune::{Mode, PruneSettings};
@@ -141,12 +141,11 @@ impl JobReport for Cleaned {
     }
 
     fn render(&mut self, session: &Session) -> Result<Printed> {
-        Ok(match session.common.output {
-            Format::Json | Format::Nagios => json::render(&self.report, session.layout())?.into(),
-            Format::Text => text::cleanup(&self.report, self.language).into(),
-        })
+        let page = || text::cleanup(&self.report, self.language);
+        Ok(session.show(&self.report, page)?.into())
     }
 }
+
 /// The settings of the run, checked before anything is touched.
 fn cleanup_settings(
     session: &Session,

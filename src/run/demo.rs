@@ -47,7 +47,9 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
         "jobs": {"stats": report, "disk": disks},
         "next": next,
     });
-    let printed = session.show(&document, || {
+    let has_issues = reports.has_issues() || !disks.errors.is_empty();
+    let outcome = if has_issues { Outcome::DoneWithErrors } else { Outcome::Done };
+    session.done(&document, outcome, || {
         let mut page = sandbox.describe(config.language);
         for report in &reports.days {
             page += &format!("\n{}", text::stats(report, config.language));
@@ -58,10 +60,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
             page += &format!("  {line}\n");
         }
         page
-    })?;
-    let has_issues = reports.has_issues() || !disks.errors.is_empty();
-    let outcome = if has_issues { Outcome::DoneWithErrors } else { Outcome::Done };
-    Ok(Done::new(printed, outcome))
+    })
 }
 
 /// Commands to try on a sandbox, as they can be pasted into a shell.

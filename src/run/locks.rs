@@ -34,7 +34,7 @@ impl Session {
             return Ok(None);
         }
         let identity = identity(config);
-        let lock = lock::acquire(&locked(job.name(), config, &identity))?;
+        let lock = lock::acquire(&lock_subject(job.name(), config, &identity))?;
         if let Some(warning) = &lock.warning {
             log::warn!("{warning}");
         }
@@ -83,10 +83,14 @@ fn lock_key(job: &str, config: &Config) -> i64 {
     first.fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
-/// A job's lock. Without a configuration nobody has named a folder for it, and none is made.
-pub(super) fn locked<'a>(job: &'a str, config: &'a Config, identity: &'a str) -> lock::Job<'a> {
+/// What is locked for a job. Without a configuration nobody has named a folder for it, and none is made.
+pub(super) fn lock_subject<'a>(
+    job: &'a str,
+    config: &'a Config,
+    identity: &'a str,
+) -> lock::Subject<'a> {
     let folder = &config.alerts.notify.logs_dir;
-    lock::Job {
+    lock::Subject {
         folder: (config.file.is_some() || folder.is_dir()).then_some(folder),
         name: job,
         identity,

@@ -57,6 +57,16 @@ impl Session {
         }
     }
 
+    /// The end of a command whose result is JSON, or a page for people.
+    pub(super) fn done(
+        &self,
+        document: &impl Serialize,
+        outcome: Outcome,
+        page: impl FnOnce() -> String,
+    ) -> Result<Done> {
+        Ok(Done::new(self.show(document, page)?, outcome))
+    }
+
     pub(super) fn layout(&self) -> json::Layout {
         let is_pretty = self.common.pretty || (!self.common.compact && io::stdout().is_terminal());
         if is_pretty { json::Layout::Pretty } else { json::Layout::Compact }

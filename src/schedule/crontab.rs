@@ -10,7 +10,7 @@
 //! All other lines are somebody else's and kept to the byte: a crontab need not be text in any encoding.
 
 use super::installed::{Installation, Installed};
-use super::job::Job;
+use super::job::CronJob;
 use super::shell::quoted_words;
 use crate::outcome::{Failure, Kind};
 use serde::{Deserialize, Serialize};
@@ -149,7 +149,7 @@ impl Crontab<'_> {
     }
 
     /// The whole crontab with these jobs in place of those that it has.
-    pub fn with(&self, jobs: &[Job], installation: &Installation) -> Vec<u8> {
+    pub fn with(&self, jobs: &[CronJob], installation: &Installation) -> Vec<u8> {
         let newline_added = match self.header() {
             Some(header) => header.newline_added,
             None => !self.before.is_empty() && !self.before.ends_with(b"\n"),
@@ -201,7 +201,12 @@ fn variable(line: &[u8]) -> Option<(String, String)> {
     is_name.then(|| (name, bare(value)))
 }
 
-fn block(header: &Header, jobs: &[Job], old: &[Installed], installation: &Installation) -> String {
+fn block(
+    header: &Header,
+    jobs: &[CronJob],
+    old: &[Installed],
+    installation: &Installation,
+) -> String {
     let mut text = format!("{BEGIN} {}\n", comment(header));
     text += &format!(
         "{NOTE}; `taskmon schedule remove` takes these lines out. Changes are lost. 由 taskmon 写入，请勿手工修改。\n"
@@ -219,7 +224,7 @@ fn comment(value: &impl Serialize) -> String {
 }
 
 /// The line that cron reads. The result goes nowhere (reports are saved, runs recorded); what is wrong goes to standard error, which cron mails.
-fn line(job: &Job, installation: &Installation) -> String {
+fn line(job: &CronJob, installation: &Installation) -> String {
     let mut words = Vec::new();
     if job.nice() > 0 {
         words.extend(["nice".to_owned(), "-n".to_owned(), job.nice().to_string()]);
@@ -264,8 +269,8 @@ mod tests {
         DateTime::parse_from_rfc3339(text).unwrap().to_utc()
     }
 
-    fn job(name: &str, cron: &str, words: &[&str], priority: u8) -> Job {
-        Job {
+    fn job(name: &str, cron: &str, words: &[&str], priority: u8) -> CronJob {
+        CronJob {
             name: name.into(),
             cron: cron.into(),
             times: Times::read(cron).unwrap(),
@@ -283,14 +288,14 @@ mod tests {
         }
     }
 
-    fn jobs() -> Vec<Job> {
+    fn jobs() -> Vec<CronJob> {
         vec![
             job("daily", "0 2 * * *", &["stats"], 3),
             job("sweep", "30 * * * *", &["cleanup", "--only", "temp,logs"], 9),
         ]
     }
 
-    fn written(text: &[u8], jobs: &[Job], installation: &Installation) -> String {
+    fn written(text: &[u8], jobs: &[CronJob], installation: &Installation) -> String {
         let new = read(text).unwrap().with(jobs, installation);
         String::from_utf8(new).unwrap()
     }

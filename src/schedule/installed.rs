@@ -1,6 +1,6 @@
 //! A job as it is installed, in a crontab or as a unit of systemd.
 
-use super::job::Job;
+use super::job::CronJob;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub struct Installed {
 
 impl Installed {
     /// The job as it is installed now, with the time of `old` if nothing about its runs has changed.
-    pub fn of(job: &Job, old: &[Installed], now: DateTime<Utc>) -> Self {
+    pub fn of(job: &CronJob, old: &[Installed], now: DateTime<Utc>) -> Self {
         let new = Self {
             name: job.name.clone(),
             cron: job.cron.trim().to_owned(),

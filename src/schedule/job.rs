@@ -6,7 +6,7 @@ use super::shell;
 use crate::outcome::Failure;
 
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct CronJob {
     pub name: String,
     pub cron: String,
     pub times: Times,
@@ -18,7 +18,7 @@ pub struct Job {
     pub priority: u8,
 }
 
-impl Job {
+impl CronJob {
     /// # Errors
     /// [`ConfigInvalid`](crate::outcome::Kind::ConfigInvalid): an expression that not every cron knows, a command that is not words alone.
     pub fn read(settings: &JobSettings) -> Result<Self, Failure> {

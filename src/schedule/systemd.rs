@@ -1,7 +1,7 @@
 //! The jobs as timers of systemd: a service and a timer for each, `taskmon-NAME.service` and `taskmon-NAME.timer`.
 
 use super::installed::{Installation, Installed};
-use super::job::Job;
+use super::job::CronJob;
 use super::on_calendar::on_calendar;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct Unit {
 /// # Errors
 /// The expression cannot be said as `OnCalendar=`: a sentence.
 pub fn units(
-    job: &Job,
+    job: &CronJob,
     old: &[Installed],
     installation: &Installation,
 ) -> Result<[Unit; 2], String> {

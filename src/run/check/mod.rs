@@ -8,11 +8,10 @@ use super::{Session, channels};
 use crate::check::permissions::{existing, writable};
 use crate::check::{self, Check, CheckReport, Finding, storage};
 use crate::cleanup::{self, Roots};
-use crate::cli::Format;
 use crate::config::{self, Config};
 use crate::language::Language;
 use crate::outcome::{Failure, Outcome};
-use crate::report::{json, text};
+use crate::report::text;
 use crate::system::{broker, disk};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -30,12 +29,8 @@ impl Session {
             Err(failure) => (Language::En, without_config(failure)),
         };
         let report = CheckReport::new(checks);
-        let printed = match self.common.output {
-            Format::Json | Format::Nagios => json::render(&report, self.layout())?,
-            Format::Text => text::check(&report, language),
-        };
         let outcome = if report.has_failed() { Outcome::DoneWithErrors } else { Outcome::Done };
-        Ok(Done::new(printed, outcome))
+        self.done(&report, outcome, || text::check(&report, language))
     }
 
     fn all_checks(&self, config: &Config) -> Vec<Check> {

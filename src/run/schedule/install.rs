@@ -14,7 +14,7 @@ use crate::run::locks::real;
 use crate::run::output::Done;
 use crate::schedule::crontab::{self, Crontab};
 use crate::schedule::installed::Installation;
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::report::Change;
 use anyhow::{Context, Result};
@@ -50,7 +50,7 @@ impl Session {
         config: &Config,
         installation: &Installation,
         queues: &[String],
-    ) -> Result<(Vec<Job>, Vec<Job>)> {
+    ) -> Result<(Vec<CronJob>, Vec<CronJob>)> {
         let jobs = self.jobs(config)?;
         if jobs.is_empty() {
             let file = installation.config.display();
@@ -61,7 +61,7 @@ impl Session {
             .hint("without the key the default jobs hold; `taskmon schedule remove` takes out what is installed")
             .into());
         }
-        let (served, left_out): (Vec<Job>, Vec<Job>) =
+        let (served, left_out): (Vec<CronJob>, Vec<CronJob>) =
             jobs.into_iter().partition(|job| job.is_served(queues));
         if served.is_empty() {
             let queues = queues.join(",");
@@ -78,7 +78,7 @@ impl Session {
     fn install_lines(
         &self,
         config: &Config,
-        jobs: &[Job],
+        jobs: &[CronJob],
         place: &SchedulePlace,
         installation: &Installation,
         change: &mut Change,
@@ -148,7 +148,7 @@ impl Session {
             log::warn!("{warning}");
         }
         change.notes = change.warnings.clone();
-        self.render(&change, Outcome::Done, || page::change(&change, config.language))
+        self.done(&change, Outcome::Done, || page::change(&change, config.language))
     }
 
     /// Waits for another `install` or `remove`, which must not write between this one's reading and writing of the crontab.
@@ -157,9 +157,9 @@ impl Session {
             return Ok(None);
         }
         let begin = Instant::now();
-        let job = lock::Job { folder: None, name: "schedule", identity: "" };
+        let subject = lock::Subject { folder: None, name: "schedule", identity: "" };
         loop {
-            match lock::acquire(&job) {
+            match lock::acquire(&subject) {
                 Err(error)
                     if Failure::of(&error).kind == Kind::Locked
                         && begin.elapsed() < LOCK_TIMEOUT =>

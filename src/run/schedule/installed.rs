@@ -11,7 +11,7 @@ use crate::run::Session;
 use crate::run::locks::real;
 use crate::schedule::crontab;
 use crate::schedule::installed::{Installed, rename_former};
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::systemd::{self, WrittenJob};
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Session {
     pub(super) fn doubled_by(
         &self,
         config: &Config,
-        jobs: &[Job],
+        jobs: &[CronJob],
         place: &SchedulePlace,
     ) -> Vec<Finding> {
         let target = if place.systemd {

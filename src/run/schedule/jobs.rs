@@ -7,7 +7,7 @@ use crate::run::Session;
 use crate::run::cleanup::as_of;
 use crate::run::disk::disk_settings;
 use crate::run::stats::dates;
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use clap::Parser;
@@ -18,9 +18,9 @@ impl Session {
     ///
     /// # Errors
     /// [`Kind::ConfigInvalid`](crate::outcome::Kind::ConfigInvalid): a cron expression that not every cron knows, a command that a run would refuse.
-    pub(super) fn jobs(&self, config: &Config) -> Result<Vec<Job>> {
+    pub(super) fn jobs(&self, config: &Config) -> Result<Vec<CronJob>> {
         let jobs = config.schedule.jobs.iter().map(|settings| {
-            let job = Job::read(settings)?;
+            let job = CronJob::read(settings)?;
             check_command(&job.words, config, self.now).map_err(|why| {
                 settings.invalid(&format!("has the `command` \"{}\": {why}", settings.command))
             })?;

@@ -29,8 +29,7 @@ impl Session {
         let (mut follower, found) = Follower::start(folder, arguments.lines).map_err(unreadable)?;
         if !arguments.follow {
             let report = LogReport { success: true, runs: found };
-            return self
-                .render(&report, Outcome::Done, || page::logs(&report.runs, config.language));
+            return self.done(&report, Outcome::Done, || page::logs(&report.runs, config.language));
         }
         let asked_to_end = Arc::new(AtomicBool::new(false));
         listen_for_signals(&asked_to_end)?;

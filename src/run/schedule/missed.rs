@@ -7,7 +7,7 @@ use crate::lock;
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
 use crate::run::arguments::recorded_words;
-use crate::run::locks::{identity, locked};
+use crate::run::locks::{identity, lock_subject};
 use crate::schedule::installed::Installed;
 use crate::schedule::missed::{self, Known};
 use crate::schedule::program::Program;
@@ -54,7 +54,7 @@ impl Session {
         config: &Config,
     ) -> Option<DateTime<Utc>> {
         let identity = identity(config);
-        let is_running = |command: &str| lock::is_held(&locked(command, config, &identity));
+        let is_running = |command: &str| lock::is_held(&lock_subject(command, config, &identity));
         let known = Known { runs, is_running: &is_running, now: self.now, zone: cron_zone() };
         // Records have a job's words without the options of every command.
         let words = recorded_words(&job.words());

@@ -13,18 +13,16 @@ mod units;
 
 use super::{Done, Session};
 use crate::check::Finding;
-use crate::cli::{Format, ScheduleCommand};
+use crate::cli::ScheduleCommand;
 use crate::config::{self, Config};
 use crate::outcome::Outcome;
-use crate::report::json;
 use crate::report::text::schedule as page;
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::report::{JobLine, ScheduleReport};
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use serde::Serialize;
 
 impl Session {
     pub(super) fn schedule(&self, command: &ScheduleCommand, config: &Config) -> Result<Done> {
@@ -60,10 +58,10 @@ impl Session {
             leftover,
             warnings: findings.iter().map(Finding::sentence).collect(),
         };
-        self.render(&report, Outcome::Done, || page::list(&report, config.language))
+        self.done(&report, Outcome::Done, || page::list(&report, config.language))
     }
 
-    fn line(&self, job: &Job, zone: Tz) -> JobLine {
+    fn line(&self, job: &CronJob, zone: Tz) -> JobLine {
         JobLine {
             name: job.name.clone(),
             cron: job.cron.clone(),
@@ -72,20 +70,6 @@ impl Session {
             priority: job.priority,
             next_run: job.times.next(self.now, zone).map(|at| shown(at, zone)),
         }
-    }
-
-    /// A result of this command, as JSON or as its page.
-    fn render(
-        &self,
-        result: &impl Serialize,
-        outcome: Outcome,
-        page: impl FnOnce() -> String,
-    ) -> Result<Done> {
-        let printed = match self.common.output {
-            Format::Json | Format::Nagios => json::render(result, self.layout())?,
-            Format::Text => page(),
-        };
-        Ok(Done::new(printed, outcome))
     }
 }
 

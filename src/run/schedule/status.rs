@@ -15,7 +15,7 @@ use crate::run::arguments::recorded_words;
 use crate::run::output::Done;
 use crate::run::{Session, log_issues};
 use crate::schedule::daemon;
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use crate::schedule::report::{JobStatus, LastRun, StatusReport};
 use crate::schedule::runs::{self, RunRecord};
 use anyhow::Result;
@@ -27,7 +27,7 @@ impl Session {
         log_issues(&report.errors);
         let outcome =
             if report.errors.is_empty() { Outcome::Done } else { Outcome::DoneWithErrors };
-        self.render(&report, outcome, || page::status(&report, config.language))
+        self.done(&report, outcome, || page::status(&report, config.language))
     }
 
     /// The same for `check`.
@@ -110,7 +110,7 @@ impl Session {
     /// `installed`, `runs`: `None` where they are not known.
     fn job_status(
         &self,
-        job: &Job,
+        job: &CronJob,
         installed: Option<&InstalledJobs>,
         runs: Option<&[RunRecord]>,
         config: &Config,

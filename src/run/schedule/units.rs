@@ -6,7 +6,7 @@ use crate::files;
 use crate::outcome::{Failure, Kind};
 use crate::run::working_dir;
 use crate::schedule::installed::{Installation, Installed};
-use crate::schedule::job::Job;
+use crate::schedule::job::CronJob;
 use crate::schedule::report::Change;
 use crate::schedule::{shell, systemd};
 use crate::values;
@@ -59,7 +59,7 @@ fn systemctl(place: &SchedulePlace) -> &'static str {
 }
 
 pub(super) fn install_units(
-    jobs: &[Job],
+    jobs: &[CronJob],
     place: &SchedulePlace,
     installation: &Installation,
     change: &mut Change,
