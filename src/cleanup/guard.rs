@@ -38,17 +38,17 @@ pub fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
 /// # Errors
 /// [`Kind::Brake`]: more tasks have expired than the configuration lets one run delete.
 pub fn check_brake(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
-    if settings.brake_percent <= 0.0 || !settings.prunes_tasks() || settings.force {
+    if settings.config.brake_percent <= 0.0 || !settings.prunes_tasks() || settings.force {
         return Ok(());
     }
     let counts = pruner.count_tasks(&settings.expired_tasks())?;
     let share = units::percent(counts.expired, counts.all);
-    if share <= settings.brake_percent {
+    if share <= settings.config.brake_percent {
         return Ok(());
     }
     let message = format!(
         "{} of {} tasks have expired, {share}%, more than cleanup.brake_percent = {} allows; nothing was deleted",
-        counts.expired, counts.all, settings.brake_percent
+        counts.expired, counts.all, settings.config.brake_percent
     );
     Err(Failure::new(Kind::Brake, message)
         .hint("see whether the limits and the clock are right; --force deletes them")

@@ -43,9 +43,10 @@ pub fn clean(scope: &Scope, mut run: Run) -> Result<()> {
     for pass in [Pass::Created, Pass::Others] {
         let mut after: Option<Key> = None;
         loop {
-            let limit = CHUNK.max(run.settings.batch_size);
+            let batch_size = run.settings.config.batch_size as usize;
+            let limit = CHUNK.max(batch_size);
             let keys = run.pruner.expired(scope, pass, after.as_ref(), limit)?;
-            for batch in keys.chunks(run.settings.batch_size.max(1)) {
+            for batch in keys.chunks(batch_size.max(1)) {
                 if run.watch.stops(run.tally) {
                     return Ok(());
                 }
@@ -94,7 +95,7 @@ impl Run<'_> {
             ended.map_err(|error| with_removed_files(error, self.settings.mode, &done))?;
         self.count_rows(scope, &rows, &deletion);
         self.tally.shared += shared.len() as u64;
-        if self.settings.mode == Mode::Apply && self.settings.remove_empty_folders {
+        if self.settings.mode == Mode::Apply && self.settings.config.remove_empty_folders {
             let removed = done.iter().filter(|(_, removal)| removal.outcome.is_ok());
             self.tally.folders += remove_empty_folders(removed.map(|(file, _)| file), self.roots);
         }
@@ -157,7 +158,7 @@ impl Run<'_> {
     ) -> Option<Issue> {
         row.paths.iter().zip(found).find_map(|(path, finding)| {
             let (kind, why) = match finding {
-                Finding::Outside(_) if self.settings.outside_paths == Outside::Ignore => {
+                Finding::Outside(_) if self.settings.config.outside_paths == Outside::Ignore => {
                     return None;
                 }
                 Finding::Outside(why) => ("outside_roots", why),

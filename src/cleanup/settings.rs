@@ -1,5 +1,6 @@
 //! What a run of `cleanup` does, resolved: all paths absolute, all limits set.
 
+use super::Config;
 use super::globs::{NamePatterns, Protected};
 use super::targets::Target;
 use crate::mapping::State;
@@ -50,16 +51,8 @@ pub struct Settings {
     pub clock: Instant,
     /// The time from which limits count back.
     pub as_of: DateTime<Utc>,
-    /// Limits of the states that have one, in days of 24 hours.
-    pub task_days: Vec<(State, u32)>,
-    pub receipts_days: u32,
-    pub temp_hours: u32,
-    pub log_days: u32,
-    pub outside_paths: Outside,
-    pub remove_empty_folders: bool,
-    pub batch_size: usize,
-    /// Percent; 0: off.
-    pub brake_percent: f64,
+    /// `[cleanup]`, with the limits that the command line and the environment set.
+    pub config: Config,
     pub temp: Vec<Target>,
     pub logs: Vec<Target>,
     pub log_patterns: NamePatterns,
@@ -86,20 +79,25 @@ impl Settings {
     }
 
     pub fn expired_tasks(&self) -> Scope {
-        let limit = |(state, days): &(State, u32)| (*state, self.days_ago(*days));
-        Scope::Tasks(self.task_days.iter().map(limit).collect())
+        let limits = [
+            (State::Completed, Some(self.config.completed_tasks_days)),
+            (State::Failed, Some(self.config.failed_tasks_days)),
+            (State::Cancelled, self.config.cancelled_tasks_days),
+        ];
+        let limited = limits.into_iter().filter_map(|(state, days)| Some((state, days?)));
+        Scope::Tasks(limited.map(|(state, days)| (state, self.days_ago(days))).collect())
     }
 
     pub fn expired_receipts(&self) -> Scope {
-        Scope::Receipts(self.days_ago(self.receipts_days))
+        Scope::Receipts(self.days_ago(self.config.receipts_days))
     }
 
     pub fn temp_before(&self) -> DateTime<Utc> {
-        self.ago(TimeDelta::hours(self.temp_hours.into()))
+        self.ago(TimeDelta::hours(self.config.temp_files_hours.into()))
     }
 
     pub fn logs_before(&self) -> DateTime<Utc> {
-        self.days_ago(self.log_days)
+        self.days_ago(self.config.log_files_days)
     }
 
     fn days_ago(&self, days: u32) -> DateTime<Utc> {

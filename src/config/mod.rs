@@ -81,9 +81,8 @@ pub struct Database {
 
 #[derive(Debug, Clone)]
 struct Sources {
-    /// The URL, and its source as messages call it.
-    database_url: Option<(Secret, String)>,
-    read_url: Option<(Secret, String)>,
+    database_url: Option<Url>,
+    read_url: Option<Url>,
     timezone: String,
     language: String,
 }
@@ -146,10 +145,9 @@ fn combine(
         read_target,
     };
     warnings.extend(mixed_databases(url.as_ref(), read_url.as_ref()));
-    let source = |url: Url| (Secret::new(url.text), url.source);
     let sources = Sources {
-        database_url: url.map(source),
-        read_url: read_url.map(source),
+        database_url: url,
+        read_url,
         timezone: timezone_source,
         language: language_source,
     };
@@ -302,14 +300,15 @@ fn undeletable(given: &Given) -> Option<String> {
 }
 
 /// A database URL and where it comes from.
+#[derive(Debug, Clone)]
 struct Url {
-    text: String,
+    text: Secret,
     /// As messages call it: "--database-url", "$DATABASE_URL", "/etc/taskmon/taskmon.toml, line 7".
     source: String,
     origin: Origin,
 }
 
-#[derive(PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Origin {
     Flag,
     Environment,
@@ -351,17 +350,25 @@ impl Urls<'_> {
             // A script's lost variable must not lead to another database.
             return Err(Failure::new(Kind::Usage, "--database-url names no database: it is empty"));
         }
-        Ok(Url { text: text.to_owned(), source: "--database-url".to_owned(), origin: Origin::Flag })
+        Ok(Url {
+            text: Secret::new(text),
+            source: "--database-url".to_owned(),
+            origin: Origin::Flag,
+        })
     }
 
     fn env_url(&self, name: &str) -> Result<Option<Url>, Failure> {
         let text = self.request.env.text(name)?;
-        Ok(text.map(|text| Url { text, source: format!("${name}"), origin: Origin::Environment }))
+        Ok(text.map(|text| Url {
+            text: Secret::new(text),
+            source: format!("${name}"),
+            origin: Origin::Environment,
+        }))
     }
 
     fn file_url(&self, key: &str, url: Option<&Secret>) -> Option<Url> {
         url.map(|url| Url {
-            text: url.expose().to_owned(),
+            text: url.clone(),
             source: format!("{}: `{key}`", self.given.place(key)),
             origin: Origin::File,
         })
@@ -383,7 +390,7 @@ impl Urls<'_> {
             Origin::Flag | Origin::Environment => &self.request.working_dir,
         };
         let target = Target::parse(
-            &url.text,
+            url.text.expose(),
             &UrlContext {
                 env: &env,
                 base_dir,
@@ -399,7 +406,7 @@ impl Urls<'_> {
                 Origin::Environment | Origin::File => Kind::ConfigInvalid,
             };
             // The parser takes care not to quote a password; this holds even if it forgets.
-            let message = message.replace(&url.text, &masked_url(&url.text));
+            let message = message.replace(url.text.expose(), &masked_url(url.text.expose()));
             Failure::new(kind, format!("{}: {message}", url.source))
         })
     }
@@ -438,14 +445,13 @@ impl Config {
     /// # Errors
     /// None that a configuration can cause.
     pub fn effective(&self) -> anyhow::Result<Value> {
-        let url = |source: &Option<(Secret, String)>| source.as_ref().map(|(url, _)| url.clone());
-        let from =
-            |source: &Option<(Secret, String)>| source.as_ref().map(|(_, from)| from.clone());
+        let shown = |url: &Option<Url>| url.as_ref().map(|url| url.text.clone());
+        let source = |url: &Option<Url>| url.as_ref().map(|url| url.source.clone());
         let mut values = self.values.clone();
         values.timezone = Some(self.timezone.name().to_owned());
         values.language = Some(self.language);
-        values.database.url = url(&self.sources.database_url);
-        values.database.read_url = url(&self.sources.read_url);
+        values.database.url = shown(&self.sources.database_url);
+        values.database.read_url = shown(&self.sources.read_url);
         let file = self.file.as_ref().map(|path| path.display().to_string());
         let mut document = Map::from_iter([("file".to_owned(), json!(file))]);
         if let Value::Object(values) = serde_json::to_value(values)? {
@@ -454,8 +460,8 @@ impl Config {
         let sources = json!({
             "timezone": self.sources.timezone,
             "language": self.sources.language,
-            "database.url": from(&self.sources.database_url),
-            "database.read_url": from(&self.sources.read_url),
+            "database.url": source(&self.sources.database_url),
+            "database.read_url": source(&self.sources.read_url),
         });
         document.insert("sources".to_owned(), sources);
         Ok(Value::Object(document))

@@ -13,7 +13,6 @@ use crate::cli::{CleanupArgs, CleanupPart};
 use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
-use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
 use crate::notify;
 use crate::outcome::{Failure, Issue, Kind, Severity};
@@ -48,8 +47,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
         locks: (settings.mode == Mode::Apply).then_some(locks),
         notify: run.raises_alerts.then_some(notify::Mode::Deliver),
     };
-    let max_runtime = arguments.max_runtime.unwrap_or(config.cleanup.max_runtime_seconds);
-    let max_runtime = Duration::from_secs(max_runtime.into());
+    let max_runtime = Duration::from_secs(settings.config.max_runtime_seconds.into());
     session.run_job(
         &plan,
         || open_database(config, &settings, &asked_to_end),
@@ -154,7 +152,7 @@ fn cleanup_settings(
 ) -> Result<(Settings, Roots)> {
     let parts = parts(&arguments.only);
     let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
-    let limits = Limits::read(arguments, config, &session.env)?;
+    let limited = with_limits(arguments, config, &session.env)?;
     let needed = needed(config);
     let homes = cleanup::home_folders(std::env::home_dir().as_deref());
     let targets = |part, key, folders: &[PathBuf]| {
@@ -170,22 +168,13 @@ fn cleanup_settings(
     let roots = Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir);
     let roots = if arguments.force { roots.forced() } else { roots };
     let receipts = config.database.store.mapping.receipts.as_ref();
-    let mut task_days = vec![(State::Completed, limits.completed), (State::Failed, limits.failed)];
-    task_days.extend(config.cleanup.cancelled_tasks_days.map(|days| (State::Cancelled, days)));
     let settings = Settings {
         mode,
         force: arguments.force,
         started: session.now,
         clock: session.started,
         as_of: as_of(arguments, session.now)?,
-        task_days,
-        receipts_days: limits.receipts,
-        temp_hours: limits.temp_hours,
-        log_days: limits.log_days,
-        outside_paths: config.cleanup.outside_paths,
-        remove_empty_folders: config.cleanup.remove_empty_folders,
-        batch_size: arguments.batch_size.unwrap_or(config.cleanup.batch_size) as usize,
-        brake_percent: config.cleanup.brake_percent,
+        config: limited,
         temp,
         logs,
         log_patterns: NamePatterns::parse(&config.cleanup.log_patterns)?,
@@ -255,59 +244,35 @@ pub(super) const LIMITS: [&str; 5] = [
     "TASKMON_LOG_FILES_DAYS",
 ];
 
-/// The limits of a cleanup: a flag beats the environment, the environment beats the file.
-struct Limits {
-    completed: u32,
-    failed: u32,
-    receipts: u32,
-    temp_hours: u32,
-    log_days: u32,
-}
-
-impl Limits {
-    fn read(arguments: &CleanupArgs, config: &Config, env: &Env) -> Result<Self> {
-        let limit = |flag: Option<u32>, name: &str, file: u32| -> Result<u32> {
-            match (flag, env.text(name)?) {
-                (Some(limit), _) => Ok(limit),
-                (None, None) => Ok(file),
-                (None, Some(text)) => Ok(text.trim().parse().map_err(|_| {
-                    Failure::new(
-                        Kind::ConfigInvalid,
-                        format!(
-                            "${name} is \"{text}\"; expected a whole number that is not negative"
-                        ),
-                    )
-                })?),
-            }
-        };
-        Ok(Self {
-            completed: limit(
-                arguments.completed_tasks_days,
-                "TASKMON_COMPLETED_TASKS_DAYS",
-                config.cleanup.completed_tasks_days,
-            )?,
-            failed: limit(
-                arguments.failed_tasks_days,
-                "TASKMON_FAILED_TASKS_DAYS",
-                config.cleanup.failed_tasks_days,
-            )?,
-            receipts: limit(
-                arguments.receipts_days,
-                "TASKMON_RECEIPTS_DAYS",
-                config.cleanup.receipts_days,
-            )?,
-            temp_hours: limit(
-                arguments.temp_files_hours,
-                "TASKMON_TEMP_FILES_HOURS",
-                config.cleanup.temp_files_hours,
-            )?,
-            log_days: limit(
-                arguments.log_files_days,
-                "TASKMON_LOG_FILES_DAYS",
-                config.cleanup.log_files_days,
-            )?,
-        })
+/// `[cleanup]` with the limits of the run: a flag beats the environment, the environment beats the file.
+fn with_limits(
+    arguments: &CleanupArgs,
+    config: &Config,
+    env: &Env,
+) -> Result<cleanup::Config, Failure> {
+    let mut config = config.cleanup.clone();
+    let [completed, failed, receipts, temp, logs] = LIMITS;
+    for (flag, variable, limit) in [
+        (arguments.completed_tasks_days, completed, &mut config.completed_tasks_days),
+        (arguments.failed_tasks_days, failed, &mut config.failed_tasks_days),
+        (arguments.receipts_days, receipts, &mut config.receipts_days),
+        (arguments.temp_files_hours, temp, &mut config.temp_files_hours),
+        (arguments.log_files_days, logs, &mut config.log_files_days),
+    ] {
+        let set = env.text(variable)?;
+        if let Some(flag) = flag {
+            *limit = flag;
+        } else if let Some(text) = set {
+            *limit = text.trim().parse().map_err(|_| {
+                let expected = "a whole number that is not negative";
+                let message = format!("${variable} is \"{text}\"; expected {expected}");
+                Failure::new(Kind::ConfigInvalid, message)
+            })?;
+        }
     }
+    config.batch_size = arguments.batch_size.unwrap_or(config.batch_size);
+    config.max_runtime_seconds = arguments.max_runtime.unwrap_or(config.max_runtime_seconds);
+    Ok(config)
 }
 
 fn parts(only: &[CleanupPart]) -> Vec<Part> {
