@@ -48,7 +48,7 @@ const RULES: &[Rule] = &[
             "channels",
             "channels::heartbeat",
             "cleanup",
-            "notify::settings",
+            "notify",
             "rules",
             "schedule::settings",
             "stats",

@@ -46,16 +46,16 @@ pub struct File {
 
 /// `[alerts]`: the rules and the notifications have its keys between them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "(rules::Settings, notify::settings::Settings)")]
+#[serde(from = "(rules::Settings, notify::Settings)")]
 pub struct Alerts {
     #[serde(flatten)]
     pub rules: rules::Settings,
     #[serde(flatten)]
-    pub notify: notify::settings::Settings,
+    pub notify: notify::Settings,
 }
 
-impl From<(rules::Settings, notify::settings::Settings)> for Alerts {
-    fn from((rules, notify): (rules::Settings, notify::settings::Settings)) -> Self {
+impl From<(rules::Settings, notify::Settings)> for Alerts {
+    fn from((rules, notify): (rules::Settings, notify::Settings)) -> Self {
         Self { rules, notify }
     }
 }

@@ -10,11 +10,12 @@ pub mod log;
 pub mod memory;
 pub mod plan;
 pub mod records;
-pub mod settings;
+mod settings;
 pub mod summary;
 
 pub use self::log::escaped;
 pub use plan::notify;
+pub use settings::Settings;
 pub use summary::Summary;
 
 use crate::alert::AlertUpdate;
