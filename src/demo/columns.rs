@@ -24,7 +24,9 @@ impl Writer<'_> {
             course.has_number().then(|| format!("11{:05}{id:06}", self.rng.u32(0..100_000)));
         let done = course.stage == Stage::Completed;
         let shown = done || course.stage == Stage::Returned;
-        let day = course.created.with_timezone(&self.zone).format("%Y%m%d");
+        let zone = self.zone;
+        let local = |at: DateTime<Utc>| at.with_timezone(&zone);
+        let day = local(course.created).format("%Y%m%d");
         let names = [
             format!("uploads/{day}/{task_id}.png"),
             format!("static/documents/{day}/{task_id}.docx"),
@@ -54,20 +56,20 @@ impl Writer<'_> {
                 Stage::Returned => Some("returned"),
                 _ => None,
             },
-            delivery_time: self.delivery_time(course).filter(|_| done),
+            delivery_time: self.delivery_time(course).filter(|_| done).map(local),
             document_url: done.then(|| format!("/static/documents/{task_id}.docx")),
             document_path: (stored && done).then(|| self.file(document, course.ended)),
             screenshot_url: shown.then(|| format!("/static/screenshots/{task_id}.png")),
             screenshot_path: (stored && shown).then(|| self.file(screenshot, course.ended)),
-            started_at: (course.stage != Stage::Pending).then_some(course.started),
-            completed_at: done.then_some(course.ended),
+            started_at: (course.stage != Stage::Pending).then_some(local(course.started)),
+            completed_at: done.then_some(local(course.ended)),
             processing_time: course.seconds,
             error_message: course.message,
             retry_count: course.retries,
             user_id: (self.rng.f64() > 0.05).then(|| self.rng.u32(1..300)),
             extra_metadata: Some(json!({"source": if stored { "web" } else { "api" }}).to_string()),
-            created_at: course.created,
-            updated_at: course.updated,
+            created_at: local(course.created),
+            updated_at: local(course.updated),
             tracking_number: number,
             task_id,
         }

@@ -65,10 +65,8 @@ fn draw_logs(tasks: &[Task], now: DateTime<Utc>, zone: Tz, rng: &mut Rng) -> Vec
 
 /// The last lines that a program had written by then: what became of its tasks.
 fn log_text(program: &str, tasks: &[Task], until: DateTime<Utc>, zone: Tz) -> Content {
-    let line = |at: DateTime<Utc>, rest: String| {
-        let time = at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S");
-        format!("{time} {rest}\n")
-    };
+    let line =
+        |at: DateTime<Tz>, rest: String| format!("{} {rest}\n", at.format("%Y-%m-%d %H:%M:%S"));
     let end = tasks.partition_point(|task| task.created_at <= until);
     let lines: String = tasks[end.saturating_sub(LOG_LINES)..end]
         .iter()
@@ -77,7 +75,7 @@ fn log_text(program: &str, tasks: &[Task], until: DateTime<Utc>, zone: Tz) -> Co
             line(task.created_at, format!("INFO {program}: 收到任务 {id} ({})", task.task_name))
         })
         .collect();
-    let last = line(until, format!("INFO {program}: 等待新任务"));
+    let last = line(until.with_timezone(&zone), format!("INFO {program}: 等待新任务"));
     Content::Text(lines + &last)
 }
 

@@ -21,7 +21,7 @@ mod write;
 use crate::language::Language;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -84,9 +84,9 @@ pub struct Made {
 impl Made {
     /// The counts in words, two lines without a line break at the end.
     pub fn describe(&self, language: Language) -> String {
-        let (tasks, receipts) = (grouped(self.tasks), grouped(self.receipts));
+        let (tasks, receipts) = (HumanCount(self.tasks), HumanCount(self.receipts));
         let (files, logs, temp) =
-            (grouped(self.files), grouped(self.log_files), grouped(self.temp_files));
+            (HumanCount(self.files), HumanCount(self.log_files), HumanCount(self.temp_files));
         let size = humansize::format_size(self.bytes, humansize::BINARY);
         language.pick(
             format!(
@@ -139,7 +139,7 @@ fn make_with(
     bytes += write::write_all(&dir, &extras.temp, &progress)?;
     write::age_folders(&dir, &extras.aged_folders)?;
     // Last, so that a database with rows in it means that their files are there.
-    database::fill(&database, &rows, request.timezone, &progress)?;
+    database::fill(&database, &rows, &progress)?;
     progress.finish_and_clear();
 
     Ok(Sandbox {
@@ -173,17 +173,4 @@ fn progress_bar(steps: usize) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-/// A count with a comma between its thousands.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

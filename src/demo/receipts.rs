@@ -80,7 +80,7 @@ fn draft_receipts(
 fn with_its_task(task: &Task) -> Option<ReceiptDraft> {
     Some(ReceiptDraft {
         number: task.tracking_number.clone()?,
-        created: task.completed_at?,
+        created: task.completed_at?.to_utc(),
         document: task.document_path.clone(),
     })
 }
@@ -104,29 +104,31 @@ impl Writer<'_> {
             send_location: CITIES[city],
             receiver: RECEIVERS[self.rng.usize(..RECEIVERS.len())],
             status: if self.rng.f64() < 0.9 { "DELIVERED" } else { "SENT" },
-            paths: [
-                Some(self.file(format!("{base}_qr.png"), at)),
-                pictured.then(|| self.file(format!("{base}_barcode.png"), at)),
-                Some(self.file(format!("{base}_receipt.docx"), at)),
-                pictured.then(|| self.file(format!("{base}_tracking.png"), at)),
-                document,
-            ],
+            qr_code_path: Some(self.file(format!("{base}_qr.png"), at)),
+            barcode_path: pictured.then(|| self.file(format!("{base}_barcode.png"), at)),
+            receipt_file_path: Some(self.file(format!("{base}_receipt.docx"), at)),
+            tracking_screenshot_path: pictured
+                .then(|| self.file(format!("{base}_tracking.png"), at)),
+            delivery_receipt_doc_path: document,
             user_id: self.rng.u32(1..300),
-            created_at: at,
+            created_at: local,
+            updated_at: local,
         }
     }
 
     fn tracking(&mut self, id: i64, receipt: &Receipt) -> Tracking {
-        let day = receipt.created_at.with_timezone(&self.zone).format("%Y%m%d");
+        let day = receipt.created_at.format("%Y%m%d");
         let path = format!("static/screenshots/{day}/info_{}.png", receipt.tracking_number);
         let (wanted, at) = (self.rng.f64() < 0.7, receipt.created_at);
         Tracking {
             id,
-            receipt_id: receipt.id,
+            delivery_receipt_id: receipt.id,
             current_status: if receipt.status == "DELIVERED" { "已签收" } else { "运输中" },
             tracking_data: json!({"events": []}).to_string(),
-            screenshot_path: wanted.then(|| self.file(path, at)),
-            at,
+            screenshot_path: wanted.then(|| self.file(path, at.to_utc())),
+            last_update: at,
+            created_at: at,
+            updated_at: at,
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The rows of the sandbox's tables.
+//! The rows of the sandbox's tables: their fields are the columns.
 
 use super::plan::FilePlan;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
+use chrono_tz::Tz;
+use serde::{Serialize, Serializer};
 
 /// Everything that goes into the database, in the order of its time, and the files that it names.
 pub(super) struct Rows {
@@ -19,7 +21,7 @@ impl Rows {
 }
 
 /// A row of `tasks`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Task {
     pub id: i64,
     pub task_id: String,
@@ -34,25 +36,30 @@ pub(super) struct Task {
     pub courier_company: Option<&'static str>,
     pub tracking_data: Option<String>,
     pub delivery_status: Option<&'static str>,
-    pub delivery_time: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "local")]
+    pub delivery_time: Option<DateTime<Tz>>,
     pub document_url: Option<String>,
     pub document_path: Option<String>,
     pub screenshot_url: Option<String>,
     pub screenshot_path: Option<String>,
-    pub started_at: Option<DateTime<Utc>>,
-    pub completed_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "local")]
+    pub started_at: Option<DateTime<Tz>>,
+    #[serde(serialize_with = "local")]
+    pub completed_at: Option<DateTime<Tz>>,
     /// Seconds.
     pub processing_time: Option<f64>,
     pub error_message: Option<&'static str>,
     pub retry_count: u32,
     pub user_id: Option<u32>,
     pub extra_metadata: Option<String>,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
+    #[serde(serialize_with = "local")]
+    pub created_at: DateTime<Tz>,
+    #[serde(serialize_with = "local")]
+    pub updated_at: DateTime<Tz>,
 }
 
 /// A row of `delivery_receipts`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Receipt {
     pub id: i64,
     pub tracking_number: String,
@@ -61,19 +68,39 @@ pub(super) struct Receipt {
     pub send_location: &'static str,
     pub receiver: &'static str,
     pub status: &'static str,
-    /// QR code, bar code, receipt, screenshot, document.
-    pub paths: [Option<String>; 5],
+    pub qr_code_path: Option<String>,
+    pub barcode_path: Option<String>,
+    pub receipt_file_path: Option<String>,
+    pub tracking_screenshot_path: Option<String>,
+    pub delivery_receipt_doc_path: Option<String>,
     pub user_id: u32,
-    pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "local")]
+    pub created_at: DateTime<Tz>,
+    #[serde(serialize_with = "local")]
+    pub updated_at: DateTime<Tz>,
 }
 
 /// A row of `tracking_info`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Tracking {
     pub id: i64,
-    pub receipt_id: i64,
+    pub delivery_receipt_id: i64,
     pub current_status: &'static str,
+    #[serde(serialize_with = "local")]
+    pub last_update: DateTime<Tz>,
     pub tracking_data: String,
     pub screenshot_path: Option<String>,
-    pub at: DateTime<Utc>,
+    #[serde(serialize_with = "local")]
+    pub created_at: DateTime<Tz>,
+    #[serde(serialize_with = "local")]
+    pub updated_at: DateTime<Tz>,
+}
+
+/// A moment as the application stores it: local time, microseconds, no zone.
+fn local<S: Serializer>(
+    at: &(impl Copy + Into<Option<DateTime<Tz>>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let at: Option<DateTime<Tz>> = (*at).into();
+    at.map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string()).serialize(serializer)
 }

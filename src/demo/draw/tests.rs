@@ -215,7 +215,7 @@ fn local_times(request: &DemoRequest) -> Vec<(String, NaiveDateTime)> {
     let folder = folder();
     let path = folder.path().join(DATABASE);
     let rows = draw::draw(request.now, request.timezone);
-    database::fill(&path, &rows, request.timezone, &ProgressBar::hidden()).unwrap();
+    database::fill(&path, &rows, &ProgressBar::hidden()).unwrap();
     let connection = Connection::open(path).unwrap();
     let mut times = Vec::new();
     for (table, column) in MOMENTS {
