@@ -1,18 +1,17 @@
 //! Services that answer with a code in the body: success is the code 0.
 
 use super::SendError;
-use super::http::{Endpoint, Reply};
+use super::http::Reply;
 use serde_json::Value;
 
-/// Where a service's answer holds its code, and what the codes mean.
+/// Where a service's answer holds its code, and what an operator should know of the codes.
 pub struct Codes {
     /// The keys of the code and of its text.
     pub code: &'static str,
     pub text: &'static str,
     /// Those that may have passed by the next attempt.
-    pub throttled: &'static [i64],
-    /// What an operator can do about one.
-    pub explain: fn(i64) -> Option<&'static str>,
+    pub temporary: &'static [(i64, &'static str)],
+    pub permanent: &'static [(i64, &'static str)],
 }
 
 impl Codes {
@@ -20,30 +19,25 @@ impl Codes {
     ///
     /// # Errors
     /// Every other code, an answer that holds none, and every status but 2xx.
-    pub fn check(&self, endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-        let parsed = reply.json();
-        let number = parsed.get(self.code).and_then(Value::as_i64);
-        match (number, reply.refusal) {
-            (Some(0), None) => Ok(()),
-            // The code of a status that may pass, or of none at all, adds nothing to it.
-            (None | Some(0), Some(refusal)) => Err(refusal),
-            (Some(_), Some(refusal)) if !refusal.permanent => Err(refusal),
-            (None, None) => {
-                let said = endpoint.quote(&reply.text);
-                Err(endpoint.refused(&format!("answered without \"{}\": {said}", self.code)))
-            }
-            (Some(number), refusal) => {
-                let said = parsed.get(self.text).and_then(Value::as_str).unwrap_or_default();
-                let said = endpoint.quote(said);
-                let meaning = (self.explain)(number);
-                let meaning = meaning.map_or(String::new(), |meaning| format!(" ({meaning})"));
-                let code = self.code;
+    pub fn check(&self, reply: &Reply) -> Result<(), SendError> {
+        let body = reply.json();
+        let error = reply.error(&format!("answered without \"{}\":", self.code));
+        match body.get(self.code).and_then(Value::as_i64) {
+            Some(0) if reply.is_success() => Ok(()),
+            // Beside a status that may pass, the code adds nothing.
+            Some(number) if number != 0 && error.permanent => {
+                let said = body.get(self.text).and_then(Value::as_str).unwrap_or_default();
+                let mut known = self.temporary.iter().chain(self.permanent);
+                let meaning = known.find(|(code, _)| *code == number);
+                let meaning = meaning.map_or(String::new(), |(_, text)| format!(" ({text})"));
+                let (code, said) = (self.code, reply.quote(said));
                 Err(SendError {
-                    permanent: !self.throttled.contains(&number),
-                    retry_after: refusal.and_then(|refusal| refusal.retry_after),
-                    ..endpoint.refused(&format!("answered with {code} {number}{meaning}: {said}"))
+                    permanent: self.temporary.iter().all(|(code, _)| *code != number),
+                    retry_after: error.retry_after,
+                    ..reply.refused(&format!("answered with {code} {number}{meaning}: {said}"))
                 })
             }
+            _ => Err(error),
         }
     }
 }

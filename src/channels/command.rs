@@ -31,17 +31,15 @@ pub struct Config {
     pub command: Vec<String>,
 }
 
-secrets!();
+secrets!(Config:);
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let mut redactor = Redactor::default();
-        for secret in machine.inherited.iter() {
-            redactor.add(secret.expose());
-            redactor.add_url(secret);
-        }
-        Ok(Box::new(Program { command: self.command.clone(), timeout, redactor }))
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let mut redactor = Redactor::default();
+    for secret in machine.inherited.iter() {
+        redactor.add(secret.expose());
+        redactor.add_url(secret);
     }
+    Ok(Box::new(Program { command: config.command.clone(), timeout, redactor }))
 }
 
 struct Program {

@@ -55,10 +55,10 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
-/// Names the secret keys of a `Config`: each may end in `_env` or `_file`.
+/// Names the secret keys of a channel's settings: each may end in `_env` or `_file`.
 macro_rules! secrets {
-    ($($key:ident),*) => {
-        impl Config {
+    ($Config:ident: $($key:ident),*) => {
+        impl $Config {
             pub(super) const SECRETS: &[&str] = &[$(stringify!($key)),*];
 
             pub(super) fn secrets(&self) -> Vec<(&'static str, &super::SecretSource)> {

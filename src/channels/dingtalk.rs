@@ -1,16 +1,14 @@
 //! Custom robots of DingTalk: Markdown.
 
 use super::codes::Codes;
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Request};
+use super::hook::{SignedUrlKeys, Success, hook};
+use super::http::Request;
 use super::message::{self, Form, Tone};
 use super::text::full_width_markdown;
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError, sign};
+use super::{Built, Grouping, Machine, sign};
 use crate::alert::Notification;
-use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,73 +21,42 @@ const FORM: Form = Form {
     measure: message::json_bytes,
 };
 
+const REFUSED: &str = "refused by the robot's security settings: check the secret, this host's clock, the keywords and the list of addresses";
+
 const CODES: Codes = Codes {
     code: "errcode",
     text: "errmsg",
-    // More than 20 messages in a minute, in the older and the newer interface; and the service is busy.
-    throttled: &[130_101, 660_026, 410_100, -1],
-    explain,
+    temporary: &[
+        // More than 20 messages in a minute, in the older and the newer interface.
+        (130_101, "throttled"),
+        (660_026, "throttled"),
+        (410_100, "throttled"),
+        (-1, "the service is busy"),
+    ],
+    permanent: &[
+        (300_005, "no such robot; check the url"),
+        (400_101, "no such robot; check the url"),
+        (400_106, "no such robot; check the url"),
+        (310_000, REFUSED),
+    ],
 };
 
-/// `type = "dingtalk"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
-    /// Signs the requests, if the robot is set to check signatures.
-    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
-    pub secret: SecretSource,
-}
+/// `type = "dingtalk"`: the secret is for a robot that is set to check signatures.
+pub type Config = SignedUrlKeys;
 
-secrets!(url, secret);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let secret = self.secret.find("secret", machine)?;
-        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
-        Ok(Box::new(Dingtalk { endpoint, secret }))
-    }
-}
-
-struct Dingtalk {
-    endpoint: Endpoint,
-    secret: Option<Secret>,
-}
-
-impl Channel for Dingtalk {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let milliseconds = self.endpoint.now().timestamp_millis();
-        let secret = self.secret.as_ref();
-        let signed = secret
-            .map(|secret| (milliseconds.to_string(), signature(secret.expose(), milliseconds)));
-        let query = signed
-            .as_ref()
-            .map(|(time, sign)| [("timestamp", time.as_str()), ("sign", sign.as_str())]);
-        let answer = self.endpoint.ask(&Request {
-            query: query.as_ref().map_or(&[], |query| query.as_slice()),
-            body: &body(notification).to_string(),
-            ..Request::default()
-        })?;
-        CODES.check(&self.endpoint, answer)
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
-}
-
-/// What the codes mean that an operator can do something about.
-fn explain(code: i64) -> Option<&'static str> {
-    match code {
-        130_101 | 660_026 | 410_100 => Some("throttled"),
-        -1 => Some("the service is busy"),
-        300_005 | 400_101 | 400_106 => Some("no such robot; check the url"),
-        310_000 => Some(
-            "refused by the robot's security settings: check the secret, this host's clock, the keywords and the list of addresses",
-        ),
-        _ => None,
-    }
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let (endpoint, secret) = config.endpoint(timeout, machine)?;
+    let clock = machine.clock.clone();
+    let requests = move |notification: &Notification| {
+        let mut request = Request::json(&body(notification));
+        if let Some(secret) = &secret {
+            let milliseconds = clock().timestamp_millis();
+            let signature = signature(secret.expose(), milliseconds);
+            request.query = vec![("timestamp", milliseconds.to_string()), ("sign", signature)];
+        }
+        vec![request]
+    };
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(|reply| CODES.check(reply)))
 }
 
 /// Key and message are the other way round than in Feishu's. Percent-encoded where it goes into the query.

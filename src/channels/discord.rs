@@ -1,10 +1,11 @@
 //! Discord's webhooks: an embed, without mentions.
 
-use super::common::{http_url, secrets, text_or_number};
+use super::common::{SecretSource, http_url, secrets, text_or_number};
+use super::hook::{Success, hook};
 use super::http::{Endpoint, Reply, Request};
 use super::message::{self, Form, Tone};
 use super::text::shorten_to_characters;
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::Notification;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,39 +40,23 @@ pub struct Config {
     pub thread_id: String,
 }
 
-secrets!(url);
+secrets!(Config: url);
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let endpoint = Endpoint::new(&url, [], timeout, machine)?;
-        Ok(Box::new(Discord { endpoint, config: self.clone() }))
-    }
-}
-
-struct Discord {
-    endpoint: Endpoint,
-    config: Config,
-}
-
-impl Channel for Discord {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let endpoint = Endpoint::new(&config.url.read("url", machine)?, [], timeout, machine)?;
+    let (username, thread) = (config.username.clone(), config.thread_id.clone());
+    let requests = move |notification: &Notification| {
         let mut body = body(notification);
-        if let Some(name) = &self.config.username {
+        if let Some(name) = &username {
             body["username"] = json!(name);
         }
-        let thread = [("thread_id", self.config.thread_id.as_str())];
-        let reply = self.endpoint.ask(&Request {
-            query: if self.config.thread_id.is_empty() { &[] } else { &thread },
-            body: &body.to_string(),
-            ..Request::default()
-        })?;
-        check(&self.endpoint, reply)
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
+        let mut request = Request::json(&body);
+        if !thread.is_empty() {
+            request.query = vec![("thread_id", thread.clone())];
+        }
+        vec![request]
+    };
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(check))
 }
 
 fn body(notification: &Notification) -> Value {
@@ -103,24 +88,20 @@ fn escaped(text: &str) -> String {
 }
 
 /// 204 without a body, or 200 with the message if the URL has `wait=true`.
-fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-    let retry_after = reply.retry_after("/retry_after");
-    let answer = reply.json();
-    let Some(mut refusal) = reply.refusal else {
-        if reply.status == 204 || answer.get("id").is_some_and(Value::is_string) {
-            return Ok(());
-        }
-        let said = endpoint.quote(&reply.text);
-        let status = reply.status;
-        return Err(
-            endpoint.refused(&format!("answered with status {status} and not with 204: {said}"))
-        );
+fn check(reply: &Reply) -> Result<(), SendError> {
+    let body = reply.json();
+    if reply.status == 204 || reply.is_success() && body["id"].is_string() {
+        return Ok(());
+    }
+    let status = reply.status.as_u16();
+    let error = SendError {
+        retry_after: reply.retry_after("/retry_after"),
+        ..reply.error(&format!("answered with status {status} and not with 204:"))
     };
-    refusal.retry_after = retry_after.or(refusal.retry_after);
-    Err(match answer.get("code").and_then(Value::as_u64) {
-        Some(10015 | 50027) => refusal.explained("no such webhook; check the url"),
-        Some(10003) => refusal.explained("no such thread; check thread_id"),
-        _ => refusal,
+    Err(match body["code"].as_u64() {
+        Some(10015 | 50027) => error.explained("no such webhook; check the url"),
+        Some(10003) => error.explained("no such thread; check thread_id"),
+        _ => error,
     })
 }
 

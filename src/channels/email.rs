@@ -1,9 +1,10 @@
 //! Mail, as plain text and HTML.
 
 use super::common::{mail_url, secrets};
+pub use super::mail_server::Encryption;
+use super::mail_server::MailServer;
 use super::message::{self, Form, Tone, bytes};
-pub use super::smtp::Encryption;
-use super::smtp::{Letter, MailServer, Relay, hello};
+use super::smtp::{Letter, Relay, hello};
 use super::text;
 use super::{Built, Channel, Clock, Destination, Machine, SecretSource, SendError};
 use crate::alert::{AlertUpdate, Notification};
@@ -39,21 +40,19 @@ pub struct Config {
     pub tls: Option<Encryption>,
 }
 
-secrets!(url, password);
+secrets!(Config: url, password);
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let password = self.password.find("password", machine)?;
-        let server = MailServer::parse(&url, password.as_ref(), self.tls)?;
-        let from = mailbox("from", &self.from)?;
-        let to = self.to.iter().map(|to| mailbox("to", to)).collect::<Result<Vec<_>, _>>()?;
-        if to.is_empty() {
-            return Err(SendError::permanent("`to` names nobody"));
-        }
-        let relay = Arc::new(Relay::new(server, timeout, machine)?);
-        Ok(Box::new(Email { relay, from, to, clock: machine.clock.clone() }))
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let url = config.url.read("url", machine)?;
+    let password = config.password.find("password", machine)?;
+    let server = MailServer::parse(&url, password.as_ref(), config.tls)?;
+    let from = mailbox("from", &config.from)?;
+    let to = config.to.iter().map(|to| mailbox("to", to)).collect::<Result<Vec<_>, _>>()?;
+    if to.is_empty() {
+        return Err(SendError::permanent("`to` names nobody"));
     }
+    let relay = Arc::new(Relay::new(server, timeout, machine)?);
+    Ok(Box::new(Email { relay, from, to, clock: machine.clock.clone() }))
 }
 
 fn mailbox(key: &str, address: &str) -> Result<Mailbox, SendError> {

@@ -1,16 +1,14 @@
 //! Custom bots of Feishu (Lark): a card in plain text.
 
 use super::codes::Codes;
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Request};
+use super::hook::{SignedUrlKeys, Success, hook};
+use super::http::Request;
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError, sign};
+use super::{Built, Grouping, Machine, sign};
 use crate::alert::Notification;
 use crate::outcome::Severity;
-use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -27,64 +25,31 @@ const CODES: Codes = Codes {
     code: "code",
     text: "msg",
     // More than 5 messages in a second or 100 in a minute, or the service is busy.
-    throttled: &[11232],
-    explain,
+    temporary: &[(11232, "throttled")],
+    permanent: &[
+        (19001, "no such bot; check the url"),
+        (19021, "wrong signature: check the secret and this host's clock"),
+        (19022, "this host's address is not on the bot's list"),
+        (19024, "none of the bot's keywords is in the message"),
+    ],
 };
 
-/// `type = "feishu"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
-    /// Signs the requests, if the bot is set to check signatures.
-    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
-    pub secret: SecretSource,
-}
+/// `type = "feishu"`: the secret is for a bot that is set to check signatures.
+pub type Config = SignedUrlKeys;
 
-secrets!(url, secret);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let secret = self.secret.find("secret", machine)?;
-        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
-        Ok(Box::new(Feishu { endpoint, secret }))
-    }
-}
-
-struct Feishu {
-    endpoint: Endpoint,
-    secret: Option<Secret>,
-}
-
-impl Channel for Feishu {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let (endpoint, secret) = config.endpoint(timeout, machine)?;
+    let clock = machine.clock.clone();
+    let requests = move |notification: &Notification| {
         let mut body = body(notification);
-        if let Some(secret) = &self.secret {
-            let seconds = self.endpoint.now().timestamp();
+        if let Some(secret) = &secret {
+            let seconds = clock().timestamp();
             body["timestamp"] = json!(seconds.to_string());
             body["sign"] = json!(signature(secret.expose(), seconds));
         }
-        let answer =
-            self.endpoint.ask(&Request { body: &body.to_string(), ..Request::default() })?;
-        CODES.check(&self.endpoint, answer)
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
-}
-
-/// What the codes mean that an operator can do something about.
-fn explain(code: i64) -> Option<&'static str> {
-    match code {
-        11232 => Some("throttled"),
-        19001 => Some("no such bot; check the url"),
-        19021 => Some("wrong signature: check the secret and this host's clock"),
-        19022 => Some("this host's address is not on the bot's list"),
-        19024 => Some("none of the bot's keywords is in the message"),
-        _ => None,
-    }
+        vec![Request::json(&body)]
+    };
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(|reply| CODES.check(reply)))
 }
 
 /// Key and message are the other way round than one expects: what is signed is the empty message.

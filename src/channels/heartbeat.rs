@@ -65,9 +65,9 @@ pub fn ping(
     machine: &Machine,
 ) -> Result<(), SendError> {
     Endpoint::new(url, [], timeout, machine)?.post(&Request {
-        beneath,
+        beneath: beneath.to_owned(),
         content: Content::Text,
-        body,
+        body: body.to_owned(),
         ..Request::default()
     })
 }

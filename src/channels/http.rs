@@ -3,13 +3,14 @@
 use super::redact::Redactor;
 use super::tls::tls_issue;
 use super::url::{self, beneath, with_query};
-use super::{Clock, Destination, Machine, Roots, SendError, Server};
+use super::{Clock, Machine, Roots, SendError, Server};
 use crate::secret::Secret;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
+use serde_json::Value;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
@@ -32,14 +33,20 @@ pub struct Endpoint {
 
 /// What is sent beside the URL's own parts.
 #[derive(Default)]
-pub struct Request<'a> {
+pub struct Request {
     /// Added to the URL's path, in front of a query; empty: nothing.
-    pub beneath: &'a str,
-    /// Added to the URL's query; the values percent-encoded.
-    pub query: &'a [(&'a str, &'a str)],
-    pub headers: &'a [(&'a str, &'a str)],
+    pub beneath: String,
+    /// Added to the URL's query.
+    pub query: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, String)>,
     pub content: Content,
-    pub body: &'a str,
+    pub body: String,
+}
+
+impl Request {
+    pub fn json(body: &impl ToString) -> Self {
+        Self { body: body.to_string(), ..Self::default() }
+    }
 }
 
 /// What a body is.
@@ -60,22 +67,60 @@ impl Content {
 }
 
 /// What a service answered.
-pub struct Reply {
-    pub status: u16,
+pub struct Reply<'e> {
+    endpoint: &'e Endpoint,
+    pub status: StatusCode,
     pub text: String,
-    /// What its status says, where that is not 2xx.
-    pub refusal: Option<SendError>,
+    retry_after: Option<Duration>,
 }
 
-impl Reply {
+impl Reply<'_> {
+    pub fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
     /// The body; null if it is no JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// How long to wait, in seconds, from a place in the body.
+    /// How long to wait, in seconds, from a place in the body; else what the header `Retry-After` says.
     pub fn retry_after(&self, pointer: &str) -> Option<Duration> {
-        Duration::try_from_secs_f64(self.json().pointer(pointer)?.as_f64()?).ok()
+        let seconds = self.json().pointer(pointer).and_then(Value::as_f64);
+        let in_body = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        in_body.or(self.retry_after)
+    }
+
+    /// Why it is no success: its status where that is not 2xx, else `why`, which goes on with a quotation of the body.
+    pub fn error(&self, why: &str) -> SendError {
+        if self.is_success() {
+            return self.refused(&format!("{why} {}", self.quote(&self.text)));
+        }
+        let said = match self.text.trim() {
+            "" => String::new(),
+            text => format!(": {}", self.quote(text)),
+        };
+        let redirect = if self.status.is_redirection() {
+            " (a redirect, which is never followed)"
+        } else {
+            ""
+        };
+        let code = self.status.as_u16();
+        SendError {
+            permanent: !(code == 408 || code == 429 || self.status.is_server_error()),
+            retry_after: self.retry_after,
+            ..self.refused(&format!("answered with status {code}{redirect}{said}"))
+        }
+    }
+
+    /// An error that names the service's host and goes on with `why`.
+    pub fn refused(&self, why: &str) -> SendError {
+        self.endpoint.refused(why)
+    }
+
+    /// A text of the service, as an error may hold it.
+    pub fn quote(&self, text: &str) -> String {
+        self.endpoint.redactor.quote(text)
     }
 }
 
@@ -138,11 +183,6 @@ impl Endpoint {
         })
     }
 
-    /// The time now.
-    pub fn now(&self) -> DateTime<Utc> {
-        (self.clock)()
-    }
-
     /// Whether the URL has a user or a password.
     pub fn has_login(&self) -> bool {
         self.login.is_some()
@@ -152,93 +192,59 @@ impl Endpoint {
         &self.server
     }
 
-    pub fn destination(&self) -> Destination {
-        Destination::Server(self.server.clone())
-    }
-
     /// Posts a request whose answer is in its status alone.
     ///
     /// # Errors
     /// Every status but 2xx.
     pub fn post(&self, request: &Request) -> Result<(), SendError> {
-        let mut response = self.exchange(request)?;
+        let response = self.exchange(request)?;
         if response.status().is_success() {
-            Ok(())
-        } else {
-            self.refusal(&mut response).refusal.map_or(Ok(()), Err)
+            return Ok(());
         }
+        Err(self.read(response)?.error(""))
     }
 
     /// Posts a request and returns what it was answered with, whatever the status.
     ///
     /// # Errors
-    /// An answer of success that breaks off, comes too slowly or is too large. Of another one, as much as came is enough.
-    pub fn ask(&self, request: &Request) -> Result<Reply, SendError> {
-        let mut response = self.exchange(request)?;
-        if !response.status().is_success() {
-            let refusal = self.refusal(&mut response);
-            return Ok(refusal);
-        }
-        let mut answer = Vec::new();
-        let reader = response.body_mut().as_reader();
-        let read = reader.take(LARGEST_ANSWER + 1).read_to_end(&mut answer);
-        read.map_err(|error| self.failure(&ureq::Error::from(error)))?;
-        if answer.len() as u64 > LARGEST_ANSWER {
-            let what = format!("answered with more than {} KiB", LARGEST_ANSWER / 1024);
-            return Err(self.refused(&what));
-        }
-        Ok(Reply {
-            status: response.status().as_u16(),
-            text: String::from_utf8_lossy(&answer).into_owned(),
-            refusal: None,
-        })
-    }
-
-    /// An error about what the service answered.
-    pub fn refused(&self, why: &str) -> SendError {
-        SendError::permanent(format!("{} {why}", self.shown))
-    }
-
-    /// A text of the service, as an error may hold it.
-    pub fn quote(&self, text: &str) -> String {
-        self.redactor.quote(text)
+    /// An answer of success that breaks off, comes too slowly or is too large.
+    pub fn ask(&self, request: &Request) -> Result<Reply<'_>, SendError> {
+        self.read(self.exchange(request)?)
     }
 
     fn exchange(&self, request: &Request) -> Result<Response<Body>, SendError> {
-        let url = beneath(self.url.expose(), request.beneath);
-        let url = with_query(&url, request.query);
+        let url = beneath(self.url.expose(), &request.beneath);
+        let url = with_query(&url, &request.query);
         let mut builder = self.agent.post(url).content_type(request.content.kind());
-        for (name, value) in request.headers {
-            builder = builder.header(*name, *value);
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
         }
         if let Some(login) = &self.login {
             builder = builder.header("Authorization", login.expose());
         }
-        builder.send(request.body).map_err(|error| self.failure(&error))
+        builder.send(&request.body).map_err(|error| self.failure(&error))
     }
 
-    /// An answer whose status is not 2xx.
-    fn refusal(&self, response: &mut Response<Body>) -> Reply {
+    fn read(&self, mut response: Response<Body>) -> Result<Reply<'_>, SendError> {
         let status = response.status();
-        let retry_after = self.retry_after(response);
+        let retry_after = self.retry_after(&response);
         let mut answer = Vec::new();
-        // As much of it as came: the status alone is reason enough.
         let reader = response.body_mut().as_reader();
-        let _ = reader.take(LARGEST_ANSWER).read_to_end(&mut answer);
+        let read = reader.take(LARGEST_ANSWER + 1).read_to_end(&mut answer);
+        // Of any other status as much as came is enough: the status alone is reason enough.
+        if status.is_success() {
+            read.map_err(|error| self.failure(&ureq::Error::from(error)))?;
+            if answer.len() as u64 > LARGEST_ANSWER {
+                let what = format!("answered with more than {} KiB", LARGEST_ANSWER / 1024);
+                return Err(self.refused(&what));
+            }
+        }
         let text = String::from_utf8_lossy(&answer).into_owned();
-        let said = match text.trim() {
-            "" => String::new(),
-            text => format!(": {}", self.quote(text)),
-        };
-        let what =
-            if status.is_redirection() { " (a redirect, which is never followed)" } else { "" };
-        let code = status.as_u16();
-        let refusal = SendError {
-            message: format!("{} answered with status {code}{what}{said}", self.shown),
-            permanent: !(code == 408 || code == 429 || status.is_server_error()),
-            retry_after,
-        };
-        Reply { status: code, text, refusal: Some(refusal) }
+        Ok(Reply { endpoint: self, status, text, retry_after })
+    }
+
+    fn refused(&self, why: &str) -> SendError {
+        SendError::permanent(format!("{} {why}", self.shown))
     }
 
     /// `Retry-After`, in seconds or as a date.
@@ -248,7 +254,7 @@ impl Endpoint {
             return Some(Duration::from_secs(seconds));
         }
         let at = DateTime::parse_from_rfc2822(value).ok()?;
-        (at.to_utc() - self.now()).to_std().ok()
+        (at.to_utc() - (self.clock)()).to_std().ok()
     }
 
     fn failure(&self, error: &ureq::Error) -> SendError {
@@ -270,14 +276,16 @@ impl Endpoint {
             ureq::Error::ConnectionFailed => ("the connection failed".to_owned(), false),
             ureq::Error::Rustls(error) => (format!("the TLS handshake failed: {error}"), true),
             ureq::Error::ConnectProxyFailed(why) => {
-                (format!("the proxy refused: {}", self.quote(why)), false)
+                (format!("the proxy refused: {}", self.redactor.quote(why)), false)
             }
             ureq::Error::Protocol(error) => {
-                let said = self.quote(&error.to_string());
+                let said = self.redactor.quote(&error.to_string());
                 (format!("the answer is not HTTP: {said}"), true)
             }
             // Some of these texts hold the URL.
-            other => (format!("the request failed: {}", self.quote(&other.to_string())), true),
+            other => {
+                (format!("the request failed: {}", self.redactor.quote(&other.to_string())), true)
+            }
         }
     }
 }

@@ -3,12 +3,14 @@
 //! Whether something is sent at all, which alerts are in it, and whether a failed attempt is repeated is decided outside, in
 //! `notify`. A channel knows its own keys, and the markup, signature, limits and error codes of its service.
 //!
-//! To add one, write `channels/NAME.rs` with a `Config` and its `build`, and add its name below.
+//! To add one, write `channels/NAME.rs` with a `Config`, which is its keys, and `build`, and add its name below.
 
 mod codes;
 mod common;
 pub mod heartbeat;
+mod hook;
 mod http;
+mod mail_server;
 mod message;
 mod proxy;
 mod reach;
@@ -117,7 +119,7 @@ macro_rules! services {
             /// password that would go in the clear, no certificates to trust.
             pub fn build(&self, timeout: Duration, machine: &Machine) -> Built {
                 match self {
-                    $(Service::$Name(config) => config.build(timeout, machine)),*
+                    $(Service::$Name(config) => $module::build(config, timeout, machine)),*
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! ntfy: push notifications by topic, from ntfy.sh or a server of one's own.
 
-use super::common::{http_url, secrets};
+use super::common::{SecretSource, http_url, secrets};
+use super::hook::{Success, hook};
 use super::http::{Endpoint, Reply, Request};
 use super::message::{self, Form, Tone};
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::Notification;
 use crate::outcome::Severity;
 use crate::secret::Secret;
@@ -29,22 +30,23 @@ pub struct Config {
     pub tags: Vec<String>,
 }
 
-secrets!(url, token);
+secrets!(Config: url, token);
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let token = self.token.find("token", machine)?;
-        let (server, topic) = split_topic(&url)?;
-        let endpoint = Endpoint::new(&server, token.iter().chain([&topic]), timeout, machine)?;
-        if token.is_some() && endpoint.has_login() {
-            return Err(SendError::permanent(
-                "the url has a login, and there is a token beside it",
-            ));
-        }
-        let authorization = token.map(|token| Secret::new(format!("Bearer {}", token.expose())));
-        Ok(Box::new(Ntfy { endpoint, topic, authorization, tags: self.tags.clone() }))
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let url = config.url.read("url", machine)?;
+    let token = config.token.find("token", machine)?;
+    let (server, topic) = split_topic(&url)?;
+    let endpoint = Endpoint::new(&server, token.iter().chain([&topic]), timeout, machine)?;
+    if token.is_some() && endpoint.has_login() {
+        return Err(SendError::permanent("the url has a login, and there is a token beside it"));
     }
+    let tags = config.tags.clone();
+    let requests = move |notification: &Notification| {
+        let bearer = token.iter().map(|token| format!("Bearer {}", token.expose()));
+        let headers = bearer.map(|value| ("Authorization", value)).collect();
+        vec![Request { headers, ..Request::json(&body(notification, &topic, &tags)) }]
+    };
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(check))
 }
 
 /// The URL of the server, to which JSON is posted, and the topic.
@@ -69,51 +71,25 @@ fn split_topic(url: &Secret) -> Result<(Secret, Secret), SendError> {
     }
 }
 
-struct Ntfy {
-    endpoint: Endpoint,
-    topic: Secret,
-    authorization: Option<Secret>,
-    tags: Vec<String>,
-}
-
-impl Channel for Ntfy {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let header = self.authorization.as_ref().map(|value| ("Authorization", value.expose()));
-        let reply = self.endpoint.ask(&Request {
-            headers: header.as_slice(),
-            body: &self.body(notification).to_string(),
-            ..Request::default()
-        })?;
-        check(&self.endpoint, reply)
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
-}
-
-impl Ntfy {
-    /// Plain text: without `markdown` no character of it means anything.
-    fn body(&self, notification: &Notification) -> Value {
-        let origin = format!("\n{}", message::origin(notification));
-        let form = Form {
-            escape: str::to_owned,
-            bullet: "• ",
-            separator: "\n",
-            limit: LIMIT - origin.len(),
-            measure: message::bytes,
-        };
-        let (priority, tag) = priority_and_tag(Tone::of(notification));
-        let tags: Vec<&str> =
-            [tag].into_iter().chain(self.tags.iter().map(String::as_str)).collect();
-        json!({
-            "topic": self.topic.expose(),
-            "title": message::title(notification),
-            "message": format!("{}{origin}", message::lines(notification, &form)),
-            "priority": priority,
-            "tags": tags,
-        })
-    }
+/// Plain text: without `markdown` no character of it means anything.
+fn body(notification: &Notification, topic: &Secret, tags: &[String]) -> Value {
+    let origin = format!("\n{}", message::origin(notification));
+    let form = Form {
+        escape: str::to_owned,
+        bullet: "• ",
+        separator: "\n",
+        limit: LIMIT - origin.len(),
+        measure: message::bytes,
+    };
+    let (priority, tag) = priority_and_tag(Tone::of(notification));
+    let tags: Vec<&str> = [tag].into_iter().chain(tags.iter().map(String::as_str)).collect();
+    json!({
+        "topic": topic.expose(),
+        "title": message::title(notification),
+        "message": format!("{}{origin}", message::lines(notification, &form)),
+        "priority": priority,
+        "tags": tags,
+    })
 }
 
 /// The priority, from 1 to 5, and the name of an emoji.
@@ -127,19 +103,14 @@ fn priority_and_tag(tone: Tone) -> (u8, &'static str) {
 }
 
 /// A published message is answered with itself; a page that some proxy puts in between is not one.
-fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-    if reply.json().get("id").is_some_and(Value::is_string) && reply.refusal.is_none() {
+fn check(reply: &Reply) -> Result<(), SendError> {
+    if reply.is_success() && reply.json()["id"].is_string() {
         return Ok(());
     }
-    let Some(refusal) = reply.refusal else {
-        let said = endpoint.quote(&reply.text);
-        return Err(
-            endpoint.refused(&format!("did not answer with the published message, but {said}"))
-        );
-    };
-    Err(match reply.status {
-        401 | 403 => refusal.explained("check the token, and what it may do with the topic"),
-        _ => refusal,
+    let error = reply.error("did not answer with the published message, but");
+    Err(match reply.status.as_u16() {
+        401 | 403 => error.explained("check the token, and what it may do with the topic"),
+        _ => error,
     })
 }
 

@@ -1,9 +1,10 @@
 //! PagerDuty, by its Events API v2: an incident for each alert, resolved with it.
 
-use super::common::{http_url, secrets};
+use super::common::{SecretSource, http_url, secrets};
+use super::hook::{Success, hook};
 use super::http::{Endpoint, Reply, Request};
 use super::text::{plain, shorten_to_characters};
-use super::{Built, Channel, Destination, Grouping, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::{AlertUpdate, Notification, Status};
 use crate::secret::Secret;
 use ring::digest;
@@ -25,64 +26,39 @@ pub struct Config {
     pub api_url: SecretSource,
 }
 
-secrets!(routing_key, api_url);
+secrets!(Config: routing_key, api_url);
 
 fn events_api() -> SecretSource {
     SecretSource::Text(Secret::new("https://events.pagerduty.com"))
 }
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let routing_key = self.routing_key.read("routing_key", machine)?;
-        let api = self.api_url.read("api_url", machine)?;
-        let endpoint = Endpoint::new(&api, [&routing_key], timeout, machine)?;
-        Ok(Box::new(Pagerduty { endpoint, routing_key }))
-    }
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let routing_key = config.routing_key.read("routing_key", machine)?;
+    let api = config.api_url.read("api_url", machine)?;
+    let endpoint = Endpoint::new(&api, [&routing_key], timeout, machine)?;
+    let requests = move |notification: &Notification| {
+        let events = notification.alerts.iter();
+        let events = events.map(|update| event(notification, update, routing_key.expose()));
+        let post = |event| Request { beneath: "v2/enqueue".to_owned(), ..Request::json(&event) };
+        events.map(post).collect()
+    };
+    hook(endpoint, Grouping::Alert, requests, Success::Reply(check))
 }
 
-struct Pagerduty {
-    endpoint: Endpoint,
-    routing_key: Secret,
-}
-
-impl Channel for Pagerduty {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        for update in &notification.alerts {
-            let reply = self.endpoint.ask(&Request {
-                beneath: "v2/enqueue",
-                body: &self.event(notification, update).to_string(),
-                ..Request::default()
-            })?;
-            check(&self.endpoint, reply)?;
-        }
-        Ok(())
+fn event(notification: &Notification, update: &AlertUpdate, routing_key: &str) -> Value {
+    let mut event = json!({
+        "routing_key": routing_key,
+        "event_action": match update.status {
+            Status::Firing => "trigger",
+            Status::Resolved => "resolve",
+        },
+        "dedup_key": dedup_key(&notification.host, update),
+    });
+    if update.status == Status::Firing {
+        event["payload"] = payload(notification, update);
+        event["client"] = json!("taskmon");
     }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
-
-    fn grouping(&self) -> Grouping {
-        Grouping::Alert
-    }
-}
-
-impl Pagerduty {
-    fn event(&self, notification: &Notification, update: &AlertUpdate) -> Value {
-        let mut event = json!({
-            "routing_key": self.routing_key.expose(),
-            "event_action": match update.status {
-                Status::Firing => "trigger",
-                Status::Resolved => "resolve",
-            },
-            "dedup_key": dedup_key(&notification.host, update),
-        });
-        if update.status == Status::Firing {
-            event["payload"] = payload(notification, update);
-            event["client"] = json!("taskmon");
-        }
-        event
-    }
+    event
 }
 
 fn payload(notification: &Notification, update: &AlertUpdate) -> Value {
@@ -111,21 +87,19 @@ fn dedup_key(host: &str, update: &AlertUpdate) -> String {
 }
 
 /// 202 and `"status": "success"`.
-fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-    let answer = reply.json();
-    let is_success = answer.get("status").and_then(Value::as_str) == Some("success");
-    match reply.refusal {
-        None if is_success && reply.status == 202 => Ok(()),
-        None => {
-            let (status, said) = (reply.status, endpoint.quote(&reply.text));
-            Err(endpoint.refused(&format!(
-                "answered with status {status} and not with 202 and success: {said}"
-            )))
-        }
-        Some(refusal) if reply.status == 400 => Err(refusal
-            .explained("check the routing_key, and that it is of an Events API v2 integration")),
-        Some(refusal) => Err(refusal),
+fn check(reply: &Reply) -> Result<(), SendError> {
+    if reply.status == 202 && reply.json()["status"] == "success" {
+        return Ok(());
     }
+    let status = reply.status.as_u16();
+    let error =
+        reply.error(&format!("answered with status {status} and not with 202 and success:"));
+    Err(match status {
+        400 => {
+            error.explained("check the routing_key, and that it is of an Events API v2 integration")
+        }
+        _ => error,
+    })
 }
 
 #[cfg(test)]

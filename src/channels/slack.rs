@@ -1,12 +1,11 @@
 //! Slack's incoming webhooks.
 
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Request};
+use super::hook::{Success, UrlKeys, hook};
+use super::http::{Reply, Request};
 use super::message::{self, Form, Tone};
 use super::text;
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::Notification;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -21,42 +20,19 @@ const FORM: Form = Form {
 };
 
 /// `type = "slack"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
+pub type Config = UrlKeys;
+
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let endpoint = config.endpoint(timeout, machine)?;
+    let requests = |notification: &Notification| vec![Request::json(&body(notification))];
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(check))
 }
 
-secrets!(url);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        Ok(Box::new(Slack(Endpoint::new(&url, [], timeout, machine)?)))
+fn check(reply: &Reply) -> Result<(), SendError> {
+    if reply.is_success() && reply.text.trim() == "ok" {
+        return Ok(());
     }
-}
-
-struct Slack(Endpoint);
-
-impl Channel for Slack {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let body = body(notification).to_string();
-        let answer = self.0.ask(&Request { body: &body, ..Request::default() })?;
-        if let Some(refusal) = answer.refusal {
-            return Err(refusal);
-        }
-        match answer.text.trim() {
-            "ok" => Ok(()),
-            other => {
-                let said = self.0.quote(other);
-                Err(self.0.refused(&format!("did not answer ok, but {said}")))
-            }
-        }
-    }
-
-    fn destination(&self) -> Destination {
-        self.0.destination()
-    }
+    Err(reply.error("did not answer ok, but"))
 }
 
 fn body(notification: &Notification) -> Value {

@@ -1,12 +1,11 @@
 //! Microsoft Teams, by a webhook of its Workflows: an Adaptive Card.
 
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Reply, Request};
+use super::hook::{Success, UrlKeys, hook};
+use super::http::{Reply, Request};
 use super::message::{self, Form, Tone, json_bytes};
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::Notification;
 use crate::outcome::Severity;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -23,33 +22,12 @@ const FORM: Form = Form {
 const BLOCK: usize = 100;
 
 /// `type = "teams"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
-}
+pub type Config = UrlKeys;
 
-secrets!(url);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        Ok(Box::new(Teams(Endpoint::new(&url, [], timeout, machine)?)))
-    }
-}
-
-struct Teams(Endpoint);
-
-impl Channel for Teams {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let body = body(notification).to_string();
-        let reply = self.0.ask(&Request { body: &body, ..Request::default() })?;
-        check(&self.0, reply)
-    }
-
-    fn destination(&self) -> Destination {
-        self.0.destination()
-    }
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let endpoint = config.endpoint(timeout, machine)?;
+    let requests = |notification: &Notification| vec![Request::json(&body(notification))];
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(check))
 }
 
 /// The text of a `TextRun` is literal; that of a `TextBlock` would be Markdown.
@@ -98,23 +76,20 @@ fn colour(tone: Tone) -> &'static str {
 }
 
 /// A workflow answers 202 at once; whether it posts the card, it says to nobody.
-fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-    let code = reply.json().pointer("/error/code").and_then(Value::as_str).map(str::to_owned);
-    let Some(refusal) = reply.refusal else {
-        if reply.status == 202 {
-            return Ok(());
-        }
-        let (status, said) = (reply.status, endpoint.quote(&reply.text));
-        return Err(endpoint.refused(&format!(
-            "answered with status {status} and not with 202 (is the url that of a workflow?): {said}"
-        )));
-    };
-    Err(match code.as_deref() {
-        Some("WorkflowNotFound") => refusal.explained("no such workflow; check the url"),
-        Some("WorkflowTriggerIsNotEnabled") => refusal.explained("the workflow is turned off"),
-        Some("DirectApiAuthorizationRequired" | "AuthorizationFailed") => refusal.explained(
+fn check(reply: &Reply) -> Result<(), SendError> {
+    if reply.status == 202 {
+        return Ok(());
+    }
+    let status = reply.status.as_u16();
+    let error = reply.error(&format!(
+        "answered with status {status} and not with 202 (is the url that of a workflow?):"
+    ));
+    Err(match reply.json().pointer("/error/code").and_then(Value::as_str) {
+        Some("WorkflowNotFound") => error.explained("no such workflow; check the url"),
+        Some("WorkflowTriggerIsNotEnabled") => error.explained("the workflow is turned off"),
+        Some("DirectApiAuthorizationRequired" | "AuthorizationFailed") => error.explained(
             "the url lacks its signature, or the workflow does not let anyone trigger it",
         ),
-        _ => refusal,
+        _ => error,
     })
 }

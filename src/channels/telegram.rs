@@ -1,14 +1,15 @@
 //! Telegram: a bot's `sendMessage`, in the Bot API's HTML.
 
-use super::common::{http_url, secrets, text_or_number};
+use super::common::{SecretSource, http_url, secrets, text_or_number};
+use super::hook::{Success, hook};
 use super::http::{Endpoint, Reply, Request};
 use super::message::{self, Form, utf16_units};
 use super::text::html_brackets;
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine, SendError};
 use crate::alert::Notification;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// The most that a text may have, in UTF-16 code units, after its markup is parsed.
@@ -30,27 +31,36 @@ pub struct Config {
     pub api_url: SecretSource,
 }
 
-secrets!(token, api_url);
+secrets!(Config: token, api_url);
 
 fn bot_api() -> SecretSource {
     SecretSource::Text(Secret::new("https://api.telegram.org"))
 }
 
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let token = self.token.read("token", machine)?;
-        let api = self.api_url.read("api_url", machine)?;
-        let url =
-            format!("{}/bot{}/sendMessage", api.expose().trim_end_matches('/'), token.expose());
-        let endpoint = Endpoint::new(&Secret::new(url), [&token], timeout, machine)?;
-        if !is_token(token.expose()) {
-            return Err(SendError::permanent(
-                "the token is not a number, a colon and letters, as @BotFather gives it",
-            ));
-        }
-        let config = self.clone();
-        Ok(Box::new(Telegram { endpoint, config }))
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let token = config.token.read("token", machine)?;
+    let api = config.api_url.read("api_url", machine)?;
+    let url = format!("{}/bot{}/sendMessage", api.expose().trim_end_matches('/'), token.expose());
+    let endpoint = Endpoint::new(&Secret::new(url), [&token], timeout, machine)?;
+    if !is_token(token.expose()) {
+        return Err(SendError::permanent(
+            "the token is not a number, a colon and letters, as @BotFather gives it",
+        ));
     }
+    let (chat_id, thread_id) = (config.chat_id.clone(), config.message_thread_id);
+    let requests = move |notification: &Notification| {
+        let mut body = json!({
+            "chat_id": chat_id,
+            "text": text(notification),
+            "parse_mode": "HTML",
+            "link_preview_options": {"is_disabled": true},
+        });
+        if let Some(thread) = thread_id {
+            body["message_thread_id"] = json!(thread);
+        }
+        vec![Request::json(&body)]
+    };
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(check))
 }
 
 /// It becomes part of the URL's path.
@@ -62,32 +72,6 @@ fn is_token(token: &str) -> bool {
             && !rest.is_empty()
             && rest.chars().all(allowed)
     })
-}
-
-struct Telegram {
-    endpoint: Endpoint,
-    config: Config,
-}
-
-impl Channel for Telegram {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let mut body = json!({
-            "chat_id": self.config.chat_id,
-            "text": text(notification),
-            "parse_mode": "HTML",
-            "link_preview_options": {"is_disabled": true},
-        });
-        if let Some(thread) = self.config.message_thread_id {
-            body["message_thread_id"] = json!(thread);
-        }
-        let reply =
-            self.endpoint.ask(&Request { body: &body.to_string(), ..Request::default() })?;
-        check(&self.endpoint, reply)
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
 }
 
 fn text(notification: &Notification) -> String {
@@ -114,28 +98,22 @@ fn shown_units(text: &str) -> usize {
 }
 
 /// `{"ok": true}`, or a code, a description, and perhaps how long to wait.
-fn check(endpoint: &Endpoint, reply: Reply) -> Result<(), SendError> {
-    let answer = reply.json();
-    if answer.get("ok") == Some(&Value::Bool(true)) && reply.refusal.is_none() {
+fn check(reply: &Reply) -> Result<(), SendError> {
+    let body = reply.json();
+    if reply.is_success() && body["ok"] == true {
         return Ok(());
     }
-    let retry_after = reply.retry_after("/parameters/retry_after");
-    let code = answer.get("error_code").and_then(Value::as_u64);
-    let description = answer.get("description").and_then(Value::as_str).unwrap_or_default();
-    let mut error = match (reply.refusal, code) {
-        (Some(refusal), _) => refusal,
-        (None, Some(code)) => SendError {
+    let code = body["error_code"].as_u64();
+    let description = body["description"].as_str().unwrap_or_default();
+    let error = match code {
+        Some(code) if reply.is_success() => SendError {
             permanent: !(code == 429 || code >= 500),
-            ..endpoint
-                .refused(&format!("answered with error {code}: {}", endpoint.quote(description)))
+            ..reply.refused(&format!("answered with error {code}: {}", reply.quote(description)))
         },
-        (None, None) => {
-            let said = endpoint.quote(&reply.text);
-            endpoint.refused(&format!("answered without \"ok\": {said}"))
-        }
+        _ => reply.error("answered without \"ok\":"),
     };
-    error.retry_after = retry_after.or(error.retry_after);
-    if let Some(chat) = answer.pointer("/parameters/migrate_to_chat_id").and_then(Value::as_i64) {
+    let error = SendError { retry_after: reply.retry_after("/parameters/retry_after"), ..error };
+    if let Some(chat) = body["parameters"]["migrate_to_chat_id"].as_i64() {
         return Err(
             error.explained(&format!("the group has become a supergroup: its chat_id is {chat}"))
         );

@@ -61,7 +61,7 @@ pub fn beneath(url: &str, part: &str) -> String {
 }
 
 /// A URL with more parameters, their values percent-encoded.
-pub fn with_query(url: &str, added: &[(&str, &str)]) -> String {
+pub fn with_query(url: &str, added: &[(&str, String)]) -> String {
     // What follows `#` is never sent, and must not swallow the query.
     let mut url = url.split('#').next().unwrap_or_default().to_owned();
     for (name, value) in added {

@@ -1,13 +1,9 @@
 //! Any program that takes JSON by HTTP.
 
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Request};
-use super::{
-    Built, Channel, Destination, Grouping, Machine, SecretSource, SendError, message, sign,
-};
+use super::hook::{SignedUrlKeys, Success, hook};
+use super::http::Request;
+use super::{Built, Grouping, Machine, message, sign};
 use crate::alert::Notification;
-use crate::secret::Secret;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Proves that the body is from somebody who knows the secret: `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits, as GitHub's
@@ -15,50 +11,17 @@ use std::time::Duration;
 const SIGNATURE: &str = "X-Taskmon-Signature";
 
 /// `type = "webhook"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
-    /// Signs the body.
-    #[serde(default, skip_serializing_if = "SecretSource::is_unset")]
-    pub secret: SecretSource,
-}
+pub type Config = SignedUrlKeys;
 
-secrets!(url, secret);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        let secret = self.secret.find("secret", machine)?;
-        let endpoint = Endpoint::new(&url, secret.as_ref(), timeout, machine)?;
-        Ok(Box::new(Webhook { endpoint, secret }))
-    }
-}
-
-struct Webhook {
-    endpoint: Endpoint,
-    secret: Option<Secret>,
-}
-
-impl Channel for Webhook {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let (endpoint, secret) = config.endpoint(timeout, machine)?;
+    let requests = move |notification: &Notification| {
         let body = message::document(notification);
-        let signature = self.secret.as_ref().map(|secret| signature(secret.expose(), &body));
-        let header = signature.as_deref().map(|signature| (SIGNATURE, signature));
-        self.endpoint.post(&Request {
-            headers: header.as_slice(),
-            body: &body,
-            ..Request::default()
-        })
-    }
-
-    fn destination(&self) -> Destination {
-        self.endpoint.destination()
-    }
-
-    fn grouping(&self) -> Grouping {
-        Grouping::Run
-    }
+        let signature = secret.as_ref().map(|secret| signature(secret.expose(), &body));
+        let headers = signature.into_iter().map(|signature| (SIGNATURE, signature)).collect();
+        vec![Request { headers, ..Request::json(&body) }]
+    };
+    hook(endpoint, Grouping::Run, requests, Success::Status)
 }
 
 fn signature(secret: &str, body: &str) -> String {

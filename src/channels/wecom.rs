@@ -1,13 +1,12 @@
 //! Group robots of WeCom (企业微信): Markdown.
 
 use super::codes::Codes;
-use super::common::{http_url, secrets};
-use super::http::{Endpoint, Request};
+use super::hook::{Success, UrlKeys, hook};
+use super::http::Request;
 use super::message::{self, Form, Tone};
 use super::text::full_width_markdown;
-use super::{Built, Channel, Destination, Machine, SecretSource, SendError};
+use super::{Built, Grouping, Machine};
 use crate::alert::Notification;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -18,48 +17,17 @@ const CODES: Codes = Codes {
     code: "errcode",
     text: "errmsg",
     // More than 20 messages in a minute, too many at once; and the service is busy.
-    throttled: &[45009, 45033, -1],
-    explain,
+    temporary: &[(45009, "throttled"), (45033, "throttled"), (-1, "the service is busy")],
+    permanent: &[(93000, "no such robot; check the url")],
 };
 
 /// `type = "wecom"`
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct Config {
-    #[serde(with = "http_url")]
-    pub url: SecretSource,
-}
+pub type Config = UrlKeys;
 
-secrets!(url);
-
-impl Config {
-    pub(super) fn build(&self, timeout: Duration, machine: &Machine) -> Built {
-        let url = self.url.read("url", machine)?;
-        Ok(Box::new(Wecom(Endpoint::new(&url, [], timeout, machine)?)))
-    }
-}
-
-struct Wecom(Endpoint);
-
-impl Channel for Wecom {
-    fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let answer =
-            self.0.ask(&Request { body: &body(notification).to_string(), ..Request::default() })?;
-        CODES.check(&self.0, answer)
-    }
-
-    fn destination(&self) -> Destination {
-        self.0.destination()
-    }
-}
-
-/// What the codes mean that an operator can do something about.
-fn explain(code: i64) -> Option<&'static str> {
-    match code {
-        45009 | 45033 => Some("throttled"),
-        -1 => Some("the service is busy"),
-        93000 => Some("no such robot; check the url"),
-        _ => None,
-    }
+pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Built {
+    let endpoint = config.endpoint(timeout, machine)?;
+    let requests = |notification: &Notification| vec![Request::json(&body(notification))];
+    hook(endpoint, Grouping::Severity, requests, Success::Reply(|reply| CODES.check(reply)))
 }
 
 fn body(notification: &Notification) -> Value {
