@@ -21,9 +21,9 @@ pub(super) fn run(session: &Session, arguments: &ConfigArgs) -> Result<Done> {
 fn in_force(session: &Session) -> Result<String> {
     let effective = session.configuration()?.effective()?;
     match session.common.output {
-        Format::Json | Format::Nagios => json::render(&effective, session.layout()),
         Format::Text => toml::to_string_pretty(&without_nulls(&effective))
             .context("the configuration cannot be written as TOML"),
+        _ => json::render(&effective, session.layout()),
     }
 }
 

@@ -46,8 +46,8 @@ impl Session {
     fn print_runs(&self, runs: &[RunRecord], config: &Config) -> Result<ControlFlow<()>> {
         for run in runs {
             let line = match self.common.output {
-                Format::Json | Format::Nagios => json::render(run, json::Layout::Compact)?,
                 Format::Text => page::logs(std::slice::from_ref(run), config.language),
+                _ => json::render(run, json::Layout::Compact)?,
             };
             match write_out(&line) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
