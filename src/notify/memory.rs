@@ -2,7 +2,6 @@
 
 use super::decide::{ChannelMemory, Reason};
 use crate::alert::{Alert, Status};
-use crate::outcome::Severity;
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -73,16 +72,20 @@ pub struct Remembered {
 }
 
 impl Memory {
+    /// What is remembered of an alert, so far perhaps nothing but that there is one.
+    pub fn entry(&mut self, alert: &Alert, origin: Origin) -> &mut Remembered {
+        self.0.entry(Identity::of(alert)).or_insert_with(|| Remembered {
+            alert: alert.clone(),
+            origin,
+            claims: BTreeSet::new(),
+            channels: BTreeMap::new(),
+        })
+    }
+
     /// Adds a record to those before it.
     pub fn note(&mut self, record: &Record) {
         let at = record.time.to_utc();
-        let remembered = self.0.entry(Identity::of(&record.alert));
-        let remembered = remembered.or_insert_with(|| Remembered {
-            alert: record.alert.clone(),
-            origin: record.origin,
-            claims: BTreeSet::new(),
-            channels: BTreeMap::new(),
-        });
+        let remembered = self.entry(&record.alert, record.origin);
         match record.status {
             Status::Firing => {
                 (remembered.alert, remembered.origin) = (record.alert.clone(), record.origin);
@@ -128,26 +131,6 @@ fn claim(origin: Origin, alert: &Alert) -> Option<Origin> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sending {
     #[serde(flatten)]
-    pub identity: Identity,
-    pub severity: Severity,
+    pub alert: Alert,
     pub channel: String,
-}
-
-impl Remembered {
-    /// An alert of which only is known that another run is sending it.
-    pub fn in_progress(sending: &Sending) -> Self {
-        Self {
-            alert: Alert {
-                kind: sending.identity.kind.clone(),
-                severity: sending.severity,
-                message: String::new(),
-                subject: sending.identity.subject.clone(),
-                value: None,
-                threshold: None,
-            },
-            origin: Origin::Send,
-            claims: BTreeSet::new(),
-            channels: BTreeMap::new(),
-        }
-    }
 }

@@ -155,17 +155,10 @@ impl<'a> Decider<'a> {
     }
 
     fn decide_alert(&mut self, origin: Origin, alert: &Alert) {
-        let identity = Identity::of(alert);
         let now = self.context.now.to_utc();
         let mut decisions = BTreeMap::new();
         for receiver in &self.receivers {
-            let known = self.memory.0.entry(identity.clone());
-            let known = known.or_insert_with(|| Remembered {
-                alert: alert.clone(),
-                origin,
-                claims: BTreeSet::new(),
-                channels: BTreeMap::new(),
-            });
+            let known = self.memory.entry(alert, origin);
             let memory = known.channels.entry(receiver.name.clone()).or_default();
             let state = State::Firing { severity: alert.severity, minimum: receiver.min_severity };
             let reason = match origin {
@@ -179,7 +172,7 @@ impl<'a> Decider<'a> {
             }
             decisions.insert(receiver.name.clone(), reason);
         }
-        self.seen.insert(identity);
+        self.seen.insert(Identity::of(alert));
         self.entries.push(Entry {
             update: AlertUpdate { alert: alert.clone(), status: Status::Firing },
             origin,
@@ -303,15 +296,10 @@ impl Plan {
 
     fn reserve(&mut self, records: &Records, context: &Context) {
         let of = |entry: &Entry| {
-            let identity = Identity::of(&entry.update.alert);
-            let severity = entry.update.alert.severity;
-            let notified = entry.decisions.iter().filter(|(_, reason)| reason.notifies());
-            let sending = notified.map(move |(channel, _)| Sending {
-                identity: identity.clone(),
-                severity,
-                channel: channel.clone(),
-            });
-            sending.collect::<Vec<_>>()
+            let alert = entry.update.alert.clone();
+            let notified = entry.decisions.clone().into_iter();
+            let notified = notified.filter(|(_, reason)| reason.notifies());
+            notified.map(move |(channel, _)| Sending { alert: alert.clone(), channel })
         };
         let sending: Vec<Sending> = self.entries.iter().flat_map(of).collect();
         if sending.is_empty() {

@@ -129,10 +129,9 @@ impl Records {
             }
         }
         for sending in self.in_progress(turn)? {
-            let known = found.memory.0.entry(sending.identity.clone());
-            let known = known.or_insert_with(|| Remembered::in_progress(&sending));
+            let known = found.memory.entry(&sending.alert, Origin::Send);
             let memory = known.channels.entry(sending.channel).or_default();
-            memory.in_progress = memory.in_progress.max(Some(sending.severity));
+            memory.in_progress = memory.in_progress.max(Some(sending.alert.severity));
         }
         Ok(found)
     }

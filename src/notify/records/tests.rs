@@ -251,11 +251,8 @@ fn a_turn_is_waited_for_and_given_up_at_last() {
 }
 
 fn sending() -> Sending {
-    Sending {
-        identity: Identity::of(&alert("backlog")),
-        severity: Severity::Error,
-        channel: "hook".into(),
-    }
+    let alert = Alert { severity: Severity::Error, ..alert("backlog") };
+    Sending { alert, channel: "hook".into() }
 }
 
 /// What another run is known to send on the channel `hook`.
