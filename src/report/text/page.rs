@@ -33,14 +33,21 @@ impl Page {
         let _ = writeln!(self.text, "\n{heading}");
     }
 
-    /// Columns, each as wide as its widest cell.
-    pub fn table(&mut self, rows: &[Vec<String>]) {
-        let columns = rows.first().map_or(0, Vec::len);
-        let widest =
-            |column: usize| rows.iter().map(|row| text_width(&row[column])).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(widest).collect();
+    /// Columns, each as wide as its widest cell, below the headings in the page's language.
+    pub fn table<const N: usize>(
+        &mut self,
+        zh: [&str; N],
+        en: [&str; N],
+        rows: impl Iterator<Item = [String; N]>,
+    ) {
+        let header = self.language.pick(zh, en).map(str::to_owned);
+        let rows: Vec<[String; N]> = [header].into_iter().chain(rows).collect();
+        let mut widths = [0; N];
+        for (column, widest) in widths.iter_mut().enumerate() {
+            *widest = rows.iter().map(|row| text_width(&row[column])).max().unwrap_or(0);
+        }
         for row in rows {
-            let cells = row.iter().zip(&widths).map(|(cell, widest)| {
+            let cells = row.iter().zip(widths).map(|(cell, widest)| {
                 let padding = widest - text_width(cell);
                 format!("{cell}{:padding$}", "")
             });

@@ -7,26 +7,17 @@ use crate::schedule::runs::{Holder, RunRecord};
 use chrono::SecondsFormat;
 
 pub fn list(report: &ScheduleReport, language: Language) -> String {
-    let mut rows = vec![vec![
-        language.pick("作业", "job").to_owned(),
-        "cron".to_owned(),
-        language.pick("命令", "command").to_owned(),
-        language.pick("队列", "queue").to_owned(),
-        language.pick("优先级", "priority").to_owned(),
-        language.pick("下次运行", "next run").to_owned(),
-    ]];
-    rows.extend(report.jobs.iter().map(|job| {
-        vec![
-            job.name.clone(),
-            job.cron.clone(),
-            job.command.clone(),
-            job.queue.clone(),
-            job.priority.to_string(),
-            next_run(job, language),
-        ]
-    }));
+    let rows = report.jobs.iter().map(|job| {
+        let (name, cron, command) = (job.name.clone(), job.cron.clone(), job.command.clone());
+        let (queue, priority) = (job.queue.clone(), job.priority.to_string());
+        [name, cron, command, queue, priority, next_run(job, language)]
+    });
     let mut page = Page::new(language);
-    page.table(&rows);
+    page.table(
+        ["作业", "cron", "命令", "队列", "优先级", "下次运行"],
+        ["job", "cron", "command", "queue", "priority", "next run"],
+        rows,
+    );
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
     }
@@ -53,33 +44,26 @@ pub fn status(report: &StatusReport, language: Language) -> String {
         ),
         None => language.pick("无法得知 cron 是否在运行", "whether cron is running is not known"),
     };
-    let mut rows = vec![vec![
-        language.pick("作业", "job").to_owned(),
-        language.pick("状态", "state").to_owned(),
-        language.pick("上次运行", "last run").to_owned(),
-        language.pick("结果", "result").to_owned(),
-        language.pick("下次运行", "next run").to_owned(),
-    ]];
-    rows.extend(report.jobs.iter().map(|job| {
-        let last = job.last_run.as_ref();
-        vec![
-            job.line.name.clone(),
-            state(job, language).to_owned(),
-            last.map_or("-".to_owned(), |run| run.start.clone()),
-            last.map_or("-".to_owned(), |run| {
-                if run.skipped {
-                    language.pick("因锁跳过", "skipped for a lock").to_owned()
-                } else {
-                    result(run.exit_code, run.duration_seconds, language)
-                }
-            }),
-            next_run(&job.line, language),
-        ]
-    }));
+    let rows = report.jobs.iter().map(|job| {
+        let (start, ended) = match &job.last_run {
+            None => ("-".to_owned(), "-".to_owned()),
+            Some(run) if run.skipped => {
+                let skipped = language.pick("因锁跳过", "skipped for a lock");
+                (run.start.clone(), skipped.to_owned())
+            }
+            Some(run) => (run.start.clone(), result(run.exit_code, run.duration_seconds, language)),
+        };
+        let (name, state) = (job.line.name.clone(), state(job, language).to_owned());
+        [name, state, start, ended, next_run(&job.line, language)]
+    });
     let mut page = Page::new(language);
     page.line(cron);
     page.line("");
-    page.table(&rows);
+    page.table(
+        ["作业", "状态", "上次运行", "结果", "下次运行"],
+        ["job", "state", "last run", "result", "next run"],
+        rows,
+    );
     for warning in &report.warnings {
         page.line(format!("! {warning}"));
     }
