@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How much of the end of standard error is kept, in bytes.
@@ -64,7 +64,7 @@ impl Channel for Program {
             .process_group(0)
             .spawn()
             .map_err(|error| cannot_start(name, &error))?;
-        let stderr = keep_end(child.stderr.take());
+        let stderr = child.stderr.take().map(StderrEnd::read);
         feed(&mut child, message::document(notification));
         match self.wait(&mut child) {
             Ok(Some(status)) if status.success() => Ok(()),
@@ -94,8 +94,8 @@ impl Channel for Program {
 
 impl Program {
     /// The end of what it printed on standard error, for an error.
-    fn quote(&self, stderr: &StderrEnd) -> String {
-        match stderr.wait().trim() {
+    fn quote(&self, stderr: &Option<StderrEnd>) -> String {
+        match stderr.as_ref().map(StderrEnd::wait).unwrap_or_default().trim() {
             "" => String::new(),
             text => format!(": {}", self.redactor.quote_end(text)),
         }
@@ -150,54 +150,34 @@ fn feed(child: &mut Child, json: String) {
     });
 }
 
-/// The end of standard error, as far as it has been read.
-#[derive(Clone, Default)]
-struct StderrEnd(Arc<Mutex<Kept>>);
-
-#[derive(Default)]
-struct Kept {
-    bytes: Vec<u8>,
-    is_whole: bool,
+/// Reads standard error to its end, so that the program never waits for a reader, and keeps the end of it.
+struct StderrEnd {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl StderrEnd {
-    fn update(&self, change: impl FnOnce(&mut Kept)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn read(mut stream: ChildStderr) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let end = kept.clone();
+        let reader = thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+                end.extend_from_slice(&buffer[..count]);
+                let surplus = end.len().saturating_sub(KEPT_STDERR);
+                end.drain(..surplus);
+            }
+        });
+        Self { kept, reader }
     }
 
     fn wait(&self) -> String {
         let deadline = Instant::now() + STDERR_PATIENCE;
-        loop {
-            let (mut text, mut is_whole) = (String::new(), false);
-            self.update(|kept| {
-                text = String::from_utf8_lossy(&kept.bytes).into_owned();
-                is_whole = kept.is_whole;
-            });
-            if is_whole || Instant::now() >= deadline {
-                return text;
-            }
+        while !self.reader.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).into_owned()
     }
-}
-
-/// Reads standard error to its end, so that the program never waits for a reader, and keeps the end of it.
-fn keep_end(stream: Option<ChildStderr>) -> StderrEnd {
-    let end = StderrEnd::default();
-    let Some(mut stream) = stream else {
-        return end;
-    };
-    let kept = end.clone();
-    thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = stream.read(&mut buffer) {
-            kept.update(|kept| {
-                kept.bytes.extend_from_slice(&buffer[..count]);
-                let surplus = kept.bytes.len().saturating_sub(KEPT_STDERR);
-                kept.bytes.drain(..surplus);
-            });
-        }
-        kept.update(|kept| kept.is_whole = true);
-    });
-    end
 }

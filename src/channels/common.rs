@@ -13,33 +13,27 @@ use std::time::Duration;
 
 /// The keys that every type has besides `type`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub struct Common {
-    #[serde(default = "warning")]
     pub min_severity: Severity,
     /// For one request, or for the command.
-    #[serde(default = "ten", deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 3600>")]
     pub timeout_seconds: u32,
     /// Further attempts after the first.
-    #[serde(default = "three", deserialize_with = "values::whole_number::<_, _, 0, 100>")]
+    #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100>")]
     pub retries: u32,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self { min_severity: Severity::Warning, timeout_seconds: 10, retries: 3 }
+    }
 }
 
 impl Common {
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds.into())
     }
-}
-
-fn warning() -> Severity {
-    Severity::Warning
-}
-
-fn ten() -> u32 {
-    10
-}
-
-fn three() -> u32 {
-    3
 }
 
 /// Where a secret key takes its value from. The configuration reads `KEY_env = "X"` as `KEY = {env = "X"}`, and `KEY_file` as

@@ -15,7 +15,6 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: full_width_markdown,
     bullet: "- ",
-    separator: "\n",
     // A message may have 20,000 bytes.
     limit: 16_000,
     measure: message::json_bytes,

@@ -20,8 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
-const FORM: Form =
-    Form { escape: str::to_owned, bullet: "- ", separator: "\n", limit: 100_000, measure: bytes };
+const FORM: Form = Form { escape: str::to_owned, bullet: "- ", limit: 100_000, measure: bytes };
 
 /// `type = "email"`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -15,7 +15,6 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: str::to_owned,
     bullet: "• ",
-    separator: "\n",
     // A request may have 20 KB; the rest of the card takes less than 2.
     limit: 16_000,
     measure: message::json_bytes,

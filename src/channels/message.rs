@@ -158,7 +158,6 @@ pub struct Form {
     pub escape: fn(&str) -> String,
     /// Comes before each alert's line.
     pub bullet: &'static str,
-    pub separator: &'static str,
     /// The most that all lines together may measure.
     pub limit: usize,
     pub measure: fn(&str) -> usize,
@@ -174,13 +173,13 @@ pub fn lines(notification: &Notification, form: &Form) -> String {
         .collect();
     (0..=lines.len())
         .rev()
-        .map(|count| first(&lines, count, notification.language, form))
+        .map(|count| first(&lines, count, notification.language))
         .find(|text| (form.measure)(text) <= form.limit)
         .unwrap_or_default()
 }
 
 /// The first lines, and how many more there are.
-fn first(lines: &[String], count: usize, language: Language, form: &Form) -> String {
+fn first(lines: &[String], count: usize, language: Language) -> String {
     let mut shown = lines[..count].to_vec();
     let left_out = lines.len() - count;
     if left_out > 0 {
@@ -189,7 +188,7 @@ fn first(lines: &[String], count: usize, language: Language, form: &Form) -> Str
             format!("… and {left_out} more not shown"),
         ));
     }
-    shown.join(form.separator)
+    shown.join("\n")
 }
 
 /// The length in bytes.
@@ -236,13 +235,8 @@ mod tests {
         }
     }
 
-    const FORM: Form = Form {
-        escape: full_width_markdown,
-        bullet: "- ",
-        separator: "\n",
-        limit: 4096,
-        measure: bytes,
-    };
+    const FORM: Form =
+        Form { escape: full_width_markdown, bullet: "- ", limit: 4096, measure: bytes };
 
     #[test]
     fn a_title_says_how_bad_where_and_what() {

@@ -77,7 +77,6 @@ fn body(notification: &Notification, topic: &Secret, tags: &[String]) -> Value {
     let form = Form {
         escape: str::to_owned,
         bullet: "• ",
-        separator: "\n",
         limit: LIMIT - origin.len(),
         measure: message::bytes,
     };

@@ -13,7 +13,6 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: str::to_owned,
     bullet: "• ",
-    separator: "\n",
     limit: 25_000,
     measure: |text| json_bytes(text) + text.lines().count() * BLOCK,
 };

@@ -80,7 +80,6 @@ fn text(notification: &Notification) -> String {
     let form = Form {
         escape: escaped,
         bullet: "• ",
-        separator: "\n",
         limit: LIMIT - shown_units(&head) - shown_units(&origin),
         measure: shown_units,
     };

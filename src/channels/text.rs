@@ -55,18 +55,7 @@ fn harmless(c: char) -> char {
 
 /// Text for HTML, between tags and within quotes.
 pub fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    html_brackets(text).replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 /// `&`, `<` and `>` alone, which is all that Slack and Telegram decode.

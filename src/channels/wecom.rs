@@ -49,7 +49,6 @@ fn content(notification: &Notification) -> String {
     let form = Form {
         escape: full_width_markdown,
         bullet: "> ",
-        separator: "\n",
         limit: LIMIT - head.len() - origin.len(),
         measure: message::bytes,
     };
