@@ -1,7 +1,9 @@
 //! What must never be seen, whatever fails; and that no message is more than a message.
 
 use super::*;
+use crate::support::env::Run;
 use crate::support::server::{Answer, dead_port, status};
+use taskmon::channels::Service;
 
 /// Secrets of every kind and place; none has six characters of another or of anything else that is printed.
 const URL_TOKEN: &str = "Qz7tokInFile55";
@@ -10,10 +12,21 @@ const FILE_TOKEN: &str = "Yv9tokInOther77";
 const HMAC: &str = "Hk4signKeyConf88";
 const HMAC_ENV: &str = "Jm5signKeyEnv99";
 const MAIL: &str = "Lp6mailPassw0rd";
-const SECRETS: [&str; 6] = [URL_TOKEN, ENV_TOKEN, FILE_TOKEN, HMAC, HMAC_ENV, MAIL];
+const NTFY_TOPIC: &str = "Rs4tpkNtf_qj12";
+const NTFY_TOKEN: &str = "tk_Bd7zq8vnx3m";
+const TELEGRAM: &str = "86:Gh5btTkn-Zw61vk";
+const DISCORD: &str = "Fk2wbhkTkn_vb73";
+const TEAMS: &str = "Mz8sgtrWrkf95";
+const PAGERDUTY: &str = "c4x9rtngky27pdq6";
+const SECRETS: [&str; 12] = [
+    URL_TOKEN, ENV_TOKEN, FILE_TOKEN, HMAC, HMAC_ENV, MAIL, NTFY_TOPIC, NTFY_TOKEN, TELEGRAM,
+    DISCORD, TEAMS, PAGERDUTY,
+];
 
 fn channels(env: &TestEnv, base: &str, port: u16) -> String {
     env.write("token.url", &format!("{base}/file/{FILE_TOKEN}\n"));
+    env.write("teams.url", &format!("{base}/workflows/1/invoke?sig={TEAMS}\n"));
+    env.write("telegram.token", TELEGRAM);
     let line = |kind: &str, more: &str| {
         format!(
             "[[alerts.channels]]\ntype = \"{kind}\"\nretries = 1\ntimeout_seconds = 1\n{more}\n"
@@ -29,17 +42,31 @@ fn channels(env: &TestEnv, base: &str, port: u16) -> String {
             "email",
             &format!("url = \"smtp://ops:{MAIL}@localhost:{port}\"\ntls = \"none\"\nfrom = \"a@example.org\"\nto = [\"b@example.org\"]"),
         ),
+        line("ntfy", &format!("url = \"{base}/{NTFY_TOPIC}\"\ntoken = \"{NTFY_TOKEN}\"")),
+        line(
+            "telegram",
+            &format!("token_file = \"telegram.token\"\nchat_id = 1\napi_url = \"{base}\""),
+        ),
+        line("discord", "url_env = \"DISCORD\""),
+        line("teams", "url_file = \"teams.url\""),
+        line("pagerduty", &format!("routing_key_env = \"PAGERDUTY\"\napi_url = \"{base}\"")),
     ]
     .concat()
 }
 
+/// A run with the secrets that the channels look for in the environment.
+fn with_secrets<'e>(env: &'e TestEnv, base: &str, arguments: &[&str]) -> Run<'e> {
+    env.taskmon(arguments.iter().copied())
+        .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
+        .env("DING_SECRET", HMAC_ENV)
+        .env("DISCORD", format!("{base}/api/webhooks/1/{DISCORD}"))
+        .env("PAGERDUTY", PAGERDUTY)
+}
+
 /// Both streams of a run, at its most talkative.
 fn outputs(env: &TestEnv, base: &str, arguments: &[&str], talk: bool) -> String {
-    let mut run = env
-        .taskmon(arguments.iter().copied())
-        .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
-        .env("DING_SECRET", HMAC_ENV);
-    run = if talk { run.env("RUST_LOG", "trace") } else { run.arg("-vv") };
+    let run = with_secrets(env, base, arguments);
+    let run = if talk { run.env("RUST_LOG", "trace") } else { run.arg("-vv") };
     let finished = run.run();
     format!("{}{}", finished.stdout(), finished.stderr())
 }
@@ -98,7 +125,11 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
     configure(&env, &channels(&env, "https://hooks.example.org", 25));
     let shown = env.taskmon(["config"]).success().json();
     let channels = shown["alerts"]["channels"].as_array().unwrap();
-    assert_eq!(channels.len(), 6);
+    let types: Vec<&str> =
+        channels.iter().map(|channel| channel["type"].as_str().unwrap()).collect();
+    let secretless = ["command"];
+    let all: Vec<&&str> = Service::TYPES.iter().filter(|kind| !secretless.contains(kind)).collect();
+    assert!(all.iter().all(|kind| types.contains(kind)), "each of {all:?} has a secret: {types:?}");
     assert_eq!(channels[0]["url"], "https://hooks.example.org/***");
     assert_eq!(channels[0]["secret"], "***");
     // Where a secret stands is none.
@@ -115,14 +146,12 @@ fn a_program_cannot_betray_what_it_inherits() {
     let telling = "[[alerts.channels]]\ntype = \"command\"\ncommand = [\"/bin/sh\", \"-c\", \"echo I fail: $DING, $DING_SECRET, $TASKMON_DATABASE_URL, $PGPASSWORD >&2; exit 1\"]\n";
     let base = "http://127.0.0.1:1";
     configure(&env, &format!("{}{telling}", channels(&env, base, 1)));
-    let finished = env
-        .taskmon(["alert", "--test"])
-        .env("DING", format!("{base}/robot/send?access_token={ENV_TOKEN}"))
-        .env("DING_SECRET", HMAC_ENV)
+    let finished = with_secrets(&env, base, &["alert", "--test"])
         .env("TASKMON_DATABASE_URL", format!("postgresql://u:{MAIL}@127.0.0.1:1/none"))
         .env("PGPASSWORD", HMAC)
         .exits(1);
-    let error = finished.json()["channels"][6]["error"].to_string();
+    let error =
+        finished.json()["channels"].as_array().unwrap().last().unwrap()["error"].to_string();
     assert!(error.contains("I fail"), "{error}");
     let both = format!("{}{}", finished.stdout(), finished.stderr());
     holds_no_secret("the run", &both);
