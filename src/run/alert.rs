@@ -10,7 +10,7 @@ use crate::notify::{Mode, Retry, Summary};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::text::AlertPage;
-use crate::report::{json, nagios, text};
+use crate::report::{nagios, text};
 use crate::rules::{self, Evaluation};
 use anyhow::Result;
 use serde::Serialize;
@@ -108,19 +108,16 @@ impl JobReport for AlertReport<'_> {
     }
 
     fn render(&mut self, session: &Session) -> Result<Printed> {
+        self.execution_time = session.seconds();
         let (language, live) = (self.config.language, self.live.as_ref());
         Ok(match session.common.output {
-            Format::Json => {
-                self.execution_time = session.seconds();
-                json::render(self, session.layout())?.into()
-            }
-            Format::Text => {
-                let page = AlertPage { is_test: self.is_test, is_dry_run: self.dry_run, live };
-                text::alert(&self.summary, page, language).into()
-            }
             Format::Nagios => {
                 let limits = live_limits(self.config);
                 Printed::plugin(nagios::alert(&self.summary, live, &limits, language))
+            }
+            _ => {
+                let page = AlertPage { is_test: self.is_test, is_dry_run: self.dry_run, live };
+                session.show(self, || text::alert(&self.summary, page, language))?.into()
             }
         })
     }

@@ -10,7 +10,7 @@ use crate::language::Language;
 use crate::notify::{Mode, Retry};
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
-use crate::report::{json, nagios, text};
+use crate::report::{nagios, text};
 use crate::rules::Evaluation;
 use crate::system::disk::{self, DiskReport, Thresholds};
 use anyhow::Result;
@@ -68,13 +68,12 @@ impl JobReport for Measured {
 
     fn render(&mut self, session: &Session) -> Result<Printed> {
         Ok(match session.common.output {
-            Format::Json => json::render(&self.report, session.layout())?.into(),
-            Format::Text => text::disk(&self.report, self.language).into(),
             Format::Nagios => {
                 let Thresholds { warning, critical } = self.thresholds;
                 let limits = nagios::Limits { warning, critical };
                 Printed::plugin(nagios::disk(&self.report, limits, self.language))
             }
+            _ => session.show(&self.report, || text::disk(&self.report, self.language))?.into(),
         })
     }
 }

@@ -52,8 +52,8 @@ impl Session {
         page: impl FnOnce() -> String,
     ) -> Result<String> {
         match self.common.output {
-            Format::Json | Format::Nagios => json::render(document, self.layout()),
             Format::Text => Ok(page()),
+            _ => json::render(document, self.layout()),
         }
     }
 

@@ -116,20 +116,16 @@ impl Session {
     }
 
     fn render_failure(&self, job: Option<Job>, failure: &Failure) -> Printed {
-        match self.common.output {
-            Format::Text => text::failure(failure, self.language()).into(),
-            Format::Json => {
-                let mut document = json!({"success": false, "error": failure});
-                // By its name `alert --report` raises what the job's next success resolves.
-                if let Some(job) = job {
-                    document["job"] = json!(job.name());
-                }
-                json::render(&document, self.layout()).unwrap_or_default().into()
-            }
-            Format::Nagios => {
-                Printed::plugin(nagios::failure(job.map_or("taskmon", Job::name), failure))
-            }
+        if self.common.output == Format::Nagios {
+            return Printed::plugin(nagios::failure(job.map_or("taskmon", Job::name), failure));
         }
+        let mut document = json!({"success": false, "error": failure});
+        // By its name `alert --report` raises what the job's next success resolves.
+        if let Some(job) = job {
+            document["job"] = json!(job.name());
+        }
+        let printed = self.show(&document, || text::failure(failure, self.language()));
+        printed.unwrap_or_default().into()
     }
 
     /// Nobody is notified of wrong usage, of a run that another one held up or that was asked to end, and of one by hand.
