@@ -79,7 +79,7 @@ pub(crate) fn state_of(
     )
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits { stuck_after_minutes: 60, backlog_after_minutes: 30, backlog_max: 1000, min_tasks: 20 }
 }
 

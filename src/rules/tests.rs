@@ -1,6 +1,6 @@
 use super::open_tasks::duration;
 use super::*;
-use crate::live::Limits;
+use crate::live::tests::limits;
 use crate::outcome::{Kind, Severity};
 use serde_json::{Number, json};
 
@@ -10,12 +10,7 @@ pub fn settings() -> Settings {
         failure_rate_critical: 50.0,
         error_concentration_percent: 50.0,
         no_tasks: true,
-        live: Limits {
-            stuck_after_minutes: 60,
-            backlog_after_minutes: 30,
-            backlog_max: 1000,
-            min_tasks: 20,
-        },
+        live: limits(),
         custom: Vec::new(),
     }
 }
