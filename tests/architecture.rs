@@ -126,7 +126,7 @@ const RULES: &[Rule] = &[
     // It judges what others found.
     Rule {
         module: "check",
-        may: &["store::inspect", "store::prune", "system::disk", "system::broker"],
+        may: &["schedule::**", "store::inspect", "store::prune", "system::disk", "system::broker"],
     },
 ];
 

@@ -12,6 +12,7 @@ pub mod database;
 pub mod indexes;
 pub mod mapping;
 pub mod permissions;
+pub mod placement;
 pub mod runs;
 pub mod storage;
 

@@ -11,6 +11,7 @@
 
 pub mod crontab;
 pub mod daemon;
+pub mod entry;
 pub mod expression;
 pub mod installed;
 pub mod job;

@@ -1,10 +1,10 @@
 //! `schedule install` and `schedule remove`: the block in a crontab.
 
+use super::cron_zone;
 use super::units::{install_units, remove_units};
-use super::{cron_zone, findings};
-use crate::check::Finding;
+use crate::check::{Finding, placement};
 use crate::cli::{ScheduleInstallArgs, SchedulePlace, ScheduleRemoveArgs};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::language::Language;
 use crate::lock;
 use crate::outcome::{Failure, Kind, Outcome};
@@ -88,7 +88,12 @@ impl Session {
         let text = program.read()?.unwrap_or_default();
         let crontab = crontab::read(&text)?;
         refuse_other_configuration(&crontab, installation)?;
-        let zones = findings::zones_above(&crontab, config);
+        let zones = placement::zones_above(
+            &crontab,
+            config::of_the_host(),
+            config.values.timezone.as_deref(),
+            config.language,
+        );
         change.warnings.extend(zones.iter().map(Finding::sentence));
         report_foreign_lines(&crontab, change, config.language);
         let new = crontab.with(jobs, installation);

@@ -1,15 +1,14 @@
 //! Where the jobs are installed: in the crontab and as units.
 
-use super::entry::Entry;
-use super::findings;
 use super::units::{enabled_elsewhere, unit_dir, unit_folders};
-use crate::check::Finding;
+use crate::check::{Finding, placement};
 use crate::cli::SchedulePlace;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
 use crate::run::locks::real;
 use crate::schedule::crontab;
+use crate::schedule::entry::Entry;
 use crate::schedule::installed::{Installed, rename_former};
 use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
@@ -66,7 +65,12 @@ impl Session {
                 let text = text.unwrap_or_default();
                 let crontab = crontab::read(&text)?;
                 if crontab.config().as_deref().is_some_and(is_this) {
-                    zones = findings::zones_above(&crontab, config);
+                    zones = placement::zones_above(
+                        &crontab,
+                        config::of_the_host(),
+                        config.values.timezone.as_deref(),
+                        config.language,
+                    );
                     entries.extend(crontab.jobs().into_iter().map(|(job, words)| Entry {
                         place: "crontab".to_owned(),
                         is_timer: false,
@@ -75,7 +79,8 @@ impl Session {
                         job,
                     }));
                 } else if crontab.block().is_some() {
-                    findings.push(findings::other_configuration(crontab.config(), config.language));
+                    findings
+                        .push(placement::other_configuration(crontab.config(), config.language));
                 }
                 is_known = true;
             }
@@ -89,8 +94,8 @@ impl Session {
         for entry in &mut entries {
             rename_former(&mut entry.job, &configured);
         }
-        findings.extend(findings::doubled(&entries, config.language));
-        findings.extend(findings::broken(&entries, config.language));
+        findings.extend(placement::doubled(&entries, config.language));
+        findings.extend(placement::broken(&entries, config.language));
         let running = || entries.iter().filter(|entry| entry.runs);
         let by_timers = running().next().is_some() && running().all(|entry| entry.is_timer);
         let jobs = running().map(|entry| entry.job.clone()).collect();
@@ -123,7 +128,7 @@ impl Session {
             job: Installed::of(job, &[], self.now),
             words: Vec::new(),
         }));
-        findings::doubled(&entries, config.language).into_iter().collect()
+        placement::doubled(&entries, config.language).into_iter().collect()
     }
 }
 
@@ -141,7 +146,7 @@ fn timers(config: &Config, is_this: &dyn Fn(&Path) -> bool) -> (Vec<Entry>, Vec<
             jobs.partition(|job| job.is_enabled(&links));
         if !idle.is_empty() {
             let names: Vec<String> = idle.iter().map(WrittenJob::unit).collect();
-            findings.push(findings::not_enabled(&folder, control, &names, config.language));
+            findings.push(placement::not_enabled(&folder, control, &names, config.language));
         }
         let with_state = [(true, enabled), (false, idle)];
         entries.extend(with_state.into_iter().flat_map(|(runs, jobs)| {

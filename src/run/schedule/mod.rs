@@ -1,8 +1,6 @@
 //! `taskmon schedule`: the jobs of the configuration, where they are installed, and how they went.
 
-mod entry;
 mod environment;
-mod findings;
 mod install;
 mod installed;
 mod jobs;
@@ -12,7 +10,7 @@ mod status;
 mod units;
 
 use super::{Done, Session};
-use crate::check::Finding;
+use crate::check::{Finding, placement};
 use crate::cli::ScheduleCommand;
 use crate::config::{self, Config};
 use crate::outcome::Outcome;
@@ -39,13 +37,14 @@ impl Session {
         let zone = cron_zone();
         let jobs = self.jobs(config)?;
         let served = jobs.iter().filter(|job| job.is_served(queues));
-        let mut findings: Vec<Finding> = findings::no_jobs(config).into_iter().collect();
+        let mut findings: Vec<Finding> =
+            placement::no_jobs(&config.schedule, config.language).into_iter().collect();
         let mut leftover = Vec::new();
         match self.installed(config, &Program::default()) {
             Ok(Some(installed)) => {
                 leftover = installed.leftover(config);
                 findings.extend(installed.zones);
-                findings.extend(findings::left_over(&leftover, config.language));
+                findings.extend(placement::left_over(&leftover, config.language));
             }
             Ok(None) => {}
             // The configured jobs are listed all the same; `status` is about the installed ones.

@@ -1,12 +1,11 @@
 //! `schedule status`: whether each job is installed, how it went last and whether it is overdue.
 
 use super::cron_zone;
-use super::findings;
 use super::install::program;
 use super::installed::InstalledJobs;
 use super::missed::read_records;
 use crate::check::cron::{Scheduled, ScheduledJob};
-use crate::check::{Finding, Status};
+use crate::check::{Finding, Status, placement};
 use crate::cli::ScheduleStatusArgs;
 use crate::config::{self, Config};
 use crate::outcome::{Issue, Outcome};
@@ -66,14 +65,14 @@ impl Session {
                     .hint("link /etc/localtime to a file of /usr/share/zoneinfo"),
             );
         }
-        findings.extend(findings::no_jobs(config));
+        findings.extend(placement::no_jobs(&config.schedule, config.language));
         let mut leftover = Vec::new();
         let installed = match self.installed(config, &program(arguments.user.as_deref())?) {
             Ok(Some(mut installed)) => {
                 findings.append(&mut installed.findings);
                 findings.append(&mut installed.zones);
                 leftover = installed.leftover(config);
-                findings.extend(findings::left_over(&leftover, config.language));
+                findings.extend(placement::left_over(&leftover, config.language));
                 Some(installed)
             }
             Ok(None) => None,

@@ -1,25 +1,25 @@
 //! A job in one of the places where it may be installed, and whether what it starts is there.
 
-use crate::schedule::installed::Installed;
+use super::installed::Installed;
 use rustix::fs::{Access, access};
 use std::fmt::Display;
 use std::path::Path;
 
 /// A job that is installed with a configuration.
-pub(super) struct Entry {
+pub struct Entry {
     /// "crontab", or the folder of its units.
-    pub(super) place: String,
-    pub(super) is_timer: bool,
+    pub place: String,
+    pub is_timer: bool,
     /// A timer that is not enabled does not.
-    pub(super) runs: bool,
-    pub(super) job: Installed,
+    pub runs: bool,
+    pub job: Installed,
     /// What is started: the program and its arguments, perhaps behind `nice`. Empty: not known.
-    pub(super) words: Vec<String>,
+    pub words: Vec<String>,
 }
 
 impl Entry {
     /// Why what it starts cannot run: the program, or the file that it names with `-c`.
-    pub(super) fn obstacle(&self) -> Option<String> {
+    pub fn obstacle(&self) -> Option<String> {
         let words = match self.words.as_slice() {
             [nice, _, _, rest @ ..] if nice == "nice" => rest,
             words => words,

@@ -1,16 +1,17 @@
-//! What is not as it should be about the installed jobs, with what to do about it.
+//! Whether the jobs are installed where they can run, once each, and with the right zone.
 
-use super::entry::Entry;
-use crate::check::Finding;
-use crate::config::{self, Config};
+use super::Finding;
 use crate::language::Language;
 use crate::schedule::crontab::Crontab;
+use crate::schedule::entry::Entry;
 use crate::schedule::installed::Installed;
+use crate::schedule::settings::Settings;
 use crate::schedule::shell;
+use chrono_tz::Tz;
 use std::path::{Path, PathBuf};
 
 /// Jobs whose lines start what is not there.
-pub(super) fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
+pub fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
     let mut obstacles: Vec<(String, Vec<&str>)> = Vec::new();
     for entry in entries.iter().filter(|entry| entry.runs) {
         let Some(why) = entry.obstacle() else {
@@ -33,12 +34,7 @@ pub(super) fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
 }
 
 /// Timers that are written and will never run.
-pub(super) fn not_enabled(
-    folder: &Path,
-    control: &str,
-    timers: &[String],
-    language: Language,
-) -> Finding {
+pub fn not_enabled(folder: &Path, control: &str, timers: &[String], language: Language) -> Finding {
     let folder = folder.display();
     let names = timers.join(", ");
     Finding::warning(language.pick(
@@ -52,7 +48,7 @@ pub(super) fn not_enabled(
 }
 
 /// A block that is for another configuration, perhaps for one that has been moved away.
-pub(super) fn other_configuration(config: Option<PathBuf>, language: Language) -> Finding {
+pub fn other_configuration(config: Option<PathBuf>, language: Language) -> Finding {
     let Some(config) = config else {
         return Finding::warning(language.pick(
             "crontab 中 taskmon 的区块没有写明属于哪份配置",
@@ -79,7 +75,7 @@ pub(super) fn other_configuration(config: Option<PathBuf>, language: Language) -
 }
 
 /// The jobs that are installed in more than one place.
-pub(super) fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
+pub fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
     let is_same = |one: &Installed, other: &Installed| {
         one.name == other.name || (&one.cron, &one.command) == (&other.cron, &other.command)
     };
@@ -109,7 +105,7 @@ pub(super) fn doubled(entries: &[Entry], language: Language) -> Option<Finding> 
 }
 
 /// Jobs that go on running although nobody configures them any more.
-pub(super) fn left_over(names: &[String], language: Language) -> Option<Finding> {
+pub fn left_over(names: &[String], language: Language) -> Option<Finding> {
     let names = names.join(", ");
     (!names.is_empty()).then(|| {
         Finding::warning(language.pick(
@@ -120,13 +116,13 @@ pub(super) fn left_over(names: &[String], language: Language) -> Option<Finding>
     })
 }
 
-pub(super) fn no_jobs(config: &Config) -> Option<Finding> {
-    config.schedule.jobs.is_empty().then(|| {
-        Finding::warning(config.language.pick(
+pub fn no_jobs(settings: &Settings, language: Language) -> Option<Finding> {
+    settings.jobs.is_empty().then(|| {
+        Finding::warning(language.pick(
             "schedule.jobs 为空：没有配置任何作业",
             "schedule.jobs is empty: no job is configured",
         ))
-        .hint(config.language.pick(
+        .hint(language.pick(
             "去掉这个键即为默认的作业；或用 [[schedule.jobs]] 写明自己的作业",
             "without the key the default jobs hold; [[schedule.jobs]] names one's own",
         ))
@@ -134,17 +130,22 @@ pub(super) fn no_jobs(config: &Config) -> Option<Finding> {
 }
 
 /// The zones that lines above the block set: cronie goes by `CRON_TZ`, and the jobs have as their zone what a crontab sets as `TZ`.
-pub(super) fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
-    let language = config.language;
+///
+/// `host`: the zone that cron itself goes by; `configured`: the configuration's `timezone`.
+pub fn zones_above(
+    crontab: &Crontab,
+    host: Option<Tz>,
+    configured: Option<&str>,
+    language: Language,
+) -> Vec<Finding> {
     let set = crontab.variables();
     let last = |name: &str| {
         let found = set.iter().rev().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     };
-    let system = config::of_the_host();
-    let is_the_systems = |zone: &str| system.is_some_and(|system| system.name() == zone);
+    let is_the_hosts = |zone: &str| host.is_some_and(|host| host.name() == zone);
     let mut findings = Vec::new();
-    if let Some(zone) = last("CRON_TZ").filter(|zone| !is_the_systems(zone)) {
+    if let Some(zone) = last("CRON_TZ").filter(|zone| !is_the_hosts(zone)) {
         findings.push(
             Finding::warning(language.pick(
                 format!("crontab 中区块之前设置了 CRON_TZ={zone}：cronie 按该时区运行这些作业，Debian 的 cron 则按系统时区；这里的时间均按系统时区"),
@@ -156,7 +157,7 @@ pub(super) fn zones_above(crontab: &Crontab, config: &Config) -> Vec<Finding> {
             )),
         );
     }
-    if let Some(zone) = last("TZ").filter(|_| config.values.timezone.is_none()) {
+    if let Some(zone) = last("TZ").filter(|_| configured.is_none()) {
         findings.push(
             Finding::warning(language.pick(
                 format!("crontab 中区块之前设置了 TZ={zone}：配置中没有 `timezone`，作业按该时区计算日期；运行时刻不受影响"),
