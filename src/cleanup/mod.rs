@@ -3,6 +3,7 @@
 //! The folders, the clock and the brake are checked before anything is deleted. Then the parts follow in an order in which each sees what
 //! the one before has left: tasks, receipts, temp folders, logs.
 
+mod aliases;
 mod before_commit;
 mod config;
 mod database;
@@ -25,11 +26,11 @@ mod targets;
 mod threads;
 mod watch;
 
+pub use aliases::path_aliases;
 pub use config::Config;
 pub use database::Database;
 pub use globs::{NamePatterns, Protected};
 pub use guard::MOST_SKEW;
-pub use paths::lexical;
 pub use roots::Roots;
 pub use settings::{Outside, Part, Settings};
 pub use tally::{CleanupReport, Tally};

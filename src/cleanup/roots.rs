@@ -1,5 +1,6 @@
 //! The storage roots, and the way from a folder that a row names to an open one beneath them.
 
+use super::Config;
 use super::dir::{self, Dir};
 use super::finding::{Finding, RootedDir, RootedFile};
 use super::paths::lexical;
@@ -45,9 +46,11 @@ struct OpenFolders {
 }
 
 impl Roots {
-    /// `marker`: the name of a file that each root must hold, or none.
-    pub fn open(paths: &[PathBuf], marker: Option<&str>, base: &Path) -> Self {
-        let roots: Vec<Root> = paths.iter().map(|path| Root::open(path, marker)).collect();
+    /// The storage roots; `base`: where relative paths of rows start.
+    pub fn open(config: &Config, base: &Path) -> Self {
+        let marker = Some(config.root_marker.as_str()).filter(|marker| !marker.is_empty());
+        let roots: Vec<Root> =
+            config.storage_roots.iter().map(|path| Root::open(path, marker)).collect();
         let is_nested = |(index, root): (usize, &Root)| {
             let mut others = roots.iter().enumerate().filter(|(other, _)| *other != index);
             others.any(|(_, other)| root.real.starts_with(&other.real))

@@ -13,7 +13,6 @@ use crate::cli::{CleanupArgs, CleanupPart};
 use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
-use crate::mapping::canonical_path::PathAliases;
 use crate::notify;
 use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
@@ -26,7 +25,7 @@ use crate::units;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -164,8 +163,7 @@ fn cleanup_settings(
     };
     let temp = targets(Part::Temp, "cleanup.temp_dirs", &config.cleanup.temp_dirs)?;
     let logs = targets(Part::Logs, "cleanup.log_dirs", &config.cleanup.log_dirs)?;
-    let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    let roots = Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir);
+    let roots = Roots::open(&config.cleanup, &config.base_dir);
     let roots = if arguments.force { roots.forced() } else { roots };
     let receipts = config.database.store.mapping.receipts.as_ref();
     let settings = Settings {
@@ -181,7 +179,7 @@ fn cleanup_settings(
         protect: Protected::parse(
             config.cleanup.protect.iter().map(String::as_str).chain([lock::FILES]),
         )?,
-        aliases: path_aliases(config, &roots),
+        aliases: cleanup::path_aliases(&roots, &config.cleanup),
         has_receipts: receipts.is_some(),
         dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
         never_pruned: config.database.store.mapping.tasks.delete_from.is_none(),
@@ -318,33 +316,6 @@ pub(super) fn needed(config: &Config) -> Vec<Needed> {
         needed.push(Needed { what: "the database", path: path.clone() });
     }
     needed
-}
-
-/// The names under which rows may know the folders: as configured, and as they really are.
-pub(super) fn path_aliases(config: &Config, roots: &Roots) -> PathAliases {
-    let base = cleanup::lexical(&config.base_dir);
-    let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
-    let text = |path: &Path| path.to_str().map(str::to_owned);
-    let mut folders = Vec::new();
-    for folder in [&base, &real_base] {
-        folders.extend(text(folder).map(|folder| (folder, String::new())));
-    }
-    for (path, real) in roots.aliases() {
-        let name = path.strip_prefix(&base).unwrap_or(&path);
-        if !real.starts_with(&base) && !real.starts_with(&real_base) {
-            folders.extend(text(&real).zip(text(name)));
-        }
-    }
-    let swept: Vec<PathBuf> = (config.cleanup.temp_dirs.iter())
-        .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()))
-        .collect();
-    let links = roots.links(&swept);
-    let links = links.iter().filter_map(|(link, folder)| text(link).zip(text(folder)));
-    let mut aliases = PathAliases::new(folders);
-    if let Some(base) = real_base.to_str() {
-        aliases = aliases.with_base(base);
-    }
-    aliases.with_links(links)
 }
 
 /// SIGTERM and SIGINT raise the flag; a second signal ends the process at once.

@@ -4,7 +4,7 @@
 //! - [`expression`], [`next`]: a cron expression, and when it is due
 //! - [`crontab`]: the block in a crontab, as text; [`program`]: the `crontab` program that reads and writes it
 //! - [`systemd`], [`on_calendar`]: the same jobs as timers
-//! - [`installed`]: a job as it is installed, in either place
+//! - [`installed`]: a job as it is installed, in either place; [`entry`]: one of its places
 //! - [`runs`]: the record of each run; [`missed`]: runs that should have been and were not
 //! - [`report`]: the results of `schedule`
 //! - [`daemon`]: whether a cron is running here

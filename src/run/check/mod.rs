@@ -98,11 +98,6 @@ fn folders(config: &Config) -> Vec<Finding> {
     folders.map(|(key, folder)| writable(key, folder, config.language)).into()
 }
 
-fn storage_roots(config: &Config) -> Roots {
-    let marker = Some(config.cleanup.root_marker.as_str()).filter(|marker| !marker.is_empty());
-    Roots::open(&config.cleanup.storage_roots, marker, &config.base_dir)
-}
-
 fn storage(config: &Config) -> Vec<Finding> {
     let (cleanup, language) = (&config.cleanup, config.language);
     let folders = [&cleanup.storage_roots, &cleanup.temp_dirs, &cleanup.log_dirs];
@@ -115,7 +110,11 @@ fn storage(config: &Config) -> Vec<Finding> {
         &disk::measure(&folders, config.disk.thresholds(), disk::DEADLINE),
         language,
     );
-    let unusable = storage_roots(config).unusable().into_iter().map(|(_, why)| why).collect();
+    let unusable = Roots::open(&config.cleanup, &config.base_dir)
+        .unusable()
+        .into_iter()
+        .map(|(_, why)| why)
+        .collect();
     findings.extend(storage::roots(&cleanup.storage_roots, unusable, language));
     findings.extend(forbidden_targets(config));
     findings

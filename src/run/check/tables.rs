@@ -1,12 +1,11 @@
 //! The database for `check`: whether it can be reached, how the mapping fits its tables, and what this user may do there.
 
-use super::{TIMEOUT, storage_roots};
+use super::TIMEOUT;
 use crate::check::mapping::{self, Columns};
 use crate::check::{Finding, Status, clock, database, indexes, permissions};
-use crate::cleanup;
+use crate::cleanup::{self, Roots};
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
-use crate::run::cleanup::path_aliases;
 use crate::run::database::no_database;
 use crate::store::inspect::Inspection;
 use crate::store::prune::{Mode, PruneSettings};
@@ -142,9 +141,10 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
     if matches!(target, Target::SqliteReadOnly(_)) {
         return without(Finding::skipped("mode=ro"));
     }
+    let roots = Roots::open(&config.cleanup, &config.base_dir);
     let settings = PruneSettings {
         store: settings,
-        aliases: path_aliases(config, &storage_roots(config)),
+        aliases: cleanup::path_aliases(&roots, &config.cleanup),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         asked_to_end: Default::default(),
