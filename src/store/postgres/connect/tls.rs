@@ -3,7 +3,7 @@
 use super::target::{ClientCertificate, PostgresTarget, RootCertificate, SslMode};
 use super::verify::{Check, Verifier};
 use crate::outcome::{Failure, Kind};
-use crate::tls::AcceptAny;
+use crate::tls::{AcceptAny, system_roots};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -11,17 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, version};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// Where Linux systems keep the certificates they trust: Debian and Alpine, Fedora, SUSE, others.
-const SYSTEM_BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Builds the client's side of a TLS connection.
 ///
@@ -63,8 +54,7 @@ fn choose_verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
     let check = match target.ssl_mode {
         SslMode::Disable | SslMode::Allow | SslMode::Prefer => None,
-        SslMode::Require => Some(Check::Chain),
-        SslMode::VerifyCa => Some(Check::Chain),
+        SslMode::Require | SslMode::VerifyCa => Some(Check::Chain),
         SslMode::VerifyFull => Some(Check::ChainAndName),
     };
     let roots = match check {
@@ -72,37 +62,49 @@ fn choose_verifier(
         Some(_) => read_roots(&target.root_certificate, target.ssl_mode)?,
     };
     Ok(match (check, roots) {
-        (Some(check), Some(roots)) => Arc::new(Verifier {
-            check,
-            roots: trust(&roots)?,
-            given: roots.certificates,
-            provider: provider.clone(),
-        }),
+        (Some(check), Some((given, roots))) => {
+            Arc::new(Verifier { check, roots, given, provider: provider.clone() })
+        }
         _ => Arc::new(AcceptAny { provider: provider.clone() }),
     })
 }
 
-/// Certificates and the file that they are from.
-struct Roots {
-    path: PathBuf,
-    certificates: Vec<CertificateDer<'static>>,
-    /// A bundle of the system may hold some that rustls does not understand.
-    system: bool,
-}
+/// The certificates that are trusted, as they were given and as rustls has them.
+type Roots = (Vec<CertificateDer<'static>>, RootCertStore);
 
 /// `Ok(None)`: nothing was asked for and nothing is there, which only `require` allows. A file that was asked
 /// for has to be there in every case, else a typing error would turn the check off.
 fn read_roots(root: &RootCertificate, mode: SslMode) -> Result<Option<Roots>, Failure> {
-    let (path, system) = match root {
-        RootCertificate::File(path) => (path.clone(), false),
-        RootCertificate::Default(Some(path)) if path.exists() => (path.clone(), false),
+    let system = match root {
+        RootCertificate::File(path) => return trust_file(path).map(Some),
+        RootCertificate::Default(Some(path)) if path.exists() => {
+            return trust_file(path).map(Some);
+        }
         RootCertificate::Default(_) if mode == SslMode::Require => return Ok(None),
         RootCertificate::Default(path) => return Err(no_roots(path.as_deref())),
-        RootCertificate::System(Some(path)) => (path.clone(), true),
-        RootCertificate::System(None) => (find_system_bundle()?, true),
+        RootCertificate::System(Some(path)) => read_certificates(path)?,
+        RootCertificate::System(None) => system_roots()
+            .map_err(|why| failed(format!("sslrootcert=system cannot be honoured: {why}")))?,
     };
-    let certificates = read_certificates(&path)?;
-    Ok(Some(Roots { path, certificates, system }))
+    let mut store = RootCertStore::empty();
+    // A bundle of the system may hold some that rustls does not understand.
+    store.add_parsable_certificates(system.iter().cloned());
+    Ok(Some((system, store)))
+}
+
+fn trust_file(path: &Path) -> Result<Roots, Failure> {
+    let certificates = read_certificates(path)?;
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| {
+            failed(format!(
+                "the certificate file {} holds a certificate that cannot be used: {error}",
+                path.display()
+            ))
+            .hint("sslrootcert names a file of CA certificates in PEM form")
+        })?;
+    }
+    Ok((certificates, store))
 }
 
 fn no_roots(path: Option<&Path>) -> Failure {
@@ -114,17 +116,6 @@ fn no_roots(path: Option<&Path>) -> Failure {
         "the server's certificate has to be verified, and {what}"
     ))
     .hint("name the file of the CA's certificate with sslrootcert=PATH, or take sslrootcert=system for a certificate that a public CA signed")
-}
-
-fn find_system_bundle() -> Result<PathBuf, Failure> {
-    let found = SYSTEM_BUNDLES.iter().map(Path::new).find(|p| p.exists());
-    found.map(Path::to_owned).ok_or_else(|| {
-        failed(format!(
-            "sslrootcert=system, and none of the system's certificate files is there: {}",
-            SYSTEM_BUNDLES.join(", ")
-        ))
-        .hint("install the package ca-certificates, or name a file in SSL_CERT_FILE")
-    })
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -146,24 +137,6 @@ fn unreadable(what: &str, path: &Path, error: &pem::Error) -> Failure {
     };
     failed(format!("the {what} {} cannot be read: {why}", path.display()))
         .hint("check the path and the rights on the file")
-}
-
-fn trust(roots: &Roots) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    for certificate in &roots.certificates {
-        match store.add(certificate.clone()) {
-            Ok(()) => {}
-            Err(_) if roots.system => {}
-            Err(error) => {
-                return Err(failed(format!(
-                    "the certificate file {} holds a certificate that cannot be used: {error}",
-                    roots.path.display()
-                ))
-                .hint("sslrootcert names a file of CA certificates in PEM form"));
-            }
-        }
-    }
-    Ok(store)
 }
 
 type ClientIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
