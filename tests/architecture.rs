@@ -92,7 +92,11 @@ const RULES: &[Rule] = &[
         ],
     },
     // What a URL says is read without knowledge of the store that is opened by it.
-    Rule { module: "store::postgres::connect", may: &["store::postgres::failure"] },
+    Rule {
+        module: "store::postgres::connect",
+        may: &["store::postgres::answer", "store::postgres::failure"],
+    },
+    Rule { module: "store::postgres::answer", may: &[] },
     Rule { module: "store::postgres::failure", may: &["store::refusal"] },
     Rule {
         module: "store::sqlite",

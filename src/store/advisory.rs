@@ -4,12 +4,13 @@
 //! where transactions of many clients share a server's sessions, a session's lock would outlive its run and keep every later one away. The transaction
 //! reads nothing while it is open, so that it holds back no vacuum. However the run ends, the server gives the lock back.
 
+use super::postgres::answer::first_value;
 use super::postgres::connect::connect;
 use super::postgres::connect::target::PostgresTarget;
 use super::postgres::failure::failure;
 use crate::deadline;
 use crate::outcome::Failure;
-use postgres::{Client, SimpleQueryMessage};
+use postgres::Client;
 use std::time::{Duration, Instant};
 
 /// The lock, held until it is dropped.
@@ -67,11 +68,7 @@ pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Re
         let answer = client
             .simple_query(&format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})"))
             .map_err(refused)?;
-        let is_held = answer.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
-            _ => false,
-        });
-        if is_held {
+        if first_value(&answer) == Some("t") {
             return Ok(Attempt::Held(Held { client: Some(Box::new(client)) }));
         }
         if begin.elapsed() >= patience {

@@ -1,6 +1,6 @@
 //! The fields of a mapping that a table has, and the sub-select that names them.
 
-use super::columns::numbered;
+use super::columns::{Column, numbered};
 use super::refusal::{Refusal, mismatch};
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::Failure;
@@ -34,24 +34,17 @@ impl Fields {
         if try_select(&select_list(table, &mapped, &[])).is_err() {
             // Something is amiss: one trial each says what.
             try_select("1").map_err(|refusal| refusal.of_table("tasks", &table.from))?;
-            for key in numbered("key", &table.key) {
-                try_select(&key.expression).map_err(|refusal| {
-                    refusal.of_column("tasks", &table.from, &key.name, &key.expression)
-                })?;
+            let blame = |refusal: Refusal, name: &str, expression: &str| {
+                refusal.of_column("tasks", &table.from, name, expression)
+            };
+            for Column { name, expression, .. } in numbered("key", &table.key) {
+                try_select(&expression).map_err(|refusal| blame(refusal, &name, &expression))?;
             }
             for &field in &mapped {
                 let expression = table.field(field).unwrap_or_default();
                 match try_select(&format!("({expression})")) {
-                    Ok(()) => {}
                     Err(Refusal::MissingColumn(_)) if is_optional(field) => missing.push(field),
-                    Err(refusal) => {
-                        return Err(refusal.of_column(
-                            "tasks",
-                            &table.from,
-                            field.name(),
-                            expression,
-                        ));
-                    }
+                    tried => tried.map_err(|refusal| blame(refusal, field.name(), expression))?,
                 }
             }
         }

@@ -89,7 +89,7 @@ pub struct DayFigures {
 }
 
 /// The tasks of one hour, status label and retry count.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Cell {
     /// 0 to 23, on the local clock.
     pub hour: u8,
@@ -102,12 +102,6 @@ pub struct Cell {
     /// Tasks that have a start, and the sum of the waits before it in microseconds.
     pub waited: u64,
     pub wait_micros: i128,
-}
-
-impl Cell {
-    pub fn empty(hour: u8, label: Option<String>, retries: Option<i64>) -> Self {
-        Self { hour, label, retries, tasks: 0, timed: 0, micros: 0, waited: 0, wait_micros: 0 }
-    }
 }
 
 /// Processing times in seconds, linearly interpolated as `percentile_cont` does.

@@ -49,12 +49,14 @@ on_each_database! {
         ]);
         // A task starts three seconds and 17 microseconds times its number after its creation.
         let expected = Cell {
+            hour: 1,
+            label: Some("COMPLETED".into()),
+            retries: Some(0),
             tasks: 4,
             timed: 3,
             micros: 17_250_001,
             waited: 3,
             wait_micros: 3 * 3_000_000 + (1 + 2 + 3) * 17,
-            ..Cell::empty(1, Some("COMPLETED".into()), Some(0))
         };
         assert_eq!(View::of(&env).figures().cells, [expected]);
     }

@@ -3,12 +3,12 @@
 //! A statement that is printed runs: where it is not of plain columns, it has been tried on an empty temporary table with the same ones, in a transaction
 //! that was rolled back. How the database writes them comes from there, too, so that an index is found again however the mapping writes it.
 
+use super::answer::rows;
 use super::quote::{identifier, is_plain_name, literal};
-use super::session::{Broken, Session};
+use super::session::{Broken, Session, unless_refused};
 use crate::outcome::Failure;
 use crate::store::prune::MissingIndex;
 use crate::store::prune::indexes::WantedIndex;
-use postgres::SimpleQueryMessage;
 use postgres::error::SqlState;
 use serde_json::Value;
 
@@ -28,7 +28,8 @@ pub fn missing(session: &Session, wanted: &[WantedIndex]) -> Result<Vec<MissingI
 }
 
 fn look(session: &Session, wanted: &WantedIndex) -> Result<Option<MissingIndex>, Broken> {
-    let relation = match relation(session, &wanted.from)? {
+    // None: it is a FROM clause, not a name.
+    let relation = match unless_refused(relation_of(session, &wanted.from))?.flatten() {
         Some(relation) if "rpm".contains(&relation.kind) => {
             return on_table(session, wanted, &relation);
         }
@@ -42,15 +43,12 @@ fn look(session: &Session, wanted: &WantedIndex) -> Result<Option<MissingIndex>,
     // A view, or a FROM clause: its plan shows whether a column is one of a table's.
     let mut beneath: Option<WantedIndex> = None;
     for column in &wanted.columns {
-        let origin = match origin(session, &wanted.from, column)? {
-            Some(origin) => origin,
-            None => {
-                let why = format!(
-                    "\"{column}\" of \"{}\" is computed from several tables or columns, which no index can hold",
-                    short_name(wanted)
-                );
-                return Ok(Some(missing_index(wanted, Err(why))));
-            }
+        let Some(origin) = origin(session, &wanted.from, column)? else {
+            let why = format!(
+                "\"{column}\" of \"{}\" is computed from several tables or columns, which no index can hold",
+                short_name(wanted)
+            );
+            return Ok(Some(missing_index(wanted, Err(why))));
         };
         let known = beneath
             .get_or_insert_with(|| WantedIndex { from: origin.table.clone(), columns: Vec::new() });
@@ -90,14 +88,6 @@ struct Relation {
     kind: String,
 }
 
-/// `None`: it is a FROM clause, not a name.
-fn relation(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
-    match relation_of(session, from) {
-        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
-        answer => answer,
-    }
-}
-
 fn relation_of(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
     let sql = "SELECT quote_ident(c.relname), c.relkind::text FROM unnest($1) AS n \
                JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n)";
@@ -115,44 +105,31 @@ fn on_table(
 ) -> Result<Option<MissingIndex>, Broken> {
     let is_bare = |column: &String| is_plain_name(column) && !column.contains('.');
     let is_plain = wanted.columns.iter().all(is_bare);
-    if is_plain && is_there(session, &wanted.from, &wanted.columns)? {
-        return Ok(None);
-    }
     // Columns by their bare names need no trial.
-    if is_plain {
-        return Ok(Some(missing_index(
-            wanted,
-            Ok(statement(&wanted.from, relation, &wanted.columns)),
-        )));
-    }
-    let items = match as_indexed(session, wanted, relation) {
-        Ok(items) => items,
+    let indexed =
+        if is_plain { Ok(wanted.columns.clone()) } else { as_indexed(session, wanted, relation) };
+    let columns = match indexed {
+        Ok(columns) => columns,
         Err(Broken::Server(error)) if error.as_db_error().is_some() => {
-            let code = error.code().cloned();
-            let columns = wanted.columns.join(", ");
-            return Ok(match code {
-                Some(code) if code == SqlState::INVALID_OBJECT_DEFINITION => {
-                    let why = format!(
-                        "\"{columns}\" is not immutable, depending on a setting or on the time, so that no index can hold it"
-                    );
-                    Some(missing_index(wanted, Err(why)))
-                }
-                _ => {
-                    let words = error.as_db_error().map_or("", |error| error.message());
-                    Some(missing_index(
-                        wanted,
-                        Err(format!("whether there is one is not known: {words}")),
-                    ))
-                }
-            });
+            let why = if error.code() == Some(&SqlState::INVALID_OBJECT_DEFINITION) {
+                let columns = wanted.columns.join(", ");
+                format!(
+                    "\"{columns}\" is not immutable, depending on a setting or on the time, so that no index can hold it"
+                )
+            } else {
+                let words = error.as_db_error().map_or("", |error| error.message());
+                format!("whether there is one is not known: {words}")
+            };
+            return Ok(Some(missing_index(wanted, Err(why))));
         }
         Err(broken) => return Err(broken),
     };
-    if is_there(session, &wanted.from, &items)? {
+    if is_there(session, &wanted.from, &columns)? {
         return Ok(None);
     }
-    let indexed = WantedIndex { from: wanted.from.clone(), columns: items };
-    Ok(Some(missing_index(&indexed, Ok(statement(&indexed.from, relation, &indexed.columns)))))
+    let remedy = statement(&wanted.from, relation, &columns);
+    let indexed = WantedIndex { from: wanted.from.clone(), columns };
+    Ok(Some(missing_index(&indexed, Ok(remedy))))
 }
 
 /// An index of a partitioned table cannot be made while others write.
@@ -205,10 +182,7 @@ fn as_indexed(
             return Err(broken);
         }
     };
-    let row = answer.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
+    let row = rows(&answer).next();
     let items = (0..entries.len()).map(|place| row.and_then(|row| row.get(place)).unwrap_or(""));
     Ok(items.map(str::to_owned).collect())
 }
@@ -222,16 +196,10 @@ struct Origin {
 /// `None`: it is computed, or the plan does not say.
 fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>, Broken> {
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({column}) FROM {from}");
-    let answer = match session.simple(&sql) {
-        Err(Broken::Server(error)) if error.as_db_error().is_some() => return Ok(None),
-        answer => answer?,
+    let Some(answer) = unless_refused(session.simple(&sql))? else {
+        return Ok(None);
     };
-    let text: String = (answer.iter())
-        .filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
-        })
-        .collect();
+    let text: String = rows(&answer).filter_map(|row| row.get(0)).collect();
     let plan: Value = serde_json::from_str(&text).unwrap_or_default();
     let top = &plan[0]["Plan"];
     let output = top["Output"][0].as_str().unwrap_or_default();

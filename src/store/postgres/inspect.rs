@@ -1,7 +1,7 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
 use super::connect::target::PostgresTarget;
-use super::session::{Broken, Session};
+use super::session::{Broken, Session, unless_refused};
 use super::view_key::find_wrong_key;
 use crate::mapping::Mapping;
 use crate::outcome::Failure;
@@ -77,17 +77,11 @@ fn rights(session: &Session, table: MappedTable) -> Result<Rights, Broken> {
     if known.closed_schema.is_some() {
         return Ok(known);
     }
-    match session.ask(sql, &[vec![name]]) {
-        Ok(rows) => {
-            if let Some(row) = rows.first() {
-                known.select = row.try_get(0)?;
-                known.delete = row.try_get(1)?;
-                known.is_missing = is_pruned && row.try_get(2)?;
-            }
-        }
-        // It is a FROM clause, not a name.
-        Err(Broken::Server(error)) if error.as_db_error().is_some() => {}
-        Err(broken) => return Err(broken),
+    let rows = unless_refused(session.ask(sql, &[vec![name]]))?;
+    if let Some(row) = rows.as_ref().and_then(|rows| rows.first()) {
+        known.select = row.try_get(0)?;
+        known.delete = row.try_get(1)?;
+        known.is_missing = is_pruned && row.try_get(2)?;
     }
     known.delete = known.delete.filter(|_| is_pruned);
     Ok(known)
@@ -103,12 +97,8 @@ fn closed_schema(session: &Session, table: &str) -> Result<Option<String>, Broke
                current_setting('search_path'), '\"$user\"', current_user), ',')) AS entry) \
                AND to_regclass(n) IS NULL \
                AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = s.oid AND c.relname = parts[1])";
-    match session.ask(sql, &[vec![table.to_owned()]]) {
-        Ok(rows) => Ok(rows.first().map(|row| row.try_get(0)).transpose()?),
-        // It is a FROM clause, not a name.
-        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
-        Err(broken) => Err(broken),
-    }
+    let rows = unless_refused(session.ask(sql, &[vec![table.to_owned()]]))?.unwrap_or_default();
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
 /// As reports read it.

@@ -4,8 +4,8 @@
 //! statement sorts by the creation time with a limit: the planner would then walk the index on it from the oldest task on, past
 //! every finished one, to the first that is open.
 
-use super::plan::{Draft, Plan, Reader, Statement, Writer, unsigned};
-use super::schema::{Schema, TimeType, time_type};
+use super::plan::{Draft, Plan, Statement, Writer, unsigned};
+use super::schema::{Schema, TimeType};
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
 use crate::store::fields::key_order;
@@ -44,18 +44,7 @@ impl Plan {
 impl Writer<'_> {
     /// The time that tasks are counted by, or one of the other three.
     fn clock(&self, field: Field) -> Result<Option<Clock>, Failure> {
-        let schema = self.schema;
-        let found = |name: &Option<String>| {
-            let table = &self.settings.mapping.tasks;
-            name.as_deref().map(|name| time_type(table, field, Some(name))).transpose()
-        };
-        let time = match field {
-            field if field == schema.fields.counted_by => Some(schema.time),
-            Field::StartedAt => schema.started,
-            Field::UpdatedAt => found(&schema.updated)?,
-            Field::CompletedAt => found(&schema.completed)?,
-            _ => None,
-        };
+        let time = self.schema.time_type(&self.settings.mapping.tasks, field)?;
         Ok(time.map(|time| Clock {
             sql: match time {
                 TimeType::Date => format!("t.{}::timestamp", field.name()),
@@ -89,11 +78,10 @@ impl Writer<'_> {
              WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
             keys = key_order(&self.settings.mapping.tasks),
         );
-        let read = Reader::Live(|plan, rows, figures| {
-            figures.pending = plan.open_tasks(rows, plan.time)?;
+        draft.finish("counting pending tasks", sql, |plan, rows, figures| {
+            figures.live.pending = plan.open_tasks(rows, plan.time)?;
             Ok(())
-        });
-        draft.finish_for(read, "counting pending tasks", sql)
+        })
     }
 
     /// Every processing task is read: its start is in no index.
@@ -112,11 +100,10 @@ impl Writer<'_> {
             source = self.source,
             states = draft.in_states(&[State::Processing]),
         );
-        let read = Reader::Live(|plan, rows, figures| {
-            figures.processing = plan.open_tasks(rows, plan.since)?;
+        draft.finish("looking for stuck tasks", sql, |plan, rows, figures| {
+            figures.live.processing = plan.open_tasks(rows, plan.since)?;
             Ok(())
-        });
-        draft.finish_for(read, "looking for stuck tasks", sql)
+        })
     }
 
     /// `None`: nothing says when a task finished.
@@ -144,13 +131,12 @@ impl Writer<'_> {
             final_states = draft.in_states(&[State::Completed, State::Failed]),
             failed = draft.in_states(&[State::Failed]),
         );
-        let read = Reader::Live(|_, rows, figures| {
+        Ok(Some(draft.finish("counting finished tasks", sql, |_, rows, figures| {
             for row in rows {
-                figures.finished = Some(unsigned(row.try_get(0)?));
+                figures.live.finished = Some(unsigned(row.try_get(0)?));
             }
             Ok(())
-        });
-        Ok(Some(draft.finish_for(read, "counting finished tasks", sql)))
+        })))
     }
 }
 

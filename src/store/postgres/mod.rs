@@ -3,6 +3,7 @@
 //! A day's report is five statements, the live figures are four; `parallel` has them answered from one snapshot. Every statement is sent unnamed with
 //! its parameters' types (`query_typed`): one round trip, and nothing that a pooler between transactions could trip over.
 
+pub mod answer;
 mod bounded;
 pub mod connect;
 pub mod failure;

@@ -4,6 +4,7 @@
 //! from one list. Where the second cannot be had (a connection limit, a pooler) the leader does all of it: the report is the same, only slower.
 
 use super::SILENCE;
+use super::answer::first_value;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
@@ -12,7 +13,7 @@ use super::silent;
 use crate::outcome::Failure;
 use anyhow::{Context, Result};
 use postgres::error::SqlState;
-use postgres::{Client, Row, SimpleQueryMessage};
+use postgres::{Client, Row};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -218,11 +219,7 @@ fn answer_all(
     let begun = client
         .simple_query(&format!("{}; SELECT pg_export_snapshot()", plan.begin))
         .map_err(|error| Refused::new(&error, doing))?;
-    let exported = begun.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    if let Some(exported) = exported {
+    if let Some(exported) = first_value(&begun) {
         // There is no receiver if there is no second connection.
         let _ = snapshot.send(exported.to_owned());
     }

@@ -38,15 +38,10 @@ pub struct Statement {
     pub name: &'static str,
     pub sql: String,
     bound: Vec<Bound>,
-    read: Reader,
+    read: Fold,
 }
 
-pub enum Reader {
-    Day(Fold<DayFigures>),
-    Live(Fold<LiveFigures>),
-}
-
-pub type Fold<F> = fn(&Plan, &[Row], &mut F) -> Result<(), postgres::Error>;
+pub type Fold = fn(&Plan, &[Row], &mut Figures) -> Result<(), postgres::Error>;
 
 /// A value that is bound to a statement.
 pub enum Bound {
@@ -132,11 +127,7 @@ impl Draft<'_> {
         }
     }
 
-    pub fn finish(self, name: &'static str, sql: String, read: Fold<DayFigures>) -> Statement {
-        self.finish_for(Reader::Day(read), name, sql)
-    }
-
-    pub fn finish_for(self, read: Reader, name: &'static str, sql: String) -> Statement {
+    pub fn finish(self, name: &'static str, sql: String, read: Fold) -> Statement {
         Statement { name, sql, bound: self.bound, read }
     }
 }
@@ -166,10 +157,7 @@ impl Plan {
         figures.day.missing = self.fields.missing.clone();
         figures.live.missing = self.fields.missing.clone();
         for (place, rows) in answers {
-            match self.statements[*place].read {
-                Reader::Day(read) => read(self, rows, &mut figures.day)?,
-                Reader::Live(read) => read(self, rows, &mut figures.live)?,
-            }
+            (self.statements[*place].read)(self, rows, &mut figures)?;
         }
         Ok(figures)
     }

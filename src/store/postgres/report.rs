@@ -1,6 +1,6 @@
 //! The statements of a day's report, and their rows.
 
-use super::plan::{Bound, Draft, Plan, Statement, Writer, unsigned};
+use super::plan::{Bound, Draft, Figures, Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
 use crate::mapping::{Field, State, Wait};
 use crate::store::fields::key_order;
@@ -30,7 +30,8 @@ impl Plan {
         writer.plan(schema.time, statements)
     }
 
-    fn read_day(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
+    fn read_day(&self, rows: &[Row], figures: &mut Figures) -> Result<(), postgres::Error> {
+        let figures = &mut figures.day;
         let mut cells = BTreeMap::new();
         for row in rows {
             match row.try_get::<_, i32>(0)? {
@@ -64,47 +65,17 @@ impl Plan {
             let place = usize::try_from(category).ok();
             *figures.categories.entry(place).or_default() += tasks;
         }
-        let cell = cells
-            .entry((hour, label.clone(), retries))
-            .or_insert_with(|| Cell::empty(hour, label, retries));
+        let cell = cells.entry((hour, label.clone(), retries)).or_insert_with(|| Cell {
+            hour,
+            label,
+            retries,
+            ..Cell::default()
+        });
         cell.tasks += tasks;
         cell.timed += unsigned(row.try_get(6)?);
         cell.micros += whole(row.try_get(7)?);
         cell.waited += unsigned(row.try_get(8)?);
         cell.wait_micros += whole(row.try_get(9)?);
-        Ok(())
-    }
-
-    fn read_failed(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
-        for row in rows {
-            let Some(created_at) = self.instant(row, 3, self.time)? else {
-                continue; // the day's condition lets none through
-            };
-            figures.failed.push(FailedTask {
-                task: row.try_get(0)?,
-                message: row.try_get(1)?,
-                retries: row.try_get(2)?,
-                created_at,
-            });
-        }
-        Ok(())
-    }
-
-    fn read_backlog(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
-        for row in rows {
-            figures.backlog.push(BacklogCount {
-                label: row.try_get(0)?,
-                queue: row.try_get(1)?,
-                tasks: unsigned(row.try_get(2)?),
-            });
-        }
-        Ok(())
-    }
-
-    fn read_undated(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
-        for row in rows {
-            figures.undated = unsigned(row.try_get(0)?);
-        }
         Ok(())
     }
 }
@@ -239,7 +210,16 @@ impl Writer<'_> {
             keys = key_order(&self.settings.mapping.tasks),
             limit = draft.bind(Bound::Count(self.request.failed_details as i64)),
         );
-        draft.finish("listing failed tasks", sql, Plan::read_failed)
+        draft.finish("listing failed tasks", sql, |plan, rows, figures| {
+            for row in rows {
+                let Some(created_at) = plan.instant(row, 3, plan.time)? else {
+                    continue; // the day's condition lets none through
+                };
+                let (task, message, retries) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                figures.day.failed.push(FailedTask { task, message, retries, created_at });
+            }
+            Ok(())
+        })
     }
 
     fn backlog(&self) -> Statement {
@@ -250,12 +230,24 @@ impl Writer<'_> {
             source = self.source,
             open = draft.in_states(&[State::Pending, State::Processing]),
         );
-        draft.finish("counting open tasks", sql, Plan::read_backlog)
+        draft.finish("counting open tasks", sql, |_, rows, figures| {
+            for row in rows {
+                let (label, queue, tasks) =
+                    (row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?));
+                figures.day.backlog.push(BacklogCount { label, queue, tasks });
+            }
+            Ok(())
+        })
     }
 
     fn undated(&self) -> Statement {
         let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", self.source, self.time());
-        self.draft().finish("counting tasks without a date", sql, Plan::read_undated)
+        self.draft().finish("counting tasks without a date", sql, |_, rows, figures| {
+            for row in rows {
+                figures.day.undated = unsigned(row.try_get(0)?);
+            }
+            Ok(())
+        })
     }
 }
 

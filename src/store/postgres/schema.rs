@@ -1,5 +1,6 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
+use super::answer::{first_value, rows};
 use super::bounded::Bounded;
 use super::quote::{is_plain_name, literal};
 use crate::mapping::{Field, TaskTable};
@@ -7,8 +8,8 @@ use crate::outcome::{Failure, Kind};
 use crate::store::StoreSettings;
 use crate::store::fields::{BLAME_LIMIT, Fields, find_culprit, source};
 use crate::store::refusal::{not_a_time, unfit_number};
-use anyhow::Result;
-use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use anyhow::{Context, Result};
+use postgres::{Client, SimpleQueryRow};
 
 /// What the table looks like, read once from the catalogue.
 #[derive(Debug, Clone)]
@@ -17,12 +18,19 @@ pub struct Schema {
     /// Of the time that tasks are counted by.
     pub time: TimeType,
     pub started: Option<TimeType>,
-    /// What the types of the two are called, which only the live figures need; `None`: no such column.
-    pub updated: Option<String>,
-    pub completed: Option<String>,
     pub status: StatusType,
     /// What the type of each field that there is is called.
     pub types: Vec<(Field, String)>,
+}
+
+impl Schema {
+    /// The type of a field as a time; `None`: there is no such field.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn time_type(&self, table: &TaskTable, field: Field) -> Result<Option<TimeType>, Failure> {
+        time_type(table, field, &self.types)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,33 +89,21 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
             return Err(blamed.unwrap_or_else(failure).into());
         }
     };
-    let mut rows = rows_of(&catalogue);
-    let types = rows
-        .next()
-        .ok_or_else(|| anyhow::anyhow!("the catalogue says nothing of {}", table.from))?;
-    let time = time_type(table, fields.counted_by, types.get("time"))?;
-    let started = if fields.has(Field::StartedAt) {
-        Some(time_type(table, Field::StartedAt, types.get("started"))?)
-    } else {
-        None
-    };
-    let named = field_types(table, &fields, types)?;
+    let mut rows = rows(&catalogue);
+    let row =
+        rows.next().with_context(|| format!("the catalogue says nothing of {}", table.from))?;
+    let types = field_types(table, &fields, row)?;
+    let time = time_type(table, fields.counted_by, &types)?.unwrap_or(TimeType::Instant);
+    let started = time_type(table, Field::StartedAt, &types)?;
     let indexes = rows.next();
-    let status = match status_type(types, indexes)? {
-        StatusType::Text { .. } if is_text(types) && has_index(indexes, "leads") => {
+    let status = match (type_of(Field::Status, &types).unwrap_or_default(), row.get("labels")) {
+        (name, Some(labels)) => enum_type(name, labels, indexes)?,
+        ("text" | "character varying", None) if has_index(indexes, "leads") => {
             StatusType::Text { labels: labels(&mut bounded, table)? }
         }
-        status => status,
+        _ => StatusType::Text { labels: None },
     };
-    let schema = Schema {
-        fields,
-        time,
-        started,
-        updated: types.get("updated").map(str::to_owned),
-        completed: types.get("completed").map(str::to_owned),
-        status,
-        types: named,
-    };
+    let schema = Schema { fields, time, started, status, types };
     Ok((bounded.into_client()?, schema))
 }
 
@@ -167,7 +163,7 @@ fn labels(bounded: &mut Bounded, table: &TaskTable) -> Result<Option<Vec<String>
         let answer = bounded
             .query(&sql)
             .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
-        match rows_of(&answer).next().and_then(|row| row.get(0)) {
+        match first_value(&answer) {
             Some(label) => labels.push(label.to_owned()),
             None => return Ok(Some(labels)),
         }
@@ -175,24 +171,10 @@ fn labels(bounded: &mut Bounded, table: &TaskTable) -> Result<Option<Vec<String>
     Ok(None)
 }
 
-fn rows_of(answer: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
-    answer.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    })
-}
-
-/// The types of what a report compares; then, as a second answer, whether an index begins with the status, and whether one goes on with the time.
+/// The labels of an enum for the status, and the types of all fields; then, as a second answer, whether an index begins with the status, and whether one goes on with the time.
 ///
 /// `pg_typeof` of a column that an outer join leaves NULL is its type, without a row being read.
 fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
-    let type_of = |field: Field| {
-        if fields.has(field) {
-            format!("pg_typeof(t.{})::text", field.name())
-        } else {
-            "NULL".to_owned()
-        }
-    };
     let all: Vec<String> = fields
         .present
         .iter()
@@ -204,16 +186,11 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
         })
         .collect();
     let types = format!(
-        "SELECT pg_typeof(t.{time})::text AS time, {} AS started, {} AS updated, {} AS completed, pg_typeof(t.status)::text AS status, \
-         (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
+        "SELECT (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
           WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels, json_build_array({}) AS types \
          FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
-        type_of(Field::StartedAt),
-        type_of(Field::UpdatedAt),
-        type_of(Field::CompletedAt),
         all.join(", "),
         source(table, &fields.present, &[]),
-        time = fields.counted_by.name(),
     );
     let counted_by = table.field(fields.counted_by).unwrap_or_default();
     let names = [table.from.as_str(), &table.status, counted_by];
@@ -231,37 +208,35 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
     )
 }
 
-pub fn time_type(
-    table: &TaskTable,
-    field: Field,
-    found: Option<&str>,
-) -> Result<TimeType, Failure> {
-    let found = found.unwrap_or("unknown");
-    let expression = table.field(field).unwrap_or_default();
-    TimeType::of(found).ok_or_else(|| not_a_time("tasks", field.name(), expression, found))
+fn type_of(field: Field, types: &[(Field, String)]) -> Option<&str> {
+    types.iter().find(|(of, _)| *of == field).map(|(_, name)| name.as_str())
 }
 
-/// Whether statuses compare and sort as plain text.
-fn is_text(types: &SimpleQueryRow) -> bool {
-    matches!(types.get("status"), Some("text" | "character varying"))
+fn time_type(
+    table: &TaskTable,
+    field: Field,
+    types: &[(Field, String)],
+) -> Result<Option<TimeType>, Failure> {
+    let Some(found) = type_of(field, types) else {
+        return Ok(None);
+    };
+    let expression = table.field(field).unwrap_or_default();
+    let time = TimeType::of(found);
+    time.map(Some).ok_or_else(|| not_a_time("tasks", field.name(), expression, found))
 }
 
 fn has_index(indexes: Option<&SimpleQueryRow>, name: &str) -> bool {
     indexes.is_some_and(|row| row.get(name) == Some("t"))
 }
 
-fn status_type(
-    types: &SimpleQueryRow,
+fn enum_type(
+    name: &str,
+    labels: &str,
     indexes: Option<&SimpleQueryRow>,
 ) -> Result<StatusType, Failure> {
-    let (Some(name), Some(labels)) = (types.get("status"), types.get("labels")) else {
-        return Ok(StatusType::Text { labels: None });
-    };
     let labels = serde_json::from_str(labels).map_err(|error| {
-        Failure::new(
-            Kind::Internal,
-            format!("the labels of the type {name} cannot be read: {error}"),
-        )
+        let message = format!("the labels of the type {name} cannot be read: {error}");
+        Failure::new(Kind::Internal, message)
     })?;
     let is_indexed = has_index(indexes, "with_time");
     Ok(StatusType::Enum { name: name.to_owned(), labels, is_indexed })

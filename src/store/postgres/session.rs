@@ -7,6 +7,7 @@ use super::SILENCE;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::{failure, refusal};
+use crate::deadline;
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
 use anyhow::Result;
@@ -81,6 +82,17 @@ impl Broken {
     }
 }
 
+/// The answer; `None`: the server refuses the statement.
+///
+/// # Errors
+/// There is no answer.
+pub fn unless_refused<T>(answer: Result<T, Broken>) -> Result<Option<T>, Broken> {
+    match answer {
+        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
 const PRIMARY: &str = "cleanup needs a server that can be written to: the primary, not a standby";
 
 /// What is missing where a report would do: the right to delete, a server that can be written to.
@@ -114,24 +126,11 @@ impl Session {
     }
 
     /// Begins with a connection: sets its time limits. A pooler that hands the session on resets it or has a limit of its own.
+    /// Without a statement timeout there is no limit for answers either.
     ///
     /// # Errors
     /// The connection is lost, or the thread cannot be started.
     pub fn start(
-        client: Client,
-        statement_timeout: Duration,
-        asked_to_end: &Arc<AtomicBool>,
-    ) -> Result<Self, Failure> {
-        let session = Self::new(client, statement_timeout, asked_to_end)?;
-        let limit = statement_timeout.as_millis();
-        session
-            .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
-            .map_err(|broken| broken.failure("setting the time limit"))?;
-        Ok(session)
-    }
-
-    /// Without a statement timeout there is no limit for answers either.
-    fn new(
         mut client: Client,
         statement_timeout: Duration,
         asked_to_end: &Arc<AtomicBool>,
@@ -149,14 +148,18 @@ impl Session {
                 let message = format!("a thread for the database cannot be started: {error}");
                 Failure::new(Kind::Internal, message)
             })?;
-        let patience = (!statement_timeout.is_zero()).then(|| statement_timeout + SILENCE);
-        Ok(Self {
+        let session = Self {
             work,
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
             must_commit: Cell::new(false),
-            patience,
-        })
+            patience: (!statement_timeout.is_zero()).then(|| statement_timeout + SILENCE),
+        };
+        let limit = statement_timeout.as_millis();
+        session
+            .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
+            .map_err(|broken| broken.failure("setting the time limit"))?;
+        Ok(session)
     }
 
     /// Files are gone whose rows are not yet: from now on, a signal waits for COMMIT.
@@ -183,8 +186,12 @@ impl Session {
 
     /// The rows that a statement answers with; each parameter is an array of text.
     pub fn ask(&self, sql: &str, parameters: &[Vec<String>]) -> Result<Vec<Row>, Broken> {
-        let (sql, parameters) = (sql.to_owned(), parameters.to_vec());
-        Ok(self.with(move |client| ask(client, &sql, &parameters))??)
+        log::debug!("{sql}");
+        let (sql, columns) = (sql.to_owned(), parameters.to_vec());
+        Ok(self.with(move |client| {
+            let bound = columns.iter().map(|column| (column as _, Type::TEXT_ARRAY));
+            client.query_typed(&sql, &bound.collect::<Vec<_>>())
+        })??)
     }
 
     /// Statements through the simple protocol, with what they answer.
@@ -255,13 +262,9 @@ impl Session {
     /// Cancels the statement on the server, which would go on waiting for a lock otherwise.
     fn give_up(&self) {
         let cancel = self.cancel.clone();
-        let (sender, receiver) = channel();
-        let canceller = thread::Builder::new()
-            .name("cancel".to_owned())
-            // A cancel request needs no encryption: it only holds a number that the server chose.
-            .spawn(move || sender.send(cancel.cancel_query(NoTls)));
+        // A cancel request needs no encryption: it only holds a number that the server chose.
+        let answer = deadline::run(GRACE, move || cancel.cancel_query(NoTls));
         // If the server does not answer, it will see that the connection is closed.
-        let answer = canceller.map(|_| receiver.recv_timeout(GRACE));
         log::debug!("cancelling a statement: {answer:?}");
     }
 }
@@ -287,16 +290,4 @@ fn stream(
         send(Ok(Vec::new()));
     }
     Ok(())
-}
-
-/// Keys go as one array of text for each column.
-fn ask(
-    client: &mut Client,
-    sql: &str,
-    parameters: &[Vec<String>],
-) -> Result<Vec<Row>, postgres::Error> {
-    log::debug!("{sql}");
-    let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
-        parameters.iter().map(|column| (column as &(dyn ToSql + Sync), Type::TEXT_ARRAY)).collect();
-    client.query_typed(sql, &parameters)
 }

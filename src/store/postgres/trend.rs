@@ -1,8 +1,8 @@
 //! Tasks counted by day and status.
 
-use super::plan::{Bound, Plan, Statement, Writer, unsigned};
+use super::plan::{Bound, Figures, Plan, Statement, Writer, unsigned};
 use super::schema::StatusType;
-use crate::store::{DayCount, DayFigures};
+use crate::store::DayCount;
 use postgres::Row;
 
 impl Writer<'_> {
@@ -40,7 +40,9 @@ impl Writer<'_> {
             source = self.source,
             time = self.time(),
         );
-        draft.finish("counting the days before", sql, Plan::read_trend)
+        draft.finish("counting the days before", sql, |plan, rows, figures| {
+            plan.read_trend(rows, figures, Some)
+        })
     }
 
     fn trend_in_one_scan(&self) -> Statement {
@@ -52,35 +54,23 @@ impl Writer<'_> {
             time = self.time(),
             source = self.source,
         );
-        draft.finish("counting the days before", sql, Plan::read_trend_buckets)
+        draft.finish("counting the days before", sql, |plan, rows, figures| {
+            plan.read_trend(rows, figures, |passed| plan.days.name(passed).copied())
+        })
     }
 }
 
 impl Plan {
-    fn read_trend(&self, rows: &[Row], figures: &mut DayFigures) -> Result<(), postgres::Error> {
-        for row in rows {
-            figures.trend.push(DayCount {
-                day: unsigned(row.try_get::<_, i32>(0)?.into()) as usize,
-                label: row.try_get(1)?,
-                tasks: unsigned(row.try_get(2)?),
-            });
-        }
-        Ok(())
-    }
-
-    fn read_trend_buckets(
+    fn read_trend(
         &self,
         rows: &[Row],
-        figures: &mut DayFigures,
+        figures: &mut Figures,
+        day_of: impl Fn(usize) -> Option<usize>,
     ) -> Result<(), postgres::Error> {
         for row in rows {
-            let passed = unsigned(row.try_get::<_, i32>(0)?.into()) as usize;
-            if let Some(&day) = self.days.name(passed) {
-                figures.trend.push(DayCount {
-                    day,
-                    label: row.try_get(1)?,
-                    tasks: unsigned(row.try_get(2)?),
-                });
+            if let Some(day) = day_of(unsigned(row.try_get::<_, i32>(0)?.into()) as usize) {
+                let (label, tasks) = (row.try_get(1)?, unsigned(row.try_get(2)?));
+                figures.day.trend.push(DayCount { day, label, tasks });
             }
         }
         Ok(())

@@ -25,7 +25,9 @@ use std::sync::atomic::AtomicBool;
 /// Every method's errors are [`crate::outcome::Failure`]s: the database went away, a statement took too long or was refused.
 pub trait Pruner {
     /// The database's own clock; `None` where it is this host's.
-    fn clock(&mut self) -> Result<Option<DateTime<Utc>>>;
+    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
+        Ok(None)
+    }
 
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
@@ -67,7 +69,10 @@ pub trait Pruner {
     ) -> Result<()>;
 
     /// How many rows stay because their time cannot be read, in a state that has a limit, and one of the values; `None`: there are none.
-    fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
+    /// A column of a time type holds only times.
+    fn unreadable(&mut self, _scope: &Scope) -> Result<Option<(u64, String)>> {
+        Ok(None)
+    }
 
     /// The expression of the mapping that made a statement fail, if one alone did.
     fn blame(&mut self) -> Option<Failure>;
@@ -141,6 +146,14 @@ pub struct ExpiredRow {
     pub paths: Vec<RowPath>,
 }
 
+impl ExpiredRow {
+    /// Whether it names these paths, in whichever order, and no others.
+    pub fn has_paths(&self, mut stored: Vec<Vec<u8>>) -> bool {
+        stored.sort_unstable();
+        self.paths.iter().map(|path| &path.stored).eq(&stored)
+    }
+}
+
 /// For how many of the rows that name a path [`Pruner::shared_paths`] gives a reference.
 pub const MOST_REFERENCES: i64 = 4;
 
@@ -195,6 +208,16 @@ pub struct Deletion {
     pub referring: Vec<(Source, Key, CanonicalPath)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
+}
+
+impl Batch<'_> {
+    /// What ties the receipts of the batch to tasks.
+    pub fn links(&self) -> Vec<String> {
+        match self.scope {
+            Scope::Tasks(_) => Vec::new(),
+            Scope::Receipts(_) => self.rows.iter().filter_map(|row| row.link.clone()).collect(),
+        }
+    }
 }
 
 impl Deletion {

@@ -1,10 +1,10 @@
 //! Conditions on time and status, in the forms in which a table's values come.
 
+use super::connection::add_function;
 use super::quote::text_literal;
 use super::report::Report;
 use super::time::{self, Forms, Ruler};
 use crate::mapping::{Membership, State};
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 
 /// "The task belongs to the day", and the values that the text binds.
@@ -50,10 +50,8 @@ impl Report<'_> {
 
     fn register_in_day(&self) -> rusqlite::Result<()> {
         let (ruler, hours) = (self.ruler.clone(), self.hours.clone());
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection.create_scalar_function(IN_DAY, 1, flags, move |context| {
-            let moment = time::read(context.get_raw(0));
-            Ok(moment.is_some_and(|moment| hours.name(ruler.place(moment)).is_some()))
+        add_function(self.connection, IN_DAY, move |value| {
+            time::read(value).is_some_and(|moment| hours.name(ruler.place(moment)).is_some())
         })
     }
 
@@ -63,10 +61,8 @@ impl Report<'_> {
             return Ok(format!("t.{}", self.time()));
         }
         let zone = self.settings.naive_zone;
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection.create_scalar_function("taskmon_micros", 1, flags, move |context| {
-            let moment = time::read(context.get_raw(0));
-            Ok(moment.map(|moment| moment.instant(zone).timestamp_micros()))
+        add_function(self.connection, "taskmon_micros", move |value| {
+            time::read(value).map(|moment| moment.instant(zone).timestamp_micros())
         })?;
         Ok(format!("taskmon_micros(t.{})", self.time()))
     }
@@ -121,7 +117,7 @@ impl Report<'_> {
         // Numbers come before text in SQLite's order.
         let sql =
             format!("SELECT EXISTS (SELECT 1 FROM {} WHERE t.{} < '')", self.source, self.time());
-        if self.connection.prepare(&sql)?.query_row([], |row| row.get(0))? {
+        if self.connection.query_row(&sql, [], |row| row.get(0))? {
             let numbers = ruler.number_ranges().into_iter().flatten();
             ranges.extend(numbers.map(|(low, high)| (Value::Integer(low), Value::Integer(high))));
         }

@@ -3,8 +3,10 @@
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
 use rusqlite::config::DbConfig;
+use rusqlite::functions::{FunctionFlags, SqlFnOutput};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row};
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -74,6 +76,37 @@ fn log_statements(connection: &mut Connection) -> rusqlite::Result<()> {
         }
     };
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(log))
+}
+
+/// The rows that a statement answers with, each as `read` has it.
+pub fn read_rows<T, C: FromIterator<T>>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row) -> rusqlite::Result<T>,
+) -> rusqlite::Result<C> {
+    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+}
+
+/// Hands over the rows that a statement answers with, one by one.
+pub fn each_row(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    each: impl FnMut(&Row) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    read_rows(connection, sql, parameters, each)
+}
+
+/// Adds a function of one argument for statements to call.
+pub fn add_function<T: SqlFnOutput>(
+    connection: &Connection,
+    name: &str,
+    compute: impl Fn(ValueRef) -> T + Send + 'static,
+) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection
+        .create_scalar_function(name, 1, flags, move |context| Ok(compute(context.get_raw(0))))
 }
 
 /// Interrupts the connection when a report takes too long; not once it is dropped.

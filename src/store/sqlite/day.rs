@@ -1,6 +1,7 @@
 //! What is read of the day's tasks, and of the open ones.
 
 use super::conditions::DayCondition;
+use super::connection::{each_row, read_rows};
 use super::labels::Labels;
 use super::report::{Report, text};
 use super::time::{self, Moment};
@@ -9,6 +10,7 @@ use crate::store::fields::key_order;
 use crate::store::{
     BacklogCount, Cell, DayFigures, FailedTask, PERCENTILES, Percentiles, SlowTask,
 };
+use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +27,7 @@ impl Report<'_> {
             time = self.time(),
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
+        let mut rows = statement.query(params_from_iter(&day.values))?;
         let mut labels = Labels::default();
         let mut cells: HashMap<(u8, usize, Option<i64>), Cell> = HashMap::new();
         while let Some(row) = rows.next()? {
@@ -37,9 +39,12 @@ impl Report<'_> {
             };
             let label = labels.place(row.get_ref(1)?);
             let retries = row.get(2)?;
-            let cell = cells
-                .entry((hour, label, retries))
-                .or_insert_with(|| Cell::empty(hour, labels.label(label), retries));
+            let cell = cells.entry((hour, label, retries)).or_insert_with(|| Cell {
+                hour,
+                label: labels.label(label),
+                retries,
+                ..Cell::default()
+            });
             cell.tasks += 1;
             if let Some(seconds) = row.get::<_, Option<f64>>(3)? {
                 cell.timed += 1;
@@ -103,12 +108,10 @@ impl Report<'_> {
             day.sql,
             places.join(", "),
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
-        let mut values: BTreeMap<u64, f64> = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            values.insert(row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?);
-        }
+        let values: BTreeMap<u64, f64> =
+            read_rows(self.connection, &sql, params_from_iter(&day.values), |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+            })?;
         let at = |place: f64| values.get(&(place as u64)).copied().unwrap_or_default();
         let [p50, p90, p95, p99] =
             around.map(|(low, high, part)| at(low) + part * (at(high) - at(low)));
@@ -125,11 +128,9 @@ impl Report<'_> {
             key_order(&self.settings.mapping.tasks),
             self.request.slowest,
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let tasks = statement.query_map(rusqlite::params_from_iter(&day.values), |row| {
+        figures.slowest = read_rows(self.connection, &sql, params_from_iter(&day.values), |row| {
             Ok(SlowTask { task: text(row, 0)?, processing_time: row.get(1)?, label: text(row, 2)? })
         })?;
-        figures.slowest = tasks.collect::<rusqlite::Result<_>>()?;
         Ok(())
     }
 
@@ -154,13 +155,11 @@ impl Report<'_> {
             self.in_states(&[State::Failed]),
             day.sql,
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let counts = statement.query_map(rusqlite::params_from_iter(&values), |row| {
+        figures.categories = read_rows(self.connection, &sql, params_from_iter(&values), |row| {
             let place: Option<i64> = row.get(0)?;
             let place = place.map(|place| place.unsigned_abs() as usize);
             Ok((place, row.get::<_, i64>(1)?.unsigned_abs()))
         })?;
-        figures.categories = counts.collect::<rusqlite::Result<_>>()?;
         Ok(())
     }
 
@@ -178,9 +177,7 @@ impl Report<'_> {
             self.request.failed_details,
             time = self.time(),
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&day.values))?;
-        while let Some(row) = rows.next()? {
+        each_row(self.connection, &sql, params_from_iter(&day.values), |row| {
             if let Some(created) = time::read(row.get_ref(3)?) {
                 figures.failed.push(FailedTask {
                     task: text(row, 0)?,
@@ -189,8 +186,8 @@ impl Report<'_> {
                     created_at: self.instant(created),
                 });
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     pub fn backlog(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
@@ -200,21 +197,19 @@ impl Report<'_> {
             self.source,
             self.in_states(&[State::Pending, State::Processing]),
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let counts = statement.query_map([], |row| {
+        figures.backlog = read_rows(self.connection, &sql, [], |row| {
             Ok(BacklogCount {
                 label: row.get(0)?,
                 queue: row.get(1)?,
                 tasks: row.get::<_, i64>(2)?.unsigned_abs(),
             })
         })?;
-        figures.backlog = counts.collect::<rusqlite::Result<_>>()?;
         Ok(())
     }
 
     pub fn undated(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let sql = format!("SELECT count(*) FROM {} WHERE t.{} IS NULL", self.source, self.time());
-        let count: i64 = self.connection.prepare(&sql)?.query_row([], |row| row.get(0))?;
+        let count: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
         figures.undated = count.unsigned_abs();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
-use super::connection::{Watchdog, open_read_only, refusal, words};
+use super::connection::{Watchdog, open_read_only, read_rows, refusal, words};
 use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
 use crate::store::StoreSettings;
@@ -105,10 +105,5 @@ fn labels(
         table.status, table.from
     );
     let _watchdog = Watchdog::start(connection, settings.statement_timeout);
-    let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map([], |row| {
-        let count: i64 = row.get(1)?;
-        Ok((row.get(0)?, count.unsigned_abs()))
-    })?;
-    rows.collect()
+    read_rows(connection, &sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
 }

@@ -3,6 +3,7 @@
 //! Times are read as they stand, in whichever form, and compared here. Which rows are read, the status says, which an index serves; of tasks that are
 //! final those whose creation a function finds recent, before anything else of their rows is looked up.
 
+use super::connection::{add_function, each_row};
 use super::report::{Broken, Report, shown, text, while_doing};
 use super::time::{self, Moment, Ruler};
 use crate::mapping::{Field, State};
@@ -10,7 +11,6 @@ use crate::store::fields::key_order;
 use crate::store::{DayFigures, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Row;
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 
 /// The function that says whether a task was made recently enough to be looked at.
@@ -80,21 +80,19 @@ impl Report<'_> {
         let mut ages = self.ages(request.waiting_before);
         let mut earliest = Value::Null;
         let sql = format!("SELECT t.{time} FROM {} WHERE {states}", self.source);
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
+        each_row(self.connection, &sql, [], |row| {
             if ages.note(self, &[row.get_ref(0)?]) {
                 earliest = row.get(0)?;
             }
-        }
+            Ok(())
+        })?;
         if let Some(oldest) = &mut ages.found.oldest {
             let sql = format!(
                 "SELECT CAST(t.label AS TEXT) FROM {} WHERE {states} AND t.{time} = ?1 ORDER BY {} LIMIT 1",
                 self.source,
                 key_order(&self.settings.mapping.tasks),
             );
-            let mut statement = self.connection.prepare(&sql)?;
-            oldest.task = statement.query_row([earliest], |row| text(row, 0))?;
+            oldest.task = self.connection.query_row(&sql, [earliest], |row| text(row, 0))?;
         }
         Ok(ages)
     }
@@ -110,14 +108,13 @@ impl Report<'_> {
             self.in_states(&[State::Processing]),
             key_order(&self.settings.mapping.tasks),
         );
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
+        each_row(self.connection, &sql, [], |row| {
             let is_earliest = ages.note(self, &[row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]);
             if is_earliest && let Some(oldest) = &mut ages.found.oldest {
                 oldest.task = text(row, 0)?;
             }
-        }
+            Ok(())
+        })?;
         Ok(ages)
     }
 
@@ -143,11 +140,10 @@ impl Report<'_> {
                     self.in_states(&[state]),
                     time = self.time(),
                 );
-                let mut statement = self.connection.prepare(&sql)?;
-                let mut rows = statement.query([&low, &high])?;
-                while let Some(row) = rows.next()? {
+                each_row(self.connection, &sql, [&low, &high], |row| {
                     count += u64::from(finished_at(row)?.is_some_and(|at| hour.place(at) == 1));
-                }
+                    Ok(())
+                })?;
             }
         }
         Ok(Some(count))
@@ -155,10 +151,8 @@ impl Report<'_> {
 
     fn register_recent(&self, since: DateTime<Utc>) -> rusqlite::Result<()> {
         let ruler = Ruler::new(&[since], self.settings.naive_zone);
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection.create_scalar_function(RECENT, 1, flags, move |context| {
-            let made = time::read(context.get_raw(0));
-            Ok(made.is_some_and(|made| ruler.place(made) == 1))
+        add_function(self.connection, RECENT, move |value| {
+            time::read(value).is_some_and(|made| ruler.place(made) == 1)
         })
     }
 }

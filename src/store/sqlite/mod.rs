@@ -22,9 +22,8 @@ use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettin
 use crate::mapping::Field;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
-use connection::{Watchdog, open_read_only, refusal, unavailable, words};
+use connection::{Watchdog, add_function, open_read_only, refusal, unavailable, words};
 use report::{Broken, Report, overlay};
-use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode};
 use std::path::Path;
 
@@ -54,10 +53,8 @@ impl SqliteStore {
 
 /// `taskmon_lower`: lower case as [`State`]s are matched in, whatever the letters.
 fn register_lower(connection: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    connection.create_scalar_function("taskmon_lower", 1, flags, |context| {
-        let text = context.get_raw(0).as_str_or_null();
-        Ok(text.ok().flatten().map(str::to_lowercase))
+    add_function(connection, "taskmon_lower", |value| {
+        value.as_str_or_null().ok().flatten().map(str::to_lowercase)
     })
 }
 

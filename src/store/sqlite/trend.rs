@@ -1,5 +1,6 @@
 //! Counting days: time and status of every row that can belong to one of them, whatever the form of its time.
 
+use super::connection::each_row;
 use super::labels::Labels;
 use super::report::{Report, shown};
 use super::time::{self, Forms, Moment, Ruler};
@@ -21,11 +22,7 @@ impl Report<'_> {
                     self.source,
                     time = self.time(),
                 );
-                let mut statement = self.connection.prepare(&sql)?;
-                let mut rows = statement.query([&low, &high])?;
-                while let Some(row) = rows.next()? {
-                    tally.count(row, &ruler)?;
-                }
+                each_row(self.connection, &sql, [&low, &high], |row| tally.count(row, &ruler))?;
             }
         }
         self.look_for_strange_times(&mut tally)?;
@@ -39,11 +36,7 @@ impl Report<'_> {
         let time = self.time();
         for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
             let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
-            let mut statement = self.connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                tally.read(row)?;
-            }
+            each_row(self.connection, &sql, [], |row| tally.read(row).map(drop))?;
         }
         Ok(())
     }

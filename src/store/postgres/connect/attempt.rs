@@ -115,11 +115,7 @@ fn resolve(host: &Host, limit: Duration) -> Result<Vec<Option<IpAddr>>, Problem>
 
 /// The system's own words, without what Rust's library puts in front.
 fn strip_prefix(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.strip_prefix("failed to lookup address information: ") {
-        Some(words) => words.to_owned(),
-        None => text,
-    }
+    error.to_string().replace("failed to lookup address information: ", "")
 }
 
 fn attempt(

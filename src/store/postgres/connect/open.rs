@@ -3,13 +3,14 @@
 //! Where taskmon is stricter than libpq: a wrong password is not sent again without TLS, `prefer` stays
 //! encrypted whatever the certificate says, and an `sslrootcert` that is named has to be there.
 
+use super::super::answer::rows;
 use super::super::failure::failure;
 use super::problem::{Problem, explain_connect};
 use super::target::{Host, PostgresTarget, SessionAttributes, SslMode};
 use super::tls;
 use crate::outcome::Kind;
 use postgres::config::SslMode as WireSslMode;
-use postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use postgres::{Client, Config, NoTls};
 use std::net::IpAddr;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -119,10 +120,7 @@ pub fn check_session(client: &mut Client, wanted: SessionAttributes) -> Result<(
         let failure = failure(&error, "asking what kind of server it is");
         Problem::unavailable(failure.message, failure.hint.unwrap_or_default())
     })?;
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
+    let row = rows(&messages).next();
     let column = |index| row.and_then(|row| row.get(index));
     let standby = column(0) == Some("t");
     let read_only = standby || column(1) == Some("on");

@@ -248,11 +248,6 @@ impl Pruner for PostgresPruner {
         Ok(())
     }
 
-    /// A column of a time type holds only times.
-    fn unreadable(&mut self, _: &Scope) -> Result<Option<(u64, String)>> {
-        Ok(None)
-    }
-
     fn blame(&mut self) -> Option<Failure> {
         inspect::blame(&self.target, &self.settings.store.mapping, &self.settings.asked_to_end)
     }

@@ -2,6 +2,7 @@
 //!
 //! A key is bound part by part, `?1`, `?2`, and travels as literals. Times compare by a function of taskmon's, which no index serves.
 
+use super::super::connection::read_rows;
 use super::functions::{LITERAL, MICROS};
 use super::values::{NO_LITERAL, lossy};
 use crate::mapping::{State, TaskTable};
@@ -87,12 +88,10 @@ pub fn read_labels(
         table.from,
         status = table.status,
     );
-    let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map([], |row| {
+    read_rows(connection, &sql, [], |row| {
         // A label that is not valid text is in no state, so that its literal is never used.
         let label = lossy(row, 0)?;
         let literal = lossy(row, 1)?.unwrap_or_default();
         Ok((table.states.of(label.as_deref()), literal))
-    })?;
-    rows.collect()
+    })
 }

@@ -1,5 +1,6 @@
 //! Foreign keys that SQLite checks at COMMIT only, when a batch's files would be gone already.
 
+use super::super::connection::read_rows;
 use super::super::quote::{bare_name, identifier, text_literal};
 use crate::store::prune::Scope;
 use crate::store::prune::tables::{Table, Tables};
@@ -79,13 +80,11 @@ fn deferred(connection: &Connection, table: &Table) -> rusqlite::Result<Vec<Defe
 
 /// The tables whose deferred foreign keys refer to rows that a deletion takes along: dependents, and what cascades.
 fn deferred_further(connection: &Connection, tables: &Tables) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare(
-        "SELECT lower(s.name), lower(f.\"table\"), f.on_delete, s.sql LIKE '%deferred%' FROM sqlite_schema AS s \
-         JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND f.seq = 0",
-    )?;
-    let keys =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let keys: Vec<(String, String, String, bool)> = keys.collect::<rusqlite::Result<_>>()?;
+    let sql = "SELECT lower(s.name), lower(f.\"table\"), f.on_delete, s.sql LIKE '%deferred%' FROM sqlite_schema AS s \
+               JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' AND f.seq = 0";
+    let keys: Vec<(String, String, String, bool)> = read_rows(connection, sql, [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
     let name = |table: &String| bare_name(table).to_lowercase();
     let deleted_from = std::iter::once(&tables.tasks).chain(&tables.receipts);
     let dependents = tables.receipt_dependents.iter().chain(&tables.task_dependents);

@@ -33,9 +33,9 @@ fn is_scanned(connection: &Connection, index: &WantedIndex) -> rusqlite::Result<
     let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {condition}", index.from);
     let mut statement = connection.prepare(&sql)?;
     let bound = vec![Value::Null; statement.parameter_count()];
-    let rows = statement.query_map(params_from_iter(bound), |row| row.get(3))?;
-    let plan: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(plan.iter().any(|step| step.starts_with("SCAN")))
+    let plan: rusqlite::Result<Vec<String>> =
+        statement.query_map(params_from_iter(bound), |row| row.get(3))?.collect();
+    Ok(plan?.iter().any(|step| step.starts_with("SCAN")))
 }
 
 /// The statement that makes the index, or why there is none.

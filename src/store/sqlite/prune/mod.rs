@@ -10,7 +10,7 @@ mod references;
 mod transaction;
 mod values;
 
-use super::connection::{open, refusal, unavailable, words};
+use super::connection::{open, read_rows, refusal, unavailable, words};
 use super::inspect;
 use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::{Failure, Kind};
@@ -25,11 +25,10 @@ use crate::store::prune::{
     Scope, TaskCounts,
 };
 use anyhow::Result;
-use chrono::{DateTime, Utc};
 use dialect::{SqliteDialect, first_time, read_labels};
 use foreign_keys::ForeignKeys;
 use functions::MICROS;
-use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
 use std::path::Path;
 use values::{lossy, read_key, read_paths, values};
 
@@ -96,14 +95,10 @@ impl SqlitePruner {
 
     /// The paths that a statement answers with, behind a key; how many each row has at most.
     fn read_paths(&self, sql: &str, key: &Key, files: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let width = statement.column_count() - files;
-        let mut rows = statement.query(params_from_iter(values(key)))?;
-        let mut paths = Vec::new();
-        while let Some(row) = rows.next()? {
-            paths.extend(read_paths(row, width, files)?);
-        }
-        Ok(paths)
+        let read = |row: &Row| read_paths(row, row.as_ref().column_count() - files, files);
+        let paths: Vec<Vec<Vec<u8>>> =
+            read_rows(&self.connection, sql, params_from_iter(values(key)), read)?;
+        Ok(paths.concat())
     }
 
     fn linked(&self, links: &[String]) -> rusqlite::Result<Vec<(String, Key)>> {
@@ -118,13 +113,12 @@ impl SqlitePruner {
             tasks.from
         );
         let width = tasks.key.len();
-        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = Vec::new();
         for link in links {
-            for key in statement.query_map([link], |row| read_key(row, width))? {
-                // As it was asked for: under COLLATE NOCASE the table's may differ in case.
-                found.push((link.clone(), key?));
-            }
+            // As it was asked for: under COLLATE NOCASE the table's may differ in case.
+            found.extend(read_rows::<_, Vec<_>>(&self.connection, &sql, [link], |row| {
+                Ok((link.clone(), read_key(row, width)?))
+            })?);
         }
         Ok(found)
     }
@@ -168,10 +162,6 @@ fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Fai
 }
 
 impl Pruner for SqlitePruner {
-    fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
-        Ok(None)
-    }
-
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
         let counts = self.connection.query_row(&self.statements.count(expiry), [], |row| {
             Ok(TaskCounts {
@@ -203,13 +193,9 @@ impl Pruner for SqlitePruner {
             return Ok(Vec::new());
         };
         let width = table.key.len();
-        let read = || -> rusqlite::Result<Vec<Key>> {
-            let mut statement = self.connection.prepare(&sql)?;
-            let bound = params_from_iter(after.map(values).unwrap_or_default());
-            let rows = statement.query_map(bound, |row| read_key(row, width))?;
-            rows.collect()
-        };
-        Ok(read().map_err(|error| self.failure(&error, "choosing expired rows"))?)
+        let bound = params_from_iter(after.map(values).unwrap_or_default());
+        let keys = read_rows(&self.connection, &sql, bound, |row| read_key(row, width));
+        Ok(keys.map_err(|error| self.failure(&error, "choosing expired rows"))?)
     }
 
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
