@@ -2,6 +2,7 @@
 //!
 //! Its rows were chosen without a lock and are deleted by key with their condition repeated, which holds on a distributed engine too.
 
+use super::super::answer::rows;
 use super::super::session::{Broken, Session};
 use super::PostgresDialect;
 use super::rows::{columns, read_key, read_links, read_paths};
@@ -11,7 +12,7 @@ use crate::store::prune::batch::{Outcome, delete_by_halves, delete_settled};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Table;
 use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope};
-use postgres::{Row, SimpleQueryMessage};
+use postgres::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Every run of taskmon in this database holds it while it deletes a batch; the number is arbitrary.
@@ -68,13 +69,8 @@ impl Deleting<'_> {
                 "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); SELECT txid_current(), pg_backend_pid()"
             ))
             .map_err(|broken| stopped(&broken, &self.doing()))?;
-        let numbers = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) if row.len() == 2 => {
-                Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))
-            }
-            _ => None,
-        });
-        numbers
+        let row = rows(&answer).find(|row| row.len() == 2);
+        row.and_then(|row| Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())))
             .map(Some)
             .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
     }
@@ -196,10 +192,8 @@ impl Deleting<'_> {
         // Twice: a deferred trigger that the first one fires may defer something itself.
         self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
         let gone = deleted.into_iter().map(|place| {
-            let mut paths = paths.remove(&place).unwrap_or_default();
-            paths.sort_unstable();
-            let stored = rows[place].paths.iter().map(|path| &path.stored);
-            let has_changed = self.table.is_read_directly() && !paths.iter().eq(stored);
+            let paths = paths.remove(&place).unwrap_or_default();
+            let has_changed = self.table.is_read_directly() && !rows[place].has_paths(paths);
             Gone { place, has_changed }
         });
         Ok(gone.collect())
@@ -246,12 +240,10 @@ impl Deleting<'_> {
 
     /// The tasks that refer to the batch's receipts.
     fn check_links(&self, deletion: &mut Deletion) -> Result<(), Stopped> {
-        let tables = &self.statements.tables;
-        let sql = self.statements.linked();
-        if let (Scope::Receipts(_), Some(sql)) = (self.batch.scope, sql) {
-            let links = self.batch.rows.iter().filter_map(|row| row.link.clone());
-            let rows = self.ask(&sql, &[links.collect()])?;
-            deletion.linked = read_links(&rows, tables.tasks.key.len())
+        let links = self.batch.links();
+        if let Some(sql) = self.statements.linked().filter(|_| !links.is_empty()) {
+            let rows = self.ask(&sql, &[links])?;
+            deletion.linked = read_links(&rows, self.statements.tables.tasks.key.len())
                 .map_err(|error| stopped(&error.into(), &self.doing()))?;
         }
         Ok(())

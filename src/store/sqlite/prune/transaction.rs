@@ -7,7 +7,7 @@ use super::foreign_keys::Deferred;
 use super::values::{read_paths, values};
 use crate::store::prune::batch::{Outcome, delete_settled, refused_at_commit};
 use crate::store::prune::tables::Table;
-use crate::store::prune::{Batch, Deletion, Mode, Scope};
+use crate::store::prune::{Batch, Deletion, Mode};
 use anyhow::Result;
 use rusqlite::types::Value;
 use rusqlite::{ErrorCode, params_from_iter};
@@ -112,10 +112,7 @@ impl SqlitePruner {
             let mut deletion = self.delete_rows(batch, places, dangling, &one_by_one)?;
             deletion.refused.extend_from_slice(rolled_back);
             self.check_references(batch, &mut deletion)?;
-            if matches!(batch.scope, Scope::Receipts(_)) {
-                let links = batch.rows.iter().filter_map(|row| row.link.clone());
-                deletion.linked = self.linked(&links.collect::<Vec<_>>())?;
-            }
+            deletion.linked = self.linked(&batch.links())?;
             if self.settings.mode == Mode::Apply {
                 // A full disk must be noticed now, not at COMMIT when the files are gone.
                 self.connection.cache_flush()?;
@@ -253,9 +250,7 @@ impl SqlitePruner {
         if let Some(words) = self.deferred_refusal(deferred, &parents)? {
             return Ok(Taken::Kept(words));
         }
-        paths.sort_unstable();
-        let stored = row.paths.iter().map(|path| &path.stored);
-        Ok(Taken::Gone { changed: table.is_read_directly() && !paths.iter().eq(stored) })
+        Ok(Taken::Gone { changed: table.is_read_directly() && !row.has_paths(paths) })
     }
 
     fn is_alone(&self, table: &Table, batch: &Batch, place: usize) -> rusqlite::Result<bool> {
