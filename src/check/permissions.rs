@@ -75,7 +75,7 @@ pub fn writable(key: &str, folder: &Path, language: Language) -> Finding {
                 format!("{key}: {there} cannot be written to: {error}"),
             ))
             .hint(language.pick(
-                "cron 所用的用户必须能写这个文件夹",
+                "cron 所用的用户必须能写这个目录",
                 "the user that cron runs the jobs as has to be able to write there",
             ))
         }

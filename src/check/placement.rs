@@ -123,7 +123,7 @@ pub fn no_jobs(settings: &Settings, language: Language) -> Option<Finding> {
             "schedule.jobs is empty: no job is configured",
         ))
         .hint(language.pick(
-            "去掉这个键即为默认的作业；或用 [[schedule.jobs]] 写明自己的作业",
+            "去掉这一配置项即恢复默认的作业；或用 [[schedule.jobs]] 写明自己的作业",
             "without the key the default jobs hold; [[schedule.jobs]] names one's own",
         ))
     })

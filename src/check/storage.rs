@@ -59,7 +59,7 @@ pub fn roots(roots: &[PathBuf], unusable: Vec<String>, language: Language) -> Ve
                 "cleanup.storage_roots is empty: no file of a task is ever removed",
             ))
             .hint(language.pick(
-                "在 cleanup.storage_roots 中写明任务文件所在的文件夹",
+                "在 cleanup.storage_roots 中写明任务文件所在的目录",
                 "name the folders of the tasks' files in cleanup.storage_roots",
             )),
         );
