@@ -72,6 +72,8 @@ clean_environment() {
 # In a process group of its own, so that a signal to this script ends the whole of it.
 run_tests() {
     local status=0
+    # Most tests wait most of the time: for a time limit, for cron's next minute, for a server that comes back.
+    export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
     set -m
     cargo test --locked "$@" </dev/null &
     child=$!
@@ -84,11 +86,11 @@ run_tests() {
 # The tests that cannot bear a shifted clock, and why.
 not_under_at() {
     cat <<'TABLE'
-logs_and_temp_files_need_no_database              the sweep asks the kernel past the library how old files are
-temp_files_that_a_row_names_stay                  the same
-a_job_that_fails_is_told_and_that_it_works_again  the same: the log of alerts would be swept
-the_files_of_all_jobs_go_together                 the same: the record of runs would be swept
-cron_runs_what_is_installed                       cron's jobs have an environment of their own, without the library
+logs_and_temp_files_need_no_database                           the sweep asks the kernel past the library how old files are
+temp_files_that_a_row_names_stay                               the same
+the_failure_of_a_job_is_notified_and_resolved_by_its_success   the same: the log of alerts would be swept
+the_files_of_all_jobs_can_be_exported_together                  the same: the record of runs would be swept
+cron_runs_what_is_installed                                    cron's jobs have an environment of their own, without the library
 TABLE
 }
 

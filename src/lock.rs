@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_in_its_place_holds_nobody_up() {
+    fn a_pipe_or_device_in_its_place_blocks_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let logs = folder.path().join("logs");
         let private = [folder.path().join("private")];
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_it_is_held_is_known_without_touching_it() {
+    fn whether_a_lock_is_held_is_known_without_touching_it() {
         let folder = tempfile::tempdir().unwrap();
         let is_held = |identity| is_held(&job(Some(folder.path()), "stats", identity));
         assert!(!is_held("a"));

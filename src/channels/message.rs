@@ -239,7 +239,7 @@ mod tests {
         Form { escape: full_width_markdown, bullet: "- ", limit: 4096, measure: bytes };
 
     #[test]
-    fn a_title_says_how_bad_where_and_what() {
+    fn a_title_has_the_severity_the_host_and_the_message() {
         let firing_one = || update("磁盘\n将满", Status::Firing);
         let resolved_one = || update("gone", Status::Resolved);
         for (language, alerts, expected) in [

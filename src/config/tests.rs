@@ -170,7 +170,7 @@ fn a_file_that_is_named_must_be_readable() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_a_usual_file_is_not_passed_over() {
+fn a_folder_in_the_place_of_a_usual_file_is_not_skipped() {
     let desk = Desk::new();
     fs::create_dir(desk.path("work/taskmon.toml")).unwrap();
     assert_eq!(desk.failure().kind, Kind::ConfigUnreadable);
@@ -362,7 +362,7 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 #[test]
-fn the_default_file_says_what_holds_without_it() {
+fn the_default_file_has_the_defaults() {
     let (without, _) = file::defaults().unwrap();
     let (with, _) = file::read(file::DEFAULT, "default.toml").unwrap();
     assert_eq!(with, without);

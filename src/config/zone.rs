@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tz_that_names_no_zone_is_said_to_be_passed_over() {
+    fn a_tz_that_names_no_zone_is_warned_of_and_ignored() {
         let env = Env::from_iter([("TZ", "CST-8")]);
         let warning = of_the_system(&env).unwrap().warning.unwrap();
         assert!(warning.contains("CST-8"), "{warning}");

@@ -114,7 +114,7 @@ fn the_document_has_the_keys_that_it_is_documented_with() {
 }
 
 #[test]
-fn a_backlog_drains_at_the_last_hours_rate_or_nobody_knows_when() {
+fn a_backlog_drains_at_the_rate_of_the_last_hour_or_the_time_is_unknown() {
     for (pending, finished, seconds) in [
         (0, Some(0), Some(0)),
         (0, Some(7), Some(0)),

@@ -74,7 +74,7 @@ fn todays_rate_counts_from_the_minimum_of_tasks_on() {
 }
 
 #[test]
-fn what_is_not_known_raises_nothing_and_resolves_nothing() {
+fn unknown_figures_raise_and_resolve_nothing() {
     let evaluation = evaluate_live(&state_of(&healthy(), None, None), &context()).unwrap();
     assert_eq!(evaluation.alerts, []);
     assert!(!evaluation.judges("disk_space_warning", Some("/data")));

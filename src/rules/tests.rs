@@ -456,7 +456,7 @@ fn given_alerts_are_read_strictly() {
 }
 
 #[test]
-fn a_job_that_succeeds_says_that_its_own_failure_is_resolved() {
+fn the_success_of_a_job_resolves_its_failure() {
     let evaluation = Evaluation::job_succeeded("stats");
     assert!(evaluation.judges(JOB_FAILED, Some("stats")));
     assert!(!evaluation.judges(JOB_FAILED, Some("cleanup")));

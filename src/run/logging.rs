@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_kept_and_is_made_of_whole_lines() {
+    fn the_end_of_the_log_is_kept_in_complete_lines() {
         let sink = LogSink::default();
         for number in 0..1000 {
             sink.keep(format!("line {number} {}\n", "字".repeat(10)));

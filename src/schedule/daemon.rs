@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cron_is_known_by_its_name_and_nobody_knows_where_processes_are_hidden() {
+    fn a_cron_is_known_by_its_name_and_unknown_where_processes_are_hidden() {
         let folder = tempfile::tempdir().unwrap();
         let (proc, none) = (folder.path().join("proc"), folder.path().join("none"));
         assert_eq!(is_running(&proc, &none), None);

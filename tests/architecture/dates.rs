@@ -17,10 +17,13 @@ const DATE: &str = "runs with --date";
 const AS_OF: &str = "runs with --as-of";
 
 const GIVEN: &[Given] = &[
-    Given { file: "tests/channels/chat.rs", dates: 6, to: MESSAGE },
+    Given { file: "tests/channels/dingtalk.rs", dates: 1, to: MESSAGE },
+    Given { file: "tests/channels/feishu.rs", dates: 3, to: MESSAGE },
+    Given { file: "tests/channels/slack.rs", dates: 1, to: MESSAGE },
+    Given { file: "tests/channels/wecom.rs", dates: 1, to: MESSAGE },
     Given { file: "tests/channels/command.rs", dates: 1, to: MESSAGE },
     Given { file: "tests/channels/delivery.rs", dates: 2, to: MESSAGE },
-    Given { file: "tests/channels/email.rs", dates: 4, to: MESSAGE },
+    Given { file: "tests/channels/email/mod.rs", dates: 4, to: MESSAGE },
     Given { file: "tests/channels/mod.rs", dates: 2, to: MESSAGE },
     Given { file: "tests/channels/webhook.rs", dates: 3, to: MESSAGE },
     Given { file: "tests/cli/cleanup/expiry.rs", dates: 20, to: AS_OF },
@@ -29,8 +32,10 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/cleanup/receipts.rs", dates: 9, to: AS_OF },
     Given { file: "tests/cli/cleanup/references.rs", dates: 3, to: AS_OF },
     Given { file: "tests/cli/cleanup/tables.rs", dates: 28, to: AS_OF },
-    Given { file: "tests/cli/errors.rs", dates: 4, to: "runs that refuse them" },
-    Given { file: "tests/cli/presets.rs", dates: 7, to: PRESETS },
+    Given { file: "tests/cli/errors/configuration.rs", dates: 4, to: "runs that refuse them" },
+    Given { file: "tests/cli/presets/celery.rs", dates: 4, to: PRESETS },
+    Given { file: "tests/cli/presets/mod.rs", dates: 2, to: PRESETS },
+    Given { file: "tests/cli/presets/rails.rs", dates: 1, to: PRESETS },
     Given {
         file: "tests/cli/scripts.rs",
         dates: 12,

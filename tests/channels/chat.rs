@@ -1,33 +1,12 @@
-//! The chat services: their bodies whole, their signatures, their codes and limits.
+//! What Slack, Feishu, DingTalk and WeCom have in common: the codes in their answers, colours, escapes and limits.
 
-use super::webhook::python;
+use super::dingtalk::dingtalk;
+use super::feishu::feishu;
+use super::slack::slack;
+use super::wecom::wecom;
 use super::*;
 use crate::support::server::{Answer, Server, ok, status};
-use serde_json::{Value, json};
-
-fn slack(server: &Server) -> Service {
-    Service::Slack(service::slack::Config { url: hidden(&server.url("/services/T0/B0/tok")) })
-}
-
-fn feishu(server: &Server, secret: Option<&str>) -> Service {
-    Service::Feishu(service::feishu::Config {
-        url: hidden(&server.url("/open-apis/bot/v2/hook/tok")),
-        secret: secret.map(hidden).unwrap_or_default(),
-    })
-}
-
-fn dingtalk(server: &Server, secret: Option<&str>) -> Service {
-    Service::Dingtalk(service::dingtalk::Config {
-        url: hidden(&server.url("/robot/send?access_token=tok")),
-        secret: secret.map(hidden).unwrap_or_default(),
-    })
-}
-
-fn wecom(server: &Server) -> Service {
-    Service::Wecom(service::wecom::Config {
-        url: hidden(&server.url("/cgi-bin/webhook/send?key=tok")),
-    })
-}
+use serde_json::Value;
 
 /// The four services, each answering with success.
 fn services() -> Vec<(Service, Server)> {
@@ -36,110 +15,15 @@ fn services() -> Vec<(Service, Server)> {
     vec![(slack(&s), s), (feishu(&f, None), f), (dingtalk(&d, None), d), (wecom(&w), w)]
 }
 
-fn send(place: Service, notice: &Notification) {
-    channel(place, PATIENCE).send(notice).unwrap();
-}
-
-#[test]
-fn slack_gets_an_attachment() {
-    let server = Server::tls(vec![ok("ok")]);
-    send(slack(&server), &notice(Language::En, two_alerts()));
-    let request = server.only();
-    assert_eq!(request.target, "/services/T0/B0/tok");
-    let title = "[Critical] web-1: 1 alert, 1 resolved";
-    assert_eq!(
-        request.json(),
-        json!({
-            "parse": "none",
-            "link_names": false,
-            "attachments": [{
-                "color": "#d32f2f",
-                "fallback": title,
-                "title": title,
-                "text": "• 任务失败率过高: 63.5% (critical_failure_rate)\n• [Resolved] 磁盘空间不足: 95% (disk_space_critical, /var)",
-                "fields": [
-                    {"title": "Host", "value": "web-1", "short": true},
-                    {"title": "Time", "value": "2023-12-02 02:00:01 +08:00", "short": true},
-                ],
-                "mrkdwn_in": [],
-            }],
-        })
-    );
-}
-
-#[test]
-fn feishu_gets_a_signed_card() {
-    let server = Server::tls(vec![ok(
-        r#"{"StatusCode":0,"StatusMessage":"success","code":0,"data":{},"msg":"success"}"#,
-    )]);
-    send(feishu(&server, Some("密钥 s")), &notice(Language::Zh, two_alerts()));
-    let request = server.only();
-    assert_eq!(request.target, "/open-apis/bot/v2/hook/tok");
-    let sign = python(
-        "import base64, hmac, sys; k = f'{sys.argv[1]}\\n{sys.argv[2]}'; print(base64.b64encode(hmac.new(k.encode(), b'', 'sha256').digest()).decode())",
-        &["1701453601", "密钥 s"],
-    );
-    assert_eq!(
-        request.json(),
-        json!({
-            "timestamp": "1701453601",
-            "sign": sign,
-            "msg_type": "interactive",
-            "card": {
-                "config": {"wide_screen_mode": true},
-                "header": {"template": "red", "title": {"tag": "plain_text", "content": "[严重] web-1: 1 条告警，1 条已恢复"}},
-                "elements": [
-                    {"tag": "div", "text": {"tag": "plain_text", "content": "• 任务失败率过高: 63.5% (critical_failure_rate)\n• [已恢复] 磁盘空间不足: 95% (disk_space_critical, /var)"}},
-                    {"tag": "note", "elements": [{"tag": "plain_text", "content": "主机: web-1  时间: 2023-12-02 02:00:01 +08:00"}]},
-                ],
-            },
-        })
-    );
-}
-
-#[test]
-fn dingtalk_gets_markdown_and_a_signature_in_the_query() {
-    let server = Server::tls(vec![ok(r#"{"errcode":0,"errmsg":"ok"}"#)]);
-    send(dingtalk(&server, Some("SEC密钥")), &notice(Language::Zh, two_alerts()));
-    let request = server.only();
-    let expected = python(
-        "import base64, hmac, sys, urllib.parse as u; t, s = sys.argv[1:]; d = hmac.new(s.encode(), f'{t}\\n{s}'.encode(), 'sha256').digest(); print(f'/robot/send?access_token=tok&timestamp={t}&sign={u.quote_plus(base64.b64encode(d))}')",
-        &["1701453601250", "SEC密钥"],
-    );
-    assert_eq!(request.target, expected);
-    assert_eq!(
-        request.json(),
-        json!({
-            "msgtype": "markdown",
-            "markdown": {
-                "title": "［严重］ web-1: 1 条告警，1 条已恢复",
-                "text": "### <font color=\"#d32f2f\">［严重］ web-1: 1 条告警，1 条已恢复</font>\n\n- 任务失败率过高: 63.5% (critical_failure_rate)\n- ［已恢复］ 磁盘空间不足: 95% (disk_space_critical, /var)\n\n> 主机: web-1  时间: 2023-12-02 02:00:01 +08:00",
-            },
-            "at": {"atMobiles": [], "atUserIds": [], "isAtAll": false},
-        })
-    );
-}
-
-#[test]
-fn wecom_gets_markdown() {
-    let server = Server::tls(vec![ok(r#"{"errcode":0,"errmsg":"ok"}"#)]);
-    send(wecom(&server), &notice(Language::Zh, two_alerts()));
-    let request = server.only();
-    assert_eq!(request.target, "/cgi-bin/webhook/send?key=tok");
-    assert_eq!(
-        request.json(),
-        json!({
-            "msgtype": "markdown",
-            "markdown": {"content": "**<font color=\"warning\">［严重］ web-1: 1 条告警，1 条已恢复</font>**\n> 任务失败率过高: 63.5% (critical_failure_rate)\n> ［已恢复］ 磁盘空间不足: 95% (disk_space_critical, /var)\n<font color=\"comment\">主机: web-1  时间: 2023-12-02 02:00:01 +08:00</font>"},
-        })
-    );
+pub fn send(place: Service, notification: &Notification) {
+    channel(place, PATIENCE).send(notification).unwrap();
 }
 
 #[test]
 fn without_a_secret_nothing_is_signed() {
     let (f, d) =
         (Server::plain(vec![ok(r#"{"code":0}"#)]), Server::plain(vec![ok(r#"{"errcode":0}"#)]));
-    let example = notice(Language::En, two_alerts());
+    let example = notification(Language::En, two_alerts());
     send(feishu(&f, None), &example);
     send(dingtalk(&d, None), &example);
     assert_eq!(f.only().json().get("sign"), None);
@@ -158,7 +42,7 @@ fn severities_and_recovery_have_colours_of_their_own() {
         (firing, Severity::Warning, ["#f9a825", "yellow", "#f9a825", "warning"]),
         (resolved, Severity::Critical, ["#2e7d32", "green", "#2e7d32", "info"]),
     ] {
-        let one = notice(Language::En, vec![status_of(alert("t", severity, "m"))]);
+        let one = notification(Language::En, vec![status_of(alert("t", severity, "m"))]);
         for ((place, server), colour) in services().into_iter().zip(expected) {
             send(place, &one);
             let body = server.only().body;
@@ -168,9 +52,9 @@ fn severities_and_recovery_have_colours_of_their_own() {
                 format!("<font color=\\\"{colour}\\\">"),
             ];
             assert!(marks.iter().any(|mark| body.contains(mark)), "{colour}: {body}");
-            let is_told = body.contains("esolved");
+            let is_resolved = body.contains("esolved");
             assert_eq!(
-                is_told,
+                is_resolved,
                 status_of(alert("", severity, "")).status == Status::Resolved,
                 "{body}"
             );
@@ -212,7 +96,7 @@ fn a_code_in_the_body_decides() {
     ] {
         let server = Server::plain(vec![ok(answer)]);
         let error =
-            refusal(&*channel(place(&server), PATIENCE), &notice(Language::Zh, two_alerts()));
+            refusal(&*channel(place(&server), PATIENCE), &notification(Language::Zh, two_alerts()));
         assert_eq!(error.permanent, permanent, "{answer}: {error}");
         assert!(error.message.contains(words), "{answer}: {error}");
     }
@@ -221,25 +105,28 @@ fn a_code_in_the_body_decides() {
 #[test]
 fn an_answer_that_is_too_long_or_never_ends_is_no_success() {
     let long = Server::plain(vec![ok(&"x".repeat(70_000))]);
-    let error = refusal(&*channel(wecom(&long), PATIENCE), &notice(Language::Zh, two_alerts()));
+    let error =
+        refusal(&*channel(wecom(&long), PATIENCE), &notification(Language::Zh, two_alerts()));
     assert!(error.permanent && error.message.contains("more than 64 KiB"), "{error}");
 
     let endless = Server::plain(vec![Answer::Trickle]);
     let started = std::time::Instant::now();
     let limit = Duration::from_millis(700);
-    let error = refusal(&*channel(wecom(&endless), limit), &notice(Language::Zh, two_alerts()));
+    let error =
+        refusal(&*channel(wecom(&endless), limit), &notification(Language::Zh, two_alerts()));
     assert!(!error.permanent && error.message.contains("within 0.7 s"), "{error}");
     assert!(started.elapsed() < limit + Duration::from_secs(3), "{:?}", started.elapsed());
 
     let broken = Server::plain(vec![Answer::Raw(
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"errcode\":0}",
     )]);
-    let error = refusal(&*channel(wecom(&broken), PATIENCE), &notice(Language::Zh, two_alerts()));
+    let error =
+        refusal(&*channel(wecom(&broken), PATIENCE), &notification(Language::Zh, two_alerts()));
     assert!(!error.permanent, "{error}");
 }
 
 #[test]
-fn a_status_is_heeded_before_the_body() {
+fn the_status_counts_before_the_body() {
     for (place, server) in [
         {
             let s = Server::plain(vec![Answer::Http(
@@ -254,7 +141,7 @@ fn a_status_is_heeded_before_the_body() {
             (feishu(&s, None), s)
         },
     ] {
-        let error = refusal(&*channel(place, PATIENCE), &notice(Language::Zh, two_alerts()));
+        let error = refusal(&*channel(place, PATIENCE), &notification(Language::Zh, two_alerts()));
         assert!(!error.permanent, "{error}");
         assert_eq!(server.requests().len(), 1);
     }
@@ -278,7 +165,7 @@ fn a_code_beside_a_status_of_4xx_decides_whether_it_may_pass() {
         (said(302, r#"{"code":0}"#), true, "redirect"),
     ] {
         let place = feishu(&server, None);
-        let error = refusal(&*channel(place, PATIENCE), &notice(Language::Zh, two_alerts()));
+        let error = refusal(&*channel(place, PATIENCE), &notification(Language::Zh, two_alerts()));
         assert_eq!(error.permanent, permanent, "{error}");
         assert!(error.message.contains(words), "{words}: {error}");
     }
@@ -295,10 +182,10 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn no_text_of_an_alert_means_anything() {
+fn no_text_of_an_alert_is_markup() {
     for (place, server) in services() {
         let is_slack = matches!(place, Service::Slack(_));
-        // Both of Feishu's elements are plain text, which the test of its body sees to: there, anything may stand.
+        // Both of Feishu's elements are plain text, as the test of its body checks: markup does no harm there.
         let is_plain = matches!(place, Service::Feishu(_));
         send(place, &hostile());
         let texts = strings(&server.only().json()).join("\n");
@@ -335,7 +222,7 @@ fn fifty_endless_alerts_fit_into_every_limit_and_are_counted() {
         for (place, server) in services() {
             let is_wecom = matches!(place, Service::Wecom(_));
             let is_slack = matches!(place, Service::Slack(_));
-            send(place, &notice(language, every.clone()));
+            send(place, &notification(language, every.clone()));
             let request = server.only();
             let json = request.json();
             if is_wecom {

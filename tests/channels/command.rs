@@ -16,17 +16,17 @@ fn shell(script: &str, timeout: Duration) -> Box<dyn Channel + Send> {
 }
 
 fn example() -> Notification {
-    notice(Language::Zh, two_alerts())
+    notification(Language::Zh, two_alerts())
 }
 
-/// A notice larger than a pipe takes at once.
+/// A notification larger than a pipe takes at once.
 fn large() -> Notification {
     let text = "长".repeat(100_000);
-    notice(Language::Zh, vec![firing(alert("t", Severity::Error, &text))])
+    notification(Language::Zh, vec![firing(alert("t", Severity::Error, &text))])
 }
 
 #[test]
-fn it_gets_the_webhooks_body_and_its_own_arguments() {
+fn a_program_gets_the_webhooks_body_and_its_arguments() {
     let folder = TempDir::new().unwrap();
     let out = folder.path().join("out file");
     let script = "cat >\"$1\"; printf %s \"$2\" >>\"$1\"; echo noise";
@@ -45,7 +45,7 @@ fn it_gets_the_webhooks_body_and_its_own_arguments() {
 }
 
 #[test]
-fn its_exit_code_and_last_words_are_told() {
+fn the_error_has_its_exit_code_and_the_end_of_its_standard_error() {
     for (script, permanent, words) in [
         (
             "echo first >&2; echo 'no\tcredit' >&2; exit 3",
@@ -68,7 +68,7 @@ fn its_exit_code_and_last_words_are_told() {
 }
 
 #[test]
-fn one_that_cannot_be_started_is_named() {
+fn a_program_that_cannot_be_started_is_named() {
     let folder = TempDir::new().unwrap();
     let plain = folder.path().join("not-executable");
     fs::write(&plain, "").unwrap();
@@ -82,7 +82,7 @@ fn one_that_cannot_be_started_is_named() {
 }
 
 #[test]
-fn one_that_does_not_listen_has_still_succeeded() {
+fn a_program_that_does_not_read_its_input_has_still_succeeded() {
     for script in ["exit 0", "exec <&-; sleep 0.2", "head -c 10 >/dev/null"] {
         shell(script, PATIENCE).send(&large()).unwrap();
     }
@@ -96,7 +96,7 @@ fn a_program_does_not_inherit_that_broken_pipes_are_ignored() {
 }
 
 #[test]
-fn at_the_time_limit_it_is_killed_with_everything_that_it_started() {
+fn a_program_is_killed_at_the_time_limit_with_everything_that_it_started() {
     let folder = TempDir::new().unwrap();
     let pids = folder.path().join("pids");
     let script = format!(
@@ -117,7 +117,7 @@ fn at_the_time_limit_it_is_killed_with_everything_that_it_started() {
     }
 }
 
-/// Whether a process is gone, or dead and waited for by nobody, within a while.
+/// Whether a process is gone, or a zombie, within a while.
 fn ends(pid: &str) -> bool {
     let deadline = Instant::now() + Duration::from_secs(5);
     while Instant::now() < deadline {
@@ -132,7 +132,7 @@ fn ends(pid: &str) -> bool {
 }
 
 #[test]
-fn one_that_leaves_a_child_behind_is_not_waited_for_longer_than_it_runs() {
+fn a_program_is_not_waited_for_longer_because_it_leaves_a_child_behind() {
     let started = Instant::now();
     shell("sleep 30 & exit 0", PATIENCE).send(&example()).unwrap();
     let error = refusal(&*shell("echo words >&2; sleep 30 & exit 1", PATIENCE), &example());

@@ -15,7 +15,7 @@ fn to(place: Service, timeout: Duration, retries: u32, alerts: Vec<AlertUpdate>)
         name: "this one".to_owned(),
         channel: Ok(channel(place, timeout)),
         retries,
-        notification: notice(Language::En, alerts),
+        notification: notification(Language::En, alerts),
     }
 }
 
@@ -42,7 +42,7 @@ fn of(severity: Severity, count: usize) -> Vec<AlertUpdate> {
 }
 
 #[test]
-fn what_is_throttled_or_broken_is_tried_again_until_it_succeeds() {
+fn a_throttled_or_failed_request_is_retried_until_it_succeeds() {
     let answers = vec![
         ok(r#"{"errcode":45009,"errmsg":"slow down"}"#),
         status(503),
@@ -62,7 +62,7 @@ fn what_is_throttled_or_broken_is_tried_again_until_it_succeeds() {
 }
 
 #[test]
-fn the_attempts_come_to_an_end_and_are_counted() {
+fn retries_end_and_are_counted() {
     for (retries, expected) in [(0, 1), (1, 2), (3, 4)] {
         let server = Server::plain(vec![Answer::Http(500, vec![], "broken".to_owned())]);
         let delivery = one(to(webhook(&server), PATIENCE, retries, two_alerts()));
@@ -78,7 +78,7 @@ fn the_attempts_come_to_an_end_and_are_counted() {
 }
 
 #[test]
-fn what_is_refused_for_good_is_tried_once() {
+fn a_permanent_refusal_is_not_retried() {
     for answer in [status(400), status(404), status(302), ok(r#"{"errcode":93000}"#), ok("garbage")]
     {
         let server = Server::plain(vec![answer]);
@@ -89,7 +89,7 @@ fn what_is_refused_for_good_is_tried_once() {
 }
 
 #[test]
-fn a_service_that_asks_for_a_pause_gets_it() {
+fn the_pause_that_a_service_asks_for_is_kept() {
     let asks = Answer::Http(429, vec![("Retry-After", "2".to_owned())], String::new());
     let server = Server::plain(vec![asks, status(200)]);
     let started = Instant::now();
@@ -123,7 +123,7 @@ fn a_second_attempt_is_signed_anew() {
 }
 
 #[test]
-fn programs_get_all_of_a_run_and_people_one_message_for_each_severity() {
+fn programs_get_all_alerts_at_once_and_people_one_message_for_each_severity() {
     let every = || {
         [
             of(Severity::Warning, 1),
@@ -170,7 +170,7 @@ fn a_channel_without_alerts_is_left_alone() {
 }
 
 #[test]
-fn a_message_that_fails_takes_back_none_before_it() {
+fn messages_that_were_accepted_before_a_failure_count_as_accepted() {
     let every =
         [of(Severity::Critical, 1), of(Severity::Error, 1), of(Severity::Warning, 1)].concat();
     // The second is refused for good, so the third is still tried.
@@ -208,7 +208,7 @@ impl Channel for Mistaken {
 }
 
 #[test]
-fn a_channel_that_panics_takes_none_of_the_others_along() {
+fn a_channel_that_panics_affects_no_other() {
     let server = Server::plain(vec![status(200)]);
     let mistaken = Outgoing {
         channel: Ok(Box::new(Mistaken)),

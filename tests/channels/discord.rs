@@ -20,7 +20,7 @@ fn an_embed_goes_to_the_thread_under_the_name() {
         username: Some("taskmon".to_owned()),
         thread_id: "1234567890123456789".to_owned(),
     });
-    channel(service, PATIENCE).send(&notice(Language::En, two_alerts())).unwrap();
+    channel(service, PATIENCE).send(&notification(Language::En, two_alerts())).unwrap();
     let request = server.only();
     assert_eq!(request.target, "/api/webhooks/1/tok?thread_id=1234567890123456789");
     assert_eq!(
@@ -40,7 +40,7 @@ fn an_embed_goes_to_the_thread_under_the_name() {
 
 #[test]
 fn a_204_or_the_message_is_a_success_and_a_429_says_how_long_to_wait() {
-    let example = notice(Language::En, two_alerts());
+    let example = notification(Language::En, two_alerts());
     let waited = Server::plain(vec![ok(r#"{"id":"99","type":0}"#)]);
     channel(discord(&waited), PATIENCE).send(&example).unwrap();
     for (code, headers, body, permanent, wait, words) in [

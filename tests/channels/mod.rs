@@ -1,20 +1,24 @@
 //! Delivery to real servers on this machine: HTTP and HTTPS, SMTP with STARTTLS and TLS, programs.
 //!
-//! The mail server is aiosmtpd, a Python library that `scripts/test.sh` installs; the certificates are made with `openssl`. What is missing is a
-//! failure; nothing is skipped.
+//! The mail server is aiosmtpd, a Python library that `scripts/test.sh` installs; the certificates are made with `openssl`. Tests fail
+//! where one is missing; none is skipped.
 
 mod chat;
 mod command;
 mod delivery;
+mod dingtalk;
 mod discord;
 mod email;
+mod feishu;
 mod ntfy;
 mod pagerduty;
 mod prepared;
 mod secrets;
+mod slack;
 mod teams;
 mod telegram;
 mod webhook;
+mod wecom;
 
 use crate::support::certificates;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -95,7 +99,7 @@ fn resolved(alert: Alert) -> AlertUpdate {
     AlertUpdate { alert, status: Status::Resolved }
 }
 
-/// An alert with everything that an alert can have, and one that has ceased.
+/// A firing alert with a value and a threshold, and a resolved one with a subject.
 fn two_alerts() -> Vec<AlertUpdate> {
     let failing = Alert {
         value: serde_json::Number::from_f64(63.5),
@@ -109,18 +113,21 @@ fn two_alerts() -> Vec<AlertUpdate> {
     vec![firing(failing), resolved(full)]
 }
 
-fn notice(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
+fn notification(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
     Notification { host: "web-1".to_owned(), time: time(), language, alerts }
 }
 
-/// One alert whose every text tries to be more than text.
+/// One alert whose every text contains markup, mentions and control characters.
 fn hostile() -> Notification {
     let text = "[x](http://evil.example) <script>alert(1)</script> **b** @all <at user_id=\"all\">a</at> <!channel> <@U1> & \r\n\r\nBcc: x@evil.example\n> `c` \u{202e}rtl \0 \u{1b}[31m";
     let evil = Alert {
         subject: Some(text.to_owned()),
         ..alert(&format!("kind {text}"), Severity::Error, text)
     };
-    Notification { host: format!("host\r\n{text}"), ..notice(Language::En, vec![firing(evil)]) }
+    Notification {
+        host: format!("host\r\n{text}"),
+        ..notification(Language::En, vec![firing(evil)])
+    }
 }
 
 /// Where and when the notifications of the tests come from, in English.
@@ -128,14 +135,14 @@ fn origin() -> String {
     format!("Host: web-1  Time: {}", time().format("%Y-%m-%d %H:%M:%S %:z"))
 }
 
-/// Fifty alerts, none of which has an end.
+/// Fifty alerts, each longer than any service takes.
 fn endless(language: Language) -> Notification {
     let long = |number| format!("{number}: {}", "错\"\\&<".repeat(2000));
     let every = (0..50).map(|number| firing(alert("t", Severity::Error, &long(number))));
-    notice(language, every.collect())
+    notification(language, every.collect())
 }
 
-/// That some of [`endless`] are shown, and that the number of the others is given.
+/// Asserts that some of [`endless`] are shown and the others are counted.
 fn assert_rest_is_counted(text: &str) {
     let shown = (0..50)
         .filter(|number| {
@@ -147,7 +154,7 @@ fn assert_rest_is_counted(text: &str) {
     assert!(shown > 0 && (text.contains(&zh) || text.contains(&en)), "{shown}: {text}");
 }
 
-/// That no text in a JSON controls whatever shows it, or puts a line of its own where one alert stands.
+/// Asserts that no text in a JSON has control characters or breaks the line of an alert.
 fn assert_harmless(json: &serde_json::Value) {
     let text = json.to_string();
     for control in ["\\r", "\\u0000", "\\u001b", "\u{202e}", "\\nBcc", "\\n&gt;", "\\n> "] {
@@ -155,12 +162,12 @@ fn assert_harmless(json: &serde_json::Value) {
     }
 }
 
-/// The error of a notice that is refused.
-fn refusal(channel: &(dyn Channel + Send), notice: &Notification) -> SendError {
-    channel.send(notice).expect_err("the notice should have been refused")
+/// The error of a notification that must not be accepted.
+fn refusal(channel: &(dyn Channel + Send), notification: &Notification) -> SendError {
+    channel.send(notification).expect_err("the notification should have been refused")
 }
 
-/// Everything that the program and its libraries log while the tests run.
+/// All that the program and its libraries log while the tests run.
 static LOG: Log = Log(Mutex::new(String::new()));
 
 struct Log(Mutex<String>);

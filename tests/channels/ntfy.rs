@@ -18,7 +18,7 @@ const PUBLISHED: &str = r#"{"id":"sPs71M8A2T","event":"message","topic":"ops-top
 fn a_message_is_published_as_json_with_its_token() {
     let server = Server::tls(vec![ok(PUBLISHED)]);
     let service = ntfy(&server, Some("tk_abc"));
-    channel(service, PATIENCE).send(&notice(Language::En, two_alerts())).unwrap();
+    channel(service, PATIENCE).send(&notification(Language::En, two_alerts())).unwrap();
     let request = server.only();
     assert_eq!(request.target, "/push/");
     assert_eq!(request.header("authorization"), Some("Bearer tk_abc"));
@@ -43,7 +43,9 @@ fn the_priority_is_that_of_the_severity() {
         (resolved(alert("t", Severity::Critical, "m")), 2),
     ] {
         let server = Server::plain(vec![ok(PUBLISHED)]);
-        channel(ntfy(&server, None), PATIENCE).send(&notice(Language::En, vec![update])).unwrap();
+        channel(ntfy(&server, None), PATIENCE)
+            .send(&notification(Language::En, vec![update]))
+            .unwrap();
         assert_eq!(server.only().json()["priority"], priority);
     }
 }
@@ -58,8 +60,10 @@ fn only_a_published_message_is_a_success() {
         (507, r#"{"code":50701,"http":507,"error":"full"}"#, false, "status 507"),
     ] {
         let server = Server::plain(vec![Answer::Http(status, vec![], body.to_owned())]);
-        let error =
-            refusal(&*channel(ntfy(&server, None), PATIENCE), &notice(Language::En, two_alerts()));
+        let error = refusal(
+            &*channel(ntfy(&server, None), PATIENCE),
+            &notification(Language::En, two_alerts()),
+        );
         assert_eq!(error.permanent, permanent, "{body}: {error}");
         assert!(error.message.contains(words), "{words}: {error}");
     }
@@ -82,7 +86,10 @@ fn endless_alerts_fit_into_4096_bytes_and_no_control_character_is_left() {
 fn a_url_without_a_topic_and_a_token_beside_a_login_are_refused() {
     let with = |url: &str, token: SecretSource| {
         let config = service::ntfy::Config { url: hidden(url), token, tags: Vec::new() };
-        refusal(&*channel(Service::Ntfy(config), PATIENCE), &notice(Language::En, two_alerts()))
+        refusal(
+            &*channel(Service::Ntfy(config), PATIENCE),
+            &notification(Language::En, two_alerts()),
+        )
     };
     let error = with("http://localhost/", SecretSource::Unset);
     assert!(error.permanent && error.message.contains("does not end in a topic"), "{error}");

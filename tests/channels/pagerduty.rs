@@ -24,7 +24,7 @@ fn outgoing(server: &Server, alerts: Vec<AlertUpdate>) -> Outgoing {
         name: "pagerduty".to_owned(),
         channel: Ok(channel(pagerduty(server), PATIENCE)),
         retries: 2,
-        notification: notice(Language::En, alerts),
+        notification: notification(Language::En, alerts),
     }
 }
 
@@ -77,7 +77,9 @@ fn an_incident_is_resolved_by_the_key_that_opened_it() {
         firing(disk("86%", Severity::Error)),
         resolved(disk("86%", Severity::Warning)),
     ] {
-        channel(pagerduty(&server), PATIENCE).send(&notice(Language::En, vec![update])).unwrap();
+        channel(pagerduty(&server), PATIENCE)
+            .send(&notification(Language::En, vec![update]))
+            .unwrap();
     }
     let events = events(&server);
     assert!(events.iter().all(|event| event["dedup_key"] == events[0]["dedup_key"]));
@@ -114,7 +116,7 @@ fn an_event_that_is_throttled_is_sent_again_and_an_invalid_one_is_not() {
         let server = Server::plain(vec![answer]);
         let error = refusal(
             &*channel(pagerduty(&server), PATIENCE),
-            &notice(Language::En, vec![two_alerts().remove(0)]),
+            &notification(Language::En, vec![two_alerts().remove(0)]),
         );
         assert_eq!(error.permanent, permanent, "{error}");
         assert!(error.message.contains(words), "{words}: {error}");
@@ -125,7 +127,7 @@ fn an_event_that_is_throttled_is_sent_again_and_an_invalid_one_is_not() {
 fn a_summary_has_at_most_1024_characters() {
     let server = Server::plain(vec![accepted()]);
     let long = firing(alert("t", Severity::Error, &"错\u{1b}".repeat(2000)));
-    channel(pagerduty(&server), PATIENCE).send(&notice(Language::Zh, vec![long])).unwrap();
+    channel(pagerduty(&server), PATIENCE).send(&notification(Language::Zh, vec![long])).unwrap();
     let event = server.only().json();
     assert_eq!(event["payload"]["summary"].as_str().unwrap().chars().count(), 1024);
     assert_harmless(&event["payload"]["summary"]);

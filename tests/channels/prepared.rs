@@ -53,8 +53,9 @@ impl Setting {
 }
 
 fn send(prepared: Vec<Prepared>) -> Vec<taskmon::notify::deliver::Delivery> {
-    let outgoing =
-        prepared.into_iter().map(|prepared| prepared.outgoing(notice(Language::Zh, two_alerts())));
+    let outgoing = prepared
+        .into_iter()
+        .map(|prepared| prepared.outgoing(notification(Language::Zh, two_alerts())));
     deliver(outgoing.collect(), &Pauses::default())
 }
 
@@ -164,7 +165,7 @@ fn a_secret_that_is_missing_fails_its_channel_alone_and_is_named() {
 
 #[test]
 fn a_mail_channel_is_made_of_all_its_keys() {
-    let server = super::email::MailServer::start("none");
+    let server = super::email::mail_server::MailServer::start("none");
     let setting = Setting::new().file("password", "pw\n");
     let with = |keys: &str| {
         let text = format!(

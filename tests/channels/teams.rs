@@ -18,7 +18,7 @@ fn texts(message: &Value) -> Vec<String> {
 #[test]
 fn a_card_of_literal_text_is_posted() {
     let server = Server::tls(vec![status(202)]);
-    channel(teams(&server), PATIENCE).send(&notice(Language::En, two_alerts())).unwrap();
+    channel(teams(&server), PATIENCE).send(&notification(Language::En, two_alerts())).unwrap();
     let request = server.only();
     assert_eq!(request.target, "/workflows/1/triggers/manual/paths/invoke?sig=tok");
     let run = |run: Value| json!({"type": "RichTextBlock", "inlines": [run]});
@@ -48,7 +48,7 @@ fn a_card_of_literal_text_is_posted() {
 
 #[test]
 fn only_202_is_a_success() {
-    let example = notice(Language::En, two_alerts());
+    let example = notification(Language::En, two_alerts());
     for (answer, permanent, words) in [
         (ok("<html>sign in</html>"), true, "not with 202"),
         (Answer::Http(429, vec![("Retry-After", "9".to_owned())], String::new()), false, "429"),

@@ -21,7 +21,7 @@ const SENT: &str = r#"{"ok":true,"result":{"message_id":7}}"#;
 fn a_message_goes_to_the_chat_as_html() {
     let server = Server::tls(vec![ok(SENT)]);
     channel(telegram(&server, Some(42)), PATIENCE)
-        .send(&notice(Language::En, two_alerts()))
+        .send(&notification(Language::En, two_alerts()))
         .unwrap();
     let request = server.only();
     assert_eq!(request.target, format!("/bot{TOKEN}/sendMessage"));
@@ -77,7 +77,7 @@ fn ok_decides_and_the_answer_says_how_long_to_wait() {
         let server = Server::plain(vec![Answer::Http(status, vec![], body.to_owned())]);
         let error = refusal(
             &*channel(telegram(&server, None), PATIENCE),
-            &notice(Language::En, two_alerts()),
+            &notification(Language::En, two_alerts()),
         );
         assert_eq!(error.permanent, permanent, "{body}: {error}");
         assert_eq!(error.retry_after, seconds.map(Duration::from_secs), "{body}");

@@ -15,7 +15,7 @@ fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
 }
 
 fn example() -> Notification {
-    notice(Language::Zh, two_alerts())
+    notification(Language::Zh, two_alerts())
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn retry_after_is_read_as_seconds_and_as_a_date() {
-    // The clock of the tests stands at 18:00:01.25.
+    // The clock of the tests is at 18:00:01.25.
     for (value, expected) in [
         ("7", Some(7_000)),
         ("Fri, 01 Dec 2023 18:00:10 GMT", Some(8_750)),
@@ -131,7 +131,7 @@ fn retry_after_is_read_as_seconds_and_as_a_date() {
 }
 
 #[test]
-fn whatever_is_slow_ends_at_the_time_limit() {
+fn a_slow_server_ends_at_the_time_limit() {
     let limit = Duration::from_millis(700);
     let silent = Server::plain(vec![Answer::Silence]);
     let silent_tls = Server::tls(vec![Answer::Silence]);
@@ -158,7 +158,7 @@ fn whatever_is_slow_ends_at_the_time_limit() {
 
 /// Servers that keep sending, one byte at a time: in the head of an answer and in the handshake of TLS.
 #[test]
-fn what_trickles_ends_at_the_time_limit() {
+fn an_answer_byte_by_byte_ends_at_the_time_limit() {
     let limit = Duration::from_millis(700);
     for (scheme, start) in [
         ("http", &b"HTTP/1.1 200 OK\r\nX: "[..]),
@@ -206,7 +206,7 @@ fn garbage_is_no_success() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_gets_nothing() {
+fn nothing_is_sent_to_a_server_whose_certificate_is_not_trusted() {
     let server = Server::tls(vec![status(200)]);
     let strange = Machine { roots: Ok(no_roots()), ..machine() };
     let by_name = |name: &str, machine| {
@@ -257,7 +257,7 @@ fn a_login_in_the_url_is_sent_as_one() {
 }
 
 #[test]
-fn a_url_that_is_none_is_refused_without_being_quoted() {
+fn an_invalid_url_is_refused_without_being_quoted() {
     let error = refusal(&*webhook("", PATIENCE), &example());
     assert!(error.permanent && error.message == "`url` is empty", "{error}");
     for url in [
@@ -308,7 +308,7 @@ fn https_goes_through_the_proxy_and_http_does_not() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_refused_and_not_passed_by() {
+fn a_proxy_of_another_kind_is_refused_and_not_bypassed() {
     let server = Server::tls(vec![status(200)]);
     for url in ["socks5://localhost:1080", "http://"] {
         let machine = Machine {

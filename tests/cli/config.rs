@@ -63,7 +63,7 @@ fn sources() -> TestEnv {
 #[test]
 fn a_flag_beats_the_environment_and_the_environment_beats_the_file() {
     let env = sources();
-    let total = |run: crate::support::env::Run| {
+    let total = |run: crate::support::run::Run| {
         run.success().json()["task_statistics"]["total_tasks"].clone()
     };
     assert_eq!(total(env.taskmon(STATS)), 1);
@@ -90,8 +90,8 @@ fn the_file_is_looked_for_in_the_order_of_the_manual() {
             ),
         );
     };
-    let critical_at = |run: crate::support::env::Run| {
-        // The status tells the file: only one of them has a warning threshold of 0.
+    let critical_at = |run: crate::support::run::Run| {
+        // The status shows which file was read: each has a warning threshold of 0 or 100.
         run.success().json()["disk_info"]["status"].as_str().unwrap().to_owned()
     };
     let disk = || env.taskmon(["disk", "--no-alert"]);
@@ -145,7 +145,7 @@ fn relative_paths_start_at_the_folder_of_the_file() {
 #[test]
 fn the_language_comes_from_the_file_then_from_lang_then_it_is_english() {
     let env = TestEnv::sqlite();
-    let direction = |run: crate::support::env::Run| {
+    let direction = |run: crate::support::run::Run| {
         run.success().json()["trend_analysis"]["trend_direction"].clone()
     };
     let url = env.url();
@@ -178,9 +178,9 @@ fn collect(path: &str, value: &Value, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Once, whatever becomes of the run: it is resolved before anything else.
+/// Also in runs that fail: the configuration is resolved before anything else.
 #[test]
-fn a_run_opens_the_configuration_once_and_says_its_warnings_once() {
+fn a_run_opens_the_configuration_once_and_prints_its_warnings_once() {
     use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
     let env = TestEnv::sqlite();
     // Days of the machine's zone, which `TZ` does not name.

@@ -1,7 +1,8 @@
 //! A small Debian of the test's own, which `scripts/test.sh` has made once and each test unpacks: the package is installed there for real, and the crons
 //! that this system has not are run there.
 
-use crate::support::env::{Run, TestEnv, clock, variable};
+use crate::support::env::{TestEnv, clock, variable};
+use crate::support::run::Run;
 use std::path::PathBuf;
 
 /// Where the binary of the tests is in it.

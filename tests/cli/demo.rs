@@ -52,7 +52,7 @@ fn the_demo_says_how_to_go_on_in_commands_that_work() {
         let run = env.program("sh", ["-c", command]).env("PATH", bare);
         let finished = run.success();
         assert!(!finished.stdout().is_empty(), "{command}");
-        // The sandbox's errors are mostly of one kind, and the job of the day before tells that.
+        // The sandbox's errors are mostly of one kind, and the report of yesterday warns of that.
         let lines: Vec<&str> = finished.stderr().lines().collect();
         assert!(
             lines.iter().all(|line| line.contains("Errors are concentrated")),

@@ -211,7 +211,7 @@ fn without_a_path_it_is_the_root_and_needs_no_database() {
 }
 
 #[test]
-fn several_paths_are_all_measured_and_the_worst_stands_on_top() {
+fn several_paths_are_all_measured_and_the_worst_is_disk_info() {
     let env = TestEnv::new();
     let folder = env.path("home").display().to_string();
     let result = env.taskmon(["disk", "/", &folder, "/dev", "--no-alert"]).run();

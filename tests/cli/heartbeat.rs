@@ -1,6 +1,6 @@
-//! `[heartbeat]` against a real server, and `--log-file`.
+//! `[heartbeat]` against a real server.
 
-use crate::support::env::TestEnv;
+use crate::support::env::{TestEnv, lock_tasks};
 use crate::support::rows::{Task, long_ago};
 use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
 use std::time::Duration;
@@ -72,9 +72,9 @@ fn a_wrong_configuration_is_a_failure_too() {
     assert_eq!(pings(&server).last().unwrap(), "/x1y2z3w4/2");
 }
 
-/// With 1 the work is done as far as it could be, and with 4 it is the alert's channel that tells of the alert.
+/// With 1 the work is done as far as possible, and with 4 the alert's channels notify.
 #[test]
-fn what_was_done_with_errors_or_alerts_is_a_success() {
+fn runs_with_errors_or_alerts_ping_success() {
     let env = TestEnv::new();
     let server = Server::plain(vec![ok("OK")]);
     env.config("");
@@ -93,7 +93,7 @@ fn what_was_done_with_errors_or_alerts_is_a_success() {
 }
 
 #[test]
-fn dry_runs_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
+fn dry_runs_locked_out_runs_and_manual_alerts_ping_nothing() {
     let env = TestEnv::postgres();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/x1y2z3w4"));
@@ -110,15 +110,9 @@ fn dry_runs_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     assert_eq!(pings(&server), [""; 0]);
 
     let mut blocker = env.client();
-    let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let held = lock_tasks(&mut blocker);
     let first = env.taskmon(["stats"]).spawn();
-    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
-                   WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
-    let mut observer = env.client();
-    crate::cli::errors::wait_until("the first run waits for the table", || {
-        !observer.query(waiting, &[]).unwrap().is_empty()
-    });
+    env.wait_until_blocked(1);
     env.taskmon(["stats"]).exits(75).failure("locked", &[]);
     assert_eq!(pings(&server), [""; 0]);
     drop(held);
@@ -128,9 +122,9 @@ fn dry_runs_runs_that_are_locked_out_and_alerts_by_hand_ping_nothing() {
     assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
 }
 
-/// Nothing is told to have begun that another host's run will hold up.
+/// The start is pinged after both locks are held.
 #[test]
-fn runs_that_another_host_holds_up_ping_nothing() {
+fn runs_that_are_locked_out_by_another_host_ping_nothing() {
     let env = TestEnv::postgres();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/x1y2z3w4"));
@@ -144,9 +138,9 @@ fn runs_that_another_host_holds_up_ping_nothing() {
     }
 }
 
-/// The job itself is on time, and a ping that fails is told of without the URL's secret.
+/// The job itself is on time, and a ping that fails is warned of without the URL's secret.
 #[test]
-fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
+fn a_heartbeat_that_hangs_refuses_or_redirects_does_not_affect_the_job() {
     let elsewhere = Server::plain(vec![ok("OK")]);
     let redirect = Answer::Http(302, vec![("Location", elsewhere.url("/stolen"))], String::new());
     for (answer, least, most) in [
@@ -191,10 +185,10 @@ fn a_heartbeat_that_hangs_refuses_or_redirects_changes_nothing() {
             .find_map(|line| line.strip_prefix("taskmon_last_run_duration_seconds{job=\"disk\"} "))
             .unwrap();
         assert!(duration.parse::<f64>().unwrap() < 4.0, "the job waited {duration} s");
-        let told = finished.stderr();
-        assert!(!told.contains("9f8e7d6c"), "{told}");
+        let warnings = finished.stderr();
+        assert!(!warnings.contains("9f8e7d6c"), "{warnings}");
         if least > 0 || most < 8 {
-            assert!(told.contains("a heartbeat was not taken"), "{told}");
+            assert!(warnings.contains("a heartbeat was not taken"), "{warnings}");
         }
     }
     assert_eq!(pings(&elsewhere), [""; 0]);
@@ -237,14 +231,14 @@ fn no_log_shows_the_url() {
             "--critical",
             "100",
             "--log-file",
-            "own.log",
+            "taskmon.log",
         ])
         .env("RUST_LOG", "trace")
         .success();
     finished.json();
     assert!(!finished.stderr().is_empty(), "the library says something");
     let bodies: String = server.requests().into_iter().map(|request| request.body).collect();
-    let log = env.read("own.log");
+    let log = env.read("taskmon.log");
     assert!(!log.is_empty());
     for text in [finished.stderr(), &log, &bodies] {
         assert!(!text.contains("9f8e7d6c") && !text.contains("1a2b3c"), "{text}");
@@ -262,10 +256,10 @@ fn the_body_is_the_end_of_a_long_log() {
     }));
     let finished = env.taskmon(["cleanup", "--only", "tasks"]).exits(1);
     finished.json();
-    let told = finished.stderr().lines().count();
+    let lines = finished.stderr().lines().count();
     let body = server.requests().pop().unwrap().body;
     assert!(body.len() > 8 * 1024 && body.len() <= 10 * 1024, "{}", body.len());
-    assert!(told >= 200 && body.lines().count() < 200, "{told}");
+    assert!(lines >= 200 && body.lines().count() < 200, "{lines}");
     assert!(body.starts_with("20"), "{}", &body[..80]);
 }
 
@@ -306,71 +300,10 @@ fn the_body_says_what_a_clean_run_did_and_standard_error_stays_empty() {
             "{body}"
         );
         // With -v the same is on standard error.
-        let told = env.taskmon([job, "-v"]).success();
-        told.json();
+        let verbose = env.taskmon([job, "-v"]).success();
+        verbose.json();
         for part in ["taskmon.toml", "lock", "with exit code 0", "heartbeat", "recorded"] {
-            told.stderr_contains(part);
+            verbose.stderr_contains(part);
         }
     }
-}
-
-#[test]
-fn the_log_goes_to_a_file_as_well() {
-    let env = TestEnv::new();
-    env.config("");
-    env.write("own.log", "before\n");
-    for _ in 0..2 {
-        let finished =
-            env.taskmon(["disk", "/missing", "/", "--no-alert", "--log-file", "own.log"]).run();
-        assert_eq!(finished.code, Some(1));
-        finished.json();
-        finished.stderr_contains("/missing does not exist");
-    }
-    let log = env.read("own.log");
-    let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 3, "{log}");
-    assert_eq!(lines[0], "before");
-    for line in &lines[1..] {
-        let (time, rest) = line.split_once(' ').unwrap();
-        let time = chrono::DateTime::parse_from_rfc3339(time).unwrap();
-        assert_eq!(time.offset().local_minus_utc(), 8 * 3600);
-        assert!((chrono::Utc::now() - time.to_utc()).num_seconds().abs() < 60);
-        assert_eq!(rest, "ERROR /missing does not exist");
-    }
-}
-
-/// Without a configuration the system's zone holds; a line stays a line.
-#[test]
-fn the_logs_times_are_the_systems_without_a_configuration() {
-    let env = TestEnv::new();
-    let finished = env
-        .taskmon(["disk", "/mis\nsing", "--log-file", "own.log"])
-        .env("TZ", "Asia/Kolkata")
-        .exits(3);
-    finished.json();
-    finished.stderr();
-    let log = env.read("own.log");
-    assert!(log.lines().all(|line| &line[19..25] == "+05:30"), "{log}");
-    assert!(log.contains(r"/mis\nsing"), "{log}");
-}
-
-#[test]
-fn a_log_file_that_cannot_be_opened_ends_the_run_before_it_begins() {
-    let env = TestEnv::sqlite();
-    env.insert([Task::new(1).at(&long_ago())]);
-    let finished = env.taskmon(["cleanup", "--log-file", "missing/own.log", "--no-alert"]).exits(3);
-    finished.failure("output_failed", &["missing/own.log"]);
-    let tasks: i64 =
-        env.connection().query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap();
-    assert_eq!(tasks, 1);
-    assert!(!env.path("missing").exists());
-}
-
-#[test]
-fn a_log_file_that_fills_up_is_said_on_standard_error() {
-    let env = TestEnv::new();
-    let finished =
-        env.taskmon(["disk", "/missing", "/", "--no-alert", "--log-file", "/dev/full"]).exits(1);
-    finished.json();
-    finished.stderr_contains("the log file /dev/full lacks lines");
 }

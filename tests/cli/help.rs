@@ -75,7 +75,7 @@ fn the_examples_of_the_help_are_accepted_by_the_parser() {
     for command in COMMANDS {
         let help = env.taskmon([command, "--help"]).success();
         for line in examples(help.stdout()) {
-            // What stands behind two spaces explains the example; what stands behind a pipe is another program's.
+            // After two spaces the example is explained; after a pipe another program begins.
             let command = line.split("  ").next().unwrap();
             let command = command.split(['|', '>', '<', ';', '&']).next().unwrap();
             let words: Vec<&str> = command.split_whitespace().collect();
@@ -85,7 +85,7 @@ fn the_examples_of_the_help_are_accepted_by_the_parser() {
             if words.iter().any(|word| word.contains(['\'', '"', '$'])) {
                 continue;
             }
-            // `--help` stops before the work, and after the parser has seen what stands before it.
+            // `--help` stops before the work, and after the parser has seen the options before it.
             let finished = env.taskmon(arguments.iter().copied().chain(["--help"])).run();
             assert_eq!(finished.code, Some(0), "{line}\n{}", finished.stderr());
             finished.stdout();

@@ -1,11 +1,11 @@
-//! The libraries that own the tables: they make the rows, taskmon reports and cleans, and then they must still see a job through.
+//! The libraries that own the tables: they make the rows, taskmon reports and cleans, and then they must still run a job to its end.
 
 use crate::cli::broker::redis::Redis;
 use crate::support::env::{TestEnv, variable};
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// Runs a library's part; its own words if it fails.
+/// Runs a library's part of the test.
 fn see_through(program: &str, script: &str, arguments: &[&str]) {
     let libraries = variable("TASKMON_TEST_LIBRARIES");
     let output = Command::new(format!("{libraries}/{program}"))
@@ -81,7 +81,7 @@ fn celery_goes_on_after_a_cleanup_of_its_results() {
     report_and_clean(&env, &expected(None));
 }
 
-/// Django's own migrations make the tables. What waits to be tried again and what tells of its progress has not ended.
+/// Django's own migrations make the tables. Tasks that wait for a retry or report progress have not ended.
 fn django_goes_on(env: &TestEnv) {
     let redis = Redis::start(env, json!({}));
     let (database, broker) = (env.url(), redis.url());

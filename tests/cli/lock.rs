@@ -1,15 +1,20 @@
-//! The lock of a job: where it stands, who can have it, and who cannot be in its way.
+//! The lock of a job: where it is, who can hold it, and what cannot block it.
 
-use crate::support::env::{Run, TestEnv};
+use crate::cli::stats::DAY;
+use crate::support::env::{TestEnv, lock_tasks};
+use crate::support::run::Run;
+use crate::support::wait_until;
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
+
+const STATS: [&str; 4] = ["stats", "--date", DAY, "--no-save"];
 
 /// The locks' files in a folder.
 fn locks(folder: PathBuf) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|own| own == "lock")).collect()
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
 }
 
 fn disk(env: &TestEnv) -> Run<'_> {
@@ -34,7 +39,7 @@ fn as_nobody<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
 }
 
 #[test]
-fn the_lock_stands_beside_the_records_under_the_job_and_the_host() {
+fn the_lock_is_beside_the_records_and_named_by_job_and_host() {
     let env = TestEnv::sqlite();
     disk(&env).success().json();
     let found = locks(env.path("logs"));
@@ -42,7 +47,7 @@ fn the_lock_stands_beside_the_records_under_the_job_and_the_host() {
     let host = host.nodename().to_string_lossy().replace('.', "_");
     let name = found[0].file_name().unwrap().to_str().unwrap();
     assert!(found.len() == 1 && name.starts_with(&format!(".taskmon-disk-{host}-")), "{found:?}");
-    // A file that is left behind blocks nobody, one that is held does, and it is named.
+    // A file that is left behind does not block, one that is held does, and it is named.
     disk(&env).success().json();
     let file = found[0].to_str().unwrap();
     let words = ["-n", file, env!("CARGO_BIN_EXE_taskmon"), "disk", "/", "--no-alert"];
@@ -65,13 +70,13 @@ fn a_dry_run_takes_no_lock_and_makes_no_file_for_one() {
     assert_eq!(locks(env.path("logs")).len(), 1);
 }
 
-/// Whoever may write to `/tmp`, or fills it, is not in the way of a job.
+/// Other users who fill `/tmp` do not block a job.
 #[test]
-fn a_tmp_that_cannot_be_written_to_stops_nothing() {
+fn a_tmp_that_cannot_be_written_to_does_not_stop_a_job() {
     let env = TestEnv::sqlite();
     let script = "mount --bind /tmp /tmp && cd \"$FOLDER\" && mount --bind . . && mount -o remount,bind,ro /tmp && cd \"$FOLDER\" && exec taskmon disk / --no-alert";
     let run = env.program("unshare", ["--mount", "sh", "-c", script]).env("FOLDER", env.path(""));
-    // Nothing stands on standard error.
+    // Standard error is empty.
     run.success().json();
 }
 
@@ -97,7 +102,7 @@ fn a_second_user_of_the_configuration_is_kept_out_by_the_first_ones_file() {
 }
 
 #[test]
-fn where_the_folder_cannot_be_written_to_the_lock_is_the_users_own_and_that_is_said() {
+fn a_folder_that_cannot_be_written_to_is_warned_of_and_the_lock_goes_to_the_users_folder() {
     let env = TestEnv::sqlite();
     std::fs::create_dir(env.path("logs")).unwrap();
     let finished = as_nobody(&env, &[]).success();
@@ -138,7 +143,7 @@ fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
 }
 
 #[test]
-fn one_configuration_has_one_lock_whichever_way_leads_to_it() {
+fn one_configuration_has_one_lock_by_whichever_path() {
     let env = TestEnv::sqlite();
     std::os::unix::fs::symlink("taskmon.toml", env.path("linked.toml")).unwrap();
     std::fs::create_dir(env.path("sub")).unwrap();
@@ -152,7 +157,7 @@ fn one_configuration_has_one_lock_whichever_way_leads_to_it() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_file_that_is_named_holds_no_job_up() {
+fn a_pipe_in_the_place_of_a_named_file_blocks_no_job() {
     let env = TestEnv::sqlite();
     env.program("mkfifo", ["pipe"]).success();
     env.config("[[alerts.channels]]\ntype = 'webhook'\nurl_file = 'pipe'");
@@ -165,4 +170,43 @@ fn a_pipe_in_the_place_of_a_file_that_is_named_holds_no_job_up() {
             env.taskmon(job.iter().copied()).env("TASKMON_DATABASE_URL", "sqlite:pipe").exits(3);
         finished.failure("database_unavailable", &["pipe is no regular file"]);
     }
+}
+
+#[test]
+fn a_second_run_of_the_job_finds_the_lock_held() {
+    let env = TestEnv::postgres();
+    env.config("statement_timeout_seconds = 4\n");
+    let mut blocker = env.client();
+    let held = lock_tasks(&mut blocker);
+    let first = env.taskmon(STATS).spawn();
+    env.wait_until_blocked(1);
+
+    env.taskmon(STATS).exits(75).failure("locked", &[]);
+    // The table is still locked: this one gets past taskmon's own lock, and then waits as the first one does.
+    env.taskmon(STATS).arg("--no-lock").exits(3).failure("statement_timeout", &[]);
+
+    held.rollback().unwrap();
+    let first = first.wait();
+    first.stdout();
+    first.stderr();
+    // Afterwards the lock is free again.
+    env.taskmon(STATS).success().json();
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_no_lock() {
+    let env = TestEnv::postgres();
+    let mut blocker = env.client();
+    let held = lock_tasks(&mut blocker);
+    let first = env.taskmon(STATS).spawn();
+    let mut observer = env.client();
+    env.wait_until_blocked(1);
+    drop(first);
+    held.rollback().unwrap();
+    wait_until("the server notices", || {
+        let others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%tasks%'
+                      AND state = 'active' AND pid <> pg_backend_pid()";
+        observer.query(others, &[]).unwrap().is_empty()
+    });
+    env.taskmon(STATS).success().json();
 }

@@ -1,7 +1,8 @@
 //! The logs for people, as they are watched and rotated: with the real `tail` and the real `logrotate`, by the rules that the package brings.
 
-use crate::cli::errors::wait_until;
-use crate::support::env::{Run, TestEnv};
+use crate::support::env::TestEnv;
+use crate::support::run::Run;
+use crate::support::wait_until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -15,7 +16,7 @@ impl Tail {
     fn start(env: &TestEnv, arguments: &[&str], output: &str) -> Self {
         let file = std::fs::File::create(env.path(output)).unwrap();
         let mut command = env.program("tail", arguments.to_vec()).command();
-        // It tells of rotations there.
+        // It reports rotations there.
         command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
@@ -26,13 +27,6 @@ impl Drop for Tail {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn environment() -> TestEnv {
-    let env = TestEnv::sqlite();
-    let config = env.read("taskmon.toml");
-    env.write("taskmon.toml", &config.replace("\"zh\"", "\"en\""));
-    env
 }
 
 /// Sends alerts with these messages, each of a type of its own.
@@ -79,8 +73,8 @@ fn messages(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn whoever_watches_the_warnings_sees_each_once_across_rotations() {
-    let env = environment();
+fn tail_shows_each_warning_once_across_rotations() {
+    let env = TestEnv::sqlite();
     warn(&env, "first");
     rules(&env, "");
     let _by_name = Tail::start(&env, &["-n", "+1", "-F", LOG], "by-name");
@@ -106,8 +100,8 @@ fn whoever_watches_the_warnings_sees_each_once_across_rotations() {
 }
 
 #[test]
-fn whoever_watches_the_warnings_sees_them_when_the_log_is_copied_and_emptied() {
-    let env = environment();
+fn tail_shows_warnings_after_the_log_is_copied_and_truncated() {
+    let env = TestEnv::sqlite();
     warn(&env, "first");
     rules(&env, "    copytruncate\n");
     let _tail = Tail::start(&env, &["-n", "+1", "-f", LOG], "seen");
@@ -125,8 +119,8 @@ fn whoever_watches_the_warnings_sees_them_when_the_log_is_copied_and_emptied() {
 }
 
 #[test]
-fn runs_at_once_tear_no_line_and_lose_none_while_the_logs_are_rotated() {
-    let env = environment();
+fn concurrent_runs_tear_and_lose_no_line_while_the_logs_are_rotated() {
+    let env = TestEnv::sqlite();
     rules(&env, "    rotate 999\n    nocompress\n");
     std::fs::create_dir(env.path("logs")).unwrap();
     let mut expected = BTreeSet::new();
@@ -165,14 +159,14 @@ fn runs_at_once_tear_no_line_and_lose_none_while_the_logs_are_rotated() {
     assert!(rotations > 2, "{rotations} rotations");
     assert_eq!(found.len(), 600, "{rotations} rotations");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
-    let own = of("taskmon.log");
-    let told: Vec<&str> = own
+    let log = of("taskmon.log");
+    let logged: Vec<&str> = log
         .lines()
         .filter_map(|line| line.split_once(" WARN  "))
         .map(|(_, message)| message)
         .collect();
-    assert_eq!(told.len(), 600);
-    assert!(told.iter().all(|message| expected.contains(*message)));
+    assert_eq!(logged.len(), 600);
+    assert!(logged.iter().all(|message| expected.contains(*message)));
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Mappings of tables of one's own: what does not fit is named, by the check and by cleanup.
+//! Mappings of custom tables: the check and cleanup name what does not fit.
 
 use crate::cli::check::{checks, is};
 use crate::on_each_database;
 use crate::support::env::TestEnv;
 use crate::support::rows::long_ago;
 
-/// The mapping of a table of one's own, with one field more.
-fn own_mapping(env: &TestEnv, more: &str) -> String {
+/// The mapping of a custom table, with more fields.
+pub fn custom_mapping(env: &TestEnv, more: &str) -> String {
     format!(
         "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\n[cleanup]\nstorage_roots = []\n[database.tasks]\nfrom = 'jobs'\ndelete_from = 'jobs'\n\
          key = ['id']\nlabel = 'id'\nstatus = 'state'\ncreated_at = 'made_at'\nstarted_at = ''\ncompleted_at = ''\nupdated_at = ''\nprocessing_time = ''\n\
@@ -16,7 +16,7 @@ fn own_mapping(env: &TestEnv, more: &str) -> String {
 }
 
 on_each_database! {
-    fn a_key_that_the_table_of_the_rows_lacks_is_named_before_anything_goes(env) {
+    fn a_key_that_delete_from_does_not_have_is_named_before_anything_is_deleted(env) {
         env.sql(&format!(
             "CREATE TABLE jobs (other_id integer PRIMARY KEY, state text, made_at text);
              INSERT INTO jobs VALUES (1, 'done', '{}')",
@@ -24,7 +24,7 @@ on_each_database! {
         ));
         let time = if env.url().starts_with("sqlite") { "made_at" } else { "made_at::timestamptz AS made_at" };
         env.sql(&format!("CREATE VIEW seen AS SELECT other_id AS id, state, {time} FROM jobs"));
-        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        let config = custom_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
         env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
         let named = "database.tasks.key[1]: \"jobs\", which rows are deleted from, has no \"id\"";
         let found = checks(&env, &[], 1);
@@ -35,7 +35,7 @@ on_each_database! {
     }
 
     fn an_expression_of_cleanup_that_fails_on_a_row_is_named_before_and_while_it_runs(env) {
-        // The overflow stands in for a cast: both databases have one.
+        // The overflow takes the place of a cast: both databases have one.
         let made = format!("'{}'", long_ago());
         let column = if env.url().starts_with("sqlite") { "text" } else { "timestamptz" };
         env.sql(&format!(
@@ -58,7 +58,7 @@ on_each_database! {
                 _ => format!("{name} = ''\n"),
             };
             let more: String = ["name", "link", "guard", "files"].map(given).concat();
-            let mut config = own_mapping(&env, &more);
+            let mut config = custom_mapping(&env, &more);
             for (name, value) in [("status", "state"), ("label", "id")] {
                 if field == name {
                     config = config.replace(&format!("\n{name} = '{value}'"), &format!("\n{name} = '{expression}'"));
@@ -80,143 +80,21 @@ on_each_database! {
     }
 }
 
-/// Runs what the check proposes, and says what it said of the indexes.
-fn proposed(env: &TestEnv) -> Vec<String> {
-    let found = checks(env, &[], 0);
-    let hint = found["indexes"]["hint"].as_str().unwrap_or_default();
-    let statements = hint.split("; ").filter(|statement| !statement.is_empty());
-    statements.map(str::to_owned).collect()
-}
-
 #[test]
-fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_table() {
-    let table = "id bigint, \"State\" text, state text, made_at timestamptz, PRIMARY KEY (id)";
-    for (kind, schema, from, status, created) in [
-        ("a table", format!("CREATE TABLE jobs ({table})"), "jobs", "state", "made_at"),
-        (
-            "a partitioned table",
-            format!(
-                "CREATE TABLE jobs ({table}) PARTITION BY RANGE (id); CREATE TABLE jobs_1 PARTITION OF jobs DEFAULT"
-            ),
-            "jobs",
-            "state",
-            "made_at",
-        ),
-        ("quoted", format!("CREATE TABLE jobs ({table})"), "jobs", "\"State\"", "made_at"),
-        (
-            "qualified",
-            format!("CREATE TABLE jobs ({table})"),
-            "public.jobs",
-            "jobs.state",
-            "jobs.made_at",
-        ),
-        (
-            "an expression",
-            format!("CREATE TABLE jobs ({table})"),
-            "jobs",
-            "lower(state)",
-            "made_at",
-        ),
-        (
-            "a view",
-            format!(
-                "CREATE TABLE jobs ({table}); CREATE VIEW open_jobs AS SELECT id, state AS is_in, made_at FROM jobs WHERE state <> 'x'"
-            ),
-            "open_jobs",
-            "is_in",
-            "made_at",
-        ),
-        ("an alias", format!("CREATE TABLE jobs ({table})"), "jobs AS j", "j.state", "j.made_at"),
-        (
-            "a FROM clause",
-            format!("CREATE TABLE jobs ({table}); CREATE TABLE kinds (kind text)"),
-            "jobs AS j LEFT JOIN kinds ON kind = j.state",
-            "j.state",
-            "made_at",
-        ),
-    ] {
-        let env = TestEnv::postgres();
-        env.sql(&schema);
-        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n")
-            .replace("from = 'jobs'\ndelete", &format!("from = '{from}'\ndelete"))
-            .replace("status = 'state'", &format!("status = '{status}'"))
-            .replace("created_at = 'made_at'", &format!("created_at = '{created}'"));
-        env.write("taskmon.toml", &config);
-        let statements = proposed(&env);
-        assert_eq!(statements.len(), 1, "{kind}: {statements:?}");
-        let mut client = env.client();
-        for statement in &statements {
-            client
-                .batch_execute(statement)
-                .unwrap_or_else(|error| panic!("{kind}: {statement}: {error}"));
-        }
-        is(&checks(&env, &[], 0), "indexes", "ok", &[]);
-    }
-}
-
-#[test]
-fn what_no_index_can_hold_is_said_and_no_statement_is_made_up() {
-    let env = TestEnv::postgres();
-    env.sql(
-        "CREATE TABLE jobs (id bigint PRIMARY KEY, state text, made_at timestamptz, at_text text);
-         CREATE VIEW seen AS SELECT id, upper(state) AS state, made_at FROM jobs",
-    );
-    let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
-    env.write("taskmon.toml", &config.replace("'made_at'", "'at_text::timestamptz'"));
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["at_text::timestamptz", "immutable"]);
-    let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
-    env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["seen", "computed"]);
-    let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
-}
-
-#[test]
-fn an_index_that_sqlite_would_refuse_is_not_proposed() {
-    let env = TestEnv::sqlite();
-    env.sql(
-        "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at text, number text);
-         CREATE VIEW seen AS SELECT * FROM jobs",
-    );
-    let receipts = "[database.receipts]\nenabled = true\nfrom = 'delivery_receipts'\n";
-    let config = own_mapping(&env, "name = ''\nlink = 'jobs.number'\nguard = ''\nfiles = []\n")
-        .replace("[database.receipts]\nenabled = false\n", receipts);
-    env.write("taskmon.toml", &config);
-    let statements = proposed(&env);
-    assert_eq!(statements.len(), 1, "{statements:?}");
-    env.sql(&statements[0]);
-    is(&checks(&env, &[], 0), "indexes", "ok", &[]);
-    env.sql("DROP INDEX taskmon_jobs_1");
-    env.write(
-        "taskmon.toml",
-        &config
-            .replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete")
-            .replace("jobs.number", "number"),
-    );
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["seen", "views may not be indexed"]);
-    let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
-}
-
-#[test]
-fn the_check_and_cleanup_agree_on_a_mapping_that_does_not_say_what_to_delete_from() {
+fn the_check_and_cleanup_agree_on_a_mapping_without_delete_from() {
     for from in ["jobs", "seen", "jobs AS j JOIN kinds ON kind = j.state"] {
         let env = TestEnv::sqlite();
         env.sql(
             "CREATE TABLE jobs (id integer PRIMARY KEY, state text, made_at text); CREATE TABLE kinds (kind text);
              CREATE VIEW seen AS SELECT * FROM jobs",
         );
-        let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+        let config = custom_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
         let with = |delete_from: &str| {
-            let own = config.replace(
+            let changed = config.replace(
                 "from = 'jobs'\ndelete_from = 'jobs'\n",
                 &format!("from = '{from}'\n{delete_from}"),
             );
-            env.write("taskmon.toml", &own);
+            env.write("taskmon.toml", &changed);
         };
         let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
         with("");
@@ -239,7 +117,7 @@ fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
          CREATE VIEW same AS SELECT id, upper(state) AS state, made_at FROM jobs",
         long_ago()
     ));
-    let config = own_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
+    let config = custom_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
     let from = |view: &str| {
         env.write(
             "taskmon.toml",
@@ -256,18 +134,4 @@ fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
     );
     from("same");
     checks(&env, &[], 0);
-}
-
-#[test]
-fn an_index_is_proposed_where_no_temporary_table_may_be_made_to_try_it_on() {
-    let env = TestEnv::postgres();
-    let role = env.role("");
-    env.sql(&format!(
-        "DROP INDEX idx_tasks_tracking_number; REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC;
-         GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}",
-        env.name()
-    ));
-    let found = checks(&env, &["--database-url", &env.url_of(&role)], 0);
-    let hint = found["indexes"]["hint"].as_str().unwrap();
-    assert!(hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"), "{hint}");
 }

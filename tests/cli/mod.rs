@@ -5,6 +5,7 @@
 mod alert;
 mod broker;
 mod check;
+mod chinese;
 mod cleanup;
 mod config;
 mod debian;
@@ -15,6 +16,7 @@ mod heartbeat;
 mod help;
 mod libraries;
 mod lock;
+mod log_file;
 mod logs;
 mod manual;
 mod mapping;
@@ -25,7 +27,6 @@ mod presets;
 mod reference;
 mod schedule;
 mod scripts;
-
 mod snapshot;
 mod stats;
 mod textfile;

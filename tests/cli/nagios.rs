@@ -1,6 +1,7 @@
 //! `--output nagios`, read by the parser of the Monitoring Plugins' own Perl library, and held to the grammar of their guidelines.
 
-use crate::support::env::{Finished, TestEnv};
+use crate::support::env::TestEnv;
+use crate::support::finished::Finished;
 use crate::support::rows::{DAY, Task, long_ago};
 use serde_json::{Value, json};
 
@@ -11,8 +12,8 @@ local $/; my $line = <STDIN>; chomp $line;
 my ($text, $figures) = split /\|/, $line, 2;
 my @figures = defined $figures ? Monitoring::Plugin::Performance->parse_perfstring($figures) : ();
 for my $f (@figures) {
-    my @own = map { defined $_ ? "$_" : "" } ($f->label, $f->value, $f->uom, $f->warning, $f->critical, $f->min, $f->max);
-    print join("\t", @own), "\n";
+    my @fields = map { defined $_ ? "$_" : "" } ($f->label, $f->value, $f->uom, $f->warning, $f->critical, $f->min, $f->max);
+    print join("\t", @fields), "\n";
 }
 "#;
 
@@ -35,33 +36,33 @@ fn plugin(env: &TestEnv, finished: &Finished) -> Plugin {
     let code = codes.iter().position(|known| *known == state).unwrap();
     assert_eq!(finished.code, Some(code as i32), "{line}");
     assert!(!text.is_empty() && text.chars().all(|c| !c.is_control()), "{line:?}");
-    let figures = strict(figures);
+    let figures = parse_strictly(figures);
     // The library does not know the doubled quote of the guidelines.
-    if figures.iter().all(|own| !own[0].contains('\'')) {
-        same_to_the_library(env, line, &figures);
+    if figures.iter().all(|figure| !figure[0].contains('\'')) {
+        assert_equal_to_the_librarys(env, line, &figures);
     }
     Plugin { service: service.into(), state: state.into(), text: text.into(), figures }
 }
 
 #[track_caller]
-fn same_to_the_library(env: &TestEnv, line: &str, figures: &[[String; 7]]) {
+fn assert_equal_to_the_librarys(env: &TestEnv, line: &str, figures: &[[String; 7]]) {
     env.write("plugin.line", &format!("{line}\n"));
     let read = env.program("sh", ["-c", "perl -CSD -e \"$0\" < plugin.line", READ]).success();
     let read = read.stdout().lines().map(|line| line.split('\t').collect());
     let read: Vec<Vec<&str>> = read.collect();
     assert_eq!(read.len(), figures.len(), "{line}\n{read:?}");
-    for (own, other) in figures.iter().zip(read) {
-        assert_eq!(own[0], other[0], "{line}");
+    for (ours, other) in figures.iter().zip(read) {
+        assert_eq!(ours[0], other[0], "{line}");
         let number = |text: &str| text.parse::<f64>().unwrap();
-        assert_eq!(number(&own[1]), number(other[1]), "{line}");
+        assert_eq!(number(&ours[1]), number(other[1]), "{line}");
         // It writes a range from 0 in full.
         let ranges = [3, 4].map(|at| other[at].trim_start_matches("0:"));
-        assert_eq!([&own[2], &own[3], &own[4]], [other[2], ranges[0], ranges[1]], "{line}");
+        assert_eq!([&ours[2], &ours[3], &ours[4]], [other[2], ranges[0], ranges[1]], "{line}");
     }
 }
 
 /// The guidelines' grammar: `'label'=value[unit];[warn];[crit];[min];[max]`, separated by one space; a quote in a label is doubled.
-fn strict(figures: &str) -> Vec<[String; 7]> {
+fn parse_strictly(figures: &str) -> Vec<[String; 7]> {
     let mut found: Vec<[String; 7]> = Vec::new();
     let mut rest = figures;
     while !rest.is_empty() {
@@ -105,7 +106,7 @@ fn strict(figures: &str) -> Vec<[String; 7]> {
 impl Plugin {
     #[track_caller]
     fn figure(&self, label: &str) -> [&str; 6] {
-        let found = self.figures.iter().find(|own| own[0] == label);
+        let found = self.figures.iter().find(|figure| figure[0] == label);
         let found = found.unwrap_or_else(|| panic!("no {label} in {:?}", self.figures));
         [1, 2, 3, 4, 5, 6].map(|at| found[at].as_str())
     }
@@ -141,7 +142,7 @@ fn states_and_their_exit_codes() {
     let env = TestEnv::new();
     assert_eq!(disk(&env, &["--warning", "0", "--critical", "100"], 1).state, "WARNING");
     assert_eq!(disk(&env, &["--warning", "0", "--critical", "0"], 2).state, "CRITICAL");
-    // What is known to be critical is, whatever else could not be measured; of the rest nobody knows.
+    // A known critical disk is CRITICAL even if another could not be measured; without one the state is UNKNOWN.
     let partly = disk(&env, &["/", "/missing", "--warning", "0", "--critical", "0"], 2);
     assert!(partly.text.contains("/missing does not exist"), "{}", partly.text);
     assert_eq!(
@@ -187,7 +188,7 @@ fn a_days_report() {
             env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "nagios"]).exits(code);
         let found = plugin(&env, &finished);
         assert_eq!((found.service.as_str(), found.state.as_str()), ("STATS", state));
-        assert!(found.text.contains("共 10 个任务"), "{}", found.text);
+        assert!(found.text.contains("10 tasks"), "{}", found.text);
         assert_eq!(code == 0, found.text.starts_with(DAY), "{}", found.text);
         let rate = format!("{}", failed * 10);
         assert_eq!(found.figure("failure_rate"), [&rate, "%", "20", "50", "0", "100"]);
@@ -238,9 +239,9 @@ fn a_lost_database_is_unknown_and_not_critical() {
     assert!(found.figures.is_empty());
 }
 
-/// The monitoring system shows what stands on standard output.
+/// The monitoring system shows standard output.
 #[test]
-fn what_was_called_or_configured_wrongly_is_one_line_that_says_so() {
+fn wrong_usage_and_a_wrong_configuration_are_one_line_each() {
     let env = TestEnv::sqlite();
     env.write("wrong.toml", "timezon = 'UTC'\n");
     for job in ["disk", "stats", "alert"] {
@@ -265,7 +266,7 @@ fn what_was_called_or_configured_wrongly_is_one_line_that_says_so() {
 }
 
 #[test]
-fn other_commands_refuse_it_and_a_mistake_is_not_critical() {
+fn other_commands_refuse_nagios_output_and_wrong_usage_is_unknown() {
     let env = TestEnv::sqlite();
     let database = std::fs::read(env.path("tasks.db")).unwrap();
     for arguments in [vec!["cleanup"], vec!["config"], vec!["demo", "d"]] {

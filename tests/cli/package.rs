@@ -83,7 +83,7 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     }
     debian.printed("bash -n /usr/share/bash-completion/completions/taskmon");
 
-    // The user: no root, no login, no password; what it needs is its own, and the configuration nobody else's to read.
+    // The user: not root, no login, no password; it owns its folders, and others cannot read the configuration.
     let user = debian
         .printed("id -u taskmon; id -Gn taskmon; getent passwd taskmon; getent shadow taskmon");
     let lines: Vec<&str> = user.lines().collect();
@@ -148,17 +148,17 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
     assert_eq!(mode(&debian, "/var/log/taskmon/warning_alerts.log"), "taskmon:adm 640");
     assert!(debian.path("/var/log/taskmon/warning_alerts.log.1").is_file());
 
-    // An upgrade: a configuration that nobody changed is renewed, and stays as private.
+    // An upgrade: an unchanged configuration is replaced, and stays as private.
     install(&debian, "/later.deb");
     assert!(debian.read(CONFIG).ends_with("# later\n"));
     assert_eq!(mode(&debian, CONFIG), "root:taskmon 640");
     install(&debian, "/taskmon.deb");
     // One that was changed stays.
-    let own = debian.read(CONFIG) + "# mine\n";
-    debian.write(CONFIG, &own);
+    let changed = debian.read(CONFIG) + "# mine\n";
+    debian.write(CONFIG, &changed);
     debian.printed("chown taskmon:root /etc/taskmon/taskmon.toml; chmod 700 /var/lib/taskmon");
     install(&debian, "/later.deb");
-    assert_eq!(debian.read(CONFIG), own);
+    assert_eq!(debian.read(CONFIG), changed);
     assert_eq!(mode(&debian, CONFIG), "taskmon:root 640");
     assert_eq!(mode(&debian, "/var/lib/taskmon"), "taskmon:taskmon 700");
     assert_eq!(as_user("schedule install").success().json()["changed"], false);

@@ -1,9 +1,9 @@
 //! PostgreSQL as people have it: URLs, password files, sockets, TLS, a standby, few connections.
 
-use crate::cli::errors::wait_until;
 use crate::cli::stats::DAY;
 use crate::support::env::{PASSWORD, PASSWORD_IN_URL, TestEnv, plain_port, port, variable};
 use crate::support::rows::Task;
+use crate::support::wait_until;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,7 +13,7 @@ const STATS: [&str; 4] = ["stats", "--date", DAY, "--no-save"];
 fn three_tasks() -> TestEnv {
     let env = TestEnv::postgres();
     env.insert([Task::new(1), Task::new(2).failed("任务超时"), Task::new(3).status("PENDING")]);
-    env.write("taskmon.toml", "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n");
+    env.write("taskmon.toml", "timezone = \"Asia/Shanghai\"\n");
     env
 }
 
@@ -69,7 +69,7 @@ fn the_first_host_of_several_that_answers_is_taken() {
 }
 
 #[test]
-fn urls_of_sqlite_in_every_spelling() {
+fn urls_of_sqlite_in_every_form() {
     let env = TestEnv::sqlite();
     env.insert([Task::new(1), Task::new(2), Task::new(3)]);
     env.write("taskmon.toml", "timezone = \"Asia/Shanghai\"\n");
@@ -102,7 +102,7 @@ fn unix_sockets() {
 }
 
 #[test]
-fn a_password_file_that_is_ignored_is_said_once() {
+fn an_ignored_password_file_is_warned_of_once() {
     let env = three_tasks();
     env.write("home/.pgpass", "*:*:*:*:x\n");
     let path = env.path("home/.pgpass");
@@ -314,7 +314,7 @@ fn a_label_that_the_mapping_does_not_know_is_other() {
 }
 
 #[test]
-fn a_label_with_a_quote_and_a_backslash_is_compared_as_it_stands() {
+fn a_label_with_a_quote_and_a_backslash_is_compared_literally() {
     let env = three_tasks();
     env.sql(r"ALTER TYPE taskstatusenum ADD VALUE 'it''s \'' broken'");
     env.insert([Task::new(4).failed("任务超时").status(r"it's \' broken")]);

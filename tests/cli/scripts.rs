@@ -1,7 +1,8 @@
 //! The scripts that come with taskmon, run as a user runs them.
 
-use crate::support::env::{Run, TestEnv};
+use crate::support::env::TestEnv;
 use crate::support::rows::Task;
+use crate::support::run::Run;
 use serde_json::{Value, json};
 
 fn script<'e>(env: &'e TestEnv, name: &str, arguments: &[&str]) -> Run<'e> {
@@ -49,7 +50,7 @@ fn a_month_is_summed_up() {
 
 /// Whatever the system's zone is.
 #[test]
-fn a_month_that_is_not_over_ends_with_the_configurations_yesterday() {
+fn the_current_month_ends_with_the_configurations_yesterday() {
     use chrono::{Datelike, Timelike, Utc};
     let env = TestEnv::sqlite();
     // One of the two is a day ahead of UTC or behind it now.
@@ -59,9 +60,9 @@ fn a_month_that_is_not_over_ends_with_the_configurations_yesterday() {
     };
     let yesterday = Utc::now().with_timezone(&zone).date_naive() - chrono::Days::new(1);
     env.config_in(zone.name(), "");
-    env.program("mv", ["taskmon.toml", "own.toml"]).success();
+    env.program("mv", ["taskmon.toml", "other.toml"]).success();
     let name = yesterday.format("%Y-%m").to_string();
-    for option in [vec!["-c", "own.toml"], vec!["--config=own.toml"]] {
+    for option in [vec!["-c", "other.toml"], vec!["--config=other.toml"]] {
         let words = [&[name.as_str()][..], &option].concat();
         let month = script(&env, "month.sh", &words).env("TZ", "UTC").success();
         assert_eq!(month.json()["days"], yesterday.day(), "{zone}");
@@ -69,7 +70,7 @@ fn a_month_that_is_not_over_ends_with_the_configurations_yesterday() {
 }
 
 #[test]
-fn a_gate_fails_while_an_alert_stands() {
+fn a_gate_fails_while_an_alert_is_firing() {
     let env = TestEnv::sqlite();
     env.insert(tasks());
     let day = |arguments: &[&str]| {
@@ -78,7 +79,7 @@ fn a_gate_fails_while_an_alert_stands() {
     };
     // Two of three failed, all for one reason.
     let critical = day(&[]).exits(4);
-    assert!(critical.stdout().contains("critical\t任务失败率"), "{}", critical.stdout());
+    assert!(critical.stdout().contains("critical\tTask failure rate"), "{}", critical.stdout());
     let config = env.read("taskmon.toml");
     env.write(
         "taskmon.toml",
@@ -86,11 +87,11 @@ fn a_gate_fails_while_an_alert_stands() {
     );
     day(&[]).success().stdout();
     let warning = day(&["warning"]).exits(4);
-    assert!(warning.stdout().contains("warning\t任务失败率"), "{}", warning.stdout());
+    assert!(warning.stdout().contains("warning\tTask failure rate"), "{}", warning.stdout());
     let several = day(&["warning", "--days", "2"]).exits(4);
-    assert!(several.stdout().contains("warning\t任务失败率"));
+    assert!(several.stdout().contains("warning\tTask failure rate"));
     let page = day(&["warning", "--output", "text"]).exits(4);
-    assert!(page.stdout().contains("2023-11-15") && page.stdout().contains("任务失败率"));
+    assert!(page.stdout().contains("2023-11-15") && page.stdout().contains("Task failure rate"));
     let broken = day(&["critical", "-q", "-q", "--database-url", "sqlite:gone.db"]).exits(3);
     assert!(broken.stdout().starts_with("error\t"), "{}", broken.stdout());
 }
@@ -115,7 +116,7 @@ fn the_pictures_of_a_report_are_made_of_a_real_page() {
 }
 
 #[test]
-fn a_program_that_is_removed_leaves_no_job_behind() {
+fn removing_the_program_removes_its_jobs() {
     let env = crate::cli::schedule::environment();
     let path = format!("{}/scripts/install.sh", env!("CARGO_MANIFEST_DIR"));
     let install = |words: &[&str]| {
@@ -124,16 +125,16 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
         let finished = crate::cli::schedule::isolated(&env, &all).success();
         finished.stdout().to_owned()
     };
-    let own = env.path("home/.local/bin/taskmon").display().to_string();
+    let program = env.path("home/.local/bin/taskmon").display().to_string();
     let crontab = |script: &str| {
         let finished = crate::cli::schedule::isolated(&env, &["sh", "-c", script]).success();
         finished.stdout().to_owned()
     };
     let jobs = format!(
-        "echo '1 1 * * * true' | crontab - && {own} schedule install > installed && crontab -l"
+        "echo '1 1 * * * true' | crontab - && {program} schedule install > installed && crontab -l"
     );
     install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
-    assert!(crontab(&jobs).contains(&own));
+    assert!(crontab(&jobs).contains(&program));
     let said = install(&["--uninstall"]);
     assert!(said.contains("removed the jobs from the crontab"), "{said}");
     assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
@@ -149,7 +150,7 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
 
     // Jobs of another program stay, and what cannot be removed is said.
     install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
-    crontab(&jobs.replace(&own, "taskmon"));
+    crontab(&jobs.replace(&program, "taskmon"));
     let said = install(&["--uninstall"]);
     assert!(!said.contains("the jobs"), "{said}");
     assert!(crontab("crontab -l").contains("# BEGIN taskmon"));
@@ -168,7 +169,7 @@ fn a_program_that_is_removed_leaves_no_job_behind() {
 }
 
 #[test]
-fn what_is_installed_is_removed_again_to_the_last_file() {
+fn everything_that_is_installed_is_removed_again() {
     let env = TestEnv::new();
     let before = env.tree();
     let binary = env!("CARGO_BIN_EXE_taskmon");

@@ -6,7 +6,7 @@ use crate::support::rows::Task;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Inserts failing and waiting tasks and moves others from state to state until told to stop.
+/// Inserts failing and waiting tasks and moves others from state to state until asked to stop.
 fn write(stop: &AtomicBool, mut execute: impl FnMut(&str)) {
     for n in (1000..).step_by(4) {
         if stop.load(Ordering::Relaxed) {

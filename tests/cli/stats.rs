@@ -115,7 +115,7 @@ on_each_database! {
             ])
         );
         assert_eq!(trend["trend_percent"], 700.0);
-        assert_eq!(trend["trend_direction"], "增长");
+        assert_eq!(trend["trend_direction"], "up");
 
         assert_eq!(report["success"], true);
         assert_eq!(report["date"], DAY);
@@ -124,13 +124,13 @@ on_each_database! {
         assert_eq!(report["undated_tasks"], 1);
         assert_eq!(report["unavailable"], json!(["system_statistics.queue_statistics.queues"]));
         assert!(report["system_statistics"]["queue_statistics"]["queues"].is_null());
-        // Without a channel, and of a day that was asked for, they stand in the report and are told nobody.
+        // They are in the report though nobody is notified: there is no channel, and the date was given.
         assert_eq!(
             report["alerts"],
             json!([
-                {"type": "high_failure_rate", "severity": "warning", "message": "任务失败率过高: 37.5%",
+                {"type": "high_failure_rate", "severity": "warning", "message": "Task failure rate is high: 37.5%",
                  "value": 37.5, "threshold": 20},
-                {"type": "concentrated_errors", "severity": "warning", "message": "错误集中在「二维码识别错误」: 100%（1/1）",
+                {"type": "concentrated_errors", "severity": "warning", "message": "Errors are concentrated in \"二维码识别错误\": 100% (1 of 1)",
                  "subject": "二维码识别错误", "value": 100, "threshold": 50}
             ])
         );
@@ -141,7 +141,7 @@ on_each_database! {
         assert_eq!(queues["source"], "database");
     }
 
-    fn a_day_without_tasks_has_noughts_and_nulls(env) {
+    fn a_day_without_tasks_has_zeros_and_nulls(env) {
         let report = report(&env);
         let tasks = &report["task_statistics"];
         assert_eq!(tasks["total_tasks"], 0);
@@ -160,7 +160,7 @@ on_each_database! {
         assert_eq!(report["error_statistics"]["error_categories"], json!({}));
         assert_eq!(report["error_statistics"]["retry_statistics"], json!({}));
         assert_eq!(report["trend_analysis"]["trend_percent"], 0.0);
-        assert_eq!(report["trend_analysis"]["trend_direction"], "持平");
+        assert_eq!(report["trend_analysis"]["trend_direction"], "flat");
         assert_eq!(report["unavailable"], json!(["system_statistics.queue_statistics.queues"]));
         assert!(report["system_statistics"]["queue_statistics"]["queues"].is_null());
     }
@@ -205,7 +205,7 @@ on_each_database! {
         assert_eq!(errors["total_failed_tasks"], 11);
     }
 
-    fn ones_own_categories_take_the_place_of_the_default_ones(env) {
+    fn configured_categories_replace_the_default_ones(env) {
         env.config("[[stats.error_categories]]\nname = \"percent\"\ncontains = [\"100%\", \"a_b\"]\n");
         // % and _ are wildcards of LIKE and must match nothing but themselves.
         env.insert([Task::new(1).failed("100% full"), Task::new(2).failed("1000 full"), Task::new(3).failed("a_b"), Task::new(4).failed("axb")]);
@@ -282,14 +282,14 @@ on_each_database! {
     fn as_text_it_is_a_page_for_a_person(env) {
         env.insert(small_day());
         let page = env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "text"]).success();
-        for part in [DAY, "8", "37.5", "二维码识别错误", "task_2", "告警\n  ! 任务失败率过高: 37.5%"] {
+        for part in [DAY, "8", "37.5", "二维码识别错误", "task_2", "Alerts\n  ! Task failure rate is high: 37.5%"] {
             page.stdout_contains(part);
         }
         assert!(serde_json::from_str::<Value>(page.stdout()).is_err());
         assert!(page.stdout().lines().count() < 80, "ten seconds to read");
     }
 
-    fn a_column_that_the_table_lacks_is_null_and_named(env) {
+    fn a_missing_column_is_null_and_named(env) {
         env.sql("ALTER TABLE tasks DROP COLUMN retry_count");
         let mut task = Task::new(1).failed("任务超时");
         task.columns.remove("retry_count");
@@ -332,7 +332,7 @@ on_each_database! {
         assert_eq!(report["task_statistics"]["total_tasks"], 1);
     }
 
-    fn a_table_and_states_of_ones_own(env) {
+    fn a_custom_table_and_custom_states(env) {
         env.sql(
             "CREATE TABLE jobs (job integer, part integer, state integer, enqueued timestamp, finished timestamp);
              INSERT INTO jobs VALUES (1, 1, 3, '2026-11-22 01:00:00', '2026-11-22 02:00:00'),

@@ -1,14 +1,15 @@
 //! `--textfile`, read by what Prometheus has for it: `promtool check metrics`, and the parser of its Python client.
 
-use crate::cli::errors::wait_until;
-use crate::support::env::{Finished, Run, TestEnv};
+use crate::support::env::{TestEnv, lock_tasks};
+use crate::support::finished::Finished;
 use crate::support::rows::Task;
+use crate::support::run::Run;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
 /// Every sample of these files as the Python client reads them all together, as one exporter does: `[name, labels, value]`. Fails on what it
-/// would refuse: a name or a help that differs between files, two samples with the same labels, samples of a name that stand apart.
+/// would refuse: a name or a help that differs between files, two samples with the same labels, samples of a name that are not in one group.
 const READ: &str = r#"
 import json, sys
 from prometheus_client.parser import text_string_to_metric_families
@@ -49,8 +50,8 @@ impl Samples {
     }
 
     fn find(&self, name: &str, labels: &Value) -> Option<f64> {
-        let mut own = self.0.iter();
-        let found = own.find(|(own, its, _)| own == name && its == labels);
+        let mut samples = self.0.iter();
+        let found = samples.find(|(of, its, _)| of == name && its == labels);
         found.map(|(_, _, value)| *value)
     }
 
@@ -61,15 +62,15 @@ impl Samples {
     }
 
     #[track_caller]
-    fn lacks(&self, name: &str) {
-        let found = self.0.iter().find(|(own, _, _)| own.starts_with(name));
+    fn has_none(&self, name: &str) {
+        let found = self.0.iter().find(|(known, _, _)| known.starts_with(name));
         assert_eq!(found, None);
     }
 
     /// The value of a family's one sample.
     #[track_caller]
     fn only(&self, name: &str) -> f64 {
-        let found: Vec<_> = self.0.iter().filter(|(own, _, _)| own == name).collect();
+        let found: Vec<_> = self.0.iter().filter(|(known, _, _)| known == name).collect();
         assert_eq!(found.len(), 1, "{name} of {:#?}", self.0);
         found[0].2
     }
@@ -90,7 +91,7 @@ fn fill(env: &TestEnv) -> NaiveDate {
 }
 
 #[test]
-fn a_report_in_prometheus_words() {
+fn a_report_as_prometheus_metrics() {
     let env = TestEnv::sqlite();
     let day = fill(&env);
     let config = env.read("taskmon.toml");
@@ -120,8 +121,8 @@ fn a_report_in_prometheus_words() {
     samples.is("taskmon_alerts_standing", json!({"job": "stats", "severity": "warning"}), 1.0);
     samples.is("taskmon_last_run_success", json!({"job": "stats"}), 1.0);
     // The preset has no queue column, and no broker is configured.
-    samples.lacks("taskmon_stats_queue_waiting_tasks");
-    samples.lacks("taskmon_stats_queue_reserved_tasks");
+    samples.has_none("taskmon_stats_queue_waiting_tasks");
+    samples.has_none("taskmon_stats_queue_reserved_tasks");
     samples.is("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
 }
 
@@ -154,7 +155,7 @@ fn disks_with_odd_names_to_the_byte() {
 }
 
 #[test]
-fn the_files_of_all_jobs_go_together() {
+fn the_files_of_all_jobs_can_be_exported_together() {
     let env = TestEnv::sqlite();
     let day = fill(&env);
     env.write("logs/old.log", "12345");
@@ -165,7 +166,7 @@ fn the_files_of_all_jobs_go_together() {
     for job in ["disk", "alert", "cleanup"] {
         let finished = env.taskmon([job, "--textfile", &format!("{job}.prom")]).success();
         finished.json();
-        // What stands is told.
+        // Firing alerts are on standard error.
         finished.stderr();
     }
     let samples = Samples::read(&env, &["stats.prom", "disk.prom", "alert.prom", "cleanup.prom"]);
@@ -187,7 +188,7 @@ fn the_files_of_all_jobs_go_together() {
 }
 
 #[test]
-fn a_failed_run_says_so_and_keeps_when_it_last_worked() {
+fn a_failed_run_keeps_the_time_of_the_last_success() {
     let env = TestEnv::sqlite();
     let day = fill(&env);
     stats(&env, day).success().json();
@@ -202,12 +203,12 @@ fn a_failed_run_says_so_and_keeps_when_it_last_worked() {
         assert_eq!(samples.only("taskmon_last_run_exit_code"), 3.0);
         assert_eq!(samples.only("taskmon_last_success_timestamp_seconds"), before);
         assert!(samples.only("taskmon_last_run_timestamp_seconds") >= before);
-        samples.lacks("taskmon_stats_");
+        samples.has_none("taskmon_stats_");
     }
 }
 
 #[test]
-fn a_job_that_never_worked_says_0_for_the_time_of_its_last_success() {
+fn the_time_of_the_last_success_is_0_before_the_first() {
     let env = TestEnv::new();
     let finished = env.taskmon(["stats", "--textfile", "new.prom"]).exits(2);
     finished.json();
@@ -235,20 +236,14 @@ fn the_file_can_be_read_by_others_whatever_the_umask() {
 }
 
 #[test]
-fn a_run_that_the_lock_holds_up_says_so() {
+fn a_run_that_is_locked_out_has_exit_code_75() {
     let env = TestEnv::postgres();
     env.config("statement_timeout_seconds = 4\n");
     let day = Utc::now().date_naive() - Days::new(1);
     let mut blocker = env.client();
-    let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let held = lock_tasks(&mut blocker);
     let first = stats(&env, day).spawn();
-    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
-                   WHERE datname = current_database() AND NOT granted";
-    let mut observer = env.client();
-    wait_until("the first run waits for the table", || {
-        !observer.query(waiting, &[]).unwrap().is_empty()
-    });
+    env.wait_until_blocked(1);
     stats(&env, day).exits(75).failure("locked", &[]);
     let samples = Samples::read(&env, &["stats.prom"]);
     assert_eq!(samples.only("taskmon_last_run_exit_code"), 75.0);

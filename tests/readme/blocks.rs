@@ -182,14 +182,14 @@ fn a_sample_is_cut_into_its_steps() {
 }
 
 #[test]
-fn a_sample_that_tells_the_truth_passes() {
+fn a_sample_with_correct_output_passes() {
     let folder = tempfile::tempdir().unwrap();
     let steps: Vec<Step> = blocks(SAMPLE).iter().flat_map(steps).collect();
     assert_eq!(run(&steps, folder.path(), "C.UTF-8"), Ok(()));
 }
 
 #[test]
-fn a_sample_that_does_not_is_caught() {
+fn a_sample_with_wrong_output_fails() {
     for lie in [
         "$ echo yes\nno\n",
         "$ false\n",

@@ -39,7 +39,7 @@ fn both_name(documents: &[Document], what: &str, words: &BTreeSet<String>) {
                 format!("\"{word}\""),
             ];
             let is_there = forms.iter().any(|form| text.contains(form));
-            assert!(is_there, "{} lacks the {what} {word}", document.name);
+            assert!(is_there, "{} does not name the {what} {word}", document.name);
         }
     }
 }
@@ -98,10 +98,10 @@ fn every_option_is_explained_on_the_page_of_its_command() {
         "help",
         "man",
     ] {
-        let own: BTreeSet<String> = options(command).difference(&common).cloned().collect();
-        if !own.is_empty() {
+        let specific: BTreeSet<String> = options(command).difference(&common).cloned().collect();
+        if !specific.is_empty() {
             let name = command.split(' ').next().unwrap();
-            both_name(&page(name), "option", &own);
+            both_name(&page(name), "option", &specific);
         }
     }
 }
@@ -182,7 +182,7 @@ fn every_key_of_the_results_is_explained() {
     both_name(&page("results"), "key", &keys);
 }
 
-/// The names of keys, at any depth. What stands in a map of hours, labels, categories or counts is no name.
+/// The names of keys, at any depth. The keys of maps of hours, labels, categories or counts are no names.
 fn collect_keys(value: &Value, keys: &mut BTreeSet<String>) {
     match value {
         Value::Object(entries) => {
@@ -319,7 +319,7 @@ fn every_metric_is_listed_and_no_other() {
         let missing: Vec<&String> = written.difference(&listed).collect();
         assert!(missing.is_empty(), "{}: {missing:?}", document.name);
         for metric in listed.difference(&written) {
-            // The job's name may stand in front of it.
+            // The job's name may be in front of it.
             let rest = metric.splitn(3, '_').nth(2).unwrap();
             let forms = [
                 format!("\"{metric}\""),

@@ -1,7 +1,7 @@
 //! What a document shows against what a command prints, with wildcards.
 //!
-//! `…` stands for any part of a line, and a line of nothing but `…` for any number of lines. Where figures are an example of what comes on another day, a
-//! number or date stands for any, and so do weekdays, directions, the bars of a curve and the width of a gap.
+//! `…` matches any part of a line, and a line of nothing but `…` any number of lines. Where figures are an example of what comes on another day, a
+//! number or date matches any, and so do weekdays, directions, the bars of a curve and the width of a gap.
 
 use super::blocks::Figures;
 

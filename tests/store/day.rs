@@ -130,7 +130,7 @@ on_each_database! {
             vec!["nothing has this".into()],
             vec!["timeout".into(), "too late".into()],
             vec!["parser".into()],
-            // Not a pattern: the percent sign stands for itself.
+            // Not a pattern: the percent sign is literal.
             vec!["100% full".into(), "di_k".into()],
         ];
         let found = figures(View::of(&env).store().as_mut(), &asked).categories;
@@ -192,7 +192,7 @@ on_each_database! {
         assert_eq!(none.cells, few.cells, "the counts do not depend on it");
     }
 
-    // ---- the days before, and what stands open
+    // ---- the days before, and open tasks
 
     fn the_trend_counts_each_day_by_label_oldest_first(env) {
         env.insert([
@@ -230,7 +230,7 @@ on_each_database! {
         assert_eq!(figures.failed, []);
     }
 
-    fn the_backlog_is_what_stands_open_on_any_day_by_label_and_queue(env) {
+    fn the_backlog_counts_open_tasks_of_any_day_by_label_and_queue(env) {
         env.insert([
             open(1, "PENDING", "file"),
             open(2, "PENDING", "file").at("2019-01-01 00:00:00"),

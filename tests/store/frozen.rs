@@ -24,7 +24,7 @@ type Fails = fn(&View, Kind, &[&str]);
 
 /// The server may take a second for a statement, and fifteen more to say that it ended it.
 #[test]
-fn it_is_given_up_whatever_it_was_asked_when_it_froze() {
+fn a_frozen_server_is_given_up_whichever_statement_it_froze_at() {
     let cases = [
         ("LIMIT 0", View::refused as Fails),
         ("pg_typeof", View::refused),

@@ -2,12 +2,12 @@
 
 use crate::on_each_database;
 use crate::store::harness::View;
-use crate::support::env::TestEnv;
+use crate::support::env::{TestEnv, lock_tasks};
 use crate::support::rows::Task;
 use std::time::{Duration, Instant};
 use taskmon::outcome::Kind;
 
-/// The tasks, through a view that takes a minute for each, or for so long that nobody waits for it.
+/// The tasks, through a view that takes a minute for each, or much longer.
 fn slow_tasks(env: &TestEnv) -> View {
     env.insert([Task::new(1)]);
     env.sql(if env.url().starts_with("sqlite:") {
@@ -39,13 +39,12 @@ on_each_database! {
     }
 }
 
-/// Somebody restructures the table: the reading of its shape is as bounded as everything after it.
+/// Another session restructures the table: reading its columns is as bounded as everything after it.
 #[test]
 fn a_table_that_is_locked_on_postgres_is_not_waited_for_beyond_the_limit() {
     let env = TestEnv::postgres();
     let mut other = env.client();
-    let mut held = other.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let held = lock_tasks(&mut other);
     let start = Instant::now();
     let view = View::of(&env).statement_timeout(Duration::from_millis(500));
     view.refused(Kind::StatementTimeout, &[]);

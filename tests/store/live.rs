@@ -184,7 +184,7 @@ on_each_database! {
         assert_eq!(live(&View::of(&env)).processing, open_tasks(4, 2, Some(("task_3", "2026-11-22 08:00:00"))));
     }
 
-    fn a_start_that_the_table_lacks_is_missing_and_the_last_update_counts(env) {
+    fn without_a_column_of_starts_the_last_update_counts(env) {
         env.sql("ALTER TABLE tasks DROP COLUMN started_at");
         let mut task = processing(1, NOON).with("updated_at", "2026-11-22 10:00:00");
         task.columns.remove("started_at");
@@ -196,7 +196,7 @@ on_each_database! {
 
     // ---- finished
 
-    fn what_finished_in_the_last_hour_counts_from_its_first_to_its_last_microsecond(env) {
+    fn tasks_that_finished_in_the_last_hour_count_to_the_microsecond(env) {
         let outside = ["2026-11-22 10:59:59.999999", "2026-11-22 12:00:00.000001", "2026-11-22 20:00:00"];
         let inside = ["2026-11-22 11:00:00", "2026-11-22 11:30:00", NOON];
         env.insert((1..).zip(outside).map(|(n, time)| completed(n, time)));
@@ -230,7 +230,7 @@ on_each_database! {
         assert_eq!(live(&neither).finished, None);
     }
 
-    fn what_was_made_more_than_a_day_before_is_not_looked_at(env) {
+    fn tasks_that_were_created_more_than_a_day_before_do_not_count_as_finished(env) {
         let made = |n, time: &str| Task::new(n).at(time).with("completed_at", "2026-11-22 11:30:00");
         env.insert([made(1, "2026-11-21 11:59:59.999999"), made(2, "2026-11-21 12:00:00"), made(3, "2026-11-20 11:00:00")]);
         assert_eq!(live(&View::of(&env)).finished, Some(1));
@@ -281,7 +281,7 @@ on_each_database! {
 }
 
 #[test]
-fn on_postgres_instants_and_wall_clocks_stand_side_by_side() {
+fn on_postgres_instants_and_wall_clocks_are_compared_with_each_other() {
     let env = TestEnv::postgres();
     env.insert([
         processing(1, "2026-11-22 10:59:59.999999"),

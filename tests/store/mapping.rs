@@ -9,7 +9,7 @@ use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
 use taskmon::store::{BacklogCount, DayFigures};
 
-/// A task that has everything which a field could tell of it: failed, retried, started, timed.
+/// A task that has every field: failed, retried, started, timed.
 fn rich_task() -> Task {
     Task::new(1).failed("任务超时").with("retry_count", 2).with("processing_time", 12.5)
 }
@@ -83,7 +83,7 @@ on_each_database! {
         }
     }
 
-    fn a_column_that_the_table_lacks_is_unknown_and_missing(env) {
+    fn a_missing_column_is_unknown_and_listed_as_missing(env) {
         for (column, _) in OPTIONAL {
             env.sql(&format!("ALTER TABLE tasks DROP COLUMN {column}"));
         }
@@ -118,7 +118,7 @@ on_each_database! {
         assert_eq!((figures.cells[0].waited, figures.undated), (0, 1));
     }
 
-    fn a_creation_time_that_the_table_lacks_is_missing_and_the_last_update_counts(env) {
+    fn without_a_column_of_creation_times_the_last_update_counts(env) {
         env.sql("DROP INDEX idx_tasks_status_created; DROP INDEX idx_tasks_created_at; ALTER TABLE tasks DROP COLUMN created_at");
         let mut task = Task::new(1).with("updated_at", "2026-11-22 15:00:00");
         task.columns.remove("created_at");
@@ -352,7 +352,7 @@ fn a_status_of_any_type_gives_the_figures_of_the_enum_on_postgres() {
 // ---- SQLite does not
 
 #[test]
-fn what_is_no_time_in_sqlite_is_counted_as_unreadable_and_shown() {
+fn an_unreadable_time_in_sqlite_is_counted_and_shown() {
     let env = TestEnv::sqlite();
     env.insert([Task::new(1)]);
     env.sql("UPDATE tasks SET created_at = 'yesterday'");

@@ -111,7 +111,7 @@ on_each_database! {
         assert_eq!(deletion.refused, []);
     }
 
-    fn what_is_taken_back_stays_and_the_rest_goes(env) {
+    fn rows_that_are_taken_back_stay_and_the_rest_is_deleted(env) {
         env.insert((1..=5).map(Task::new));
         let mut pruner = View::of(&env).pruner();
         let scope = completed();
@@ -127,8 +127,8 @@ on_each_database! {
         assert_eq!(count(pruner.as_mut()), 2);
     }
 
-    fn every_way_to_write_a_path_is_read_as_one(env) {
-        let spelled = [
+    fn every_form_of_a_path_has_the_same_canonical_path(env) {
+        let forms = [
             "uploads/a.png", "./uploads/a.png", "././uploads/a.png", "uploads//a.png", "uploads/./a.png", "uploads/././/a.png",
             "/srv/app/uploads/a.png", "/srv/app/./uploads//a.png", "/mnt/volume/a.png", "uploads/x/../a.png",
             "uploads/x/y/../../a.png", "/srv/app/x/../uploads/a.png", "uploads/.hidden", "uploads/a..b", "/srv/application/a",
@@ -136,14 +136,14 @@ on_each_database! {
             "li_nk/a", "/srv/app/./li_nk/a", "liXnk/a", "li_nk", "a/li_nk/b", "uploads/out/a", "/mnt/other/back/a", "/mnt/volume/out/a",
             "../app/uploads/a", "../../mnt/volume/a", "x/../../app/a", "a/../b/../c/../d/../e/../f/../g/../h/../i", "a/b/c/d/e/f/g/h/../../../../../../../../i",
         ];
-        env.insert((1..).zip(spelled).map(|(n, path)| {
+        env.insert((1..).zip(forms).map(|(n, path)| {
             Task::new(n).with("image_path", path).without("document_path").without("screenshot_path")
         }));
         let mut found = Vec::new();
         View::of(&env).pruner().paths_beneath(&[String::new()], &mut |path| {
             found.push(path.to_str().unwrap().to_owned());
         }).unwrap();
-        let mut wanted: Vec<String> = spelled
+        let mut wanted: Vec<String> = forms
             .iter()
             .map(|path| aliases().canonical(path.as_bytes()).to_str().unwrap().to_owned())
             .collect();
@@ -156,8 +156,8 @@ on_each_database! {
         env.insert([
             Task::new(1).with("image_path", "uploads/same.png"),
             Task::new(2).status("PENDING").with("image_path", "/srv/app/uploads/same.png"),
-            Task::new(3).status("PENDING").with("image_path", "uploads/own.png"),
-            Task::new(4).status("PENDING").with("image_path", "uploads/own.png"),
+            Task::new(3).status("PENDING").with("image_path", "uploads/other.png"),
+            Task::new(4).status("PENDING").with("image_path", "uploads/other.png"),
         ]);
         let mut found = BTreeMap::new();
         View::of(&env).pruner().shared_paths(&completed(), &mut |reference| {

@@ -1,4 +1,4 @@
-//! An authority of the tests' own and the certificate of `localhost` that it signed, made once with openssl.
+//! An authority of the tests and the certificate of `localhost` that it signed, made once with openssl.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;

@@ -1,7 +1,22 @@
-//! What tests share: an environment of their own for each, rows, certificates, and servers that record what they are sent.
+//! What tests share: an environment for each, rows, certificates, and servers that record what they are sent.
 
 pub mod certificates;
+pub mod databases;
 pub mod env;
+pub mod finished;
 pub mod proxy;
 pub mod rows;
+pub mod run;
 pub mod server;
+
+use std::time::{Duration, Instant};
+
+/// Polls until it is so, and fails after half a minute.
+#[track_caller]
+pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

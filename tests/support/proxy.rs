@@ -37,36 +37,36 @@ impl Proxy {
             for client in listener.incoming() {
                 let client = client.unwrap();
                 let server = TcpStream::connect(("127.0.0.1", port())).unwrap();
-                let own: Arc<AtomicBool> = match freeze {
+                let of_connection: Arc<AtomicBool> = match freeze {
                     Freeze::Everything => Arc::clone(&listening.frozen),
                     _ => Arc::default(),
                 };
-                listening.pump(&client, &server, Some(text), &own);
-                listening.pump(&server, &client, None, &own);
+                listening.pump(&client, &server, Some(text), &of_connection);
+                listening.pump(&server, &client, None, &of_connection);
             }
         });
         proxy
     }
 
-    /// Hands everything on in one direction, until a side hangs up. `own`: whether this connection is frozen.
+    /// Hands everything on in one direction, until a side hangs up. `frozen`: whether this connection is.
     fn pump(
         &self,
         from: &TcpStream,
         to: &TcpStream,
         trigger: Option<&'static str>,
-        own: &Arc<AtomicBool>,
+        frozen: &Arc<AtomicBool>,
     ) {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        let (proxy, own) = (self.clone(), Arc::clone(own));
+        let (proxy, frozen) = (self.clone(), Arc::clone(frozen));
         thread::spawn(move || {
             let mut chunk = [0; 65536];
             while let Ok(length @ 1..) = from.read(&mut chunk) {
                 let sent = String::from_utf8_lossy(&chunk[..length]);
                 if trigger.is_some_and(|text| sent.contains(text)) {
-                    proxy.trip(&own);
+                    proxy.trip(&frozen);
                 }
                 let passes = trigger.is_some() && proxy.freeze == Freeze::Answers;
-                while own.load(Ordering::Relaxed) && !passes {
+                while frozen.load(Ordering::Relaxed) && !passes {
                     thread::sleep(Duration::from_millis(5));
                 }
                 if to.write_all(&chunk[..length]).is_err() {
@@ -74,16 +74,16 @@ impl Proxy {
                 }
             }
             // The other side may be gone already. A frozen connection is not hung up: the server knows nothing.
-            if !own.load(Ordering::Relaxed) {
+            if !frozen.load(Ordering::Relaxed) {
                 let _ = to.shutdown(Shutdown::Both);
             }
         });
     }
 
-    fn trip(&self, own: &AtomicBool) {
+    fn trip(&self, of_connection: &AtomicBool) {
         let was_frozen = self.frozen.swap(true, Ordering::Relaxed);
         if !was_frozen || self.freeze == Freeze::Everything {
-            own.store(true, Ordering::Relaxed);
+            of_connection.store(true, Ordering::Relaxed);
         }
     }
 

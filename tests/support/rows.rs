@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// goes by the clock.
 pub const DAY: &str = "2026-11-22";
 
-/// A time, as rows have it, at which everything has expired and is overdue, whatever the limits and whenever the test runs.
+/// A time, as rows have it, by which everything has expired and is overdue at any limit, whenever the test runs.
 pub fn long_ago() -> String {
     (Utc::now() - TimeDelta::days(2_000)).format("%Y-%m-%d %H:%M:%S").to_string()
 }

@@ -1,4 +1,4 @@
-//! An HTTP server that records what it is asked and answers what it is told.
+//! An HTTP server that records its requests and sends the given answers.
 
 use super::certificates;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -176,7 +176,7 @@ fn write(stream: &mut impl Write, answer: &Answer, request: &str) -> std::io::Re
     stream.flush()
 }
 
-/// A port that nobody listens on.
+/// A port without a listener.
 pub fn dead_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

@@ -217,7 +217,7 @@ fn a_second_run_at_the_same_time_is_sent_away() {
 }
 
 #[test]
-fn several_runs_on_one_new_folder_leave_one_whole_sandbox() {
+fn several_runs_on_one_new_folder_leave_one_complete_sandbox() {
     let folder = folder();
     let dir = folder.path().join("sandbox");
     let results: Vec<anyhow::Result<Sandbox>> = std::thread::scope(|scope| {

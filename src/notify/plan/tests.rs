@@ -225,7 +225,7 @@ fn a_disk_run_resolves_only_the_paths_that_it_measured() {
 }
 
 #[test]
-fn what_two_origins_say_ends_when_neither_does() {
+fn an_alert_of_two_origins_is_resolved_when_neither_raises_it() {
     let desk = Desk::new(&["hook"]);
     assert_eq!(desk.heard(0, &[disks(&[("/", "warning")])]), ["hook: disk_space_warning/"]);
     assert_eq!(desk.heard(1, &[live_disk("warning")]), NOBODY);
@@ -273,7 +273,7 @@ fn a_job_that_failed_is_over_when_it_succeeds() {
 }
 
 #[test]
-fn a_channel_hears_nothing_below_its_minimum_and_no_end_of_it() {
+fn a_channel_gets_no_alert_below_its_minimum_and_no_resolution_of_one() {
     let mut desk = Desk::new(&["hook", "pager"]);
     desk.receivers[1].min_severity = Severity::Critical;
     let (summary, heard) = desk.run(0, &[stats(30.0)]);
@@ -449,7 +449,7 @@ fn nothing_repeats_where_no_hours_are_configured_but_everything() {
 // ---- records that fail, and two runs at once
 
 #[test]
-fn without_a_folder_for_records_alerts_are_notified_and_it_is_said() {
+fn without_a_folder_for_records_alerts_are_notified_with_a_warning() {
     let desk = Desk::new(&["hook"]);
     std::fs::write(desk.path("records"), "a file").unwrap();
     for _ in 0..2 {

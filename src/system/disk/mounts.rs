@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_the_kernel_never_writes_is_passed_over() {
+    fn a_line_that_the_kernel_never_writes_is_skipped() {
         let list = b"\nx y z\n20 1 8:1 / /\n20 1 8:1 / / rw - ext4 root rw\n21 20 8:1 / /x rw - ext4\n22 20 8:1 / /y rw -  \n";
         let mounts = parse_mounts(list);
         assert_eq!(mounts.len(), 2);

@@ -1,4 +1,4 @@
-//! Who is reached: two runs at once, channels that hang or fail, folders that cannot be written.
+//! Delivery: concurrent runs, channels that hang or fail, folders that cannot be written.
 
 use super::*;
 use crate::on_each_database;
@@ -11,11 +11,11 @@ fn set_mode(path: &std::path::Path, mode: u32) {
 }
 
 on_each_database! {
-    fn eight_runs_at_once_tell_once(env) {
+    fn eight_runs_at_once_notify_once(env) {
         let server = Server::plain(vec![status(200)]);
-        configure(&env, &format!("{}{}", webhook(&server), storing(&env, "stored")));
+        configure(&env, &format!("{}{}", webhook(&server), storing_program(&env, "stored")));
         env.insert([processing(1, minutes(90))]);
-        // Without taskmon's own lock, which would let only one of them look at all.
+        // Without taskmon's lock, which would let only one of them run.
         let runs: Vec<_> = (0..8).map(|_| env.taskmon(["alert", "--no-lock"]).spawn()).collect();
         let mut sent = 0;
         for run in runs {
@@ -27,35 +27,35 @@ on_each_database! {
             sent += now;
         }
         assert_eq!(sent, 1);
-        assert_eq!(heard(&server), [["stuck_tasks"]]);
+        assert_eq!(notified(&server), [["stuck_tasks"]]);
         assert_eq!(env.read("stored").lines().count(), 1);
         assert_eq!(logged(&env).len(), 1);
         assert_eq!(records(&env).len(), 8);
     }
 
-    fn what_a_channel_did_not_take_the_next_alert_offers_again_and_no_other_job(env) {
+    fn an_undelivered_notification_is_retried_by_the_next_alert_and_by_no_other_job(env) {
         let (down, up) = (Server::plain(vec![status(500)]), Server::plain(vec![status(200)]));
-        let other = storing(&env, "stored");
+        let other = storing_program(&env, "stored");
         configure(&env, &format!("{}{other}", webhook(&down)));
         env.insert(of_yesterday(20, 6));
         let finished = env.taskmon(["stats"]).exits(1);
         finished.stderr_contains("the channel webhook failed").json();
-        // The service is back; what is wrong with yesterday, the live rules do not look at.
+        // The service is back; the live rules do not look at yesterday.
         configure(&env, &format!("{}{other}", webhook(&up)));
-        told(env.taskmon(["disk"]).exits(0));
-        told(alert(&env, 0, &["--send", "[]"]));
-        assert_eq!(heard(&up), [[""; 0]; 0]);
+        good_result(env.taskmon(["disk"]).exits(0));
+        good_result(alert(&env, 0, &["--send", "[]"]));
+        assert_eq!(notified(&up), [[""; 0]; 0]);
         let result = alerted(&env);
-        assert_eq!(heard(&up), [["high_failure_rate"]]);
+        assert_eq!(notified(&up), [["high_failure_rate"]]);
         assert_eq!(counts(&result)[0], 1);
         assert_eq!(result["channels"][0], json!({"channel": "webhook", "sent": 1, "error": null}));
-        // Once, and only to the one that had not taken it.
+        // Once, and only to the channel that had rejected it.
         assert_eq!(counts(&alerted(&env)), [0, 0, 0]);
-        assert_eq!(heard(&up).len(), 1);
+        assert_eq!(notified(&up).len(), 1);
         assert_eq!(env.read("stored").lines().count(), 1);
     }
 
-    fn it_is_offered_for_a_day(env) {
+    fn a_notification_is_retried_for_a_day(env) {
         let (down, up) = (Server::plain(vec![status(500)]), Server::plain(vec![status(200)]));
         for (age, expected) in [(minutes(23 * 60 + 55), 1), (minutes(24 * 60 + 5), 0)] {
             configure(&env, &webhook(&down));
@@ -70,20 +70,20 @@ on_each_database! {
         }
     }
 
-    fn it_is_offered_again_also_while_the_database_is_down(env) {
+    fn a_notification_is_retried_while_the_database_is_down(env) {
         let (down, up) = (Server::plain(vec![status(500)]), Server::plain(vec![status(200)]));
         configure(&env, &webhook(&down));
         env.insert(of_yesterday(20, 6));
         env.taskmon(["stats"]).exits(1).stderr_contains("webhook failed").json();
         configure(&env, &webhook(&up));
         let failing = || env.taskmon(["alert"]).env("TASKMON_DATABASE_URL", "sqlite:gone.db").exits(3);
-        failing().stderr_contains("运行失败").json();
-        assert_eq!(heard(&up), [["job_failed", "high_failure_rate"]]);
+        failing().stderr_contains("The job alert failed").json();
+        assert_eq!(notified(&up), [["job_failed", "high_failure_rate"]]);
         failing().stderr_contains("gone.db").json();
-        assert_eq!(heard(&up).len(), 1);
+        assert_eq!(notified(&up).len(), 1);
     }
 
-    fn an_end_that_a_channel_did_not_take_is_offered_again(env) {
+    fn an_undelivered_resolution_is_retried(env) {
         let (up, down) = (Server::plain(vec![status(200)]), Server::plain(vec![status(500)]));
         env.insert([processing(1, minutes(90))]);
         configure(&env, &webhook(&up));
@@ -91,16 +91,16 @@ on_each_database! {
         replace(&env, []);
         configure(&env, &webhook(&down));
         let finished = alert(&env, 1, &[]);
-        finished.stderr_contains("已恢复");
+        finished.stderr_contains("Resolved");
         assert_eq!(counts(&finished.json()), [0, 0, 0]);
         configure(&env, &webhook(&up));
         assert_eq!(counts(&alerted(&env)), [0, 0, 1]);
-        assert_eq!(heard(&up), [["stuck_tasks"], ["-stuck_tasks"]]);
+        assert_eq!(notified(&up), [["stuck_tasks"], ["-stuck_tasks"]]);
     }
 }
 
 #[test]
-fn eight_jobs_at_once_tell_once() {
+fn eight_jobs_at_once_notify_once() {
     // The lock is one per job: runs of several jobs meet in the records.
     let env = TestEnv::new();
     let server = Server::plain(vec![status(200)]);
@@ -113,9 +113,9 @@ fn eight_jobs_at_once_tell_once() {
         })
         .collect();
     for run in runs {
-        told(run.wait());
+        good_result(run.wait());
     }
-    assert_eq!(heard(&server), [["disk_space_critical"]]);
+    assert_eq!(notified(&server), [["disk_space_critical"]]);
     assert_eq!(logged(&env).len(), 1);
 }
 
@@ -188,8 +188,8 @@ fn attempts_are_as_many_as_are_granted_and_a_refusal_for_good_is_not_repeated() 
 }
 
 #[test]
-fn folders_that_cannot_be_written_keep_nobody_from_being_told() {
-    // Among the logs are the records of runs, without which nobody knows what a lock has skipped.
+fn alerts_are_notified_though_folders_cannot_be_written() {
+    // The records of runs are among the logs; without them skipped jobs cannot be determined.
     for (broken, kind, alerts) in [
         ("reports", "records_unusable", &["stuck_tasks"][..]),
         ("logs", "alert_log_unwritable", &["stuck_tasks", "alert_check_error"]),
@@ -209,20 +209,20 @@ fn folders_that_cannot_be_written_keep_nobody_from_being_told() {
         assert_eq!(errors[0]["kind"], kind);
         let message = errors[0]["message"].as_str().unwrap();
         assert!(message.contains(&env.path(broken).display().to_string()), "{message}");
-        finished.stderr_contains(message).stderr_contains("任务卡住");
-        assert_eq!(heard(&server), [alerts], "{broken}");
+        finished.stderr_contains(message).stderr_contains("Stuck tasks");
+        assert_eq!(notified(&server), [alerts], "{broken}");
         assert_eq!(env.read(broken), "not a folder");
-        // Where the logs fail, the records remember: it is not told again.
+        // Where only the logs fail, the records suppress a repetition.
         let again = alert(&env, 1, &[]);
         again.stderr();
         again.json();
         let expected = if broken == "logs" { 1 } else { 2 };
-        assert_eq!(heard(&server).len(), expected, "{broken}");
+        assert_eq!(notified(&server).len(), expected, "{broken}");
     }
 }
 
 #[test]
-fn a_job_whose_alerts_cannot_be_recorded_says_so_in_its_result() {
+fn alerts_that_cannot_be_recorded_are_an_error_of_the_job() {
     let env = TestEnv::new();
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
@@ -232,7 +232,7 @@ fn a_job_whose_alerts_cannot_be_recorded_says_so_in_its_result() {
     let result = finished.json();
     assert_eq!(result["errors"][0]["kind"], "records_unusable");
     assert_eq!(kinds(&result), ["disk_space_warning"]);
-    assert_eq!(heard(&server), [["disk_space_warning"]]);
+    assert_eq!(notified(&server), [["disk_space_warning"]]);
 }
 
 #[test]
@@ -245,25 +245,26 @@ fn records_that_others_may_not_write_are_a_matter_of_rights() {
     set_mode(&env.path(""), 0o777);
     let sent = r#"[{"type": "t", "message": "m", "severity": "error"}]"#;
     let binary = env!("CARGO_BIN_EXE_taskmon");
-    let run = match rustix::process::geteuid().is_root() {
-        false => env.taskmon(["alert", "--send", sent]),
+    let run = if rustix::process::geteuid().is_root() {
         // Root may write everything.
-        true => env.program(
+        env.program(
             "setpriv",
             ["--reuid=65534", "--regid=65534", "--clear-groups", binary, "alert", "--send", sent],
-        ),
+        )
+    } else {
+        env.taskmon(["alert", "--send", sent])
     };
     let finished = run.exits(1);
     finished.stderr_contains("Permission denied");
     let result = finished.json();
     assert_eq!(result["errors"][0]["kind"], "records_unusable");
     assert_eq!(counts(&result)[0], 1);
-    assert_eq!(heard(&server), [["t"]]);
+    assert_eq!(notified(&server), [["t"]]);
     set_mode(&env.path("reports/alerts"), 0o755);
 }
 
 #[test]
-fn channels_hear_what_they_ask_for() {
+fn channels_get_the_severities_that_they_ask_for() {
     let env = TestEnv::new();
     let servers = [0; 3].map(|_| Server::plain(vec![status(200)]));
     let channels: String = ["warning", "error", "critical"]
@@ -276,11 +277,11 @@ fn channels_hear_what_they_ask_for() {
         .iter()
         .map(|severity| json!({"type": severity, "message": "m", "severity": severity}))
         .collect();
-    let result = told(alert(&env, 0, &["--send", &json!(alerts).to_string()]));
+    let result = good_result(alert(&env, 0, &["--send", &json!(alerts).to_string()]));
     assert_eq!(counts(&result), [3, 0, 0]);
-    assert_eq!(heard(&servers[0]), [["warning", "error", "critical"]]);
-    assert_eq!(heard(&servers[1]), [["error", "critical"]]);
-    assert_eq!(heard(&servers[2]), [["critical"]]);
+    assert_eq!(notified(&servers[0]), [["warning", "error", "critical"]]);
+    assert_eq!(notified(&servers[1]), [["error", "critical"]]);
+    assert_eq!(notified(&servers[2]), [["critical"]]);
     // Each severity has its log.
     assert_eq!(logged(&env), ["CRITICAL - m", "ERROR - m", "WARNING - m"]);
 }

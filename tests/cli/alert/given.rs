@@ -1,4 +1,4 @@
-//! Alerts from results and from hand: `--report`, `--send`, `--test`, and the dry run of each.
+//! Given alerts: `--report`, `--send`, `--test`, and the dry run of each.
 
 use super::*;
 use crate::on_each_database;
@@ -12,7 +12,7 @@ fn with_webhook() -> (TestEnv, Server) {
 }
 
 on_each_database! {
-    fn what_stats_and_disk_printed_is_raised_later(env) {
+    fn the_results_of_stats_and_disk_can_be_alerted_on_later(env) {
         let server = Server::plain(vec![status(200)]);
         configure(&env, &webhook(&server));
         env.insert(of_yesterday(20, 6));
@@ -26,7 +26,7 @@ on_each_database! {
 
         let report = |file: &str, text: &str| env.taskmon(["alert", "--report", file]).input(text).exits(0);
         let finished = report("-", day.stdout());
-        finished.stderr_contains("任务失败率过高: 30%");
+        finished.stderr_contains("Task failure rate is high: 30%");
         let result = finished.json();
         // Just as the job itself would have raised it.
         assert_eq!(result["alerts"], day.json()["alerts"]);
@@ -34,23 +34,23 @@ on_each_database! {
         assert_eq!(result["channels"], json!([{"channel": "webhook", "sent": 1, "error": null}]));
         assert!(result.get("live").is_none(), "{result}");
         // The newest of an array is the same day.
-        assert_eq!(counts(&told(report("-", days.stdout()))), [0, 1, 0]);
-        assert_eq!(kinds(&told(report("disk.json", ""))), ["disk_space_warning"]);
-        assert_eq!(kinds(&told(report("-", failed.stdout()))), ["job_failed"]);
-        assert_eq!(heard(&server), [["high_failure_rate"], ["disk_space_warning"], ["job_failed"]]);
+        assert_eq!(counts(&good_result(report("-", days.stdout()))), [0, 1, 0]);
+        assert_eq!(kinds(&good_result(report("disk.json", ""))), ["disk_space_warning"]);
+        assert_eq!(kinds(&good_result(report("-", failed.stdout()))), ["job_failed"]);
+        assert_eq!(notified(&server), [["high_failure_rate"], ["disk_space_warning"], ["job_failed"]]);
         let record = records(&env).pop().unwrap();
         assert_eq!((&record["type"], &record["origin"]), (&json!("job_failed"), &json!("job")));
 
-        // A result in which nothing is wrong says that what stood is over.
+        // A result without alerts resolves the firing ones.
         replace(&env, of_yesterday(20, 0));
         let good = env.taskmon(["stats", "--no-alert"]).success();
-        assert_eq!(counts(&told(report("-", good.stdout()))), [0, 0, 1]);
-        assert_eq!(heard(&server)[3], ["-high_failure_rate"]);
+        assert_eq!(counts(&good_result(report("-", good.stdout()))), [0, 0, 1]);
+        assert_eq!(notified(&server)[3], ["-high_failure_rate"]);
     }
 }
 
 #[test]
-fn anything_else_is_no_result_and_what_is_wrong_is_named() {
+fn an_invalid_result_is_refused_with_its_reason() {
     let (env, server) = with_webhook();
     env.write("letter.txt", "dear diary");
     for (file, text, names) in [
@@ -70,7 +70,7 @@ fn anything_else_is_no_result_and_what_is_wrong_is_named() {
         let finished = env.taskmon(["alert", "--report", file]).input(text).exits(2);
         finished.failure("usage", &names);
     }
-    assert_eq!(heard(&server), [[""; 0]; 0]);
+    assert_eq!(notified(&server), [[""; 0]; 0]);
 }
 
 #[test]
@@ -84,17 +84,18 @@ fn a_result_that_a_rule_cannot_read_is_an_alert_of_its_own() {
     assert_eq!(
         result["alerts"],
         json!([{"type": "alert_check_error", "severity": "error", "subject": "failure_rate",
-            "message": "告警规则 failure_rate 无法评估: task_statistics.failure_rate 不是数字"}])
+            "message": "The rule failure_rate cannot be evaluated: task_statistics.failure_rate is not a number"}])
     );
-    finished.stderr_contains("ERROR] 告警规则 failure_rate 无法评估");
-    assert_eq!(heard(&server), [["alert_check_error"]]);
+    finished.stderr_contains("ERROR] The rule failure_rate cannot be evaluated");
+    assert_eq!(notified(&server), [["alert_check_error"]]);
 }
 
 #[test]
-fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
+fn given_alerts_are_sent_as_they_are_and_worse_ones_at_once() {
     let (env, server) = with_webhook();
-    let send = |alerts: Value| told(env.taskmon(["alert", "--send", &alerts.to_string()]).exits(0));
-    let deploy = |severity: &str, key: &str| json!([{"type": "deploy", "message": "v1.2 已发布", "severity": severity, "key": key}]);
+    let send =
+        |alerts: Value| good_result(env.taskmon(["alert", "--send", &alerts.to_string()]).exits(0));
+    let deploy = |severity: &str, key: &str| json!([{"type": "deploy", "message": "v1.2 is out", "severity": severity, "key": key}]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
     // Another key is another alert; the message and the value are not what it is.
@@ -108,7 +109,7 @@ fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
     assert_eq!(counts(&send(deploy("error", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("critical", "a"))), [1, 0, 0]);
     assert_eq!(counts(&send(deploy("warning", "a"))), [0, 1, 0]);
-    assert_eq!(heard(&server), [["deploy"], ["deploy"], ["deploy"], ["deploy"]]);
+    assert_eq!(notified(&server), [["deploy"], ["deploy"], ["deploy"], ["deploy"]]);
     let severities: Vec<Value> = server
         .requests()
         .iter()
@@ -116,9 +117,9 @@ fn given_alerts_are_sent_as_they_are_and_the_worse_at_once() {
         .collect();
     assert_eq!(severities, ["warning", "warning", "error", "critical"]);
     assert_eq!(server.requests()[0].json()["alerts"][0]["subject"], "a");
-    // Nothing that was sent by hand is ever over, and nothing else is looked at.
+    // Alerts that were sent by hand are never resolved, and nothing else is looked at.
     assert_eq!(counts(&send(json!([]))), [0, 0, 0]);
-    assert_eq!(heard(&server).len(), 4);
+    assert_eq!(notified(&server).len(), 4);
 }
 
 #[test]
@@ -126,14 +127,14 @@ fn given_alerts_come_from_the_argument_a_file_or_standard_input() {
     let (env, server) = with_webhook();
     let one = |kind: &str| json!([{"type": kind, "message": "m", "severity": "error"}]).to_string();
     env.write("alerts.json", &one("b"));
-    told(env.taskmon(["alert", "--send", &one("a")]).exits(0));
-    told(env.taskmon(["alert", "--send", "@alerts.json"]).exits(0));
-    told(env.taskmon(["alert", "--send", "-"]).input(one("c")).exits(0));
-    assert_eq!(heard(&server), [["a"], ["b"], ["c"]]);
+    good_result(env.taskmon(["alert", "--send", &one("a")]).exits(0));
+    good_result(env.taskmon(["alert", "--send", "@alerts.json"]).exits(0));
+    good_result(env.taskmon(["alert", "--send", "-"]).input(one("c")).exits(0));
+    assert_eq!(notified(&server), [["a"], ["b"], ["c"]]);
 }
 
 #[test]
-fn what_is_no_list_of_alerts_is_named_and_nothing_of_it_is_sent() {
+fn an_invalid_list_of_alerts_is_refused_and_nothing_of_it_is_sent() {
     let (env, server) = with_webhook();
     let good = r#"{"type": "t", "message": "m", "severity": "warning"}"#;
     let rest = |element: &str| format!("[{good}, {element}]");
@@ -159,12 +160,12 @@ fn what_is_no_list_of_alerts_is_named_and_nothing_of_it_is_sent() {
     ] {
         env.taskmon(["alert", "--send", &given]).exits(2).failure("usage", &names);
     }
-    assert_eq!(heard(&server), [[""; 0]; 0]);
+    assert_eq!(notified(&server), [[""; 0]; 0]);
     assert_eq!(logged(&env).len(), 0);
 }
 
 #[test]
-fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
+fn a_test_goes_to_every_channel_and_reports_each_result() {
     let env = TestEnv::new();
     let (good, bad) = (
         Server::plain(vec![status(200)]),
@@ -175,14 +176,14 @@ fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
          [[alerts.channels]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{}/hook\"\nretries = 0\n\
          [[alerts.channels]]\ntype = \"slack\"\nurl_env = \"NO_SUCH_VARIABLE\"\n",
         webhook(&good),
-        storing(&env, "stored"),
+        storing_program(&env, "stored"),
         bad.url("/robot/send?access_token=0a1b2c3d4e5f"),
         dead_port()
     );
     configure(&env, &channels);
     let finished = alert(&env, 1, &["--test"]);
     let result = finished.json();
-    // A test reaches the channels whatever they ask for; those that failed say why.
+    // A test reaches the channels whatever their min_severity; those that failed have a reason.
     let errors: Vec<(&Value, String)> = result["channels"]
         .as_array()
         .unwrap()
@@ -201,35 +202,35 @@ fn a_test_goes_through_every_channel_and_says_of_each_how_it_went() {
         assert_eq!(*name, expected_name);
         assert!(error.contains(why), "{name}: {error}");
         finished.stderr_contains(match why {
-            "null" => "测试告警",
+            "null" => "This is a test alert",
             why => why,
         });
     }
     assert_eq!(result["errors"].as_array().unwrap().len(), 3);
-    assert_eq!(words(&good.only().json()), ["test"]);
+    assert_eq!(signed_types(&good.only().json()), ["test"]);
     let stored: Value = serde_json::from_str(env.read("stored").trim()).unwrap();
-    assert_eq!(words(&stored), ["test"]);
+    assert_eq!(signed_types(&stored), ["test"]);
 
-    // A line for each channel, whatever was tested a moment ago.
+    // A line for each channel, though it was tested a moment ago.
     let page = alert(&env, 1, &["--test", "--output", "text"]);
     page.stderr();
     let lines: Vec<&str> = page.stdout().lines().map(str::trim).collect();
     for (name, state) in [
-        ("webhook ", "成功"),
-        ("command ", "成功"),
-        ("dingtalk ", "失败: "),
-        ("webhook 2 ", "失败: "),
-        ("slack ", "失败: "),
+        ("webhook ", "ok"),
+        ("command ", "ok"),
+        ("dingtalk ", "failed: "),
+        ("webhook 2 ", "failed: "),
+        ("slack ", "failed: "),
     ] {
-        let own: Vec<&&str> =
+        let found: Vec<&&str> =
             lines.iter().filter(|line| line.starts_with(name) && line.contains(state)).collect();
-        assert_eq!(own.len(), 1, "{name}\n{}", page.stdout());
+        assert_eq!(found.len(), 1, "{name}\n{}", page.stdout());
     }
     assert_eq!(good.requests().len(), 2);
 }
 
 #[test]
-fn a_test_without_channels_says_that_there_are_none() {
+fn a_test_without_channels_reports_that_there_are_none() {
     let env = TestEnv::new();
     for (language, words) in [("zh", "没有配置任何渠道"), ("en", "no channel is configured")]
     {
@@ -237,8 +238,8 @@ fn a_test_without_channels_says_that_there_are_none() {
         let page = alert(&env, 0, &["--test", "--output", "text"]);
         page.stderr();
         page.stdout_contains(words);
-        // Nor do those who look at the channels' list think that they were reached.
-        let result = told(alert(&env, 0, &["--test"]));
+        // Nor does the list of channels suggest that one was reached.
+        let result = good_result(alert(&env, 0, &["--test"]));
         assert_eq!(result["channels"], json!([]));
         assert_eq!(result["alerts_sent"], 1, "the logs count");
     }
@@ -248,11 +249,11 @@ fn a_test_without_channels_says_that_there_are_none() {
 fn a_test_is_not_remembered() {
     let (env, server) = with_webhook();
     for run in 1..=2 {
-        assert_eq!(counts(&told(alert(&env, 0, &["--test"]))), [1, 0, 0]);
+        assert_eq!(counts(&good_result(alert(&env, 0, &["--test"]))), [1, 0, 0]);
         assert_eq!(server.requests().len(), run);
     }
     env.taskmon(["disk"]).success().json();
-    assert_eq!(server.requests().len(), 2, "nothing is over");
+    assert_eq!(server.requests().len(), 2, "nothing is resolved");
 }
 
 #[test]
@@ -263,14 +264,14 @@ fn only_one_thing_is_asked_for_at_a_time() {
     {
         alert(&env, 2, &arguments).stderr_contains("cannot be used with");
     }
-    assert_eq!(heard(&server), [[""; 0]; 0]);
+    assert_eq!(notified(&server), [[""; 0]; 0]);
 }
 
 #[test]
-fn a_dry_run_delivers_and_writes_nothing_and_says_what_would_be_told() {
+fn a_dry_run_delivers_and_writes_nothing_and_shows_what_would_be_sent() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![Answer::Hangup]);
-    configure(&env, &format!("{}{}", webhook(&server), storing(&env, "stored")));
+    configure(&env, &format!("{}{}", webhook(&server), storing_program(&env, "stored")));
     env.insert([processing(1, minutes(90))]);
     env.write("day.json", r#"{"success": true, "task_statistics": {"failure_rate": 60, "total_tasks": 9}, "error_statistics": {"error_categories": {}}}"#);
     let sent = r#"[{"type": "t", "message": "m", "severity": "error"}]"#;
@@ -289,7 +290,7 @@ fn a_dry_run_delivers_and_writes_nothing_and_says_what_would_be_told() {
         let decision = &result["decisions"][0]["channels"];
         assert_eq!(decision, &json!({"command": "first", "log": "first", "webhook": "first"}));
         let page = words.iter().copied().chain(["--output", "text"]).collect::<Vec<&str>>();
-        alert(&env, 0, &page).stdout_contains("试运行");
+        alert(&env, 0, &page).stdout_contains("(dry run)");
     }
     // A run leaves its record, a dry run too, and nothing else.
     let logs: Vec<_> = std::fs::read_dir(env.path("logs")).unwrap().collect();

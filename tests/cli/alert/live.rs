@@ -1,10 +1,10 @@
-//! The live rules on the original's tables: each below, at and above its threshold, and what becomes of an alert from run to run.
+//! The live rules on the original's tables: each below, at and above its threshold, and how an alert changes from run to run.
 
 use super::*;
 use crate::on_each_database;
 use crate::support::server::status;
 
-/// The one alert that stands.
+/// The one firing alert.
 #[track_caller]
 fn only(env: &TestEnv) -> Value {
     let result = dry_run(env);
@@ -17,10 +17,10 @@ fn none(env: &TestEnv) {
     assert_eq!(kinds(&dry_run(env)), [""; 0]);
 }
 
-/// Each look a first one.
+/// A dry run leaves no records, so that each is like a first run.
 #[track_caller]
 fn dry_run(env: &TestEnv) -> Value {
-    told(alert(env, 0, &["--dry-run"]))
+    good_result(alert(env, 0, &["--dry-run"]))
 }
 
 /// The page in a language; they are dry runs, so their standard error is silent.
@@ -29,14 +29,14 @@ fn page(env: &TestEnv, language: &str) -> String {
     let text = env.read("taskmon.toml");
     env.write(
         "other.toml",
-        &text.replace("language = \"zh\"", &format!("language = \"{language}\"")),
+        &text.replace("language = \"en\"", &format!("language = \"{language}\"")),
     );
     let words = ["--dry-run", "--output", "text", "--config", "other.toml"];
     alert(env, 0, &words).stdout().to_owned()
 }
 
 on_each_database! {
-    fn nothing_stands_on_empty_tables(env) {
+    fn nothing_is_firing_on_empty_tables(env) {
         configure(&env, "");
         let result = dry_run(&env);
         assert_eq!(result["alerts"], json!([]));
@@ -69,13 +69,14 @@ on_each_database! {
         assert_eq!(alert["threshold"], 60);
         assert_eq!(
             alert["message"],
-            "任务卡住: 2 个任务处理超过 60 分钟仍未结束，最久的是 task_4（2 小时 15 分钟）"
+            "Stuck tasks: 2 in processing for more than 60 minutes; the oldest is task_4 (2 h 15 min)"
         );
-        assert!(page(&env, "zh").contains("任务卡住: 2 个任务处理超过 60 分钟仍未结束，最久的是 task_4（2 小时 15 分钟）"));
-        let page = page(&env, "en");
+        let english = page(&env, "en");
+        assert!(english.contains(alert["message"].as_str().unwrap()), "{english}");
+        let chinese = page(&env, "zh");
         assert!(
-            page.contains("Stuck tasks: 2 in processing for more than 60 minutes; the oldest is task_4 (2 h 15 min)"),
-            "{page}"
+            chinese.contains("任务卡住: 2 个任务处理超过 60 分钟仍未结束，最久的是 task_4（2 小时 15 分钟）"),
+            "{chinese}"
         );
     }
 
@@ -88,7 +89,7 @@ on_each_database! {
         assert_eq!(only(&env)["threshold"], 10);
     }
 
-    fn a_backlog_stands_when_a_task_waits_for_longer_than_the_limit(env) {
+    fn a_backlog_is_firing_when_a_task_waits_for_longer_than_the_limit(env) {
         configure(&env, "");
         env.insert([pending(1, TimeDelta::seconds(1_770))]);
         none(&env);
@@ -99,16 +100,16 @@ on_each_database! {
         assert_eq!(alert["threshold"], 30);
         assert_eq!(
             alert["message"],
-            "任务积压: 2 个任务等待处理，其中 1 个已等待超过 30 分钟，最久的是 task_2（30 分钟），最近一小时没有任务完成"
+            "Backlog: 2 pending; 1 of them for more than 30 minutes, the oldest is task_2 (30 min); no task finished in the last hour"
         );
-        let page = page(&env, "en");
+        let page = page(&env, "zh");
         assert!(
-            page.contains("Backlog: 2 pending; 1 of them for more than 30 minutes, the oldest is task_2 (30 min); no task finished in the last hour"),
+            page.contains("任务积压: 2 个任务等待处理，其中 1 个已等待超过 30 分钟，最久的是 task_2（30 分钟），最近一小时没有任务完成"),
             "{page}"
         );
     }
 
-    fn a_backlog_stands_when_more_tasks_wait_than_the_limit(env) {
+    fn a_backlog_is_firing_when_more_tasks_wait_than_the_limit(env) {
         configure(&env, "[alerts.live]\nbacklog_max = 3");
         env.insert((1..=3).map(|n| pending(n, minutes(5))));
         none(&env);
@@ -119,10 +120,10 @@ on_each_database! {
         assert_eq!((&alert["type"], &alert["value"], &alert["threshold"]), (&json!("backlog"), &json!(4), &json!(3)));
         assert_eq!(
             alert["message"],
-            "任务积压: 4 个任务等待处理（上限 3），最近一小时完成 2 个，按此速度还需 2 小时"
+            "Backlog: 4 pending (limit 3); 2 finished in the last hour, 2 h left at that rate"
         );
-        let page = page(&env, "en");
-        assert!(page.contains("Backlog: 4 pending (limit 3); 2 finished in the last hour, 2 h left at that rate"), "{page}");
+        let page = page(&env, "zh");
+        assert!(page.contains("任务积压: 4 个任务等待处理（上限 3），最近一小时完成 2 个，按此速度还需 2 小时"), "{page}");
     }
 
     fn todays_failure_rate_is_judged_from_enough_tasks_on(env) {
@@ -138,11 +139,11 @@ on_each_database! {
             let result = dry_run(&env);
             let expected = expected.map_or(json!([]), |(kind, severity, value, threshold)| {
                 let words = match severity {
-                    "critical" => "严重过高",
-                    _ => "过高",
+                    "critical" => "critical",
+                    _ => "high",
                 };
                 json!([{"type": kind, "severity": severity, "subject": "today", "value": value, "threshold": threshold,
-                    "message": format!("今日任务失败率{words}: {value}%")}])
+                    "message": format!("Task failure rate is {words}: {value}%, today")}])
             });
             assert_eq!(result["alerts"], expected, "{failed} of {total}");
         }
@@ -151,17 +152,17 @@ on_each_database! {
         none(&env);
     }
 
-    fn one_is_told_once_the_worse_at_once_the_end_once_and_what_returns_is_new(env) {
+    fn an_alert_is_notified_once_a_worse_one_at_once_its_end_once_and_its_return_as_new(env) {
         let server = Server::plain(vec![status(200)]);
         configure(&env, &webhook(&server));
         replace(&env, today(20, 5));
         let first = alert(&env, 0, &[]);
         assert_eq!(counts(&first.json()), [1, 0, 0]);
-        first.stderr_contains("WARN ] 今日任务失败率过高: 25%");
+        first.stderr_contains("WARN ] Task failure rate is high: 25%, today");
         assert_eq!(first.stderr().lines().count(), 1);
-        assert_eq!(logged(&env), ["WARNING - 今日任务失败率过高: 25%"]);
+        assert_eq!(logged(&env), ["WARNING - Task failure rate is high: 25%, today"]);
 
-        // Suppressed: it stands in the result and in a record, and nobody hears a word. Its value is no part of what it is.
+        // Suppressed: it is in the result and in a record, and not sent. Its value is not part of its identity.
         replace(&env, today(20, 6));
         let second = alert(&env, 0, &[]);
         assert_eq!(counts(&second.json()), [0, 1, 0]);
@@ -172,65 +173,65 @@ on_each_database! {
 
         replace(&env, today(20, 12));
         assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
-        // While the critical one stands, the lesser one neither ends nor is told.
+        // While the critical one is firing, the lesser one is neither resolved nor notified.
         assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
-        assert_eq!(heard(&server), [["high_failure_rate"], ["critical_failure_rate"]]);
+        assert_eq!(notified(&server), [["high_failure_rate"], ["critical_failure_rate"]]);
 
         replace(&env, today(20, 0));
         let ended = alert(&env, 0, &[]);
         assert_eq!(ended.json()["alerts"], json!([]));
         assert_eq!(counts(&ended.json()), [0, 0, 2]);
-        ended.stderr_contains("已恢复: 今日任务失败率严重过高: 60%");
-        assert_eq!(heard(&server)[2], ["-critical_failure_rate", "-high_failure_rate"]);
-        assert_eq!(counts(&told(alert(&env, 0, &[]))), [0, 0, 0]);
-        assert_eq!(heard(&server).len(), 3);
+        ended.stderr_contains("Resolved: Task failure rate is critical: 60%, today");
+        assert_eq!(notified(&server)[2], ["-critical_failure_rate", "-high_failure_rate"]);
+        assert_eq!(counts(&good_result(alert(&env, 0, &[]))), [0, 0, 0]);
+        assert_eq!(notified(&server).len(), 3);
 
         replace(&env, today(20, 5));
         assert_eq!(counts(&alerted(&env)), [1, 0, 0]);
-        assert_eq!(heard(&server)[3], ["high_failure_rate"]);
+        assert_eq!(notified(&server)[3], ["high_failure_rate"]);
         assert_eq!(
             logged(&env),
             [
-                "CRITICAL - 今日任务失败率严重过高: 60%",
-                "CRITICAL - 已恢复: 今日任务失败率严重过高: 60%",
-                "WARNING - 今日任务失败率过高: 25%",
-                "WARNING - 已恢复: 今日任务失败率过高: 30%",
-                "WARNING - 今日任务失败率过高: 25%",
+                "CRITICAL - Task failure rate is critical: 60%, today",
+                "CRITICAL - Resolved: Task failure rate is critical: 60%, today",
+                "WARNING - Task failure rate is high: 25%, today",
+                "WARNING - Resolved: Task failure rate is high: 30%, today",
+                "WARNING - Task failure rate is high: 25%, today",
             ]
         );
     }
 
-    fn the_page_says_what_stands_who_was_told_and_how_it_is_now(env) {
+    fn the_page_shows_the_firing_alerts_the_channels_and_the_live_state(env) {
         let (good, bad) = (Server::plain(vec![status(200)]), Server::plain(vec![status(403)]));
         env.insert([processing(1, minutes(90)), processing(2, minutes(9)), pending(3, minutes(40)), pending(4, minutes(4))]);
-        configure(&env, &format!("{}{}", webhook(&bad), storing(&env, "stored")));
+        configure(&env, &format!("{}{}", webhook(&bad), storing_program(&env, "stored")));
         let text = |code| {
             let finished = alert(&env, code, &["--output", "text"]);
             finished.stderr();
             finished.stdout().lines().map(|line| line.trim().to_owned()).collect::<Vec<String>>()
         };
         let page = text(1);
-        assert_eq!(page[0], "2 条告警：已发送 2，已抑制 0");
-        assert!(page[1].starts_with("警告      任务卡住: 1 个"), "{page:?}");
-        for line in ["待处理          2  超时 1", "处理中          2  卡住 1", "今日            4  失败 0 (0%)", "command       成功 (2)"] {
+        assert_eq!(page[0], "Alerts: 2 firing, 2 sent, 0 suppressed");
+        assert!(page[1].starts_with("warning   Stuck tasks: 1 in processing"), "{page:?}");
+        for line in ["waiting         2  too long 1", "active          2  stuck 1", "today           4  failed 0 (0%)", "command       ok (2)"] {
             assert!(page.iter().any(|found| found == line), "{line}: {page:?}");
         }
-        assert!(page.iter().any(|line| line.starts_with("webhook       失败: ") && line.contains("403")), "{page:?}");
-        // A channel's failure is said once.
+        assert!(page.iter().any(|line| line.starts_with("webhook       failed: ") && line.contains("403")), "{page:?}");
+        // A channel's failure is shown once.
         assert_eq!(page.iter().filter(|line| line.contains("403")).count(), 1, "{page:?}");
 
-        // Where it reaches nobody, neither sent nor suppressed would be all that is said.
+        // An alert that no channel accepts is neither sent nor suppressed, but not delivered.
         configure(&env, &webhook(&bad));
-        assert_eq!(text(1)[0], "2 条告警：已发送 0，已抑制 0，未送达 2");
+        assert_eq!(text(1)[0], "Alerts: 2 firing, 0 sent, 0 suppressed, 2 not delivered");
         configure(&env, &webhook(&good));
-        assert_eq!(text(0)[0], "2 条告警：已发送 2，已抑制 0");
-        assert_eq!(text(0)[0], "2 条告警：已发送 0，已抑制 2");
+        assert_eq!(text(0)[0], "Alerts: 2 firing, 2 sent, 0 suppressed");
+        assert_eq!(text(0)[0], "Alerts: 2 firing, 0 sent, 2 suppressed");
         replace(&env, []);
         let page = text(0);
-        assert_eq!(page[..2], ["没有告警", "已恢复 2 条"], "{page:?}");
+        assert_eq!(page[..2], ["No alert is firing", "2 resolved"], "{page:?}");
     }
 
-    fn it_is_told_again_after_so_many_hours(env) {
+    fn an_alert_is_repeated_after_the_configured_hours(env) {
         let server = Server::plain(vec![status(200)]);
         for (hours, again_after) in [(6, 6), (24, 24)] {
             let before = server.requests().len();
@@ -249,7 +250,7 @@ on_each_database! {
 }
 
 #[test]
-fn zero_hours_repeat_whatever_stands() {
+fn zero_hours_repeat_every_firing_alert() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![status(200)]);
     configure(&env, &format!("repeat_after_hours = 0\n{}", webhook(&server)));
@@ -261,7 +262,7 @@ fn zero_hours_repeat_whatever_stands() {
 }
 
 #[test]
-fn a_disk_stands_above_its_thresholds() {
+fn a_disk_above_a_threshold_is_firing() {
     let env = TestEnv::sqlite();
     let usage = env.taskmon(["disk", "--no-alert"]).success().json()["disk_info"]["usage_percent"]
         .as_f64()
@@ -297,7 +298,7 @@ fn a_disk_stands_above_its_thresholds() {
 }
 
 #[test]
-fn ones_own_rules_look_at_the_live_state() {
+fn custom_rules_look_at_the_live_state() {
     let env = TestEnv::sqlite();
     let rule = |op: &str, value: &str, message: &str| {
         format!(
@@ -308,10 +309,10 @@ fn ones_own_rules_look_at_the_live_state() {
     env.insert([pending(1, minutes(2)), pending(2, minutes(1))]);
     configure(&env, &rule(">", "2", ""));
     none(&env);
-    configure(&env, &rule(">=", "2", "{value} 个等待（{threshold}）"));
+    configure(&env, &rule(">=", "2", "{value} wait ({threshold})"));
     assert_eq!(
         only(&env),
-        json!({"type": "waiting", "severity": "critical", "message": "2 个等待（2）", "value": 2, "threshold": 2})
+        json!({"type": "waiting", "severity": "critical", "message": "2 wait (2)", "value": 2, "threshold": 2})
     );
     configure(&env, &rule(">", "2", "").replace("pending\"", "nowhere\""));
     let alert = only(&env);
@@ -319,5 +320,8 @@ fn ones_own_rules_look_at_the_live_state() {
         (&alert["type"], &alert["severity"], &alert["subject"]),
         (&json!("alert_check_error"), &json!("error"), &json!("waiting"))
     );
-    assert_eq!(alert["message"], "告警规则 waiting 无法评估: backlog.nowhere 不存在");
+    assert_eq!(
+        alert["message"],
+        "The rule waiting cannot be evaluated: backlog.nowhere does not exist"
+    );
 }

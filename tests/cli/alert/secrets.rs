@@ -1,7 +1,7 @@
-//! What must never be seen, whatever fails; and that no message is more than a message.
+//! No secret is shown, whatever fails; and no message can forge a line.
 
 use super::*;
-use crate::support::env::Run;
+use crate::support::run::Run;
 use crate::support::server::{Answer, dead_port, status};
 use taskmon::channels::Service;
 
@@ -63,10 +63,10 @@ fn with_secrets<'e>(env: &'e TestEnv, base: &str, arguments: &[&str]) -> Run<'e>
         .env("PAGERDUTY", PAGERDUTY)
 }
 
-/// Both streams of a run, at its most talkative.
-fn outputs(env: &TestEnv, base: &str, arguments: &[&str], talk: bool) -> String {
+/// Both streams of a run, at its most verbose.
+fn outputs(env: &TestEnv, base: &str, arguments: &[&str], trace: bool) -> String {
     let run = with_secrets(env, base, arguments);
-    let run = if talk { run.env("RUST_LOG", "trace") } else { run.arg("-vv") };
+    let run = if trace { run.env("RUST_LOG", "trace") } else { run.arg("-vv") };
     let finished = run.run();
     format!("{}{}", finished.stdout(), finished.stderr())
 }
@@ -83,40 +83,48 @@ fn holds_no_secret(what: &str, text: &str) {
     }
 }
 
-#[test]
-fn no_secret_is_seen_whatever_fails() {
+/// Every kind of run with channels at one place; some wait for their time limits.
+fn runs_show_no_secret(base: &str, port: u16, trace: bool) {
     let env = TestEnv::sqlite();
-    // A server that sends back all that it got, one that says nothing, and no server.
-    let (echo, silent) =
-        (Server::plain(vec![Answer::Echo(400)]), Server::plain(vec![Answer::Silence]));
-    let dead = dead_port();
-    for (base, port) in [
-        (echo.url(""), echo.port),
-        (silent.url(""), silent.port),
-        (format!("http://127.0.0.1:{dead}"), dead),
-        ("http://no-such-host.invalid".to_owned(), dead),
-        ("no url at all".to_owned(), 0),
+    configure(&env, &format!("repeat_after_hours = 0\n{}", channels(&env, base, port)));
+    for arguments in [
+        vec!["alert", "--test"],
+        vec!["alert", "--test", "--output", "text"],
+        vec!["alert"],
+        vec!["config"],
     ] {
-        configure(&env, &format!("repeat_after_hours = 0\n{}", channels(&env, &base, port)));
-        for talk in [true, false] {
-            for arguments in [
-                vec!["alert", "--test"],
-                vec!["alert", "--test", "--output", "text"],
-                vec!["alert"],
-                vec!["config"],
-            ] {
-                let what = format!("{arguments:?} with {base}");
-                let text = outputs(&env, &base, &arguments, talk);
-                assert!(!text.is_empty(), "{what}");
-                holds_no_secret(&what, &text);
-            }
-        }
+        let what = format!("{arguments:?} with {base}");
+        let text = outputs(&env, base, &arguments, trace);
+        assert!(!text.is_empty(), "{what}");
+        holds_no_secret(&what, &text);
     }
-    assert!(!echo.requests().is_empty());
     let records: String = records(&env).iter().map(Value::to_string).collect();
     assert!(records.contains("\"failed\""), "{records}");
     holds_no_secret("the records", &records);
     holds_no_secret("the logs", &logged(&env).concat());
+}
+
+#[test]
+fn no_secret_is_seen_whatever_fails() {
+    // A server that sends back all that it got, one that says nothing, and no server.
+    let (echo, silent) =
+        (Server::plain(vec![Answer::Echo(400)]), Server::plain(vec![Answer::Silence]));
+    let dead = dead_port();
+    std::thread::scope(|scope| {
+        for (base, port) in [
+            (echo.url(""), echo.port),
+            (silent.url(""), silent.port),
+            (format!("http://127.0.0.1:{dead}"), dead),
+            ("http://no-such-host.invalid".to_owned(), dead),
+            ("no url at all".to_owned(), 0),
+        ] {
+            for trace in [true, false] {
+                let base = base.clone();
+                scope.spawn(move || runs_show_no_secret(&base, port, trace));
+            }
+        }
+    });
+    assert!(!echo.requests().is_empty());
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
     assert!(all.iter().all(|kind| types.contains(kind)), "each of {all:?} has a secret: {types:?}");
     assert_eq!(channels[0]["url"], "https://hooks.example.org/***");
     assert_eq!(channels[0]["secret"], "***");
-    // Where a secret stands is none.
+    // The name of a variable or a file is not a secret.
     assert_eq!(channels[1]["url_env"], "DING");
     assert!(channels[2]["url_file"].as_str().unwrap().ends_with("token.url"));
     let page = env.taskmon(["config", "--output", "text"]).success();
@@ -141,7 +149,7 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
 
 /// A program inherits the environment, and a script that fails may print it.
 #[test]
-fn a_program_cannot_betray_what_it_inherits() {
+fn a_program_cannot_show_the_secrets_that_it_inherits() {
     let env = TestEnv::sqlite();
     let telling = "[[alerts.channels]]\ntype = \"command\"\ncommand = [\"/bin/sh\", \"-c\", \"echo I fail: $DING, $DING_SECRET, $TASKMON_DATABASE_URL, $PGPASSWORD >&2; exit 1\"]\n";
     let base = "http://127.0.0.1:1";
@@ -160,7 +168,7 @@ fn a_program_cannot_betray_what_it_inherits() {
 
 /// A job's failure names the database, whose password is no alert's business either.
 #[test]
-fn a_failed_job_tells_nobody_the_databases_password() {
+fn the_alert_of_a_failed_job_does_not_show_the_databases_password() {
     let env = TestEnv::postgres();
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));

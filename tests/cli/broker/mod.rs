@@ -3,7 +3,8 @@
 mod rabbitmq;
 pub mod redis;
 
-use crate::support::env::{Finished, TestEnv};
+use crate::support::env::TestEnv;
+use crate::support::finished::Finished;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;

@@ -40,8 +40,8 @@ fn answers_that_are_not_those_of_a_management_api() {
         (Answer::Silence, "does not answer in time"),
     ] {
         let figures = ask(&Server::plain(vec![answer]));
-        let told = figures["error"].as_str().unwrap();
-        assert!(told.contains(error), "{error}: {told}");
+        let message = figures["error"].as_str().unwrap();
+        assert!(message.contains(error), "{error}: {message}");
         assert!(figures["queues"].is_null() && figures["total_pending"].is_null());
     }
     for server in [Server::tls(vec![ok(queues)]), Server::plain(vec![ok(queues)])] {
@@ -59,7 +59,7 @@ fn answers_that_are_not_those_of_a_management_api() {
 }
 
 #[test]
-fn queues_that_are_nobodys_and_a_virtual_host_without_any_are_no_zero() {
+fn queues_of_celery_itself_and_an_empty_virtual_host_do_not_count_as_zero() {
     let env = TestEnv::sqlite();
     env.insert([Task::new(1).with("status", "PENDING")]);
     let ask = |answer: &str, queues: &str| {
@@ -132,7 +132,7 @@ impl Rabbit {
             .env("RABBITMQ_LOG_BASE", env.path("rabbit"))
             .env("RABBITMQ_LOGS", "-")
             .env("HOME", env.path("home"))
-            // Distribution: the node talks to nobody.
+            // Distribution: the node has no peers.
             .env("RABBITMQ_DIST_PORT", free_port().to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
             .stdin(Stdio::null())
@@ -221,7 +221,7 @@ fn queues_of_a_real_rabbitmq_and_a_worker() {
     let before =
         awaited(&env, |figures| figures["total_pending"] == 27 && figures["scheduled_tasks"] == 2);
     assert_eq!(before["source"], "rabbitmq");
-    // What waits for its time stands apart.
+    // Scheduled tasks are counted apart.
     assert_eq!(before["queues"], json!({"file": 7, "mail": 20}));
     assert_eq!(before["lost_tasks"], 3);
     assert!(before["active_tasks"].is_null() && before["reasons"]["active_tasks"].is_string());

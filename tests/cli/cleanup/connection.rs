@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// As a whole statement: "READ COMMITTED" is none.
+/// The statement, not a part of "READ COMMITTED".
 const COMMIT: &str = "COMMIT\0";
 
 /// Through a proxy, with a second for each statement and for each connection.
@@ -21,7 +21,7 @@ fn impatient(env: &TestEnv, proxy: &Proxy) -> Finished {
 }
 
 #[test]
-fn terminated_backends_cost_nothing_but_time() {
+fn terminated_backends_lose_no_row_or_file() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=300).map(old).collect();
     prepare(&env, &tasks);
@@ -95,7 +95,7 @@ fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_said_and_the_next_run_finishes() {
+fn a_lost_server_is_reported_and_the_next_run_finishes() {
     let tasks: Vec<Task> = (1..=2000).map(old).collect();
     let (cluster, env) = on_a_server_of_its_own(&tasks);
     let running = env.taskmon(arguments(&["--batch-size", "5"])).spawn();
@@ -162,9 +162,9 @@ fn a_server_that_freezes_ends_the_run_before_anything_is_lost() {
 }
 
 #[test]
-fn a_commit_whose_answer_never_comes_is_asked_for_and_counted_once() {
+fn a_commit_without_an_answer_is_looked_up_and_counted_once() {
     std::thread::scope(|scope| {
-        // The server never hears of it and holds the batch's locks; it has committed and cannot say so.
+        // First the server never receives the COMMIT and holds the batch's locks; then it has committed and the answer is lost.
         for freeze in [Freeze::Connection, Freeze::Answers] {
             scope.spawn(move || {
                 let env = TestEnv::postgres();
@@ -183,7 +183,7 @@ fn a_commit_whose_answer_never_comes_is_asked_for_and_counted_once() {
 }
 
 #[test]
-fn a_commit_that_nobody_can_tell_about_is_said_to_be_one() {
+fn a_commit_with_an_unknown_outcome_is_reported_as_such() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=20).map(old).collect();
     prepare(&env, &tasks);

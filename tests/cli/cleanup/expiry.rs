@@ -8,7 +8,7 @@ fn run_with(env: &TestEnv, name: &str, value: &str) -> Finished {
 }
 
 on_each_database! {
-    fn what_has_expired_goes_with_its_files_and_nothing_else(env) {
+    fn expired_rows_are_deleted_with_their_files_and_nothing_else(env) {
         let tasks = [
             old(1),
             Task::new(2).at("2026-11-20 10:00:00"),
@@ -73,7 +73,7 @@ on_each_database! {
         assert_eq!(ids(&env), ["1"]);
     }
 
-    fn a_dry_run_changes_nothing_and_says_what_the_run_will(env) {
+    fn a_dry_run_changes_nothing_and_has_the_figures_of_the_run(env) {
         let tasks: Vec<Task> = (1..=30).map(old).collect();
         prepare(&env, &tasks);
         env.sql("UPDATE tasks SET image_path = '/etc/passwd' WHERE id = 5");
@@ -97,7 +97,7 @@ on_each_database! {
         assert_eq!(ids(&env), ["5"]);
     }
 
-    fn the_brake_and_a_time_that_is_to_come_stop_it_before_anything_goes(env) {
+    fn the_brake_and_a_future_as_of_stop_it_before_anything_is_deleted(env) {
         prepare(&env, &[old(1), old(2), Task::new(3)]);
         env.config("[cleanup]\nbrake_percent = 50");
         run(&env, 3, &[]).failure("brake", &["66.67", "brake_percent"]);

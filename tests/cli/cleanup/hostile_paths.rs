@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The binary as an unprivileged user: root may remove whatever it likes.
+/// The binary as an unprivileged user: root may remove every file.
 fn unprivileged(env: &TestEnv) -> Finished {
     let arguments = ["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks"];
     if !rustix::process::geteuid().is_root() {
@@ -196,7 +196,7 @@ fn a_file_that_is_immutable_keeps_its_row_and_its_other_files() {
 }
 
 #[test]
-fn a_link_that_is_swapped_in_while_it_runs_leads_nowhere() {
+fn a_link_that_is_swapped_in_during_the_run_is_not_followed() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let env = TestEnv::sqlite();
     let tasks: Vec<Task> = (1..=400)
@@ -244,7 +244,7 @@ fn a_link_that_is_swapped_in_while_it_runs_leads_nowhere() {
 }
 
 #[test]
-fn sqlite_may_hold_paths_that_are_blobs_or_numbers_and_text_that_is_none() {
+fn paths_of_sqlite_may_be_blobs_numbers_or_invalid_text() {
     let env = TestEnv::sqlite();
     env.sql(
         "CREATE TABLE jobs (id integer PRIMARY KEY, name, state text, \"Datei Pfad\", made text); \
@@ -269,19 +269,7 @@ fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
     let tasks: Vec<Task> = (1..=5).map(old).collect();
     prepare(&env, &tasks);
     // The delete takes a second, in which a file is written to; then the first COMMIT meets a conflict.
-    env.sql(
-        "CREATE SEQUENCE commits; \
-         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; \
-         CREATE TRIGGER slow BEFORE DELETE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION slow(); \
-         CREATE TABLE audit (depth integer); \
-         CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         SET CONSTRAINTS ALL DEFERRED; \
-         IF TG_OP = 'DELETE' THEN INSERT INTO audit VALUES (1); \
-         ELSIF new.depth < 9 THEN INSERT INTO audit VALUES (new.depth + 1); \
-         ELSIF nextval('commits') = 1 THEN RAISE EXCEPTION 'a conflict' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$; \
-         CREATE CONSTRAINT TRIGGER conflict AFTER DELETE ON tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION conflict(); \
-         CREATE CONSTRAINT TRIGGER conflict AFTER INSERT ON audit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION conflict()",
-    );
+    env.sql(include_str!("../../fixtures/cleanup/slow_delete_and_conflict.sql"));
     let running = env.taskmon(arguments(&[])).spawn();
     let sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
     let mut observer = env.client();

@@ -16,7 +16,7 @@ on_each_database! {
             let mut cleaned = 0;
             let mut files = 0;
             let mut skipped = 0;
-            for finished in runs.into_iter().map(crate::support::env::Running::wait) {
+            for finished in runs.into_iter().map(crate::support::run::Running::wait) {
                 let result = finished.json();
                 match finished.code {
                     Some(0) => {
@@ -66,7 +66,7 @@ on_each_database! {
         assert_eq!(std::fs::read_dir(env.path("static")).unwrap().count(), 3);
     }
 
-    fn a_signal_ends_it_after_the_batch_in_hand(env) {
+    fn a_signal_ends_it_after_the_current_batch(env) {
         let tasks: Vec<Task> = (1..=600).map(old).collect();
         prepare(&env, &tasks);
         let mut command = env.taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks", "--batch-size", "1"]).command();
@@ -104,7 +104,7 @@ fn it_stops_between_batches_when_its_time_is_up() {
 }
 
 #[test]
-fn a_signal_ends_the_wait_for_a_table_that_somebody_holds() {
+fn a_signal_ends_the_wait_for_a_locked_table() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=20).map(old).collect();
     prepare(&env, &tasks);
@@ -141,7 +141,7 @@ fn a_signal_ends_the_wait_for_a_table_that_somebody_holds() {
 }
 
 #[test]
-fn a_table_that_somebody_holds_ends_the_run_at_the_time_limit() {
+fn a_locked_table_ends_the_run_at_the_time_limit() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=20).map(old).collect();
     prepare(&env, &tasks);
@@ -161,7 +161,7 @@ fn a_table_that_somebody_holds_ends_the_run_at_the_time_limit() {
 
 /// A reader of the SQLite file keeps every other program from writing, without a write-ahead log even at the very end of a transaction.
 #[test]
-fn a_reader_that_holds_sqlite_up_does_so_before_any_file_is_gone() {
+fn a_reader_of_the_sqlite_file_blocks_before_any_file_is_deleted() {
     let env = TestEnv::sqlite();
     let tasks: Vec<Task> = (1..=20).map(old).collect();
     prepare(&env, &tasks);

@@ -14,11 +14,12 @@ mod sweep;
 mod tables;
 mod volumes;
 
-use crate::cli::errors::wait_until;
 use crate::on_each_database;
-use crate::support::env::{Finished, TestEnv, plain_port, variable};
+use crate::support::env::{TestEnv, plain_port, variable};
+use crate::support::finished::Finished;
 use crate::support::proxy::{Freeze, Proxy};
 use crate::support::rows::Task;
+use crate::support::wait_until;
 use cluster::on_a_server_of_its_own;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use super::*;
 
 on_each_database! {
-    fn standard_output_that_is_full_is_exit_3_and_the_work_is_done(env) {
+    fn a_full_standard_output_is_exit_3_and_the_work_is_done(env) {
         let tasks: Vec<Task> = (1..=20).map(old).collect();
         prepare(&env, &tasks);
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -36,7 +36,7 @@ fn no_statement_deletes_more_than_a_batch() {
 }
 
 #[test]
-fn a_terminal_sees_how_far_it_is_and_cron_sees_nothing() {
+fn progress_is_shown_on_a_terminal_and_not_to_cron() {
     let env = TestEnv::sqlite();
     prepare(&env, &(1..=300).map(old).collect::<Vec<_>>());
     let command =

@@ -48,18 +48,15 @@ on_each_database! {
     fn receipts_and_tasks_may_be_linked_by_numbers(env) {
         make_files(&env, &[]);
         let receipts = "INSERT INTO delivery_receipts (id, tracking_number, created_at) VALUES (1, '51', '2026-10-01'), (2, '52', '2026-10-01')";
-        match env.url().starts_with("sqlite") {
+        if env.url().starts_with("sqlite") {
             // An expression has no type that would make its number equal to a text.
-            true => {
                 env.insert([Task::new(1).with("tracking_number", "51")]);
                 env.config("[database.tasks]\nlink = 'tracking_number + 0'");
                 env.sql(receipts);
-            }
-            false => {
+        } else {
                 env.sql(receipts);
                 env.sql("ALTER TABLE tasks ALTER tracking_number TYPE bigint USING tracking_number::bigint");
                 env.insert([Task::new(1).with("tracking_number", "51")]);
-            }
         }
         let result = cleanup(&env, 0, &["--only", "receipts"]);
         assert_eq!(column(&env, "SELECT id FROM delivery_receipts"), ["1"], "{result:#}");

@@ -12,7 +12,7 @@ impl Chance {
         (self.0 >> 33) % limit
     }
 
-    /// One of ninety files in one of several spellings, or none.
+    /// One of ninety files in one of several forms, or none.
     fn path(&mut self, env: &TestEnv) -> String {
         let name = format!("f{}", self.below(90));
         match self.below(6) {
@@ -77,7 +77,7 @@ fn named(env: &TestEnv) -> BTreeSet<String> {
     paths.iter().map(name).collect()
 }
 
-fn whoever_names_whatever(make: fn() -> TestEnv) {
+fn files_stay_as_long_as_a_row_names_them(make: fn() -> TestEnv) {
     for seed in 1..=6 {
         let env = make();
         make_files(&env, &[]);
@@ -126,7 +126,7 @@ fn whoever_names_whatever(make: fn() -> TestEnv) {
 }
 
 on_each_database! {
-    fn a_file_that_a_row_which_stays_names_stays_in_every_spelling(env) {
+    fn a_file_stays_that_a_remaining_row_names_in_any_form(env) {
         let absolute = env.path("uploads/image_3.png");
         let absolute = absolute.to_str().unwrap();
         let stays = |n| Task::new(n).without("document_path").without("screenshot_path");
@@ -160,7 +160,7 @@ on_each_database! {
         assert!(!env.path("uploads/same.png").exists());
     }
 
-    fn a_file_stays_that_a_row_names_without_the_link_that_an_expired_one_goes_by(env) {
+    fn a_file_that_is_named_through_a_link_stays_if_another_row_names_it_directly(env) {
         let tasks = [
             old(1).with("image_path", "uploads/alias/a.png"),
             old(2).with("image_path", "uploads/alias/b.png"),
@@ -180,7 +180,7 @@ on_each_database! {
         assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(5), &json!(1)));
     }
 
-    fn a_file_stays_that_a_row_names_by_a_link_which_an_expired_one_goes_without(env) {
+    fn a_file_stays_that_another_row_names_through_a_link(env) {
         let tasks = [
             old(1).with("image_path", "uploads/a.png").with("document_path", "uploads/inner/b.png").with("screenshot_path", "uploads/c.png"),
             old(2).with("image_path", "uploads/d.png").with("document_path", "media/e.png").with("screenshot_path", "static/uploads/f.png"),
@@ -248,7 +248,7 @@ on_each_database! {
 }
 
 #[test]
-fn of_a_folder_that_cannot_be_listed_it_is_said_that_its_links_are_not_known() {
+fn a_folder_that_cannot_be_listed_is_warned_of() {
     let env = TestEnv::sqlite();
     prepare(&env, &[old(1)]);
     let mode = |path: &str, bits: u32| {
@@ -297,11 +297,11 @@ fn columns_with_collations_of_their_own_share_files_all_the_same() {
 }
 
 #[test]
-fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_postgres() {
-    whoever_names_whatever(TestEnv::postgres);
+fn at_random_a_file_stays_as_long_as_a_row_names_it_on_postgres() {
+    files_stay_as_long_as_a_row_names_them(TestEnv::postgres);
 }
 
 #[test]
-fn whoever_names_whatever_a_file_is_there_as_long_as_a_row_names_it_on_sqlite() {
-    whoever_names_whatever(TestEnv::sqlite);
+fn at_random_a_file_stays_as_long_as_a_row_names_it_on_sqlite() {
+    files_stay_as_long_as_a_row_names_them(TestEnv::sqlite);
 }

@@ -6,23 +6,11 @@ on_each_database! {
     fn rows_that_the_database_keeps_keep_their_files(env) {
         let tasks: Vec<Task> = (1..=20).map(old).collect();
         prepare(&env, &tasks);
-        if env.url().starts_with("sqlite") { env.sql(
-                "CREATE TABLE now_refers (task integer REFERENCES tasks (id)); INSERT INTO now_refers VALUES (3); \
-                 CREATE TABLE later_refers (task integer REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED); \
-                 INSERT INTO later_refers VALUES (7); \
-                 CREATE TRIGGER keep BEFORE DELETE ON tasks WHEN old.id = 11 BEGIN SELECT RAISE(ABORT, 'eleven is kept'); END; \
-                 CREATE TRIGGER skip BEFORE DELETE ON tasks WHEN old.id = 12 BEGIN SELECT RAISE(IGNORE); END; \
-                 CREATE TRIGGER roll BEFORE DELETE ON tasks WHEN old.id = 13 BEGIN SELECT RAISE(ROLLBACK, 'all back'); END"
-            ) } else { env.sql(
-                "CREATE TABLE now_refers (task integer REFERENCES tasks (id)); INSERT INTO now_refers VALUES (3); \
-                 CREATE TABLE later_refers (task integer REFERENCES tasks (id) DEFERRABLE INITIALLY DEFERRED); \
-                 INSERT INTO later_refers VALUES (7); \
-                 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                 IF old.id = 11 THEN RAISE EXCEPTION 'eleven is kept'; END IF; \
-                 IF old.id = 13 THEN PERFORM no_such_column FROM tasks; END IF; \
-                 IF old.id = 12 THEN RETURN NULL; END IF; RETURN old; END $$; \
-                 CREATE TRIGGER keep BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION keep()"
-            ) }
+        env.sql(if env.url().starts_with("sqlite") {
+            include_str!("../../fixtures/cleanup/rows_that_stay_sqlite.sql")
+        } else {
+            include_str!("../../fixtures/cleanup/rows_that_stay_postgres.sql")
+        });
         let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
         let result = cleanup(&env, 1, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["3", "7", "11", "12", "13"]);
@@ -71,25 +59,11 @@ on_each_database! {
     fn a_row_that_only_commit_refuses_is_found_and_the_others_go(env) {
         let tasks: Vec<Task> = (1..=20).map(old).collect();
         prepare(&env, &tasks);
-        match env.url().starts_with("sqlite") {
-            // What a trigger writes is looked at when everything else is done.
-            true => env.sql(
-                "CREATE TABLE child (id integer PRIMARY KEY); \
-                 CREATE TABLE audit (child integer REFERENCES child (id) DEFERRABLE INITIALLY DEFERRED); \
-                 CREATE TRIGGER audit AFTER DELETE ON tasks WHEN old.id = 7 BEGIN INSERT INTO audit VALUES (70); END"
-            ),
-            // Each firing puts off the next, past every SET CONSTRAINTS.
-            false => env.sql(
-                "CREATE TABLE audit (task integer, depth integer); \
-                 CREATE FUNCTION put_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                 SET CONSTRAINTS ALL DEFERRED; \
-                 IF TG_OP = 'DELETE' THEN IF old.id = 7 THEN INSERT INTO audit VALUES (old.id, 1); END IF; \
-                 ELSIF new.depth < 9 THEN INSERT INTO audit VALUES (new.task, new.depth + 1); \
-                 ELSE RAISE EXCEPTION 'seven is kept after all'; END IF; RETURN NULL; END $$; \
-                 CREATE CONSTRAINT TRIGGER audit AFTER DELETE ON tasks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION put_off(); \
-                 CREATE CONSTRAINT TRIGGER audit AFTER INSERT ON audit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION put_off()"
-            ),
-        }
+        env.sql(if env.url().starts_with("sqlite") {
+            include_str!("../../fixtures/cleanup/refused_at_commit_sqlite.sql")
+        } else {
+            include_str!("../../fixtures/cleanup/refused_at_commit_postgres.sql")
+        });
         let result = cleanup(&env, 1, &["--only", "tasks"]);
         assert_eq!(ids(&env), ["7"], "{result:#}");
         assert_eq!(result["tasks_cleaned"], 19);
@@ -103,7 +77,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_role_that_may_not_delete_and_a_server_that_is_only_read_are_told_what_to_do() {
+fn a_role_without_delete_and_a_standby_are_refused_with_a_hint() {
     let env = TestEnv::postgres();
     prepare(&env, &[old(1)]);
     let role = env.role("");

@@ -30,7 +30,7 @@ on_each_database! {
         assert_eq!(left, [".gitkeep", "named.png", "young.png"]);
     }
 
-    fn a_file_in_several_folders_that_are_swept_is_dry_run_once(env) {
+    fn a_file_in_several_folders_that_are_swept_counts_once(env) {
         prepare(&env, &[old(1).with("image_path", "uploads/temp/sub/named.png")]);
         env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']\nlog_dirs = ['logs', 'uploads/temp']");
         for path in ["uploads/temp/sub/named.png", "uploads/temp/sub/old.log", "uploads/temp/other/old.bin", "logs/a.log"] {

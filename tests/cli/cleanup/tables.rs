@@ -10,7 +10,7 @@ on_each_database! {
         assert!(env.path("uploads/image_1.png").exists());
     }
 
-    fn a_mapping_of_ones_own_must_say_what_to_delete_from(env) {
+    fn a_custom_mapping_must_have_delete_from(env) {
         prepare(&env, &[old(1)]);
         env.sql("CREATE VIEW jobs AS SELECT * FROM tasks");
         env.config("[database.tasks]\nfrom = 'jobs'");
@@ -96,7 +96,7 @@ on_each_database! {
         }
     }
 
-    fn rows_without_a_key_stay_with_their_files_and_are_told(env) {
+    fn rows_without_a_key_stay_with_their_files_and_are_reported(env) {
         env.sql(
             "CREATE TABLE jobs (id integer, name text, state text, \"Datei Pfad\" text, made timestamp); \
              INSERT INTO jobs VALUES (1, 'a', 'done', 'uploads/a.png', '2026-01-01'), (2, 'b', 'done', 'uploads/b.png', '2026-01-01'), \
@@ -153,7 +153,7 @@ on_each_database! {
 }
 
 #[test]
-fn a_missing_index_is_named_once_and_the_rows_go_all_the_same() {
+fn a_missing_index_is_named_once_and_the_rows_are_deleted() {
     let env = TestEnv::postgres();
     prepare(&env, &[old(1)]);
     env.sql("DROP INDEX idx_tasks_status_created; DROP INDEX idx_tasks_created_at");

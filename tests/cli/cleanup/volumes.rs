@@ -181,33 +181,30 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
 
 /// As a run that was killed before its folders were written to the disk leaves it to the next one.
 #[test]
-fn a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is() {
-    with_own_mounts(
-        "a_file_that_was_removed_a_moment_ago_is_gone_for_good_before_its_row_is",
-        || {
-            let env = TestEnv::sqlite();
-            let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
-            make_disk(&image, "has_journal");
-            let (volume, after) = (env.path("uploads/volume"), env.path("after"));
-            mount(&["-o", "loop", image.to_str().unwrap()], &volume);
-            let task = old(1).with("image_path", "uploads/volume/a/1.png");
-            prepare(&env, &[task]);
-            env.write("uploads/volume/kept", "");
-            sync(&volume);
-            std::fs::remove_file(env.path("uploads/volume/a/1.png")).unwrap();
-            assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
-            std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
-            mount(&["-o", "loop", copy.to_str().unwrap()], &after);
-            assert!(after.join("kept").exists() && !after.join("a/1.png").exists());
-            unmount(&after);
-            unmount(&volume);
-        },
-    );
+fn the_removal_of_a_file_is_on_the_disk_before_its_row_is_deleted() {
+    with_own_mounts("the_removal_of_a_file_is_on_the_disk_before_its_row_is_deleted", || {
+        let env = TestEnv::sqlite();
+        let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
+        make_disk(&image, "has_journal");
+        let (volume, after) = (env.path("uploads/volume"), env.path("after"));
+        mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+        let task = old(1).with("image_path", "uploads/volume/a/1.png");
+        prepare(&env, &[task]);
+        env.write("uploads/volume/kept", "");
+        sync(&volume);
+        std::fs::remove_file(env.path("uploads/volume/a/1.png")).unwrap();
+        assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+        std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+        mount(&["-o", "loop", copy.to_str().unwrap()], &after);
+        assert!(after.join("kept").exists() && !after.join("a/1.png").exists());
+        unmount(&after);
+        unmount(&volume);
+    });
 }
 
 #[test]
-fn a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone() {
-    with_own_mounts("a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone", || {
+fn a_full_disk_under_sqlite_is_reported_before_any_file_is_deleted() {
+    with_own_mounts("a_full_disk_under_sqlite_is_reported_before_any_file_is_deleted", || {
         for journal in ["delete", "wal"] {
             let env = TestEnv::sqlite();
             let tasks: Vec<Task> = (1..=300).map(old).collect();
@@ -218,7 +215,7 @@ fn a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone() {
             let other = rusqlite::Connection::open(small.join("tasks.db")).unwrap();
             let set = format!("PRAGMA journal_mode = {journal}");
             other.query_row(&set, [], |_| Ok(())).unwrap();
-            // With a write-ahead log: its index is there already, so that nothing but the writing itself lacks room.
+            // With a write-ahead log: its index is there already, so that only the writing itself needs space.
             let count = || -> i64 {
                 other.query_row("SELECT count(*) FROM tasks", [], |row| row.get(0)).unwrap()
             };
@@ -238,8 +235,8 @@ fn a_disk_that_is_full_under_sqlite_says_so_before_any_file_is_gone() {
 
 /// The rows that go are written to an archive by a trigger, and there is no room for it.
 #[test]
-fn a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone() {
-    with_own_mounts("a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone", || {
+fn a_full_disk_under_postgresql_is_reported_before_any_file_is_deleted() {
+    with_own_mounts("a_full_disk_under_postgresql_is_reported_before_any_file_is_deleted", || {
         let tasks: Vec<Task> = (1..=300).map(old).collect();
         let (cluster, env) = on_a_server_of_its_own(&tasks);
         let small = cluster.folder.path().join("small");
@@ -269,7 +266,7 @@ fn a_disk_that_is_full_under_postgresql_says_so_before_any_file_is_gone() {
 }
 
 #[test]
-fn a_sqlite_file_that_may_not_be_written_is_named_and_nothing_goes() {
+fn a_read_only_sqlite_file_is_named_and_nothing_is_deleted() {
     use std::os::unix::fs::PermissionsExt;
     let env = TestEnv::sqlite();
     let tasks = [old(1)];
@@ -284,14 +281,13 @@ fn a_sqlite_file_that_may_not_be_written_is_named_and_nothing_goes() {
     for (file, folder) in [(0o444, 0o777), (0o666, 0o755)] {
         mode("tasks.db", file);
         mode(".", folder);
-        let finished = match rustix::process::geteuid().is_root() {
-            false => env.taskmon(arguments(&[])).exits(3),
+        let finished = if rustix::process::geteuid().is_root() {
             // Root may write everything.
-            true => {
-                let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-                let words = words.into_iter().chain([env!("CARGO_BIN_EXE_taskmon")]);
-                env.program("/usr/bin/setpriv", words.chain(arguments(&["--no-lock"]))).exits(3)
-            }
+            let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+            let words = words.into_iter().chain([env!("CARGO_BIN_EXE_taskmon")]);
+            env.program("/usr/bin/setpriv", words.chain(arguments(&["--no-lock"]))).exits(3)
+        } else {
+            env.taskmon(arguments(&[])).exits(3)
         };
         finished.failure("permission_denied", &["tasks.db"]);
         assert!(has_files(&env, &tasks[0]));

@@ -6,15 +6,9 @@ use super::*;
 fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
     let env = TestEnv::postgres();
     let mut blocker = env.client();
-    let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let held = lock_tasks(&mut blocker);
     let first = env.taskmon(["stats", "--no-alert"]).spawn();
-    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
-                   WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
-    let mut observer = env.client();
-    wait_until("the first run waits for the table", || {
-        !observer.query(waiting, &[]).unwrap().is_empty()
-    });
+    env.wait_until_blocked(1);
     let second = env.taskmon(["stats", "--no-alert"]).exits(75);
     second.failure("locked", &["stats"]);
     drop(held);
@@ -27,7 +21,7 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
 }
 
 #[test]
-fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
+fn a_job_that_runs_on_another_host_is_skipped_and_recorded() {
     let env = TestEnv::postgres();
     let mut other = env.client();
     for job in ["cleanup", "stats"] {
@@ -54,10 +48,10 @@ fn a_job_that_another_host_is_at_is_skipped_and_recorded() {
 }
 
 #[test]
-fn a_job_that_is_skipped_three_times_in_a_row_is_told_of() {
+fn a_job_that_is_skipped_three_times_in_a_row_is_an_alert() {
     let env = TestEnv::postgres();
     let mut other = env.client();
-    let told = |env: &TestEnv| -> Vec<Value> {
+    let skipped_jobs = |env: &TestEnv| -> Vec<Value> {
         let finished = env.taskmon(["alert", "--dry-run", "-qq"]).success();
         let alerts = finished.json()["alerts"].as_array().unwrap().clone();
         let skipped = alerts.iter().filter(|alert| alert["type"] == "job_skipped");
@@ -67,12 +61,12 @@ fn a_job_that_is_skipped_three_times_in_a_row_is_told_of() {
     for _ in 0..2 {
         env.taskmon(["cleanup", "-qq"]).exits(75).json();
     }
-    assert_eq!(told(&env), Vec::<Value>::new());
+    assert_eq!(skipped_jobs(&env), Vec::<Value>::new());
     env.taskmon(["cleanup", "-qq"]).exits(75).json();
-    assert_eq!(told(&env), [json!(["cleanup-expired-tasks", "warning", 3])]);
+    assert_eq!(skipped_jobs(&env), [json!(["cleanup-expired-tasks", "warning", 3])]);
     drop(held);
     env.taskmon(["cleanup", "-qq"]).success().json();
-    assert_eq!(told(&env), Vec::<Value>::new());
+    assert_eq!(skipped_jobs(&env), Vec::<Value>::new());
 }
 
 #[test]
@@ -96,7 +90,7 @@ fn the_live_rules_of_a_host_wait_for_those_of_another() {
 
 /// While a run holds the lock it holds back no vacuum, and no time limit for idle transactions ends it.
 #[test]
-fn the_lock_across_hosts_is_held_by_a_transaction_that_bothers_nobody() {
+fn the_lock_across_hosts_holds_no_snapshot_and_survives_idle_time_limits() {
     let env = TestEnv::postgres();
     env.sql(&format!(
         "ALTER DATABASE {0} SET idle_in_transaction_session_timeout = '200ms';

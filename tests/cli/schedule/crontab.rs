@@ -1,6 +1,7 @@
 //! The crontab program and cron itself.
 
 use super::*;
+use crate::support::run::Running;
 
 /// A real cron with the test's spool and nothing else to do, in a namespace of its own; it ends with the guard.
 struct Cron(std::process::Child);
@@ -75,11 +76,13 @@ fn a_crontab_that_does_not_end_is_given_up() {
     env.write("bin/crontab", "#!/bin/sh\nexec sleep 60\n");
     env.program("chmod", ["755", "bin/crontab"]).success();
     let path = format!("{}:/usr/bin:/bin", env.path("bin").display());
-    let install = env.taskmon(["schedule", "install"]).env("PATH", &path).exits(3);
+    let [install, status] = ["install", "status"]
+        .map(|command| env.taskmon(["schedule", command]).env("PATH", &path).spawn())
+        .map(Running::wait);
+    assert_eq!((install.code, status.code), (Some(3), Some(0)));
     install.failure("crontab_timeout", &["`crontab -l`", "10 s"]);
     assert!(install.took < Duration::from_secs(20), "{:?}", install.took);
-    let status = env.taskmon(["schedule", "status"]).env("PATH", &path);
-    let warnings = status.success().json()["warnings"].to_string();
+    let warnings = status.json()["warnings"].to_string();
     assert!(warnings.contains("crontab -l"), "{warnings}");
 }
 

@@ -22,7 +22,7 @@ to = [\"c@d.example\"]
 }
 
 #[test]
-fn what_cron_would_not_know_of_the_environment_is_said() {
+fn settings_that_only_the_environment_has_are_warned_of() {
     let env = environment();
     env.write("taskmon.toml", "");
     let finished = schedule(&env, &["install"])
@@ -44,7 +44,7 @@ fn what_cron_would_not_know_of_the_environment_is_said() {
 }
 
 #[test]
-fn variables_that_the_jobs_will_lack_are_warned_of_each_with_what_to_do() {
+fn missing_variables_are_warned_of_each_with_what_to_do() {
     let env = environment();
     relying(&env);
     let install = |words: &[&str]| {
@@ -77,16 +77,17 @@ fn variables_that_the_jobs_will_lack_are_warned_of_each_with_what_to_do() {
         ("$HTTPS_PROXY", "HTTPS_PROXY=…"),
         ("$TASKMON_FAILED_TASKS_DAYS", "[cleanup]"),
     ] {
-        let own: Vec<&String> = warnings.iter().filter(|own| own.contains(name)).collect();
-        assert_eq!(own.len(), 1, "{name} in {warnings:#?}");
-        assert!(own[0].contains(todo), "{todo} in {own:?}");
-        assert!(own[0].contains("crontab above the block"), "{own:?}");
+        let found: Vec<&String> =
+            warnings.iter().filter(|warning| warning.contains(name)).collect();
+        assert_eq!(found.len(), 1, "{name} in {warnings:#?}");
+        assert!(found[0].contains(todo), "{todo} in {found:?}");
+        assert!(found[0].contains("crontab above the block"), "{found:?}");
     }
     // The URL has its own mode, and a password that is there needs no file of passwords.
     for name in ["PGSSLMODE", "PGPASSFILE"] {
         assert!(!warnings.join("\n").contains(name), "{warnings:#?}");
     }
-    // What stands above the block the jobs have.
+    // Variables above the block are set for the jobs.
     let text = crontab(&env);
     put(&env, &format!("SLACK_HOOK = https://hooks.example/x\n \"PGPASSWORD\"='x'\n{text}"));
     let warnings = install(&[]).join("\n");

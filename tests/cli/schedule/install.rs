@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_is_installed_are_the_jobs_with_absolute_paths_and_their_niceness() {
+fn jobs_are_installed_with_absolute_paths_and_their_niceness() {
     let env = environment();
     let result = schedule(&env, &["install"]).success().json();
     assert_eq!(result["success"], true);
@@ -66,7 +66,7 @@ fn installing_again_changes_nothing_and_removing_leaves_what_was_there() {
 
 /// A file that was put into the spool by hand may have one; `crontab` itself takes none.
 #[test]
-fn a_last_line_without_an_end_is_given_one_and_keeps_it_where_crontab_insists() {
+fn a_last_line_without_a_newline_is_completed() {
     let env = environment();
     let text = "5 4 * * * /bin/true";
     env.write("spool/root", text);
@@ -145,15 +145,15 @@ fn a_block_of_another_configuration_is_not_replaced() {
     let before = crontab(&env);
     env.write("other/taskmon.toml", "timezone = \"UTC\"\n");
     let finished = schedule(&env, &["install", "-c", "other/taskmon.toml"]).exits(3);
-    let own = env.path("taskmon.toml").display().to_string();
-    finished.failure("crontab_damaged", &[&own]);
+    let file = env.path("taskmon.toml").display().to_string();
+    finished.failure("crontab_damaged", &[&file]);
     assert_eq!(crontab(&env), before);
     let status = schedule(&env, &["status", "-c", "other/taskmon.toml"]).success().json();
     assert_eq!(status["jobs"][0]["installed"], false);
 }
 
 #[test]
-fn without_a_configuration_file_there_is_nothing_that_cron_could_go_by() {
+fn without_a_configuration_file_nothing_is_installed() {
     let env = environment();
     std::fs::remove_file(env.path("taskmon.toml")).unwrap();
     let finished = schedule(&env, &["install"]).exits(2);

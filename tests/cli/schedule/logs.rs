@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn logs_shows_the_last_runs_and_skips_what_is_torn() {
+fn logs_shows_the_last_runs_and_skips_torn_lines() {
     let env = TestEnv::sqlite();
     let none = env.taskmon(["schedule", "logs"]).success().json();
     assert_eq!(none, json!({"success": true, "runs": []}));
@@ -21,7 +21,7 @@ fn logs_shows_the_last_runs_and_skips_what_is_torn() {
         .collect();
     assert_eq!(paths, ["/tmp", "/usr"]);
     let text = env.taskmon(["schedule", "logs", "--output", "text"]).success();
-    text.stdout_contains("成功 (0").stdout_contains("disk /usr");
+    text.stdout_contains("done (0").stdout_contains("disk /usr");
 }
 
 #[test]
@@ -75,12 +75,12 @@ fn following_prints_each_run_as_it_ends_until_it_is_interrupted() {
 }
 
 #[test]
-fn following_ends_when_nobody_reads_any_more() {
+fn following_ends_when_the_reader_is_gone() {
     let env = TestEnv::sqlite();
     env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
     let script = "taskmon schedule logs --follow | head -n 1";
     let mut following = env.program("sh", ["-c", script]).spawn();
-    wait_until("a run is told to nobody, and that ends it", || {
+    wait_until("writing to the closed pipe ends it", || {
         env.taskmon(["disk", "/tmp", "--no-alert"]).success().json();
         following.is_over()
     });

@@ -22,9 +22,9 @@ fn a_job_that_is_missed_under_its_former_name_is_missed_under_its_new_one() {
     assert!(!subjects.contains(&&json!("check-disk-space")), "{result:#}");
 }
 
-/// Nobody would hear of a job that is missed.
+/// Otherwise a missed job would go unnoticed.
 #[test]
-fn what_is_missed_and_cannot_be_told_is_an_alert() {
+fn missed_jobs_that_cannot_be_determined_are_an_alert() {
     let env = environment();
     installed_long_ago(&env);
     let rules = |result: &Value| -> Vec<String> {
@@ -55,7 +55,7 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
             ("live", "*/5 * * * *", "alert", ""),
         ],
     );
-    // No block: nobody knows.
+    // Without a block it is not known.
     let (result, _run) = missed(&env);
     assert_eq!(result["live"]["jobs"]["missed"], Value::Null);
     // Just installed: nothing was due yet.
@@ -106,5 +106,5 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     let status = schedule(&env, &["status"]).success().json();
     assert_eq!(status["jobs"][0]["last_run"]["exit_code"], 0);
     let text = schedule(&env, &["status", "--output", "text"]).success();
-    text.stdout_contains("逾期").stdout_contains("report");
+    text.stdout_contains("overdue").stdout_contains("report");
 }

@@ -15,9 +15,11 @@ mod records;
 mod status;
 mod systemd;
 
-use crate::cli::errors::wait_until;
-use crate::support::env::{Finished, Run, TestEnv};
+use crate::support::env::{TestEnv, lock_tasks};
+use crate::support::finished::Finished;
 use crate::support::rows::{DAY, long_ago};
+use crate::support::run::Run;
+use crate::support::wait_until;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

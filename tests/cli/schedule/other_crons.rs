@@ -13,7 +13,7 @@ fn debian() -> Debian {
     debian.printed("useradd --system --create-home --shell /usr/sbin/nologin ann");
     debian.write(
         &format!("{ODD}/taskmon.toml"),
-        "timezone = \"Asia/Shanghai\"\nlanguage = \"zh\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"*,5 5,* * *,1 *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
+        "timezone = \"Asia/Shanghai\"\n[[schedule.jobs]]\nname = \"每分钟\"\ncron = \"*,5 5,* * *,1 *\"\ncommand = \"disk . --warning 99 --critical '100'\"\npriority = 8\n",
     );
     debian.printed("chown -R ann: /home/ann");
     debian

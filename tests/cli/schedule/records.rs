@@ -82,15 +82,11 @@ fn a_run_that_a_signal_ends_is_recorded_and_ends_of_that_signal() {
 fn a_signal_that_the_run_was_started_to_ignore_does_not_end_it() {
     let env = TestEnv::postgres();
     let mut blocker = env.client();
-    let mut held = blocker.transaction().unwrap();
-    held.batch_execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE").unwrap();
+    let held = lock_tasks(&mut blocker);
     let mut command = env.program("nohup", ["taskmon", "stats", "--no-alert"]).command();
     let null = std::process::Stdio::null;
     let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
-    let waiting = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
-                   WHERE datname = current_database() AND NOT granted AND relation IS NOT NULL";
-    let mut observer = env.client();
-    wait_until("the run waits for the table", || !observer.query(waiting, &[]).unwrap().is_empty());
+    env.wait_until_blocked(1);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     std::thread::sleep(Duration::from_millis(300));
@@ -124,7 +120,7 @@ fn the_file_keeps_its_last_ten_thousand_lines() {
         env.taskmon(["disk", "/", "--no-alert"]).success().json();
         let found = records(&env);
         assert_eq!(found.len(), 10_000);
-        let own = found.iter().rev().take_while(|run| run["job"] == "disk");
-        assert_eq!(own.count(), runs);
+        let newest = found.iter().rev().take_while(|run| run["job"] == "disk");
+        assert_eq!(newest.count(), runs);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// A pipe would be waited for, and a device has no end.
+/// Reading a pipe would block, and a device has no end.
 #[test]
-fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
+fn a_pipe_or_device_in_the_place_of_a_record_or_a_log_blocks_nothing() {
     for make in ["mkfifo PATH", "ln -s /dev/zero PATH"] {
         let env = TestEnv::sqlite();
         std::fs::create_dir(env.path("logs")).unwrap();
@@ -28,9 +28,9 @@ fn what_is_no_file_in_the_place_of_a_record_or_a_log_holds_nothing_up() {
         }
     }
     let env = TestEnv::sqlite();
-    env.program("mkfifo", ["own.log"]).success();
-    let run = env.taskmon(["disk", "/", "--no-alert", "--log-file", "own.log"]).exits(3);
-    run.failure("output_failed", &["own.log"]);
+    env.program("mkfifo", ["taskmon.log"]).success();
+    let run = env.taskmon(["disk", "/", "--no-alert", "--log-file", "taskmon.log"]).exits(3);
+    run.failure("output_failed", &["taskmon.log"]);
 }
 
 /// The comment beside it is not what cron goes by.
@@ -59,7 +59,7 @@ fn a_line_that_somebody_changed_is_not_what_was_installed() {
 }
 
 #[test]
-fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installed() {
+fn an_installed_job_that_the_configuration_no_longer_has_is_named() {
     let env = environment();
     let config = env.read("taskmon.toml");
     add_jobs(&env, &[("old name", "0 2 * * *", "stats", ""), ("disks", "15 * * * *", "disk", "")]);
@@ -87,8 +87,8 @@ fn a_job_that_the_configuration_no_longer_has_is_named_as_long_as_it_is_installe
     // None at all.
     env.write("taskmon.toml", &format!("{config}\n[schedule]\njobs = []\n"));
     let refused = schedule(&env, &["install"]).exits(2);
-    let own = env.path("taskmon.toml").display().to_string();
-    let refused = refused.failure("usage", &["schedule.jobs is empty", &own]);
+    let file = env.path("taskmon.toml").display().to_string();
+    let refused = refused.failure("usage", &["schedule.jobs is empty", &file]);
     assert!(refused["error"]["hint"].is_string());
     for command in ["list", "status"] {
         let result = schedule(&env, &[command]).success().json();
@@ -129,9 +129,9 @@ fn an_installed_default_job_under_its_former_name_is_renamed_and_keeps_its_recor
     assert_eq!(crontab(&env), current);
     assert_eq!(disk(&status()), json!([true, false, false, 0]));
 
-    // One's own configuration may have the name, and then it stays.
-    let own = "\n[[schedule.jobs]]\nname = \"check-disk-space\"\ncron = \"15 * * * *\"\ncommand = \"disk\"\n";
-    env.write("taskmon.toml", &(env.read("taskmon.toml") + own));
+    // A job of the configuration that has the old name keeps it.
+    let job = "\n[[schedule.jobs]]\nname = \"check-disk-space\"\ncron = \"15 * * * *\"\ncommand = \"disk\"\n";
+    env.write("taskmon.toml", &(env.read("taskmon.toml") + job));
     put(&env, &former(&current));
     let jobs = status()["jobs"].clone();
     assert_eq!(
@@ -143,10 +143,11 @@ fn an_installed_default_job_under_its_former_name_is_renamed_and_keeps_its_recor
 #[test]
 fn pages_say_the_same_in_both_languages() {
     let env = environment();
-    schedule(&env, &["list", "--output", "text"]).success().stdout_contains("下次运行");
-    schedule(&env, &["install", "--output", "text"]).success().stdout_contains("已安装");
-    schedule(&env, &["remove", "--output", "text"]).success().stdout_contains("已移除");
-    env.write("taskmon.toml", "language = \"en\"\n");
+    for (command, part) in [("list", "下次运行"), ("install", "已安装"), ("remove", "已移除")]
+    {
+        let words = [command, "--output", "text", "--lang", "zh"];
+        schedule(&env, &words).success().stdout_contains(part);
+    }
     schedule(&env, &["list", "--output", "text"]).success().stdout_contains("next run");
     schedule(&env, &["install", "--output", "text"]).success().stdout_contains("Installed");
     schedule(&env, &["status", "--output", "text"]).success().stdout_contains("installed");

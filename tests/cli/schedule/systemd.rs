@@ -10,7 +10,7 @@ fn unit_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn units_are_what_systemd_takes_and_go_again_without_the_others() {
+fn units_pass_systemds_check_and_are_removed_without_those_of_others() {
     let env = environment();
     add_jobs(
         &env,
@@ -70,9 +70,11 @@ fn units_of_the_user_are_found_by_status() {
     // Somebody forgot to enable them: they will never run.
     let (before, warnings) = installed(&env);
     assert_eq!(before, [false; 4]);
-    for part in
-        ["没有启用", "systemctl --user enable --now taskmon-", "taskmon-disk-space-check.timer"]
-    {
+    for part in [
+        "written but not enabled",
+        "systemctl --user enable --now taskmon-",
+        "taskmon-disk-space-check.timer",
+    ] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
     let checked = isolated(&env, &["taskmon", "check"]).run().json();
@@ -93,7 +95,7 @@ fn units_of_the_user_are_found_by_status() {
 }
 
 #[test]
-fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
+fn jobs_in_the_crontab_and_as_units_would_run_twice_and_are_warned_of() {
     for enabled in [false, true] {
         let env = environment();
         schedule(&env, &["install"]).success().json();
@@ -107,20 +109,20 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
         let check = isolated(&env, &["taskmon", "check"]).run().json();
         let again = schedule(&env, &["install"]).success();
         again.stderr();
-        for told in [
+        for text in [
             warned,
             status["warnings"].to_string(),
             check["checks"].to_string(),
             again.json()["warnings"].to_string(),
         ] {
             for part in [
-                "运行两遍",
+                "would run twice",
                 "crontab",
                 "systemd/user",
                 "disk-space-check",
                 "taskmon schedule remove --systemd",
             ] {
-                assert!(told.contains(part), "{part} in {told}");
+                assert!(text.contains(part), "{part} in {text}");
             }
         }
         let removed = schedule(&env, &["remove", "--systemd"]).success();
@@ -130,7 +132,7 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_that_is_said() {
     }
 }
 
-/// Their files go, and systemd has to be told before it forgets them.
+/// Their timers have to be disabled before their files are gone.
 #[test]
 fn timers_of_jobs_that_are_no_more_are_to_be_stopped() {
     let env = environment();

@@ -120,7 +120,7 @@ fn parameters_beyond_the_host_are_read() {
 }
 
 #[test]
-fn what_nobody_gives_has_defaults() {
+fn missing_settings_have_defaults() {
     let target = postgres("postgresql://u@h/d", &[("HOME", "/home/u")]);
     assert_eq!(target.ssl_mode, SslMode::Prefer);
     let root = Path::new("/home/u/.postgresql/root.crt").to_owned();

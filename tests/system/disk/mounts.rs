@@ -1,39 +1,10 @@
-//! `system::disk` against `df` and against real mounts.
+//! Mounts of a test's own, and a folder that may not be entered.
 //!
-//! Tests that mount run themselves again in a mount namespace of their own, which the kernel takes down with its last process:
-//! nothing that they mount is seen outside or stays. They need root, or a kernel that lets users make namespaces; without either they fail.
+//! These tests run themselves again in a mount namespace of their own, which the kernel takes down with its last process: nothing that
+//! they mount is seen outside or stays. They need root, or a kernel that lets users make namespaces; without either they fail.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, Thresholds, measure};
-
-const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
-
-fn measured(paths: &[&Path]) -> DiskReport {
-    let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
-    measure(&paths, LIMITS, DEADLINE)
-}
-
-/// The one disk of a report that has no errors.
-fn only(path: &Path) -> Disk {
-    let mut report = measured(&[path]);
-    assert_eq!(report.errors, []);
-    assert_eq!(report.disks.len(), 1);
-    report.disks.remove(0)
-}
-
-/// What a program wrote, which must have succeeded.
-fn output(command: &mut Command) -> String {
-    let output = command.output().expect("the program starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {errors}");
-    String::from_utf8(output.stdout).expect("text")
-}
+use super::df::compare_with_df;
+use super::*;
 
 /// Set to the folder to mount in, in the second run of a test.
 const INSIDE: &str = "TASKMON_TEST_MOUNTS_IN";
@@ -55,13 +26,14 @@ fn with_own_mounts(name: &str, body: impl FnOnce(&Path)) {
 fn run_again(name: &str, under: &[&str]) {
     let folder = tempfile::Builder::new().prefix("disk test 物流 ").tempdir().unwrap();
     let folder_path = folder.path().canonicalize().unwrap();
+    let (_, module) = module_path!().split_once("::").unwrap();
     // A process that cannot end is the failure that one of these tests is about.
     let stdout = output(
         Command::new("timeout")
             .args(["--kill-after=5", "120"])
             .args(under)
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("system::disk::{name}"), "--nocapture"])
+            .args(["--exact", &format!("{module}::{name}"), "--nocapture"])
             .env(INSIDE, &folder_path),
     );
     assert!(stdout.contains("1 passed"), "{name} is not this test's name: {stdout}");
@@ -81,163 +53,29 @@ fn block_size(point: &Path) -> usize {
     text.trim().parse().unwrap()
 }
 
-/// A line of `df`, in bytes and inodes.
-#[derive(Debug, PartialEq)]
-struct Df {
-    size: u64,
-    used: u64,
-    free: u64,
-    /// Rounded up.
-    percent: Option<u64>,
-    files: u64,
-    files_used: u64,
-    files_free: u64,
-    files_percent: Option<u64>,
-    fs_type: String,
-    device: String,
-    mount: String,
+/// A mount that never answers: a FUSE file system whose server reads no request. The server ends with the test, as its standard input does.
+struct Hanging {
+    _server: Child,
 }
 
-fn df_columns(columns: &str, path: &Path) -> String {
-    let all = output(
-        Command::new("df")
-            .env("LC_ALL", "C.UTF-8")
-            .args(["-B1", &format!("--output={columns}")])
-            .arg(path),
-    );
-    let (_, line) = all.split_once('\n').expect("a heading");
-    line.trim_end_matches('\n').to_owned()
-}
-
-fn df(path: &Path) -> Df {
-    let line = df_columns("size,used,avail,pcent,itotal,iused,iavail,ipcent,fstype", path);
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    assert_eq!(fields.len(), 9, "{line}");
-    // A dash stands for what the file system does not have.
-    let number = |index: usize| match fields[index].trim_end_matches('%') {
-        "-" => None,
-        digits => Some(digits.parse::<u64>().unwrap()),
-    };
-    let count = |index| number(index).unwrap_or(0);
-    Df {
-        size: count(0),
-        used: count(1),
-        free: count(2),
-        percent: number(3),
-        files: count(4),
-        files_used: count(5),
-        files_free: count(6),
-        files_percent: number(7),
-        fs_type: fields[8].to_owned(),
-        device: df_columns("source", path),
-        mount: df_columns("target", path),
+impl Hanging {
+    fn mount(point: &Path) -> Self {
+        fs::create_dir_all(point).unwrap();
+        let script = "exec 3<>/dev/fuse && \
+             mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hanging \"$1\" && \
+             echo mounted && exec cat";
+        let mut server = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(point)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "mounted\n");
+        Self { _server: server }
     }
-}
-
-/// `above / below`, times `scale`, to 2 decimals.
-fn to_hundredths(above: u64, scale: u128, below: u128) -> f64 {
-    if below == 0 {
-        return 0.0;
-    }
-    let doubled = u128::from(above) * scale * 200 / below;
-    doubled.div_ceil(2) as f64 / 100.0
-}
-
-fn assert_equal_to_df(disk: &Disk, df: &Df) {
-    let gb = |bytes| to_hundredths(bytes, 1, 1 << 30);
-    assert_eq!(disk.mount.as_ref(), Some(&df.mount));
-    assert_eq!(disk.device.as_ref(), Some(&df.device));
-    assert_eq!(disk.fs_type.as_ref(), Some(&df.fs_type));
-    assert_eq!(disk.total_gb, gb(df.size), "{df:?}");
-    assert_eq!(disk.used_gb, gb(df.used), "{df:?}");
-    assert_eq!(disk.free_gb, gb(df.free), "{df:?}");
-    let whole = u128::from(df.used) + u128::from(df.free);
-    assert_eq!(disk.usage_percent, to_hundredths(df.used, 100, whole), "{df:?}");
-    let files = u128::from(df.files_used) + u128::from(df.files_free);
-    let expected = (df.files > 0).then(|| to_hundredths(df.files_used, 100, files));
-    assert_eq!(disk.inodes_usage_percent, expected, "{df:?}");
-    // What `df` rounds up, this rounds to hundredths.
-    for (ours, shown) in
-        [(Some(disk.usage_percent), df.percent), (disk.inodes_usage_percent, df.files_percent)]
-    {
-        if let (Some(ours), Some(shown)) = (ours, shown) {
-            let lead = shown as f64 - ours;
-            assert!((-0.005..=1.0).contains(&lead), "{ours} is not df's {shown}");
-        }
-    }
-}
-
-/// Compares between two readings of `df` that agree; others may be writing.
-fn compare_with_df(path: &Path) {
-    for _ in 0..500 {
-        let before = df(path);
-        let disk = only(path);
-        if before == df(path) {
-            return assert_equal_to_df(&disk, &before);
-        }
-    }
-    panic!("{} never stood still", path.display());
-}
-
-#[test]
-fn every_mount_that_df_lists_has_the_figures_of_df() {
-    // It may complain about a mount that even root may not enter, and leaves that out.
-    let all = Command::new("df").arg("--output=target").output().unwrap();
-    let all = String::from_utf8(all.stdout).unwrap();
-    let mounts: Vec<&str> = all.lines().skip(1).collect();
-    assert!(mounts.contains(&"/"), "{mounts:?}");
-    for mount in mounts {
-        compare_with_df(Path::new(mount));
-    }
-    // What `df` leaves out of its list it still measures when asked.
-    compare_with_df(Path::new("/etc/passwd"));
-    compare_with_df(std::env::current_exe().unwrap().parent().unwrap());
-}
-
-#[test]
-fn a_file_system_without_blocks_is_empty_and_normal() {
-    let disk = only(Path::new("/proc"));
-    assert_eq!(disk.fs_type.as_deref(), Some("proc"));
-    assert_eq!((disk.total_gb, disk.usage_percent, disk.status), (0.0, 0.0, Status::Normal));
-    assert_eq!(disk.inodes_usage_percent, None);
-}
-
-#[test]
-fn a_path_that_cannot_be_measured_is_an_entry_and_the_others_are_measured() {
-    let folder = tempfile::tempdir().unwrap();
-    let missing = folder.path().join("missing");
-    let file = folder.path().join("file");
-    fs::write(&file, "").unwrap();
-    let dangling = folder.path().join("dangling");
-    symlink(&missing, &dangling).unwrap();
-    let circle = folder.path().join("circle");
-    symlink(&circle, &circle).unwrap();
-    let root = Path::new("/");
-    let report =
-        measured(&[&missing, root, &file.join("below"), &circle, &file, &dangling, Path::new("")]);
-    let entries: Vec<(&str, &str)> =
-        report.errors.iter().map(|error| (error.kind, error.path.as_deref().unwrap())).collect();
-    assert_eq!(
-        entries,
-        [
-            ("path_missing", missing.to_str().unwrap()),
-            ("path_missing", file.join("below").to_str().unwrap()),
-            ("path_unreadable", circle.to_str().unwrap()),
-            ("path_missing", dangling.to_str().unwrap()),
-            ("path_missing", ""),
-        ]
-    );
-    for error in &report.errors {
-        assert!(error.message.starts_with(error.path.as_deref().unwrap()));
-    }
-    let paths: Vec<&str> = report.disks.iter().map(|disk| disk.path.as_str()).collect();
-    assert_eq!(paths, ["/", file.to_str().unwrap()]);
-    assert!(report.success && !report.nothing_measured());
-
-    let report = measured(&[&missing]);
-    assert!(report.nothing_measured());
-    assert_eq!(report.disk_info, None);
-    assert_eq!(report.errors.len(), 1);
 }
 
 #[test]
@@ -387,9 +225,9 @@ fn a_mount_hides_what_was_there_before_it() {
 }
 
 #[test]
-fn figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown() {
+fn without_a_list_of_mounts_the_figures_are_complete_and_an_error_names_the_unknown_ones() {
     with_own_mounts(
-        "figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown",
+        "without_a_list_of_mounts_the_figures_are_complete_and_an_error_names_the_unknown_ones",
         |folder| {
             mount_tmpfs("known", "nr_blocks=1000", folder);
             let with_list = only(folder);
@@ -404,47 +242,14 @@ fn figures_without_a_list_of_mounts_are_whole_and_an_entry_says_what_is_unknown(
 }
 
 #[test]
-fn a_relative_path_starts_at_the_working_folder() {
-    let here = only(Path::new("."));
-    let folder = std::env::current_dir().unwrap();
-    assert_eq!(here.path, ".");
-    assert_eq!(here.mount, only(&folder).mount);
-}
-
-/// A mount that never answers: a FUSE file system whose server reads no request. The server ends with the test, as its standard input does.
-struct Hanging {
-    _server: Child,
-}
-
-impl Hanging {
-    fn mount(point: &Path) -> Self {
-        fs::create_dir_all(point).unwrap();
-        let script = "exec 3<>/dev/fuse && \
-             mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 hanging \"$1\" && \
-             echo mounted && exec cat";
-        let mut server = Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(point)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "mounted\n");
-        Self { _server: server }
-    }
-}
-
-#[test]
-fn mounts_that_hang_cost_one_deadline_and_nobody_elses_figures() {
-    with_own_mounts("mounts_that_hang_cost_one_deadline_and_nobody_elses_figures", |folder| {
+fn mounts_that_hang_cost_one_deadline_and_no_other_figures() {
+    with_own_mounts("mounts_that_hang_cost_one_deadline_and_no_other_figures", |folder| {
         let hanging: Vec<PathBuf> =
             ["one", "two/deep/er", "three"].map(|name| folder.join(name)).into();
         let _servers: Vec<Hanging> = hanging.iter().map(|at| Hanging::mount(at)).collect();
         let inside = hanging[1].join("a folder in it");
 
-        // A mount that hangs is nobody's issue who does not ask about it.
+        // A mount that hangs does not affect the others.
         let start = Instant::now();
         assert_eq!(only(folder).path, folder.to_str().unwrap());
         assert!(start.elapsed() < Duration::from_secs(2));

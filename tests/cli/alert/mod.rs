@@ -1,12 +1,15 @@
-//! `taskmon alert`, and the alerts that the other jobs raise: real databases, real receivers, and what is left in the folder.
+//! `taskmon alert`, and the alerts that the other jobs raise: real databases, real receivers, and the files that are left.
 
 mod delivery;
+mod disks;
+mod failures;
 mod given;
-mod jobs;
 mod live;
 mod secrets;
+mod stats;
 
-use crate::support::env::{Finished, TestEnv};
+use crate::support::env::TestEnv;
+use crate::support::finished::Finished;
 use crate::support::rows::{Task, long_ago};
 use crate::support::server::Server;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Timelike, Utc};
@@ -14,19 +17,19 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-/// Hours east of Greenwich where it is about noon now: what was made a few hours ago was made today, whenever the tests run.
-fn noon() -> i32 {
+/// Hours east of Greenwich where it is about noon now: rows of a few hours ago are of today, whenever the tests run.
+fn hours_to_noon() -> i32 {
     static HOURS: OnceLock<i32> = OnceLock::new();
     *HOURS.get_or_init(|| 12 - i32::try_from(Utc::now().hour()).unwrap())
 }
 
 fn zone() -> String {
     // The names count hours west.
-    format!("Etc/GMT{:+}", -noon())
+    format!("Etc/GMT{:+}", -hours_to_noon())
 }
 
 fn now() -> DateTime<FixedOffset> {
-    Utc::now().with_timezone(&FixedOffset::east_opt(noon() * 3600).unwrap())
+    Utc::now().with_timezone(&FixedOffset::east_opt(hours_to_noon() * 3600).unwrap())
 }
 
 /// The local time so long ago, as rows have it.
@@ -42,7 +45,7 @@ fn yesterday() -> NaiveDate {
     now().date_naive() - TimeDelta::days(1)
 }
 
-/// A configuration in Chinese in which no disk is ever full; `more` follows `[alerts]`.
+/// A configuration in which no disk is ever full; `more` follows `[alerts]`.
 fn configure(env: &TestEnv, more: &str) {
     configure_with(env, "", more);
 }
@@ -65,8 +68,8 @@ fn webhook(server: &Server) -> String {
     )
 }
 
-/// A program that stores what it is told, a line for each run.
-fn storing(env: &TestEnv, file: &str) -> String {
+/// A program that stores its input, a line for each notification.
+fn storing_program(env: &TestEnv, file: &str) -> String {
     let path = env.path(file);
     format!(
         "[[alerts.channels]]\ntype = \"command\"\ncommand = [\"/bin/sh\", \"-c\", \"cat >> {0} && echo >> {0}\"]\nretries = 0\n",
@@ -96,11 +99,15 @@ fn of_yesterday(total: u32, failed: u32) -> Vec<Task> {
 
 fn of_day(time: &str, total: u32, failed: u32) -> Vec<Task> {
     let task = |n| Task::new(n).at(time);
-    let tasks = (1..=total).map(|n| match n <= failed {
+    let tasks = (1..=total).map(|n| {
         // Of two kinds, so that the errors are not concentrated in one.
-        true if n % 2 == 0 => task(n).failed("任务超时"),
-        true => task(n).failed("物流查询失败"),
-        false => task(n),
+        if n > failed {
+            task(n)
+        } else if n % 2 == 0 {
+            task(n).failed("任务超时")
+        } else {
+            task(n).failed("物流查询失败")
+        }
     });
     tasks.collect()
 }
@@ -116,9 +123,9 @@ fn alert(env: &TestEnv, code: i32, more: &[&str]) -> Finished {
     env.taskmon(words).exits(code)
 }
 
-/// A run whose alerts stand on standard error, and which is good.
+/// The result of a run without errors; its alerts may be on standard error.
 #[track_caller]
-fn told(finished: Finished) -> Value {
+fn good_result(finished: Finished) -> Value {
     let result = finished.json();
     finished.stderr();
     assert_eq!(result["success"], true, "{result}");
@@ -126,13 +133,13 @@ fn told(finished: Finished) -> Value {
     result
 }
 
-/// What `taskmon alert` says.
+/// The result of `taskmon alert`.
 #[track_caller]
 fn alerted(env: &TestEnv) -> Value {
-    told(alert(env, 0, &[]))
+    good_result(alert(env, 0, &[]))
 }
 
-/// The types of the alerts that stand.
+/// The types of the firing alerts.
 fn kinds(result: &Value) -> Vec<&str> {
     let alerts = result["alerts"].as_array().unwrap().iter();
     alerts.map(|alert| alert["type"].as_str().unwrap()).collect()
@@ -143,13 +150,13 @@ fn counts(result: &Value) -> [u64; 3] {
     ["alerts_sent", "alerts_suppressed", "alerts_resolved"].map(|key| result[key].as_u64().unwrap())
 }
 
-/// What was told in each message: types, with a minus where one has ceased.
-fn heard(server: &Server) -> Vec<Vec<String>> {
+/// The types of the alerts in each notification, with a minus where one is resolved.
+fn notified(server: &Server) -> Vec<Vec<String>> {
     let requests = server.requests().into_iter();
-    requests.map(|request| words(&request.json())).collect()
+    requests.map(|request| signed_types(&request.json())).collect()
 }
 
-fn words(document: &Value) -> Vec<String> {
+fn signed_types(document: &Value) -> Vec<String> {
     let alerts = document["alerts"].as_array().unwrap().iter();
     let word = |alert: &Value| {
         let sign = match alert["status"].as_str().unwrap() {
@@ -170,7 +177,7 @@ fn logged(env: &TestEnv) -> Vec<String> {
     let line = |line: &str| {
         let (time, rest) = line.split_once(" - ").unwrap();
         let time = DateTime::parse_from_rfc3339(time).unwrap();
-        assert_eq!(time.offset().local_minus_utc(), noon() * 3600, "{line}");
+        assert_eq!(time.offset().local_minus_utc(), hours_to_noon() * 3600, "{line}");
         rest.to_owned()
     };
     text.lines().map(line).collect()
@@ -215,7 +222,7 @@ fn age_records(env: &TestEnv, time: TimeDelta) {
     }
 }
 
-/// Every file of the folder with its content, so that whatever is written shows.
+/// Every file of the folder with its content.
 fn snapshot(env: &TestEnv) -> BTreeMap<String, Vec<u8>> {
     let entries = walkdir::WalkDir::new(env.path("")).into_iter();
     // The record of the run, which even a dry run leaves, and its folder.

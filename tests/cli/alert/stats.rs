@@ -1,0 +1,149 @@
+//! What `stats` raises by itself, and the exit code of `--fail-on`.
+
+use super::*;
+use crate::on_each_database;
+use crate::support::server::status;
+
+on_each_database! {
+    fn stats_notifies_for_yesterday_and_for_a_date_only_with_alert(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        env.insert(of_yesterday(20, 6));
+        let date = yesterday().to_string();
+        for arguments in [
+            vec!["stats", "--date", &date],
+            vec!["stats", "--no-alert"],
+            vec!["stats", "--date", &date, "--no-alert"],
+        ] {
+            // Nothing on standard error, nothing in the logs.
+            let report = env.taskmon(arguments.clone()).success().json();
+            assert_eq!(kinds(&report), ["high_failure_rate"], "{arguments:?}");
+            assert_eq!(report["errors"], json!([]));
+        }
+        assert_eq!((server.requests().len(), logged(&env).len(), records(&env).len()), (0, 0, 0));
+
+        let finished = env.taskmon(["stats"]).success();
+        finished.stderr_contains("WARN ] Task failure rate is high: 30%");
+        assert_eq!(
+            finished.json()["alerts"],
+            json!([{"type": "high_failure_rate", "severity": "warning", "message": "Task failure rate is high: 30%", "value": 30.0, "threshold": 20}])
+        );
+        assert_eq!(notified(&server), [["high_failure_rate"]]);
+        assert_eq!(logged(&env), ["WARNING - Task failure rate is high: 30%"]);
+        let document = server.only().json();
+        assert_eq!(document["schema_version"], 1);
+        assert_eq!(document["alerts"][0]["value"], 30.0);
+
+        // The same once more is suppressed; with --alert a date is notified as yesterday is.
+        let again = env.taskmon(["stats", "--date", &date, "--alert"]).success().json();
+        assert_eq!(kinds(&again), ["high_failure_rate"]);
+        assert_eq!(records(&env)[1]["channels"]["webhook"]["result"], "suppressed");
+        std::fs::remove_dir_all(env.path("reports/alerts")).unwrap();
+        let finished = env.taskmon(["stats", "--date", &date, "--alert"]).success();
+        finished.stderr_contains("Task failure rate is high: 30%").json();
+        assert_eq!(notified(&server), [["high_failure_rate"], ["high_failure_rate"]]);
+    }
+
+    fn the_saved_report_is_the_printed_one_also_when_a_channel_fails(env) {
+        for (answer, code) in [(200, 0), (403, 1)] {
+            let server = Server::plain(vec![status(answer)]);
+            configure(&env, &format!("repeat_after_hours = 0\n{}", webhook(&server)));
+            replace(&env, of_yesterday(20, 6));
+            let finished = env.taskmon(["stats"]).exits(code);
+            let report = finished.json();
+            finished.stderr_contains("Task failure rate is high: 30%");
+            assert_eq!(server.requests().len(), 1);
+            assert_eq!(kinds(&report), ["high_failure_rate"]);
+            let saved = env.read(report["report_path"].as_str().unwrap());
+            assert_eq!(saved, finished.stdout());
+            let errors: Vec<&Value> = report["errors"].as_array().unwrap().iter().map(|error| &error["kind"]).collect();
+            match code {
+                0 => assert_eq!(errors, [""; 0]),
+                _ => {
+                    assert_eq!(errors, ["channel_failed"]);
+                    finished.stderr_contains("the channel webhook failed").stderr_contains("403");
+                }
+            }
+        }
+    }
+
+    fn of_several_days_the_newest_is_notified(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        env.insert(of_yesterday(20, 6));
+        let finished = env.taskmon(["stats", "--days", "3"]).success();
+        let reports = finished.json();
+        let found: Vec<Vec<&str>> = reports.as_array().unwrap().iter().map(kinds).collect();
+        assert_eq!(found, [["no_tasks"], ["no_tasks"], ["high_failure_rate"]]);
+        assert_eq!(finished.stderr().lines().count(), 1);
+        assert_eq!(notified(&server), [["high_failure_rate"]]);
+    }
+
+    fn a_day_without_tasks_and_a_concentration_of_errors_are_notified_and_resolved(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        let stats = || good_result(env.taskmon(["stats"]).exits(0));
+        assert_eq!(kinds(&stats()), ["no_tasks"]);
+        let of_one_kind = |n| Task::new(n).at(&format!("{} 10:00:00", yesterday()));
+        replace(&env, (1..=20).map(|n| match n { 1 | 2 => of_one_kind(n).failed("二维码"), 3 => of_one_kind(n).failed("其它"), _ => of_one_kind(n) }));
+        let report = stats();
+        assert_eq!(
+            report["alerts"],
+            json!([{"type": "concentrated_errors", "severity": "warning", "subject": "二维码识别错误", "value": 66.67, "threshold": 50,
+                "message": "Errors are concentrated in \"二维码识别错误\": 66.67% (2 of 3)"}])
+        );
+        replace(&env, of_yesterday(20, 2));
+        assert_eq!(kinds(&stats()), [""; 0]);
+        assert_eq!(
+            notified(&server),
+            [vec!["no_tasks"], vec!["concentrated_errors", "-no_tasks"], vec!["-concentrated_errors"]]
+        );
+    }
+
+    fn an_alert_of_one_job_is_not_resolved_by_another(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &webhook(&server));
+        env.insert(of_yesterday(20, 6));
+        good_result(env.taskmon(["stats"]).exits(0));
+        // The live rules find nothing, and those of disks do not look at yesterday.
+        assert_eq!(counts(&alerted(&env)), [0, 0, 0]);
+        good_result(env.taskmon(["disk"]).exits(0));
+        assert_eq!(notified(&server), [["high_failure_rate"]]);
+        replace(&env, of_yesterday(20, 0));
+        good_result(env.taskmon(["stats"]).exits(0));
+        assert_eq!(notified(&server)[1], ["-high_failure_rate"]);
+    }
+
+    fn fail_on_sets_the_exit_code_by_what_is_firing_and_comes_before_errors(env) {
+        let refusing = Server::plain(vec![status(400)]);
+        configure(&env, "");
+        let mut tasks = of_yesterday(20, 6);
+        tasks.push(processing(100, minutes(90)));
+        env.insert(tasks);
+        let code = |arguments: &[&str]| {
+            let finished = env.taskmon(arguments.iter().copied()).run();
+            finished.stderr();
+            assert_eq!(finished.json()["success"], true);
+            finished.code.unwrap()
+        };
+        let date = yesterday().to_string();
+        for (job, arguments) in [("stats", vec!["stats", "--date", &date, "--no-save"]), ("alert", vec!["alert", "--dry-run"])] {
+            let with = |limit| arguments.iter().copied().chain(["--fail-on", limit]).collect::<Vec<&str>>();
+            assert_eq!(code(&arguments), 0, "{job}");
+            assert_eq!(code(&with("warning")), 4, "{job}");
+            assert_eq!(code(&with("critical")), 0, "{job}");
+        }
+        // A suppressed alert is still firing.
+        assert_eq!(code(&["alert", "--fail-on", "warning"]), 4);
+        assert_eq!(code(&["alert", "--fail-on", "warning"]), 4);
+        // Errors are 1; a firing alert comes first, and the errors are in the result all the same.
+        configure(&env, &format!("repeat_after_hours = 0\n{}", webhook(&refusing)));
+        assert_eq!(code(&["alert"]), 1);
+        let finished = env.taskmon(["alert", "--fail-on", "warning"]).exits(4);
+        finished.stderr_contains("the channel webhook failed");
+        assert_eq!(finished.json()["errors"][0]["kind"], "channel_failed");
+        assert_eq!(code(&["stats", "--fail-on", "critical"]), 1);
+        replace(&env, of_yesterday(20, 16));
+        assert_eq!(code(&["stats", "--fail-on", "critical"]), 4);
+    }
+}

@@ -1,0 +1,91 @@
+//! Queues whose jobs are rows of PostgreSQL: Procrastinate, pg-boss, River, Oban and Graphile Worker.
+
+use super::*;
+
+#[test]
+fn procrastinate_with_its_events() {
+    let env = TestEnv::postgres();
+    let queue = Queue {
+        preset: "procrastinate",
+        schema: include_str!("../../fixtures/presets/procrastinate.sql"),
+        left: "SELECT task_name FROM procrastinate_jobs",
+        slowest: Some(90.0),
+        wait: Some(472.5),
+        unavailable: &["error_statistics.error_categories"],
+        // The error itself is stored nowhere.
+        message: None,
+        ..Queue::default()
+    };
+    check(&env, &queue);
+    let events: i64 =
+        env.client().query_one("SELECT count(*) FROM procrastinate_events", &[]).unwrap().get(0);
+    assert_eq!(events, 7, "the events of what went are gone, the others are there");
+}
+
+#[test]
+fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
+    let env = TestEnv::postgres();
+    let queue = Queue {
+        preset: "pg-boss",
+        schema: include_str!("../../fixtures/presets/pg_boss.sql"),
+        left: "SELECT data ->> 'story' FROM pgboss.job",
+        message: Some("TypeError: x is undefined"),
+        slowest: Some(90.0),
+        wait: Some(378.0),
+        states: json!({"completed": 3, "failed": 1, "pending": 1, "processing": 1}),
+        remaining: &["blocks", "late", "runs", "waits"],
+        ..Queue::default()
+    };
+    check(&env, &queue);
+}
+
+#[test]
+fn river() {
+    let queue = Queue {
+        preset: "river",
+        schema: include_str!("../../fixtures/presets/river.sql"),
+        left: "SELECT kind FROM river_job",
+        message: Some("dial tcp: refused"),
+        slowest: Some(90.0),
+        wait: Some(472.5),
+        ..Queue::default()
+    };
+    check(&TestEnv::postgres(), &queue);
+}
+
+#[test]
+fn oban() {
+    for schema in [
+        include_str!("../../fixtures/presets/oban_elixir.sql"),
+        include_str!("../../fixtures/presets/oban_python.sql"),
+    ] {
+        let queue = Queue {
+            preset: "oban",
+            schema,
+            left: "SELECT worker FROM oban_jobs",
+            message: Some("RuntimeError: no stock"),
+            slowest: Some(90.0),
+            wait: Some(472.5),
+            ..Queue::default()
+        };
+        check(&TestEnv::postgres(), &queue);
+    }
+}
+
+/// The queue deletes what succeeded itself; what is left to clean are the jobs that failed for good.
+#[test]
+fn graphile_worker_through_its_view() {
+    let queue = Queue {
+        preset: "graphile-worker",
+        schema: include_str!("../../fixtures/presets/graphile_worker.sql"),
+        left: "SELECT task FROM graphile_worker._private_jobs",
+        message: Some("no stock"),
+        wait: Some(1800.0),
+        states: json!({"failed": 1, "pending": 1, "processing": 1}),
+        cleaned: 1,
+        remaining: &["runs", "waits"],
+        unavailable: &NO_DURATIONS,
+        ..Queue::default()
+    };
+    check(&TestEnv::postgres(), &queue);
+}
