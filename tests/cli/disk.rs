@@ -95,7 +95,7 @@ fn between(before: &Df, after: Df, disk: &Value) -> Option<Df> {
 }
 
 #[track_caller]
-fn close(what: &str, value: &Value, expected: f64) {
+fn assert_close(what: &str, value: &Value, expected: f64) {
     let value = value.as_f64().unwrap_or_else(|| panic!("{what} is {value}"));
     assert!((value - expected).abs() <= 0.011, "{what}: {value}, df has {expected}");
 }
@@ -109,11 +109,11 @@ fn every_mount_is_what_df_says_it_is() {
             continue;
         };
         let disk = &result["disks"][0];
-        close(&format!("total of {mount}"), &disk["total_gb"], df.size / GIB);
-        close(&format!("used of {mount}"), &disk["used_gb"], df.used / GIB);
-        close(&format!("free of {mount}"), &disk["free_gb"], df.available / GIB);
+        assert_close(&format!("total of {mount}"), &disk["total_gb"], df.size / GIB);
+        assert_close(&format!("used of {mount}"), &disk["used_gb"], df.used / GIB);
+        assert_close(&format!("free of {mount}"), &disk["free_gb"], df.available / GIB);
         if df.used + df.available > 0.0 {
-            close(
+            assert_close(
                 &format!("usage of {mount}"),
                 &disk["usage_percent"],
                 df.used / (df.used + df.available) * 100.0,
@@ -128,7 +128,7 @@ fn every_mount_is_what_df_says_it_is() {
             );
         }
         if df.inodes > 0.0 {
-            close(
+            assert_close(
                 &format!("inodes of {mount}"),
                 &disk["inodes_usage_percent"],
                 df.inodes_used / df.inodes * 100.0,

@@ -1,6 +1,6 @@
 //! Mappings of custom tables: the check and cleanup name what does not fit.
 
-use crate::cli::check::{checks, is};
+use crate::cli::check::{assert_check, run_check};
 use crate::on_each_database;
 use crate::support::env::TestEnv;
 use crate::support::rows::long_ago;
@@ -27,7 +27,7 @@ on_each_database! {
         let config = custom_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
         env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
         let named = "database.tasks.key[1]: \"jobs\", which rows are deleted from, has no \"id\"";
-        let found = checks(&env, &[], 1);
+        let found = run_check(&env, &[], 1);
         let mapping = found["mapping"]["message"].as_str().unwrap();
         assert!(mapping.contains(named), "{mapping}");
         let error = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"]).exits(3).json()["error"]["message"].clone();
@@ -66,7 +66,7 @@ on_each_database! {
             }
             env.write("taskmon.toml", &config);
             let named = format!("database.tasks.{field}: \"{expression}\" cannot be computed: ");
-            let found = checks(&env, &[], 1);
+            let found = run_check(&env, &[], 1);
             let mapping = found["mapping"]["message"].as_str().unwrap();
             assert!(mapping.contains(&named), "{named} in {mapping}");
             // What cleanup does not read, it does not fail on.
@@ -98,10 +98,15 @@ fn the_check_and_cleanup_agree_on_a_mapping_without_delete_from() {
         };
         let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
         with("");
-        is(&checks(&env, &[], 1), "mapping", "failed", &["database.tasks.delete_from"]);
+        assert_check(
+            &run_check(&env, &[], 1),
+            "mapping",
+            "failed",
+            &["database.tasks.delete_from"],
+        );
         env.taskmon(cleanup).exits(2).failure("config_invalid", &["database.tasks.delete_from"]);
         with("delete_from = ''\n");
-        checks(&env, &[], 0);
+        run_check(&env, &[], 0);
         let kept = env.taskmon(cleanup).success().json();
         assert!(kept["notes"][0].as_str().unwrap().contains("delete_from"), "{kept}");
     }
@@ -125,13 +130,13 @@ fn a_key_that_means_another_column_in_the_table_beneath_a_view_is_noticed() {
         )
     };
     from("seen");
-    let found = checks(&env, &[], 1);
-    is(
+    let found = run_check(&env, &[], 1);
+    assert_check(
         &found,
         "mapping",
         "failed",
         &["database.tasks.key", "made_at differs in 10 rows", "under its own name"],
     );
     from("same");
-    checks(&env, &[], 0);
+    run_check(&env, &[], 0);
 }

@@ -29,7 +29,7 @@ fn reads_all_three(env: &TestEnv, url: &str, variables: &[(&str, &str)]) -> Valu
 }
 
 #[track_caller]
-fn fails(env: &TestEnv, url: &str, variables: &[(&str, &str)], kind: &str) {
+fn assert_fails(env: &TestEnv, url: &str, variables: &[(&str, &str)], kind: &str) {
     let mut run = env.taskmon(STATS).env("TASKMON_DATABASE_URL", url);
     for (name, value) in variables {
         run = run.env(name, *value);
@@ -121,7 +121,7 @@ fn passwords_of_the_url_the_variable_and_the_file() {
     let without = env.url_of("locked");
     reads_all_three(&env, &env.url_of(&format!("locked:{PASSWORD_IN_URL}")), &[]);
     reads_all_three(&env, &without, &[("PGPASSWORD", PASSWORD)]);
-    fails(&env, &without, &[], "database_refused");
+    assert_fails(&env, &without, &[], "database_refused");
 
     let line = format!("127.0.0.1:{}:*:locked:{}\n", port(), PASSWORD.replace(':', "\\:"));
     let others = format!(
@@ -138,7 +138,12 @@ fn passwords_of_the_url_the_variable_and_the_file() {
     let file = env.path("elsewhere/pass").display().to_string();
     reads_all_three(&env, &without, &[("PGPASSFILE", &file)]);
     // The nearer source wins: a variable over the file, the URL over both.
-    fails(&env, &without, &[("PGPASSFILE", &file), ("PGPASSWORD", "wrong")], "database_refused");
+    assert_fails(
+        &env,
+        &without,
+        &[("PGPASSFILE", &file), ("PGPASSWORD", "wrong")],
+        "database_refused",
+    );
     let with = env.url_of(&format!("locked:{PASSWORD_IN_URL}"));
     reads_all_three(&env, &with, &[("PGPASSWORD", "wrong")]);
 }
@@ -192,7 +197,7 @@ fn encryption_is_had_as_asked_for_or_the_run_fails() {
         }
         match failure {
             None => drop(reads_all_three(&env, &url, &[])),
-            Some(kind) => fails(&env, &url, &[], kind),
+            Some(kind) => assert_fails(&env, &url, &[], kind),
         }
     }
 }
@@ -205,8 +210,8 @@ fn a_server_that_insists_on_encryption_gets_it() {
         reads_all_three(&env, &format!("{url}?sslmode={mode}"), &[]);
     }
     reads_all_three(&env, &url, &[("PGSSLMODE", "require")]);
-    fails(&env, &format!("{url}?sslmode=disable"), &[], "database_refused");
-    fails(&env, &url, &[("PGSSLMODE", "disable")], "database_refused");
+    assert_fails(&env, &format!("{url}?sslmode=disable"), &[], "database_refused");
+    assert_fails(&env, &url, &[("PGSSLMODE", "disable")], "database_refused");
 }
 
 #[test]

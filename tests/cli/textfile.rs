@@ -56,13 +56,13 @@ impl Samples {
     }
 
     #[track_caller]
-    fn is(&self, name: &str, labels: Value, expected: f64) {
+    fn assert(&self, name: &str, labels: Value, expected: f64) {
         let found = self.find(name, &labels);
         assert_eq!(found, Some(expected), "{name} {labels} of {:#?}", self.0);
     }
 
     #[track_caller]
-    fn has_none(&self, name: &str) {
+    fn assert_none(&self, name: &str) {
         let found = self.0.iter().find(|(known, _, _)| known.starts_with(name));
         assert_eq!(found, None);
     }
@@ -102,28 +102,32 @@ fn a_report_as_prometheus_metrics() {
     for (state, count) in
         [("pending", 1.0), ("completed", 1.0), ("failed", 2.0), ("cancelled", 0.0)]
     {
-        samples.is("taskmon_stats_tasks", json!({"state": state}), count);
+        samples.assert("taskmon_stats_tasks", json!({"state": state}), count);
     }
-    samples.is("taskmon_stats_failure_ratio", json!({}), 0.5);
-    samples.is(
+    samples.assert("taskmon_stats_failure_ratio", json!({}), 0.5);
+    samples.assert(
         "taskmon_stats_failed_tasks_by_category",
         json!({"category": "say \"x\\y\" 二维码"}),
         1.0,
     );
-    samples.is("taskmon_stats_hourly_tasks", json!({"hour": "11"}), 2.0);
+    samples.assert("taskmon_stats_hourly_tasks", json!({"hour": "11"}), 2.0);
     // Midnight of the day in Shanghai.
     let midnight = DateTime::parse_from_rfc3339(&format!("{day}T00:00:00+08:00")).unwrap();
-    samples.is("taskmon_stats_day_start_timestamp_seconds", json!({}), midnight.timestamp() as f64);
+    samples.assert(
+        "taskmon_stats_day_start_timestamp_seconds",
+        json!({}),
+        midnight.timestamp() as f64,
+    );
     let tasks = &report["task_statistics"];
     let p95 = tasks["processing_time_percentiles"]["p95"].as_f64().unwrap();
-    samples.is("taskmon_stats_processing_percentile_seconds", json!({"percentile": "95"}), p95);
+    samples.assert("taskmon_stats_processing_percentile_seconds", json!({"percentile": "95"}), p95);
     // A failure rate of 50 % is above the limit of 20 %.
-    samples.is("taskmon_alerts_standing", json!({"job": "stats", "severity": "warning"}), 1.0);
-    samples.is("taskmon_last_run_success", json!({"job": "stats"}), 1.0);
+    samples.assert("taskmon_alerts_standing", json!({"job": "stats", "severity": "warning"}), 1.0);
+    samples.assert("taskmon_last_run_success", json!({"job": "stats"}), 1.0);
     // The preset has no queue column, and no broker is configured.
-    samples.has_none("taskmon_stats_queue_waiting_tasks");
-    samples.has_none("taskmon_stats_queue_reserved_tasks");
-    samples.is("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
+    samples.assert_none("taskmon_stats_queue_waiting_tasks");
+    samples.assert_none("taskmon_stats_queue_reserved_tasks");
+    samples.assert("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
 }
 
 fn stats(env: &TestEnv, day: NaiveDate) -> Run<'_> {
@@ -146,8 +150,8 @@ fn disks_with_odd_names_to_the_byte() {
     let size: f64 = size.stdout().split_whitespace().map(|n| n.parse::<f64>().unwrap()).product();
     let place = |path: &str| json!({"path": path, "mount": disk["mount"], "device": disk["device"], "fs_type": disk["fs_type"]});
     for path in [odd, "."] {
-        samples.is("taskmon_disk_size_bytes", place(path), size);
-        samples.is("taskmon_disk_status", place(path), 0.0);
+        samples.assert("taskmon_disk_size_bytes", place(path), size);
+        samples.assert("taskmon_disk_status", place(path), 0.0);
     }
     let used = samples.find("taskmon_disk_used_ratio", &place(odd)).unwrap();
     let percent = disk["usage_percent"].as_f64().unwrap();
@@ -171,12 +175,12 @@ fn the_files_of_all_jobs_can_be_exported_together() {
     }
     let samples = Samples::read(&env, &["stats.prom", "disk.prom", "alert.prom", "cleanup.prom"]);
     for job in ["stats", "disk", "alert", "cleanup"] {
-        samples.is("taskmon_last_run_exit_code", json!({"job": job}), 0.0);
-        samples.is("taskmon_last_run_success", json!({"job": job}), 1.0);
-        samples.is("taskmon_last_run_errors", json!({"job": job}), 0.0);
+        samples.assert("taskmon_last_run_exit_code", json!({"job": job}), 0.0);
+        samples.assert("taskmon_last_run_success", json!({"job": job}), 1.0);
+        samples.assert("taskmon_last_run_errors", json!({"job": job}), 0.0);
         let ended =
             samples.find("taskmon_last_run_timestamp_seconds", &json!({"job": job})).unwrap();
-        samples.is("taskmon_last_success_timestamp_seconds", json!({"job": job}), ended);
+        samples.assert("taskmon_last_success_timestamp_seconds", json!({"job": job}), ended);
         let now = chrono::Utc::now().timestamp() as f64;
         assert!((now - ended).abs() < 60.0, "{job}: {ended}");
         let took = samples.find("taskmon_last_run_duration_seconds", &json!({"job": job})).unwrap();
@@ -203,7 +207,7 @@ fn a_failed_run_keeps_the_time_of_the_last_success() {
         assert_eq!(samples.only("taskmon_last_run_exit_code"), 3.0);
         assert_eq!(samples.only("taskmon_last_success_timestamp_seconds"), before);
         assert!(samples.only("taskmon_last_run_timestamp_seconds") >= before);
-        samples.has_none("taskmon_stats_");
+        samples.assert_none("taskmon_stats_");
     }
 }
 

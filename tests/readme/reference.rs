@@ -27,7 +27,7 @@ fn first_cells(document: &Document, headers: [&str; 2]) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn both_name(documents: &[Document], what: &str, words: &BTreeSet<String>) {
+fn assert_both_name(documents: &[Document], what: &str, words: &BTreeSet<String>) {
     assert!(!words.is_empty(), "{what}");
     for document in documents {
         let text = document.text();
@@ -81,7 +81,7 @@ fn options(command: &str) -> BTreeSet<String> {
 fn every_option_is_explained_on_the_page_of_its_command() {
     // It has none of its own.
     let common = options("completions");
-    both_name(&page("options"), "option", &common);
+    assert_both_name(&page("options"), "option", &common);
     for command in [
         "cleanup",
         "stats",
@@ -101,7 +101,7 @@ fn every_option_is_explained_on_the_page_of_its_command() {
         let specific: BTreeSet<String> = options(command).difference(&common).cloned().collect();
         if !specific.is_empty() {
             let name = command.split(' ').next().unwrap();
-            both_name(&page(name), "option", &specific);
+            assert_both_name(&page(name), "option", &specific);
         }
     }
 }
@@ -156,7 +156,7 @@ fn every_kind_of_issue_is_explained() {
     let kinds: BTreeSet<String> =
         literals.map(|literal| literal.split('"').next().unwrap().to_owned()).collect();
     assert!(kinds.len() > 10, "{kinds:?}");
-    both_name(&page("exit-codes"), "kind of issue", &kinds);
+    assert_both_name(&page("exit-codes"), "kind of issue", &kinds);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn every_key_of_the_results_is_explained() {
         collect_keys(&serde_json::from_str(&text).unwrap(), &mut keys);
     }
     assert!(keys.len() > 50, "{keys:?}");
-    both_name(&page("results"), "key", &keys);
+    assert_both_name(&page("results"), "key", &keys);
 }
 
 /// The names of keys, at any depth. The keys of maps of hours, labels, categories or counts are no names.
@@ -271,7 +271,7 @@ fn every_key_of_the_mapping_is_explained() {
     for table in ["tasks", "receipts"] {
         let mut keys = BTreeSet::new();
         collect_keys(&effective["database"][table], &mut keys);
-        both_name(&page("mapping"), "key", &keys);
+        assert_both_name(&page("mapping"), "key", &keys);
     }
 }
 
@@ -339,5 +339,5 @@ fn every_alert_of_a_rule_is_explained() {
         literals.map(|literal| literal.split('"').next().unwrap().to_owned()).collect();
     kinds.remove("test");
     assert!(kinds.len() > 3, "{kinds:?}");
-    both_name(&page("rules"), "alert", &kinds);
+    assert_both_name(&page("rules"), "alert", &kinds);
 }

@@ -18,7 +18,7 @@ fn slow_tasks(env: &TestEnv) -> View {
 }
 
 #[track_caller]
-fn took_less_than(limit: u64, start: Instant) {
+fn assert_took_less_than(limit: u64, start: Instant) {
     let took = start.elapsed();
     assert!(took < Duration::from_secs(limit), "it took {took:?}");
 }
@@ -29,7 +29,7 @@ on_each_database! {
         slow_tasks(&env)
             .statement_timeout(Duration::from_millis(500))
             .fails(Kind::StatementTimeout, &[]);
-        took_less_than(10, start);
+        assert_took_less_than(10, start);
     }
 
     fn no_time_is_no_limit(env) {
@@ -48,7 +48,7 @@ fn a_table_that_is_locked_on_postgres_is_not_waited_for_beyond_the_limit() {
     let start = Instant::now();
     let view = View::of(&env).statement_timeout(Duration::from_millis(500));
     view.refused(Kind::StatementTimeout, &[]);
-    took_less_than(10, start);
+    assert_took_less_than(10, start);
     held.rollback().unwrap();
     assert_eq!(view.figures().undated, 0);
 }
@@ -62,7 +62,7 @@ fn a_sqlite_file_that_is_locked_is_waited_for_as_long_as_for_a_connection() {
     let view = View::of(&env).connect_timeout(Duration::from_millis(500));
     view.refused(Kind::DatabaseUnavailable, &["tasks.db"]);
     assert!(start.elapsed() >= Duration::from_millis(450));
-    took_less_than(10, start);
+    assert_took_less_than(10, start);
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(view.figures().undated, 0);
 }

@@ -216,8 +216,8 @@ fn a_test_goes_to_every_channel_and_reports_each_result() {
     page.stderr();
     let lines: Vec<&str> = page.stdout().lines().map(str::trim).collect();
     for (name, state) in [
-        ("webhook ", "ok"),
-        ("command ", "ok"),
+        ("webhook ", "ok (1)"),
+        ("command ", "ok (1)"),
         ("dingtalk ", "failed: "),
         ("webhook 2 ", "failed: "),
         ("slack ", "failed: "),

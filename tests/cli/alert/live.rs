@@ -6,14 +6,14 @@ use crate::support::server::status;
 
 /// The one firing alert.
 #[track_caller]
-fn only(env: &TestEnv) -> Value {
+fn only_alert(env: &TestEnv) -> Value {
     let result = dry_run(env);
     assert_eq!(result["alerts"].as_array().unwrap().len(), 1, "{result}");
     result["alerts"][0].clone()
 }
 
 #[track_caller]
-fn none(env: &TestEnv) {
+fn assert_nothing_fires(env: &TestEnv) {
     assert_eq!(kinds(&dry_run(env)), [""; 0]);
 }
 
@@ -59,9 +59,9 @@ on_each_database! {
     fn a_task_is_stuck_when_it_has_been_processed_for_longer_than_the_limit(env) {
         configure(&env, "");
         env.insert([processing(1, minutes(58)), processing(2, TimeDelta::seconds(3_570))]);
-        none(&env);
+        assert_nothing_fires(&env);
         env.insert([processing(3, TimeDelta::seconds(3_602)), processing(4, minutes(135))]);
-        let alert = only(&env);
+        let alert = only_alert(&env);
         assert_eq!(alert["type"], "stuck_tasks");
         assert_eq!(alert["severity"], "warning");
         // Both in minutes: how long the oldest has taken, and how long one may.
@@ -84,17 +84,17 @@ on_each_database! {
         configure(&env, "[alerts.live]\nstuck_after_minutes = 10");
         let task = |n, updated| processing(n, minutes(200)).without("started_at").with("updated_at", ago(updated));
         env.insert([task(1, minutes(9))]);
-        none(&env);
+        assert_nothing_fires(&env);
         env.insert([task(2, minutes(11))]);
-        assert_eq!(only(&env)["threshold"], 10);
+        assert_eq!(only_alert(&env)["threshold"], 10);
     }
 
     fn a_backlog_is_firing_when_a_task_waits_for_longer_than_the_limit(env) {
         configure(&env, "");
         env.insert([pending(1, TimeDelta::seconds(1_770))]);
-        none(&env);
+        assert_nothing_fires(&env);
         env.insert([pending(2, TimeDelta::seconds(1_802))]);
-        let alert = only(&env);
+        let alert = only_alert(&env);
         assert_eq!((&alert["type"], &alert["severity"]), (&json!("backlog"), &json!("warning")));
         assert_eq!(alert["value"].as_f64().unwrap().floor(), 30.0);
         assert_eq!(alert["threshold"], 30);
@@ -112,11 +112,11 @@ on_each_database! {
     fn a_backlog_is_firing_when_more_tasks_wait_than_the_limit(env) {
         configure(&env, "[alerts.live]\nbacklog_max = 3");
         env.insert((1..=3).map(|n| pending(n, minutes(5))));
-        none(&env);
+        assert_nothing_fires(&env);
         // Two that finished in the last hour: at that rate the four take two hours.
         let finished = |n| Task::new(n).at(&ago(minutes(30)));
         env.insert([pending(4, minutes(5)), finished(5), finished(6)]);
-        let alert = only(&env);
+        let alert = only_alert(&env);
         assert_eq!((&alert["type"], &alert["value"], &alert["threshold"]), (&json!("backlog"), &json!(4), &json!(3)));
         assert_eq!(
             alert["message"],
@@ -149,7 +149,7 @@ on_each_database! {
         }
         // Tasks of yesterday are none of today's.
         replace(&env, of_yesterday(40, 40));
-        none(&env);
+        assert_nothing_fires(&env);
     }
 
     fn an_alert_is_notified_once_a_worse_one_at_once_its_end_once_and_its_return_as_new(env) {
@@ -308,14 +308,14 @@ fn custom_rules_look_at_the_live_state() {
     };
     env.insert([pending(1, minutes(2)), pending(2, minutes(1))]);
     configure(&env, &rule(">", "2", ""));
-    none(&env);
+    assert_nothing_fires(&env);
     configure(&env, &rule(">=", "2", "{value} wait ({threshold})"));
     assert_eq!(
-        only(&env),
+        only_alert(&env),
         json!({"type": "waiting", "severity": "critical", "message": "2 wait (2)", "value": 2, "threshold": 2})
     );
     configure(&env, &rule(">", "2", "").replace("pending\"", "nowhere\""));
-    let alert = only(&env);
+    let alert = only_alert(&env);
     assert_eq!(
         (&alert["type"], &alert["severity"], &alert["subject"]),
         (&json!("alert_check_error"), &json!("error"), &json!("waiting"))

@@ -72,7 +72,7 @@ fn outputs(env: &TestEnv, base: &str, arguments: &[&str], trace: bool) -> String
 }
 
 #[track_caller]
-fn holds_no_secret(what: &str, text: &str) {
+fn assert_no_secret(what: &str, text: &str) {
     let folded = text.to_lowercase();
     for secret in SECRETS {
         let secret = secret.to_lowercase();
@@ -83,8 +83,8 @@ fn holds_no_secret(what: &str, text: &str) {
     }
 }
 
-/// Every kind of run with channels at one place; some wait for their time limits.
-fn runs_show_no_secret(base: &str, port: u16, trace: bool) {
+/// Every kind of run with channels at one place, some of which wait for their time limits. Returns the records.
+fn assert_runs_show_no_secret(base: &str, port: u16, trace: bool) -> String {
     let env = TestEnv::sqlite();
     configure(&env, &format!("repeat_after_hours = 0\n{}", channels(&env, base, port)));
     for arguments in [
@@ -96,12 +96,12 @@ fn runs_show_no_secret(base: &str, port: u16, trace: bool) {
         let what = format!("{arguments:?} with {base}");
         let text = outputs(&env, base, &arguments, trace);
         assert!(!text.is_empty(), "{what}");
-        holds_no_secret(&what, &text);
+        assert_no_secret(&what, &text);
     }
     let records: String = records(&env).iter().map(Value::to_string).collect();
-    assert!(records.contains("\"failed\""), "{records}");
-    holds_no_secret("the records", &records);
-    holds_no_secret("the logs", &logged(&env).concat());
+    assert_no_secret("the records", &records);
+    assert_no_secret("the logs", &logged(&env).concat());
+    records
 }
 
 #[test]
@@ -110,7 +110,8 @@ fn no_secret_is_seen_whatever_fails() {
     let (echo, silent) =
         (Server::plain(vec![Answer::Echo(400)]), Server::plain(vec![Answer::Silence]));
     let dead = dead_port();
-    std::thread::scope(|scope| {
+    let records: String = std::thread::scope(|scope| {
+        let mut runs = Vec::new();
         for (base, port) in [
             (echo.url(""), echo.port),
             (silent.url(""), silent.port),
@@ -120,10 +121,12 @@ fn no_secret_is_seen_whatever_fails() {
         ] {
             for trace in [true, false] {
                 let base = base.clone();
-                scope.spawn(move || runs_show_no_secret(&base, port, trace));
+                runs.push(scope.spawn(move || assert_runs_show_no_secret(&base, port, trace)));
             }
         }
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
+    assert!(records.contains("\"failed\""), "{records}");
     assert!(!echo.requests().is_empty());
 }
 
@@ -144,7 +147,7 @@ fn the_configuration_is_shown_with_its_secrets_masked() {
     assert_eq!(channels[1]["url_env"], "DING");
     assert!(channels[2]["url_file"].as_str().unwrap().ends_with("token.url"));
     let page = env.taskmon(["config", "--output", "text"]).success();
-    holds_no_secret("the page", page.stdout());
+    assert_no_secret("the page", page.stdout());
 }
 
 /// A program inherits the environment, and a script that fails may print it.
@@ -162,8 +165,8 @@ fn a_program_cannot_show_the_secrets_that_it_inherits() {
         finished.json()["channels"].as_array().unwrap().last().unwrap()["error"].to_string();
     assert!(error.contains("I fail"), "{error}");
     let both = format!("{}{}", finished.stdout(), finished.stderr());
-    holds_no_secret("the run", &both);
-    holds_no_secret("its record", &records(&env)[0].to_string());
+    assert_no_secret("the run", &both);
+    assert_no_secret("its record", &records(&env)[0].to_string());
 }
 
 /// A job's failure names the database, whose password is no alert's business either.

@@ -54,7 +54,7 @@ fn channels_are_reached_and_nothing_is_sent() {
         channel("command", &format!("command = ['{}']", env.path("bin/text").display())),
     ];
     env.write("bad.toml", &format!("{config}\n{}", bad.concat()));
-    let found = checks(&env, &["--config", "bad.toml"], 1);
+    let found = run_check(&env, &["--config", "bad.toml"], 1);
     let findings = found["channels"]["findings"].as_array().unwrap();
     let parts = [
         "webhook: ",

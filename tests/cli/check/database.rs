@@ -12,28 +12,33 @@ fn a_wrong_clock_is_reported_with_the_difference() {
          ALTER DATABASE {} SET search_path = wrong, pg_catalog, public",
         env.name()
     ));
-    let found = checks(&env, &[], 1);
-    is(&found, "clock", "failed", &["-400.0", "NTP"]);
+    let found = run_check(&env, &[], 1);
+    assert_check(&found, "clock", "failed", &["-400.0", "NTP"]);
     env.sql(
         "CREATE OR REPLACE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
              $$ SELECT pg_catalog.clock_timestamp() + interval '60 seconds' $$",
     );
-    is(&checks(&env, &[], 0), "clock", "warning", &["60.0"]);
+    assert_check(&run_check(&env, &[], 0), "clock", "warning", &["60.0"]);
 }
 
 #[test]
 fn an_unreachable_server_is_one_failure_and_the_checks_that_need_it_are_skipped() {
     let env = TestEnv::new();
     let url = format!("postgresql://locked:{PASSWORD_IN_URL}@127.0.0.1:{}/x", dead_port());
-    let found = checks(&env, &["--database-url", &url], 1);
-    is(&found, "database", "failed", &["127.0.0.1"]);
+    let found = run_check(&env, &["--database-url", &url], 1);
+    assert_check(&found, "database", "failed", &["127.0.0.1"]);
     for name in ["mapping", "indexes"] {
-        is(&found, name, "skipped", &[]);
+        assert_check(&found, name, "skipped", &[]);
     }
-    is(&found, "permissions", "ok", &[]);
-    let found = checks(&env, &["--database-url", "sqlite:gone.db"], 1);
-    is(&found, "database", "failed", &["gone.db"]);
-    is(&checks(&env, &[], 1), "database", "failed", &["no database is configured", "database.url"]);
+    assert_check(&found, "permissions", "ok", &[]);
+    let found = run_check(&env, &["--database-url", "sqlite:gone.db"], 1);
+    assert_check(&found, "database", "failed", &["gone.db"]);
+    assert_check(
+        &run_check(&env, &[], 1),
+        "database",
+        "failed",
+        &["no database is configured", "database.url"],
+    );
     assert!(!env.path("gone.db").exists());
 }
 
@@ -44,8 +49,8 @@ fn a_server_that_stops_answering_is_a_failure() {
     env.config("statement_timeout_seconds = 1\n");
     let proxy = Proxy::new("current_user", Freeze::Everything);
     let url = proxy.url(env.name());
-    let found = checks(&env, &["--database-url", &url], 1);
-    is(&found, "database", "failed", &["has not answered"]);
-    is(&found, "mapping", "skipped", &[]);
+    let found = run_check(&env, &["--database-url", &url], 1);
+    assert_check(&found, "database", "failed", &["has not answered"]);
+    assert_check(&found, "mapping", "skipped", &[]);
     assert!(proxy.is_frozen());
 }

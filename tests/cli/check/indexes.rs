@@ -5,7 +5,7 @@ use crate::cli::mapping::custom_mapping;
 
 /// Runs what the check proposes, and says what it said of the indexes.
 fn proposed(env: &TestEnv) -> Vec<String> {
-    let found = checks(env, &[], 0);
+    let found = run_check(env, &[], 0);
     let hint = found["indexes"]["hint"].as_str().unwrap_or_default();
     let statements = hint.split("; ").filter(|statement| !statement.is_empty());
     statements.map(str::to_owned).collect()
@@ -14,14 +14,14 @@ fn proposed(env: &TestEnv) -> Vec<String> {
 on_each_database! {
     fn statements_that_it_proposes_make_the_indexes_that_are_missing(env) {
         env.sql("DROP INDEX idx_tasks_tracking_number");
-        let found = checks(&env, &[], 0);
-        is(&found, "indexes", "warning", &["CREATE INDEX", "tasks (tracking_number)"]);
+        let found = run_check(&env, &[], 0);
+        assert_check(&found, "indexes", "warning", &["CREATE INDEX", "tasks (tracking_number)"]);
         let hint = found["indexes"]["hint"].as_str().unwrap();
         for statement in hint.split("; ") {
             // CONCURRENTLY takes a transaction of its own.
             env.sql(&statement.replace("CONCURRENTLY ", ""));
         }
-        is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+        assert_check(&run_check(&env, &[], 0), "indexes", "ok", &[]);
     }
 }
 
@@ -87,7 +87,7 @@ fn an_index_that_is_proposed_can_be_made_and_is_found_again_on_each_kind_of_tabl
                 .batch_execute(statement)
                 .unwrap_or_else(|error| panic!("{kind}: {statement}: {error}"));
         }
-        is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+        assert_check(&run_check(&env, &[], 0), "indexes", "ok", &[]);
     }
 }
 
@@ -100,13 +100,13 @@ fn an_expression_that_cannot_be_indexed_is_explained_without_a_statement() {
     );
     let config = custom_mapping(&env, "name = ''\nlink = ''\nguard = ''\nfiles = []\n");
     env.write("taskmon.toml", &config.replace("'made_at'", "'at_text::timestamptz'"));
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["at_text::timestamptz", "immutable"]);
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "indexes", "warning", &["at_text::timestamptz", "immutable"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
     assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
     env.write("taskmon.toml", &config.replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete"));
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["seen", "computed"]);
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "indexes", "warning", &["seen", "computed"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
     assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
 }
@@ -125,7 +125,7 @@ fn an_index_that_sqlite_would_refuse_is_not_proposed() {
     let statements = proposed(&env);
     assert_eq!(statements.len(), 1, "{statements:?}");
     env.sql(&statements[0]);
-    is(&checks(&env, &[], 0), "indexes", "ok", &[]);
+    assert_check(&run_check(&env, &[], 0), "indexes", "ok", &[]);
     env.sql("DROP INDEX taskmon_jobs_1");
     env.write(
         "taskmon.toml",
@@ -133,8 +133,8 @@ fn an_index_that_sqlite_would_refuse_is_not_proposed() {
             .replace("from = 'jobs'\ndelete", "from = 'seen'\ndelete")
             .replace("jobs.number", "number"),
     );
-    let found = checks(&env, &[], 0);
-    is(&found, "indexes", "warning", &["seen", "views may not be indexed"]);
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "indexes", "warning", &["seen", "views may not be indexed"]);
     let hint = found["indexes"]["hint"].as_str().unwrap();
     assert!(!hint.contains("CREATE") && hint.contains("slower"), "{found:#?}");
 }
@@ -148,7 +148,7 @@ fn an_index_is_proposed_where_no_temporary_table_may_be_made_to_try_it_on() {
          GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}",
         env.name()
     ));
-    let found = checks(&env, &["--database-url", &env.url_of(&role)], 0);
+    let found = run_check(&env, &["--database-url", &env.url_of(&role)], 0);
     let hint = found["indexes"]["hint"].as_str().unwrap();
     assert!(hint.contains("CREATE INDEX CONCURRENTLY ON tasks (tracking_number)"), "{hint}");
 }

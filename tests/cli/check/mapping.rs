@@ -5,20 +5,20 @@ use super::*;
 on_each_database! {
     fn a_column_that_is_missing_is_named(env) {
         env.sql("ALTER TABLE tasks DROP COLUMN retry_count");
-        let found = checks(&env, &[], 1);
-        is(&found, "mapping", "failed", &["retry_count"]);
+        let found = run_check(&env, &[], 1);
+        assert_check(&found, "mapping", "failed", &["retry_count"]);
         // A report does without it.
         let findings = found["mapping"]["findings"].as_array().unwrap();
         let warning = findings.iter().find(|finding| finding["status"] == "warning").unwrap();
         assert!(warning["message"].as_str().unwrap().contains("retry_count"), "{warning}");
         for name in ["database", "permissions", "clock"] {
-            is(&found, name, "ok", &[]);
+            assert_check(&found, name, "ok", &[]);
         }
     }
 
     fn a_table_that_is_missing_is_named(env) {
         env.sql("DROP TABLE tracking_info");
-        is(&checks(&env, &[], 1), "mapping", "failed", &["tracking_info"]);
+        assert_check(&run_check(&env, &[], 1), "mapping", "failed", &["tracking_info"]);
     }
 
     fn statuses_that_no_state_claims_are_counted(env) {
@@ -26,8 +26,8 @@ on_each_database! {
         let states = "[database.tasks.states]\nfailed = []\n";
         env.write("other.toml", &format!("language = 'en'\n[database]\nurl = '{database}'\n{states}"));
         env.insert([Task::new(1), Task::new(2).failed("x"), Task::new(3).failed("y")]);
-        let found = checks(&env, &["--config", "other.toml"], 0);
-        is(&found, "mapping", "warning", &["FAILED (2)", "never deleted", "[database.tasks.states]"]);
+        let found = run_check(&env, &["--config", "other.toml"], 0);
+        assert_check(&found, "mapping", "warning", &["FAILED (2)", "never deleted", "[database.tasks.states]"]);
     }
 }
 
@@ -38,7 +38,7 @@ fn naive_times_that_are_read_in_another_zone_than_the_sessions_are_warned_of() {
     env.insert([Task::new(1)]);
     let warnings_of = |zone: &str| {
         env.config(&format!("naive_timestamps = '{zone}'"));
-        let found = checks(&env, &[], 0);
+        let found = run_check(&env, &[], 0);
         let findings = found["mapping"]["findings"].as_array().unwrap();
         let messages = findings.iter().map(|one| one["message"].as_str().unwrap());
         messages
@@ -101,8 +101,8 @@ fn a_mapping_that_does_not_fit_is_reported_field_by_field() {
         );
     };
     configure("");
-    let fits = checks(&env, &[], 0);
-    is(&fits, "mapping", "warning", &["statuses that no state claims", "paused (1)"]);
+    let fits = run_check(&env, &[], 0);
+    assert_check(&fits, "mapping", "warning", &["statuses that no state claims", "paused (1)"]);
     let types = fits["mapping"]["findings"][0]["message"].as_str().unwrap();
     for part in [
         "status text",
@@ -152,7 +152,7 @@ fn a_mapping_that_does_not_fit_is_reported_field_by_field() {
         ),
     ] {
         configure(overrides);
-        let checks = checks(&env, &[], i32::from(!by_check.is_empty()));
+        let checks = run_check(&env, &[], i32::from(!by_check.is_empty()));
         let mapping = checks["mapping"]["message"].as_str().unwrap();
         assert!(mapping.contains(by_check), "{overrides}: {mapping}");
         assert_eq!(mapping.matches("has no").count(), by_check.matches("has no").count());

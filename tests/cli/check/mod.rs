@@ -33,7 +33,7 @@ const NAMES: [&str; 11] = [
 
 /// The checks by name. Every one is there, has a message, and its status and hint follow from its findings.
 #[track_caller]
-pub fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
+pub fn run_check(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, Value> {
     let finished = env.taskmon(["check"].iter().chain(arguments).copied()).exits(code);
     let result = finished.json();
     assert_eq!(result["success"], true);
@@ -51,7 +51,7 @@ pub fn checks(env: &TestEnv, arguments: &[&str], code: i32) -> BTreeMap<String, 
 }
 
 #[track_caller]
-pub fn is(checks: &BTreeMap<String, Value>, name: &str, status: &str, parts: &[&str]) {
+pub fn assert_check(checks: &BTreeMap<String, Value>, name: &str, status: &str, parts: &[&str]) {
     let check = &checks[name];
     assert_eq!(check["status"], status, "{check:#}");
     for part in parts {
@@ -91,21 +91,21 @@ on_each_database! {
         volumes(&env);
         env.insert([Task::new(1), Task::new(2).failed("x")]);
         let before = snapshot(&env);
-        let found = checks(&env, &[], 0);
+        let found = run_check(&env, &[], 0);
         for name in ["config", "database", "mapping", "clock", "permissions", "storage"] {
-            is(&found, name, "ok", &[]);
+            assert_check(&found, name, "ok", &[]);
         }
         for name in ["broker", "channels", "runs"] {
-            is(&found, name, "skipped", &[]);
+            assert_check(&found, name, "skipped", &[]);
         }
         // What this host's crontab holds is for the tests of the schedule, which have one of their own.
         assert_ne!(found["cron"]["status"], "failed");
-        is(&found, "config", "ok", &["taskmon.toml"]);
+        assert_check(&found, "config", "ok", &["taskmon.toml"]);
         // It goes by the machine's zone, which is said where that is another.
         let machine = std::fs::read_link("/etc/localtime").unwrap_or_default();
         let cron = if machine.ends_with("Asia/Shanghai") { "" } else { "cron" };
-        is(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", cron]);
-        is(&found, "mapping", "ok", &["all 2 tasks"]);
+        assert_check(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", cron]);
+        assert_check(&found, "mapping", "ok", &["all 2 tasks"]);
         assert_eq!(snapshot(&env), before);
     }
 }
@@ -119,7 +119,7 @@ fn a_database_in_wal_mode_is_left_as_it_was() {
         snapshot(env).into_iter().map(|(name, content, _)| (name, content)).collect::<Vec<_>>()
     };
     let before = names(&env);
-    checks(&env, &[], 0);
+    run_check(&env, &[], 0);
     assert_eq!(names(&env), before);
 }
 
@@ -138,7 +138,7 @@ fn nothing_in_postgres_is_changed() {
     };
     let before = dump();
     assert!(before.contains("INSERT INTO public.tasks"));
-    checks(&env, &[], 0);
+    run_check(&env, &[], 0);
     assert_eq!(dump(), before);
 }
 
@@ -146,10 +146,10 @@ fn nothing_in_postgres_is_changed() {
 fn an_invalid_configuration_is_reported_with_its_line() {
     let env = TestEnv::new();
     env.write("taskmon.toml", "timezone = 'Asia/Shanghai'\ntimezon = 'x'\n");
-    let found = checks(&env, &[], 1);
-    is(&found, "config", "failed", &["taskmon.toml", "line 2", "timezon"]);
+    let found = run_check(&env, &[], 1);
+    assert_check(&found, "config", "failed", &["taskmon.toml", "line 2", "timezon"]);
     for name in &NAMES[1..] {
-        is(&found, name, "skipped", &[]);
+        assert_check(&found, name, "skipped", &[]);
     }
     let warned = TestEnv::sqlite();
     let config = warned.read("taskmon.toml");
@@ -157,9 +157,9 @@ fn an_invalid_configuration_is_reported_with_its_line() {
         "taskmon.toml",
         &format!("{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{}/0'\n", dead_port()),
     );
-    let found = checks(&warned, &[], 1);
-    is(&found, "config", "ok", &[]);
-    is(&found, "broker", "failed", &["127.0.0.1"]);
+    let found = run_check(&warned, &[], 1);
+    assert_check(&found, "config", "ok", &[]);
+    assert_check(&found, "broker", "failed", &["127.0.0.1"]);
 }
 
 #[test]
@@ -175,28 +175,28 @@ fn the_broker_is_asked_as_a_report_asks_it() {
     };
     broker(&redis.url());
     // Nothing says yet that Celery uses this server.
-    let found = checks(&env, &[], 0);
-    is(&found, "broker", "warning", &["broker.global_keyprefix"]);
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "broker", "warning", &["broker.global_keyprefix"]);
     redis.send(&["send", "mail", "0", "3"]);
-    is(&checks(&env, &[], 0), "broker", "ok", &["redis", "3 messages wait in mail"]);
+    assert_check(&run_check(&env, &[], 0), "broker", "ok", &["redis", "3 messages wait in mail"]);
     broker(&redis.url().replace("s3cret", "wr0ng"));
-    is(&checks(&env, &[], 1), "broker", "failed", &["127.0.0.1", "password"]);
+    assert_check(&run_check(&env, &[], 1), "broker", "failed", &["127.0.0.1", "password"]);
 }
 
 #[test]
 fn storage_that_is_not_mounted_and_folders_that_are_never_swept() {
     let env = TestEnv::sqlite();
-    let found = checks(&env, &[], 0);
-    is(&found, "storage", "warning", &["uploads", "static"]);
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "storage", "warning", &["uploads", "static"]);
     volumes(&env);
     let config = env.read("taskmon.toml");
     env.write(
         "taskmon.toml",
         &format!("{config}\n[cleanup]\nroot_marker = '.here'\nstorage_roots = ['uploads']\n"),
     );
-    is(&checks(&env, &[], 0), "storage", "warning", &["uploads", ".here"]);
+    assert_check(&run_check(&env, &[], 0), "storage", "warning", &["uploads", ".here"]);
     env.write("taskmon.toml", &format!("{config}\n[cleanup]\ntemp_dirs = ['/tmp']\n"));
-    is(&checks(&env, &[], 1), "storage", "failed", &["cleanup.temp_dirs", "/tmp"]);
+    assert_check(&run_check(&env, &[], 1), "storage", "failed", &["cleanup.temp_dirs", "/tmp"]);
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn unreadable_records_are_reported_and_hide_nothing_else() {
     let env = TestEnv::sqlite();
     volumes(&env);
     std::fs::create_dir_all(env.path("logs/taskmon_runs.jsonl")).unwrap();
-    let found = checks(&env, &[], 1);
-    is(&found, "runs", "failed", &["taskmon_runs.jsonl", "the next run makes a new one"]);
+    let found = run_check(&env, &[], 1);
+    assert_check(&found, "runs", "failed", &["taskmon_runs.jsonl", "the next run makes a new one"]);
     assert_ne!(found["cron"]["status"], "failed", "{:#}", found["cron"]);
     let status = env.taskmon(["schedule", "status"]).exits(1);
     let result = status.json();

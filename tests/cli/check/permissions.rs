@@ -11,21 +11,21 @@ fn a_role_that_may_not_delete_gets_the_statements_to_grant_it() {
     let env = TestEnv::postgres();
     let role = env.role("");
     let option = url_option(&env, &role);
-    let found = checks(&env, &[&option[0], &option[1]], 1);
+    let found = run_check(&env, &[&option[0], &option[1]], 1);
     let grant = format!("GRANT DELETE ON tasks TO {role}");
-    is(
+    assert_check(
         &found,
         "permissions",
         "failed",
         &["DELETE", "tasks", "delivery_receipts", "tracking_info", &grant],
     );
-    is(&found, "database", "ok", &[&role]);
-    is(&found, "mapping", "ok", &[]);
+    assert_check(&found, "database", "ok", &[&role]);
+    assert_check(&found, "mapping", "ok", &[]);
     // What it proposes is enough.
     for statement in found["permissions"]["hint"].as_str().unwrap().split("; ") {
         env.sql(statement);
     }
-    is(&checks(&env, &[&option[0], &option[1]], 0), "permissions", "ok", &[]);
+    assert_check(&run_check(&env, &[&option[0], &option[1]], 0), "permissions", "ok", &[]);
 }
 
 #[test]
@@ -36,10 +36,10 @@ fn a_role_that_may_not_read_gets_the_statement_to_grant_it() {
         "REVOKE SELECT ON tasks FROM {role}; GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}"
     ));
     let option = url_option(&env, &role);
-    let found = checks(&env, &[&option[0], &option[1]], 1);
-    is(&found, "permissions", "failed", &[&format!("GRANT SELECT ON tasks TO {role}")]);
-    is(&found, "mapping", "skipped", &["permission denied"]);
-    is(&found, "database", "ok", &[]);
+    let found = run_check(&env, &[&option[0], &option[1]], 1);
+    assert_check(&found, "permissions", "failed", &[&format!("GRANT SELECT ON tasks TO {role}")]);
+    assert_check(&found, "mapping", "skipped", &["permission denied"]);
+    assert_check(&found, "database", "ok", &[]);
 }
 
 #[test]
@@ -58,18 +58,18 @@ fn a_role_without_usage_of_the_schema_gets_the_statement_to_grant_it() {
     let named = "from = '\"Shop a\".tasks'\ndelete_from = '\"Shop a\".tasks'";
     for section in ["", &format!("\n[database.tasks]\n{named}\n")] {
         env.write("taskmon.toml", &format!("{config}{section}"));
-        let found = checks(&env, &arguments, 1);
-        is(&found, "permissions", "failed", &["USAGE"]);
+        let found = run_check(&env, &arguments, 1);
+        assert_check(&found, "permissions", "failed", &["USAGE"]);
         assert_eq!(found["permissions"]["hint"], *grant);
     }
     // Within a FROM clause, too.
     let clause = "from = '\"Shop a\".tasks AS t JOIN (SELECT 1) AS one ON true'\ndelete_from = ''";
     env.write("taskmon.toml", &format!("{config}\n[database.tasks]\n{clause}\n"));
-    let found = checks(&env, &arguments, 1);
-    is(&found, "permissions", "failed", &["permission denied for schema"]);
+    let found = run_check(&env, &arguments, 1);
+    assert_check(&found, "permissions", "failed", &["permission denied for schema"]);
     env.write("taskmon.toml", &config);
     env.sql(&grant);
-    is(&checks(&env, &arguments, 0), "permissions", "ok", &[]);
+    assert_check(&run_check(&env, &arguments, 0), "permissions", "ok", &[]);
 }
 
 #[test]
@@ -82,14 +82,14 @@ fn a_standby_is_no_place_to_delete_from() {
         tried.stderr();
         tried.code == Some(0)
     });
-    let found = checks(&env, &["--database-url", &url], 1);
-    is(&found, "permissions", "failed", &["standby"]);
-    is(&found, "database", "ok", &[]);
+    let found = run_check(&env, &["--database-url", &url], 1);
+    assert_check(&found, "permissions", "failed", &["standby"]);
+    assert_check(&found, "database", "ok", &[]);
     let role = env.role("");
     env.sql(&format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; ALTER ROLE {role} SET default_transaction_read_only = on"));
     let option = url_option(&env, &role);
-    let found = checks(&env, &[&option[0], &option[1]], 1);
-    is(&found, "permissions", "failed", &["default_transaction_read_only"]);
+    let found = run_check(&env, &[&option[0], &option[1]], 1);
+    assert_check(&found, "permissions", "failed", &["default_transaction_read_only"]);
 }
 
 /// As a user that is not root, which may do everything.

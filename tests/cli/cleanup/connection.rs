@@ -72,7 +72,7 @@ fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
         let finished = running.wait();
         let result = finished.json();
         let left = ids(&env);
-        nothing_is_lost(&env, &tasks, &left, &kept);
+        assert_nothing_lost(&env, &tasks, &left, &kept);
         match finished.code {
             Some(0) => assert_eq!(left, ["900"]),
             Some(1) => {
@@ -91,7 +91,7 @@ fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
     assert!(ended > 0, "no session was ever met");
     cleanup(&env, 0, &["--only", "tasks"]);
     assert_eq!(ids(&env), ["900"]);
-    nothing_is_lost(&env, &tasks, &ids(&env), &kept);
+    assert_nothing_lost(&env, &tasks, &ids(&env), &kept);
 }
 
 #[test]
@@ -114,10 +114,10 @@ fn a_lost_server_is_reported_and_the_next_run_finishes() {
     let unsure = if said.contains("is not known") { 5 } else { 0 };
     let gone = (2000 - left.len()) as u64;
     assert!((cleaned..=cleaned + unsure).contains(&gone), "{gone} of {result:#}");
-    nothing_is_lost(&env, &tasks, &left, &[]);
+    assert_nothing_lost(&env, &tasks, &left, &[]);
     env.taskmon(arguments(&[])).exits(0).json();
     assert!(cluster.ids().is_empty());
-    nothing_is_lost(&env, &tasks, &[], &[]);
+    assert_nothing_lost(&env, &tasks, &[], &[]);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_server_that_comes_back_seconds_later_is_waited_for() {
     assert_eq!(result["tasks_cleaned"], 2000);
     assert_eq!(result["files_cleaned"], 6000);
     assert!(cluster.ids().is_empty());
-    nothing_is_lost(&env, &tasks, &[], &[]);
+    assert_nothing_lost(&env, &tasks, &[], &[]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_commit_without_an_answer_is_looked_up_and_counted_once() {
                 assert_eq!(result["tasks_cleaned"], 20, "{freeze:?}");
                 assert_eq!(result["files_cleaned"], 60, "{freeze:?}");
                 assert!(ids(&env).is_empty());
-                nothing_is_lost(&env, &tasks, &[], &[]);
+                assert_nothing_lost(&env, &tasks, &[], &[]);
             });
         }
     });
@@ -200,9 +200,9 @@ fn a_commit_with_an_unknown_outcome_is_reported_as_such() {
         assert!(said.contains(part), "{said}");
     }
     assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(0), &json!(15)));
-    nothing_is_lost(&env, &tasks, &ids(&env), &[]);
+    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
     proxy.thaw();
     cleanup(&env, 0, &["--only", "tasks"]);
     assert!(ids(&env).is_empty());
-    nothing_is_lost(&env, &tasks, &[], &[]);
+    assert_nothing_lost(&env, &tasks, &[], &[]);
 }

@@ -286,5 +286,5 @@ fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
     assert_eq!(env.read("uploads/image_3.png"), "written anew");
     assert!(message(&result, "unlink_failed").contains("has changed since it was examined"));
     assert_eq!(result["tasks_cleaned"], 4);
-    nothing_is_lost(&env, &tasks, &ids(&env), &[]);
+    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
 }

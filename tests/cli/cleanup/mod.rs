@@ -139,7 +139,7 @@ pub fn prepare_again(env: &TestEnv, tasks: &[Task], left: &[String]) {
 
 /// No file may be left whose row is gone, and no file of a row that never was to go.
 #[track_caller]
-fn nothing_is_lost(env: &TestEnv, expired: &[Task], left: &[String], kept: &[Task]) {
+fn assert_nothing_lost(env: &TestEnv, expired: &[Task], left: &[String], kept: &[Task]) {
     for task in expired {
         let id = task.columns["id"].clone().unwrap();
         let any = paths(task).iter().any(|path| env.path(path).exists());

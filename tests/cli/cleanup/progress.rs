@@ -18,7 +18,7 @@ on_each_database! {
             .unwrap();
         assert_eq!(output.status.code(), Some(3));
         assert!(ids(&env).is_empty());
-        nothing_is_lost(&env, &tasks, &[], &[]);
+        assert_nothing_lost(&env, &tasks, &[], &[]);
     }
 }
 

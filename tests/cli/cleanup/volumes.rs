@@ -228,7 +228,7 @@ fn a_full_disk_under_sqlite_is_reported_before_any_file_is_deleted() {
             std::fs::remove_file(small.join("filler")).unwrap();
             let result = env.taskmon(arguments(&["--database-url", url])).exits(0).json();
             assert_eq!((result["tasks_cleaned"].as_i64(), count()), (Some(300), 0), "{journal}");
-            nothing_is_lost(&env, &tasks, &[], &[]);
+            assert_nothing_lost(&env, &tasks, &[], &[]);
         }
     });
 }
@@ -261,7 +261,7 @@ fn a_full_disk_under_postgresql_is_reported_before_any_file_is_deleted() {
         std::fs::remove_file(small.join("filler")).unwrap();
         env.taskmon(arguments(&[])).exits(0).json();
         assert!(cluster.ids().is_empty());
-        nothing_is_lost(&env, &tasks, &[], &[]);
+        assert_nothing_lost(&env, &tasks, &[], &[]);
     });
 }
 
