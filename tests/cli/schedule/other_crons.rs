@@ -112,7 +112,7 @@ fn cronie_takes_what_is_installed_and_has_the_other_lines_back_to_the_byte() {
         let installed = debian.shell(&as_ann("taskmon schedule install")).success();
         let block = installed.json()["block"].as_str().unwrap().to_owned();
         if text.contains("CRON_TZ") {
-            installed.stderr_contains("CRON_TZ=Asia/Tokyo");
+            installed.stderr_contains("CRON_TZ is set to Asia/Tokyo");
         } else {
             assert_eq!(installed.stderr(), "");
         }
