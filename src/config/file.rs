@@ -109,14 +109,9 @@ fn built_in(text: &str) -> Result<Table, Failure> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .flat_map(|line| [line, "\n"])
         .collect();
-    let document = reader::parse(&settings).map_err(|error| {
-        let message = format!(
-            "a built-in file is broken at line {} of its settings: {}",
-            error.line, error.message
-        );
-        Failure::new(Kind::Internal, message)
-    })?;
-    Ok(document.values)
+    settings.parse().map_err(|error| {
+        Failure::new(Kind::Internal, format!("a built-in file is broken: {error}"))
+    })
 }
 
 /// Lays `[database]` over the preset that it names.

@@ -27,7 +27,7 @@ pub struct SyntaxError {
 pub fn parse(text: &str) -> Result<Document, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table = DeTable::parse(text).map_err(|error| syntax_error(text, &error))?;
-    let mut walk = Walk { text, lines: BTreeMap::new() };
+    let mut walk = Walk { line_ends: line_ends(text), lines: BTreeMap::new() };
     let values = walk.table(table.get_ref(), "")?;
     Ok(Document { values, lines: walk.lines })
 }
@@ -47,13 +47,18 @@ pub fn line_of(text: &str, at: usize) -> usize {
     before.filter(|byte| **byte == b'\n').count() + 1
 }
 
+fn line_ends(text: &str) -> Vec<usize> {
+    text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect()
+}
+
 /// Turns the parser's values into plain ones and notes the lines of their keys.
-struct Walk<'t> {
-    text: &'t str,
+struct Walk {
+    /// Where each line of the text ends, in bytes.
+    line_ends: Vec<usize>,
     lines: BTreeMap<String, usize>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn table(&mut self, table: &DeTable<'_>, path: &str) -> Result<Table, SyntaxError> {
         let mut values = Table::new();
         for (key, value) in table {
@@ -66,7 +71,7 @@ impl Walk<'_> {
 
     fn value(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> Result<Value, SyntaxError> {
         let too_large = |number: &str| SyntaxError {
-            line: line_of(self.text, value.span().start),
+            line: self.line_of(value.span().start),
             message: format!("`{path}` is {number}, a number that is too large"),
         };
         Ok(match value.get_ref() {
@@ -94,7 +99,12 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, path: &str, at: usize) {
-        self.lines.insert(path.to_owned(), line_of(self.text, at));
+        self.lines.insert(path.to_owned(), self.line_of(at));
+    }
+
+    /// The line (from 1) of a byte.
+    fn line_of(&self, at: usize) -> usize {
+        self.line_ends.partition_point(|end| *end < at) + 1
     }
 }
 
