@@ -3,10 +3,10 @@
 //! A local day has 23, 24 or 25 hours, sometimes half of one more; where clocks went back across midnight it is not even one
 //! piece. So a day is a list of spans, each within one local hour, and everything else follows from the list.
 
+use crate::timezone::Tz;
 use chrono::{
     DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
 };
-use chrono_tz::{GapInfo, Tz};
 
 /// A piece of a local day that lies within one local hour: from `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,33 +129,12 @@ fn constant_offsets(date: NaiveDate, zone: Tz) -> Vec<Piece> {
     let last = midnight + Duration::hours(40);
     let mut pieces = Vec::new();
     let mut start = midnight - Duration::hours(16);
-    let mut probe = start;
-    while probe < last {
-        let next = (probe + Duration::minutes(15)).min(last);
-        if offset_at(next, zone) != offset_at(probe, zone) {
-            let change = change_between(probe, next, zone);
-            pieces.push(Piece { start, end: change, offset: offset_at(probe, zone) });
-            start = change;
-        }
-        probe = next;
+    while start < last {
+        let end = zone.next_change(start).map_or(last, |change| change.min(last));
+        pieces.push(Piece { start, end, offset: offset_at(start, zone) });
+        start = end;
     }
-    pieces.push(Piece { start, end: last, offset: offset_at(start, zone) });
     pieces
-}
-
-/// The first second at which the offset is no longer that of `before`; the offset of `after` must differ.
-fn change_between(before: DateTime<Utc>, after: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    let old = offset_at(before, zone);
-    let (mut low, mut high) = (before.timestamp(), after.timestamp());
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if offset_at(second(middle), zone) == old { low = middle } else { high = middle }
-    }
-    second(high)
-}
-
-fn second(timestamp: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(timestamp, 0).unwrap_or_default()
 }
 
 fn offset_at(instant: DateTime<Utc>, zone: Tz) -> Duration {
@@ -171,10 +150,7 @@ pub fn instant_of(wall_clock: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     match zone.from_local_datetime(&wall_clock) {
         LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.to_utc(),
         LocalResult::None => {
-            let before = GapInfo::new(&wall_clock, &zone)
-                .and_then(|gap| gap.begin)
-                .map_or(0, |(_, offset)| offset.fix().local_minus_utc());
-            wall_clock.and_utc() - Duration::seconds(before.into())
+            wall_clock.and_utc() - zone.offset_before_gap(wall_clock).unwrap_or_default()
         }
     }
 }
@@ -189,12 +165,13 @@ pub fn wall_clock_bound(instant: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
     };
     if first < instant {
         // The second occurrence: all times up to the change mean the first one.
-        let change = change_between(first, instant, zone);
+        let change = zone.next_change(first).unwrap_or(instant);
         return change.naive_utc() + offset_at(first, zone);
     }
+    // At a change that skips times: these mean instants after it.
     let just_before = wall_clock - Duration::microseconds(1);
-    match GapInfo::new(&just_before, &zone).and_then(|gap| gap.begin) {
-        Some((skipped_from, _)) => skipped_from,
+    match zone.offset_before_gap(just_before) {
+        Some(before) => instant.naive_utc() + before,
         None => wall_clock,
     }
 }
@@ -202,6 +179,7 @@ pub fn wall_clock_bound(instant: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timezone::zone;
     use chrono::{Datelike, Timelike};
     use proptest::prelude::*;
 
@@ -218,14 +196,14 @@ mod tests {
     #[test]
     fn a_day_has_as_many_hours_as_its_clocks_show() {
         for (day, zone, expected) in [
-            ("2023-12-01", Tz::Asia__Shanghai, 24.0),
-            ("2023-03-12", Tz::America__New_York, 23.0),
-            ("2023-11-05", Tz::America__New_York, 25.0),
-            ("2023-04-02", Tz::Australia__Lord_Howe, 24.5),
-            ("2023-10-01", Tz::Australia__Lord_Howe, 23.5),
-            ("2017-10-15", Tz::America__Sao_Paulo, 23.0),
-            ("2011-12-30", Tz::Pacific__Apia, 0.0),
-            ("2023-07-01", Tz::Asia__Kolkata, 24.0),
+            ("2023-12-01", zone("Asia/Shanghai"), 24.0),
+            ("2023-03-12", zone("America/New_York"), 23.0),
+            ("2023-11-05", zone("America/New_York"), 25.0),
+            ("2023-04-02", zone("Australia/Lord_Howe"), 24.5),
+            ("2023-10-01", zone("Australia/Lord_Howe"), 23.5),
+            ("2017-10-15", zone("America/Sao_Paulo"), 23.0),
+            ("2011-12-30", zone("Pacific/Apia"), 0.0),
+            ("2023-07-01", zone("Asia/Kolkata"), 24.0),
         ] {
             assert_eq!(hours(day, zone), expected, "{day} {zone}");
         }
@@ -233,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_day_whose_midnight_was_skipped_starts_at_one() {
-        let day = Day::new(date("2017-10-15"), Tz::America__Sao_Paulo);
+        let day = Day::new(date("2017-10-15"), zone("America/Sao_Paulo"));
         assert_eq!(day.spans[0].hour, 1);
         assert_eq!(day.spans[0].start.to_rfc3339(), "2017-10-15T03:00:00+00:00");
     }
@@ -241,17 +219,17 @@ mod tests {
     #[test]
     fn a_day_that_clocks_left_and_entered_again_is_in_two_pieces() {
         // Newfoundland's clocks went from 00:01 back to 23:01 of the day before.
-        let day = Day::new(date("2006-10-29"), Tz::America__St_Johns);
+        let day = Day::new(date("2006-10-29"), zone("America/St_Johns"));
         assert_eq!(day.ranges().len(), 2);
-        assert_eq!(hours("2006-10-29", Tz::America__St_Johns), 24.0 + 1.0 / 60.0);
+        assert_eq!(hours("2006-10-29", zone("America/St_Johns")), 24.0 + 1.0 / 60.0);
     }
 
     #[test]
     fn an_hour_that_occurs_twice_starts_once_among_wall_clock_times() {
-        let day = Day::new(date("2023-11-05"), Tz::America__New_York);
+        let day = Day::new(date("2023-11-05"), zone("America/New_York"));
         let starts: Vec<String> = day.spans[..4]
             .iter()
-            .map(|span| wall_clock_bound(span.start, Tz::America__New_York).to_string())
+            .map(|span| wall_clock_bound(span.start, zone("America/New_York")).to_string())
             .collect();
         assert_eq!(
             starts,
@@ -266,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_wall_clock_time_that_was_skipped_counts_after_the_change() {
-        let zone = Tz::America__New_York;
+        let zone = zone("America/New_York");
         let skipped = date("2023-03-12").and_hms_opt(2, 30, 0).unwrap();
         let change = instant_of(date("2023-03-12").and_hms_opt(3, 0, 0).unwrap(), zone);
         assert_eq!(instant_of(skipped, zone), change + Duration::minutes(30));
@@ -275,7 +253,7 @@ mod tests {
 
     #[test]
     fn buckets_leave_out_what_lies_between_the_ranges() {
-        let days = days_up_to(date("2006-10-29"), 2, Tz::America__St_Johns);
+        let days = days_up_to(date("2006-10-29"), 2, zone("America/St_Johns"));
         let buckets = day_buckets(&days);
         let names: Vec<_> =
             (0..=buckets.bounds.len()).map(|passed| buckets.name(passed).copied()).collect();
@@ -288,7 +266,7 @@ mod tests {
     }
 
     fn zones() -> impl Strategy<Value = Tz> {
-        prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec())
+        prop::sample::select(Tz::names().map(zone).collect::<Vec<_>>())
     }
 
     /// Seconds that lie, for one case in two, within three hours of the zone's next change of clocks: a random instant hardly ever does.
@@ -296,13 +274,14 @@ mod tests {
         if jitter % 2 == 0 {
             return seconds;
         }
-        let changed = (1..400)
-            .map(|day| second(seconds + day * 86_400))
-            .find(|later| offset_at(*later, zone) != offset_at(second(seconds), zone));
-        match changed {
-            Some(later) => change_between(second(seconds), later, zone).timestamp() + jitter,
+        match zone.next_change(second(seconds)) {
+            Some(change) => change.timestamp() + jitter,
             None => seconds,
         }
+    }
+
+    fn second(timestamp: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(timestamp, 0).unwrap()
     }
 
     /// Where a value lies among the spans of a day, given where each starts and ends.
@@ -317,7 +296,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
-        fn instants_fall_into_the_hour_that_chrono_tz_says(zone in zones(), seconds in -2_000_000_000i64..4_000_000_000, jitter in -10_800i64..10_800, micros in 0i64..1_000_000) {
+        fn instants_fall_into_the_hour_that_the_clock_shows(zone in zones(), seconds in -2_000_000_000i64..4_000_000_000, jitter in -10_800i64..10_800, micros in 0i64..1_000_000) {
             let instant = second(seconds_for(zone, seconds, jitter)) + Duration::microseconds(micros);
             let local = instant.with_timezone(&zone);
             let spans: Vec<_> = Day::new(local.date_naive(), zone).spans.iter().map(|s| (s.start, s.end, s.hour)).collect();

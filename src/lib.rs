@@ -46,6 +46,7 @@ pub mod secret;
 pub mod stats;
 pub mod store;
 pub mod system;
+pub mod timezone;
 pub mod tls;
 pub mod units;
 pub mod values;

@@ -5,8 +5,8 @@ use crate::language::Language;
 use crate::mapping::{Field, State, States};
 use crate::outcome::{Failure, Kind};
 use crate::store::inspect::{Inspection, Rights};
+use crate::timezone::Tz;
 use chrono::{DateTime, Offset, Utc};
-use chrono_tz::Tz;
 
 /// The columns that a report found for the fields of the mapping.
 pub struct Columns<'a> {

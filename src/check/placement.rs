@@ -7,7 +7,7 @@ use crate::schedule::entry::Entry;
 use crate::schedule::installed::Installed;
 use crate::schedule::settings::Settings;
 use crate::schedule::shell;
-use chrono_tz::Tz;
+use crate::timezone::Tz;
 use std::path::{Path, PathBuf};
 
 /// Jobs whose lines start what is not there.

@@ -2,6 +2,7 @@ use super::*;
 use crate::channels::SecretSource;
 use crate::mapping::preset::names;
 use crate::outcome::Severity;
+use crate::timezone::zone;
 use proptest::prelude::*;
 use std::fs;
 use std::time::Duration;
@@ -252,11 +253,11 @@ fn the_file_beats_the_system_in_zone_and_language() {
     let mut desk = Desk::with_file("timezone = 'Asia/Shanghai'\nlanguage = 'en'");
     desk = desk.set("LANG", "zh_CN.UTF-8").set("LC_MESSAGES", "de_DE").set("LC_ALL", "zh_TW");
     let config = desk.config();
-    assert_eq!((config.timezone, config.language), (Tz::Asia__Shanghai, Language::En));
+    assert_eq!((config.timezone, config.language), (zone("Asia/Shanghai"), Language::En));
     desk.write("work/taskmon.toml", "");
     assert_eq!(
         (desk.config().timezone, desk.config().language),
-        (Tz::Europe__Berlin, Language::Zh)
+        (zone("Europe/Berlin"), Language::Zh)
     );
     desk = desk.set("LC_ALL", "");
     assert_eq!(desk.config().language, Language::En);
@@ -275,12 +276,12 @@ fn the_file_beats_the_system_in_zone_and_language() {
 #[test]
 fn naive_timestamps_are_local_utc_or_of_a_zone_and_the_tasks_have_the_last_word() {
     for (text, expected) in [
-        ("", Tz::Europe__Berlin),
+        ("", zone("Europe/Berlin")),
         ("[database]\nnaive_timestamps = 'utc'", Tz::UTC),
-        ("[database]\nnaive_timestamps = 'Asia/Kolkata'", Tz::Asia__Kolkata),
+        ("[database]\nnaive_timestamps = 'Asia/Kolkata'", zone("Asia/Kolkata")),
         (
             "[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = 'local'",
-            Tz::Europe__Berlin,
+            zone("Europe/Berlin"),
         ),
         ("[database]\nnaive_timestamps = 'utc'\n[database.tasks]\nnaive_timestamps = ''", Tz::UTC),
     ] {
@@ -355,7 +356,7 @@ fn the_defaults_are_the_documented_ones() {
         json!({"url": null, "read_url": null, "preset": "taskmon", "naive_timestamps": "local",
                "connect_timeout_seconds": 10, "statement_timeout_seconds": 600})
     );
-    assert_eq!(config.database.store.naive_zone, Tz::Europe__Berlin);
+    assert_eq!(config.database.store.naive_zone, zone("Europe/Berlin"));
     assert_eq!(config.database.store.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.database.store.statement_timeout, Duration::from_secs(600));
     assert_eq!(config.warnings, Vec::<String>::new());

@@ -3,7 +3,7 @@
 use super::env::Env;
 use super::nearest::nearest;
 use crate::outcome::Failure;
-use chrono_tz::{TZ_VARIANTS, Tz};
+use crate::timezone::Tz;
 use std::path::Path;
 use walkdir::WalkDir;
 
@@ -33,7 +33,7 @@ pub fn named(name: &str) -> Result<Tz, String> {
 ///
 /// Zones such as `Etc/GMT+8` are never proposed: their sign is the opposite of what people mean by it.
 fn similar(name: &str) -> Option<&'static str> {
-    let names = || TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| !name.contains("GMT"));
+    let names = || Tz::names().filter(|name| !name.contains("GMT"));
     let city = |zone: &'static str| zone.rsplit('/').next().unwrap_or(zone);
     let spaced = name.trim().replace(' ', "_");
     if spaced.to_uppercase().contains("GMT") || spaced.to_uppercase().starts_with("UTC") {
@@ -127,6 +127,7 @@ fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timezone::zone;
 
     #[test]
     fn a_copy_of_a_zones_file_is_known_by_what_it_says() {
@@ -147,8 +148,8 @@ mod tests {
             std::fs::write(&copy, text).unwrap();
             copied_from(&copy, &zones)
         };
-        assert_eq!(of("TZif JST-9"), Some(Tz::Asia__Tokyo));
-        assert_eq!(of("TZif CST-8"), Some(Tz::Asia__Shanghai));
+        assert_eq!(of("TZif JST-9"), Some(zone("Asia/Tokyo")));
+        assert_eq!(of("TZif CST-8"), Some(zone("Asia/Shanghai")));
         assert_eq!(of("TZif MSK-3"), None);
         assert_eq!(copied_from(&folder.path().join("none"), &zones), None);
     }
@@ -172,7 +173,7 @@ mod tests {
             message.contains("\"asia/shanghai\"") && message.contains("\"Asia/Shanghai\""),
             "{message}"
         );
-        assert_eq!(named("Asia/Kolkata"), Ok(Tz::Asia__Kolkata));
+        assert_eq!(named("Asia/Kolkata"), Ok(zone("Asia/Kolkata")));
     }
 
     #[test]
@@ -180,7 +181,11 @@ mod tests {
         for text in ["Asia/Shanghai", ":Asia/Shanghai", ":/usr/share/zoneinfo/Asia/Shanghai"] {
             let env = Env::from_iter([("TZ", text)]);
             let found = of_the_system(&env).unwrap();
-            assert_eq!((found.zone, found.source.as_str()), (Tz::Asia__Shanghai, "$TZ"), "{text}");
+            assert_eq!(
+                (found.zone, found.source.as_str()),
+                (zone("Asia/Shanghai"), "$TZ"),
+                "{text}"
+            );
             assert_eq!(found.warning, None);
         }
     }

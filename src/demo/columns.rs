@@ -4,8 +4,8 @@ use super::courses::{Course, Stage};
 use super::plan::{self, Content, FilePlan};
 use super::random::is_clear;
 use super::rows::Task;
+use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use fastrand::Rng;
 use serde_json::json;
 

@@ -4,8 +4,8 @@
 //! zone, and a reader could not know which is meant.
 
 use super::random::{Draw, choose, draw_moment, is_clear, rng};
+use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Timelike, Utc, Weekday};
-use chrono_tz::Tz;
 use fastrand::Rng;
 
 /// Error messages and their weights: every default category, one that fits two of them, and some that fit none.

@@ -9,8 +9,8 @@ use super::courses::draw_courses;
 use super::random::{Draw, rng};
 use super::receipts::draw_receipts;
 use super::rows::{Rows, Task};
+use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 /// Draws all rows of a sandbox made at `now`.
 pub(super) fn draw(now: DateTime<Utc>, zone: Tz) -> Rows {

@@ -2,8 +2,8 @@
 
 use super::plan::{Content, FilePlan, plan};
 use super::rows::{Rows, Task};
+use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use fastrand::Rng;
 
 const SEED: u64 = 4_000_004;

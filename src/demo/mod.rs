@@ -19,8 +19,8 @@ mod tests;
 mod write;
 
 use crate::language::Language;
+use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::path::{Path, PathBuf};

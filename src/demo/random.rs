@@ -1,7 +1,7 @@
 //! Chance: the seeds, moments of a day, and choices by weight.
 
+use crate::timezone::Tz;
 use chrono::{DateTime, Duration, LocalResult, NaiveDate, TimeZone, Utc};
-use chrono_tz::Tz;
 use fastrand::Rng;
 use std::ops::RangeInclusive;
 

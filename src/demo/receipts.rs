@@ -4,8 +4,8 @@ use super::columns::{CITIES, Writer};
 use super::plan::FilePlan;
 use super::random::{Draw, draw_moment_of, rng};
 use super::rows::{Receipt, Task, Tracking};
+use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use fastrand::Rng;
 use serde_json::json;
 

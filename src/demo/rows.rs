@@ -1,8 +1,8 @@
 //! The rows of the sandbox's tables: their fields are the columns.
 
 use super::plan::FilePlan;
+use crate::timezone::Tz;
 use chrono::DateTime;
-use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
 /// Everything that goes into the database, in the order of its time, and the files that it names.

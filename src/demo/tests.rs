@@ -2,6 +2,7 @@
 
 use super::folder::{CONFIG, MARKER};
 use super::*;
+use crate::timezone::zone;
 use rusqlite::Connection;
 use std::fs;
 use std::sync::{Arc, Mutex, Weak};
@@ -10,7 +11,7 @@ use walkdir::WalkDir;
 
 /// A Thursday afternoon in Shanghai.
 pub(super) fn request() -> DemoRequest {
-    at(Tz::Asia__Shanghai, "2023-11-30T08:20:00Z")
+    at(zone("Asia/Shanghai"), "2023-11-30T08:20:00Z")
 }
 
 pub(super) fn at(timezone: Tz, now: &str) -> DemoRequest {

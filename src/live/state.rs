@@ -6,9 +6,9 @@ use crate::mapping::{State, States};
 use crate::outcome::Issue;
 use crate::store::{LiveFigures, LiveRequest, OpenTasks};
 use crate::system::disk::DiskReport;
+use crate::timezone::Tz;
 use crate::units;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 /// The rate of finishing is that of the last hour, over tasks that were made within the last day.
 const RATE_HOURS: i64 = 1;

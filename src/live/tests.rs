@@ -3,8 +3,8 @@ use super::*;
 use crate::mapping::States;
 use crate::store::{DayCount, LiveFigures, OpenTask, OpenTasks};
 use crate::system::disk::{DiskReport, Status};
+use crate::timezone::zone;
 use chrono::TimeDelta;
-use chrono_tz::Tz;
 
 pub(crate) fn now() -> DateTime<Utc> {
     "2026-11-22T04:00:00Z".parse().unwrap()
@@ -70,7 +70,7 @@ pub(crate) fn state_of(
         figures,
         &Facts {
             now: now(),
-            zone: Tz::Asia__Shanghai,
+            zone: zone("Asia/Shanghai"),
             states: &states(),
             disk,
             missed,
@@ -85,7 +85,7 @@ pub fn limits() -> Limits {
 
 #[test]
 fn what_is_asked_follows_from_the_limits() {
-    let asked = request(now(), Tz::Asia__Shanghai, &limits());
+    let asked = request(now(), zone("Asia/Shanghai"), &limits());
     assert_eq!(asked.today.date.to_string(), "2026-11-22");
     assert_eq!((asked.stuck_before, asked.waiting_before), (ago(60), ago(30)));
     assert_eq!(asked.finished_in, (ago(60), now()));

@@ -3,8 +3,8 @@
 use crate::cli::Common;
 use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
+use crate::timezone::Tz;
 use chrono::{SecondsFormat, Utc};
-use chrono_tz::Tz;
 use env_logger::fmt::Formatter;
 use log::{Log, Metadata, Record};
 use rustix::fs::OFlags;

@@ -6,8 +6,8 @@ use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
 use crate::schedule::runs::append::append;
 use crate::schedule::runs::{self, Holder, RunRecord};
+use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,8 +69,11 @@ impl Recorder {
         if self.run.run.is_none() || self.ends_in_its_own_time {
             return;
         }
-        let ends: Vec<i32> =
-            [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).collect();
+        let ignored = ignored_signals();
+        let ends: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
+            .into_iter()
+            .filter(|signal| ignored >> (signal - 1) & 1 == 0)
+            .collect();
         let mut signals = match signal_hook::iterator::Signals::new(ends) {
             Ok(signals) => signals,
             Err(error) => {
@@ -94,12 +97,11 @@ impl Recorder {
     }
 }
 
-/// Whether the signal was set to be ignored when this run started, as `nohup` does with SIGHUP: handling it would undo that.
-fn is_ignored(signal: i32) -> bool {
+/// The signals that were set to be ignored when this run started, a bit for each, as `nohup` does with SIGHUP: handling one would undo that.
+fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 impl Running {

@@ -3,8 +3,8 @@
 use super::expression::Times;
 use super::installed::Installed;
 use super::runs::{Holder, RunRecord};
+use crate::timezone::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 
 /// How late a job may begin: cron starts it late, the host is busy.
 pub const GRACE: TimeDelta = TimeDelta::minutes(5);

@@ -8,8 +8,8 @@
 //! expression is written.
 
 use super::expression::{Pattern, Times};
+use crate::timezone::Tz;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
 
 /// More than daylight saving ever sets a clock back by; cron takes a greater change for a correction of the clock.
 const LONGEST_CHANGE: TimeDelta = TimeDelta::hours(3);
@@ -167,6 +167,7 @@ fn boundary(mut low: DateTime<Utc>, mut high: DateTime<Utc>, zone: Tz) -> DateTi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timezone::zone;
     use chrono::{Datelike, NaiveDate};
 
     fn utc(text: &str) -> DateTime<Utc> {
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_fixed_time_that_is_skipped_is_due_right_after_the_change_and_one_that_is_doubled_once() {
-        let zone = Tz::Europe__Berlin; // 2026-03-29 02:00 → 03:00; 2026-10-25 03:00 → 02:00
+        let zone = zone("Europe/Berlin"); // 2026-03-29 02:00 → 03:00; 2026-10-25 03:00 → 02:00
         assert_eq!(
             due("30 2 * * *", "2026-03-28T00:00:00Z", zone, 3),
             ["03-28 02:30 +0100", "03-29 03:00 +0200", "03-30 02:30 +0200"]
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_job_that_goes_by_the_clock_leaves_out_what_is_skipped_and_repeats_what_is_doubled() {
-        let zone = Tz::Europe__Berlin;
+        let zone = zone("Europe/Berlin");
         assert_eq!(due("*/20 2 * * *", "2026-03-28T12:00:00Z", zone, 1), ["03-30 02:00 +0200"]);
         assert_eq!(
             due("30 * * * *", "2026-03-29T00:00:00Z", zone, 2),
@@ -226,18 +227,18 @@ mod tests {
     fn zones_that_change_by_half_an_hour_or_at_midnight_are_no_different() {
         // Lord Howe: 2026-10-04 02:00 → 02:30; Santiago: 2026-09-06 00:00 → 01:00.
         assert_eq!(
-            due("15 2 * * *", "2026-10-03T00:00:00Z", Tz::Australia__Lord_Howe, 2),
+            due("15 2 * * *", "2026-10-03T00:00:00Z", zone("Australia/Lord_Howe"), 2),
             ["10-04 02:30 +1100", "10-05 02:15 +1100"]
         );
         assert_eq!(
-            due("0 0 * * *", "2026-09-05T12:00:00Z", Tz::America__Santiago, 2),
+            due("0 0 * * *", "2026-09-05T12:00:00Z", zone("America/Santiago"), 2),
             ["09-06 01:00 -0300", "09-07 00:00 -0300"]
         );
     }
 
     #[test]
     fn months_end_where_they_end() {
-        let zone = Tz::Asia__Shanghai;
+        let zone = zone("Asia/Shanghai");
         let day = |text: &str| text[..5].to_owned();
         let days = |expression, from, count| -> Vec<String> {
             let due: Vec<String> = due(expression, from, zone, count);
@@ -335,13 +336,13 @@ mod tests {
             "0,30 1,* 1-3,*/7 *,3 1",
         ];
         let changes = [
-            (Tz::Europe__Berlin, NaiveDate::from_ymd_opt(2026, 3, 27)),
-            (Tz::Europe__Berlin, NaiveDate::from_ymd_opt(2026, 10, 23)),
-            (Tz::America__New_York, NaiveDate::from_ymd_opt(2026, 3, 6)),
-            (Tz::America__New_York, NaiveDate::from_ymd_opt(2026, 10, 30)),
-            (Tz::Australia__Lord_Howe, NaiveDate::from_ymd_opt(2026, 4, 3)),
-            (Tz::America__Santiago, NaiveDate::from_ymd_opt(2026, 4, 3)),
-            (Tz::Asia__Shanghai, NaiveDate::from_ymd_opt(2026, 2, 26)),
+            (zone("Europe/Berlin"), NaiveDate::from_ymd_opt(2026, 3, 27)),
+            (zone("Europe/Berlin"), NaiveDate::from_ymd_opt(2026, 10, 23)),
+            (zone("America/New_York"), NaiveDate::from_ymd_opt(2026, 3, 6)),
+            (zone("America/New_York"), NaiveDate::from_ymd_opt(2026, 10, 30)),
+            (zone("Australia/Lord_Howe"), NaiveDate::from_ymd_opt(2026, 4, 3)),
+            (zone("America/Santiago"), NaiveDate::from_ymd_opt(2026, 4, 3)),
+            (zone("Asia/Shanghai"), NaiveDate::from_ymd_opt(2026, 2, 26)),
         ];
         let mut compared = 0;
         for expression in expressions {

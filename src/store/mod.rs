@@ -14,9 +14,9 @@ pub mod target;
 
 use crate::calendar::Day;
 use crate::mapping::{Field, Mapping};
+use crate::timezone::Tz;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

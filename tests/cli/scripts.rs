@@ -3,6 +3,7 @@
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
 use crate::support::run::Run;
+use crate::support::zone;
 use serde_json::{Value, json};
 
 fn script<'e>(env: &'e TestEnv, name: &str, arguments: &[&str]) -> Run<'e> {
@@ -55,8 +56,8 @@ fn the_current_month_ends_with_the_configurations_yesterday() {
     let env = TestEnv::sqlite();
     // One of the two is a day ahead of UTC or behind it now.
     let zone = match Utc::now().hour() {
-        10.. => chrono_tz::Pacific::Kiritimati,
-        _ => chrono_tz::Pacific::Pago_Pago,
+        10.. => zone("Pacific/Kiritimati"),
+        _ => zone("Pacific/Pago_Pago"),
     };
     let yesterday = Utc::now().with_timezone(&zone).date_naive() - chrono::Days::new(1);
     env.config_in(zone.name(), "");

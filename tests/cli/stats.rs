@@ -3,6 +3,7 @@
 use crate::on_each_database;
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
+use crate::support::zone;
 use chrono::{Days, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -262,7 +263,7 @@ on_each_database! {
     }
 
     fn without_a_date_it_is_yesterday_in_the_configured_zone(env) {
-        let zone = chrono_tz::Asia::Shanghai;
+        let zone = zone("Asia/Shanghai");
         let yesterday = || (Utc::now().with_timezone(&zone).date_naive() - Days::new(1)).to_string();
         let before = yesterday();
         let report = env.taskmon(["stats", "--no-save", "--no-alert"]).success().json();

@@ -4,6 +4,7 @@ use crate::support::env::{TestEnv, lock_tasks};
 use crate::support::finished::Finished;
 use crate::support::rows::Task;
 use crate::support::run::Run;
+use crate::support::zone;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -79,7 +80,7 @@ impl Samples {
 /// Four tasks of yesterday in Shanghai, two of them failed. Returns that day: rows of a fixed day would expire one day,
 /// and `cleanup` would delete them.
 fn fill(env: &TestEnv) -> NaiveDate {
-    let day = Utc::now().with_timezone(&chrono_tz::Asia::Shanghai).date_naive() - Days::new(1);
+    let day = Utc::now().with_timezone(&zone("Asia/Shanghai")).date_naive() - Days::new(1);
     let at = |n: u32, time: &str| Task::new(n).at(&format!("{day} {time}"));
     env.insert([
         at(1, "10:00:00"),

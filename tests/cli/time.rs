@@ -1,8 +1,9 @@
 //! Which day and which hour a task belongs to, for every way in which a database writes a time.
 
 use crate::support::env::TestEnv;
+use crate::support::zone;
 use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
-use chrono_tz::Tz;
+use taskmon::timezone::Tz;
 
 /// A day in a zone, the instants of some tasks, and the hour of that day in which each is counted; `None`: on another day.
 struct Case {
@@ -168,7 +169,7 @@ fn with_z(instant: DateTime<Utc>, _: Tz) -> String {
 }
 
 fn with_offset(instant: DateTime<Utc>, _: Tz) -> String {
-    let kolkata = instant.with_timezone(&chrono_tz::Asia::Kolkata);
+    let kolkata = instant.with_timezone(&zone("Asia/Kolkata"));
     kolkata.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string()
 }
 

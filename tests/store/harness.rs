@@ -2,8 +2,8 @@
 
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
+use crate::support::zone;
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +15,13 @@ use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
 use taskmon::store::{Cell, DayCount, DayFigures, DayRequest, Store, StoreSettings, open};
+use taskmon::timezone::Tz;
 
 /// The zone of the days, and of the rows' times, which have none.
-pub const ZONE: Tz = Tz::Asia__Shanghai;
+pub fn local() -> Tz {
+    zone("Asia/Shanghai")
+}
+
 /// The day that the rows of [`crate::support::rows`] are made on.
 pub use crate::support::rows::DAY;
 
@@ -35,7 +39,7 @@ impl View {
         Self {
             url: env.url(),
             tasks: preset_tasks(),
-            naive_zone: ZONE,
+            naive_zone: local(),
             statement_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(20),
         }
@@ -158,8 +162,8 @@ fn preset_tasks() -> TaskTable {
 pub fn request(day: &str) -> DayRequest {
     let date: NaiveDate = day.parse().unwrap();
     DayRequest {
-        day: Day::new(date, ZONE),
-        trend: days_up_to(date, 7, ZONE),
+        day: Day::new(date, local()),
+        trend: days_up_to(date, 7, local()),
         slowest: 5,
         failed_details: 20,
         categories: Vec::new(),

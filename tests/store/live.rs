@@ -1,15 +1,16 @@
 //! The live figures: what is open, how old it is, what finished lately, and today so far.
 
 use crate::on_each_database;
-use crate::store::harness::{View, ZONE, at};
+use crate::store::harness::{View, at, local};
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
+use crate::support::zone;
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use taskmon::calendar::Day;
 use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
 use taskmon::store::{DayCount, LiveFigures, LiveRequest, OpenTask, OpenTasks};
+use taskmon::timezone::Tz;
 
 /// Twelve o'clock on the day of the rows. What waits or works for more than an hour is too old, what finished in the last hour counts
 /// if it was made in the last day.
@@ -28,7 +29,7 @@ fn request(now: DateTime<Utc>, zone: Tz) -> LiveRequest {
 
 #[track_caller]
 fn live(view: &View) -> LiveFigures {
-    live_at(view, at(NOON), ZONE)
+    live_at(view, at(NOON), local())
 }
 
 #[track_caller]
@@ -261,8 +262,8 @@ on_each_database! {
         let instant = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         env.insert([pending(1, "2026-11-01 01:30:00"), processing(2, "2026-11-01 01:30:00")]);
         for (now, older) in [("2026-11-01T06:30:00Z", 0), ("2026-11-01T06:30:00.000001Z", 1), ("2026-11-01T07:00:00Z", 1)] {
-            let view = View::of(&env).naive_zone(Tz::America__New_York);
-            let figures = live_at(&view, instant(now), ZONE);
+            let view = View::of(&env).naive_zone(zone("America/New_York"));
+            let figures = live_at(&view, instant(now), local());
             for open in [&figures.pending, &figures.processing] {
                 assert_eq!(open.older, older, "{now}");
                 assert_eq!(open.oldest.as_ref().unwrap().since, instant("2026-11-01T05:30:00Z"));
@@ -330,7 +331,7 @@ fn on_postgres_a_date_is_its_midnight() {
 fn on_postgres_a_column_that_is_no_time_is_named() {
     let env = TestEnv::postgres();
     let view = View::of(&env).map(|tasks| tasks.updated_at = Some("remarks".into()));
-    let error = view.store().live_figures(&request(at(NOON), ZONE)).unwrap_err();
+    let error = view.store().live_figures(&request(at(NOON), local())).unwrap_err();
     let failure = taskmon::outcome::Failure::of(&error);
     assert_eq!(failure.kind, Kind::MappingMismatch);
     assert!(failure.message.contains("database.tasks.updated_at"), "{failure:?}");

@@ -20,3 +20,8 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// A time zone by its name.
+pub fn zone(name: &str) -> taskmon::timezone::Tz {
+    name.parse().unwrap()
+}

@@ -3,7 +3,7 @@ use crate::demo::tests::{count, folder, make_small, open, request, shared};
 use crate::demo::{DemoRequest, Sandbox, make};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
-use chrono_tz::Tz;
+use crate::timezone::zone;
 use fs2::FileExt;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -194,7 +194,8 @@ fn a_changed_configuration_is_kept_beside_the_new_one() {
 fn another_language_or_zone_is_no_change_by_hand() {
     let folder = folder();
     make_small(folder.path(), &request()).unwrap();
-    let english = DemoRequest { timezone: Tz::Europe__Berlin, language: Language::En, ..request() };
+    let english =
+        DemoRequest { timezone: zone("Europe/Berlin"), language: Language::En, ..request() };
     let sandbox = make_small(folder.path(), &english).unwrap();
     assert_eq!(sandbox.kept_config, None);
     let config = fs::read_to_string(sandbox.config).unwrap();

@@ -18,9 +18,9 @@ use crate::report::text::schedule as page;
 use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::report::{JobLine, ScheduleReport};
+use crate::timezone::Tz;
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
 
 impl Session {
     pub(super) fn schedule(&self, command: &ScheduleCommand, config: &Config) -> Result<Done> {

@@ -6,8 +6,8 @@ use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock
 use crate::mapping::{Field, Membership, State, States, TaskTable};
 use crate::store::fields::{Fields, source};
 use crate::store::{DayFigures, DayRequest, LiveFigures, StoreSettings};
+use crate::timezone::Tz;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use chrono_tz::Tz;
 use postgres::Row;
 use postgres::types::{ToSql, Type};
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The forms in which SQLite columns hold a time, and how values in any of them compare with instants.
 
 use crate::calendar::{instant_of, wall_clock_bound};
+use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use rusqlite::types::ValueRef;
 
 const SECOND: i64 = 1_000_000;
@@ -248,6 +248,7 @@ fn wall_clock(micros: i64) -> NaiveDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timezone::zone;
 
     fn micros(text: &str) -> Option<(i64, Form)> {
         read(ValueRef::Text(text.as_bytes())).map(|moment| (moment.micros, moment.form))
@@ -323,7 +324,7 @@ mod tests {
             ("2023-11-14T17:00:00Z", ' ', "2023-11-15 01:00"),
             ("2023-11-14T17:00:30Z", 'T', "2023-11-15T01:00:30"),
         ] {
-            assert_eq!(bound_text(instant(time), Tz::Asia__Shanghai, separator), expected);
+            assert_eq!(bound_text(instant(time), zone("Asia/Shanghai"), separator), expected);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Timers of systemd.
 
 use super::*;
+use crate::support::zone;
 
 fn unit_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
@@ -163,7 +164,7 @@ fn a_time_that_no_calendar_has_is_refused_by_the_jobs_name() {
 fn comes_twice(time: &str) -> bool {
     let link = std::fs::read_link("/etc/localtime").unwrap_or_default();
     let name = link.to_str().unwrap().rsplit_once("zoneinfo/").map_or("UTC", |(_, name)| name);
-    let zone: chrono_tz::Tz = name.parse().unwrap();
+    let zone = zone(name);
     let naive = chrono::DateTime::parse_from_rfc3339(time).unwrap().naive_local();
     chrono::TimeZone::from_local_datetime(&zone, &naive).latest()
         != chrono::TimeZone::from_local_datetime(&zone, &naive).earliest()

@@ -11,8 +11,8 @@ use crate::store::prune::dialect::Dialect;
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Dependent, Table, Typed};
 use crate::store::prune::{Pass, Scope};
+use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 pub struct PostgresDialect {
     pub status: String,

