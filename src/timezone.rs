@@ -20,7 +20,7 @@ pub struct Tz {
 pub struct UnknownZone;
 
 /// How far a zone's clocks are from UTC at some instant.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct TzOffset {
     zone: Tz,
     offset: FixedOffset,
@@ -159,12 +159,6 @@ impl Offset for TzOffset {
 }
 
 impl fmt::Display for TzOffset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.offset.fmt(f)
-    }
-}
-
-impl fmt::Debug for TzOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.offset.fmt(f)
     }

@@ -3,6 +3,13 @@
 //! Every figure of a report is rounded half away from zero on its exact decimal value, so that PostgreSQL, SQLite and a
 //! calculation by hand agree: SQL's `numeric`, binary floats and other languages' `round` all differ at the half.
 
+/// Percent above which, not at which, a figure is worth a warning, and critical.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    pub warning: f64,
+    pub critical: f64,
+}
+
 /// Bytes of a GiB, which the reports call GB.
 pub const GIB: u64 = 1024 * 1024 * 1024;
 

@@ -125,7 +125,16 @@ const RULES: &[Rule] = &[
     Rule { module: "schedule", may: &["schedule::**"] },
     Rule {
         module: "report",
-        may: &["stats::**", "system::**", "cleanup", "live", "notify", "check", "schedule::**"],
+        may: &[
+            "stats::**",
+            "system::**",
+            "cleanup",
+            "live",
+            "notify",
+            "rules",
+            "check",
+            "schedule::**",
+        ],
     },
     Rule { module: "demo", may: &[] },
     Rule { module: "manual", may: &[] },

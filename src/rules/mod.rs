@@ -24,7 +24,7 @@ pub use settings::Settings;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::live::LiveState;
-use crate::system::disk::Thresholds;
+use crate::units::Thresholds;
 use anyhow::Context as _;
 use document::{Look, Misfit};
 use evaluation::{Judged, Unknown, Which};

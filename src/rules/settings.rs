@@ -2,6 +2,7 @@
 
 use super::CustomRule;
 use crate::live::Limits;
+use crate::units::Thresholds;
 use crate::values::{self, InvalidKey, check_names, check_thresholds};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ pub struct Settings {
 }
 
 impl Settings {
+    pub fn failure_rate(&self) -> Thresholds {
+        Thresholds { warning: self.failure_rate_warning, critical: self.failure_rate_critical }
+    }
+
     /// # Errors
     /// A warning is above its critical threshold, or two rules have one name.
     pub fn check(&self) -> Result<(), InvalidKey> {

@@ -2,7 +2,7 @@
 
 use super::output::{Done, Printed};
 use super::pipeline::{self, JobReport, Plan, Work};
-use super::{Session, live, stats};
+use super::{Session, live};
 use crate::cli::{AlertArgs, Format};
 use crate::config::Config;
 use crate::live::LiveState;
@@ -112,24 +112,14 @@ impl JobReport for AlertReport<'_> {
         let (language, live) = (self.config.language, self.live.as_ref());
         Ok(match session.common.output {
             Format::Nagios => {
-                let limits = live_limits(self.config);
-                Printed::plugin(nagios::alert(&self.summary, live, &limits, language))
+                let limits = &self.config.alerts.rules;
+                Printed::plugin(nagios::alert(&self.summary, live, limits, language))
             }
             _ => {
                 let page = AlertPage { is_test: self.is_test, is_dry_run: self.dry_run, live };
                 session.show(self, || text::alert(&self.summary, page, language))?.into()
             }
         })
-    }
-}
-
-fn live_limits(config: &Config) -> nagios::LiveLimits {
-    let live = &config.alerts.rules.live;
-    nagios::LiveLimits {
-        failure_rate: stats::rate_limits(config),
-        backlog_max: live.backlog_max,
-        backlog_after_seconds: u64::from(live.backlog_after_minutes) * 60,
-        stuck_after_seconds: u64::from(live.stuck_after_minutes) * 60,
     }
 }
 

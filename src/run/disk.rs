@@ -12,7 +12,8 @@ use crate::outcome::{Failure, Issue, Kind, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{nagios, text};
 use crate::rules::Evaluation;
-use crate::system::disk::{self, DiskReport, Thresholds};
+use crate::system::disk::{self, DiskReport};
+use crate::units::Thresholds;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -69,9 +70,7 @@ impl JobReport for Measured {
     fn render(&mut self, session: &Session) -> Result<Printed> {
         Ok(match session.common.output {
             Format::Nagios => {
-                let Thresholds { warning, critical } = self.thresholds;
-                let limits = nagios::Limits { warning, critical };
-                Printed::plugin(nagios::disk(&self.report, limits, self.language))
+                Printed::plugin(nagios::disk(&self.report, self.thresholds, self.language))
             }
             _ => session.show(&self.report, || text::disk(&self.report, self.language))?.into(),
         })

@@ -9,7 +9,7 @@ use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
-use crate::system::disk::Thresholds;
+use crate::units::Thresholds;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use serde::Serialize;

@@ -174,9 +174,11 @@ impl JobReport for Reports<'_> {
                 let pages = reports.iter().map(|report| text::stats(report, language));
                 pages.collect::<Vec<_>>().join("\n").into()
             }
-            (Format::Nagios, [.., newest]) => {
-                Printed::plugin(nagios::stats(newest, rate_limits(self.config), language))
-            }
+            (Format::Nagios, [.., newest]) => Printed::plugin(nagios::stats(
+                newest,
+                self.config.alerts.rules.failure_rate(),
+                language,
+            )),
             (_, [report]) if !self.is_list => json::render(report, session.layout())?.into(),
             (_, reports) => json::render(&reports, session.layout())?.into(),
         })
@@ -245,11 +247,4 @@ fn log_day(report: &DailyReport, took: Duration) {
         report.undated_tasks,
         milliseconds(took)
     );
-}
-
-pub(super) fn rate_limits(config: &Config) -> nagios::Limits {
-    nagios::Limits {
-        warning: config.alerts.rules.failure_rate_warning,
-        critical: config.alerts.rules.failure_rate_critical,
-    }
 }

@@ -181,8 +181,6 @@ impl LiveRequest {
 /// What a store knows of the tasks that are not final, and of today's.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct LiveFigures {
-    /// The fields that the mapping names and the table lacks.
-    pub missing: Vec<Field>,
     /// By the time that tasks are counted by.
     pub pending: OpenTasks,
     /// By their start, else their last update, else their creation.

@@ -1,15 +1,16 @@
 //! The line of `alert`.
 
 use super::line::{Line, messages};
-use super::state::{LiveLimits, State, worst_severity};
+use super::state::{State, worst_severity};
 use crate::language::Language;
 use crate::live::LiveState;
 use crate::notify::Summary;
+use crate::rules;
 
 pub fn alert(
     summary: &Summary,
     live: Option<&LiveState>,
-    limits: &LiveLimits,
+    limits: &rules::Settings,
     language: Language,
 ) -> (String, State) {
     let mut line = Line::default();
@@ -25,21 +26,21 @@ pub fn alert(
     line.finish("ALERT", State::of(worst_severity(&summary.alerts), &summary.errors))
 }
 
-fn add_live(line: &mut Line, live: &LiveState, limits: &LiveLimits) {
+fn add_live(line: &mut Line, live: &LiveState, limits: &rules::Settings) {
     let (backlog, stuck) = (&live.backlog, &live.stuck);
-    line.add_figure("pending", backlog.pending, "", &[&limits.backlog_max, &"", &0]);
+    line.add_figure("pending", backlog.pending, "", &[&limits.live.backlog_max, &"", &0]);
     line.add_figure("pending_overdue", backlog.older_than_limit, "", &[&0, &"", &0]);
     line.add_figure("stuck", stuck.tasks, "", &[&0, &"", &0]);
     line.add_count("processing", stuck.processing);
     for (label, age, limit) in [
-        ("oldest_pending", backlog.oldest_seconds, limits.backlog_after_seconds),
-        ("oldest_processing", stuck.oldest_seconds, limits.stuck_after_seconds),
+        ("oldest_pending", backlog.oldest_seconds, limits.live.backlog_after_minutes),
+        ("oldest_processing", stuck.oldest_seconds, limits.live.stuck_after_minutes),
     ] {
         if let Some(seconds) = age {
-            line.add_figure(label, seconds, "s", &[&limit, &"", &0]);
+            line.add_figure(label, seconds, "s", &[&(u64::from(limit) * 60), &"", &0]);
         }
     }
     line.add_count("today_total", live.today.total);
     line.add_count("today_failed", live.today.failed);
-    line.add_percent("today_failure_rate", live.today.failure_rate, Some(limits.failure_rate));
+    line.add_percent("today_failure_rate", live.today.failure_rate, Some(limits.failure_rate()));
 }

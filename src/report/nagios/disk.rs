@@ -1,12 +1,13 @@
 //! The line of `disk`.
 
 use super::line::{Line, messages};
-use super::state::{Limits, State, worst_severity};
+use super::state::{State, worst_severity};
 use crate::language::Language;
 use crate::outcome::Severity;
 use crate::system::disk::{DiskReport, Status};
+use crate::units::Thresholds;
 
-pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String, State) {
+pub fn disk(report: &DiskReport, thresholds: Thresholds, language: Language) -> (String, State) {
     let status = report.disk_info.as_ref().map(|worst| worst.status);
     let by_status = match status {
         Some(Status::Critical) => Some(Severity::Critical),
@@ -22,7 +23,7 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
     }));
     for disk in &report.disks {
         let path = &disk.path;
-        line.add_percent(path, disk.usage_percent, Some(limits));
+        line.add_percent(path, disk.usage_percent, Some(thresholds));
         line.add_figure(
             &format!("{path} used"),
             disk.bytes.used,
@@ -30,7 +31,7 @@ pub fn disk(report: &DiskReport, limits: Limits, language: Language) -> (String,
             &[&"", &"", &0, &disk.bytes.total],
         );
         if let Some(inodes) = disk.inodes_usage_percent {
-            line.add_percent(&format!("{path} inodes"), inodes, Some(limits));
+            line.add_percent(&format!("{path} inodes"), inodes, Some(thresholds));
         }
     }
     line.finish("DISK", State::of(by_status.max(worst_severity(&report.alerts)), &report.errors))

@@ -1,7 +1,8 @@
 //! The line as it grows: text, and figures with their bounds.
 
-use super::state::{Limits, State};
+use super::state::State;
 use crate::alert::Alert;
+use crate::units::Thresholds;
 use std::fmt::{Display, Write};
 
 /// The most characters of the text. Nagios cuts a plugin's output at 4 KiB, which must not cost the figures.
@@ -24,9 +25,9 @@ impl Line {
         self.add_figure(label, count, "", &[&"", &"", &0]);
     }
 
-    pub fn add_percent(&mut self, label: &str, percent: f64, limits: Option<Limits>) {
-        match limits {
-            Some(Limits { warning, critical }) => {
+    pub fn add_percent(&mut self, label: &str, percent: f64, thresholds: Option<Thresholds>) {
+        match thresholds {
+            Some(Thresholds { warning, critical }) => {
                 self.add_figure(label, percent, "%", &[&warning, &critical, &0, &100])
             }
             None => self.add_figure(label, percent, "%", &[&"", &"", &0, &100]),

@@ -13,7 +13,7 @@ use crate::outcome::Failure;
 pub use alert::alert;
 pub use disk::disk;
 use line::Line;
-pub use state::{Limits, LiveLimits, State};
+pub use state::State;
 pub use stats::stats;
 
 /// A run that failed or was held up. `service`: what the line starts with.

@@ -43,22 +43,6 @@ impl State {
     }
 }
 
-/// Percent above which a figure is worth a warning, and critical.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub warning: f64,
-    pub critical: f64,
-}
-
-/// The limits of the live rules that are no percentages.
-#[derive(Debug, Clone, Copy)]
-pub struct LiveLimits {
-    pub failure_rate: Limits,
-    pub backlog_max: u64,
-    pub backlog_after_seconds: u64,
-    pub stuck_after_seconds: u64,
-}
-
 pub fn worst_severity(alerts: &[Alert]) -> Option<Severity> {
     alerts.iter().map(|alert| alert.severity).max()
 }

@@ -1,12 +1,17 @@
 //! The line of `stats`.
 
 use super::line::{Line, messages};
-use super::state::{Limits, State, worst_severity};
+use super::state::{State, worst_severity};
 use crate::language::Language;
 use crate::stats::DailyReport;
+use crate::units::Thresholds;
 
 /// Of several days the newest counts, as it does for alerts.
-pub fn stats(report: &DailyReport, failure_rate: Limits, language: Language) -> (String, State) {
+pub fn stats(
+    report: &DailyReport,
+    failure_rate: Thresholds,
+    language: Language,
+) -> (String, State) {
     let tasks = &report.task_statistics;
     let mut line = Line::default();
     line.add_texts(messages(&report.alerts));

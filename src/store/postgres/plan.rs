@@ -155,7 +155,6 @@ impl Plan {
         let mut figures = Figures::default();
         figures.day.counted_by = Some(self.fields.counted_by);
         figures.day.missing = self.fields.missing.clone();
-        figures.live.missing = self.fields.missing.clone();
         for (place, rows) in answers {
             (self.statements[*place].read)(self, rows, &mut figures)?;
         }

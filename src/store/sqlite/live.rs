@@ -50,8 +50,7 @@ impl Ages {
 
 impl Report<'_> {
     pub fn live(&self, request: &LiveRequest) -> Result<LiveFigures, Broken> {
-        let mut figures =
-            LiveFigures { missing: self.fields.missing.clone(), ..LiveFigures::default() };
+        let mut figures = LiveFigures::default();
         let mut day = DayFigures::default();
         while_doing("counting today's tasks", self.trend(&mut day))?;
         figures.today = day.trend;

@@ -6,11 +6,11 @@ mod settings;
 mod usage;
 
 pub use settings::Settings;
-pub use usage::{Bytes, Status, Thresholds};
+pub use usage::{Bytes, Status};
 
 use crate::alert::Alert;
 use crate::outcome::Issue;
-use crate::units;
+use crate::units::{self, Thresholds};
 use mounts::{MOUNTS, Mount};
 use serde::Serialize;
 use std::io;

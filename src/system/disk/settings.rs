@@ -1,7 +1,7 @@
 //! `[disk]`: which file systems, and when they are too full.
 
-use super::Thresholds;
 use crate::outcome::{Failure, Kind};
+use crate::units::Thresholds;
 use crate::values::{self, InvalidKey, check_thresholds};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -1,16 +1,10 @@
 //! What a file system says of itself, and how bad that is: its space and its inodes against two thresholds.
 
 use crate::units;
+use crate::units::Thresholds;
 use rustix::fs::StatVfs;
 use serde::Serialize;
 use std::cmp::Ordering;
-
-/// Percent above which, not at which, a file system is worth a warning, and critical.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Thresholds {
-    pub warning: f64,
-    pub critical: f64,
-}
 
 /// How bad it is, in rising order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

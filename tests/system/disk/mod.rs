@@ -10,7 +10,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, Thresholds, measure};
+use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, measure};
+use taskmon::units::Thresholds;
 
 const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
 
