@@ -1,9 +1,9 @@
 //! Time zones of the IANA database, which is built in: as plain bytes, of which a run reads those of its zone.
 
-use chrono::{DateTime, Datelike, Duration, Timelike, Utc};
-use chrono::{FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone};
-use jiff_core::tz::{AmbiguousOffset, tzif};
-use jiff_core::{Timestamp, civil};
+use chrono::{DateTime, Duration, FixedOffset, LocalResult, Utc};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Offset as _, TimeZone};
+use jiff_core::Timestamp;
+use jiff_core::tz::{AmbiguousOffset, Offset, tzif};
 use std::fmt;
 use std::str::FromStr;
 
@@ -53,14 +53,16 @@ impl Tz {
         }
     }
 
-    /// `None`: UTC, or a year that the database's rules do not reach.
+    /// `None`: UTC.
     fn offsets_of(self, wall_clock: NaiveDateTime) -> Option<AmbiguousOffset> {
-        Some(self.rules?.to_ambiguous_timestamp(civil_time(wall_clock)?).offset())
+        // Rules change at whole seconds.
+        let wall_clock = timestamp(wall_clock.and_utc().timestamp()).to_datetime(Offset::UTC);
+        Some(self.rules?.to_ambiguous_timestamp(wall_clock).offset())
     }
 
-    fn offset(self, seconds: i32) -> TzOffset {
+    fn offset(self, offset: Offset) -> TzOffset {
         // Within a day of UTC, as the database's parser has seen to.
-        let offset = FixedOffset::east_opt(seconds).unwrap_or(Utc.fix());
+        let offset = FixedOffset::east_opt(offset.seconds()).unwrap_or_else(|| Utc.fix());
         TzOffset { zone: self, offset }
     }
 }
@@ -69,17 +71,6 @@ impl Tz {
 fn timestamp(seconds: i64) -> Timestamp {
     let bound = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_second(seconds).unwrap_or(bound)
-}
-
-fn civil_time(time: NaiveDateTime) -> Option<civil::DateTime> {
-    let year = i16::try_from(time.year()).ok()?;
-    let part = |part: u32| i8::try_from(part).ok();
-    let date = civil::Date::new(year, part(time.month())?, part(time.day())?).ok()?;
-    // A leap second is the second before it.
-    let nanosecond = i32::try_from(time.nanosecond().min(999_999_999)).ok()?;
-    let (hour, minute, second) = (part(time.hour())?, part(time.minute())?, part(time.second())?);
-    let time = civil::Time::new(hour, minute, second, nanosecond).ok()?;
-    Some(civil::DateTime::from_parts(date, time))
 }
 
 impl TimeZone for Tz {
@@ -97,10 +88,10 @@ impl TimeZone for Tz {
         match self.offsets_of(*local) {
             None => LocalResult::Single(self.offset_from_utc_datetime(local)),
             Some(AmbiguousOffset::Unambiguous { offset }) => {
-                LocalResult::Single(self.offset(offset.seconds()))
+                LocalResult::Single(self.offset(offset))
             }
             Some(AmbiguousOffset::Fold { before, after }) => {
-                LocalResult::Ambiguous(self.offset(before.seconds()), self.offset(after.seconds()))
+                LocalResult::Ambiguous(self.offset(before), self.offset(after))
             }
             Some(AmbiguousOffset::Gap { .. }) => LocalResult::None,
         }
@@ -112,7 +103,7 @@ impl TimeZone for Tz {
 
     fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> TzOffset {
         let at = timestamp(utc.and_utc().timestamp());
-        self.offset(self.rules.map_or(0, |rules| rules.to_offset(at).seconds()))
+        self.offset(self.rules.map_or(Offset::UTC, |rules| rules.to_offset(at)))
     }
 }
 
@@ -152,7 +143,7 @@ impl fmt::Debug for Tz {
     }
 }
 
-impl Offset for TzOffset {
+impl chrono::Offset for TzOffset {
     fn fix(&self) -> FixedOffset {
         self.offset
     }
