@@ -25,6 +25,10 @@ pub struct Alert {
     pub threshold: Option<Number>,
 }
 
+pub fn worst_severity(alerts: &[Alert]) -> Option<Severity> {
+    alerts.iter().map(|alert| alert.severity).max()
+}
+
 /// Whether an alert is firing or resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

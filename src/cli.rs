@@ -4,8 +4,10 @@ mod values;
 
 pub use values::{AsOf, Parsed};
 
+use crate::cleanup::Part;
 use crate::job::{Job, JobRun};
 use crate::language::Language;
+use crate::outcome::Severity;
 use chrono::NaiveDate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -65,7 +67,7 @@ pub struct Common {
     pub compact: bool,
     /// Exit with 4 if an alert of this severity or a worse one is firing
     #[arg(long, value_name = "SEVERITY", global = true)]
-    pub fail_on: Option<FailOn>,
+    pub fail_on: Option<Severity>,
     /// Run even if another run of the same job is in progress
     #[arg(long, global = true)]
     pub no_lock: bool,
@@ -236,7 +238,7 @@ pub struct CleanupArgs {
     pub dry_run: bool,
     /// Only these parts, separated by commas
     #[arg(long, value_name = "PARTS", value_delimiter = ',', num_args = 1..)]
-    pub only: Vec<CleanupPart>,
+    pub only: Vec<Part>,
     /// Days after which completed tasks expire
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub completed_tasks_days: Option<u32>,
@@ -267,14 +269,6 @@ pub struct CleanupArgs {
     /// Notify nobody if the run fails
     #[arg(long)]
     pub no_alert: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CleanupPart {
-    Tasks,
-    Receipts,
-    Temp,
-    Logs,
 }
 
 #[derive(Debug, Args)]
@@ -441,12 +435,6 @@ pub struct SchedulePlace {
     /// With --systemd: another folder for the units
     #[arg(long, value_name = "DIR", requires = "systemd")]
     pub unit_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    Warning,
-    Critical,
 }
 
 #[derive(Debug, Args)]

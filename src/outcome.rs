@@ -3,6 +3,7 @@
 //! The codes and the error document are the contract's: 0 done, 1 done with errors, 2 wrong usage or
 //! configuration, 3 could not do the job, 4 an alert is firing, 75 another run holds the lock.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -156,7 +157,7 @@ pub enum Outcome {
     /// Done, but something could not be done; the result's `errors` says what.
     DoneWithErrors,
     /// Done, and an alert at or above `--fail-on` is firing.
-    AlertStands,
+    AlertFiring,
     Failed(Kind),
 }
 
@@ -165,7 +166,7 @@ impl Outcome {
         match self {
             Outcome::Done => 0,
             Outcome::DoneWithErrors => 1,
-            Outcome::AlertStands => 4,
+            Outcome::AlertFiring => 4,
             Outcome::Failed(kind) => kind.exit_code(),
         }
     }
@@ -185,10 +186,14 @@ impl Outcome {
 }
 
 /// The severity of an alert, in rising order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Warning,
+    /// No value of an option: `--fail-on warning` includes it.
+    #[value(skip)]
     Error,
     Critical,
 }

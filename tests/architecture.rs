@@ -41,7 +41,7 @@ const RULES: &[Rule] = &[
     Rule { module: "main", may: &["run"] },
     Rule { module: "lib", may: &[] },
     Rule { module: "run", may: &["**"] },
-    Rule { module: "cli", may: &[] },
+    Rule { module: "cli", may: &["cleanup"] },
     Rule { module: "lock", may: &[] },
     Rule {
         module: "config",

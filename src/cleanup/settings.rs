@@ -7,28 +7,16 @@ use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
 use crate::store::prune::{Mode, Scope};
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Part {
     Tasks,
     Receipts,
     Temp,
     Logs,
-}
-
-impl Part {
-    pub const ALL: [Part; 4] = [Part::Tasks, Part::Receipts, Part::Temp, Part::Logs];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Part::Tasks => "tasks",
-            Part::Receipts => "receipts",
-            Part::Temp => "temp",
-            Part::Logs => "logs",
-        }
-    }
 }
 
 /// What to do about a row that names a path outside the storage roots.

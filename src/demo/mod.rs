@@ -168,9 +168,7 @@ fn configuration(request: &DemoRequest) -> String {
 
 /// A bar on standard error, which draws nothing where that is not a terminal.
 fn progress_bar(steps: usize) -> ProgressBar {
-    let bar = ProgressBar::new(steps as u64);
-    match ProgressStyle::with_template("{bar:40} {percent:>3} %") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %");
+    ProgressBar::new(steps as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

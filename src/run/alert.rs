@@ -1,8 +1,9 @@
 //! `taskmon alert`: evaluates the live rules, or a result that it is given, and notifies.
 
 use super::output::{Done, Printed};
-use super::pipeline::{self, JobReport, Plan, Work};
+use super::pipeline::{JobReport, Plan, Work};
 use super::{Session, live};
+use crate::alert::worst_severity;
 use crate::cli::{AlertArgs, Format};
 use crate::config::Config;
 use crate::live::LiveState;
@@ -100,7 +101,7 @@ impl JobReport for AlertReport<'_> {
     }
 
     fn worst_alert(&self) -> Option<Severity> {
-        pipeline::worst(&self.summary.alerts)
+        worst_severity(&self.summary.alerts)
     }
 
     fn figures(&self) -> Figures<'_> {

@@ -9,12 +9,12 @@ use crate::cleanup::{
     self, CleanupReport, Database, NamePatterns, Needed, Part, Protected, Roots, Settings, Tally,
     Watch,
 };
-use crate::cli::{CleanupArgs, CleanupPart};
+use crate::cli::CleanupArgs;
 use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
 use crate::notify;
-use crate::outcome::{Failure, Issue, Kind, Severity};
+use crate::outcome::{Failure, Issue, Kind};
 use crate::report::prometheus::Figures;
 use crate::report::text;
 use crate::rules::Evaluation;
@@ -24,6 +24,8 @@ use crate::store::target::Target;
 use crate::units;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -129,10 +131,6 @@ impl JobReport for Cleaned {
         self.report.errors_total > 0
     }
 
-    fn worst_alert(&self) -> Option<Severity> {
-        None
-    }
-
     fn figures(&self) -> Figures<'_> {
         Figures::Cleanup(&self.report)
     }
@@ -149,7 +147,10 @@ fn cleanup_settings(
     arguments: &CleanupArgs,
     config: &Config,
 ) -> Result<(Settings, Roots)> {
-    let parts = parts(&arguments.only);
+    let parts = match arguments.only.as_slice() {
+        [] => Part::value_variants(),
+        only => only,
+    };
     let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
     let limited = with_limits(arguments, config, &session.env)?;
     let needed = needed(config);
@@ -183,7 +184,7 @@ fn cleanup_settings(
         has_receipts: receipts.is_some(),
         dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
         never_pruned: config.database.store.mapping.tasks.delete_from.is_none(),
-        parts,
+        parts: parts.to_vec(),
     };
     Ok((settings, roots))
 }
@@ -194,7 +195,6 @@ fn open_database(
     settings: &Settings,
     asked_to_end: &Arc<AtomicBool>,
 ) -> Result<Database> {
-    let has = |part| settings.parts.contains(&part);
     let needs_rows = needs_rows(settings);
     let Some(target) = &config.database.target else {
         return if needs_rows {
@@ -203,7 +203,7 @@ fn open_database(
             Ok(Database::None)
         };
     };
-    if !needs_rows && !has(Part::Temp) {
+    if !needs_rows && !settings.has(Part::Temp) {
         return Ok(Database::None);
     }
     if needs_rows && let Some(why) = &config.database.undeletable {
@@ -229,8 +229,7 @@ fn open_database(
 }
 
 fn needs_rows(settings: &Settings) -> bool {
-    let has = |part| settings.parts.contains(&part);
-    has(Part::Tasks) || has(Part::Receipts)
+    settings.has(Part::Tasks) || settings.has(Part::Receipts)
 }
 
 /// The variables that set limits of a cleanup.
@@ -271,19 +270,6 @@ fn with_limits(
     config.batch_size = arguments.batch_size.unwrap_or(config.batch_size);
     config.max_runtime_seconds = arguments.max_runtime.unwrap_or(config.max_runtime_seconds);
     Ok(config)
-}
-
-fn parts(only: &[CleanupPart]) -> Vec<Part> {
-    let named = |part: &Part| {
-        only.iter().any(|only| match only {
-            CleanupPart::Tasks => *part == Part::Tasks,
-            CleanupPart::Receipts => *part == Part::Receipts,
-            CleanupPart::Temp => *part == Part::Temp,
-            CleanupPart::Logs => *part == Part::Logs,
-        })
-    };
-    let all = Part::ALL.into_iter();
-    all.filter(|part| only.is_empty() || named(part)).collect()
 }
 
 pub(super) fn as_of(arguments: &CleanupArgs, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
@@ -331,11 +317,10 @@ pub(super) fn listen_for_signals(asked: &Arc<AtomicBool>) -> Result<()> {
 }
 
 /// Hidden unless standard error is a terminal.
-fn progress_bar(total: u64, started: Instant) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(total).with_elapsed(started.elapsed());
+fn progress_bar(total: u64, started: Instant) -> ProgressBar {
     let template = "{bar:30} {pos}/{len} rows, {msg}, {per_sec}, {eta} left";
-    match indicatif::ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(total)
+        .with_elapsed(started.elapsed())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

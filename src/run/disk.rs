@@ -2,8 +2,9 @@
 
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
-use super::pipeline::{self, JobReport, Plan, Work};
+use super::pipeline::{JobReport, Plan, Work};
 use super::{Session, log_issues, notify};
+use crate::alert::worst_severity;
 use crate::cli::{DiskArgs, Format};
 use crate::config::Config;
 use crate::language::Language;
@@ -60,7 +61,7 @@ impl JobReport for Measured {
     }
 
     fn worst_alert(&self) -> Option<Severity> {
-        pipeline::worst(&self.report.alerts)
+        worst_severity(&self.report.alerts)
     }
 
     fn figures(&self) -> Figures<'_> {

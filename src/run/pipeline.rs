@@ -5,7 +5,7 @@
 use super::Session;
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
-use crate::cli::{FailOn, Format};
+use crate::cli::Format;
 use crate::config::Config;
 use crate::job::{Job, JobRun};
 use crate::notify::{Mode, Retry, Summary};
@@ -30,7 +30,9 @@ pub(super) trait JobReport {
     fn has_issues(&self) -> bool;
 
     /// The worst of its alerts, by which `--fail-on` judges.
-    fn worst_alert(&self) -> Option<Severity>;
+    fn worst_alert(&self) -> Option<Severity> {
+        None
+    }
 
     fn figures(&self) -> Figures<'_>;
 
@@ -161,19 +163,10 @@ impl Session {
 }
 
 /// How a run ends by its alerts and by what it could not do.
-fn judge(fail_on: Option<FailOn>, report: &impl JobReport) -> Outcome {
-    let limit = fail_on.map(|limit| match limit {
-        FailOn::Warning => Severity::Warning,
-        FailOn::Critical => Severity::Critical,
-    });
-    match (limit, report.worst_alert()) {
-        (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertStands,
+fn judge(fail_on: Option<Severity>, report: &impl JobReport) -> Outcome {
+    match (fail_on, report.worst_alert()) {
+        (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertFiring,
         _ if report.has_issues() => Outcome::DoneWithErrors,
         _ => Outcome::Done,
     }
-}
-
-/// The worst of some alerts.
-pub(super) fn worst(alerts: &[crate::alert::Alert]) -> Option<Severity> {
-    alerts.iter().map(|alert| alert.severity).max()
 }

@@ -3,8 +3,9 @@
 use super::database::{open_store, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
-use super::pipeline::{self, JobReport, Plan, Work};
+use super::pipeline::{JobReport, Plan, Work};
 use super::{Session, log_issues, milliseconds, notify, working_dir};
+use crate::alert::worst_severity;
 use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
@@ -136,7 +137,7 @@ impl JobReport for Reports<'_> {
     }
 
     fn worst_alert(&self) -> Option<Severity> {
-        self.days.iter().filter_map(|report| pipeline::worst(&report.alerts)).max()
+        self.days.iter().filter_map(|report| worst_severity(&report.alerts)).max()
     }
 
     fn figures(&self) -> Figures<'_> {

@@ -1,7 +1,8 @@
 //! The line of `disk`.
 
 use super::line::{Line, messages};
-use super::state::{State, worst_severity};
+use super::state::State;
+use crate::alert::worst_severity;
 use crate::language::Language;
 use crate::outcome::Severity;
 use crate::system::disk::{DiskReport, Status};

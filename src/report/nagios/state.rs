@@ -1,6 +1,5 @@
 //! The state of a service, and the limits that go with its figures.
 
-use crate::alert::Alert;
 use crate::outcome::{Issue, Severity};
 
 /// What the line says, and the exit code that goes with it.
@@ -41,8 +40,4 @@ impl State {
             None => State::Ok,
         }
     }
-}
-
-pub fn worst_severity(alerts: &[Alert]) -> Option<Severity> {
-    alerts.iter().map(|alert| alert.severity).max()
 }

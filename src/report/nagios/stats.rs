@@ -1,7 +1,8 @@
 //! The line of `stats`.
 
 use super::line::{Line, messages};
-use super::state::{State, worst_severity};
+use super::state::State;
+use crate::alert::worst_severity;
 use crate::language::Language;
 use crate::stats::DailyReport;
 use crate::units::Thresholds;
