@@ -8,16 +8,15 @@
 //! Where that folder cannot be written to, a folder of the user's own takes its place: always the same one, since cron's environment is
 //! another than that of a shell.
 
+use crate::files::{locked, open_lock};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
-use fs2::FileExt;
-use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, open, stat};
-use rustix::io::Errno;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -83,7 +82,8 @@ fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
     let mut why = None;
     if let Some(folder) = subject.folder {
         let path = folder.join(file_name(subject));
-        let taken = std::fs::create_dir_all(folder).and_then(|()| take(&path));
+        let taken =
+            std::fs::create_dir_all(folder).and_then(|()| locked(&path, Duration::ZERO, open_lock));
         match taken {
             Ok(Some(file)) => {
                 return Ok(Lock { _file: file, warning: None });
@@ -95,7 +95,7 @@ fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
     let mut refused = Vec::new();
     for folder in own {
         let path = folder.join(file_name(subject));
-        match make_own(folder).and_then(|()| take(&path)) {
+        match make_own(folder).and_then(|()| locked(&path, Duration::ZERO, open_lock)) {
             Ok(Some(file)) => {
                 let warning = why.map(|why| {
                     format!(
@@ -127,27 +127,6 @@ fn held(subject: &Subject, path: &Path) -> Failure {
     .hint(format!("its lock is {}; --no-lock runs all the same", path.display()))
 }
 
-/// The file, locked; `None`: another run holds it.
-fn take(path: &Path) -> io::Result<Option<File>> {
-    loop {
-        let file = open_file(path)?;
-        match FileExt::try_lock_exclusive(&file) {
-            // Removed by somebody between the two: the next run would make a new one.
-            Ok(()) if !is_still(path, &file) => {}
-            Ok(()) => return Ok(Some(file)),
-            Err(error) if error.kind() == fs2::lock_contended_error().kind() => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn is_still(path: &Path, file: &File) -> bool {
-    let same = |held: rustix::fs::Stat, there: rustix::fs::Stat| {
-        (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
-    };
-    fstat(file).is_ok_and(|held| stat(path).is_ok_and(|there| same(held, there)))
-}
-
 /// Makes a folder that is nobody else's.
 fn make_own(folder: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
@@ -171,29 +150,6 @@ fn file_name(subject: &Subject) -> String {
     let host = host.nodename().to_string_lossy();
     let host = host.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
     format!(".taskmon-{}-{host}-{:016x}.lock", subject.name, hasher.finish())
-}
-
-/// Opens the file, or makes it. Refuses symlinks, and does not block on FIFOs. Writing is asked for
-/// because a lock on a network mount takes it, and is done without where another user made the file.
-fn open_file(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let existing = |access| open(path, flags | access, Mode::empty());
-    let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let made = || open(path, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, readable);
-    let opened = match existing(OFlags::RDWR) {
-        Err(Errno::NOENT) => match made() {
-            Err(Errno::EXIST) => existing(OFlags::RDWR),
-            // Whatever the umask.
-            Ok(file) => fchmod(&file, readable).map(|()| file),
-            refused => refused,
-        },
-        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => existing(OFlags::RDONLY),
-        opened => opened,
-    }?;
-    match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
-        FileType::RegularFile => Ok(File::from(opened)),
-        _ => Err(io::Error::other("it is not a regular file")),
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
-use crate::files::open_regular;
+use crate::files::{locked, open_lock, open_regular};
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset};
 use fs2::FileExt;
@@ -22,8 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The first line of a day's file.
 #[derive(Serialize, Deserialize)]
@@ -82,17 +81,9 @@ impl Records {
     /// The folder or its lock cannot be made, or the patience is at its end.
     pub fn turn(&self, patience: Duration) -> io::Result<Turn> {
         std::fs::create_dir_all(&self.folder)?;
-        let file = open_lock(&self.folder.join(".lock"))?;
-        let began = Instant::now();
-        loop {
-            match FileExt::try_lock_exclusive(&file) {
-                Ok(()) => return Ok(Turn { _file: file }),
-                Err(error) if is_contended(&error) && began.elapsed() < patience => {
-                    thread::sleep(Duration::from_millis(10));
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let busy = || io::Error::new(ErrorKind::TimedOut, "another run holds their lock");
+        let file = locked(&self.folder.join(".lock"), patience, open_lock)?.ok_or_else(busy)?;
+        Ok(Turn { _file: file })
     }
 
     /// What the files remember. Reads the newest, and those before it as far as they are needed. Days to come are left out: a clock that was wrong
@@ -282,21 +273,6 @@ fn file_name(day: DateTime<FixedOffset>) -> String {
 
 fn line_of(value: &impl Serialize) -> io::Result<String> {
     Ok(serde_json::to_string(value)? + "\n")
-}
-
-/// A lock file, made if it is not there. Read access is enough to lock it, so another user's serves, too.
-fn open_lock(path: &Path) -> io::Result<File> {
-    match OpenOptions::new().append(true).create(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            // That it is not there is no answer: it may not be made.
-            File::open(path).map_err(|_| error)
-        }
-        opened => opened,
-    }
-}
-
-fn is_contended(error: &io::Error) -> bool {
-    error.kind() == fs2::lock_contended_error().kind()
 }
 
 #[cfg(test)]

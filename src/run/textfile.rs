@@ -27,7 +27,7 @@ impl Session {
                 NewFile::create(path).and_then(|file| {
                     // The node exporter is another user.
                     file.set_mode(0o644)?;
-                    file.publish(&figures)
+                    file.publish(figures.as_bytes())
                 })
             }
         };

@@ -4,13 +4,13 @@
 //! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
 //! for the lock then sees that the name leads to another file and opens that one.
 
-use super::{RunRecord, is_still, path};
-use crate::files::open_regular;
-use fs2::FileExt;
+use super::{RunRecord, path};
+use crate::files::{NewFile, locked, open_regular};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The file keeps this many of its last lines.
 pub const KEPT: usize = 10_000;
@@ -45,23 +45,12 @@ pub(super) fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> i
     }
 }
 
-/// The file that the name leads to, locked.
+/// The file that the name leads to, locked: it may have been trimmed, or rotated by another program, while this run waited for the lock.
 pub(super) fn open_locked(path: &Path) -> io::Result<File> {
-    let begin = Instant::now();
-    loop {
-        let mut options = OpenOptions::new();
-        let file = open_regular(options.read(true).append(true).create(true), path)?;
-        match FileExt::try_lock_exclusive(&file) {
-            Ok(()) if is_still(path, &file)? => return Ok(file),
-            // The file was trimmed, or rotated by another program, while this run waited for the lock.
-            Ok(()) => {}
-            Err(error) if error.kind() != fs2::lock_contended_error().kind() => return Err(error),
-            Err(_) if begin.elapsed() > LOCK_TIMEOUT => {
-                return Err(io::Error::new(ErrorKind::TimedOut, "another program holds its lock"));
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(5)),
-        }
-    }
+    let open =
+        |path: &Path| open_regular(OpenOptions::new().read(true).append(true).create(true), path);
+    let busy = || io::Error::new(ErrorKind::TimedOut, "another program holds its lock");
+    locked(path, LOCK_TIMEOUT, open)?.ok_or_else(busy)
 }
 
 fn ends_with_newline(file: &mut File) -> io::Result<bool> {
@@ -84,16 +73,7 @@ pub(super) fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> 
         return Ok(());
     }
     let mode = file.metadata()?.permissions();
-    let aside = path.with_file_name(format!(".taskmon_runs.jsonl.{}", std::process::id()));
-    let written = File::create(&aside).and_then(|mut new| {
-        new.write_all(&lines[lines.len() - kept..].concat())?;
-        new.set_permissions(mode)?;
-        new.sync_all()?;
-        std::fs::rename(&aside, path)
-    });
-    if written.is_err() {
-        // It may not even have been made; the error that counts is the first.
-        let _ = std::fs::remove_file(&aside);
-    }
-    written
+    let new = NewFile::create(path)?;
+    new.set_mode(mode.mode())?;
+    new.publish(&lines[lines.len() - kept..].concat())
 }

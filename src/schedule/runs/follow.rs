@@ -1,6 +1,7 @@
 //! Following the file as it grows, for `schedule logs --follow`.
 
-use super::{RunRecord, is_still, path, records};
+use super::{RunRecord, path, records};
+use crate::files::is_still;
 use crate::files::open_regular;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};

@@ -8,9 +8,8 @@ pub mod follow;
 use crate::files::open_regular;
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde::{Deserialize, Serialize, Serializer};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// One run.
@@ -105,15 +104,6 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 fn records(text: &[u8]) -> Vec<RunRecord> {
     let lines = text.split(|byte| *byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::completed)).collect()
-}
-
-fn is_still(path: &Path, file: &File) -> io::Result<bool> {
-    let open = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (open.dev(), open.ino())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

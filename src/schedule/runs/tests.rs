@@ -103,7 +103,7 @@ fn what_is_followed_goes_on_across_a_trim_a_rotation_and_a_truncation() {
     next(7);
     assert_eq!(numbers(&follower.poll().unwrap()), [7]);
 
-    File::create(path(folder.path())).unwrap();
+    std::fs::File::create(path(folder.path())).unwrap();
     assert_eq!(follower.poll().unwrap(), []);
     next(8);
     assert_eq!(numbers(&follower.poll().unwrap()), [8]);
