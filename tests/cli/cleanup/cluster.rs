@@ -1,6 +1,7 @@
 //! A PostgreSQL server of a test's own, which it stops, starts and fills up.
 
 use super::*;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A PostgreSQL server of a test's own, which it can stop.
 pub(super) struct Cluster {
@@ -19,8 +20,11 @@ impl Cluster {
         }
         // Not one that the kernel hands out: while the server is down, somebody's connection could start from it.
         let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        // Nor one that another case's server had, which may be down and waited for.
+        static TAKEN: AtomicU16 = AtomicU16::new(0);
         let first = 20_000 + (std::process::id() % 10_000) as u16;
-        let port = (first..).find(is_free).unwrap();
+        let next = || first + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = std::iter::repeat_with(next).find(is_free).unwrap();
         let cluster = Self { folder, port };
         cluster.program(
             "initdb",
