@@ -1,14 +1,14 @@
 //! The arguments of a run as its record has them, by which the runs of a job are found.
 
-use crate::cli::Cli;
-use clap::CommandFactory;
+use crate::cli::Common;
+use clap::{Args, Command};
 use std::ffi::OsString;
 
 /// The command and its own arguments, without the options that every command has: they say how a result is shown rather than what is done, and may
 /// hold secrets (`--database-url`). The text of an alert (`--send`) is left out too.
 pub(super) fn recorded_arguments(arguments: &[OsString]) -> Vec<String> {
-    let cli = Cli::command();
-    let globals: Vec<_> = cli.get_arguments().filter(|arg| arg.is_global_set()).collect();
+    let common = Common::augment_args(Command::new("taskmon"));
+    let globals: Vec<_> = common.get_arguments().collect();
     let long = |name: &str| globals.iter().find(|arg| arg.get_long() == Some(name));
     let short = |letter| globals.iter().find(|arg| arg.get_short() == Some(letter));
     let takes_value = |arg: &&&clap::Arg| arg.get_action().takes_values();
