@@ -10,14 +10,15 @@
 //!
 //! `tests/architecture.rs` holds these rules.
 //!
-//! - `main → run → everything`. Nobody but `run` imports `cli`; `config` composes the features' settings, and nobody but `run` imports it.
+//! - `main → run → everything`. Nobody but `run` imports `cli`, which takes from the features what options name; `config` composes the
+//!   features' settings, and nobody but `run` imports it.
 //! - Features (`cleanup`, `stats`, `live`, `rules`, `notify`, `channels`, `check`, `schedule`, `demo`) import `mapping`, the `Store` and
 //!   `Pruner` traits, `system` and the ground floor, and not each other, save: `rules` reads reports, `notify` sends what `rules` found
 //!   through `channels`, `check` judges what the others know (of the databases, the disks, the broker and the installed jobs).
 //! - No SQL outside `store/`.
-//! - `report` imports the report structs only; `manual` nothing but words.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`, `tls`) imports nothing of
-//!   taskmon but itself.
+//! - `report` imports the report structs only, and the settings that say what a figure is held against; `manual` nothing but words.
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`,
+//!   `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod alert;
