@@ -91,6 +91,7 @@ temp_files_that_a_row_names_stay                               the same
 the_failure_of_a_job_is_notified_and_resolved_by_its_success   the same: the log of alerts would be swept
 the_files_of_all_jobs_can_be_exported_together                  the same: the record of runs would be swept
 cron_runs_what_is_installed                                    cron's jobs have an environment of their own, without the library
+cronie_runs_what_is_installed                                  the same: its minutes begin at other seconds than those of its jobs
 TABLE
 }
 
