@@ -173,6 +173,14 @@ fn with_offset(instant: DateTime<Utc>, _: Tz) -> String {
     kolkata.format("%Y-%m-%d %H:%M:%S%.6f%:z").to_string()
 }
 
+fn in_microseconds(instant: DateTime<Utc>, _: Tz) -> String {
+    instant.timestamp_micros().to_string()
+}
+
+fn in_nanoseconds(instant: DateTime<Utc>, _: Tz) -> String {
+    instant.timestamp_nanos_opt().unwrap().to_string()
+}
+
 /// Every case, the column's type changed by `prepare`, its text in `form`, naive ones meant in `naive`.
 fn every_case(env: TestEnv, prepare: &str, form: Form, naive: &str) {
     env.sql(prepare);
@@ -272,6 +280,16 @@ fn sqlite_text_that_ends_in_z_says_its_zone_itself() {
 #[test]
 fn sqlite_text_with_an_offset_says_its_zone_itself() {
     every_case(TestEnv::sqlite(), UNCHANGED, with_offset, "Asia/Tokyo");
+}
+
+#[test]
+fn sqlite_numbers_of_microseconds() {
+    every_case(TestEnv::sqlite(), UNCHANGED, in_microseconds, "Asia/Tokyo");
+}
+
+#[test]
+fn sqlite_numbers_of_nanoseconds() {
+    every_case(TestEnv::sqlite(), UNCHANGED, in_nanoseconds, "Asia/Tokyo");
 }
 
 #[test]

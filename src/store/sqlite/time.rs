@@ -39,7 +39,7 @@ pub enum Form {
     Lettered,
     /// Text with `Z` or an offset: an instant
     Offset,
-    /// Seconds or milliseconds since 1970, UTC: an instant
+    /// Seconds since 1970, UTC, or thousandths, millionths or billionths of them: an instant
     Number,
 }
 
@@ -110,10 +110,14 @@ impl Ruler {
         Some((date(first - DAY)?, date(last + 2 * DAY)?))
     }
 
-    /// The same for numbers: seconds, then milliseconds.
-    pub fn number_ranges(&self) -> Option<[(i64, i64); 2]> {
+    /// The same for numbers, in each of the units.
+    pub fn number_ranges(&self) -> Option<[(i64, i64); 4]> {
         let (first, last) = self.ends()?;
-        Some([SECOND, SECOND / 1000].map(|unit| ((first - DAY) / unit, (last + DAY) / unit)))
+        let number = |micros: i64, (_, in_a_second): (u64, i64)| {
+            let number = i128::from(micros) * i128::from(in_a_second) / i128::from(SECOND);
+            i64::try_from(number).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
+        };
+        Some(UNITS.map(|unit| (number(first - DAY, unit), number(last + DAY, unit))))
     }
 
     fn ends(&self) -> Option<(i64, i64)> {
@@ -137,22 +141,36 @@ pub fn bound_text(instant: DateTime<Utc>, zone: Tz, separator: char) -> String {
 pub fn read(value: ValueRef) -> Option<Moment> {
     match value {
         ValueRef::Text(text) => read_text(text),
-        ValueRef::Integer(number) => Some(from_number(number as f64, number)),
-        ValueRef::Real(number) if number.is_finite() => {
-            let seconds = if number.abs() >= MILLISECONDS_FROM { number / 1e3 } else { number };
-            let micros = (seconds * 1e6).round();
-            (micros.abs() < 9e18).then_some(Moment { micros: micros as i64, form: Form::Number })
+        ValueRef::Integer(number) => {
+            let micros = i128::from(number) * i128::from(SECOND);
+            let micros = micros.div_euclid(i128::from(in_a_second(number.unsigned_abs())));
+            Some(Moment { micros: i64::try_from(micros).ok()?, form: Form::Number })
+        }
+        ValueRef::Real(number) => {
+            let micros = (number / in_a_second(number.abs() as u64) as f64 * SECOND as f64).round();
+            let is_in_calendar = micros.abs() < LAST_YEAR as f64;
+            is_in_calendar.then_some(Moment { micros: micros as i64, form: Form::Number })
         }
         _ => None,
     }
 }
 
-/// Numbers from here on are milliseconds: as seconds they would lie after the year 5138.
-const MILLISECONDS_FROM: f64 = 1e11;
+/// The units in which numbers say a time: where each begins, and how many of it are in a second. In any of them, a time up to the year 5138
+/// is smaller than where the next one begins, and one after March 1973 is not.
+const UNITS: [(u64, i64); 4] = [
+    (0, 1),
+    (100_000_000_000, 1_000),
+    (100_000_000_000_000, 1_000_000),
+    (100_000_000_000_000_000, 1_000_000_000),
+];
 
-fn from_number(size: f64, number: i64) -> Moment {
-    let unit = if size.abs() >= MILLISECONDS_FROM { 1000 } else { SECOND };
-    Moment { micros: number.saturating_mul(unit), form: Form::Number }
+/// The end of the year 9999.
+const LAST_YEAR: i64 = 253_402_300_800 * SECOND;
+
+/// `size`: of a number, without its sign.
+fn in_a_second(size: u64) -> i64 {
+    let unit = UNITS.iter().rev().find(|(from, _)| size >= *from);
+    unit.map_or(1, |(_, in_a_second)| *in_a_second)
 }
 
 /// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
@@ -277,19 +295,32 @@ mod tests {
         for number in [
             ValueRef::Integer(1_700_000_000),
             ValueRef::Integer(1_700_000_000_000),
+            ValueRef::Integer(1_700_000_000_000_000),
+            ValueRef::Integer(1_700_000_000_000_000_000),
             ValueRef::Real(1.7e9),
             ValueRef::Real(1.7e12),
+            ValueRef::Real(1.7e15),
+            ValueRef::Real(1.7e18),
         ] {
             assert_eq!(read(number).unwrap().micros, seconds, "{number:?}");
         }
     }
 
     #[test]
-    fn a_number_beyond_every_calendar_is_an_instant_all_the_same() {
-        for number in [i64::MAX, i64::MIN] {
+    fn every_whole_number_is_an_instant_of_the_calendar() {
+        for (number, year) in [
+            (i64::MAX, 2262),
+            (i64::MIN, 1677),
+            (99_999_999_999, 5138),
+            (-99_999_999_999, -1199),
+            (100_000_000_000, 1973),
+            (99_999_999_999_999_999, 5138),
+        ] {
             let instant = read(ValueRef::Integer(number)).unwrap().instant(Tz::UTC);
-            assert_eq!(instant < DateTime::UNIX_EPOCH, number < 0, "{instant}");
+            assert_eq!(instant.year(), year, "{instant}");
+            assert_eq!(instant.with_timezone(&zone("Asia/Shanghai")).to_utc(), instant);
         }
+        assert_eq!(read(ValueRef::Real(1e300)), None);
     }
 
     #[test]
