@@ -2,6 +2,8 @@
 
 use crate::cli::broker::redis::Redis;
 use crate::support::env::{TestEnv, variable};
+use crate::support::zone;
+use chrono::Timelike;
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -32,10 +34,13 @@ struct Expected {
 
 /// Today's report, and a cleanup of everything that has ended; an ordinary one finds nothing old enough.
 fn report_and_clean(env: &TestEnv, expected: &Expected) {
+    // One in which it is not near midnight: the rows are all of one day.
+    let now = chrono::Utc::now();
+    let days = if (6..18).contains(&now.hour()) { "UTC" } else { "Etc/GMT+12" };
     env.write(
         "taskmon.toml",
         &format!(
-            "timezone = 'UTC'\nlanguage = 'en'\n[database]\nurl = '{}'\npreset = '{}'\n{}",
+            "timezone = '{days}'\nlanguage = 'en'\n[database]\nurl = '{}'\npreset = '{}'\n{}",
             env.url(),
             expected.preset,
             expected.zone.map_or(String::new(), |zone| format!(
@@ -43,7 +48,7 @@ fn report_and_clean(env: &TestEnv, expected: &Expected) {
             ))
         ),
     );
-    let today = chrono::Utc::now().date_naive().to_string();
+    let today = now.with_timezone(&zone(days)).date_naive().to_string();
     let report: Value =
         env.taskmon(["stats", "--no-save", "--no-alert", "--date", &today]).success().json();
     assert_eq!(report["task_statistics"]["status_breakdown"], expected.states);
