@@ -112,16 +112,16 @@ fn from_system_files() -> (Option<Tz>, &'static str) {
 /// The zone of whose file this one is a copy.
 fn copied_from(file: &Path, zones: &Path) -> Option<Tz> {
     let content = std::fs::read(file).ok()?;
-    let entries = WalkDir::new(zones).sort_by_file_name().into_iter().flatten();
-    let named = entries.filter_map(|entry| {
-        let name = entry.path().strip_prefix(zones).ok()?.to_str()?;
-        Some((name.parse().ok()?, entry.into_path()))
-    });
     let is_same = |path: &Path| {
         let length = path.metadata().map_or(0, |found| found.len());
         length == content.len() as u64 && std::fs::read(path).is_ok_and(|found| found == content)
     };
-    named.into_iter().find_map(|(zone, path)| is_same(&path).then_some(zone))
+    let mut entries = WalkDir::new(zones).sort_by_file_name().into_iter().flatten();
+    // Files first: each zone that is read stays in memory.
+    entries.find_map(|entry| {
+        let name = entry.path().strip_prefix(zones).ok()?.to_str()?;
+        is_same(entry.path()).then(|| name.parse().ok())?
+    })
 }
 
 #[cfg(test)]
