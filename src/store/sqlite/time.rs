@@ -4,6 +4,7 @@ use crate::calendar::{instant_of, wall_clock_bound};
 use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use rusqlite::types::ValueRef;
+use std::ops::Range;
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -113,11 +114,11 @@ impl Ruler {
     /// The same for numbers, in each of the units.
     pub fn number_ranges(&self) -> Option<[(i64, i64); 4]> {
         let (first, last) = self.ends()?;
-        let number = |micros: i64, (_, in_a_second): (u64, i64)| {
-            let number = i128::from(micros) * i128::from(in_a_second) / i128::from(SECOND);
+        let number = |micros: i64, unit: &Unit| {
+            let number = i128::from(micros) * i128::from(unit.in_a_second) / i128::from(SECOND);
             i64::try_from(number).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
         };
-        Some(UNITS.map(|unit| (number(first - DAY, unit), number(last + DAY, unit))))
+        Some(UNITS.each_ref().map(|unit| (number(first - DAY, unit), number(last + DAY, unit))))
     }
 
     fn ends(&self) -> Option<(i64, i64)> {
@@ -143,11 +144,12 @@ pub fn read(value: ValueRef) -> Option<Moment> {
         ValueRef::Text(text) => read_text(text),
         ValueRef::Integer(number) => {
             let micros = i128::from(number) * i128::from(SECOND);
-            let micros = micros.div_euclid(i128::from(in_a_second(number.unsigned_abs())));
+            let micros = micros.div_euclid(i128::from(in_a_second(number.unsigned_abs())?));
             Some(Moment { micros: i64::try_from(micros).ok()?, form: Form::Number })
         }
         ValueRef::Real(number) => {
-            let micros = (number / in_a_second(number.abs() as u64) as f64 * SECOND as f64).round();
+            let in_a_second = in_a_second(number.abs() as u64)? as f64;
+            let micros = (number / in_a_second * SECOND as f64).round();
             let is_in_calendar = micros.abs() < LAST_YEAR as f64;
             is_in_calendar.then_some(Moment { micros: micros as i64, form: Form::Number })
         }
@@ -155,22 +157,29 @@ pub fn read(value: ValueRef) -> Option<Moment> {
     }
 }
 
-/// The units in which numbers say a time: where each begins, and how many of it are in a second. In any of them, a time up to the year 5138
-/// is smaller than where the next one begins, and one after March 1973 is not.
-const UNITS: [(u64, i64); 4] = [
-    (0, 1),
-    (100_000_000_000, 1_000),
-    (100_000_000_000_000, 1_000_000),
-    (100_000_000_000_000_000, 1_000_000_000),
+/// A unit in which numbers say a time.
+struct Unit {
+    in_a_second: i64,
+    /// The numbers that are in this unit, without their sign.
+    sizes: Range<u64>,
+}
+
+/// Numbers between the units are no times: a count of another unit or from another year would be an old time in one of these, such as .NET's
+/// ticks since the year 1 (6.4e17 in 2026, which in nanoseconds is 1990) and Windows' since 1601 (1.3e17, or 1974).
+const UNITS: [Unit; 4] = [
+    Unit { in_a_second: 1, sizes: 0..100_000_000_000 },
+    Unit { in_a_second: 1_000, sizes: 100_000_000_000..100_000_000_000_000 },
+    // From 2001 on.
+    Unit { in_a_second: 1_000_000, sizes: 1_000_000_000_000_000..100_000_000_000_000_000 },
+    Unit { in_a_second: 1_000_000_000, sizes: 1_000_000_000_000_000_000..u64::MAX },
 ];
 
 /// The end of the year 9999.
 const LAST_YEAR: i64 = 253_402_300_800 * SECOND;
 
 /// `size`: of a number, without its sign.
-fn in_a_second(size: u64) -> i64 {
-    let unit = UNITS.iter().rev().find(|(from, _)| size >= *from);
-    unit.map_or(1, |(_, in_a_second)| *in_a_second)
+fn in_a_second(size: u64) -> Option<i64> {
+    UNITS.iter().find(|unit| unit.sizes.contains(&size)).map(|unit| unit.in_a_second)
 }
 
 /// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
@@ -307,18 +316,33 @@ mod tests {
     }
 
     #[test]
-    fn every_whole_number_is_an_instant_of_the_calendar() {
+    fn the_size_of_a_number_says_its_unit() {
         for (number, year) in [
-            (i64::MAX, 2262),
-            (i64::MIN, 1677),
             (99_999_999_999, 5138),
             (-99_999_999_999, -1199),
             (100_000_000_000, 1973),
+            (99_999_999_999_999, 5138),
+            (1_000_000_000_000_000, 2001),
             (99_999_999_999_999_999, 5138),
+            (1_000_000_000_000_000_000, 2001),
+            (i64::MAX, 2262),
+            (i64::MIN, 1677),
         ] {
             let instant = read(ValueRef::Integer(number)).unwrap().instant(Tz::UTC);
             assert_eq!(instant.year(), year, "{instant}");
             assert_eq!(instant.with_timezone(&zone("Asia/Shanghai")).to_utc(), instant);
+        }
+    }
+
+    #[test]
+    fn a_count_since_another_year_is_no_old_time() {
+        for (of, number) in [
+            (".NET's ticks", 639_000_000_000_000_000),
+            ("Windows' file times", 134_000_000_000_000_000),
+            ("milliseconds of the Julian period", 212_600_000_000_000),
+        ] {
+            assert_eq!(read(ValueRef::Integer(number)), None, "{of}");
+            assert_eq!(read(ValueRef::Real(number as f64)), None, "{of}");
         }
         assert_eq!(read(ValueRef::Real(1e300)), None);
     }

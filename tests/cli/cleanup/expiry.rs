@@ -128,6 +128,30 @@ fn times_with_a_letter_and_with_a_space_are_one_time() {
 }
 
 #[test]
+fn numbers_go_by_their_unit_and_those_of_no_unit_stay() {
+    let env = TestEnv::sqlite();
+    let number = |time: &str, in_a_second: i64| {
+        let time: chrono::DateTime<chrono::Utc> = time.parse().unwrap();
+        (time.timestamp() * in_a_second).to_string()
+    };
+    let (expired, fresh) = ("2026-10-25T19:59:59Z", "2026-10-25T20:00:01Z");
+    // .NET counts from the year 1, Windows from 1601, both in tenths of microseconds.
+    let since = |years: i64| (years * 10_000_000 + 17_930_000_000_000_000).to_string();
+    let tasks = [
+        old(1).with("completed_at", number(expired, 1_000_000)),
+        old(2).with("completed_at", number(fresh, 1_000_000)),
+        old(3).with("completed_at", number(expired, 1_000_000_000)),
+        old(4).with("completed_at", number(fresh, 1_000_000_000)),
+        old(5).with("completed_at", since(62_135_596_800)),
+        old(6).with("completed_at", since(11_644_473_600)),
+    ];
+    prepare(&env, &tasks);
+    let result = cleanup(&env, 1, &["--only", "tasks"]);
+    assert_eq!(ids(&env), ["2", "4", "5", "6"]);
+    assert_eq!(kinds(&result), ["unreadable_time"]);
+}
+
+#[test]
 fn without_a_database_rows_cannot_go_and_nothing_is_made() {
     let env = TestEnv::new();
     let refused = env.taskmon(["-q", "-q", "cleanup"]).exits(2);
