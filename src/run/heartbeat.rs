@@ -38,7 +38,7 @@ impl Ping {
 }
 
 impl Session {
-    /// Says that a job starts, and does not wait for it to be heard. To be called with the lock in hand: a run that a lock skips pings nothing.
+    /// Says that a job starts, and does not wait for an answer. To be called with the lock in hand: a run that a lock skips pings nothing.
     pub(super) fn ping_start(&self, run: JobRun, config: &Config) {
         if let Some(url) = config.heartbeat.url(run.job.name()).filter(|_| run.has_heartbeat) {
             let ping = self.ping(url.clone(), "start".to_owned(), String::new(), LIMIT);

@@ -11,15 +11,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A folder, channels, and what each of them heard.
+/// A folder, channels, and what each of them delivered.
 struct Desk {
     folder: TempDir,
     receivers: Vec<Receiver>,
-    /// Channels that take only so many alerts of a notice.
+    /// Channels that take only so many alerts of a notification.
     broken: Vec<(&'static str, usize)>,
     repeat_hours: i64,
     retry: Retry,
-    heard: Mutex<Vec<String>>,
+    delivered: Mutex<Vec<String>>,
 }
 
 impl Desk {
@@ -32,7 +32,7 @@ impl Desk {
             broken: Vec::new(),
             repeat_hours: 24,
             retry: Retry::Nothing,
-            heard: Mutex::default(),
+            delivered: Mutex::default(),
         }
     }
 
@@ -43,7 +43,7 @@ impl Desk {
     /// Notifies of the evaluations, so many hours after noon, and says what the channels received: `hook: type/subject`, an end with `-` before it.
     fn run(&self, hours: i64, evaluations: &[Evaluation]) -> (Summary, Vec<String>) {
         let summary = self.run_in(Mode::Deliver, hours, evaluations);
-        (summary, std::mem::take(&mut self.heard.lock().unwrap()))
+        (summary, std::mem::take(&mut self.delivered.lock().unwrap()))
     }
 
     fn run_in(&self, mode: Mode, hours: i64, evaluations: &[Evaluation]) -> Summary {
@@ -60,8 +60,8 @@ impl Desk {
             retry: self.retry,
             mode,
         };
-        notify(evaluations, &context, |notices| {
-            notices.iter().map(|(channel, notice)| self.take(channel, notice)).collect()
+        notify(evaluations, &context, |notifications| {
+            notifications.iter().map(|(channel, one)| self.take(channel, one)).collect()
         })
     }
 
@@ -69,7 +69,7 @@ impl Desk {
         let limit = self.broken.iter().find(|(name, _)| *name == channel);
         let accepted = limit.map_or(notification.alerts.len(), |(_, accepted)| *accepted);
         let (accepted, rejected) = notification.alerts.split_at(accepted);
-        let heard = accepted.iter().map(|update| {
+        let delivered = accepted.iter().map(|update| {
             let sign = match update.status {
                 Status::Firing => "",
                 Status::Resolved => "-",
@@ -77,7 +77,7 @@ impl Desk {
             let subject = update.alert.subject.as_deref().unwrap_or_default();
             format!("{channel}: {sign}{}{subject}", update.alert.kind)
         });
-        self.heard.lock().unwrap().extend(heard);
+        self.delivered.lock().unwrap().extend(delivered);
         let rejection = limit.map(|_| Rejection {
             alerts: rejected.to_vec(),
             attempts: Some(4),
@@ -90,7 +90,7 @@ impl Desk {
         }
     }
 
-    fn heard(&self, hours: i64, evaluations: &[Evaluation]) -> Vec<String> {
+    fn delivered(&self, hours: i64, evaluations: &[Evaluation]) -> Vec<String> {
         self.run(hours, evaluations).1
     }
 
@@ -139,43 +139,44 @@ const NOBODY: [&str; 0] = [];
 #[test]
 fn an_alert_is_notified_once_and_again_when_it_is_due() {
     let desk = Desk::new(&["hook"]);
-    let (summary, heard) = desk.run(0, &[stats(30.0)]);
-    assert_eq!(heard, ["hook: high_failure_rate"]);
+    let (summary, delivered) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(delivered, ["hook: high_failure_rate"]);
     assert_eq!((summary.alerts_sent, summary.alerts_suppressed), (1, 0));
-    let (summary, heard) = desk.run(23, &[stats(35.0)]);
-    assert_eq!(heard, NOBODY);
+    let (summary, delivered) = desk.run(23, &[stats(35.0)]);
+    assert_eq!(delivered, NOBODY);
     assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_suppressed), (1, 0, 1));
-    assert_eq!(desk.heard(24, &[stats(35.0)]), ["hook: high_failure_rate"]);
-    assert_eq!(desk.heard(47, &[stats(35.0)]), NOBODY);
-    assert_eq!(desk.heard(48, &[stats(35.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(desk.delivered(24, &[stats(35.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(desk.delivered(47, &[stats(35.0)]), NOBODY);
+    assert_eq!(desk.delivered(48, &[stats(35.0)]), ["hook: high_failure_rate"]);
 }
 
 #[test]
 fn a_worse_severity_is_notified_at_once_and_a_lesser_one_is_not() {
     let desk = Desk::new(&["hook"]);
-    assert_eq!(desk.heard(0, &[send("deploy", None, "warning")]), ["hook: deploy"]);
-    assert_eq!(desk.heard(1, &[send("deploy", None, "critical")]), ["hook: deploy"]);
-    assert_eq!(desk.heard(2, &[send("deploy", None, "error")]), NOBODY);
-    assert_eq!(desk.heard(3, &[send("deploy", Some("api"), "warning")]), ["hook: deployapi"]);
+    assert_eq!(desk.delivered(0, &[send("deploy", None, "warning")]), ["hook: deploy"]);
+    assert_eq!(desk.delivered(1, &[send("deploy", None, "critical")]), ["hook: deploy"]);
+    assert_eq!(desk.delivered(2, &[send("deploy", None, "error")]), NOBODY);
+    assert_eq!(desk.delivered(3, &[send("deploy", Some("api"), "warning")]), ["hook: deployapi"]);
 }
 
 #[test]
 fn two_alerts_of_one_identity_in_one_run_are_one() {
     let desk = Desk::new(&["hook"]);
-    let (summary, heard) = desk.run(0, &[send("a", None, "warning"), send("a", None, "warning")]);
-    assert_eq!(heard, ["hook: a"]);
+    let (summary, delivered) =
+        desk.run(0, &[send("a", None, "warning"), send("a", None, "warning")]);
+    assert_eq!(delivered, ["hook: a"]);
     assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_suppressed), (2, 1, 1));
 }
 
 #[test]
 fn a_resolution_is_notified_once_and_what_returns_is_new() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[stats(30.0)]);
-    let (summary, heard) = desk.run(1, &[stats(3.0)]);
-    assert_eq!(heard, ["hook: -high_failure_rate"]);
+    desk.delivered(0, &[stats(30.0)]);
+    let (summary, delivered) = desk.run(1, &[stats(3.0)]);
+    assert_eq!(delivered, ["hook: -high_failure_rate"]);
     assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.alerts_resolved), (0, 0, 1));
-    assert_eq!(desk.heard(2, &[stats(3.0)]), NOBODY);
-    assert_eq!(desk.heard(3, &[stats(30.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(desk.delivered(2, &[stats(3.0)]), NOBODY);
+    assert_eq!(desk.delivered(3, &[stats(30.0)]), ["hook: high_failure_rate"]);
     assert_eq!(
         desk.log("warning")
             .lines()
@@ -192,56 +193,59 @@ fn a_resolution_is_notified_once_and_what_returns_is_new() {
 #[test]
 fn a_firing_alert_is_remembered_however_long_ago_it_was_notified() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[stats(30.0)]);
+    desk.delivered(0, &[stats(30.0)]);
     // Other runs write the files of the days after it.
     for day in 1..40 {
-        desk.heard(24 * day, &[send("note", Some(&day.to_string()), "warning")]);
+        desk.delivered(24 * day, &[send("note", Some(&day.to_string()), "warning")]);
     }
-    assert_eq!(desk.heard(24 * 40, &[stats(3.0)]), ["hook: -high_failure_rate"]);
+    assert_eq!(desk.delivered(24 * 40, &[stats(3.0)]), ["hook: -high_failure_rate"]);
 }
 
 #[test]
 fn only_the_origin_of_an_alert_resolves_it() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[stats(30.0)]);
+    desk.delivered(0, &[stats(30.0)]);
     for other in [
         disks(&[("/", "normal")]),
         live_disk("normal"),
         send("a", None, "warning"),
         Evaluation::job_succeeded("stats"),
     ] {
-        assert!(!desk.heard(1, &[other]).contains(&"hook: -high_failure_rate".to_owned()));
+        assert!(!desk.delivered(1, &[other]).contains(&"hook: -high_failure_rate".to_owned()));
     }
-    assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
+    assert_eq!(desk.delivered(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
 }
 
 #[test]
 fn a_disk_run_resolves_only_the_paths_that_it_measured() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[disks(&[("/", "warning"), ("/data", "warning")])]);
-    assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
-    assert_eq!(desk.heard(2, &[disks(&[])]), NOBODY);
-    assert_eq!(desk.heard(3, &[disks(&[("/data", "normal")])]), ["hook: -disk_space_warning/data"]);
+    desk.delivered(0, &[disks(&[("/", "warning"), ("/data", "warning")])]);
+    assert_eq!(desk.delivered(1, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
+    assert_eq!(desk.delivered(2, &[disks(&[])]), NOBODY);
+    assert_eq!(
+        desk.delivered(3, &[disks(&[("/data", "normal")])]),
+        ["hook: -disk_space_warning/data"]
+    );
 }
 
 #[test]
 fn an_alert_of_two_origins_is_resolved_when_neither_raises_it() {
     let desk = Desk::new(&["hook"]);
-    assert_eq!(desk.heard(0, &[disks(&[("/", "warning")])]), ["hook: disk_space_warning/"]);
-    assert_eq!(desk.heard(1, &[live_disk("warning")]), NOBODY);
-    assert_eq!(desk.heard(2, &[live_disk("normal")]), NOBODY);
-    assert_eq!(desk.heard(3, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
+    assert_eq!(desk.delivered(0, &[disks(&[("/", "warning")])]), ["hook: disk_space_warning/"]);
+    assert_eq!(desk.delivered(1, &[live_disk("warning")]), NOBODY);
+    assert_eq!(desk.delivered(2, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(3, &[disks(&[("/", "normal")])]), ["hook: -disk_space_warning/"]);
 }
 
 #[test]
 fn what_becomes_worse_is_not_over_and_both_end_together() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[disks(&[("/", "warning")])]);
-    assert_eq!(desk.heard(1, &[disks(&[("/", "critical")])]), ["hook: disk_space_critical/"]);
-    assert_eq!(desk.heard(2, &[disks(&[("/", "warning")])]), ["hook: -disk_space_critical/"]);
-    desk.heard(3, &[disks(&[("/", "critical")])]);
+    desk.delivered(0, &[disks(&[("/", "warning")])]);
+    assert_eq!(desk.delivered(1, &[disks(&[("/", "critical")])]), ["hook: disk_space_critical/"]);
+    assert_eq!(desk.delivered(2, &[disks(&[("/", "warning")])]), ["hook: -disk_space_critical/"]);
+    desk.delivered(3, &[disks(&[("/", "critical")])]);
     assert_eq!(
-        desk.heard(4, &[disks(&[("/", "normal")])]),
+        desk.delivered(4, &[disks(&[("/", "normal")])]),
         ["hook: -disk_space_critical/", "hook: -disk_space_warning/"]
     );
 }
@@ -249,12 +253,12 @@ fn what_becomes_worse_is_not_over_and_both_end_together() {
 #[test]
 fn what_could_not_be_judged_is_not_resolved() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[stats(30.0)]);
+    desk.delivered(0, &[stats(30.0)]);
     let broken = json!({"success": true, "task_statistics": {"total_tasks": 9}, "error_statistics": {"error_categories": null}});
     let broken = evaluate(&read(broken).unwrap(), &rule_context());
-    assert_eq!(desk.heard(1, &[broken]), ["hook: alert_check_errorfailure_rate"]);
+    assert_eq!(desk.delivered(1, &[broken]), ["hook: alert_check_errorfailure_rate"]);
     assert_eq!(
-        desk.heard(2, &[stats(3.0)]),
+        desk.delivered(2, &[stats(3.0)]),
         ["hook: -alert_check_errorfailure_rate", "hook: -high_failure_rate"]
     );
 }
@@ -263,31 +267,34 @@ fn what_could_not_be_judged_is_not_resolved() {
 fn a_job_that_failed_is_over_when_it_succeeds() {
     let desk = Desk::new(&["hook"]);
     let failed = |job| Evaluation::job_failed(job, "no route", Language::En);
-    assert_eq!(desk.heard(0, &[failed(Some("stats"))]), ["hook: job_failedstats"]);
-    assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("disk")]), NOBODY);
-    assert_eq!(desk.heard(1, &[Evaluation::job_succeeded("stats")]), ["hook: -job_failedstats"]);
+    assert_eq!(desk.delivered(0, &[failed(Some("stats"))]), ["hook: job_failedstats"]);
+    assert_eq!(desk.delivered(1, &[Evaluation::job_succeeded("disk")]), NOBODY);
+    assert_eq!(
+        desk.delivered(1, &[Evaluation::job_succeeded("stats")]),
+        ["hook: -job_failedstats"]
+    );
     // One without a name is notified and never resolved.
-    assert_eq!(desk.heard(2, &[failed(None)]), ["hook: job_failed"]);
-    assert_eq!(desk.heard(3, &[Evaluation::job_succeeded("stats")]), NOBODY);
-    assert_eq!(desk.heard(4, &[failed(None)]), NOBODY);
+    assert_eq!(desk.delivered(2, &[failed(None)]), ["hook: job_failed"]);
+    assert_eq!(desk.delivered(3, &[Evaluation::job_succeeded("stats")]), NOBODY);
+    assert_eq!(desk.delivered(4, &[failed(None)]), NOBODY);
 }
 
 #[test]
 fn a_channel_gets_no_alert_below_its_minimum_and_no_resolution_of_one() {
     let mut desk = Desk::new(&["hook", "pager"]);
     desk.receivers[1].min_severity = Severity::Critical;
-    let (summary, heard) = desk.run(0, &[stats(30.0)]);
-    assert_eq!(heard, ["hook: high_failure_rate"]);
+    let (summary, delivered) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(delivered, ["hook: high_failure_rate"]);
     assert_eq!(summary.alerts_sent, 1);
     assert_eq!(
         desk.records()[0]["channels"]["pager"],
         json!({"result": "below_minimum", "reason": "below_minimum"})
     );
-    assert_eq!(desk.heard(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
+    assert_eq!(desk.delivered(1, &[stats(3.0)]), ["hook: -high_failure_rate"]);
     // Below the minimum everywhere, it is held back everywhere; the log has it.
     desk.receivers.remove(0);
-    let (summary, heard) = desk.run(2, &[stats(30.0)]);
-    assert_eq!((heard.len(), summary.alerts_sent, summary.alerts_suppressed), (0, 0, 1));
+    let (summary, delivered) = desk.run(2, &[stats(30.0)]);
+    assert_eq!((delivered.len(), summary.alerts_sent, summary.alerts_suppressed), (0, 0, 1));
     assert_eq!(desk.log("warning").lines().count(), 3);
 }
 
@@ -297,8 +304,8 @@ fn a_channel_gets_no_alert_below_its_minimum_and_no_resolution_of_one() {
 fn a_channel_that_fails_keeps_no_other_from_receiving_and_is_retried() {
     let mut desk = Desk::new(&["hook", "chat"]);
     desk.broken = vec![("hook", 0)];
-    let (summary, heard) = desk.run(0, &[stats(30.0)]);
-    assert_eq!(heard, ["chat: high_failure_rate"]);
+    let (summary, delivered) = desk.run(0, &[stats(30.0)]);
+    assert_eq!(delivered, ["chat: high_failure_rate"]);
     assert_eq!(summary.alerts_sent, 1);
     assert_eq!(summary.errors.len(), 1);
     assert_eq!(
@@ -315,14 +322,14 @@ fn a_channel_that_fails_keeps_no_other_from_receiving_and_is_retried() {
     );
     // Another job notifies only of what it found; the next run of `alert` retries the rest, though it does not look at that report.
     desk.broken.clear();
-    assert_eq!(desk.heard(1, &[disks(&[("/", "normal")])]), NOBODY);
+    assert_eq!(desk.delivered(1, &[disks(&[("/", "normal")])]), NOBODY);
     desk.retry = Retry::Undelivered;
-    let (summary, heard) = desk.run(2, &[live_disk("normal")]);
-    assert_eq!(heard, ["hook: high_failure_rate"]);
+    let (summary, delivered) = desk.run(2, &[live_disk("normal")]);
+    assert_eq!(delivered, ["hook: high_failure_rate"]);
     assert_eq!((summary.alerts.len(), summary.alerts_sent), (1, 1));
-    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(3, &[live_disk("normal")]), NOBODY);
     assert_eq!(
-        desk.heard(4, &[stats(3.0)]),
+        desk.delivered(4, &[stats(3.0)]),
         ["hook: -high_failure_rate", "chat: -high_failure_rate"]
     );
 }
@@ -334,11 +341,11 @@ fn what_is_undelivered_is_retried_for_a_day() {
     desk.run(0, &[send("a", None, "warning")]);
     desk.run(12, &[live_disk("normal")]);
     desk.broken.clear();
-    assert_eq!(desk.heard(25, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(25, &[live_disk("normal")]), NOBODY);
     desk.broken = vec![("hook", 0)];
     desk.run(26, &[send("b", None, "warning")]);
     desk.broken.clear();
-    assert_eq!(desk.heard(50, &[live_disk("normal")]), ["hook: b"]);
+    assert_eq!(desk.delivered(50, &[live_disk("normal")]), ["hook: b"]);
 }
 
 #[test]
@@ -346,9 +353,9 @@ fn of_a_notification_that_was_accepted_in_part_the_rest_is_undelivered() {
     let mut desk = Desk::new(&["hook"]);
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 1)]);
     let two = disks(&[("/", "warning"), ("/data", "warning")]);
-    assert_eq!(desk.heard(0, std::slice::from_ref(&two)), ["hook: disk_space_warning/"]);
+    assert_eq!(desk.delivered(0, std::slice::from_ref(&two)), ["hook: disk_space_warning/"]);
     desk.broken.clear();
-    assert_eq!(desk.heard(1, &[two]), ["hook: disk_space_warning/data"]);
+    assert_eq!(desk.delivered(1, &[two]), ["hook: disk_space_warning/data"]);
 }
 
 #[test]
@@ -357,8 +364,8 @@ fn what_is_resolved_before_it_was_accepted_is_not_retried() {
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);
     desk.run(0, &[stats(30.0)]);
     desk.broken.clear();
-    assert_eq!(desk.heard(1, &[stats(3.0)]), NOBODY);
-    assert_eq!(desk.heard(2, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(1, &[stats(3.0)]), NOBODY);
+    assert_eq!(desk.delivered(2, &[live_disk("normal")]), NOBODY);
 }
 
 #[test]
@@ -369,8 +376,8 @@ fn a_resolution_that_was_not_accepted_is_retried() {
     desk.broken = vec![("hook", 0)];
     desk.run(1, &[stats(3.0)]);
     desk.broken.clear();
-    assert_eq!(desk.heard(2, &[live_disk("normal")]), ["hook: -high_failure_rate"]);
-    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(2, &[live_disk("normal")]), ["hook: -high_failure_rate"]);
+    assert_eq!(desk.delivered(3, &[live_disk("normal")]), NOBODY);
 }
 
 // ---- the logs, dry runs, tests
@@ -413,7 +420,7 @@ fn a_dry_run_decides_and_leaves_nothing_behind() {
     assert_eq!((summary.alerts.len(), summary.alerts_sent, summary.errors.len()), (1, 0, 0));
     assert_eq!(summary.decisions[0].channels["hook"], Reason::First);
     assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
-    assert!(desk.heard.lock().unwrap().is_empty());
+    assert!(desk.delivered.lock().unwrap().is_empty());
     desk.run(1, &[stats(30.0)]);
     let summary = desk.run_in(Mode::DryRun, 2, &[stats(30.0)]);
     assert_eq!(
@@ -427,14 +434,14 @@ fn a_test_reaches_every_channel_every_time_and_is_not_remembered() {
     let mut desk = Desk::new(&["hook", "pager"]);
     desk.receivers[1].min_severity = Severity::Critical;
     for hours in [0, 1] {
-        let heard = desk.heard(hours, &[Evaluation::test(Language::En)]);
-        assert_eq!(heard, ["hook: test", "pager: test"]);
+        let delivered = desk.delivered(hours, &[Evaluation::test(Language::En)]);
+        assert_eq!(delivered, ["hook: test", "pager: test"]);
     }
     desk.retry = Retry::Undelivered;
     desk.broken = vec![("hook", 0)];
     desk.run(2, &[Evaluation::test(Language::En)]);
     desk.broken.clear();
-    assert_eq!(desk.heard(3, &[live_disk("normal")]), NOBODY);
+    assert_eq!(desk.delivered(3, &[live_disk("normal")]), NOBODY);
 }
 
 #[test]
@@ -442,7 +449,7 @@ fn nothing_repeats_where_no_hours_are_configured_but_everything() {
     let mut desk = Desk::new(&["hook"]);
     desk.repeat_hours = 0;
     for hours in [0, 0, 1] {
-        assert_eq!(desk.heard(hours, &[stats(30.0)]), ["hook: high_failure_rate"]);
+        assert_eq!(desk.delivered(hours, &[stats(30.0)]), ["hook: high_failure_rate"]);
     }
 }
 
@@ -453,8 +460,8 @@ fn without_a_folder_for_records_alerts_are_notified_with_a_warning() {
     let desk = Desk::new(&["hook"]);
     std::fs::write(desk.path("records"), "a file").unwrap();
     for _ in 0..2 {
-        let (summary, heard) = desk.run(0, &[stats(30.0)]);
-        assert_eq!(heard, ["hook: high_failure_rate"]);
+        let (summary, delivered) = desk.run(0, &[stats(30.0)]);
+        assert_eq!(delivered, ["hook: high_failure_rate"]);
         assert_eq!(summary.alerts_sent, 1);
         let kinds: Vec<&str> = summary.errors.iter().map(|issue| issue.kind).collect();
         assert_eq!(kinds, ["records_unusable"]);
@@ -481,11 +488,11 @@ fn runs_at_the_same_time_notify_of_an_alert_once() {
         let runs: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    notify(&[stats(30.0)], &context, |notices| {
-                        *sent.lock().unwrap() += notices.len();
+                    notify(&[stats(30.0)], &context, |notifications| {
+                        *sent.lock().unwrap() += notifications.len();
                         // The others come while it is under way.
                         std::thread::sleep(Duration::from_millis(200));
-                        notices.iter().map(|(channel, notice)| desk.take(channel, notice)).collect()
+                        notifications.iter().map(|(channel, one)| desk.take(channel, one)).collect()
                     })
                 })
             })
@@ -502,10 +509,10 @@ fn runs_at_the_same_time_notify_of_an_alert_once() {
 #[test]
 fn a_run_that_died_while_it_delivered_is_made_up_for() {
     let desk = Desk::new(&["hook"]);
-    desk.heard(0, &[send("a", None, "warning")]);
+    desk.delivered(0, &[send("a", None, "warning")]);
     // As a killed run leaves it: nobody holds its lock.
     let left = json!([{"type": "high_failure_rate", "severity": "warning", "channel": "hook"}]);
     std::fs::write(desk.path("records/.sending-1-2"), left.to_string()).unwrap();
-    assert_eq!(desk.heard(0, &[stats(30.0)]), ["hook: high_failure_rate"]);
+    assert_eq!(desk.delivered(0, &[stats(30.0)]), ["hook: high_failure_rate"]);
     assert!(!desk.path("records/.sending-1-2").exists());
 }
