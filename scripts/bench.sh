@@ -35,8 +35,10 @@ if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
     exec "$root/scripts/test.sh" --servers "$root/scripts/bench.sh" "${arguments[@]}"
 fi
 cargo build --release --locked --manifest-path "$root/Cargo.toml" >&2
-taskmon=${CARGO_TARGET_DIR:-$root/target}/release/taskmon
 folder=$(mktemp -d "${TMPDIR:-/tmp}/taskmon-bench.XXXXXX")
+# What users run is an installed copy. What the linker has just written lies in the page cache in single pages, and starts half a millisecond later.
+taskmon=$folder/bin/taskmon
+install -D "${CARGO_TARGET_DIR:-$root/target}/release/taskmon" "$taskmon"
 database=taskmon_bench_$$
 last_day=2026-11-22
 missed=0
