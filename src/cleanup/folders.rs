@@ -15,6 +15,9 @@ use anyhow::{Context, Result};
 use std::os::unix::ffi::OsStrExt;
 
 /// Sweeps the temp folders. Rows may name files in them: without the database's answer, one beneath a storage root is left alone.
+///
+/// # Errors
+/// [`crate::outcome::Kind::Interrupted`]
 pub fn sweep_temp(
     settings: &Settings,
     roots: &Roots,
@@ -22,30 +25,27 @@ pub fn sweep_temp(
     watch: &Watch,
     tally: &mut Tally,
 ) -> Result<()> {
+    // Once the database fails to answer, the other folders do not wait for the same failure again.
+    let mut unanswered = match database {
+        Database::Unreachable(failure) => Some(failure.clone()),
+        Database::None | Database::Open(_) => None,
+    };
     for target in &settings.temp {
         if watch.stops(tally) {
             return Ok(());
         }
-        let named = match database {
-            Database::None => None,
-            Database::Open(pruner) => {
-                match find_named(target, &settings.aliases, pruner.as_mut()) {
-                    Ok(named) => Some(named),
-                    Err(error) if tally.has_done_nothing() || is_interrupted(&error) => {
-                        return Err(error);
-                    }
-                    Err(error) => {
-                        tally.issue(left_alone(target, &Failure::of(&error).message));
-                        continue;
-                    }
-                }
+        let mut named = None;
+        if let (Database::Open(pruner), None) = (&mut *database, &unanswered) {
+            match find_named(target, &settings.aliases, pruner.as_mut()) {
+                Ok(found) => named = Some(found),
+                Err(error) if is_interrupted(&error) => return Err(error),
+                Err(error) => unanswered = Some(Failure::of(&error)),
             }
-            Database::Unreachable(failure) if is_beneath_a_root(target, roots) => {
-                tally.issue(left_alone(target, &failure.message));
-                continue;
-            }
-            Database::Unreachable(_) => None,
-        };
+        }
+        if let Some(failure) = unanswered.as_ref().filter(|_| is_beneath_a_root(target, roots)) {
+            tally.issue(left_alone(target, &failure.message));
+            continue;
+        }
         let rule = Rule {
             before: settings.temp_before(),
             patterns: None,

@@ -12,8 +12,20 @@ use chrono::TimeDelta;
 pub const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// # Errors
+/// The run must not go on ([`is_refusal`]), or the database failed.
+pub fn check(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
+    check_clock(settings, pruner)?;
+    check_brake(settings, pruner)
+}
+
+/// Whether nothing at all may be deleted, temp files and logs included.
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    matches!(Failure::of(error).kind, Kind::ClockSkew | Kind::Brake)
+}
+
+/// # Errors
 /// [`Kind::ClockSkew`]: with a clock that is days ahead, everything would have expired.
-pub fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
+fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
     let Some(database) = pruner.clock()? else {
         return Ok(());
     };
@@ -37,7 +49,7 @@ pub fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
 
 /// # Errors
 /// [`Kind::Brake`]: more tasks have expired than the configuration lets one run delete.
-pub fn check_brake(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
+fn check_brake(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
     if settings.config.brake_percent <= 0.0 || !settings.prunes_tasks() || settings.force {
         return Ok(());
     }

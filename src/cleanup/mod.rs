@@ -1,7 +1,8 @@
 //! `taskmon cleanup`: deletes what has expired, and nothing else.
 //!
-//! The folders, the clock and the brake are checked before anything is deleted. Then the parts follow in an order in which each sees what
-//! the one before has left: tasks, receipts, temp folders, logs.
+//! The folders, the clock and the brake are checked before anything is deleted. Then temp folders and logs are swept, whatever becomes of the
+//! rows: where a disk is full, that makes the room without which no row can be deleted. Then tasks go, and then the receipts that no task
+//! refers to any more.
 
 mod aliases;
 mod before_commit;
@@ -45,9 +46,10 @@ use hashed::HashedSet;
 
 /// Runs the cleanup.
 ///
+/// A database that fails keeps no folder from being swept: it is [`Tally::failure`] if no row could be deleted, else an entry of the result.
+///
 /// # Errors
-/// Before anything is deleted: [`Kind::ClockSkew`], [`Kind::Brake`], a database that fails. Once something was deleted, a failure becomes an
-/// entry of the result, and what does not depend on the database is still done.
+/// Before anything is deleted: [`Kind::ClockSkew`], [`Kind::Brake`].
 pub fn run(
     settings: &Settings,
     roots: &Roots,
@@ -68,25 +70,56 @@ fn clean(
     watch: &Watch,
     tally: &mut Tally,
 ) -> Result<()> {
-    if let Database::Open(pruner) = database {
-        let pruner = pruner.as_mut();
-        guard::check_clock(settings, pruner)?;
-        guard::check_brake(settings, pruner).map_err(|error| with_field(error, pruner))?;
-        guard::advise(settings, pruner, tally)?;
-        if let Err(error) = clean_rows(settings, roots, pruner, watch, tally) {
-            let error = with_field(error, pruner);
-            if tally.has_done_nothing() || is_interrupted(&error) {
-                return Err(error);
-            }
-            tally.issue(database_issue(&error));
-            *database = Database::Unreachable(Failure::of(&error));
+    if let Database::Open(pruner) = database
+        && let Err(error) = guard::check(settings, pruner.as_mut())
+    {
+        if guard::is_refusal(&error) || is_interrupted(&error) {
+            return Err(error);
         }
+        let error = with_field(error, pruner.as_mut());
+        *database = Database::Unreachable(Failure::of(&error));
     }
     if settings.has(Part::Temp) {
         folders::sweep_temp(settings, roots, database, watch, tally)?;
     }
     if settings.has(Part::Logs) {
         folders::sweep_logs(settings, watch, tally);
+    }
+    match database {
+        Database::Open(pruner) if settings.needs_rows() => {
+            clean_rows(settings, roots, pruner.as_mut(), watch, tally)
+        }
+        Database::Unreachable(failure) if settings.needs_rows() => {
+            tally.failure = Some(failure.clone());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes rows as far as the database lets it.
+///
+/// # Errors
+/// [`Kind::Interrupted`]
+fn clean_rows(
+    settings: &Settings,
+    roots: &Roots,
+    pruner: &mut dyn Pruner,
+    watch: &Watch,
+    tally: &mut Tally,
+) -> Result<()> {
+    let swept = tally.files;
+    let Err(error) = try_clean_rows(settings, roots, pruner, watch, tally) else {
+        return Ok(());
+    };
+    let error = with_field(error, pruner);
+    if is_interrupted(&error) {
+        return Err(error);
+    }
+    if tally.tasks + tally.receipts == 0 && tally.files == swept {
+        tally.failure = Some(Failure::of(&error));
+    } else {
+        tally.issue(database_issue(&error));
     }
     Ok(())
 }
@@ -99,7 +132,7 @@ fn with_field(error: anyhow::Error, pruner: &mut dyn Pruner) -> anyhow::Error {
     }
 }
 
-/// The entry for a database that failed when part of the work was done.
+/// The entry for a database that failed when some rows were deleted.
 fn database_issue(error: &anyhow::Error) -> Issue {
     let failure = Failure::of(error);
     let advice = failure.hint.map(|hint| format!("; {hint}"));
@@ -107,13 +140,17 @@ fn database_issue(error: &anyhow::Error) -> Issue {
     Issue::new("database_failed", message)
 }
 
-fn clean_rows(
+fn try_clean_rows(
     settings: &Settings,
     roots: &Roots,
     pruner: &mut dyn Pruner,
     watch: &Watch,
     tally: &mut Tally,
 ) -> Result<()> {
+    if watch.stops(tally) {
+        return Ok(());
+    }
+    guard::advise(settings, pruner, tally)?;
     let mut scopes = Vec::new();
     if settings.prunes_tasks() {
         scopes.push(settings.expired_tasks());

@@ -175,11 +175,17 @@ impl Run<'_> {
     fn count_files(&mut self, done: &BTreeMap<RootedFile, Removal>) {
         for (file, removal) in done {
             if let Ok(freed) = removal.outcome {
+                let path = self.roots.real_path(file);
+                // A real run would not have found it: the sweep has taken it.
+                if self.settings.mode == Mode::DryRun && self.tally.has_seen_go(&path) {
+                    continue;
+                }
+                self.tally.went_with_its_row(&path);
                 self.tally.files += 1;
                 self.tally.bytes += match self.settings.mode {
                     Mode::Apply => freed,
                     Mode::DryRun => {
-                        self.tally.count_dry_run(&self.roots.real_path(file));
+                        self.tally.count_dry_run(&path);
                         self.tally.dry_run_bytes(&removal.stat)
                     }
                 };

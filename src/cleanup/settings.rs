@@ -58,6 +58,11 @@ impl Settings {
         self.parts.contains(&part)
     }
 
+    /// Whether it is asked for what only a database can say.
+    pub fn needs_rows(&self) -> bool {
+        self.has(Part::Tasks) || self.has(Part::Receipts)
+    }
+
     pub fn prunes_tasks(&self) -> bool {
         self.has(Part::Tasks) && !self.never_pruned
     }

@@ -183,7 +183,7 @@ impl Sweep<'_> {
         if is_found && self.settings.mode == Mode::DryRun {
             let path = self.target.real.join(folder).join(name);
             if self.tally.has_seen_go(&path) {
-                // A real run would not have found it: it went with its row, or with another folder.
+                // A real run would not have found it: it went with another folder.
                 if let Some(folder) = self.folders.get_mut(folder) {
                     folder.entries -= 1;
                 }
@@ -195,7 +195,9 @@ impl Sweep<'_> {
         }
         match outcome {
             Outcome::NotThere => {}
-            Outcome::Named => self.tally.shared += 1,
+            Outcome::Named => {
+                self.tally.keep_named(&self.target.real.join(folder).join(name));
+            }
             Outcome::Gone(stat) => {
                 self.tally.bytes += match self.settings.mode {
                     Mode::Apply if stat.links > 1 => 0,

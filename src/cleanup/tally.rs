@@ -2,7 +2,8 @@
 
 use super::dir::FileStat;
 use super::hashed::HashedSet;
-use crate::outcome::Issue;
+use crate::job::Job;
+use crate::outcome::{Failure, Issue};
 use crate::store::prune::Mode;
 use crate::units;
 use serde::Serialize;
@@ -47,6 +48,10 @@ pub struct Tally {
     pub errors_total: u64,
     pub notes: Vec<String>,
     pub stopped: Option<&'static str>,
+    /// Why no row could be deleted; what needs no rows was done all the same.
+    pub failure: Option<Failure>,
+    /// The real paths of the temp files that stayed because a row names them.
+    named: HashedSet,
     /// In a dry run: how many names of a file with several would have gone, by device and inode.
     links: HashMap<(u64, u64), u32>,
     /// In a dry run: the real paths of the files that would have gone.
@@ -98,8 +103,18 @@ impl Tally {
         self.gone.contains(path)
     }
 
-    pub fn has_done_nothing(&self) -> bool {
-        self.tasks + self.receipts + self.files + self.logs == 0
+    /// Counts a temp file that stays because a row names it.
+    pub fn keep_named(&mut self, path: &Path) {
+        if self.named.insert(path) {
+            self.shared += 1;
+        }
+    }
+
+    /// The file at a real path went with the last row that names it: the sweep has not kept it for one that stays.
+    pub fn went_with_its_row(&mut self, path: &Path) {
+        if self.named.contains(path) {
+            self.shared -= 1;
+        }
     }
 }
 
@@ -107,6 +122,11 @@ impl Tally {
 #[derive(Debug, Serialize)]
 pub struct CleanupReport {
     pub success: bool,
+    /// Why no row could be deleted, with the job that failed, as in every error document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<&'static str>,
     pub dry_run: bool,
     pub tasks_cleaned: u64,
     pub files_cleaned: u64,
@@ -133,7 +153,9 @@ impl CleanupReport {
     /// The result of a run that took so many seconds.
     pub fn new(mode: Mode, tally: Tally, seconds: f64) -> Self {
         Self {
-            success: true,
+            success: tally.failure.is_none(),
+            job: tally.failure.as_ref().map(|_| Job::Cleanup.name()),
+            error: tally.failure,
             dry_run: mode == Mode::DryRun,
             tasks_cleaned: tally.tasks,
             files_cleaned: tally.files,

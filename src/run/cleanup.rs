@@ -38,7 +38,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
     let asked_to_end = Arc::new(AtomicBool::new(false));
     let locks = Locks {
         // Temp files and logs are each host's own.
-        database: config.database.target.as_ref().filter(|_| needs_rows(&settings)),
+        database: config.database.target.as_ref().filter(|_| settings.needs_rows()),
         patience: Duration::ZERO,
         held_until: HeldUntil::RunEnds,
     };
@@ -66,7 +66,12 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
             let tally = clean(session, &settings, &roots, &mut database, &must_stop)?;
             log_tally(settings.mode, &tally);
             let report = CleanupReport::new(settings.mode, tally, session.seconds());
-            let evaluations = vec![Evaluation::job_succeeded("cleanup")];
+            let evaluations = vec![match &report.error {
+                None => Evaluation::job_succeeded("cleanup"),
+                Some(failure) => {
+                    Evaluation::job_failed(Some("cleanup"), &failure.message, config.language)
+                }
+            }];
             let report = Cleaned { report, language: config.language };
             Ok(Work { report, evaluations, retry: notify::Retry::Nothing })
         },
@@ -83,7 +88,8 @@ fn clean(
 ) -> Result<Tally> {
     let total = match database {
         Database::Open(pruner) if io::stderr().is_terminal() => {
-            pruner.count_tasks(&settings.expired_tasks())?.expired
+            // If that fails, it will be said once rows are to be deleted.
+            pruner.count_tasks(&settings.expired_tasks()).map_or(0, |counts| counts.expired)
         }
         _ => 0,
     };
@@ -129,6 +135,10 @@ impl JobReport for Cleaned {
 
     fn has_issues(&self) -> bool {
         self.report.errors_total > 0
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        self.report.error.as_ref()
     }
 
     fn figures(&self) -> Figures<'_> {
@@ -190,12 +200,15 @@ fn cleanup_settings(
 }
 
 /// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
+///
+/// # Errors
+/// None is configured, or the configuration cannot be right.
 fn open_database(
     config: &Config,
     settings: &Settings,
     asked_to_end: &Arc<AtomicBool>,
 ) -> Result<Database> {
-    let needs_rows = needs_rows(settings);
+    let needs_rows = settings.needs_rows();
     let Some(target) = &config.database.target else {
         return if needs_rows {
             Err(no_database("so there is nothing to delete rows from").into())
@@ -221,15 +234,15 @@ fn open_database(
             asked_to_end: Arc::clone(asked_to_end),
         },
     );
-    match opened {
-        Ok(pruner) => Ok(Database::Open(pruner)),
-        Err(error) if needs_rows => Err(error),
-        Err(error) => Ok(Database::Unreachable(Failure::of(&error))),
+    let failure = match opened {
+        Ok(pruner) => return Ok(Database::Open(pruner)),
+        Err(error) => Failure::of(&error),
+    };
+    // A configuration that is wrong is put right first; whatever else is wrong with the database, folders can be swept.
+    if needs_rows && failure.kind.exit_code() == Kind::ConfigInvalid.exit_code() {
+        return Err(failure.into());
     }
-}
-
-fn needs_rows(settings: &Settings) -> bool {
-    settings.has(Part::Tasks) || settings.has(Part::Receipts)
+    Ok(Database::Unreachable(failure))
 }
 
 /// The variables that set limits of a cleanup.

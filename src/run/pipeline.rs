@@ -29,6 +29,11 @@ pub(super) trait JobReport {
 
     fn has_issues(&self) -> bool;
 
+    /// Why the job could not be done, where the report says what was done all the same.
+    fn failure(&self) -> Option<&Failure> {
+        None
+    }
+
     /// The worst of its alerts, by which `--fail-on` judges.
     fn worst_alert(&self) -> Option<Severity> {
         None
@@ -84,6 +89,9 @@ impl Session {
         };
         self.ping_start(*run, config);
         let Work { mut report, evaluations, retry } = work(opened)?;
+        if let Some(failure) = report.failure() {
+            log::error!("{}", failure.message);
+        }
         if locks.as_ref().is_some_and(|locks| locks.held_until == HeldUntil::WorkIsDone) {
             drop((lock, shared_lock));
         }
@@ -164,6 +172,9 @@ impl Session {
 
 /// How a run ends by its alerts and by what it could not do.
 fn judge(fail_on: Option<Severity>, report: &impl JobReport) -> Outcome {
+    if let Some(failure) = report.failure() {
+        return Outcome::Failed(failure.kind);
+    }
     match (fail_on, report.worst_alert()) {
         (Some(limit), Some(worst)) if worst >= limit => Outcome::AlertFiring,
         _ if report.has_issues() => Outcome::DoneWithErrors,

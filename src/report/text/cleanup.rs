@@ -6,6 +6,10 @@ use crate::language::Language;
 
 pub fn cleanup(report: &CleanupReport, language: Language) -> String {
     let mut page = Page::new(language);
+    if let Some(failure) = &report.error {
+        page.line(super::failure(failure, language));
+        page.line("");
+    }
     page.line(if report.dry_run {
         language.pick("清理试运行（未做任何更改）", "Cleanup (dry run): nothing was changed")
     } else {

@@ -6,6 +6,7 @@ mod connection;
 mod expiry;
 mod hostile_paths;
 mod interrupted;
+mod partial_failure;
 mod progress;
 mod receipts;
 mod references;

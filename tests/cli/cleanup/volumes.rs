@@ -233,6 +233,29 @@ fn a_full_disk_under_sqlite_is_reported_before_any_file_is_deleted() {
     });
 }
 
+/// Logs and temp files that are old lie on the same disk: the sweep makes the room that the rows need.
+#[test]
+fn on_a_full_disk_the_sweep_makes_room_for_the_rows() {
+    with_own_mounts("on_a_full_disk_the_sweep_makes_room_for_the_rows", || {
+        for key in ["log_dirs", "temp_dirs"] {
+            let env = TestEnv::sqlite();
+            let tasks: Vec<Task> = (1..=300).map(old).collect();
+            prepare(&env, &tasks);
+            let small = env.path("small");
+            mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &small);
+            std::fs::copy(env.path("tasks.db"), small.join("tasks.db")).unwrap();
+            env.write("small/logs/app.log.1", "0");
+            fill(&small);
+            std::fs::rename(small.join("filler"), small.join("logs/app.log.1")).unwrap();
+            age(&small.join("logs/app.log.1"), 5000);
+            env.config(&format!("[cleanup]\n{key} = ['small/logs']"));
+            let result = cleanup(&env, 0, &["--database-url", "sqlite:small/tasks.db"]);
+            assert_eq!(result["tasks_cleaned"], 300, "{key}");
+            assert_nothing_lost(&env, &tasks, &[], &[]);
+        }
+    });
+}
+
 /// The rows that go are written to an archive by a trigger, and there is no room for it.
 #[test]
 fn a_full_disk_under_postgresql_is_reported_before_any_file_is_deleted() {
