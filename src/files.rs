@@ -1,47 +1,63 @@
 //! Files that are written whole or not at all, files that are locked, and files that somebody else names.
 
+use crate::folder::{Folder, open_file};
 use fs2::FileExt;
-use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, open};
-use rustix::io::Errno;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{Mode, OFlags, fchmod};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// For this user and its group, whatever the umask.
+pub const GROUP_MAY_READ: u32 = 0o640;
+
+/// For everybody.
+pub const ALL_MAY_READ: u32 = 0o644;
+
 /// A file under way: written beside its place and renamed, so that a reader never sees half of it. Dropped before, it leaves nothing.
+///
+/// In a folder of others' the name beside it must not be guessed: who knows it may put a link there.
 #[derive(Debug)]
 pub struct NewFile {
-    path: PathBuf,
-    aside: PathBuf,
+    folder: Folder,
+    name: OsString,
+    aside: OsString,
     file: File,
     is_published: bool,
 }
 
 impl NewFile {
-    /// Begins one in a folder that is there.
+    /// Begins one in a folder that is there; it gets these rights, whatever the umask.
     ///
     /// # Errors
     /// The folder is missing or cannot be written to.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = folder.join(format!(".{name}.{}", std::process::id()));
-        let file = File::create(&aside)?;
-        Ok(Self { path: path.to_owned(), aside, file, is_published: false })
+    pub fn create(path: &Path, mode: u32) -> io::Result<Self> {
+        Self::within(Folder::above(path)?, path, mode)
     }
 
-    /// Gives it rights whatever the umask.
-    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.file.set_permissions(Permissions::from_mode(mode))
+    fn within(folder: Folder, path: &Path, mode: u32) -> io::Result<Self> {
+        let name = path.file_name().ok_or(ErrorKind::IsADirectory)?.to_owned();
+        let mut random = [0; 8];
+        SystemRandom::new().fill(&mut random).map_err(|_| io::Error::other("no random name"))?;
+        let mut aside = OsString::from(".");
+        aside.push(&name);
+        aside.push(format!(".{:016x}", u64::from_ne_bytes(random)));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let file = folder.open_file(&aside, flags, Mode::RUSR | Mode::WUSR)?;
+        let new = Self { folder, name, aside, file, is_published: false };
+        fchmod(&new.file, Mode::from_raw_mode(mode))?;
+        Ok(new)
     }
 
     /// Writes the content and puts the file in its place.
     pub fn publish(mut self, content: &[u8]) -> io::Result<()> {
         self.file.write_all(content)?;
         self.file.sync_all()?;
-        std::fs::rename(&self.aside, &self.path)?;
+        self.folder.rename(&self.aside, &self.name)?;
         self.is_published = true;
         Ok(())
     }
@@ -51,15 +67,15 @@ impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.is_published {
             // The error that counts is the one that kept it from its place.
-            let _ = std::fs::remove_file(&self.aside);
+            let _ = self.folder.remove(&self.aside);
         }
     }
 }
 
 /// Replaces a file, in a folder that is made where it is missing.
-pub fn replace(path: &Path, content: &str) -> io::Result<()> {
-    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-    NewFile::create(path)?.publish(content.as_bytes())
+pub fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+    let folder = Folder::make(path.parent().unwrap_or(path))?;
+    NewFile::within(folder, path, mode)?.publish(content.as_bytes())
 }
 
 /// The file that a path leads to, opened by `open` and locked; `None`: another process holds the lock even after `patience`. Where the file was
@@ -98,33 +114,49 @@ pub fn is_still(path: &Path, file: &File) -> io::Result<bool> {
 /// Opens a lock file, or makes it, readable for others: to lock it takes no right to write. Refuses symlinks, and does not block on FIFOs. Writing is asked for
 /// because a lock on a network mount takes it, and is done without where another user made the file.
 pub fn open_lock(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let existing = |access| open(path, flags | access, Mode::empty());
-    let readable = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let made = || open(path, flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, readable);
+    let folder = Folder::above(path)?;
+    let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
+    let existing = |access| folder.open_file(name, access, Mode::empty());
+    let readable = Mode::from_raw_mode(ALL_MAY_READ);
+    let made = || folder.open_file(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, readable);
     let opened = match existing(OFlags::RDWR) {
-        Err(Errno::NOENT) => match made() {
-            Err(Errno::EXIST) => existing(OFlags::RDWR),
+        Err(error) if error.kind() == ErrorKind::NotFound => match made() {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => existing(OFlags::RDWR),
             // Whatever the umask.
-            Ok(file) => fchmod(&file, readable).map(|()| file),
+            Ok(file) => Ok(fchmod(&file, readable).map(|()| file)?),
             refused => refused,
         },
-        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => existing(OFlags::RDONLY),
+        Err(error) if is_for_reading_only(&error) => existing(OFlags::RDONLY),
         opened => opened,
     }?;
-    match FileType::from_raw_mode(fstat(&opened)?.st_mode) {
-        FileType::RegularFile => Ok(File::from(opened)),
-        _ => Err(io::Error::other("it is not a regular file")),
-    }
+    regular(opened)
 }
 
-/// Opens what has to be a regular file. A FIFO would block without end, a device be read without end or be written to.
+fn is_for_reading_only(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    /// It is made where it is missing, and can be read too.
+    Append,
+}
+
+/// Opens what has to be a regular file, through no link of other users. A FIFO would block without end, a device be read without end or be written to.
 ///
 /// # Errors
 /// It cannot be opened, or is something else.
-pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = options.custom_flags(nonblocking).open(path)?;
+pub fn open_regular(path: &Path, access: Access) -> io::Result<File> {
+    let flags = match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Append => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
+    };
+    regular(open_file(path, flags, Mode::from_raw_mode(0o666))?)
+}
+
+fn regular(file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
@@ -137,5 +169,5 @@ pub fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
 /// # Errors
 /// It cannot be read, or is no regular file.
 pub fn read_regular(path: &Path) -> io::Result<String> {
-    io::read_to_string(open_regular(File::options().read(true), path)?)
+    io::read_to_string(open_regular(path, Access::Read)?)
 }

@@ -17,8 +17,8 @@
 //!   through `channels`, `check` judges what the others know (of the databases, the disks, the broker and the installed jobs).
 //! - No SQL outside `store/`.
 //! - `report` imports the report structs only, and the settings that say what a figure is held against; `manual` nothing but words.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `deadline`,
-//!   `tls`) imports nothing of taskmon but itself.
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `folder`,
+//!   `deadline`, `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 pub mod alert;
@@ -31,6 +31,7 @@ pub mod config;
 pub mod deadline;
 pub mod demo;
 pub mod files;
+pub mod folder;
 pub mod job;
 pub mod language;
 pub mod live;

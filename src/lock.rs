@@ -9,6 +9,7 @@
 //! another than that of a shell.
 
 use crate::files::{locked, open_lock};
+use crate::folder::Folder;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use std::fs::File;
@@ -82,8 +83,7 @@ fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
     let mut why = None;
     if let Some(folder) = subject.folder {
         let path = folder.join(file_name(subject));
-        let taken =
-            std::fs::create_dir_all(folder).and_then(|()| locked(&path, Duration::ZERO, open_lock));
+        let taken = Folder::make(folder).and_then(|_| locked(&path, Duration::ZERO, open_lock));
         match taken {
             Ok(Some(file)) => {
                 return Ok(Lock { _file: file, warning: None });

@@ -19,7 +19,7 @@ struct Rule {
 }
 
 /// The words that everybody shares: they know nothing of the rest.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "mapping::**",
     "alert",
     "units",
@@ -31,6 +31,7 @@ const WORDS: [&str; 13] = [
     "values",
     "job",
     "files",
+    "folder",
     "deadline",
     "tls",
 ];
@@ -69,6 +70,7 @@ const RULES: &[Rule] = &[
     Rule { module: "values", may: &[] },
     Rule { module: "job", may: &[] },
     Rule { module: "files", may: &[] },
+    Rule { module: "folder", may: &[] },
     Rule { module: "deadline", may: &[] },
     Rule { module: "tls", may: &[] },
     Rule { module: "secret", may: &[] },

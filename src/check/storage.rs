@@ -4,7 +4,7 @@ use super::Finding;
 use crate::language::Language;
 use crate::system::disk::{Disk, DiskReport, Status};
 use crate::units;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Less than this is too little for reports and records, in bytes.
 const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
@@ -47,6 +47,15 @@ fn by_mount(report: &DiskReport) -> Vec<(&Disk, Vec<&str>)> {
         }
     }
     mounts
+}
+
+/// A folder that cannot be swept, and why.
+pub fn unswept(key: &str, folder: &Path, why: &str, language: Language) -> Finding {
+    let shown = folder.display();
+    Finding::warning(language.pick(
+        format!("{key}：无法清扫 {shown}：{why}"),
+        format!("{key}: {shown} cannot be swept: {why}"),
+    ))
 }
 
 /// Roots whose files would not be found. `unusable`: why, for each.

@@ -1,13 +1,15 @@
 //! A folder that is held open: its files are examined and unlinked on the same handle, so that a symbolic link that somebody swaps in
 //! between the two cannot lead the removal elsewhere.
 
+use crate::folder::Folder;
 use rustix::fs::{
-    Access, AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat,
-    statx, unlinkat,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat,
+    openat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -61,10 +63,9 @@ pub struct Dir {
 }
 
 impl Dir {
-    /// Opens the folder at a path, following symbolic links.
-    pub fn open(path: &Path) -> Result<Self, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Self::new(rustix::fs::open(path, flags, Mode::empty())?)
+    /// The folder that a path has led to.
+    pub fn of(folder: &Folder) -> io::Result<Self> {
+        Ok(Self::new(folder.reader()?)?)
     }
 
     /// Opens a folder beneath this one, step by step; a symbolic link on the way, or `..`, is an error.
@@ -109,6 +110,14 @@ impl Dir {
         self.stat.id
     }
 
+    /// Whether nothing is in it; false where that cannot be seen.
+    pub fn is_empty(&self) -> bool {
+        let is_entry = |name: &CStr| name.to_bytes() != b"." && name.to_bytes() != b"..";
+        rustix::fs::Dir::read_from(&self.handle).is_ok_and(|mut entries| {
+            !entries.any(|entry| entry.map_or(true, |entry| is_entry(entry.file_name())))
+        })
+    }
+
     /// Does not follow a symbolic link; `None`: there is nothing of that name.
     pub fn stat(&self, name: &OsStr) -> Result<Option<FileStat>, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -148,6 +157,13 @@ impl Dir {
     pub fn sync(&self) -> Result<(), Errno> {
         rustix::fs::fsync(self.handle.as_fd())
     }
+}
+
+/// Device and inode of what a path leads to. A server that does not answer is not asked, and nothing is mounted for it.
+pub fn id_at(path: &Path) -> Option<(u64, u64)> {
+    let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    let found = statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
+    Some(FileStat::of(&found).id)
 }
 
 /// Raises the soft limit of open files, which cron's jobs mostly find at 1024, and returns what it is then.

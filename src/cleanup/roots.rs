@@ -4,6 +4,7 @@ use super::Config;
 use super::dir::{self, Dir};
 use super::finding::{Finding, RootedDir, RootedFile};
 use super::paths::lexical;
+use crate::folder::Folder;
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The most folders that are held open at once.
 const MOST_OPEN: usize = 4096;
+
+const MOUNTED: &str = "is its volume mounted here?";
 
 /// The storage roots, held open for the run.
 pub struct Roots {
@@ -32,6 +35,7 @@ struct Root {
     path: PathBuf,
     /// With every symbolic link resolved; as configured where it is missing.
     real: PathBuf,
+    /// Opened once: whatever is put in the place of a folder on its way later, files are looked for and removed beneath this one.
     folder: Option<Dir>,
     /// Why the rows whose files lie beneath it must wait.
     unusable: Option<String>,
@@ -256,25 +260,25 @@ impl Root {
     fn open(path: &Path, marker: Option<&str>) -> Self {
         let mut root =
             Self { path: lexical(path), real: lexical(path), folder: None, unusable: None };
-        let opened = path.canonicalize().and_then(|real| {
-            root.real = real;
-            Ok(Dir::open(&root.real)?)
+        let opened = Folder::open(path).and_then(|folder| {
+            root.real = folder.real().to_owned();
+            Dir::of(&folder)
         });
         let why = match &opened {
+            Err(error) if is_absent(error) => Some(format!("cannot be opened: {error}; {MOUNTED}")),
             Err(error) => Some(format!("cannot be opened: {error}")),
-            Ok(folder) => why_unmounted(&root.real, folder, marker),
+            Ok(folder) => why_unmounted(folder, marker).map(|why| format!("{why}; {MOUNTED}")),
         };
         let shown = path.display();
-        root.unusable =
-            why.map(|why| format!("the storage root {shown} {why}; is its volume mounted here?"));
+        root.unusable = why.map(|why| format!("the storage root {shown} {why}"));
         root.folder = opened.ok();
         root
     }
 }
 
 /// What distinguishes the folder of a mount point from the volume that should be mounted on it.
-fn why_unmounted(path: &Path, folder: &Dir, marker: Option<&str>) -> Option<String> {
-    if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+fn why_unmounted(folder: &Dir, marker: Option<&str>) -> Option<String> {
+    if folder.is_empty() {
         return Some("is empty".to_owned());
     }
     let marker = marker?;

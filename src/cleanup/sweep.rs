@@ -73,11 +73,10 @@ struct Sweep<'a> {
 
 /// Sweeps one folder. What cannot be done is noted in the tally.
 pub fn sweep(target: &Target, rule: &Rule, settings: &Settings, watch: &Watch, tally: &mut Tally) {
-    let top = match Dir::open(&target.real) {
+    let top = match target.open() {
         Ok(top) => top,
-        Err(Errno::NOENT) => return,
-        Err(error) => {
-            let message = format!("{} cannot be swept: {error}", target.path.display());
+        Err(why) => {
+            let message = format!("{} cannot be swept: {why}", target.path.display());
             let issue = Issue::new("folder_unreadable", message);
             tally.issue(issue.path(target.path.display().to_string()));
             return;

@@ -1,7 +1,8 @@
 //! Lines appended to a file so that a crash costs one line at most.
 
-use crate::files::open_regular;
-use std::fs::{File, OpenOptions};
+use crate::files::{Access, open_regular};
+use crate::folder::Folder;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -12,10 +13,9 @@ pub fn append(path: &Path, lines: &[String]) -> io::Result<()> {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        Folder::make(folder)?;
     }
-    let mut options = OpenOptions::new();
-    let mut file = open_regular(options.read(true).append(true).create(true), path)?;
+    let mut file = open_regular(path, Access::Append)?;
     if !ends_a_line(&file)? {
         file.write_all(b"\n")?;
     }

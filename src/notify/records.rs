@@ -14,12 +14,15 @@
 
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
-use crate::files::{locked, open_lock, open_regular};
+use crate::files::{Access, locked, open_lock, open_regular};
+use crate::folder::Folder;
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset};
 use fs2::FileExt;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,14 +59,15 @@ pub struct Turn {
 /// What a run is about to send; void once it has died. Dropping it takes it back.
 #[derive(Debug)]
 pub struct Reservation {
-    path: PathBuf,
+    folder: Folder,
+    name: OsString,
     _file: File,
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         // A file that stays is void all the same: nobody holds its lock, and the next run removes it.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = self.folder.remove(&self.name);
     }
 }
 
@@ -80,7 +84,7 @@ impl Records {
     /// # Errors
     /// The folder or its lock cannot be made, or the patience is at its end.
     pub fn turn(&self, patience: Duration) -> io::Result<Turn> {
-        std::fs::create_dir_all(&self.folder)?;
+        Folder::make(&self.folder)?;
         let busy = || io::Error::new(ErrorKind::TimedOut, "another run holds their lock");
         let file = locked(&self.folder.join(".lock"), patience, open_lock)?.ok_or_else(busy)?;
         Ok(Turn { _file: file })
@@ -129,19 +133,17 @@ impl Records {
 
     /// The files' names, oldest first.
     fn names(&self) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(&self.folder) {
+        let names = match Folder::open(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
+            folder => folder?.names()?,
         };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> =
+            names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| {
             let day = name.strip_prefix("alerts_").and_then(|rest| rest.strip_suffix(".jsonl"));
             let is_day = |day: &str| day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit());
-            if day.is_some_and(is_day) {
-                names.push(name);
-            }
-        }
+            day.is_some_and(is_day)
+        });
         names.sort();
         Ok(names)
     }
@@ -149,7 +151,7 @@ impl Records {
     fn lines(&self, name: &str) -> io::Result<Lines> {
         let path = self.folder.join(name);
         let mut content = Vec::new();
-        open_regular(OpenOptions::new().read(true), &path)?.read_to_end(&mut content)?;
+        open_regular(&path, Access::Read)?.read_to_end(&mut content)?;
         let (mut lines, mut broken) = (Vec::new(), Vec::new());
         for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             match Line::read(line) {
@@ -197,10 +199,12 @@ impl Records {
     /// The file cannot be made.
     pub fn reserve(&self, sending: &[Sending]) -> io::Result<Reservation> {
         let name = format!(".sending-{}-{:016x}", std::process::id(), fastrand::u64(..));
-        let path = self.folder.join(name);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let name = OsString::from(name);
+        let folder = Folder::open(&self.folder)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        let mut file = folder.open_file(&name, flags, Mode::from_raw_mode(0o666))?;
         FileExt::try_lock_exclusive(&file)?;
-        let reservation = |file| Reservation { path, _file: file };
+        let reservation = |file| Reservation { folder, name, _file: file };
         match file.write_all(line_of(&sending)?.as_bytes()) {
             Ok(()) => Ok(reservation(file)),
             Err(error) => {
@@ -213,22 +217,21 @@ impl Records {
     /// What other runs that are alive are about to send.
     fn in_progress(&self, turn: Option<&Turn>) -> io::Result<Vec<Sending>> {
         let mut in_progress = Vec::new();
-        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+        let Ok(folder) = Folder::open(&self.folder) else {
             return Ok(in_progress);
         };
-        for entry in entries {
-            let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with(".sending-") {
+        for name in folder.names()? {
+            if !name.to_string_lossy().starts_with(".sending-") {
                 continue;
             }
-            // It may be gone by now, or belong to another user.
-            let Ok(mut file) = File::open(entry.path()) else {
+            // It may be gone by now, belong to another user, or be a FIFO that somebody put there.
+            let Ok(mut file) = open_regular(&self.folder.join(&name), Access::Read) else {
                 continue;
             };
             match FileExt::try_lock_shared(&file) {
                 Ok(()) if turn.is_some() => {
                     // One that stays is void all the same.
-                    let _ = std::fs::remove_file(entry.path());
+                    let _ = folder.remove(&name);
                 }
                 Ok(()) => {}
                 Err(_) => {

@@ -1,17 +1,18 @@
 //! taskmon's own log: lines on standard error, the same in a file, and the end of them for a heartbeat's body.
 
 use crate::cli::Common;
+use crate::folder;
 use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
 use crate::timezone::Tz;
 use chrono::{SecondsFormat, Utc};
 use env_logger::fmt::Formatter;
 use log::{Log, Metadata, Record};
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -90,12 +91,10 @@ impl LogSink {
     }
 }
 
-/// Refuses what is no file, and does not block on a FIFO that nobody reads.
+/// Refuses what is no file and what other users' links lead to, and does not block on a FIFO that nobody reads.
 fn open_file(path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let mut options = File::options();
-    options.append(true).create(true).custom_flags(nonblocking);
-    let file = options.open(path)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+    let file = folder::open_file(path, flags, Mode::from_raw_mode(0o666))?;
     let kind = file.metadata()?.file_type();
     if kind.is_file() || kind.is_char_device() {
         Ok(file)

@@ -9,7 +9,7 @@ use crate::alert::worst_severity;
 use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
-use crate::files;
+use crate::files::{self, GROUP_MAY_READ};
 use crate::notify::{Mode, Retry};
 use crate::outcome::{Issue, Severity};
 use crate::report::prometheus::Figures;
@@ -154,7 +154,7 @@ impl JobReport for Reports<'_> {
             return Ok(None);
         };
         self.is_changed = false;
-        Ok(match files::replace(path, &json::render(report, layout)?) {
+        Ok(match files::replace(path, &json::render(report, layout)?, GROUP_MAY_READ) {
             Ok(()) => {
                 log::info!("the report is saved as {}", path.display());
                 None

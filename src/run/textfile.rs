@@ -1,7 +1,7 @@
 //! `--textfile`: the figures of a run for the node exporter.
 
 use super::Session;
-use crate::files::NewFile;
+use crate::files::{ALL_MAY_READ, NewFile, read_regular};
 use crate::job::Job;
 use crate::outcome::{Issue, Outcome};
 use crate::report::prometheus::{self, Figures, Run};
@@ -24,11 +24,9 @@ impl Session {
             Ok(there) if !there.is_file() => Err(io::Error::other("it is not a regular file")),
             _ => {
                 let figures = self.metrics(path, job, outcome, figures);
-                NewFile::create(path).and_then(|file| {
-                    // The node exporter is another user.
-                    file.set_mode(0o644)?;
-                    file.publish(figures.as_bytes())
-                })
+                // The node exporter is another user.
+                NewFile::create(path, ALL_MAY_READ)
+                    .and_then(|file| file.publish(figures.as_bytes()))
             }
         };
         let Err(error) = written else {
@@ -42,7 +40,7 @@ impl Session {
     }
 
     fn metrics(&self, path: &Path, job: Job, outcome: Outcome, figures: Figures) -> String {
-        let former = std::fs::read_to_string(path).unwrap_or_default();
+        let former = read_regular(path).unwrap_or_default();
         let elapsed = TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
         let run = Run {
             job: job.name(),

@@ -12,6 +12,7 @@ mod debian;
 mod demo;
 mod disk;
 mod errors;
+mod files;
 mod heartbeat;
 mod help;
 mod libraries;

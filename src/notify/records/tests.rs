@@ -7,6 +7,7 @@ use crate::outcome::Severity;
 use chrono::TimeDelta;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
 use std::thread;
 use std::time::Instant;
 use tempfile::TempDir;

@@ -116,22 +116,29 @@ fn storage(config: &Config) -> Vec<Finding> {
         .map(|(_, why)| why)
         .collect();
     findings.extend(storage::roots(&cleanup.storage_roots, unusable, language));
-    findings.extend(forbidden_targets(config));
+    findings.extend(swept_folders(config));
     findings
 }
 
-/// Folders that are never swept: cleanup refuses them before it begins.
-fn forbidden_targets(config: &Config) -> Vec<Finding> {
+/// Folders that are never swept, so that cleanup refuses to begin, and those that it cannot sweep.
+fn swept_folders(config: &Config) -> Vec<Finding> {
     let needed = needed(config);
     let homes = cleanup::home_folders(std::env::home_dir().as_deref());
     let folders = [
         ("cleanup.temp_dirs", &config.cleanup.temp_dirs),
         ("cleanup.log_dirs", &config.cleanup.log_dirs),
     ];
-    let refused = folders
-        .iter()
-        .filter_map(|(key, folders)| cleanup::resolve_targets(key, folders, &needed, &homes).err());
-    refused.map(|failure| Finding::of(&failure)).collect()
+    let mut findings = Vec::new();
+    for (key, folders) in folders {
+        match cleanup::resolve_targets(key, folders, &needed, &homes) {
+            Ok(targets) => findings.extend(targets.iter().filter_map(|target| {
+                let why = target.folder.as_ref().err()?;
+                Some(storage::unswept(key, &target.path, why, config.language))
+            })),
+            Err(failure) => findings.push(Finding::of(&failure)),
+        }
+    }
+    findings
 }
 
 /// Asks the broker what a report asks.

@@ -2,7 +2,7 @@
 
 use crate::cli::SchedulePlace;
 use crate::config;
-use crate::files;
+use crate::files::{self, ALL_MAY_READ};
 use crate::outcome::{Failure, Kind};
 use crate::run::working_dir;
 use crate::schedule::installed::{Installation, Installed};
@@ -100,7 +100,7 @@ pub(super) fn install_units(
         }
         change.files.push(path.clone());
         if !change.dry_run {
-            files::replace(path, text).map_err(|error| unwritable(path, &error))?;
+            files::replace(path, text, ALL_MAY_READ).map_err(|error| unwritable(path, &error))?;
         }
     }
     change.changed = !change.files.is_empty() || !change.removed.is_empty();

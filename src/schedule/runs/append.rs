@@ -5,8 +5,9 @@
 //! for the lock then sees that the name leads to another file and opens that one.
 
 use super::{RunRecord, path};
-use crate::files::{NewFile, locked, open_regular};
-use std::fs::{File, OpenOptions};
+use crate::files::{Access, NewFile, locked, open_regular};
+use crate::folder::Folder;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -26,7 +27,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The folder or the file cannot be written, or others hold its lock for too long.
 pub fn append(logs_dir: &Path, record: &RunRecord) -> io::Result<()> {
-    std::fs::create_dir_all(logs_dir)?;
+    Folder::make(logs_dir)?;
     append_and_trim(&path(logs_dir), record, KEPT)
 }
 
@@ -47,8 +48,7 @@ pub(super) fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> i
 
 /// The file that the name leads to, locked: it may have been trimmed, or rotated by another program, while this run waited for the lock.
 pub(super) fn open_locked(path: &Path) -> io::Result<File> {
-    let open =
-        |path: &Path| open_regular(OpenOptions::new().read(true).append(true).create(true), path);
+    let open = |path: &Path| open_regular(path, Access::Append);
     let busy = || io::Error::new(ErrorKind::TimedOut, "another program holds its lock");
     locked(path, LOCK_TIMEOUT, open)?.ok_or_else(busy)
 }
@@ -72,8 +72,6 @@ pub(super) fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> 
     if lines.len() <= kept {
         return Ok(());
     }
-    let mode = file.metadata()?.permissions();
-    let new = NewFile::create(path)?;
-    new.set_mode(mode.mode())?;
-    new.publish(&lines[lines.len() - kept..].concat())
+    let mode = file.metadata()?.permissions().mode();
+    NewFile::create(path, mode)?.publish(&lines[lines.len() - kept..].concat())
 }

@@ -1,9 +1,8 @@
 //! Following the file as it grows, for `schedule logs --follow`.
 
 use super::{RunRecord, path, records};
-use crate::files::is_still;
-use crate::files::open_regular;
-use std::fs::{File, OpenOptions};
+use crate::files::{Access, is_still, open_regular};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +46,7 @@ impl Follower {
             None => true,
         };
         if is_other {
-            match open_regular(OpenOptions::new().read(true), &self.path) {
+            match open_regular(&self.path, Access::Read) {
                 Ok(file) => self.file = Some(file),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(records(&lines)),
                 Err(error) => return Err(error),

@@ -5,10 +5,9 @@
 pub mod append;
 pub mod follow;
 
-use crate::files::open_regular;
+use crate::files::{Access, open_regular};
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde::{Deserialize, Serialize, Serializer};
-use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -93,7 +92,7 @@ pub fn path(logs_dir: &Path) -> PathBuf {
 /// The file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
     let mut text = Vec::new();
-    let opened = open_regular(OpenOptions::new().read(true), &path(logs_dir));
+    let opened = open_regular(&path(logs_dir), Access::Read);
     match opened.and_then(|mut file| file.read_to_end(&mut text)) {
         Ok(_) => Ok(records(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),

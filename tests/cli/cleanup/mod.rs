@@ -7,6 +7,7 @@ mod expiry;
 mod hostile_paths;
 mod interrupted;
 mod partial_failure;
+mod planted;
 mod progress;
 mod receipts;
 mod references;

@@ -5,8 +5,12 @@ use super::*;
 /// Set in the second run of a test.
 const INSIDE: &str = "CLEANUP_TEST_HAS_ITS_OWN_MOUNTS";
 
-/// Runs the body in a mount namespace of its own, which the kernel takes down with its last process; `name` is the test's own name.
 fn with_own_mounts(name: &str, body: impl FnOnce()) {
+    in_own_mounts(&format!("volumes::{name}"), body);
+}
+
+/// Runs the body in a mount namespace of its own, which the kernel takes down with its last process; `name` is the test's own name.
+pub fn in_own_mounts(name: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
@@ -17,7 +21,7 @@ fn with_own_mounts(name: &str, body: impl FnOnce()) {
     }
     let output = command
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("cli::cleanup::volumes::{name}"), "--nocapture"])
+        .args(["--exact", &format!("cli::cleanup::{name}"), "--nocapture"])
         .env(INSIDE, "yes")
         .output()
         .unwrap();
@@ -27,7 +31,7 @@ fn with_own_mounts(name: &str, body: impl FnOnce()) {
     assert!(said.contains("1 passed"), "{name} is not this test's name: {said}");
 }
 
-fn mount(arguments: &[&str], point: &Path) {
+pub fn mount(arguments: &[&str], point: &Path) {
     std::fs::create_dir_all(point).unwrap();
     let status = Command::new("mount").args(arguments).arg(point).status().unwrap();
     assert!(status.success(), "mount {arguments:?} {}: needs root", point.display());

@@ -1,0 +1,180 @@
+//! The files that taskmon writes: never through what another user put in their place, never half, and with rights of their own.
+
+use crate::cli::stats::DAY;
+use crate::support::env::TestEnv;
+use crate::support::finished::Finished;
+use crate::support::run::Run;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Uid, chownat, mknodat};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+/// The user whose folders root writes to.
+const APPLICATION: u32 = 65534;
+
+const SENT: &str = r#"[{"type": "t", "message": "m", "severity": "warning"}]"#;
+
+/// Gives a name to the application, a symbolic link itself and not what it leads to. Needs root.
+fn give_away(path: &Path) {
+    let (user, group) = (Uid::from_raw(APPLICATION), Gid::from_raw(APPLICATION));
+    chownat(CWD, path, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
+/// A link that the application made, perhaps to nothing.
+fn plant(env: &TestEnv, target: &str, link: &str) {
+    std::fs::create_dir_all(env.path(link).parent().unwrap()).unwrap();
+    symlink(env.path(target), env.path(link)).unwrap();
+    give_away(&env.path(link));
+}
+
+fn today() -> String {
+    let shanghai = chrono::FixedOffset::east_opt(8 * 3600).unwrap();
+    chrono::Utc::now().with_timezone(&shanghai).format("%Y%m%d").to_string()
+}
+
+fn report_file() -> String {
+    format!("reports/daily/daily_report_{}.json", DAY.replace('-', ""))
+}
+
+fn alert(env: &TestEnv) -> Run<'_> {
+    env.taskmon(["-q", "-q", "alert", "--send", SENT])
+}
+
+fn stats(env: &TestEnv) -> Run<'_> {
+    env.taskmon(["-q", "-q", "stats", "--date", DAY])
+}
+
+fn first_error(finished: Finished) -> String {
+    finished.json()["errors"][0]["kind"].as_str().unwrap_or_default().to_owned()
+}
+
+fn mode(env: &TestEnv, path: &str) -> u32 {
+    std::fs::metadata(env.path(path)).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn no_folder_is_written_to_through_another_users_link() {
+    for (folder, kind) in [
+        ("reports/daily", "report_not_saved"),
+        ("reports", "report_not_saved"),
+        ("reports/alerts", "records_unusable"),
+        ("logs", "alert_log_unwritable"),
+    ] {
+        let env = TestEnv::sqlite();
+        std::fs::create_dir(env.path("precious")).unwrap();
+        plant(&env, "precious", folder);
+        let run = if kind == "report_not_saved" { stats(&env) } else { alert(&env) };
+        assert_eq!(first_error(run.exits(1)), kind, "{folder}");
+        let written = std::fs::read_dir(env.path("precious")).unwrap().count();
+        assert_eq!(written, 0, "{folder}: {}", env.tree());
+        // The administrator's link is as good as a folder.
+        std::fs::remove_file(env.path(folder)).unwrap();
+        symlink("./precious", env.path(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        if folder.contains('/') {
+            std::fs::remove_file(env.path(folder)).unwrap();
+            symlink("../precious", env.path(folder)).unwrap();
+        }
+        let run = if kind == "report_not_saved" { stats(&env) } else { alert(&env) };
+        run.success().json();
+        assert_ne!(std::fs::read_dir(env.path("precious")).unwrap().count(), 0, "{folder}");
+    }
+}
+
+#[test]
+fn no_file_is_written_to_through_another_users_link() {
+    for (file, kind) in [
+        ("logs/warning_alerts.log".to_owned(), "alert_log_unwritable"),
+        (format!("reports/alerts/alerts_{}.jsonl", today()), "records_unusable"),
+    ] {
+        for is_hard in [false, true] {
+            let env = TestEnv::sqlite();
+            env.write("precious", "");
+            if is_hard {
+                let path = env.path(&file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::hard_link(env.path("precious"), &path).unwrap();
+                give_away(path.parent().unwrap());
+            } else {
+                plant(&env, "precious", &file);
+            }
+            assert_eq!(first_error(alert(&env).exits(1)), kind, "{file}");
+            assert_eq!(env.read("precious"), "", "{file}");
+        }
+    }
+    // The record of the run.
+    let env = TestEnv::sqlite();
+    env.write("precious", "");
+    plant(&env, "precious", "logs/taskmon_runs.jsonl");
+    let run = env.taskmon(["disk", "/", "--no-alert"]).success();
+    run.stderr_contains("cannot be recorded");
+    run.json();
+    assert_eq!(env.read("precious"), "");
+    // The log, in a folder of anybody's, and beside it the administrator's own link.
+    plant(&env, "precious", "taskmon.log");
+    let run = env.taskmon(["-q", "-q", "disk", "/", "--log-file", "taskmon.log"]).exits(3);
+    run.failure("output_failed", &["taskmon.log", "a symbolic link of user"]);
+    assert_eq!(env.read("precious"), "");
+    symlink("precious", env.path("own.log")).unwrap();
+    let words = ["disk", "/missing", "/", "--no-alert", "--log-file", "own.log"];
+    let run = env.taskmon(words).exits(1);
+    run.stderr_contains("/missing");
+    run.json();
+    assert!(env.read("precious").contains("/missing"));
+}
+
+#[test]
+fn a_file_is_written_aside_under_a_name_that_nobody_can_guess() {
+    let env = TestEnv::sqlite();
+    env.write("precious", "precious");
+    let report = report_file();
+    for (file, words) in [
+        (report.as_str(), "stats --no-alert --date"),
+        ("disk.prom", "disk / --no-alert --textfile disk.prom --fail-on"),
+    ] {
+        let last = if file == report { DAY } else { "critical" };
+        let (folder, name) = file.rsplit_once('/').unwrap_or((".", file));
+        std::fs::create_dir_all(env.path(folder)).unwrap();
+        let script = format!(
+            "ln -s {} {folder}/.{name}.$$ && exec taskmon {words} {last}",
+            env.path("precious").display()
+        );
+        env.program("sh", ["-c", &script]).success().json();
+        assert_eq!(env.read("precious"), "precious", "{file}");
+        assert!(env.path(file).symlink_metadata().unwrap().is_file(), "{}", env.tree());
+    }
+}
+
+#[test]
+fn what_is_written_has_rights_of_its_own_whatever_the_umask() {
+    for umask in ["000", "022", "077"] {
+        let env = TestEnv::sqlite();
+        let script = format!(
+            "umask {umask}; exec taskmon stats --no-alert --date {DAY} --textfile stats.prom"
+        );
+        env.program("sh", ["-c", &script]).success().json();
+        assert_eq!(mode(&env, &report_file()), 0o640, "{umask}");
+        assert_eq!(mode(&env, "stats.prom"), 0o644, "{umask}");
+    }
+}
+
+#[test]
+fn a_fifo_among_the_records_and_logs_hangs_no_job() {
+    let records = format!("reports/alerts/alerts_{}.jsonl", today());
+    for name in [
+        "reports/alerts/.sending-1-2",
+        "reports/alerts/.lock",
+        records.as_str(),
+        "logs/warning_alerts.log",
+        "logs/taskmon_runs.jsonl",
+    ] {
+        let env = TestEnv::sqlite();
+        std::fs::create_dir_all(env.path(name).parent().unwrap()).unwrap();
+        mknodat(CWD, env.path(name), FileType::Fifo, 0o644.into(), 0).unwrap();
+        for words in [["alert", "--send", SENT].as_slice(), &["alert"], &["disk", "/"]] {
+            let run = env.taskmon(["-q", "-q"].iter().chain(words).copied()).run();
+            assert!(run.took < Duration::from_secs(15), "{name}: {words:?} took {:?}", run.took);
+            assert!(run.code.is_some_and(|code| code <= 1), "{name}: {words:?} {:?}", run.code);
+            run.json();
+        }
+    }
+}
