@@ -23,6 +23,7 @@ chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata
+pgbouncer        pgbouncer         pgbouncer                   pgbouncer
 redis-server     redis-server      redis                       redis
 rabbitmq         rabbitmq-server   rabbitmq-server             rabbitmq-server
 npm              npm               npm                         npm

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::database::no_database;
-use super::locks::{HeldUntil, Locks};
+use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
 use crate::cleanup::{
@@ -76,6 +76,19 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
             Ok(Work { report, evaluations, retry: notify::Retry::Nothing })
         },
     )
+}
+
+impl Opened for Database {
+    fn is_reachable(&self) -> bool {
+        !matches!(self, Database::Unreachable(_))
+    }
+
+    fn answers(&mut self, within: Duration) -> bool {
+        match self {
+            Database::Open(pruner) => pruner.answers(within),
+            Database::None | Database::Unreachable(_) => true,
+        }
+    }
 }
 
 /// Deletes, with a bar of its progress on a terminal.

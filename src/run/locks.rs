@@ -21,6 +21,20 @@ pub(super) struct Locks<'a> {
     pub held_until: HeldUntil,
 }
 
+/// What a job works on.
+pub(super) trait Opened {
+    /// Whether there is a database that could be reached.
+    fn is_reachable(&self) -> bool {
+        true
+    }
+
+    /// Whether the database answers within this time on the job's own connection.
+    fn answers(&mut self, within: Duration) -> bool;
+}
+
+/// A job that has no answer for so long while the lock is held, on another connection, waits for that lock's connection to become free.
+const STARVED: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldUntil {
     /// Before anybody is notified: a channel that hangs must not keep the next run from its work.
@@ -48,15 +62,21 @@ impl Session {
         job: Job,
         config: &Config,
         locks: &Locks,
+        opened: &mut impl Opened,
     ) -> Result<Option<Held>> {
-        let Some(target) = locks.database.filter(|_| !self.common.no_lock) else {
+        let is_wanted = !self.common.no_lock && opened.is_reachable();
+        let Some(target) = locks.database.filter(|_| is_wanted) else {
             return Ok(None);
         };
         let job = job.name();
         match open::lock(target, lock_key(job, config), locks.patience) {
-            Ok(Attempt::Held(held)) => {
+            Ok(Attempt::Held(held)) if opened.answers(STARVED) => {
                 log::info!("the lock of {job} among all hosts is taken");
                 Ok(Some(held))
+            }
+            Ok(Attempt::Held(_)) => {
+                log::info!("the lock of {job} among all hosts is given back: with it, a pooler has no server left for the job itself");
+                Ok(None)
             }
             Ok(Attempt::NotNeeded) => Ok(None),
             Ok(Attempt::Busy) => Err(Failure::new(

@@ -3,7 +3,7 @@
 //! What the run printed is written to standard output, and the run recorded, by [`super::run`], which does that for every command.
 
 use super::Session;
-use super::locks::{HeldUntil, Locks};
+use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use crate::cli::Format;
 use crate::config::Config;
@@ -71,7 +71,7 @@ pub(super) struct Work<R> {
 impl Session {
     /// Takes a job through its steps. `open` gets what the job works on, before the lock among all hosts is asked for: where no other connection
     /// is left to be had, the job's own is there already.
-    pub(super) fn run_job<T, R: JobReport>(
+    pub(super) fn run_job<T: Opened, R: JobReport>(
         &self,
         plan: &Plan,
         open: impl FnOnce() -> Result<T>,
@@ -82,9 +82,9 @@ impl Session {
             Some(_) => self.lock_here(run.job, config)?,
             None => None,
         };
-        let opened = open().inspect_err(|_| self.ping_start(*run, config))?;
+        let mut opened = open().inspect_err(|_| self.ping_start(*run, config))?;
         let shared_lock = match locks {
-            Some(locks) => self.lock_among_hosts(run.job, config, locks)?,
+            Some(locks) => self.lock_among_hosts(run.job, config, locks, &mut opened)?,
             None => None,
         };
         self.ping_start(*run, config);

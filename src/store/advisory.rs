@@ -8,16 +8,14 @@ use super::postgres::answer::first_value;
 use super::postgres::connect::connect;
 use super::postgres::connect::target::PostgresTarget;
 use super::postgres::failure::failure;
-use crate::deadline;
-use crate::outcome::Failure;
-use postgres::Client;
+use super::postgres::worker::Worker;
+use crate::outcome::{Failure, Kind};
+use postgres::SimpleQueryMessage;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The lock, held until it is dropped.
-pub struct Held {
-    /// `None`: it has been given back.
-    client: Option<Box<Client>>,
-}
+pub struct Held(Worker);
 
 /// How long a run waits at its end for the server to take the lock back.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -25,11 +23,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 impl Drop for Held {
     /// Closing the connection gives the lock back a moment later, and a run that begins in that moment would be refused.
     fn drop(&mut self) {
-        let Some(mut client) = self.client.take() else {
-            return;
-        };
+        let returned = self.0.ask(|client| client.simple_query("ROLLBACK").map(drop));
         // Whether the answer came in time or not, the run ends.
-        let _ = deadline::run(FAREWELL, move || client.simple_query("ROLLBACK").map(drop));
+        let _ = returned.recv_timeout(FAREWELL);
     }
 }
 
@@ -45,35 +41,43 @@ pub enum Attempt {
 /// How often to ask again for a lock that another run holds.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes the lock of this number; waits for it no longer than `patience`.
+/// How long to wait for an answer: a pooler may have no server left for this connection.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Takes the lock of this number; waits for another run no longer than `patience`.
 ///
 /// # Errors
-/// No connection can be had for it, or it fails.
+/// No connection can be had for it, it does not answer, or it fails.
 pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Result<Attempt> {
-    let mut client = connect(target)?;
-    let refused = |error: postgres::Error| -> Failure {
-        failure(&error, "the lock across hosts cannot be taken")
-    };
+    let worker = Worker::start(connect(target)?)?;
     // It is held for a whole run: no time limit of the server may end it.
-    client
-        .batch_execute(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-             SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
-             WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')",
-        )
-        .map_err(refused)?;
+    answer(
+        &worker,
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+         SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+         WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+            .to_owned(),
+    )?;
     let begin = Instant::now();
     loop {
         // As plain text: a statement with parameters leaves a portal open, and with it a snapshot that holds back vacuum.
-        let answer = client
-            .simple_query(&format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})"))
-            .map_err(refused)?;
-        if first_value(&answer) == Some("t") {
-            return Ok(Attempt::Held(Held { client: Some(Box::new(client)) }));
+        let sql = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
+        if first_value(&answer(&worker, sql)?) == Some("t") {
+            return Ok(Attempt::Held(Held(worker)));
         }
         if begin.elapsed() >= patience {
             return Ok(Attempt::Busy);
         }
-        std::thread::sleep(PAUSE);
+        thread::sleep(PAUSE);
     }
+}
+
+fn answer(worker: &Worker, sql: String) -> Result<Vec<SimpleQueryMessage>, Failure> {
+    let answer = worker.ask(move |client| client.simple_query(&sql));
+    let answer = answer.recv_timeout(ANSWER).map_err(|_| {
+        let message =
+            format!("the lock across hosts has no answer within {} seconds", ANSWER.as_secs());
+        Failure::new(Kind::DatabaseUnavailable, message)
+    })?;
+    answer.map_err(|error| failure(&error, "the lock across hosts cannot be taken"))
 }

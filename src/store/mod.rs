@@ -34,6 +34,11 @@ pub trait Store {
     /// As [`Store::day_figures`].
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures>;
 
+    /// Whether the database answers within this time on the connection that reports are read by.
+    fn answers(&mut self, _within: Duration) -> bool {
+        true
+    }
+
     /// The fields that the mapping names and the table lacks, which reports do without.
     fn missing(&self) -> &[Field];
 

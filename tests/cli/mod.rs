@@ -23,6 +23,7 @@ mod manual;
 mod mapping;
 mod nagios;
 mod package;
+mod pooler;
 mod postgres;
 mod presets;
 mod reference;

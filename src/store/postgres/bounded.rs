@@ -1,16 +1,16 @@
 //! A connection whose queries have a time limit: neither a locked table nor a silent server may block a cron job forever.
 
 use super::failure::{failure, refusal};
+use super::worker::{Worker, has_ended};
 use super::{SILENCE, silent};
-use crate::deadline;
 use crate::outcome::Failure;
 use crate::store::refusal::Refusal;
-use postgres::{Client, SimpleQueryMessage};
+use postgres::SimpleQueryMessage;
 use std::time::Duration;
 
 pub struct Bounded {
-    /// `None` once the server went silent: the connection stays with the thread that waits for it.
-    client: Option<Client>,
+    /// `None` once the server went silent, or the connection ended.
+    worker: Option<Worker>,
     /// Zero: no limit.
     limit: Duration,
 }
@@ -38,35 +38,35 @@ impl Unanswered {
 }
 
 impl Bounded {
-    pub fn new(client: Client, limit: Duration) -> Self {
-        Self { client: Some(client), limit }
+    pub fn new(worker: Worker, limit: Duration) -> Self {
+        Self { worker: Some(worker), limit }
     }
 
     /// The connection, for other use.
     ///
     /// # Errors
     /// The server went silent.
-    pub fn into_client(self) -> Result<Client, Failure> {
-        self.client.ok_or_else(|| silent(self.limit + SILENCE))
+    pub fn into_worker(self) -> Result<Worker, Failure> {
+        self.worker.ok_or_else(|| silent(self.limit + SILENCE))
     }
 
     /// The limit is set for a transaction, not for the session, which a pooler would hand on to others.
     pub fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Unanswered> {
         let (limit, patience) = (self.limit.as_millis(), self.limit + SILENCE);
         let silent = || Unanswered::Silent(silent(patience));
-        let mut client = self.client.take().ok_or_else(silent)?;
+        let worker = self.worker.take().ok_or_else(silent)?;
         let text = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {sql}; COMMIT");
         let longest = if self.limit.is_zero() { Duration::MAX } else { patience };
-        let answered = deadline::run(longest, move || {
+        let arrival = worker.ask(move |client| {
             let answer = client.simple_query(&text);
-            if answer.is_err() {
+            if answer.as_ref().is_err_and(|error| !has_ended(error)) {
                 // The first error is the one to report.
                 let _ = client.batch_execute("ROLLBACK");
             }
-            (client, answer)
+            answer
         });
-        let (client, answer) = answered.map_err(|_| silent())?;
-        self.client = Some(client);
+        let answer = arrival.recv_timeout(longest).map_err(|_| silent())?;
+        self.worker = Some(worker).filter(|_| !answer.as_ref().is_err_and(has_ended));
         answer.map_err(Unanswered::Refused)
     }
 

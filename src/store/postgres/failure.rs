@@ -72,7 +72,8 @@ const MAPPING_HINT: &str =
 
 fn explain_without_server(error: &postgres::Error, doing: &str) -> Failure {
     let words = cause_of(error);
-    let lost = error.is_closed() || find_cause::<io::Error>(error).is_some();
+    let is_nonsense = words == "unexpected message from server";
+    let lost = error.is_closed() || find_cause::<io::Error>(error).is_some() || is_nonsense;
     if find_cause::<WrongType>(error).is_some() {
         let message = format!("{doing}: a column has another type than expected: {words}");
         return Failure::new(Kind::MappingMismatch, message).hint(MAPPING_HINT);

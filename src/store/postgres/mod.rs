@@ -7,6 +7,7 @@ pub mod answer;
 mod bounded;
 pub mod connect;
 pub mod failure;
+mod identity;
 mod indexes;
 pub mod inspect;
 mod live;
@@ -19,6 +20,7 @@ mod schema;
 mod session;
 mod trend;
 mod view_key;
+pub mod worker;
 
 use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettings};
 use crate::mapping::Field;
@@ -26,19 +28,25 @@ use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use connect::connect;
 use connect::target::PostgresTarget;
-use parallel::{Connections, open_second};
+use identity::Identity;
+use parallel::{Connections, Refused, open_second};
 use plan::{Figures, Plan};
 use schema::Schema;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
+use worker::Worker;
 
 /// How long after its own time limit a silent server is considered gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// How often a report is tried when a conflict ends it, such as the replay of a vacuum on a standby.
-const TRIES: usize = 3;
+/// Seconds to wait before a report is begun again because a conflict ended it, such as the replay of a vacuum on a standby, or its connection
+/// was lost.
+const PAUSES: [u64; 3] = [1, 3, 6];
 
 pub struct PostgresStore {
+    target: PostgresTarget,
+    server: Identity,
     connections: Connections,
     settings: StoreSettings,
     schema: Schema,
@@ -48,35 +56,62 @@ impl PostgresStore {
     /// Connects, and opens the second connection while the table's schema is read: only once the first is open, or the second could take
     /// the last connection that a limit leaves.
     pub fn open(target: &PostgresTarget, settings: StoreSettings) -> Result<Self> {
-        let leader = connect(target)?;
+        let leader = Worker::start(connect(target)?)?;
         let second = open_second(target.clone());
         let (leader, schema) = schema::read(leader, &settings)?;
         log::debug!("the table's schema: {schema:?}");
-        Ok(Self { connections: Connections::new(leader, second), settings, schema })
+        let server = Identity::read(&leader);
+        let connections = Connections::new(leader, second);
+        Ok(Self { target: target.clone(), server, connections, settings, schema })
     }
 
     fn figures(&mut self, plan: Plan) -> Result<Figures> {
         let plan = Arc::new(plan);
-        let mut tries = 1;
+        let mut pauses = PAUSES.into_iter();
         loop {
-            match self.connections.answer(&plan, self.settings.statement_timeout)? {
+            let refused = match self.connections.answer(&plan, self.settings.statement_timeout)? {
                 Ok(figures) => return Ok(figures),
-                Err(refused) if refused.is_conflict && tries < TRIES => {
-                    log::info!("beginning the report again: {}", refused.failure);
-                    tries += 1;
-                }
-                Err(refused) => {
-                    let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
-                    return Err(blamed.unwrap_or(refused.failure).into());
-                }
+                Err(refused) => refused,
+            };
+            if !self.can_begin_again(&refused, &mut pauses)? {
+                let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
+                return Err(blamed.unwrap_or(refused.failure).into());
             }
         }
     }
 
+    /// Waits, and connects again where the connection was lost, as long as there are pauses left.
+    ///
+    /// # Errors
+    /// It is another server that answers now.
+    fn can_begin_again(
+        &mut self,
+        refused: &Refused,
+        pauses: &mut impl Iterator<Item = u64>,
+    ) -> Result<bool> {
+        if !refused.is_conflict && !refused.has_ended {
+            return Ok(false);
+        }
+        for pause in pauses {
+            log::info!("beginning the report again in {pause} s: {}", refused.failure);
+            thread::sleep(Duration::from_secs(pause));
+            if !refused.has_ended {
+                return Ok(true);
+            }
+            if let Ok(client) = connect(&self.target) {
+                let leader = Worker::start(client)?;
+                self.server.require_same(&Identity::read(&leader), &self.target.display())?;
+                self.connections = Connections::new(leader, open_second(self.target.clone()));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn blame(&mut self) -> Option<Failure> {
         let overlay = plan::overlay(&self.settings.mapping.tasks, &self.schema);
-        let client = self.connections.take_leader()?;
-        schema::blame(client, &self.settings, &self.schema.fields.present, &overlay)
+        let leader = self.connections.take_leader()?;
+        schema::blame(leader, &self.settings, &self.schema.fields.present, &overlay)
     }
 }
 
@@ -103,6 +138,10 @@ impl Store for PostgresStore {
         live.today = day.trend;
         live.today.retain(|count| count.tasks > 0);
         Ok(live)
+    }
+
+    fn answers(&mut self, within: Duration) -> bool {
+        self.connections.answers(within)
     }
 
     fn missing(&self) -> &[Field] {

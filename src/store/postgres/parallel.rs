@@ -10,6 +10,7 @@ use super::connect::target::PostgresTarget;
 use super::failure::failure;
 use super::plan::{Figures, Plan, Statement};
 use super::silent;
+use super::worker::{Worker, has_ended};
 use crate::outcome::Failure;
 use anyhow::{Context, Result};
 use postgres::error::SqlState;
@@ -23,54 +24,57 @@ use std::time::Duration;
 /// The connections of a store.
 pub struct Connections {
     /// `None`: it was lost with an earlier report.
-    leader: Option<Client>,
+    leader: Option<Worker>,
     /// Yields the second connection once it is open and free.
-    second: Receiver<Client>,
+    second: Receiver<Worker>,
 }
 
 impl Connections {
-    pub fn new(leader: Client, second: Receiver<Client>) -> Self {
+    pub fn new(leader: Worker, second: Receiver<Worker>) -> Self {
         Self { leader: Some(leader), second }
     }
 
     /// Takes the leader away: there is no report without it.
-    pub fn take_leader(&mut self) -> Option<Client> {
+    pub fn take_leader(&mut self) -> Option<Worker> {
         self.leader.take()
+    }
+
+    pub fn answers(&self, within: Duration) -> bool {
+        self.leader.as_ref().is_some_and(|leader| leader.answers(within))
     }
 
     pub fn answer(&mut self, plan: &Arc<Plan>, limit: Duration) -> Result<Answers> {
         let leader =
             self.leader.take().context("the connection was lost with an earlier report")?;
         let board = Arc::new(Board::new(plan.statements.len()));
-        let (results, arrivals) = channel();
         let (snapshot, announced) = channel();
         let (give_back, free_again) = channel();
         let second = std::mem::replace(&mut self.second, free_again);
         {
             let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
-            thread::spawn(move || follow(&second, &announced, &give_back, &plan, &board));
-        }
-        {
-            let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
             thread::spawn(move || {
-                let outcome = lead(leader, &plan, &board, &snapshot);
-                // The receiver is gone once the time limit has passed.
-                let _ = results.send(outcome);
+                if let (Ok(second), Ok(snapshot)) = (second.recv(), announced.recv()) {
+                    follow(second, snapshot, &give_back, plan, board);
+                }
             });
         }
-        let (leader, answers) = wait(&board, &arrivals, limit)?;
+        let arrivals = {
+            let (plan, board) = (Arc::clone(plan), Arc::clone(&board));
+            leader.ask(move |client| lead(client, &plan, &board, &snapshot))
+        };
+        let answers = wait(&board, &arrivals, limit)?;
         self.leader = Some(leader);
         Ok(answers)
     }
 }
 
 /// Opens the second connection, on a thread of its own.
-pub fn open_second(target: PostgresTarget) -> Receiver<Client> {
+pub fn open_second(target: PostgresTarget) -> Receiver<Worker> {
     let (sender, receiver) = channel();
-    thread::spawn(move || match connect(&target) {
-        Ok(client) => {
-            // If the run has ended already, the connection is closed here.
-            let _ = sender.send(client);
+    thread::spawn(move || match connect(&target).and_then(|client| Ok(Worker::start(client)?)) {
+        Ok(second) => {
+            // The run may have ended already.
+            let _ = sender.send(second);
         }
         Err(error) => log::info!("no second connection, one does all the work: {error:#}"),
     });
@@ -78,11 +82,7 @@ pub fn open_second(target: PostgresTarget) -> Receiver<Client> {
 }
 
 /// Waits for the leader as long as statements are answered: a silent server must not block a cron job forever.
-fn wait(
-    board: &Board,
-    arrivals: &Receiver<(Client, Answers)>,
-    limit: Duration,
-) -> Result<(Client, Answers)> {
+fn wait(board: &Board, arrivals: &Receiver<Answers>, limit: Duration) -> Result<Answers> {
     let mut seen = 0;
     loop {
         let arrival = if limit.is_zero() {
@@ -91,7 +91,7 @@ fn wait(
             arrivals.recv_timeout(limit + SILENCE)
         };
         match arrival {
-            Ok(outcome) => return Ok(outcome),
+            Ok(answers) => return Ok(answers),
             Err(RecvTimeoutError::Timeout) if board.answered() > seen => {
                 seen = board.answered();
             }
@@ -106,6 +106,8 @@ pub struct Refused {
     pub is_conflict: bool,
     /// The statement cannot be computed: an expression of the mapping, or a value in a row, is wrong.
     pub is_of_mapping: bool,
+    /// The connection is of no more use: another one may fare better.
+    pub has_ended: bool,
 }
 
 impl Refused {
@@ -113,6 +115,7 @@ impl Refused {
         let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
         Self {
             failure: failure(error, doing),
+            has_ended: has_ended(error),
             is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
             is_of_mapping: error
                 .code()
@@ -194,19 +197,20 @@ impl Board {
 }
 
 /// The leader: opens the transaction, exports its snapshot, works until every statement has its answer, folds the rows.
-fn lead(
-    mut client: Client,
-    plan: &Plan,
-    board: &Board,
-    snapshot: &Sender<String>,
-) -> (Client, Answers) {
-    let answers = answer_all(&mut client, plan, board, snapshot);
-    let ended = client.batch_execute(if answers.is_ok() { "COMMIT" } else { "ROLLBACK" });
-    let answers = match (answers, ended) {
-        (Ok(_), Err(error)) => Err(Refused::new(&error, "ending the report's transaction")),
-        (answers, _) => answers,
+fn lead(client: &mut Client, plan: &Plan, board: &Board, snapshot: &Sender<String>) -> Answers {
+    let figures = match answer_all(client, plan, board, snapshot) {
+        Ok(figures) => figures,
+        Err(refused) => {
+            if !refused.has_ended {
+                // The first error is the one to report.
+                let _ = client.batch_execute("ROLLBACK");
+            }
+            return Err(refused);
+        }
     };
-    (client, answers)
+    let ended = client.batch_execute("COMMIT");
+    ended.map_err(|error| Refused::new(&error, "ending the report's transaction"))?;
+    Ok(figures)
 }
 
 fn answer_all(
@@ -234,19 +238,16 @@ fn answer_all(
 
 /// The second connection: joins the leader's snapshot and takes statements until none is left. A failure here only costs speed.
 fn follow(
-    second: &Receiver<Client>,
-    snapshot: &Receiver<String>,
-    give_back: &Sender<Client>,
-    plan: &Plan,
-    board: &Board,
+    second: Worker,
+    snapshot: String,
+    give_back: &Sender<Worker>,
+    plan: Arc<Plan>,
+    board: Arc<Board>,
 ) {
-    let (Ok(mut client), Ok(snapshot)) = (second.recv(), snapshot.recv()) else {
-        return;
-    };
-    let mut work = || -> Result<(), postgres::Error> {
+    let ended = second.ask(move |client| -> Result<(), postgres::Error> {
         client.batch_execute(&plan.join(&snapshot))?;
         while let Some(place) = board.next_for_second() {
-            match run(&mut client, &plan.statements[place]) {
+            match run(client, &plan.statements[place]) {
                 Ok(rows) => board.settle(place, Some(rows)),
                 Err(error) => {
                     board.settle(place, None);
@@ -255,16 +256,17 @@ fn follow(
             }
         }
         client.batch_execute("COMMIT")
-    };
-    match work() {
-        Ok(()) => {
-            // If the run has ended already, the connection is closed here.
-            let _ = give_back.send(client);
+    });
+    match ended.recv() {
+        Ok(Ok(())) => {
+            // The run may have ended already.
+            let _ = give_back.send(second);
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             let failure = failure(&error, "on the second connection");
             log::info!("the second connection is given up: {failure}");
         }
+        Err(_) => log::info!("the second connection is given up"),
     }
 }
 

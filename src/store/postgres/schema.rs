@@ -3,13 +3,14 @@
 use super::answer::{first_value, rows};
 use super::bounded::Bounded;
 use super::quote::{is_plain_name, literal};
+use super::worker::Worker;
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::{Failure, Kind};
 use crate::store::StoreSettings;
 use crate::store::fields::{BLAME_LIMIT, Fields, find_culprit, source};
 use crate::store::refusal::{not_a_time, unfit_number};
 use anyhow::{Context, Result};
-use postgres::{Client, SimpleQueryRow};
+use postgres::SimpleQueryRow;
 
 /// What the table looks like, read once from the catalogue.
 #[derive(Debug, Clone)]
@@ -72,9 +73,9 @@ pub enum StatusType {
 ///
 /// # Errors
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
-pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)> {
+pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)> {
     let table = &settings.mapping.tasks;
-    let mut bounded = Bounded::new(client, settings.statement_timeout);
+    let mut bounded = Bounded::new(worker, settings.statement_timeout);
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
         bounded.try_query(&sql)
@@ -104,17 +105,17 @@ pub fn read(client: Client, settings: &StoreSettings) -> Result<(Client, Schema)
         _ => StatusType::Text { labels: None },
     };
     let schema = Schema { fields, time, started, status, types };
-    Ok((bounded.into_client()?, schema))
+    Ok((bounded.into_worker()?, schema))
 }
 
 /// The field that a report failed on, if it is one field's fault. The connection is used up.
 pub fn blame(
-    client: Client,
+    worker: Worker,
     settings: &StoreSettings,
     present: &[Field],
     overlay: &[(Field, String)],
 ) -> Option<Failure> {
-    let mut bounded = Bounded::new(client, BLAME_LIMIT);
+    let mut bounded = Bounded::new(worker, BLAME_LIMIT);
     find_culprit(&settings.mapping.tasks, present, overlay, &mut |sql| bounded.try_query(sql))
 }
 

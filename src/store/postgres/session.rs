@@ -1,12 +1,11 @@
-//! A connection with a time limit for the server's answers.
-//!
-//! If the server hangs, its kernel keeps the connection alive, and if the network drops all packets, nobody notices: neither TCP nor the server's
-//! statement timeout ends the wait. So the connection lives in a thread of its own, which is abandoned after too long a silence.
+//! A connection with a time limit for the server's answers, which is given up after too long a silence.
 
 use super::SILENCE;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::failure::{failure, refusal};
+use super::identity::Identity;
+use super::worker::{Worker, has_ended};
 use crate::deadline;
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
@@ -18,14 +17,11 @@ use postgres::{CancelToken, Client, NoTls, Row, SimpleQueryMessage};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How many rows of a long answer are handed over at once.
 const CHUNK: usize = 512;
-
-type Work = Box<dyn FnOnce(&mut Client) + Send>;
 
 /// How often to check whether the run is to end.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -34,7 +30,9 @@ const GLANCE: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(3);
 
 pub struct Session {
-    work: Sender<Work>,
+    worker: Worker,
+    /// The connection has failed: what is asked of it may never be answered.
+    has_ended: Cell<bool>,
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
     /// Files are gone whose rows are not yet: no statement is given up until these are.
@@ -131,25 +129,14 @@ impl Session {
     /// # Errors
     /// The connection is lost, or the thread cannot be started.
     pub fn start(
-        mut client: Client,
+        client: Client,
         statement_timeout: Duration,
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let cancel = client.cancel_token();
-        let (work, waiting) = channel::<Work>();
-        thread::Builder::new()
-            .name("database".to_owned())
-            .spawn(move || {
-                for work in waiting {
-                    work(&mut client);
-                }
-            })
-            .map_err(|error| {
-                let message = format!("a thread for the database cannot be started: {error}");
-                Failure::new(Kind::Internal, message)
-            })?;
         let session = Self {
-            work,
+            worker: Worker::start(client)?,
+            has_ended: Cell::new(false),
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
             must_commit: Cell::new(false),
@@ -171,34 +158,49 @@ impl Session {
         self.must_commit.set(false);
     }
 
+    pub fn identity(&self) -> Identity {
+        Identity::read(&self.worker)
+    }
+
+    pub fn answers(&self, within: Duration) -> bool {
+        self.worker.answers(within)
+    }
+
     /// Does something with the connection.
     fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Client) -> T + Send + 'static,
+        work: impl FnOnce(&mut Client) -> Result<T, postgres::Error> + Send + 'static,
     ) -> Result<T, Broken> {
-        let (sender, receiver) = sync_channel(1);
-        self.send(move |client| {
-            // The receiver may be gone.
-            let _ = sender.send(work(client));
-        })?;
-        self.wait(&receiver)
+        self.require_open()?;
+        self.unless_ended(self.wait(&self.worker.ask(work))?)
+    }
+
+    fn require_open(&self) -> Result<(), Broken> {
+        if self.has_ended.get() { Err(Broken::Gone) } else { Ok(()) }
+    }
+
+    fn unless_ended<T>(&self, answer: Result<T, postgres::Error>) -> Result<T, Broken> {
+        if answer.as_ref().is_err_and(has_ended) {
+            self.has_ended.set(true);
+        }
+        Ok(answer?)
     }
 
     /// The rows that a statement answers with; each parameter is an array of text.
     pub fn ask(&self, sql: &str, parameters: &[Vec<String>]) -> Result<Vec<Row>, Broken> {
         log::debug!("{sql}");
         let (sql, columns) = (sql.to_owned(), parameters.to_vec());
-        Ok(self.with(move |client| {
+        self.with(move |client| {
             let bound = columns.iter().map(|column| (column as _, Type::TEXT_ARRAY));
             client.query_typed(&sql, &bound.collect::<Vec<_>>())
-        })??)
+        })
     }
 
     /// Statements through the simple protocol, with what they answer.
     pub fn simple(&self, statements: &str) -> Result<Vec<SimpleQueryMessage>, Broken> {
         log::debug!("{statements}");
         let statements = statements.to_owned();
-        Ok(self.with(move |client| client.simple_query(&statements))??)
+        self.with(move |client| client.simple_query(&statements))
     }
 
     /// Whether a query of the mapping's expressions can be computed, and if not, why.
@@ -214,25 +216,22 @@ impl Session {
     pub fn each(&self, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Broken> {
         log::debug!("{sql}");
         let sql = sql.to_owned();
+        self.require_open()?;
         let (sender, receiver) = sync_channel(4);
-        self.send(move |client| {
+        self.worker.send(move |client| {
             let mut send = |rows| sender.send(rows).is_ok();
             if let Err(error) = stream(client, &sql, &mut send) {
                 // The receiver may be gone.
                 let _ = sender.send(Err(error));
             }
-        })?;
+        });
         loop {
             // An empty chunk is the end. Without it the answer broke off and is not complete.
-            match self.wait(&receiver)?? {
+            match self.unless_ended(self.wait(&receiver)?)? {
                 rows if rows.is_empty() => return Ok(()),
                 rows => rows.iter().for_each(&mut *each),
             }
         }
-    }
-
-    fn send(&self, work: impl FnOnce(&mut Client) + Send + 'static) -> Result<(), Broken> {
-        self.work.send(Box::new(work)).map_err(|_| Broken::Gone)
     }
 
     fn wait<T>(&self, receiver: &Receiver<T>) -> Result<T, Broken> {

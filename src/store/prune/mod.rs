@@ -19,6 +19,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// A database that rows are deleted from.
 ///
@@ -27,6 +28,11 @@ pub trait Pruner {
     /// The database's own clock; `None` where it is this host's.
     fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
         Ok(None)
+    }
+
+    /// Whether the database answers within this time on the connection that rows are deleted by.
+    fn answers(&mut self, _within: Duration) -> bool {
+        true
     }
 
     /// All tasks, and those that have expired.
@@ -202,6 +208,8 @@ pub struct Deletion {
     pub deleted: Vec<usize>,
     /// Rows that the database keeps, and its words.
     pub refused: Vec<(usize, String)>,
+    /// Rows that another session holds a lock on: a later run takes them.
+    pub locked: Vec<usize>,
     /// Deleted rows whose paths differ from those that were read before.
     pub changed: Vec<usize>,
     /// Rows that still name a path of the reference checks; the key is empty where the row has no usable one.
@@ -225,6 +233,7 @@ impl Deletion {
     pub fn add(&mut self, other: Deletion) {
         self.deleted.extend(other.deleted);
         self.refused.extend(other.refused);
+        self.locked.extend(other.locked);
         self.changed.extend(other.changed);
         self.referring.extend(other.referring);
         self.linked.extend(other.linked);

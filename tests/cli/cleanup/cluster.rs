@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// A PostgreSQL server of a test's own, which it can stop.
 pub(super) struct Cluster {
     pub(super) folder: tempfile::TempDir,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Cluster {

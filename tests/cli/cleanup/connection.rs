@@ -1,6 +1,8 @@
 //! Servers that go away, freeze or come back: nothing is lost by it.
 
 use super::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The statement, not a part of "READ COMMITTED".
 const COMMIT: &str = "COMMIT\0";
@@ -136,6 +138,51 @@ fn a_server_that_comes_back_seconds_later_is_waited_for() {
     assert_eq!(result["files_cleaned"], 6000);
     assert!(cluster.ids().is_empty());
     assert_nothing_lost(&env, &tasks, &[], &[]);
+}
+
+/// A way to a server, and from some time on to another one, as a name may lead to another host.
+fn way_to(first: u16) -> (u16, Arc<AtomicU16>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let target = Arc::new(AtomicU16::new(first));
+    let leads_to = Arc::clone(&target);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let port = leads_to.load(Ordering::Relaxed);
+            let Ok(server) = std::net::TcpStream::connect(("127.0.0.1", port)) else {
+                continue;
+            };
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    (here, target)
+}
+
+#[test]
+fn another_server_that_answers_after_a_lost_connection_is_left_alone() {
+    let tasks: Vec<Task> = (1..=2000).map(old).collect();
+    let (cluster, env) = on_a_server_of_its_own(&tasks);
+    let (here, target) = way_to(cluster.port);
+    let url = format!("postgresql://postgres@127.0.0.1:{here}/postgres?sslmode=disable");
+    let running = env.taskmon(arguments(&["--batch-size", "5", "--database-url", &url])).spawn();
+    cluster.wait_for(1900);
+    target.store(crate::support::env::port(), Ordering::Relaxed);
+    cluster.down();
+    let finished = running.wait();
+    let result = finished.json();
+    assert_eq!(finished.code, Some(1), "{result:#}");
+    let said = message(&result, "database_failed");
+    assert!(said.contains("another server or database answers"), "{said}");
+    cluster.up();
+    assert_nothing_lost(&env, &tasks, &cluster.ids(), &[]);
 }
 
 #[test]

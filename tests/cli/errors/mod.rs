@@ -1,7 +1,9 @@
 //! Every way in which a run can fail: its exit code, its error document, and that it names what is at fault.
 
 mod configuration;
+mod conflict;
 mod database;
+mod nonsense;
 mod output;
 mod password;
 

@@ -14,6 +14,7 @@ mod verdict;
 
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
+use super::identity::Identity;
 use super::session::{Broken, Session};
 use super::view_key::find_wrong_key;
 use super::{indexes, inspect};
@@ -36,10 +37,12 @@ use postgres::Row;
 use recovery::TRIES;
 use rows::{Raw, columns, read_key, read_links, read_paths};
 use std::collections::HashMap;
+use std::time::Duration;
 use verdict::{Stopped, Verdict, verdict};
 
 pub struct PostgresPruner {
     target: PostgresTarget,
+    server: Identity,
     session: Session,
     settings: PruneSettings,
     statements: Statements<PostgresDialect>,
@@ -71,7 +74,8 @@ impl PostgresPruner {
             created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
         };
         let statements = Statements { tables, dialect };
-        Ok(Self { target: target.clone(), session, settings, statements })
+        let server = session.identity();
+        Ok(Self { target: target.clone(), server, session, settings, statements })
     }
 
     fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {
@@ -114,6 +118,10 @@ impl Pruner for PostgresPruner {
     fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
         let rows = self.query("reading the database's clock", "SELECT clock_timestamp()", &[])?;
         Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    fn answers(&mut self, within: Duration) -> bool {
+        self.session.answers(within)
     }
 
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {

@@ -139,13 +139,17 @@ impl PostgresPruner {
         }
     }
 
+    /// # Errors
+    /// `cause` where no connection can be had, or that another server answers now.
     pub(super) fn reconnect(&mut self, cause: Failure) -> Result<(), Failure> {
         log::info!("connecting again: {cause}");
         for pause in RECONNECT_PAUSES {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
                 let limit = self.settings.store.statement_timeout;
-                self.session = Session::start(client, limit, &self.settings.asked_to_end)?;
+                let session = Session::start(client, limit, &self.settings.asked_to_end)?;
+                self.server.require_same(&session.identity(), &self.target.display())?;
+                self.session = session;
                 return Ok(());
             }
         }
