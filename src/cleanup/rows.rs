@@ -209,6 +209,14 @@ impl Run<'_> {
                 }
             }
         }
+        for index in &deletion.locked {
+            let row = &rows[*index];
+            let message = format!(
+                "{} stays: another session holds a lock on it, or on a row that would go with it; a later run takes it",
+                row.label
+            );
+            self.tally.issue(Issue::new("row_locked", message).task(&row.label));
+        }
         for (index, words) in &deletion.refused {
             let row = &rows[*index];
             let message = format!("{} stays: the database keeps it: {words}", row.label);

@@ -11,6 +11,7 @@ use crate::store::prune::MissingIndex;
 use crate::store::prune::indexes::WantedIndex;
 use postgres::error::SqlState;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const DOING: &str = "looking for indexes";
 
@@ -19,11 +20,13 @@ const DOING: &str = "looking for indexes";
 /// # Errors
 /// The database went away.
 pub fn missing(session: &Session, wanted: &[WantedIndex]) -> Result<Vec<MissingIndex>, Failure> {
-    let mut missing = Vec::new();
+    let mut missing: Vec<MissingIndex> = Vec::new();
     for wanted in wanted {
         missing.extend(look(session, wanted).map_err(|broken| broken.failure(DOING))?);
     }
-    missing.dedup();
+    // A foreign key may be one that the configuration names too.
+    let mut places = BTreeSet::new();
+    missing.retain(|index| places.insert(index.place.clone()));
     Ok(missing)
 }
 

@@ -7,6 +7,7 @@ pub mod answer;
 mod bounded;
 pub mod connect;
 pub mod failure;
+mod foreign_keys;
 mod identity;
 mod indexes;
 pub mod inspect;

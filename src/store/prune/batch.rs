@@ -7,9 +7,12 @@ pub enum Outcome {
     Deleted(Deletion),
     /// The database refuses for the sake of one of them, in its words.
     Refused(String),
+    /// They are more than it deletes at once.
+    TooMany,
 }
 
-/// Deletes the rows at these places; if the database refuses, each half of them, and so on until the row at fault is found.
+/// Deletes the rows at these places; if the database refuses, each half of them, and so on until the row at fault is found, or until they are few
+/// enough.
 ///
 /// # Errors
 /// Those of `delete`.
@@ -20,6 +23,7 @@ pub fn delete_by_halves<E>(
     let words = match delete(places)? {
         Outcome::Deleted(deletion) => return Ok(deletion),
         Outcome::Refused(words) => words,
+        Outcome::TooMany => "it takes too long by itself".to_owned(),
     };
     if let [place] = places {
         return Ok(Deletion { refused: vec![(*place, words)], ..Deletion::default() });
@@ -81,6 +85,21 @@ mod tests {
         let Deletion { deleted, refused, .. } = deletion.unwrap();
         assert_eq!(deleted, [0, 1, 2, 4, 5, 6, 7, 9]);
         assert_eq!(refused, [(3, "row 3".to_owned()), (8, "row 8".to_owned())]);
+    }
+
+    #[test]
+    fn what_takes_too_long_is_halved_until_it_is_few_enough() {
+        let places: Vec<usize> = (0..10).collect();
+        let mut sizes = Vec::new();
+        let deletion = delete_by_halves(&places, &mut |places| -> Result<Outcome, ()> {
+            sizes.push(places.len());
+            Ok(match places.len() {
+                0..4 => Outcome::Deleted(deleted(places)),
+                _ => Outcome::TooMany,
+            })
+        });
+        assert_eq!(deletion.unwrap().deleted, places);
+        assert_eq!(sizes, [10, 5, 2, 3, 5, 2, 3]);
     }
 
     #[test]

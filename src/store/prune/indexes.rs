@@ -8,7 +8,8 @@ pub struct WantedIndex {
     pub columns: Vec<String>,
 }
 
-/// All of them but those that serve the search for expired rows, which differs between databases.
+/// All of them but those that serve the search for expired rows, which differs between databases, and those of foreign keys, which the database
+/// knows.
 pub fn wanted(tables: &Tables) -> Vec<WantedIndex> {
     let tasks = &tables.tasks;
     let mut wanted = vec![wanted_index(&tasks.delete_from, &tasks.key)];

@@ -99,6 +99,15 @@ impl Tables {
         }
     }
 
+    /// Every table that rows are deleted from.
+    pub fn pruned(&self) -> impl Iterator<Item = &str> {
+        let tables = std::iter::once(&self.tasks).chain(&self.receipts);
+        let tables = tables.map(|table| table.delete_from.as_str());
+        let dependents = self.task_dependents.iter().chain(&self.receipt_dependents);
+        let tables = tables.chain(dependents.map(|table| table.from.as_str()));
+        tables.filter(|table| !table.is_empty())
+    }
+
     /// Every table that names files.
     pub fn naming(&self) -> impl Iterator<Item = NamingTable<'_>> {
         let receipts = self.receipts.iter().map(|table| (Source::Receipts, table));

@@ -154,6 +154,16 @@ impl Statements<PostgresDialect> {
         ))
     }
 
+    /// The keys of the bound rows that no other session holds, which are locked.
+    pub fn lock_free(&self, table: &Table) -> String {
+        format!(
+            "SELECT {} FROM {} WHERE {} FOR UPDATE SKIP LOCKED",
+            self.key(&table.key),
+            table.delete_from,
+            self.dialect.is_bound(&table.key)
+        )
+    }
+
     /// Deletes what depends on those of the bound rows that may go.
     pub fn delete_dependents_of_expired(
         &self,

@@ -6,6 +6,8 @@
 mod canonical;
 mod catalogue;
 mod dialect;
+mod lock_search;
+mod locked;
 mod recovery;
 mod references;
 mod rows;
@@ -14,6 +16,7 @@ mod verdict;
 
 use super::connect::target::PostgresTarget;
 use super::failure::failure;
+use super::foreign_keys::unindexed;
 use super::identity::Identity;
 use super::session::{Broken, Session};
 use super::view_key::find_wrong_key;
@@ -33,6 +36,7 @@ use crate::store::prune::{
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use dialect::PostgresDialect;
+use lock_search::LockSearch;
 use postgres::Row;
 use recovery::TRIES;
 use rows::{Raw, columns, read_key, read_links, read_paths};
@@ -46,6 +50,9 @@ pub struct PostgresPruner {
     session: Session,
     settings: PruneSettings,
     statements: Statements<PostgresDialect>,
+    /// How many rows are deleted at once: fewer than a batch has where that many take too long.
+    most_rows: usize,
+    locks: LockSearch,
 }
 
 impl PostgresPruner {
@@ -75,7 +82,8 @@ impl PostgresPruner {
         };
         let statements = Statements { tables, dialect };
         let server = session.identity();
-        Ok(Self { target: target.clone(), server, session, settings, statements })
+        let (most_rows, locks) = (usize::MAX, LockSearch::default());
+        Ok(Self { target: target.clone(), server, session, settings, statements, most_rows, locks })
     }
 
     fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {
@@ -269,6 +277,8 @@ impl Pruner for PostgresPruner {
             let columns = vec![self.statements.dialect.status.clone(), created.expression.clone()];
             wanted.push(WantedIndex { from: tasks.from.clone(), columns });
         }
+        let unindexed = unindexed(&self.session, self.statements.tables.pruned());
+        wanted.extend(unindexed.map_err(|broken| broken.failure("looking for foreign keys"))?);
         Ok(indexes::missing(&self.session, &wanted)?)
     }
 }

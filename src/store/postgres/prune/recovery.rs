@@ -10,7 +10,7 @@ use super::transaction::Deleting;
 use super::verdict::{Stopped, Verdict, verdict};
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, refused_at_commit};
-use crate::store::prune::{Batch, Deletion, Mode};
+use crate::store::prune::{Batch, Deletion, Mode, Pruner};
 use anyhow::Result;
 use postgres::error::SqlState;
 use std::thread;
@@ -42,6 +42,9 @@ impl PostgresPruner {
         places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Outcome> {
+        if places.len() > self.most_rows {
+            return Ok(Outcome::TooMany);
+        }
         let mut attempt = 1;
         loop {
             let mut mark = Mark::default();
@@ -61,6 +64,20 @@ impl PostgresPruner {
                     self.roll_back();
                     thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
                     failure
+                }
+                Err(Stopped::TooLong(_)) if places.len() > 1 => {
+                    self.roll_back();
+                    self.most_rows = places.len() / 2;
+                    log::info!(
+                        "{} rows take longer than a statement may: at most {} at once from now on",
+                        places.len(),
+                        self.most_rows
+                    );
+                    return Ok(Outcome::TooMany);
+                }
+                Err(Stopped::TooLong(failure)) => {
+                    self.roll_back();
+                    return Err(self.with_missing_index(failure).into());
                 }
                 Err(Stopped::Failed(failure)) => {
                     self.roll_back();
@@ -90,6 +107,7 @@ impl PostgresPruner {
             settings: &self.settings,
             batch,
             table,
+            locks: &self.locks,
         };
         mark.numbers = transaction.begin()?;
         transaction.delete_before()?;
@@ -208,6 +226,17 @@ impl PostgresPruner {
         let sql = self.statements.rows(table, batch.scope);
         let left = self.query("asking whether rows are gone", &sql, &keys)?;
         Ok(left.is_empty())
+    }
+
+    /// What would make a deletion faster that takes too long even of one row.
+    fn with_missing_index(&mut self, failure: Failure) -> Failure {
+        let missing = self.missing_indexes().unwrap_or_default();
+        let statements: Vec<String> =
+            missing.into_iter().filter_map(|index| index.remedy.ok()).collect();
+        if statements.is_empty() {
+            return failure;
+        }
+        failure.hint(format!("an index would make this faster: {}", statements.join(" ")))
     }
 
     /// A lost connection needs no ROLLBACK, so that an error is only logged.

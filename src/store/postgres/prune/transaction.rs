@@ -5,8 +5,9 @@
 use super::super::answer::rows;
 use super::super::session::{Broken, Session};
 use super::PostgresDialect;
+use super::lock_search::{LOCK_TIMEOUT, LockSearch};
 use super::rows::{columns, read_key, read_links, read_paths};
-use super::verdict::{Stopped, Verdict, stopped, verdict};
+use super::verdict::{Stopped, Verdict, is_locked, stopped, verdict};
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, delete_by_halves, delete_settled};
 use crate::store::prune::statements::Statements;
@@ -14,6 +15,7 @@ use crate::store::prune::tables::Table;
 use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope};
 use postgres::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 /// Every run of taskmon in this database holds it while it deletes a batch; the number is arbitrary.
 const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
@@ -25,6 +27,7 @@ pub struct Deleting<'a> {
     pub batch: &'a Batch<'a>,
     /// What rows are deleted from.
     pub table: &'a Table,
+    pub locks: &'a LockSearch,
 }
 
 /// A row that went, by its place in the batch.
@@ -60,13 +63,18 @@ impl Deleting<'_> {
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
         );
+        // What holds the whole table is waited for as long as a statement may take, only single rows are not: the plan alone locks the table.
+        let table = format!(
+            "EXPLAIN DELETE FROM {} WHERE false; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
+            self.table.delete_from
+        );
         if self.settings.mode == Mode::DryRun {
-            return self.step(&begin).map(|()| None);
+            return self.step(&format!("{begin}; {table}")).map(|()| None);
         }
         let answer = self
             .session
             .simple(&format!(
-                "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); SELECT txid_current(), pg_backend_pid()"
+                "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); {table}; SELECT txid_current(), pg_backend_pid()"
             ))
             .map_err(|broken| stopped(&broken, &self.doing()))?;
         let row = rows(&answer).find(|row| row.len() == 2);
@@ -107,22 +115,32 @@ impl Deleting<'_> {
     }
 
     /// Deletes rows; where the database refuses, halves until it is known which row it keeps.
-    fn delete_some(&self, places: &[usize]) -> Result<Deletion, Stopped> {
+    pub fn delete_some(&self, places: &[usize]) -> Result<Deletion, Stopped> {
         if places.is_empty() {
             return Ok(Deletion::default());
         }
         delete_by_halves(places, &mut |places| {
             self.step("SAVEPOINT taskmon_rows")?;
-            match self.delete_all(places) {
-                Ok(gone) => self.sort_out(places, gone).map(Outcome::Deleted),
-                Err(error) => {
-                    match verdict(&error, &self.doing()) {
-                        Verdict::Batch(stopped) => Err(stopped),
-                        Verdict::Row(words) => {
-                            self.step("ROLLBACK TO SAVEPOINT taskmon_rows; RELEASE SAVEPOINT taskmon_rows")?;
-                            Ok(Outcome::Refused(words))
-                        }
-                    }
+            let began = Instant::now();
+            let error = match self.delete_all(places) {
+                Ok(gone) => return self.sort_out(places, gone).map(Outcome::Deleted),
+                Err(error) => error,
+            };
+            if is_locked(&error) {
+                self.step(UNDO_ROWS)?;
+                self.locks.spend(began.elapsed());
+                return self.leave_locked(places);
+            }
+            match verdict(&error, &self.doing()) {
+                Verdict::Batch(Stopped::Failed(failure))
+                    if failure.kind == Kind::StatementTimeout =>
+                {
+                    Err(Stopped::TooLong(failure))
+                }
+                Verdict::Batch(stopped) => Err(stopped),
+                Verdict::Row(words) => {
+                    self.step(UNDO_ROWS)?;
+                    Ok(Outcome::Refused(words))
                 }
             }
         })
@@ -232,7 +250,7 @@ impl Deleting<'_> {
     }
 
     /// The rows at these places that are there and expired.
-    fn read(&self, places: impl Iterator<Item = usize>) -> Result<Vec<Row>, Stopped> {
+    pub fn read(&self, places: impl Iterator<Item = usize>) -> Result<Vec<Row>, Stopped> {
         let keys = places.map(|place| &self.batch.rows[place].key);
         let sql = self.statements.rows(self.table, self.batch.scope);
         self.ask(&sql, &columns(keys, self.table.key.len()))
@@ -249,5 +267,8 @@ impl Deleting<'_> {
         Ok(())
     }
 }
+
+/// Undoes what was tried of some rows.
+pub const UNDO_ROWS: &str = "ROLLBACK TO SAVEPOINT taskmon_rows; RELEASE SAVEPOINT taskmon_rows";
 
 const KEPT: &str = "the database kept the row and gave no reason: a trigger, a rule or a row security policy, or another row of the same key that has not expired";

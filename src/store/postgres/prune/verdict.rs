@@ -2,6 +2,7 @@
 
 use super::super::session::Broken;
 use crate::outcome::{Failure, Kind};
+use postgres::error::SqlState;
 
 /// Why a batch was not deleted.
 pub enum Stopped {
@@ -9,6 +10,8 @@ pub enum Stopped {
     Conflict(Failure),
     /// The connection is lost.
     Lost(Failure),
+    /// It ran into the time limit of a statement, which fewer rows may not.
+    TooLong(Failure),
     /// COMMIT itself was refused, for a row's sake: the server's words.
     Uncommitted(String),
     Failed(Failure),
@@ -43,6 +46,12 @@ pub fn verdict(broken: &Broken, doing: &str) -> Verdict {
         _ if failure.kind == Kind::DatabaseUnavailable => Verdict::Batch(Stopped::Lost(failure)),
         _ => Verdict::Batch(Stopped::Failed(failure)),
     }
+}
+
+/// Whether a lock of another session was waited for in vain.
+pub fn is_locked(broken: &Broken) -> bool {
+    let code = |error: &postgres::Error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+    matches!(broken, Broken::Server(error) if code(error))
 }
 
 /// A trigger's error did, one of taskmon's own statements did not.

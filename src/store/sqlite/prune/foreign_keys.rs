@@ -3,6 +3,7 @@
 use super::super::connection::read_rows;
 use super::super::quote::{bare_name, identifier, text_literal};
 use crate::store::prune::Scope;
+use crate::store::prune::indexes::WantedIndex;
 use crate::store::prune::tables::{Table, Tables};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,36 @@ impl ForeignKeys {
         });
         each.sum()
     }
+}
+
+/// The columns of the foreign keys that refer to the tables that rows are deleted from, or to rows that a cascade takes along.
+pub fn referring(connection: &Connection, tables: &Tables) -> rusqlite::Result<Vec<WantedIndex>> {
+    let sql = "SELECT s.name, f.id, f.\"from\", lower(f.\"table\"), f.on_delete FROM sqlite_schema AS s \
+               JOIN pragma_foreign_key_list(s.name) AS f WHERE s.type = 'table' ORDER BY s.name, f.id, f.seq";
+    type Column = (String, i64, String, String, String);
+    let columns: Vec<Column> = read_rows(connection, sql, [], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    })?;
+    let mut reached: Vec<String> =
+        tables.pruned().map(|table| bare_name(table).to_lowercase()).collect();
+    let mut known: BTreeSet<String> = reached.iter().cloned().collect();
+    let mut wanted: BTreeMap<(String, i64), WantedIndex> = BTreeMap::new();
+    while let Some(table) = reached.pop() {
+        for (child, id, column, parent, on_delete) in &columns {
+            if *parent != table {
+                continue;
+            }
+            let from = identifier(child);
+            let index = wanted
+                .entry((child.clone(), *id))
+                .or_insert(WantedIndex { from, columns: Vec::new() });
+            index.columns.push(identifier(column));
+            if on_delete == "CASCADE" && known.insert(child.to_lowercase()) {
+                reached.push(child.to_lowercase());
+            }
+        }
+    }
+    Ok(wanted.into_values().collect())
 }
 
 /// A foreign key that is deferred: the table and columns that refer, and the columns that they refer to, as expressions.

@@ -7,6 +7,7 @@ use crate::store::prune::MissingIndex;
 use crate::store::prune::indexes::WantedIndex;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
+use std::collections::BTreeSet;
 
 /// Those that are not there.
 pub fn missing(
@@ -14,8 +15,12 @@ pub fn missing(
     wanted: &[WantedIndex],
 ) -> rusqlite::Result<Vec<MissingIndex>> {
     let mut missing = Vec::new();
+    // A foreign key may be one that the configuration names too.
+    let mut known = BTreeSet::new();
     for index in wanted {
-        if is_scanned(connection, index)? {
+        let columns = index.columns.iter().map(|column| bare_name(column).to_lowercase());
+        let place = (bare_name(&index.from).to_lowercase(), columns.collect::<Vec<_>>());
+        if known.insert(place) && is_scanned(connection, index)? {
             let columns = index.columns.join(", ");
             let remedy = remedy(connection, index, missing.len() + 1);
             missing.push(MissingIndex {

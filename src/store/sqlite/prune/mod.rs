@@ -268,7 +268,11 @@ impl Pruner for SqlitePruner {
     }
 
     fn missing_indexes(&mut self) -> Result<Vec<MissingIndex>> {
-        let missing = indexes::missing(&self.connection, &wanted(&self.statements.tables));
+        let tables = &self.statements.tables;
+        let missing = foreign_keys::referring(&self.connection, tables).and_then(|referring| {
+            let wanted: Vec<_> = wanted(tables).into_iter().chain(referring).collect();
+            indexes::missing(&self.connection, &wanted)
+        });
         Ok(missing.map_err(|error| self.failure(&error, "looking for indexes"))?)
     }
 }

@@ -1,0 +1,88 @@
+//! Rows and tables that another session holds while a cleanup wants to delete.
+
+use super::*;
+
+/// May delete and not update: SELECT FOR UPDATE is refused.
+fn deleter(env: &TestEnv) -> String {
+    let role = env.role("");
+    env.sql(&format!("GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}"));
+    env.url_of(&role)
+}
+
+fn prepare_rows(env: &TestEnv, rows: u32) -> Vec<Task> {
+    let tasks: Vec<Task> = (1..=rows).map(old).collect();
+    prepare(env, &tasks);
+    tasks
+}
+
+#[test]
+fn rows_that_another_session_holds_stay_and_the_others_go() {
+    for may_update in [true, false] {
+        let env = TestEnv::postgres();
+        let tasks = prepare_rows(&env, 300);
+        let url = if may_update { env.url() } else { deleter(&env) };
+        let arguments = ["--only", "tasks", "--batch-size", "200", "--database-url", url.as_str()];
+        let mut other = env.client();
+        let mut held = other.transaction().unwrap();
+        held.batch_execute("SELECT 1 FROM tasks WHERE id IN (7, 150, 299) FOR UPDATE").unwrap();
+        let dry_run = cleanup(&env, 1, &[&arguments[..], &["--dry-run"]].concat());
+        let finished = run(&env, 1, &arguments);
+        let result = finished.json();
+        for result in [&dry_run, &result] {
+            assert_eq!(kinds(result), ["row_locked"; 3], "{result:#}");
+            assert_eq!(
+                (&result["tasks_cleaned"], &result["files_cleaned"]),
+                (&json!(297), &json!(891))
+            );
+        }
+        assert_eq!(ids(&env), ["7", "150", "299"]);
+        let labels: Vec<&str> = result["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["task_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(labels, ["task_7", "task_150", "task_299"]);
+        assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
+        assert!([7, 150, 299].iter().all(|id| has_files(&env, &tasks[id - 1])));
+        assert!(finished.took < Duration::from_secs(40), "{:?}", finished.took);
+        held.rollback().unwrap();
+        assert_eq!(cleanup(&env, 0, &arguments)["tasks_cleaned"], 3);
+    }
+}
+
+#[test]
+fn a_row_stays_while_another_session_holds_one_that_would_go_along() {
+    for rule in ["CASCADE", "SET NULL", "NO ACTION"] {
+        let env = TestEnv::postgres();
+        prepare_rows(&env, 100);
+        env.sql(&format!(
+            "CREATE TABLE notes (id integer PRIMARY KEY, task integer REFERENCES tasks (id) ON DELETE {rule} DEFERRABLE INITIALLY DEFERRED); \
+             CREATE INDEX ON notes (task); INSERT INTO notes VALUES (1, 42)"
+        ));
+        let mut other = env.client();
+        let mut held = other.transaction().unwrap();
+        held.batch_execute("SELECT 1 FROM notes FOR UPDATE").unwrap();
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(kinds(&result), ["row_locked"], "{rule}");
+        assert_eq!(ids(&env), ["42"], "{rule}");
+        held.rollback().unwrap();
+    }
+}
+
+#[test]
+fn a_table_that_another_session_holds_for_a_while_is_waited_for() {
+    let env = TestEnv::postgres();
+    prepare_rows(&env, 50);
+    let mut other = env.client();
+    let mut held = other.transaction().unwrap();
+    // As the making of an index holds it.
+    held.batch_execute("LOCK TABLE tasks IN SHARE MODE").unwrap();
+    let running = env.taskmon(arguments(&[])).spawn();
+    env.wait_until_blocked(1);
+    std::thread::sleep(Duration::from_secs(4));
+    held.rollback().unwrap();
+    let finished = running.wait();
+    assert_eq!(finished.json()["tasks_cleaned"], 50);
+    assert_eq!(finished.code, Some(0));
+}
