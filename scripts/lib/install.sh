@@ -20,6 +20,7 @@ psql             postgresql-client postgresql                  postgresql-client
 postgres-server  postgresql        postgresql-server           postgresql
 python3          python3           python3                     python3
 chattr           e2fsprogs         e2fsprogs                   e2fsprogs-extra
+debugfs          e2fsprogs         e2fsprogs                   e2fsprogs-extra
 setpriv          util-linux        util-linux                  setpriv
 script           bsdutils          util-linux                  util-linux-misc
 zoneinfo         tzdata            tzdata                      tzdata

@@ -11,6 +11,8 @@ use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::Issue;
 use crate::store::prune::{Deletion, ExpiredRow, Key, Mode, Source};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// A file that was removed, or was to be.
 pub struct Removal {
@@ -161,7 +163,7 @@ fn is_kept(kept: &HashSet<&CanonicalPath>, path: &RowPath, finding: &Finding) ->
 
 /// The entry for a row that stays because one of its files cannot go.
 pub fn row_stays(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Issue {
-    let path = shown(path);
+    let path = shown(OsStr::from_bytes(path));
     let message = format!("{} stays with its files: {path}: {why}", row.label);
     Issue::new(kind, message).path(path).task(&row.label)
 }

@@ -1,6 +1,6 @@
 //! `[cleanup]`: how long what is kept, and where it may be deleted.
 
-use super::Outside;
+use super::{NamePatterns, Outside, Protected, TempAgeBy};
 use crate::values;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -27,13 +27,14 @@ pub struct Config {
     pub root_marker: String,
     #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
     pub temp_dirs: Vec<PathBuf>,
+    pub temp_age_by: TempAgeBy,
     #[serde(deserialize_with = "values::paths", serialize_with = "values::show_paths")]
     pub log_dirs: Vec<PathBuf>,
-    #[serde(deserialize_with = "values::texts")]
-    pub log_patterns: Vec<String>,
-    #[serde(deserialize_with = "values::texts")]
-    pub protect: Vec<String>,
+    pub log_patterns: NamePatterns,
+    pub protect: Protected,
     pub outside_paths: Outside,
+    /// Whether sub-folders of temp folders go that the sweep left empty.
+    pub remove_empty_temp_folders: bool,
     /// Whether folders beneath the storage roots go that the removal of a row's files left empty.
     pub remove_empty_folders: bool,
     #[serde(deserialize_with = "values::whole_number::<_, _, 1, 1_000_000>")]

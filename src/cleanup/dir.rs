@@ -3,12 +3,12 @@
 
 use crate::folder::Folder;
 use rustix::fs::{
-    Access, AtFlags, CWD, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat,
-    openat, statx, unlinkat,
+    Access, AtFlags, CWD, DirEntry, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags,
+    StatxTimestamp, accessat, openat, statx, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
@@ -16,40 +16,52 @@ use std::path::{Component, Path};
 /// A batch of the usual size names fewer folders.
 const WANTED_OPEN_FILES: u64 = 16_384;
 
+/// What statx(2) is asked for.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
 /// What statx(2) says of a name in a folder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FileStat {
     pub kind: FileType,
-    /// Bytes.
-    pub len: u64,
+    /// The bytes that its removal sets free: its length, or what a sparse file really takes.
+    pub bytes: u64,
     pub links: u32,
     /// Device and inode.
     pub id: (u64, u64),
     /// Microseconds since 1970.
     pub modified: i64,
+    /// The latest of its modification, its last change of any kind (ctime) and, where the file system keeps it, its birth; as above.
+    pub youngest: i64,
     uid: u32,
     /// `chattr +i` or `+a`.
     is_immutable: bool,
+    /// Something is mounted there, be it a folder or file of the same file system.
+    pub is_mount_point: bool,
 }
 
 impl FileStat {
     fn of(found: &Statx) -> Self {
         let fixed = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         let major = u64::from(found.stx_dev_major);
+        let has_birth = found.stx_mask & StatxFlags::BTIME.bits() != 0;
+        let born = if has_birth { micros(&found.stx_btime) } else { i64::MIN };
+        let modified = micros(&found.stx_mtime);
         Self {
             kind: FileType::from_raw_mode(found.stx_mode.into()),
-            len: found.stx_size,
+            bytes: found.stx_size.min(found.stx_blocks.saturating_mul(512)),
             links: found.stx_nlink,
             id: (major << 32 | u64::from(found.stx_dev_minor), found.stx_ino),
-            modified: found
-                .stx_mtime
-                .tv_sec
-                .saturating_mul(1_000_000)
-                .saturating_add(i64::from(found.stx_mtime.tv_nsec / 1000)),
+            modified,
+            youngest: modified.max(micros(&found.stx_ctime)).max(born),
             uid: found.stx_uid,
             is_immutable: found.stx_attributes.intersects(fixed),
+            is_mount_point: found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         }
     }
+}
+
+fn micros(time: &StatxTimestamp) -> i64 {
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(i64::from(time.tv_nsec / 1000))
 }
 
 /// An open folder.
@@ -88,7 +100,7 @@ impl Dir {
     }
 
     fn new(handle: OwnedFd) -> Result<Self, Errno> {
-        let found = statx(&handle, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+        let found = statx(&handle, "", AtFlags::EMPTY_PATH, WANTED)?;
         let stat = FileStat::of(&found);
         let may_write =
             accessat(&handle, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
@@ -112,16 +124,30 @@ impl Dir {
 
     /// Whether nothing is in it; false where that cannot be seen.
     pub fn is_empty(&self) -> bool {
-        let is_entry = |name: &CStr| name.to_bytes() != b"." && name.to_bytes() != b"..";
-        rustix::fs::Dir::read_from(&self.handle).is_ok_and(|mut entries| {
-            !entries.any(|entry| entry.map_or(true, |entry| is_entry(entry.file_name())))
-        })
+        self.entries().is_ok_and(|mut entries| entries.next().is_none())
+    }
+
+    /// What was found when it was opened.
+    pub fn own_stat(&self) -> &FileStat {
+        &self.stat
+    }
+
+    pub fn entries(&self) -> Result<impl Iterator<Item = Result<DirEntry, Errno>> + use<>, Errno> {
+        let is_dot = |entry: &DirEntry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+        let entries = rustix::fs::Dir::read_from(&self.handle)?;
+        Ok(entries.filter(move |entry| !entry.as_ref().is_ok_and(is_dot)))
+    }
+
+    /// The folder that it lies in now.
+    pub fn open_above(&self) -> Result<Self, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Self::new(openat(&self.handle, "..", flags, Mode::empty())?)
     }
 
     /// Does not follow a symbolic link; `None`: there is nothing of that name.
     pub fn stat(&self, name: &OsStr) -> Result<Option<FileStat>, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        match statx(&self.handle, name, flags, StatxFlags::BASIC_STATS) {
+        match statx(&self.handle, name, flags, WANTED) {
             Ok(found) => Ok(Some(FileStat::of(&found))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
@@ -162,7 +188,7 @@ impl Dir {
 /// Device and inode of what a path leads to. A server that does not answer is not asked, and nothing is mounted for it.
 pub fn id_at(path: &Path) -> Option<(u64, u64)> {
     let flags = AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-    let found = statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
+    let found = statx(CWD, path, flags, WANTED).ok()?;
     Some(FileStat::of(&found).id)
 }
 

@@ -1,6 +1,7 @@
 //! Where a file that a row names really is, and whether it can be removed.
 
 use super::dir::{Dir, FileStat};
+use super::paths::shown;
 use crate::mapping::canonical_path::CanonicalPath;
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -46,7 +47,7 @@ pub struct RootedFile {
 impl RootedFile {
     /// The path for messages, from its root on.
     pub fn shown(&self) -> String {
-        self.dir.relative.join(&*self.name).display().to_string()
+        shown(self.dir.relative.join(&*self.name))
     }
 }
 

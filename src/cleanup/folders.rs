@@ -1,10 +1,12 @@
 //! The temp and log folders: which files of each may go.
 
+use super::candidate::{Counter, Rule};
 use super::database::{Database, is_interrupted};
 use super::hashed::HashedSet;
+use super::in_use::InUse;
 use super::roots::Roots;
-use super::settings::Settings;
-use super::sweep::{Counter, Rule, sweep};
+use super::settings::{Settings, TempAgeBy};
+use super::sweep::sweep;
 use super::tally::Tally;
 use super::targets::Target;
 use super::watch::Watch;
@@ -22,6 +24,7 @@ pub fn sweep_temp(
     settings: &Settings,
     roots: &Roots,
     database: &mut Database,
+    in_use: &InUse,
     watch: &Watch,
     tally: &mut Tally,
 ) -> Result<()> {
@@ -48,9 +51,12 @@ pub fn sweep_temp(
         }
         let rule = Rule {
             before: settings.temp_before(),
+            age_by: settings.config.temp_age_by,
             patterns: None,
             named: named.as_ref(),
+            in_use,
             counter: Counter::Files,
+            removes_folders: settings.config.remove_empty_temp_folders,
         };
         let phase = tally.phase();
         sweep(target, &rule, settings, watch, tally);
@@ -59,12 +65,16 @@ pub fn sweep_temp(
     Ok(())
 }
 
-pub fn sweep_logs(settings: &Settings, watch: &Watch, tally: &mut Tally) {
+pub fn sweep_logs(settings: &Settings, in_use: &InUse, watch: &Watch, tally: &mut Tally) {
     let rule = Rule {
         before: settings.logs_before(),
-        patterns: Some(&settings.log_patterns),
+        age_by: TempAgeBy::Mtime,
+        patterns: Some(&settings.config.log_patterns),
         named: None,
+        in_use,
         counter: Counter::Logs,
+        // A program such as nginx does not start without the folder of its logs.
+        removes_folders: false,
     };
     for target in &settings.logs {
         if watch.stops(tally) {

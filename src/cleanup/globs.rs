@@ -1,27 +1,42 @@
 //! Which names a sweep takes (`cleanup.log_patterns`), and which files it leaves alone (`cleanup.protect`).
 
 use crate::outcome::{Failure, Kind};
+use crate::values;
 use fast_glob::{glob_match, validate};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Globs of which one has to match a file's name.
-#[derive(Debug)]
-pub struct NamePatterns(Vec<String>);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamePatterns(Vec<NamePattern>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct NamePattern {
+    /// As it is written.
+    text: String,
+    glob: String,
+}
 
 impl NamePatterns {
-    /// # Errors
-    /// [`Kind::ConfigInvalid`]: a pattern is no glob.
-    pub fn parse(patterns: &[String]) -> Result<Self, Failure> {
-        let parse = |pattern: &String| {
-            parse_glob(pattern).map_err(|why| no_glob("log_patterns", pattern, &why))
-        };
-        patterns.iter().map(parse).collect::<Result<_, _>>().map(Self)
-    }
-
     pub fn match_name(&self, name: &OsStr) -> bool {
-        self.0.iter().any(|glob| glob_match(glob, name.as_bytes()))
+        self.0.iter().any(|pattern| glob_match(&pattern.glob, name.as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for NamePattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = values::non_empty_text(deserializer)?;
+        let glob = parse_glob(&text).map_err(no_glob)?;
+        Ok(Self { text, glob })
+    }
+}
+
+impl Serialize for NamePattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -33,11 +48,19 @@ pub enum Entry {
 }
 
 /// Lines as in `.gitignore`: the last one that matches a path decides.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Protected(Vec<Line>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct Line {
+    /// As it is written.
+    text: String,
+    /// `None`: a comment, or nothing.
+    glob: Option<LineGlob>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct LineGlob {
     glob: String,
     /// `!…` takes back what a line before it protects.
     is_negated: bool,
@@ -46,30 +69,48 @@ struct Line {
 }
 
 impl Protected {
+    /// With one more line, which decides before the others.
+    ///
     /// # Errors
-    /// [`Kind::ConfigInvalid`]: a line is no glob.
-    pub fn parse<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, Failure> {
-        let parse =
-            |line| parse_line(line).map_err(|why| no_glob("protect", line, &why)).transpose();
-        lines.into_iter().filter_map(parse).collect::<Result<_, _>>().map(Self)
+    /// [`Kind::Internal`]: it is no glob.
+    pub fn with(mut self, line: &str) -> Result<Self, Failure> {
+        let glob = parse_line(line)
+            .map_err(|why| Failure::new(Kind::Internal, format!("{line:?} is no glob: {why}")))?;
+        self.0.push(Line { text: line.to_owned(), glob });
+        Ok(self)
     }
 
     /// Whether a path, relative to the folder that is swept, is protected; `None`: no line matches it.
     pub fn decide(&self, path: &Path, entry: Entry) -> Option<bool> {
         let path = path.as_os_str().as_bytes();
-        let matches = |line: &&Line| {
+        let matches = |line: &&LineGlob| {
             (entry == Entry::Folder || !line.folders_only) && glob_match(&line.glob, path)
         };
-        self.0.iter().rev().find(matches).map(|line| !line.is_negated)
+        let mut globs = self.0.iter().rev().filter_map(|line| line.glob.as_ref());
+        globs.find(matches).map(|line| !line.is_negated)
     }
 }
 
-fn no_glob(key: &str, pattern: &str, why: &str) -> Failure {
-    Failure::new(Kind::ConfigInvalid, format!("cleanup.{key}: \"{pattern}\" is no glob: {why}"))
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = values::non_empty_text(deserializer)?;
+        let glob = parse_line(&text).map_err(no_glob)?;
+        Ok(Self { text, glob })
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+fn no_glob<E: Error>(why: String) -> E {
+    E::custom(format!("a glob: {why}"))
 }
 
 /// The rules of gitignore(5), but for the glob itself; `None`: a comment, or nothing.
-fn parse_line(line: &str) -> Result<Option<Line>, String> {
+fn parse_line(line: &str) -> Result<Option<LineGlob>, String> {
     let trimmed = line.trim_end_matches(' ');
     let is_escaped = trimmed.ends_with('\\') && trimmed.len() < line.len();
     let pattern = &line[..trimmed.len() + usize::from(is_escaped)];
@@ -88,7 +129,7 @@ fn parse_line(line: &str) -> Result<Option<Line>, String> {
     }
     let glob = parse_glob(pattern)?;
     let glob = if is_anchored { glob } else { format!("**/{glob}") };
-    Ok(Some(Line { glob, is_negated, folders_only }))
+    Ok(Some(LineGlob { glob, is_negated, folders_only }))
 }
 
 fn strip<'p>(pattern: &'p str, stripped: Option<&'p str>) -> (bool, &'p str) {
@@ -145,10 +186,18 @@ fn has_reversed_range(glob: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn read<'de, T: Deserialize<'de>>(lines: &[&str]) -> Result<T, String> {
+        T::deserialize(toml::Value::from(lines.to_vec())).map_err(|error| error.to_string())
+    }
+
+    fn protected(lines: &[&str]) -> Protected {
+        read(lines).unwrap()
+    }
+
     fn protects(lines: &[&str], path: &str) -> Option<bool> {
         let (is_folder, path) = strip(path, path.strip_suffix('/'));
         let entry = if is_folder { Entry::Folder } else { Entry::File };
-        Protected::parse(lines.iter().copied()).unwrap().decide(Path::new(path), entry)
+        protected(lines).decide(Path::new(path), entry)
     }
 
     /// Each as `git check-ignore` has it.
@@ -193,7 +242,7 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_say_nothing() {
-        for line in ["", "   ", "# a", "#", "/", "!", "!/"] {
+        for line in ["# a", "#", "/", "!", "!/"] {
             assert_eq!(protects(&[line], "a"), None, "{line:?}");
         }
     }
@@ -211,8 +260,7 @@ mod tests {
 
     #[test]
     fn a_name_fits_if_one_pattern_does() {
-        let patterns =
-            NamePatterns::parse(&["*.log".into(), "*.log.*".into(), "!x".into()]).unwrap();
+        let patterns: NamePatterns = read(&["*.log", "*.log.*", "!x"]).unwrap();
         for (name, fits) in [
             ("a.log", true),
             (".log", true),
@@ -227,32 +275,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_glob_is_refused_by_name() {
+    fn what_is_no_glob_is_refused() {
         for pattern in ["[a", "{a", "a\\", "[z-a]", "x[!b-a]", "[]-a]x[9-0]"] {
-            let failure = NamePatterns::parse(&[pattern.to_owned()]).unwrap_err();
-            assert_eq!(failure.kind, Kind::ConfigInvalid);
-            let named = format!("cleanup.log_patterns: \"{pattern}\" is no glob: ");
-            assert!(failure.message.starts_with(&named), "{}", failure.message);
-            let failure = Protected::parse([pattern]).unwrap_err();
-            assert!(failure.message.starts_with("cleanup.protect: "), "{}", failure.message);
+            let why = read::<NamePatterns>(&["*.log", pattern]).unwrap_err();
+            assert!(why.contains("a glob: "), "{pattern}: {why}");
+            let why = read::<Protected>(&[pattern]).unwrap_err();
+            assert!(why.contains("a glob: "), "{pattern}: {why}");
         }
         for pattern in ["[a-]", "[--a]", "[]-a]", "[!]-a]", "\\[z-a", "z-a", "[a-a]"] {
-            assert!(NamePatterns::parse(&[pattern.to_owned()]).is_ok(), "{pattern}");
+            assert!(read::<NamePatterns>(&[pattern]).is_ok(), "{pattern}");
         }
     }
 
     #[test]
     fn a_line_that_no_path_could_match_is_refused() {
         for line in ["**//", "a//b", "//a", "a//"] {
-            let failure = Protected::parse([line]).unwrap_err().to_string();
-            assert!(failure.contains("cleanup.protect") && failure.contains(line), "{failure}");
+            let why = read::<Protected>(&[line]).unwrap_err();
+            assert!(why.contains("two slashes"), "{line}: {why}");
         }
     }
 
     #[test]
     fn stars_within_a_name_and_escaped_braces_protect_what_git_ignores() {
         let protects = |line: &str, path: &str| {
-            Protected::parse([line]).unwrap().decide(Path::new(path), Entry::File) == Some(true)
+            protected(&[line]).decide(Path::new(path), Entry::File) == Some(true)
         };
         assert!(protects("x**/**", "xy/z"));
         assert!(protects("x**/**", "xy/z/w"));

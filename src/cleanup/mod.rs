@@ -6,6 +6,7 @@
 
 mod aliases;
 mod before_commit;
+mod candidate;
 mod config;
 mod database;
 mod dir;
@@ -15,6 +16,7 @@ mod folders;
 mod globs;
 mod guard;
 mod hashed;
+mod in_use;
 mod paths;
 mod references;
 mod removal;
@@ -25,6 +27,7 @@ mod sweep;
 mod tally;
 mod targets;
 mod threads;
+mod tree;
 mod watch;
 
 pub use aliases::path_aliases;
@@ -33,7 +36,7 @@ pub use database::Database;
 pub use globs::{NamePatterns, Protected};
 pub use guard::MOST_SKEW;
 pub use roots::Roots;
-pub use settings::{Outside, Part, Settings};
+pub use settings::{Outside, Part, Settings, TempAgeBy};
 pub use tally::{CleanupReport, Tally};
 pub use targets::{Needed, Target, home_folders, resolve_targets};
 pub use watch::Watch;
@@ -43,6 +46,7 @@ use crate::store::prune::{Pruner, Scope};
 use anyhow::Result;
 use database::is_interrupted;
 use hashed::HashedSet;
+use in_use::InUse;
 
 /// Runs the cleanup.
 ///
@@ -79,11 +83,12 @@ fn clean(
         let error = with_field(error, pruner.as_mut());
         *database = Database::Unreachable(Failure::of(&error));
     }
+    let in_use = InUse::default();
     if settings.has(Part::Temp) {
-        folders::sweep_temp(settings, roots, database, watch, tally)?;
+        folders::sweep_temp(settings, roots, database, &in_use, watch, tally)?;
     }
     if settings.has(Part::Logs) {
-        folders::sweep_logs(settings, watch, tally);
+        folders::sweep_logs(settings, &in_use, watch, tally);
     }
     match database {
         Database::Open(pruner) if settings.needs_rows() => {

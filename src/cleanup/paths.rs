@@ -1,5 +1,7 @@
 //! Paths as text.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// Messages show no more characters of a path than this.
@@ -20,11 +22,40 @@ pub fn lexical(path: &Path) -> PathBuf {
     clean
 }
 
-/// A path of a row for messages.
-pub fn shown(path: &[u8]) -> String {
-    let text = String::from_utf8_lossy(path).replace(char::is_control, "\u{fffd}");
+/// A path for messages, the control characters of its names escaped.
+pub fn shown(path: impl AsRef<OsStr>) -> String {
+    let mut text = String::new();
+    for chunk in path.as_ref().as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown_as_an_escape() {
+        for (path, text) in [
+            (b"a/\xe5\x8d\x95 b\\c.png".as_slice(), "a/单 b\\c.png"),
+            (b"a\nb\tc\rd", "a\\nb\\tc\\rd"),
+            (b"\x1b[31m\x7f", "\\u{1b}[31m\\u{7f}"),
+            (b"\xc2\x85", "\\u{85}"),
+            (b"\xff\xe5\x8d/a", "\\xff\\xe5\\x8d/a"),
+        ] {
+            assert_eq!(shown(OsStr::from_bytes(path)), text);
+        }
+        assert_eq!(shown("x".repeat(201)).chars().count(), 201);
     }
 }

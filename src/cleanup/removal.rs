@@ -62,7 +62,7 @@ fn unlink(folder: &Dir, name: &OsStr, examined: &FileStat) -> Result<u64, String
     }
     match folder.unlink(name) {
         Ok(()) if stat.links > 1 => Ok(0),
-        Ok(()) => Ok(stat.len),
+        Ok(()) => Ok(stat.bytes),
         Err(Errno::NOENT) => Ok(0),
         Err(error) => Err(format!("it cannot be removed: {error}")),
     }

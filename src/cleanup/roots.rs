@@ -3,7 +3,7 @@
 use super::Config;
 use super::dir::{self, Dir};
 use super::finding::{Finding, RootedDir, RootedFile};
-use super::paths::lexical;
+use super::paths::{lexical, shown};
 use crate::folder::Folder;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -310,7 +310,7 @@ fn linked_folders(folder: &Path) -> Vec<(std::ffi::OsString, PathBuf)> {
 }
 
 fn outside(path: &Path) -> Finding {
-    Finding::Outside(format!("it leads to {}, which is beneath no storage root", path.display()))
+    Finding::Outside(format!("it leads to {}, which is beneath no storage root", shown(path)))
 }
 
 fn is_absent(error: &io::Error) -> bool {

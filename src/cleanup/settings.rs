@@ -1,7 +1,7 @@
 //! What a run of `cleanup` does, resolved: all paths absolute, all limits set.
 
 use super::Config;
-use super::globs::{NamePatterns, Protected};
+use super::globs::Protected;
 use super::targets::Target;
 use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
@@ -29,6 +29,15 @@ pub enum Outside {
     Ignore,
 }
 
+/// Which of its times is the age of a temp file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TempAgeBy {
+    /// The latest of mtime, ctime and birth, as systemd-tmpfiles has it: what was unpacked or copied just now with an old mtime is young.
+    Youngest,
+    Mtime,
+}
+
 pub struct Settings {
     pub parts: Vec<Part>,
     pub mode: Mode,
@@ -43,7 +52,7 @@ pub struct Settings {
     pub config: Config,
     pub temp: Vec<Target>,
     pub logs: Vec<Target>,
-    pub log_patterns: NamePatterns,
+    /// What the configuration protects, and the locks.
     pub protect: Protected,
     pub aliases: PathAliases,
     /// Whether the mapping has receipts, and how many tables depend on them.

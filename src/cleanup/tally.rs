@@ -43,6 +43,7 @@ pub struct Tally {
     pub logs: u64,
     pub bytes: u64,
     pub shared: u64,
+    pub in_use: u64,
     pub folders: u64,
     pub errors: Vec<Issue>,
     pub errors_total: u64,
@@ -86,11 +87,11 @@ impl Tally {
     /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.
     pub fn dry_run_bytes(&mut self, file: &FileStat) -> u64 {
         if file.links < 2 {
-            return file.len;
+            return file.bytes;
         }
         let gone = self.links.entry(file.id).or_default();
         *gone += 1;
-        if *gone == file.links { file.len } else { 0 }
+        if *gone == file.links { file.bytes } else { 0 }
     }
 
     /// Notes that the file at a real path would have gone.
@@ -139,6 +140,8 @@ pub struct CleanupReport {
     pub bytes_freed: u64,
     /// Files that stayed because a row that stays names them too.
     pub files_shared: u64,
+    /// Temp files and logs that stayed because a process has them open for writing, or locked; a locked folder counts as one.
+    pub files_in_use: u64,
     pub folders_removed: u64,
     /// Why it ended before its work was done: `max_runtime` or `signal`.
     pub stopped: Option<&'static str>,
@@ -164,6 +167,7 @@ impl CleanupReport {
             disk_space_freed_mb: units::mib(tally.bytes),
             bytes_freed: tally.bytes,
             files_shared: tally.shared,
+            files_in_use: tally.in_use,
             folders_removed: tally.folders,
             stopped: tally.stopped,
             notes: tally.notes,

@@ -25,6 +25,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// Device and inode.
+    pub fn id(&self) -> Option<(u64, u64)> {
+        self.folder.as_ref().ok().map(Dir::id)
+    }
+
     /// # Errors
     /// Why it cannot be swept.
     pub fn open(&self) -> Result<Dir, String> {

@@ -302,7 +302,8 @@ fn the_defaults_are_the_documented_ones() {
     let mut shown = config.effective().unwrap();
     let expected = json!({
         "completed_tasks_days": 30, "failed_tasks_days": 7, "cancelled_tasks_days": null, "receipts_days": 30,
-        "temp_files_hours": 24, "log_files_days": 30, "root_marker": "",
+        "temp_files_hours": 24, "log_files_days": 30, "root_marker": "", "temp_age_by": "youngest",
+        "remove_empty_temp_folders": true, "remove_empty_folders": false,
         "log_patterns": ["*.log", "*.log.*"], "protect": ["**/.gitkeep", "**/.gitignore"],
         "outside_paths": "error", "batch_size": 1000, "max_runtime_seconds": 0, "brake_percent": 0.0,
     });
@@ -419,8 +420,8 @@ fn the_default_file_has_every_key() {
         (
             "cleanup.",
             "completed_tasks_days failed_tasks_days cancelled_tasks_days receipts_days temp_files_hours \
-             log_files_days storage_roots root_marker temp_dirs log_dirs log_patterns protect outside_paths batch_size \
-             max_runtime_seconds brake_percent",
+             log_files_days storage_roots root_marker temp_dirs temp_age_by remove_empty_temp_folders log_dirs log_patterns protect outside_paths \
+             remove_empty_folders batch_size max_runtime_seconds brake_percent",
         ),
         ("stats.", "reports_dir slowest_tasks failed_task_details baseline_days"),
         ("stats.error_categories.", "name contains"),

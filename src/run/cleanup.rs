@@ -5,10 +5,7 @@ use super::database::no_database;
 use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
-use crate::cleanup::{
-    self, CleanupReport, Database, NamePatterns, Needed, Part, Protected, Roots, Settings, Tally,
-    Watch,
-};
+use crate::cleanup::{self, CleanupReport, Database, Needed, Part, Roots, Settings, Tally, Watch};
 use crate::cli::CleanupArgs;
 use crate::config::{Config, Env};
 use crate::language::Language;
@@ -120,7 +117,7 @@ fn clean(
 
 fn log_tally(mode: Mode, tally: &Tally) {
     log::info!(
-        "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files kept",
+        "{}: {} tasks, {} receipts, {} files, {} logs, {} MiB; {} errors, {} shared files and {} in use kept",
         match mode {
             Mode::DryRun => "would go",
             Mode::Apply => "deleted",
@@ -131,7 +128,8 @@ fn log_tally(mode: Mode, tally: &Tally) {
         tally.logs,
         units::mib(tally.bytes),
         tally.errors_total,
-        tally.shared
+        tally.shared,
+        tally.in_use
     );
 }
 
@@ -199,10 +197,7 @@ fn cleanup_settings(
         config: limited,
         temp,
         logs,
-        log_patterns: NamePatterns::parse(&config.cleanup.log_patterns)?,
-        protect: Protected::parse(
-            config.cleanup.protect.iter().map(String::as_str).chain([lock::FILES]),
-        )?,
+        protect: config.cleanup.protect.clone().with(lock::FILES)?,
         aliases: cleanup::path_aliases(&roots, &config.cleanup),
         has_receipts: receipts.is_some(),
         dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),

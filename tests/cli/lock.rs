@@ -128,9 +128,7 @@ fn a_folder_that_cannot_be_written_to_is_warned_of_and_the_lock_goes_to_the_user
 #[test]
 fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
     let env = TestEnv::sqlite();
-    let config = env.read("taskmon.toml");
-    let sweep = "\n[cleanup]\nlog_dirs = ['logs']\nlog_patterns = ['*']\nprotect = ['*.jsonl']\n";
-    env.write("taskmon.toml", &(config + sweep));
+    env.config("[cleanup]\nlog_dirs = ['logs']\nlog_patterns = ['*']\nprotect = ['*.jsonl']");
     disk(&env).success().json();
     env.write("logs/old.log", "x");
     for path in ["logs/old.log", locks(env.path("logs"))[0].to_str().unwrap()] {

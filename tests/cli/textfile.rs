@@ -167,6 +167,7 @@ fn the_files_of_all_jobs_can_be_exported_together() {
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
     let log = std::fs::File::options().append(true).open(env.path("logs/old.log")).unwrap();
     log.set_modified(old).unwrap();
+    drop(log);
     stats(&env, day).success().json();
     for job in ["disk", "alert", "cleanup"] {
         let finished = env.taskmon([job, "--textfile", &format!("{job}.prom")]).success();

@@ -89,8 +89,14 @@ impl TestEnv {
         self.config_in("Asia/Shanghai", more);
     }
 
-    /// The same with days in another zone.
+    /// The same with days in another zone. A test can set a file's mtime back, and nothing else: temp files are judged by that.
     pub fn config_in(&self, zone: &str, more: &str) {
+        let by_mtime = "[cleanup]\ntemp_age_by = \"mtime\"";
+        let more = if more.contains("[cleanup]") {
+            more.replacen("[cleanup]", by_mtime, 1)
+        } else {
+            format!("{more}\n{by_mtime}")
+        };
         let database = match &self.database {
             Database::None => String::new(),
             _ => format!("url = \"{}\"\n", self.url()),

@@ -24,6 +24,11 @@ pub fn add(text: &mut Text, job: &str, report: &CleanupReport) {
             count(report.files_shared),
         ),
         (
+            "kept_files_in_use",
+            "Temp files and logs that the last cleanup kept because a process works on them.",
+            count(report.files_in_use),
+        ),
+        (
             "removed_folders",
             "Folders that the last cleanup removed because it had emptied them.",
             count(report.folders_removed),

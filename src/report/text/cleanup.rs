@@ -26,6 +26,10 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
             language.pick("个文件仍被其他记录引用，已保留", "files stay, other rows name them");
         page.entry("共享", "shared", format!("{} {kept}", report.files_shared));
     }
+    if report.files_in_use > 0 {
+        let kept = language.pick("个文件正在使用，已保留", "files stay, somebody works on them");
+        page.entry("在用", "in use", format!("{} {kept}", report.files_in_use));
+    }
     for note in &report.notes {
         page.line(format!("  - {note}"));
     }

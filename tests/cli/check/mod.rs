@@ -189,13 +189,9 @@ fn storage_that_is_not_mounted_and_folders_that_are_never_swept() {
     let found = run_check(&env, &[], 0);
     assert_check(&found, "storage", "warning", &["uploads", "static"]);
     volumes(&env);
-    let config = env.read("taskmon.toml");
-    env.write(
-        "taskmon.toml",
-        &format!("{config}\n[cleanup]\nroot_marker = '.here'\nstorage_roots = ['uploads']\n"),
-    );
+    env.config("[cleanup]\nroot_marker = '.here'\nstorage_roots = ['uploads']");
     assert_check(&run_check(&env, &[], 0), "storage", "warning", &["uploads", ".here"]);
-    env.write("taskmon.toml", &format!("{config}\n[cleanup]\ntemp_dirs = ['/tmp']\n"));
+    env.config("[cleanup]\ntemp_dirs = ['/tmp']");
     assert_check(&run_check(&env, &[], 1), "storage", "failed", &["cleanup.temp_dirs", "/tmp"]);
 }
 

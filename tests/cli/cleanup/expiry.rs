@@ -156,7 +156,10 @@ fn without_a_database_rows_cannot_go_and_nothing_is_made() {
     let env = TestEnv::new();
     let refused = env.taskmon(["-q", "-q", "cleanup"]).exits(2);
     refused.failure("database_not_configured", &["no database"]);
-    env.write("taskmon.toml", "[database]\nurl = 'sqlite:lost.db'");
+    env.write(
+        "taskmon.toml",
+        "[database]\nurl = 'sqlite:lost.db'\n[cleanup]\ntemp_age_by = 'mtime'",
+    );
     let refused = env.taskmon(["-q", "-q", "cleanup"]).exits(3);
     refused.failure("database_unavailable", &["lost.db"]);
     env.write("uploads/temp/old.bin", "1");

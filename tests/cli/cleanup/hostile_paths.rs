@@ -54,7 +54,7 @@ on_each_database! {
             ("uploads/out/inner.txt", "outside_roots"),
             ("uploads/keep", "not_a_file"),
             ("uploads/keep/", "unusable_path"),
-            ("uploads/new\nline.txt", "unusable_path"),
+            ("uploads/new\nline", "not_a_file"),
             (long.as_str(), "unusable_path"),
             ("~/file.txt", "outside_roots"),
             ("https://example.org/a.png", "outside_roots"),
@@ -72,6 +72,7 @@ on_each_database! {
         }
         env.write("uploads/keep/.gitkeep", "");
         env.write("static/keep/.gitkeep", "");
+        std::fs::create_dir(env.path("uploads/new\nline")).unwrap();
         for task in &tasks {
             env.write(&task.columns["screenshot_path"].clone().unwrap(), "0123456789");
         }

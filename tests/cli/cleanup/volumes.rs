@@ -326,3 +326,69 @@ fn a_read_only_sqlite_file_is_named_and_nothing_is_deleted() {
     assert!(has_files(&env, &tasks[0]));
     assert_eq!(ids(&env), ["1"]);
 }
+
+/// No system call sets a ctime or a birth: the inodes of a disk that is not mounted are written.
+#[test]
+fn a_temp_file_goes_once_all_of_its_times_are_old() {
+    with_own_mounts("a_temp_file_goes_once_all_of_its_times_are_old", || {
+        let env = TestEnv::new();
+        let (disk, temp) = (env.path("disk"), env.path("uploads/temp"));
+        make_disk(&disk, "^has_journal");
+        mount(&["-o", "loop", disk.to_str().unwrap()], &temp);
+        let young = ["mtime", "ctime", "crtime"];
+        for name in ["old", "mtime", "ctime", "crtime", "folder/old"] {
+            env.write(&format!("uploads/temp/{name}"), "0123456789");
+        }
+        unmount(&temp);
+        let long_ago = (chrono::Utc::now() - chrono::TimeDelta::days(2_000)).format("%Y%m%d");
+        let fields = ["old", "mtime", "ctime", "crtime", "folder", "folder/old"].map(|name| {
+            let old = young.iter().filter(|field| **field != name);
+            old.map(|field| format!("set_inode_field /{name} {field} {long_ago}\n"))
+                .collect::<String>()
+        });
+        env.write("fields", &fields.concat());
+        let words = ["-w", "-f", "fields", disk.to_str().unwrap()];
+        let written = env.program("debugfs", words).success();
+        assert!(!written.stdout().is_empty() && written.stderr().starts_with("debugfs 1."));
+        mount(&["-o", "loop", disk.to_str().unwrap()], &temp);
+        let words = ["cleanup", "--only", "temp"];
+        let dry_run = env.taskmon(words).arg("--dry-run").success().json();
+        let result = env.taskmon(words).success().json();
+        for result in [&dry_run, &result] {
+            let counts = (&result["files_cleaned"], &result["folders_removed"]);
+            assert_eq!(counts, (&json!(2), &json!(1)));
+        }
+        for name in young {
+            assert!(temp.join(name).exists(), "{name} is young\n{}", env.tree());
+        }
+    });
+}
+
+/// The file system is the same, and the files are those of another folder.
+#[test]
+fn a_folder_that_is_mounted_within_a_temp_folder_is_not_swept() {
+    with_own_mounts("a_folder_that_is_mounted_within_a_temp_folder_is_not_swept", || {
+        let env = TestEnv::new();
+        env.config("");
+        for path in ["uploads/keep/old", "uploads/temp/file", "uploads/temp/old", "uploads/one"] {
+            env.write(path, "1");
+            age(&env.path(path), 5000);
+        }
+        let bind = |from: &str, to: &str| {
+            let status =
+                Command::new("mount").arg("--bind").arg(env.path(from)).arg(env.path(to)).status();
+            assert!(status.unwrap().success(), "mount --bind {from} {to}: needs root");
+        };
+        for folder in ["uploads/temp/bound", "uploads/temp/loop"] {
+            std::fs::create_dir(env.path(folder)).unwrap();
+        }
+        bind("uploads/keep", "uploads/temp/bound");
+        bind("uploads", "uploads/temp/loop");
+        bind("uploads/one", "uploads/temp/file");
+        let result = env.taskmon(["cleanup", "--only", "temp"]).success().json();
+        assert_eq!(result["files_cleaned"], 1);
+        for path in ["uploads/keep/old", "uploads/one", "uploads/temp/file"] {
+            assert!(env.path(path).exists(), "{path}");
+        }
+    });
+}

@@ -70,3 +70,28 @@ on_each_database! {
         env.taskmon(STATS).exits(2).failure("config_invalid", &["taskmon.toml", "2"]);
     }
 }
+
+/// Found when a sweep begins, it would be found after rows were deleted.
+#[test]
+fn a_pattern_that_is_no_glob_is_refused_by_every_command() {
+    let env = TestEnv::sqlite();
+    for (line, named) in [
+        ("protect = ['*.keep', '[a']", ["cleanup.protect[2]", "\"[a\"; expected a glob"]),
+        ("protect = ['a//b']", ["cleanup.protect[1]", "two slashes"]),
+        ("log_patterns = ['{a']", ["cleanup.log_patterns[1]", "\"{a\"; expected a glob"]),
+        ("log_patterns = ['*.log', '[z-a]']", ["cleanup.log_patterns[2]", "a range ends"]),
+        ("protect = ['']", ["cleanup.protect[1]", "not empty"]),
+    ] {
+        env.config(&format!("[cleanup]\n{line}"));
+        for words in
+            [&["cleanup", "--only", "tasks"][..], &STATS, &["disk"], &["alert"], &["config"]]
+        {
+            let refused = env.taskmon(words).exits(2);
+            refused.failure("config_invalid", &["taskmon.toml", "line 8", named[0], named[1]]);
+        }
+        let found = env.taskmon(["check"]).run();
+        found.stderr();
+        assert_ne!(found.code, Some(0));
+        found.stdout_contains(named[0]).stdout_contains("line 8");
+    }
+}
