@@ -137,6 +137,9 @@ pub fn unavailable(what: &str, error: &rusqlite::Error) -> Failure {
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
             failure.hint("a database in WAL mode can only be read by who may write to its folder, or while the application has it open")
         }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::DiskFull) => {
+            failure.hint("see whether its disk is full: a database in WAL mode takes a little room even to be read")
+        }
         _ => failure,
     }
 }

@@ -104,6 +104,28 @@ fn it_stops_between_batches_when_its_time_is_up() {
 }
 
 #[test]
+fn a_signal_ends_the_wait_for_a_sqlite_file_that_another_program_writes() {
+    let env = TestEnv::sqlite();
+    env.config("connect_timeout_seconds = 1");
+    prepare(&env, &[old(1)]);
+    let other = env.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut command = env.taskmon(arguments(&[])).command();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    let began = Instant::now();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["stopped"], kinds(&result)), (&json!("signal"), vec!["stopped"]));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+}
+
+#[test]
 fn a_signal_ends_the_wait_for_a_locked_table() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=20).map(old).collect();

@@ -260,6 +260,43 @@ fn on_a_full_disk_the_sweep_makes_room_for_the_rows() {
     });
 }
 
+/// Nobody has the database open, so that the index of its write-ahead log is not there either.
+#[test]
+fn on_a_full_disk_a_write_ahead_log_keeps_no_temp_folder_from_being_swept() {
+    with_own_mounts(
+        "on_a_full_disk_a_write_ahead_log_keeps_no_temp_folder_from_being_swept",
+        || {
+            let env = TestEnv::sqlite();
+            let named = Task::new(900).with("image_path", "uploads/temp/named.png");
+            let tasks: Vec<Task> = (1..=300).map(old).chain([named]).collect();
+            env.insert(tasks.iter().cloned());
+            let small = env.path("uploads");
+            mount(&["-t", "tmpfs", "-o", "size=4m", "none"], &small);
+            make_files(&env, &tasks);
+            let other = rusqlite::Connection::open(env.path("tasks.db")).unwrap();
+            other.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())).unwrap();
+            drop(other);
+            std::fs::copy(env.path("tasks.db"), small.join("tasks.db")).unwrap();
+            fill(&small);
+            std::fs::rename(small.join("filler"), small.join("temp/filler")).unwrap();
+            for name in ["filler", "named.png"] {
+                age(&small.join("temp").join(name), 5000);
+            }
+            let url = "sqlite:uploads/tasks.db";
+            let stats = env.taskmon(["stats", "--no-alert", "--database-url", url]).exits(3);
+            let document = stats.failure("database_unavailable", &["uploads/tasks.db"]);
+            assert!(document["error"]["hint"].as_str().unwrap().contains("full"));
+            let result = cleanup(&env, 0, &["--only", "tasks,temp", "--database-url", url]);
+            assert_eq!(
+                (&result["tasks_cleaned"], &result["files_cleaned"]),
+                (&json!(300), &json!(901))
+            );
+            assert!(small.join("temp/named.png").exists() && !small.join("temp/filler").exists());
+            env.taskmon(["stats", "--no-alert", "--database-url", url]).success().json();
+        },
+    );
+}
+
 /// The rows that go are written to an archive by a trigger, and there is no room for it.
 #[test]
 fn a_full_disk_under_postgresql_is_reported_before_any_file_is_deleted() {

@@ -125,13 +125,27 @@ impl SqlitePruner {
 }
 
 fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Failure> {
-    let access = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let connection =
-        open(path, access, settings.store.connect_timeout, "relative ones start at base_dir")?;
+    let open = || {
+        let access = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        open(path, access, settings.store.connect_timeout, "relative ones start at base_dir")
+    };
+    let read_mode = |connection: &Connection| -> rusqlite::Result<String> {
+        connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))
+    };
     let shown = path.display();
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-        .map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
+    let mut connection = open()?;
+    let mut mode = read_mode(&connection);
+    if let Err(error) = &mode
+        && lacks_room(error)
+    {
+        // A full disk has no room for the index of a write-ahead log. A connection that is alone keeps it in memory.
+        log::info!("{shown} is opened for this run alone: {}", words(error));
+        connection = open()?;
+        mode = connection
+            .pragma_update(None, "locking_mode", "EXCLUSIVE")
+            .and_then(|()| read_mode(&connection));
+    }
+    let mode = mode.map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
     let prepare = || {
         connection.pragma_update(None, "foreign_keys", true)?;
         if settings.mode == Mode::DryRun {
@@ -145,6 +159,13 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Fa
     };
     prepare().map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
     Ok(connection)
+}
+
+fn lacks_room(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)
+    )
 }
 
 fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Failure {

@@ -5,6 +5,7 @@ use super::SqlitePruner;
 use super::dialect::are_bound;
 use super::foreign_keys::Deferred;
 use super::values::{read_paths, values};
+use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, delete_settled, refused_at_commit};
 use crate::store::prune::tables::Table;
 use crate::store::prune::{Batch, Deletion, Mode};
@@ -12,6 +13,7 @@ use anyhow::Result;
 use rusqlite::types::Value;
 use rusqlite::{ErrorCode, params_from_iter};
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,6 +73,10 @@ impl SqlitePruner {
                 Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
                 Err(Stopped::Uncommitted(words)) => {
                     return Ok(Outcome::Refused(refused_at_commit(&words)));
+                }
+                Err(Stopped::Busy(_)) if self.settings.asked_to_end.load(Ordering::Relaxed) => {
+                    let message = "the run was asked to end while it waited for the database";
+                    return Err(Failure::new(Kind::Interrupted, message).into());
                 }
                 Err(Stopped::Busy(_)) if began.elapsed() < patience => {
                     thread::sleep(Duration::from_millis(20));
