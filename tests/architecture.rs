@@ -115,7 +115,7 @@ const RULES: &[Rule] = &[
     },
     // Features know the trait `Store`, not the databases behind it, and not each other.
     Rule { module: "stats", may: &["store", "system::**"] },
-    Rule { module: "cleanup", may: &["store", "store::prune"] },
+    Rule { module: "cleanup", may: &["store", "store::prune", "system::disk::mounts"] },
     Rule { module: "alert", may: &[] },
     Rule { module: "live", may: &["store", "system::disk"] },
     Rule { module: "rules", may: &["live", "system::disk"] },

@@ -10,11 +10,11 @@ use super::sweep::sweep;
 use super::tally::Tally;
 use super::targets::Target;
 use super::watch::Watch;
-use crate::mapping::canonical_path::PathAliases;
+use crate::mapping::canonical_path::{PathAliases, is_start_of};
 use crate::outcome::{Failure, Issue};
 use crate::store::prune::Pruner;
 use anyhow::{Context, Result};
-use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Sweeps the temp folders. Rows may name files in them: without the database's answer, one beneath a storage root is left alone.
 ///
@@ -45,7 +45,9 @@ pub fn sweep_temp(
                 Err(error) => unanswered = Some(Failure::of(&error)),
             }
         }
-        if let Some(failure) = unanswered.as_ref().filter(|_| is_beneath_a_root(target, roots)) {
+        if let Some(failure) =
+            unanswered.as_ref().filter(|_| may_hold(target, roots, &settings.aliases))
+        {
             tally.issue(left_alone(target, &failure.message));
             continue;
         }
@@ -94,11 +96,16 @@ fn left_alone(target: &Target, why: &str) -> Issue {
     Issue::new("database_unavailable", message).path(path)
 }
 
-fn is_beneath_a_root(target: &Target, roots: &Roots) -> bool {
+/// Whether a folder may hold files of rows: it lies beneath a storage root, or a root beneath it, be it by way of a mount.
+fn may_hold(target: &Target, roots: &Roots, aliases: &PathAliases) -> bool {
+    let starts = |path: &Path| path.to_str().map_or_else(Vec::new, |path| aliases.starts(path));
+    let (path, real) = (starts(&target.path), starts(&target.real));
+    let of_target: Vec<String> = path.into_iter().chain(real).collect();
     roots.aliases().iter().any(|(path, real)| {
-        [&target.path, &target.real]
-            .into_iter()
-            .any(|folder| folder.starts_with(path) || folder.starts_with(real))
+        let of_root = starts(path).into_iter().chain(starts(real));
+        of_root.into_iter().any(|root| {
+            of_target.iter().any(|folder| is_start_of(&root, folder) || is_start_of(folder, &root))
+        })
     })
 }
 
@@ -110,12 +117,11 @@ fn find_named(
 ) -> Result<HashedSet> {
     let mut starts = Vec::new();
     for folder in [&target.path, &target.real] {
-        let canonical = aliases.canonical(folder.as_os_str().as_bytes());
-        let start = canonical
-            .to_str()
-            .with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
-        starts.push(if start.is_empty() { String::new() } else { format!("{start}/") });
+        let path = folder.to_str();
+        let path = path.with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
+        starts.extend(aliases.starts(path));
     }
+    starts.sort();
     starts.dedup();
     let mut named = HashedSet::default();
     pruner.paths_beneath(&starts, &mut |path| {

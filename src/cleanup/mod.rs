@@ -6,6 +6,7 @@
 
 mod aliases;
 mod before_commit;
+mod bound;
 mod candidate;
 mod config;
 mod database;

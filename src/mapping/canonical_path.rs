@@ -35,8 +35,10 @@ pub struct RowPath {
 pub struct PathAliases {
     /// An absolute folder, without a slash at its end, and what a row writes in its place; the longest folder comes first.
     folders: Vec<(String, String)>,
-    /// A folder that is a symbolic link and the one that it leads to, both canonical but for links; the longest first.
+    /// A folder that is a symbolic link or a mount and the one that it leads to, both canonical but for links; the longest first.
     links: Vec<(String, String)>,
+    /// The same of single files.
+    files: Vec<(String, String)>,
     /// The absolute folder where relative paths start, without a link on its way and without a slash at its end.
     base: String,
 }
@@ -46,7 +48,7 @@ impl PathAliases {
     pub fn new(mut folders: Vec<(String, String)>) -> Self {
         folders.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
         folders.dedup();
-        Self { folders, links: Vec::new(), base: String::new() }
+        Self { folders, ..Self::default() }
     }
 
     /// Knows where a relative path leads that begins with `..`.
@@ -59,25 +61,73 @@ impl PathAliases {
         &self.base
     }
 
-    /// Takes what lies beneath a folder that is a symbolic link for what lies beneath the one that it leads to. `links`: absolute folders, the
-    /// second of each without a link on its way.
+    /// Takes what lies beneath a folder that is a symbolic link or a mount for what lies beneath the one that it leads to. `links`: absolute
+    /// folders, the second of each without a link on its way; one that leads to itself is kept from what a link above it says.
     pub fn with_links(mut self, links: impl IntoIterator<Item = (String, String)>) -> Self {
         // As the start of what lies beneath it.
-        let canonical = |folder: String| {
-            let file = format!("{folder}/file");
-            let canonical = String::from_utf8_lossy(&self.lexical(file.as_bytes())).into_owned();
-            let start = canonical.strip_suffix("file").unwrap_or_default();
-            start.trim_end_matches('/').to_owned()
+        let start = |folder: String| {
+            let file = self.lexical(format!("{folder}/file").as_bytes()).into_owned();
+            let file = String::from_utf8_lossy(&file).into_owned();
+            file.strip_suffix("file").unwrap_or_default().trim_end_matches('/').to_owned()
         };
-        let mut links: Vec<(String, String)> = links
+        let all: Vec<(String, String)> = links
             .into_iter()
-            .map(|(link, folder)| (canonical(link), canonical(folder)))
-            .filter(|(link, folder)| link != folder && !link.is_empty())
+            .map(|(link, folder)| (start(link), start(folder)))
+            .filter(|(link, _)| !link.is_empty())
+            .collect();
+        let leads = |(link, folder): &&(String, String)| link != folder;
+        let is_beneath_another = |link: &str| {
+            let mut others = all.iter().filter(leads);
+            others.any(|(above, _)| replace_start(link.as_bytes(), above, "").is_some())
+        };
+        let mut links: Vec<(String, String)> = (all.iter())
+            .filter(|(link, folder)| link != folder || is_beneath_another(link))
+            .cloned()
             .collect();
         links.sort_by(|one, next| (next.0.len(), next).cmp(&(one.0.len(), one)));
         links.dedup();
         self.links = links;
         self
+    }
+
+    /// Takes a file for another one. `files`: absolute paths, the second of each without a link on its way.
+    pub fn with_files(mut self, files: impl IntoIterator<Item = (String, String)>) -> Self {
+        let text = |path: CanonicalPath| String::from_utf8_lossy(path.as_bytes()).into_owned();
+        let lexical =
+            |path: &str| String::from_utf8_lossy(&self.lexical(path.as_bytes())).into_owned();
+        let mut files: Vec<(String, String)> = files
+            .into_iter()
+            .map(|(path, file)| (lexical(&path), text(self.canonical(file.as_bytes()))))
+            .filter(|(path, file)| path != file)
+            .collect();
+        files.sort();
+        files.dedup();
+        self.files = files;
+        self
+    }
+
+    /// What the canonical paths of everything beneath a folder start with; several where something is mounted in it.
+    pub fn starts(&self, folder: &str) -> Vec<String> {
+        let file = format!("{folder}/file");
+        let start = |file: &[u8]| {
+            let file = std::str::from_utf8(file).unwrap_or_default();
+            file.strip_suffix("file").unwrap_or_default().to_owned()
+        };
+        let first = start(self.canonical(file.as_bytes()).as_bytes());
+        let lexical = start(&self.lexical(file.as_bytes()));
+        let is_inside = |(path, _): &&(String, String)| {
+            is_start_of(&lexical, path) || is_start_of(&first, path)
+        };
+        let links = self.links.iter().filter(is_inside).map(|(_, folder)| match folder.as_str() {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        });
+        let files = self.files.iter().filter(is_inside).map(|(_, file)| file.clone());
+        let mut starts: Vec<String> =
+            links.chain(files).chain(std::iter::once(first.clone())).collect();
+        starts.sort();
+        starts.dedup();
+        starts
     }
 
     pub fn folders(&self) -> &[(String, String)] {
@@ -86,6 +136,15 @@ impl PathAliases {
 
     pub fn links(&self) -> &[(String, String)] {
         &self.links
+    }
+
+    /// The folders and files that are known by another path.
+    pub fn others(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().chain(&self.files).map(|(path, _)| path.as_str())
+    }
+
+    pub fn files(&self) -> &[(String, String)] {
+        &self.files
     }
 
     pub fn row_path(&self, stored: Vec<u8>) -> RowPath {
@@ -97,7 +156,13 @@ impl PathAliases {
     /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it knows.
     pub fn canonical(&self, path: &[u8]) -> CanonicalPath {
         let lexical = self.lexical(path);
-        CanonicalPath(self.follow_link(&lexical).unwrap_or_else(|| lexical.into_owned()))
+        let other = self.find_file(&lexical).or_else(|| self.follow_link(&lexical));
+        CanonicalPath(other.unwrap_or_else(|| lexical.into_owned()))
+    }
+
+    fn find_file(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let file = self.files.iter().find(|(other, _)| other.as_bytes() == path)?;
+        Some(file.1.clone().into_bytes())
     }
 
     /// Where a link leads on the path's way.
@@ -140,6 +205,11 @@ impl PathAliases {
             self.folders.iter().find_map(|(folder, name)| replace_start(&absolute, folder, name));
         named.unwrap_or(absolute)
     }
+}
+
+/// Whether a canonical path begins with the start of others; the empty start is that of all relative ones.
+pub fn is_start_of(start: &str, path: &str) -> bool {
+    if start.is_empty() { !path.starts_with('/') } else { path.starts_with(start) }
 }
 
 /// A path beneath `folder` as one beneath `name`; `""`: relative to it. `None`: it lies elsewhere.
@@ -199,6 +269,35 @@ mod tests {
         ] {
             assert_eq!(aliases.canonical(path.as_bytes()).to_str(), Some(canonical), "{path}");
         }
+    }
+
+    #[test]
+    fn a_mount_of_a_folder_or_file_leads_on_and_what_is_mounted_beneath_it_does_not() {
+        let text = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(path, name)| ((*path).to_owned(), (*name).to_owned())).collect()
+        };
+        let aliases = PathAliases::new(vec![("/srv/app".into(), String::new())])
+            .with_links(text(&[
+                ("/srv/app/b", "/srv/app/a"),
+                ("/srv/app/b/t", "/srv/app/b/t"),
+                ("/mnt/app", "/srv/app"),
+            ]))
+            .with_files(text(&[("/srv/app/c/F", "/srv/app/b/F")]));
+        for (path, canonical) in [
+            ("b/F", "a/F"),
+            ("b/t/F", "b/t/F"),
+            ("/mnt/app/x", "x"),
+            ("c/F", "a/F"),
+            ("/srv/app/c/./F", "a/F"),
+            ("c/F/x", "c/F/x"),
+            ("c/F2", "c/F2"),
+        ] {
+            assert_eq!(aliases.canonical(path.as_bytes()).to_str(), Some(canonical), "{path}");
+        }
+        assert_eq!(aliases.starts("/srv/app/b"), ["a/", "b/t/"]);
+        assert_eq!(aliases.starts("/srv/app/c"), ["a/F", "c/"]);
+        assert_eq!(aliases.starts("/srv/app"), ["", "a/", "a/F", "b/t/"]);
+        assert_eq!(aliases.starts("/var/tmp"), ["/var/tmp/"]);
     }
 
     #[test]

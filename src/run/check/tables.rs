@@ -144,7 +144,7 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
     let roots = Roots::open(&config.cleanup, &config.base_dir);
     let settings = PruneSettings {
         store: settings,
-        aliases: cleanup::path_aliases(&roots, &config.cleanup),
+        aliases: cleanup::path_aliases(&roots, &[]),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         asked_to_end: Default::default(),

@@ -1,6 +1,6 @@
 //! How full file systems are: the figures of `df`, against two thresholds.
 
-mod mounts;
+pub mod mounts;
 mod probe;
 mod settings;
 mod usage;
@@ -285,6 +285,8 @@ mod tests {
         let mount = Mount {
             id: 20,
             parent: 1,
+            number: "8:1".to_owned(),
+            root: "/".into(),
             point: "/".into(),
             fs_type: "ext4".to_owned(),
             device: "/dev/sda1".to_owned(),

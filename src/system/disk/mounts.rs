@@ -17,6 +17,10 @@ pub struct Mount {
     pub id: u64,
     /// The mount in which `point` lies.
     pub parent: u64,
+    /// The number of the file system, `8:1`.
+    pub number: String,
+    /// What of the file system is mounted: `/`, or the folder or file of a bind mount.
+    pub root: PathBuf,
     pub point: PathBuf,
     pub fs_type: String,
     pub device: String,
@@ -29,7 +33,7 @@ pub fn read() -> io::Result<Vec<Mount>> {
     Ok(parse_mounts(&list))
 }
 
-fn parse_mounts(list: &[u8]) -> Vec<Mount> {
+pub fn parse_mounts(list: &[u8]) -> Vec<Mount> {
     list.split(|byte| *byte == b'\n').filter_map(parse_mount).collect()
 }
 
@@ -38,11 +42,64 @@ fn parse_mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (id, parent) = (number()?, number()?);
-    let point = PathBuf::from(OsString::from_vec(unescape(fields.nth(2)?)));
+    let text = |field: &[u8]| String::from_utf8_lossy(&unescape(field)).into_owned();
+    let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
+    let (number, root, point) = (text(fields.next()?), path(fields.next()?), path(fields.next()?));
     fields.find(|field| field == b"-")?;
-    let mut text =
-        || fields.next().map(|field| String::from_utf8_lossy(&unescape(field)).into_owned());
-    Some(Mount { id, parent, point, fs_type: text()?, device: text()? })
+    let (fs_type, device) = (text(fields.next()?), text(fields.next()?));
+    Some(Mount { id, parent, number, root, point, fs_type, device })
+}
+
+impl Mount {
+    /// What a path beneath its mount point leads to; `None`: it lies elsewhere.
+    pub fn place_of(&self, path: &Path) -> Option<Place> {
+        let within = path.strip_prefix(&self.point).ok()?;
+        Some(Place { number: self.number.clone(), path: self.source().join(within) })
+    }
+
+    /// The path by which a place is reached through it; `None`: it does not show that place.
+    pub fn path_to(&self, place: &Place) -> Option<PathBuf> {
+        let within = place.path.strip_prefix(self.source()).ok()?;
+        place.is_on(self).then(|| self.point.join(within).components().collect())
+    }
+
+    /// Of a network folder the kernel has the whole as its root, and the server's folder (`server:/folder`, `//server/folder`) as the device.
+    fn source(&self) -> PathBuf {
+        let below = self.root.strip_prefix("/").unwrap_or(&self.root);
+        if self.device.contains(":/") || self.device.starts_with("//") {
+            Path::new(&self.device).join(below)
+        } else {
+            self.root.clone()
+        }
+    }
+}
+
+/// A folder or file of a file system, wherever it is mounted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    number: String,
+    path: PathBuf,
+}
+
+impl Place {
+    pub fn is_on(&self, mount: &Mount) -> bool {
+        self.number == mount.number
+    }
+
+    /// The way from another place to it; `None`: it does not lie within.
+    pub fn beneath(&self, other: &Place) -> Option<&Path> {
+        let is_on_the_same = self.number == other.number;
+        self.path.strip_prefix(&other.path).ok().filter(|_| is_on_the_same)
+    }
+
+    pub fn is_within(&self, other: &Place) -> bool {
+        self.beneath(other).is_some()
+    }
+
+    /// How many folders it lies in.
+    pub fn depth(&self) -> usize {
+        self.path.components().count()
+    }
 }
 
 /// The kernel writes blanks, newlines, backslashes and `#` as three octal digits.

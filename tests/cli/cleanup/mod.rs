@@ -1,6 +1,7 @@
 //! `taskmon cleanup`: what goes, what stays, what it says of both, and that nothing is lost when something goes wrong: rows that stay
 //! keep their files, no file is left without its row, and the next run finishes.
 
+mod bind_mounts;
 mod cluster;
 mod connection;
 mod expiry;

@@ -37,9 +37,11 @@ pub fn canonical(aliases: &PathAliases, expression: &str) -> String {
         "CASE WHEN left({file}, 1) IN ('/', '.') OR right({file}, 1) = '/' OR strpos({file}, '//') > 0 \
          OR strpos({file}, '/.') > 0 THEN {folded} ELSE {file} END"
     );
-    let leads: String = (aliases.links().iter())
-        .map(|(link, folder)| replaced_start("l.path", link, folder))
-        .collect();
+    let files = (aliases.files().iter())
+        .map(|(path, file)| format!(" WHEN l.path = {} THEN {}", literal(path), literal(file)));
+    let links = aliases.links().iter();
+    let links = links.map(|(link, folder)| replaced_start("l.path", link, folder));
+    let leads: String = files.chain(links).collect();
     if leads.is_empty() {
         rewritten
     } else {

@@ -83,8 +83,8 @@ impl Statements<PostgresDialect> {
         let odd: Vec<String> = ["%//%", "%/.%"]
             .map(literal)
             .into_iter()
-            .chain(self.dialect.aliases.links().iter().map(|(link, _)| {
-                let escaped = link.replace(['\\', '%', '_'], "_");
+            .chain(self.dialect.aliases.others().map(|other| {
+                let escaped = other.replace(['\\', '%', '_'], "_");
                 literal(&format!("%{}/%", escaped.trim_start_matches('/')))
             }))
             .collect();
