@@ -7,6 +7,7 @@ pub mod batch;
 pub mod dialect;
 mod expiry;
 pub mod indexes;
+pub mod portion;
 pub mod references;
 pub mod statements;
 pub mod tables;

@@ -27,9 +27,34 @@ fn a_batch_that_takes_longer_than_a_statement_may_is_halved_until_it_fits() {
 }
 
 #[test]
-fn a_row_that_takes_too_long_by_itself_ends_the_run_and_names_the_index() {
+fn a_row_that_takes_too_long_by_itself_stays_and_the_others_go() {
     let env = TestEnv::postgres();
-    let tasks: Vec<Task> = (1..=3).map(old).collect();
+    let tasks: Vec<Task> = (1..=100).map(old).collect();
+    prepare(&env, &tasks);
+    env.config("statement_timeout_seconds = 1");
+    env.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(3); RETURN old; END $$; \
+         CREATE TRIGGER slow BEFORE DELETE ON tasks FOR EACH ROW WHEN (old.id = 42) EXECUTE FUNCTION slow(); \
+         CREATE TABLE attempts (task integer REFERENCES tasks (id))",
+    );
+    let finished = run(&env, 1, &["--only", "tasks", "--batch-size", "50"]);
+    let result = finished.json();
+    assert_eq!((&result["tasks_cleaned"], kinds(&result)), (&json!(99), vec!["row_refused"]));
+    let said = message(&result, "row_refused");
+    assert!(
+        said.contains("longer than a statement may") && said.contains("CREATE INDEX"),
+        "{said}"
+    );
+    assert_eq!(ids(&env), ["42"]);
+    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
+    assert!(has_files(&env, &tasks[41]));
+    assert!(finished.took < Duration::from_secs(25), "{:?}", finished.took);
+}
+
+#[test]
+fn rows_that_all_take_too_long_end_the_run_and_name_the_index() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=4).map(old).collect();
     prepare(&env, &tasks);
     slow_down(&env, 3.0, 1);
     env.sql("CREATE TABLE attempts (task integer REFERENCES tasks (id))");
@@ -37,7 +62,7 @@ fn a_row_that_takes_too_long_by_itself_ends_the_run_and_names_the_index() {
         run(&env, 3, &["--only", "tasks"]).failure("statement_timeout", &["deleting from tasks"]);
     let hint = document["error"]["hint"].as_str().unwrap();
     assert!(hint.contains("CREATE INDEX CONCURRENTLY ON attempts (task);"), "{hint}");
-    assert_eq!(ids(&env).len(), 3);
+    assert_eq!(ids(&env).len(), 4);
     assert!(tasks.iter().all(|task| has_files(&env, task)));
 }
 

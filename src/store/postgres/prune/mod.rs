@@ -27,6 +27,7 @@ use crate::outcome::Failure;
 use crate::store::columns::require_key;
 use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::{WantedIndex, wanted};
+use crate::store::prune::portion::Portion;
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
@@ -50,8 +51,7 @@ pub struct PostgresPruner {
     session: Session,
     settings: PruneSettings,
     statements: Statements<PostgresDialect>,
-    /// How many rows are deleted at once: fewer than a batch has where that many take too long.
-    most_rows: usize,
+    portion: Portion,
     locks: LockSearch,
 }
 
@@ -82,8 +82,8 @@ impl PostgresPruner {
         };
         let statements = Statements { tables, dialect };
         let server = session.identity();
-        let (most_rows, locks) = (usize::MAX, LockSearch::default());
-        Ok(Self { target: target.clone(), server, session, settings, statements, most_rows, locks })
+        let (portion, locks) = (Portion::default(), LockSearch::default());
+        Ok(Self { target: target.clone(), server, session, settings, statements, portion, locks })
     }
 
     fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {

@@ -42,14 +42,18 @@ impl PostgresPruner {
         places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Outcome> {
-        if places.len() > self.most_rows {
+        if !self.portion.allows(places.len()) {
             return Ok(Outcome::TooMany);
         }
         let mut attempt = 1;
         loop {
             let mut mark = Mark::default();
+            let began = Instant::now();
             let failure = match self.try_delete(batch, places, settle, &mut mark) {
-                Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
+                Ok(deletion) => {
+                    self.portion.grow(began.elapsed(), self.settings.store.statement_timeout);
+                    return Ok(Outcome::Deleted(deletion));
+                }
                 Err(Stopped::Uncommitted(words)) => {
                     self.roll_back();
                     return Ok(Outcome::Refused(refused_at_commit(&words)));
@@ -65,19 +69,9 @@ impl PostgresPruner {
                     thread::sleep(Duration::from_millis(50 * u64::from(attempt)));
                     failure
                 }
-                Err(Stopped::TooLong(_)) if places.len() > 1 => {
-                    self.roll_back();
-                    self.most_rows = places.len() / 2;
-                    log::info!(
-                        "{} rows take longer than a statement may: at most {} at once from now on",
-                        places.len(),
-                        self.most_rows
-                    );
-                    return Ok(Outcome::TooMany);
-                }
                 Err(Stopped::TooLong(failure)) => {
                     self.roll_back();
-                    return Err(self.with_missing_index(failure).into());
+                    return self.delete_fewer(places.len(), failure);
                 }
                 Err(Stopped::Failed(failure)) => {
                     self.roll_back();
@@ -228,15 +222,27 @@ impl PostgresPruner {
         Ok(left.is_empty())
     }
 
-    /// What would make a deletion faster that takes too long even of one row.
-    fn with_missing_index(&mut self, failure: Failure) -> Failure {
+    /// So many rows took longer than a statement may: half of them are tried next, and a single row is left out, a few times.
+    fn delete_fewer(&mut self, rows: usize, failure: Failure) -> Result<Outcome> {
+        self.portion.shrink(rows);
+        if rows > 1 {
+            log::info!("{rows} rows at once take too long: {failure}");
+            return Ok(Outcome::TooMany);
+        }
         let missing = self.missing_indexes().unwrap_or_default();
         let statements: Vec<String> =
             missing.into_iter().filter_map(|index| index.remedy.ok()).collect();
-        if statements.is_empty() {
-            return failure;
+        let advice = format!("an index would make this faster: {}", statements.join(" "));
+        if self.portion.leaves_out_slow_row() {
+            let words = "by itself it takes longer than a statement may".to_owned();
+            let is_advised = !statements.is_empty();
+            return Ok(Outcome::Refused(if is_advised {
+                format!("{words}; {advice}")
+            } else {
+                words
+            }));
         }
-        failure.hint(format!("an index would make this faster: {}", statements.join(" ")))
+        Err(if statements.is_empty() { failure } else { failure.hint(advice) }.into())
     }
 
     /// A lost connection needs no ROLLBACK, so that an error is only logged.
