@@ -131,12 +131,22 @@ pub struct Issue {
     /// What reports call the row that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
+    /// What it has in common with others of its kind, which the log says once for all of them.
+    #[serde(skip)]
+    pub cause: Option<Cause>,
+}
+
+/// Why something could not be done, and what that was, of several: "rows stay", "their folder may not be written".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cause {
+    pub what: &'static str,
+    pub why: String,
 }
 
 impl Issue {
     pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, message, path: None, task_id: None }
+        Self { kind, message, path: None, task_id: None, cause: None }
     }
 
     pub fn task(mut self, label: impl Into<String>) -> Self {
@@ -146,6 +156,11 @@ impl Issue {
 
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
+        self
+    }
+
+    pub fn cause(mut self, what: &'static str, why: impl Into<String>) -> Self {
+        self.cause = Some(Cause { what, why: why.into() });
         self
     }
 }

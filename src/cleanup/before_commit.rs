@@ -150,7 +150,8 @@ impl<'a> BeforeCommit<'a> {
         let path = file.shown();
         let message = format!("{} stays: {path}: {why}", row.label);
         let issue = Issue::new("unlink_failed", message.clone());
-        self.issues.insert((owner, message), issue.path(path).task(&row.label));
+        let issue = issue.path(path).task(&row.label).cause("rows stay with files", why);
+        self.issues.insert((owner, message), issue);
     }
 }
 
@@ -165,5 +166,6 @@ fn is_kept(kept: &HashSet<&CanonicalPath>, path: &RowPath, finding: &Finding) ->
 pub fn row_stays(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Issue {
     let path = shown(OsStr::from_bytes(path));
     let message = format!("{} stays with its files: {path}: {why}", row.label);
-    Issue::new(kind, message).path(path).task(&row.label)
+    let issue = Issue::new(kind, message).path(path).task(&row.label);
+    issue.cause("rows stay with their files", why)
 }

@@ -34,7 +34,8 @@ pub struct RootedDir {
     pub relative: PathBuf,
     /// Identifies it within the batch.
     pub number: usize,
-    pub handle: OnceLock<Arc<Dir>>,
+    /// `None`: it is not there.
+    pub handle: OnceLock<Option<Arc<Dir>>>,
 }
 
 /// A file by its folder and its name in it.

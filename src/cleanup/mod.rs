@@ -18,6 +18,8 @@ mod globs;
 mod guard;
 mod hashed;
 mod in_use;
+mod issue_log;
+mod lookups;
 mod paths;
 mod references;
 mod removal;
@@ -62,10 +64,12 @@ pub fn run(
     watch: &Watch,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
-    match clean(settings, roots, database, watch, &mut tally) {
-        Err(error) if is_interrupted(&error) && watch.stops(&mut tally) => Ok(tally),
-        ended => ended.map(|()| tally),
-    }
+    let ended = match clean(settings, roots, database, watch, &mut tally) {
+        Err(error) if is_interrupted(&error) && watch.stops(&mut tally) => Ok(()),
+        ended => ended,
+    };
+    tally.log_issues();
+    ended.map(|()| tally)
 }
 
 fn clean(

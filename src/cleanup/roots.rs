@@ -3,6 +3,7 @@
 use super::Config;
 use super::dir::{self, Dir};
 use super::finding::{Finding, RootedDir, RootedFile};
+use super::lookups::{Lookup, Lookups, is_absent};
 use super::paths::{lexical, shown};
 use crate::folder::Folder;
 use rustix::io::Errno;
@@ -17,6 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 const MOST_OPEN: usize = 4096;
 
 const MOUNTED: &str = "is its volume mounted here?";
+
+/// A folder beneath a root and its handle, or what was found in its place.
+pub type Opened = Result<(Arc<RootedDir>, Arc<Dir>), Finding>;
 
 /// The storage roots, held open for the run.
 pub struct Roots {
@@ -47,6 +51,8 @@ struct OpenFolders {
     folders: Mutex<HashMap<(usize, PathBuf), Arc<RootedDir>>>,
     /// Further ones are opened anew each time.
     most: usize,
+    /// Where the paths of others lead.
+    lookups: Lookups,
 }
 
 impl Roots {
@@ -66,6 +72,7 @@ impl Roots {
             force: false,
             open: OpenFolders {
                 folders: Mutex::default(),
+                lookups: Lookups::default(),
                 most: (dir::raise_open_files() / 2).min(MOST_OPEN),
             },
         }
@@ -87,9 +94,27 @@ impl Roots {
         &self.base
     }
 
+    /// The folder that a path which a row writes begins with, if it is none of the roots' and so may be missing among them.
+    pub fn find_missing<'p>(&self, stored: &'p [u8]) -> Option<&'p str> {
+        let text = std::str::from_utf8(stored).ok()?;
+        if text.contains("://") || text.starts_with('~') {
+            return None;
+        }
+        let path = Path::new(text);
+        let mut parts = path.strip_prefix(&self.base).unwrap_or(path).components();
+        let (Component::Normal(name), Some(Component::Normal(_))) = (parts.next()?, parts.next())
+        else {
+            return None;
+        };
+        let folder = self.base.join(name);
+        let holds_a_root = self.roots.iter().any(|root| root.path.starts_with(&folder));
+        name.to_str().filter(|_| !holds_a_root)
+    }
+
     /// Closes the folders of a batch.
     pub fn close_folders(&self) {
         self.open.lock().clear();
+        self.open.lookups.clear();
     }
 
     /// Names of the same folders: each root as configured and as it really is.
@@ -127,9 +152,9 @@ impl Roots {
     }
 
     /// Opens an absolute folder; an error if it does not lie beneath a root, or cannot be opened.
-    pub fn open_folder(&self, folder: &Path) -> Result<(Arc<RootedDir>, Arc<Dir>), Finding> {
+    pub fn open_folder(&self, folder: &Path) -> Opened {
         if let Some(opened) = self.open_unlinked(folder) {
-            return Ok(opened);
+            return opened;
         }
         let (root, relative) = self.resolve(folder)?;
         let dir = self.dir(root, &relative);
@@ -137,8 +162,9 @@ impl Roots {
         Ok((dir, handle))
     }
 
-    /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them.
-    fn open_unlinked(&self, folder: &Path) -> Option<(Arc<RootedDir>, Arc<Dir>)> {
+    /// Most folders lie beneath a root by their text, and no symbolic link is on the way: then the kernel has said so in opening them, or in saying
+    /// that they are not there.
+    fn open_unlinked(&self, folder: &Path) -> Option<Opened> {
         let climbs = folder.components().any(|part| part == Component::ParentDir);
         // A root within another one that is not mounted looks like an empty folder of the outer one.
         if climbs || self.find_unusable(folder).is_some() {
@@ -156,8 +182,12 @@ impl Roots {
         } else {
             self.dir(index, relative)
         };
-        let handle = self.handle(&dir).ok()?;
-        Some((dir, handle))
+        match self.handle(&dir) {
+            Ok(handle) => Some(Ok((dir, handle))),
+            Err(gone @ Finding::Gone(_)) => Some(Err(gone)),
+            // There may be a symbolic link on the way.
+            Err(_) => None,
+        }
     }
 
     /// The root that a folder really lies beneath, and its path from there.
@@ -165,8 +195,8 @@ impl Roots {
         if let Some(why) = self.find_unusable(folder) {
             return Err(Finding::Refused("root_unavailable", why));
         }
-        match folder.canonicalize() {
-            Ok(real) => {
+        match self.open.lookups.find(folder) {
+            Lookup::At(real) => {
                 let (root, relative) = self.beneath_root(&real).ok_or_else(|| outside(&real))?;
                 match &self.roots[root].unusable {
                     Some(why) if !self.force => {
@@ -175,18 +205,17 @@ impl Roots {
                     _ => Ok((root, relative)),
                 }
             }
-            Err(error) if is_absent(&error) => Err(self.absent(folder)),
-            Err(error) => Err(Finding::Refused(
+            Lookup::Absent { above } => Err(self.absent(folder, &above)),
+            Lookup::Failed(error) => Err(Finding::Refused(
                 "not_removable",
                 format!("its folder cannot be reached: {error}"),
             )),
         }
     }
 
-    /// A folder that is not there has no file; but what would be outside is outside all the same.
-    fn absent(&self, folder: &Path) -> Finding {
-        let existing = folder.ancestors().find_map(|folder| folder.canonicalize().ok());
-        let is_inside = existing.is_some_and(|real| self.beneath_root(&real).is_some());
+    /// A folder that is not there has no file; but what would be outside is outside all the same. `above`: what there is of the folders above it.
+    fn absent(&self, folder: &Path, above: &Path) -> Finding {
+        let is_inside = self.beneath_root(above).is_some();
         let is_inside_by_text =
             self.roots.iter().any(|root| lexical(folder).starts_with(&root.path));
         if is_inside || (is_inside_by_text && self.force) {
@@ -228,20 +257,39 @@ impl Roots {
         Arc::clone(dir)
     }
 
+    /// Opens a folder on the handle of the one above it: each is looked up once a batch, be it there or not.
     pub fn handle(&self, dir: &RootedDir) -> Result<Arc<Dir>, Finding> {
-        if let Some(handle) = dir.handle.get() {
-            return Ok(Arc::clone(handle));
+        if let Some(known) = dir.handle.get() {
+            return known.clone().ok_or(Finding::Gone(None));
         }
-        let Some(root) = &self.roots[dir.root].folder else {
-            return Err(Finding::Gone(None));
+        let opened = match (dir.relative.parent(), dir.relative.file_name()) {
+            (Some(above), Some(name)) => {
+                let above = match self.handle(&self.dir(dir.root, above)) {
+                    Err(gone @ Finding::Gone(_)) => {
+                        dir.handle.get_or_init(|| None);
+                        return Err(gone);
+                    }
+                    opened => opened?,
+                };
+                above.open_beneath(Path::new(name))
+            }
+            _ => match &self.roots[dir.root].folder {
+                Some(root) => root.open_beneath(Path::new("")),
+                None => Err(Errno::NOENT),
+            },
         };
-        match root.open_beneath(&dir.relative) {
-            Ok(handle) if dir.number < self.open.most => {
-                // The first handle stays where two threads opened the same folder.
-                Ok(Arc::clone(dir.handle.get_or_init(|| Arc::new(handle))))
+        let is_kept = dir.number < self.open.most;
+        match opened {
+            // The first handle stays where two threads opened the same folder.
+            Ok(handle) if is_kept => {
+                let handle = dir.handle.get_or_init(|| Some(Arc::new(handle)));
+                handle.clone().ok_or(Finding::Gone(None))
             }
             Ok(handle) => Ok(Arc::new(handle)),
-            Err(Errno::NOENT) => Err(Finding::Gone(None)),
+            Err(Errno::NOENT) => {
+                dir.handle.get_or_init(|| None);
+                Err(Finding::Gone(None))
+            }
             Err(error) => Err(Finding::Refused(
                 "not_removable",
                 format!("its folder cannot be opened: {error}"),
@@ -311,8 +359,4 @@ fn linked_folders(folder: &Path) -> Vec<(std::ffi::OsString, PathBuf)> {
 
 fn outside(path: &Path) -> Finding {
     Finding::Outside(format!("it leads to {}, which is beneath no storage root", shown(path)))
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

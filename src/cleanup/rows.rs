@@ -8,6 +8,7 @@ use super::before_commit::{BeforeCommit, Removal, row_stays};
 use super::files;
 use super::finding::{Finding, RootedFile};
 use super::hashed::HashedSet;
+use super::paths::shown;
 use super::references::SharedPaths;
 use super::removal::remove_empty_folders;
 use super::roots::Roots;
@@ -168,7 +169,16 @@ impl Run<'_> {
             // It may stay with another row; that is known once this one is deleted.
             let can_stay = matches!(kind, "not_removable" | "root_unavailable")
                 && shared.contains(&path.canonical);
-            (!can_stay).then(|| row_stays(row, &path.stored, kind, why))
+            let issue = || row_stays(row, &path.stored, kind, why);
+            let advised = |issue: Issue| match self.roots.find_missing(&path.stored) {
+                _ if kind != "outside_roots" => issue,
+                Some(name) => {
+                    let why = format!("is `{}` missing in storage_roots?", shown(name));
+                    issue.cause("rows name files beneath no storage root", why)
+                }
+                None => issue.cause("rows name files beneath no storage root", "they are kept"),
+            };
+            (!can_stay).then(|| advised(issue()))
         })
     }
 
@@ -215,12 +225,14 @@ impl Run<'_> {
                 "{} stays: another session holds a lock on it, or on a row that would go with it; a later run takes it",
                 row.label
             );
-            self.tally.issue(Issue::new("row_locked", message).task(&row.label));
+            let issue = Issue::new("row_locked", message).task(&row.label);
+            self.tally.issue(issue.cause("rows stay", "another session holds a lock"));
         }
         for (index, words) in &deletion.refused {
             let row = &rows[*index];
             let message = format!("{} stays: the database keeps it: {words}", row.label);
-            self.tally.issue(Issue::new("row_refused", message).task(&row.label));
+            let issue = Issue::new("row_refused", message).task(&row.label);
+            self.tally.issue(issue.cause("rows stay", format!("the database keeps them: {words}")));
         }
     }
 }

@@ -202,7 +202,7 @@ impl Sweep<'_> {
         let path = self.target.path.join(&self.tree.path);
         let path = shown(path);
         let issue = Issue::new("folder_unreadable", format!("{path} cannot be read: {error}"));
-        self.tally.issue(issue.path(path));
+        self.tally.issue(issue.path(path).cause("folders cannot be read", error.to_string()));
     }
 
     /// Removes what is waiting, if that is much, and asks whether the run must stop.
@@ -281,7 +281,7 @@ impl Sweep<'_> {
                 let path = self.target.path.join(&piece.path).join(name);
                 let path = shown(path);
                 let issue = Issue::new("not_removable", format!("{path} stays: {why}"));
-                self.tally.issue(issue.path(path));
+                self.tally.issue(issue.path(path).cause("files stay", why));
             }
         }
     }

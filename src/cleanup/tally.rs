@@ -2,6 +2,7 @@
 
 use super::dir::FileStat;
 use super::hashed::HashedSet;
+use super::issue_log::IssueLog;
 use crate::job::Job;
 use crate::outcome::{Failure, Issue};
 use crate::store::prune::Mode;
@@ -46,6 +47,7 @@ pub struct Tally {
     pub in_use: u64,
     pub folders: u64,
     pub errors: Vec<Issue>,
+    issues: IssueLog,
     pub errors_total: u64,
     pub notes: Vec<String>,
     pub stopped: Option<&'static str>,
@@ -61,11 +63,17 @@ pub struct Tally {
 
 impl Tally {
     pub fn issue(&mut self, issue: Issue) {
-        log::warn!("{}", issue.message);
+        log::debug!("{}", issue.message);
+        self.issues.add(&issue);
         self.errors_total += 1;
         if self.errors.len() < LISTED_ERRORS {
             self.errors.push(issue);
         }
+    }
+
+    /// Logs the issues of the run.
+    pub fn log_issues(&self) {
+        self.issues.lines().for_each(|line| log::warn!("{line}"));
     }
 
     pub fn note(&mut self, note: impl Into<String>) {

@@ -9,6 +9,7 @@ mod hostile_paths;
 mod in_use;
 mod interrupted;
 mod locked_rows;
+mod many_alike;
 mod odd_files;
 mod partial_failure;
 mod planted;
