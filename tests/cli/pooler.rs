@@ -1,5 +1,6 @@
 //! Behind a pooler that has one connection to the server for all clients.
 
+use crate::cli::cleanup::AS_OF;
 use crate::cli::stats::DAY;
 use crate::support::env::TestEnv;
 use crate::support::proxy::{Freeze, Proxy};
@@ -70,8 +71,8 @@ fn every_job_works_where_a_pooler_has_one_connection_for_all() {
                 for words in [
                     &["stats", "--date", DAY][..],
                     &["alert"],
-                    &["cleanup", "--dry-run", "--only", "tasks"],
-                    &["cleanup", "--only", "tasks"],
+                    &["cleanup", "--dry-run", "--only", "tasks", "--as-of", AS_OF],
+                    &["cleanup", "--only", "tasks", "--as-of", AS_OF],
                     &["check"],
                 ] {
                     let run = env.taskmon(words.iter().copied()).arg("-qq");
