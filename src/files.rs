@@ -1,13 +1,15 @@
 //! Files that are written whole or not at all, files that are locked, and files that somebody else names.
 
+use crate::deadline::{self, NoAnswer};
 use crate::folder::{Folder, open_file};
 use fs2::FileExt;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{Mode, OFlags, fchmod};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -164,10 +166,64 @@ fn regular(file: File) -> io::Result<File> {
     }
 }
 
+/// Opens a file that somebody names, who decides whose links lead to it. A FIFO blocks nothing.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_named(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    regular(File::options().read(true).custom_flags(nonblocking).open(path)?)
+}
+
 /// The text of a file that somebody names.
 ///
 /// # Errors
 /// It cannot be read, or is no regular file.
 pub fn read_regular(path: &Path) -> io::Result<String> {
-    io::read_to_string(open_regular(path, Access::Read)?)
+    io::read_to_string(open_named(path)?)
+}
+
+/// The most that is read of what is no regular file, in bytes.
+const MOST_PIPED: u64 = 16 << 20;
+
+/// How long the whole of it may take.
+const PIPE_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The content of a file that the command line names, or a pipe such as a shell's `<(…)`. A FIFO that nobody writes to, and a device that
+/// never ends, cost no more than a while.
+///
+/// # Errors
+/// It cannot be read, is longer than 16 MiB and no regular file, or does not come to its end.
+pub fn read_given(path: &Path) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    match deadline::run(PIPE_PATIENCE, move || read_to_end(File::open(path)?)) {
+        Ok(read) => read,
+        Err(NoAnswer::Late) => {
+            let limit = PIPE_PATIENCE.as_secs();
+            let why = format!("it did not come to its end within {limit} s");
+            Err(io::Error::new(ErrorKind::TimedOut, why))
+        }
+        Err(NoAnswer::NoThread(error)) => Err(error),
+    }
+}
+
+/// The content of standard input, however long it takes to come.
+///
+/// # Errors
+/// It cannot be read, or is longer than 16 MiB and no regular file.
+pub fn read_stdin() -> io::Result<Vec<u8>> {
+    read_to_end(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+fn read_to_end(mut file: File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    if file.metadata()?.is_file() {
+        file.read_to_end(&mut content)?;
+        return Ok(content);
+    }
+    file.take(MOST_PIPED + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MOST_PIPED {
+        return Err(io::Error::other("it is no regular file, and longer than 16 MiB"));
+    }
+    Ok(content)
 }

@@ -106,6 +106,21 @@ pub fn open_file(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
     Walk::start(path, Missing::Fail)?.open_file(flags, mode)
 }
 
+/// One name on the way to what a path leads to.
+pub struct Step {
+    /// No symbolic link before it.
+    pub path: PathBuf,
+    pub stat: Stat,
+}
+
+/// Every name on the way, folders and links and the last one, whoever made the links.
+///
+/// # Errors
+/// One of them is not there or cannot be looked at.
+pub fn steps(path: &Path) -> io::Result<Vec<Step>> {
+    Walk::start(path, Missing::Fail)?.steps()
+}
+
 /// What to do about a folder that is not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
@@ -174,6 +189,26 @@ impl Walk {
             }
         }
         Err(Errno::ISDIR.into())
+    }
+
+    fn steps(mut self) -> io::Result<Vec<Step>> {
+        let mut steps = vec![Step { path: self.real.clone(), stat: fstat(&self.folder)? }];
+        while let Some(name) = self.rest.pop() {
+            if name == ".." {
+                self.enter(&name)?;
+                continue;
+            }
+            let entry = openat(&self.folder, &name, OFlags::PATH | CLOSED, Mode::empty())?;
+            let stat = fstat(&entry)?;
+            steps.push(Step { path: self.real.join(&name), stat });
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Symlink => self.go_to(&entry)?,
+                FileType::Directory => self.enter(&name)?,
+                _ if self.rest.is_empty() => break,
+                _ => return Err(Errno::NOTDIR.into()),
+            }
+        }
+        Ok(steps)
     }
 
     /// Goes into a folder, or on where a link leads.

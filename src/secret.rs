@@ -4,7 +4,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
-const MASK: &str = "***";
+/// What is shown in the place of a secret.
+pub const MASK: &str = "***";
 
 /// A text that can be used but not printed: its `Debug` and its JSON are `***`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

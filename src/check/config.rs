@@ -12,7 +12,7 @@ pub fn config(file: Option<&Path>, warnings: &[String], language: Language) -> V
             "没有找到配置文件，使用默认值",
             "no configuration file was found; the defaults hold",
         ))
-        .hint("taskmon config --default > taskmon.toml"),
+        .hint("taskmon config --default > taskmon.toml && chmod 600 taskmon.toml"),
     }];
     findings.extend(warnings.iter().map(Finding::warning));
     findings

@@ -3,6 +3,7 @@
 //! `failed` is what keeps a job from its work, `warning` what somebody should know although the jobs run, `skipped` what there is nothing to look
 //! at for, or what could not be looked at because of something else that failed.
 
+pub mod access;
 pub mod broker;
 pub mod channels;
 pub mod clock;

@@ -11,18 +11,21 @@ mod zone;
 pub use env::Env;
 pub use zone::of_the_host;
 
+use crate::files::{Access, open_named, open_regular, read_given};
 use crate::language::Language;
 use crate::outcome::{Failure, Kind};
-use crate::secret::{Secret, masked_url};
+use crate::secret::{MASK, Secret, masked_url};
 use crate::store::StoreSettings;
 use crate::store::target::{Target, UrlContext};
 use crate::timezone::Tz;
 use crate::values::absolute;
 use file::{File, Given};
+use rustix::process::geteuid;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What a configuration is resolved from, besides the file.
@@ -175,14 +178,20 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
     };
     if let Some((path, source)) = named {
         let path = absolute(&request.working_dir, &path);
-        return match std::fs::read(&path) {
+        return match read_given(&path) {
             Ok(bytes) => Ok(Some((path, bytes))),
             Err(error) => Err(unreadable(&path, Some(source), &error)),
         };
     }
     for path in usual_files(request) {
-        match std::fs::read(&path) {
-            Ok(bytes) => return Ok(Some((path, bytes))),
+        match open_found(&path) {
+            Ok(mut file) => {
+                refuse_anothers(&path, &file)?;
+                let mut bytes = Vec::new();
+                let read = file.read_to_end(&mut bytes);
+                read.map_err(|error| unreadable(&path, None, &error))?;
+                return Ok(Some((path, bytes)));
+            }
             Err(error) if is_absent(&error) => {}
             // `sudo -u taskmon` in root's home: what may lie in a folder that the user cannot enter is not meant for them.
             Err(_) if path.starts_with(&request.working_dir) && is_closed(&request.working_dir) => {
@@ -192,6 +201,25 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
         }
     }
     Ok(None)
+}
+
+fn open_found(path: &Path) -> io::Result<std::fs::File> {
+    if geteuid().is_root() { open_regular(path, Access::Read) } else { open_named(path) }
+}
+
+/// Root goes by no file that another user may have put where it looks for one: it says what is deleted, and which programs are run.
+fn refuse_anothers(path: &Path, file: &std::fs::File) -> Result<(), Failure> {
+    let owner = file.metadata().map_err(|error| unreadable(path, None, &error))?.uid();
+    if owner == 0 || !geteuid().is_root() {
+        return Ok(());
+    }
+    let path = path.display();
+    let message = format!(
+        "root does not go by the configuration file {path}, which was found and not named: it belongs to user {owner}"
+    );
+    Err(Failure::new(Kind::ConfigUnreadable, message).hint(format!(
+        "run taskmon as that user, name the file with `--config {path}` or $TASKMON_CONFIG if it is meant, or make it root's: chown root {path}"
+    )))
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -430,6 +458,11 @@ pub fn system_zone(env: &Env) -> Tz {
 }
 
 impl Config {
+    /// Whether the file holds a password or another secret, rather than the name of a variable or file that does.
+    pub fn holds_secret(&self) -> bool {
+        serde_json::to_string(&self.values).is_ok_and(|shown| shown.contains(MASK))
+    }
+
     /// What would be in force without a variable of the environment.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use super::{Session, live};
 use crate::alert::worst_severity;
 use crate::cli::{AlertArgs, Format};
 use crate::config::Config;
+use crate::files::{read_given, read_stdin};
 use crate::live::LiveState;
 use crate::notify::{Mode, Retry, Summary};
 use crate::outcome::{Failure, Issue, Kind, Severity};
@@ -16,7 +17,6 @@ use crate::rules::{self, Evaluation};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::Value;
-use std::io::Read;
 use std::path::Path;
 
 /// The result of `alert`.
@@ -126,14 +126,10 @@ impl JobReport for AlertReport<'_> {
 
 /// The JSON in a file, or on standard input (`-`).
 fn read_json(flag: &str, file: &Path) -> Result<Value> {
-    let mut content = Vec::new();
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut content).map(drop)
-    } else {
-        std::fs::read(file).map(|read| content = read)
-    };
+    let read = if file == Path::new("-") { read_stdin() } else { read_given(file) };
     let usage = |message: String| Failure::new(Kind::Usage, message);
-    read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
+    let content =
+        read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
     // A command before the pipe that broke off leaves nothing, and the parser's words for that are no help.
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(usage(format!("{flag} {} is empty", file.display())).into());

@@ -186,7 +186,7 @@ fn reach_channel(
 }
 
 /// The path of a program that a channel runs.
-fn find_program(program: &str, search: &OsStr) -> Result<String, String> {
+pub(super) fn find_program(program: &str, search: &OsStr) -> Result<String, String> {
     let candidates: Vec<PathBuf> = if program.contains('/') {
         vec![PathBuf::from(program)]
     } else {

@@ -178,3 +178,58 @@ fn a_fifo_among_the_records_and_logs_hangs_no_job() {
         }
     }
 }
+
+/// The content of a pipe that a shell gives the name of, `<(…)`.
+fn piped(env: &TestEnv, words: &str, content: &str) -> Finished {
+    env.write("content", content);
+    let script =
+        format!("exec taskmon -q -q {}", words.replace("PIPE", "<(sleep 0.2; cat content)"));
+    env.program("bash", ["-c", &script]).run()
+}
+
+#[test]
+fn what_the_command_line_names_may_come_through_a_pipe() {
+    let env = TestEnv::new();
+    let config = "timezone = 'Asia/Kolkata'\n";
+    let shown = piped(&env, "-c PIPE config", config).json();
+    assert_eq!(shown["timezone"], "Asia/Kolkata");
+    let sent = piped(&env, "alert --send @PIPE", SENT).json();
+    assert_eq!(sent["alerts"][0]["type"], "t");
+    let report =
+        r#"{"success": false, "job": "stats", "error": {"kind": "internal", "message": "m"}}"#;
+    let evaluated = piped(&env, "alert --report PIPE", report).json();
+    assert_eq!(evaluated["alerts"][0]["type"], "job_failed");
+    let sent = env.taskmon(["-q", "-q", "alert", "--send", "-"]).input(SENT).success().json();
+    assert_eq!(sent["alerts"][0]["type"], "t");
+    // A file of any length is a file.
+    env.write("long", &format!("{}{SENT}", " ".repeat(17 << 20)));
+    env.taskmon(["-q", "-q", "alert", "--send", "@long"]).success().json();
+}
+
+#[test]
+fn a_device_or_a_pipe_without_an_end_is_given_up() {
+    let env = TestEnv::new();
+    mknodat(CWD, env.path("fifo"), FileType::Fifo, 0o644.into(), 0).unwrap();
+    // All at once: a FIFO that nobody writes to is waited for.
+    let mut running = Vec::new();
+    for (path, why) in [("/dev/zero", "16 MiB"), ("fifo", "did not come to its end"), (".", "")] {
+        let at = format!("@{path}");
+        let cases: [(&str, Vec<&str>); 3] = [
+            ("config_unreadable", vec!["-c", path, "disk", "/"]),
+            ("usage", vec!["alert", "--send", &at]),
+            ("usage", vec!["alert", "--report", path]),
+        ];
+        for (kind, words) in cases {
+            let run = env.taskmon(["-q", "-q", "--no-lock"].iter().chain(&words).copied());
+            running.push((run.spawn(), kind, path, why));
+        }
+    }
+    let endless = "taskmon -q -q --no-lock alert --send - < /dev/zero";
+    running.push((env.program("sh", ["-c", endless]).spawn(), "usage", "-", "16 MiB"));
+    for (running, kind, path, why) in running {
+        let finished = running.wait();
+        assert_eq!(finished.code, Some(2), "{path}");
+        assert!(finished.took < Duration::from_secs(60), "{path}: {:?}", finished.took);
+        finished.failure(kind, &[path, why]);
+    }
+}

@@ -1,5 +1,6 @@
 //! `taskmon check`: looks at everything that the jobs need, and changes nothing.
 
+mod access;
 mod tables;
 
 use super::cleanup::needed;
@@ -51,7 +52,7 @@ impl Session {
             }
         };
         let findings = [
-            ("config", check::config::config(config.file.as_deref(), &config.warnings, language)),
+            ("config", self.configuration_findings(config)),
             ("database", tables.database),
             ("mapping", tables.mapping),
             ("indexes", tables.indexes),
@@ -64,6 +65,13 @@ impl Session {
             ("runs", runs),
         ];
         findings.into_iter().map(|(name, findings)| Check::of(name, findings)).collect()
+    }
+
+    fn configuration_findings(&self, config: &Config) -> Vec<Finding> {
+        let mut findings =
+            check::config::config(config.file.as_deref(), &config.warnings, config.language);
+        findings.extend(access::findings(config, &self.env));
+        findings
     }
 
     /// Each channel and heartbeat, all at once.

@@ -1,5 +1,6 @@
 //! `taskmon check` where all is well, and where each thing in turn is not.
 
+mod access;
 mod channels;
 mod database;
 mod indexes;
@@ -157,6 +158,8 @@ fn an_invalid_configuration_is_reported_with_its_line() {
         "taskmon.toml",
         &format!("{config}\n[broker]\nurl = 'redis://:s3cret@127.0.0.1:{}/0'\n", dead_port()),
     );
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(warned.path("taskmon.toml"), private).unwrap();
     let found = run_check(&warned, &[], 1);
     assert_check(&found, "config", "ok", &[]);
     assert_check(&found, "broker", "failed", &["127.0.0.1"]);

@@ -4,8 +4,8 @@
 //! `host:port:database:user:password`, `*` for anything, a backslash before a colon or a backslash that is
 //! meant literally; the first line that fits wins.
 
-use std::fs;
-use std::io::ErrorKind;
+use crate::files::open_named;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -64,18 +64,17 @@ fn fits_host(wanted: Option<&str>, host: &str) -> bool {
 }
 
 fn read_private(path: &Path) -> Result<String, String> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+    let mut file = match open_named(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error.to_string()),
     };
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if metadata.permissions().mode() & 0o077 != 0 {
+    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
+    if mode & 0o077 != 0 {
         return Err("others than its owner have rights on it; chmod 600 it".to_owned());
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -126,6 +125,7 @@ fn split_fields(line: &str) -> Vec<Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn password(file: &str, host: &str, port: u16, database: &str, user: &str) -> Option<String> {
         Passfile::parse(file).password(host, port, database, user).map(str::to_owned)
