@@ -29,6 +29,8 @@ pub enum Kind {
     MappingMismatch,
     /// The role lacks a right on a table.
     PermissionDenied,
+    /// Row level security, or a view that filters, may hide rows from the role.
+    RowSecurity,
     /// A statement ran longer than `database.statement_timeout_seconds`.
     StatementTimeout,
     /// The database refused a statement for another reason.

@@ -77,9 +77,13 @@ const RULES: &[Rule] = &[
     // `open` chooses among the databases; they do not know each other, and what defines the traits knows none of them.
     Rule { module: "store", may: &["store::**"] },
     Rule { module: "store::advisory", may: &["store::postgres::**"] },
+    Rule { module: "store::cascades", may: &[] },
     Rule { module: "store::columns", may: &["store::refusal"] },
     Rule { module: "store::fields", may: &["store::columns", "store::refusal"] },
-    Rule { module: "store::inspect", may: &["store::columns", "store::refusal"] },
+    Rule {
+        module: "store::inspect",
+        may: &["store::cascades", "store::columns", "store::refusal"],
+    },
     Rule { module: "store::open", may: &["store::**"] },
     Rule { module: "store::prune", may: &["store", "store::columns"] },
     Rule { module: "store::refusal", may: &[] },
@@ -88,6 +92,7 @@ const RULES: &[Rule] = &[
         module: "store::postgres",
         may: &[
             "store",
+            "store::cascades",
             "store::columns",
             "store::fields",
             "store::inspect",
@@ -106,6 +111,7 @@ const RULES: &[Rule] = &[
         module: "store::sqlite",
         may: &[
             "store",
+            "store::cascades",
             "store::columns",
             "store::fields",
             "store::inspect",
@@ -143,7 +149,14 @@ const RULES: &[Rule] = &[
     // It judges what others found.
     Rule {
         module: "check",
-        may: &["schedule::**", "store::inspect", "store::prune", "system::disk", "system::broker"],
+        may: &[
+            "schedule::**",
+            "store::cascades",
+            "store::inspect",
+            "store::prune",
+            "system::disk",
+            "system::broker",
+        ],
     },
 ];
 

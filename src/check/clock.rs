@@ -81,6 +81,7 @@ mod tests {
             rights: Vec::new(),
             labels: Ok(Vec::new()),
             trials: Default::default(),
+            stranded: Ok(Vec::new()),
             types: Vec::new(),
         }
     }

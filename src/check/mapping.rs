@@ -4,6 +4,7 @@ use super::Finding;
 use crate::language::Language;
 use crate::mapping::{Field, State, States};
 use crate::outcome::{Failure, Kind};
+use crate::store::cascades::{OnDelete, Stranded};
 use crate::store::inspect::{Inspection, Rights};
 use crate::timezone::Tz;
 use chrono::{DateTime, Offset, Utc};
@@ -92,6 +93,31 @@ pub fn trials(inspection: &Inspection, language: Language) -> Vec<Finding> {
         ))
     }));
     findings
+}
+
+/// Files that deletions would leave behind.
+pub fn stranded(inspection: &Inspection, language: Language) -> Vec<Finding> {
+    let finding = |stranded: &Stranded| {
+        let Stranded { section, table, column, on_delete } = stranded;
+        let warning = Finding::warning(match on_delete {
+            OnDelete::Cascade => language.pick(
+                format!("{table} 的行由外键随 {section} 一起删除（ON DELETE CASCADE），其 {column} 列看来是文件路径：这些文件会遗留下来"),
+                format!("a foreign key has rows of {table} go with {section} (ON DELETE CASCADE), and their {column} looks like the path of a file, which would be left behind"),
+            ),
+            OnDelete::SetNull => language.pick(
+                format!("删除 {section} 的行后，{table} 的行会留下而不再指向它们（ON DELETE SET NULL），其 {column} 列看来是文件路径：这些文件再也不会被清理"),
+                format!("rows of {table} stay when {section} go and no longer refer to them (ON DELETE SET NULL), and their {column} looks like the path of a file, which would never go"),
+            ),
+        });
+        warning.hint(language.pick(
+            format!("若是文件路径，用 [[database.{section}.dependents]] 写明 from = '{table}' 和 files = ['{column}']"),
+            format!("if it is one, describe them in [[database.{section}.dependents]] with from = '{table}' and files = ['{column}']"),
+        ))
+    };
+    match &inspection.stranded {
+        Ok(stranded) => stranded.iter().map(finding).collect(),
+        Err(why) => vec![Finding::skipped(why)],
+    }
 }
 
 /// `status text, created_at date, started_at -`; a field that the mapping does not have is a dash.

@@ -45,7 +45,7 @@ pub use targets::{Needed, Target, home_folders, resolve_targets};
 pub use watch::Watch;
 
 use crate::outcome::{Failure, Issue, Kind};
-use crate::store::prune::{Pruner, Scope};
+use crate::store::prune::{Mode, Pruner, Scope, Undeletable};
 use anyhow::Result;
 use database::is_interrupted;
 use hashed::HashedSet;
@@ -120,6 +120,11 @@ fn clean_rows(
 ) -> Result<()> {
     let swept = tally.files;
     let Err(error) = try_clean_rows(settings, roots, pruner, watch, tally) else {
+        if settings.mode == Mode::Apply && tally.tasks + tally.receipts > 0 {
+            // The rows are gone whether or not there is something to say of their space.
+            let note = pruner.unreturned_space().ok().flatten();
+            note.into_iter().for_each(|note| tally.remark(note));
+        }
         return Ok(());
     };
     let error = with_field(error, pruner);
@@ -189,10 +194,15 @@ fn report_undeletable(scope: &Scope, pruner: &mut dyn Pruner, tally: &mut Tally)
             format!("{count} tasks stay because their time cannot be read, such as {value:?}");
         tally.issue(Issue::new("unreadable_time", message));
     }
-    let (count, table) = pruner.without_key(scope)?;
-    if count > 0 {
+    let Undeletable { table, without_key, undated } = pruner.undeletable(scope)?;
+    if undated > 0 {
+        tally.remark(format!(
+            "{undated} ended rows of {table} stay because they have no time from which a limit could count"
+        ));
+    }
+    if without_key > 0 {
         let message = format!(
-            "{count} rows of {table} stay because a part of their key is NULL or no text, so that nothing identifies them"
+            "{without_key} rows of {table} stay because a part of their key is NULL or no text, so that nothing identifies them"
         );
         tally.issue(Issue::new("row_without_key", message));
     }

@@ -204,18 +204,16 @@ impl Run<'_> {
     }
 
     fn count_rows(&mut self, scope: &Scope, rows: &[ExpiredRow], deletion: &Deletion) {
-        let (source, counter) = match scope {
-            Scope::Tasks(_) => (Source::Tasks, &mut self.tally.tasks),
-            Scope::Receipts(_) => (Source::Receipts, &mut self.tally.receipts),
+        let counter = match scope {
+            Scope::Tasks(_) => &mut self.tally.tasks,
+            Scope::Receipts(_) => &mut self.tally.receipts,
         };
         *counter += deletion.deleted.len() as u64;
         if self.settings.mode == Mode::DryRun {
+            let sources = self.settings.sources_of(scope);
             for key in deletion.deleted.iter().map(|index| &rows[*index].key) {
-                self.seen.insert(&(source, key));
-                if source == Source::Receipts {
-                    for table in 0..self.settings.dependents {
-                        self.seen.insert(&(Source::Dependents(table), key));
-                    }
+                for source in &sources {
+                    self.seen.insert(&(*source, key));
                 }
             }
         }

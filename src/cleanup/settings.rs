@@ -5,7 +5,7 @@ use super::globs::Protected;
 use super::targets::Target;
 use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
-use crate::store::prune::{Mode, Scope};
+use crate::store::prune::{Mode, Scope, Source};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,11 @@ pub struct Settings {
     /// What the configuration protects, and the locks.
     pub protect: Protected,
     pub aliases: PathAliases,
-    /// Whether the mapping has receipts, and how many tables depend on them.
+    /// Whether the mapping has receipts.
     pub has_receipts: bool,
-    pub dependents: usize,
+    /// How many tables depend on tasks, and on receipts.
+    pub task_dependents: usize,
+    pub receipt_dependents: usize,
     /// The mapping has no table to delete tasks from.
     pub never_pruned: bool,
 }
@@ -92,6 +94,20 @@ impl Settings {
 
     pub fn expired_receipts(&self) -> Scope {
         Scope::Receipts(self.days_ago(self.config.receipts_days))
+    }
+
+    /// The tables in which rows are known by the keys of a scope.
+    pub fn sources_of(&self, scope: &Scope) -> Vec<Source> {
+        match scope {
+            Scope::Tasks(_) => {
+                let dependents = (0..self.task_dependents).map(Source::TaskDependents);
+                std::iter::once(Source::Tasks).chain(dependents).collect()
+            }
+            Scope::Receipts(_) => {
+                let dependents = (0..self.receipt_dependents).map(Source::ReceiptDependents);
+                std::iter::once(Source::Receipts).chain(dependents).collect()
+            }
+        }
     }
 
     pub fn temp_before(&self) -> DateTime<Utc> {

@@ -82,6 +82,13 @@ impl Tally {
         self.notes.push(note);
     }
 
+    /// A note of what is so every night: no warning, which cron would send by mail.
+    pub fn remark(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        log::info!("{note}");
+        self.notes.push(note);
+    }
+
     /// Begins a part of the run, for the log.
     pub fn phase(&self) -> Phase {
         Phase { began: Instant::now(), before: self.counts() }

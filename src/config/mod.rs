@@ -143,6 +143,7 @@ fn combine(
             naive_zone: naive_zone(&values, &given, timezone)?,
             connect_timeout: values.database.connect_timeout(),
             statement_timeout: values.database.statement_timeout(),
+            row_security: values.database.row_security,
         },
         target,
         read_target,

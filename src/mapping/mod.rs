@@ -7,7 +7,7 @@ pub mod canonical_path;
 pub mod preset;
 mod tables;
 
-pub use tables::{DependentTable, Mapping, OnSqlite, ReceiptTable, TaskDependent, TaskTable, Wait};
+pub use tables::{DependentTable, Mapping, OnSqlite, ReceiptTable, TaskTable, Wait};
 
 use crate::values::InvalidKey;
 use serde::{Deserialize, Serialize};

@@ -79,9 +79,9 @@ pub struct TaskTable {
     pub guard: Option<Expression>,
     #[serde(default)]
     pub states: States,
-    /// Rows that go with a task, before it, where the database does not see to that itself.
+    /// Rows that go with a task, before it, where the database does not see to that itself, or where they name files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dependents: Vec<TaskDependent>,
+    pub dependents: Vec<DependentTable>,
     /// What is written differently in SQLite.
     #[serde(default, skip_serializing_if = "OnSqlite::is_empty")]
     pub sqlite: OnSqlite,
@@ -184,12 +184,7 @@ impl TaskTable {
             let message = "cannot be used where tasks.key has more than one column";
             return Err(InvalidKey::new("tasks.dependents", message));
         }
-        for (number, dependent) in (1..).zip(&self.dependents) {
-            let key = |name: &str| format!("tasks.dependents[{number}].{name}");
-            require(&key("from"), &dependent.from)?;
-            require(&key("foreign_key"), &dependent.foreign_key)?;
-        }
-        Ok(())
+        check_dependents("tasks", &self.dependents)
     }
 
     /// What a field is in this table: a column or an expression; `None` where there is none.
@@ -211,14 +206,6 @@ impl TaskTable {
             Field::Queue => self.queue.as_deref(),
         }
     }
-}
-
-/// `[[database.tasks.dependents]]`: rows that name no files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskDependent {
-    pub from: String,
-    /// What holds the task's key.
-    pub foreign_key: String,
 }
 
 /// `[database.receipts]`: they are removed once no task refers to them, with the rows that depend on them.
@@ -252,30 +239,28 @@ impl ReceiptTable {
         require("receipts.created_at", &self.created_at)?;
         require("receipts.link", &self.link)?;
         check_entries("receipts.files", &self.files)?;
-        for (number, dependent) in (1..).zip(&self.dependents) {
-            let key = |name: &str| format!("receipts.dependents[{number}].{name}");
-            require(&key("from"), &dependent.from)?;
-            require(&key("foreign_key"), &dependent.foreign_key)?;
-            check_entries(&key("files"), &dependent.files)?;
-        }
-        Ok(())
+        check_dependents("receipts", &self.dependents)
     }
 }
 
-/// Rows that go with a receipt, or with a task, before it.
+/// `[[database.tasks.dependents]]` and `[[database.receipts.dependents]]`: rows that go with a task or a receipt, before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DependentTable {
     pub from: String,
+    /// What holds the key of the task or receipt.
     pub foreign_key: String,
     #[serde(default)]
     pub files: Vec<Expression>,
 }
 
-impl From<&TaskDependent> for DependentTable {
-    fn from(dependent: &TaskDependent) -> Self {
-        let TaskDependent { from, foreign_key } = dependent.clone();
-        Self { from, foreign_key, files: Vec::new() }
+fn check_dependents(section: &str, tables: &[DependentTable]) -> Result<(), InvalidKey> {
+    for (number, dependent) in (1..).zip(tables) {
+        let key = |name: &str| format!("{section}.dependents[{number}].{name}");
+        require(&key("from"), &dependent.from)?;
+        require(&key("foreign_key"), &dependent.foreign_key)?;
+        check_entries(&key("files"), &dependent.files)?;
     }
+    Ok(())
 }
 
 fn require(key: &str, text: &str) -> Result<(), InvalidKey> {

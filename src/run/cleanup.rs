@@ -10,6 +10,7 @@ use crate::cli::CleanupArgs;
 use crate::config::{Config, Env};
 use crate::language::Language;
 use crate::lock;
+use crate::mapping::Mapping;
 use crate::notify;
 use crate::outcome::{Failure, Issue, Kind};
 use crate::report::prometheus::Figures;
@@ -187,7 +188,7 @@ fn cleanup_settings(
     let logs = targets(Part::Logs, "cleanup.log_dirs", &config.cleanup.log_dirs)?;
     let roots = Roots::open(&config.cleanup, &config.base_dir);
     let roots = if arguments.force { roots.forced() } else { roots };
-    let receipts = config.database.store.mapping.receipts.as_ref();
+    let Mapping { tasks, receipts } = &config.database.store.mapping;
     let settings = Settings {
         mode,
         force: arguments.force,
@@ -200,8 +201,9 @@ fn cleanup_settings(
         aliases: cleanup::path_aliases(&roots, &temp),
         temp,
         has_receipts: receipts.is_some(),
-        dependents: receipts.map_or(0, |receipts| receipts.dependents.len()),
-        never_pruned: config.database.store.mapping.tasks.delete_from.is_none(),
+        task_dependents: tasks.dependents.len(),
+        receipt_dependents: receipts.as_ref().map_or(0, |receipts| receipts.dependents.len()),
+        never_pruned: tasks.delete_from.is_none(),
         parts: parts.to_vec(),
     };
     Ok((settings, roots))
@@ -239,6 +241,7 @@ fn open_database(
             store: config.database.store.clone(),
             aliases: settings.aliases.clone(),
             mode: settings.mode,
+            reads: settings.mode.into(),
             asked_to_end: Arc::clone(asked_to_end),
         },
     );

@@ -2,7 +2,7 @@
 
 use super::locks::Opened;
 use crate::config::Config;
-use crate::outcome::{Failure, Kind};
+use crate::outcome::{Failure, Issue, Kind};
 use crate::store::target::Target;
 use crate::store::{Store, open};
 use anyhow::Result;
@@ -31,6 +31,13 @@ impl Opened for () {
     fn answers(&mut self, _within: Duration) -> bool {
         true
     }
+}
+
+/// The entry for figures that may lack rows.
+pub(super) fn hidden_rows(store: &dyn Store) -> Option<Issue> {
+    let failure = store.hidden_rows()?;
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    Some(Issue::new("row_security", format!("{}; {hint}", failure.message)))
 }
 
 pub(super) fn no_database(so: &str) -> Failure {

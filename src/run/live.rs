@@ -1,6 +1,6 @@
 //! The live state: what the table, the disks and the records of runs say now, and what the rules say of it.
 
-use super::database::reading_target;
+use super::database::{hidden_rows, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::notify::rule_context;
 use super::{Session, log_issues};
@@ -64,6 +64,7 @@ pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store
         state.today.failed
     );
     let mut issues = live::issues(&figures);
+    issues.extend(hidden_rows(store));
     issues.extend(disks.errors);
     let mut evaluation = rules::evaluate_live(&state, &context)?;
     for (rule, why) in undecided {

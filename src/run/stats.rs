@@ -1,6 +1,6 @@
 //! `taskmon stats`: the reports of days, saved and printed.
 
-use super::database::{open_store, reading_target};
+use super::database::{hidden_rows, open_store, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
@@ -92,6 +92,7 @@ impl<'a> Reports<'a> {
         for date in dates {
             let began = Instant::now();
             let mut report = make_report(session, self.config, store, *date)?;
+            report.errors.extend(hidden_rows(store));
             log_issues(&report.errors);
             log_day(&report, began.elapsed());
             let evaluation = notify::evaluate(self.config, self.config.disk.thresholds(), &report)?;

@@ -1,6 +1,7 @@
 //! What `taskmon check` wants to know of a database beside whether the jobs could open it: who is asking, what they may do, what is in the
 //! status column. Nothing is changed.
 
+use super::cascades::Stranded;
 use super::columns::{Column, compute, dependent_columns, receipt_columns, task_columns};
 use super::refusal::Refusal;
 use crate::mapping::Mapping;
@@ -26,6 +27,8 @@ pub struct Inspection {
     pub labels: Result<Vec<(Option<String>, u64)>, String>,
     /// What came of computing the mapping's expressions on some of the rows.
     pub trials: Trials,
+    /// Files that deletions would leave behind, or why they are not known.
+    pub stranded: Result<Vec<Stranded>, String>,
     /// What the types of the tasks' key, name, link, guard and files are called, by their names in a configuration, as far as they are known.
     pub types: Vec<(String, String)>,
 }
@@ -56,9 +59,13 @@ pub struct Rights {
 const TRIED_ROWS: usize = 1000;
 
 /// The expressions of a mapping, table by table: their section, and what is read.
-fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
+pub fn sections(mapping: &Mapping) -> Vec<(String, &str, Vec<Column>)> {
     let tasks = &mapping.tasks;
     let mut all = vec![("tasks".to_owned(), tasks.from.as_str(), task_columns(tasks))];
+    for (place, table) in tasks.dependents.iter().enumerate() {
+        let section = format!("tasks.dependents[{}]", place + 1);
+        all.push((section, &table.from, dependent_columns(table)));
+    }
     if let Some(receipts) = &mapping.receipts {
         let columns = receipt_columns(receipts);
         all.push(("receipts".to_owned(), &receipts.from, columns));
@@ -81,9 +88,15 @@ pub fn trials(
         let columns: Vec<Column> = columns.into_iter().map(read_as).collect();
         let computed = compute(&section, from, &columns, Some(TRIED_ROWS), try_query);
         trials.failed.extend(computed.failed);
-        let ended = computed.ended.filter(|failure| failure.kind == Kind::StatementTimeout);
-        let untried = ended.map(|failure| format!("database.{section}: {}", failure.message));
-        trials.untried.extend(untried);
+        match computed.ended {
+            Some(failure) if failure.kind == Kind::StatementTimeout => {
+                trials.untried.push(format!("database.{section}: {}", failure.message));
+            }
+            // Such as a function that a view calls, and that writes.
+            Some(failure) if failure.kind == Kind::QueryFailed => trials.failed.push(failure),
+            // What is not reached or not allowed is said elsewhere.
+            _ => {}
+        }
     }
     trials
 }
@@ -103,24 +116,29 @@ pub struct MappedTable {
     pub name: String,
     /// Whether rows are deleted from it.
     pub is_pruned: bool,
+    /// What is read of it: rights on these columns are enough.
+    pub expressions: Vec<String>,
 }
 
 /// The tables of a mapping, each once.
 pub fn tables(mapping: &Mapping) -> Vec<MappedTable> {
-    let tasks = &mapping.tasks;
-    let mut all = vec![(tasks.from.clone(), false)];
-    all.extend(tasks.delete_from.clone().map(|table| (table, true)));
-    if let Some(receipts) = &mapping.receipts {
-        all.push((receipts.from.clone(), true));
-        let dependents = receipts.dependents.iter();
-        all.extend(dependents.map(|dependent| (dependent.from.clone(), true)));
-    }
     let mut tables: Vec<MappedTable> = Vec::new();
-    for (name, is_pruned) in all {
-        match tables.iter_mut().find(|known| known.name == name) {
-            Some(known) => known.is_pruned |= is_pruned,
-            None => tables.push(MappedTable { name, is_pruned }),
+    let mut add = |name: &str, is_pruned: bool, expressions: Vec<String>| match tables
+        .iter_mut()
+        .find(|known| known.name == name)
+    {
+        Some(known) => {
+            known.is_pruned |= is_pruned;
+            known.expressions.extend(expressions);
         }
+        None => tables.push(MappedTable { name: name.to_owned(), is_pruned, expressions }),
+    };
+    for (section, from, columns) in sections(mapping) {
+        let expressions = columns.into_iter().map(|column| column.expression).collect();
+        add(from, section != "tasks", expressions);
+    }
+    if let Some(table) = &mapping.tasks.delete_from {
+        add(table, true, mapping.tasks.key.clone());
     }
     tables
 }

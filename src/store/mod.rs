@@ -1,6 +1,7 @@
 //! What taskmon asks of a database: the [`Store`] trait, its requests and answers as plain data.
 
 pub mod advisory;
+pub mod cascades;
 mod columns;
 mod fields;
 pub mod inspect;
@@ -12,8 +13,11 @@ pub mod settings;
 mod sqlite;
 pub mod target;
 
+pub use settings::RowSecurity;
+
 use crate::calendar::Day;
 use crate::mapping::{Field, Mapping};
+use crate::outcome::Failure;
 use crate::timezone::Tz;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -39,6 +43,11 @@ pub trait Store {
         true
     }
 
+    /// Why rows may be hidden from the role that asks: figures may lack them. `None`: as far as the catalogue says, it sees all.
+    fn hidden_rows(&self) -> Option<&Failure> {
+        None
+    }
+
     /// The fields that the mapping names and the table lacks, which reports do without.
     fn missing(&self) -> &[Field];
 
@@ -56,6 +65,7 @@ pub struct StoreSettings {
     pub connect_timeout: Duration,
     /// No statement runs longer; zero: no limit.
     pub statement_timeout: Duration,
+    pub row_security: RowSecurity,
 }
 
 /// What a day's report wants to know.

@@ -21,6 +21,7 @@ pub struct Settings {
     /// 0: no limit. PostgreSQL counts it in milliseconds of 31 bits.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
     pub statement_timeout_seconds: u32,
+    pub row_security: RowSecurity,
     pub tasks: TaskTable,
     pub receipts: Option<ReceiptTable>,
 }
@@ -44,4 +45,14 @@ impl Settings {
     pub fn statement_timeout(&self) -> Duration {
         Duration::from_secs(self.statement_timeout_seconds.into())
     }
+}
+
+/// `database.row_security`: what to do where policies may hide rows from the role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowSecurity {
+    /// Nothing is deleted, and reports say that they may lack rows.
+    Refuse,
+    /// The policies show the role every row.
+    Accept,
 }

@@ -11,6 +11,7 @@ mod config;
 mod debian;
 mod demo;
 mod disk;
+mod encodings;
 mod errors;
 mod files;
 mod heartbeat;

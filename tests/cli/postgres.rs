@@ -348,3 +348,43 @@ fn a_row_without_a_state_is_counted_as_other() {
     assert_eq!(report["task_statistics"]["total_tasks"], 4);
     assert_eq!(report["task_statistics"]["status_breakdown"]["other"], 1);
 }
+
+#[test]
+fn figures_that_may_lack_rows_say_so() {
+    let env = three_tasks();
+    let role = env.role("");
+    let url = env.url_of(&role);
+    let hidden = |arguments: &[&str], code: i32| {
+        let run = env.taskmon(arguments.iter().copied()).env("TASKMON_DATABASE_URL", &url);
+        let result = run.exits(code).json();
+        let errors = result["errors"].as_array().unwrap().iter();
+        let kinds = errors.filter(|error| error["kind"] == "row_security");
+        kinds.map(|error| error["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let alert = ["-q", "-q", "alert", "--dry-run"];
+    let stats = [&["-q", "-q"], &STATS[..]].concat();
+    for (statements, named) in [
+        ("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY", "row level security applies to tasks"),
+        ("CREATE POLICY everything ON tasks USING (true)", "row level security applies to tasks"),
+    ] {
+        env.sql(statements);
+        for arguments in [&stats[..], &alert] {
+            let messages = hidden(arguments, 1);
+            assert_eq!(messages.len(), 1, "{messages:?}");
+            for part in ["database.tasks.from", named, "row_security = \"accept\""] {
+                assert!(messages[0].contains(part), "{messages:?}");
+            }
+        }
+    }
+    env.write(
+        "taskmon.toml",
+        "timezone = \"Asia/Shanghai\"\n[database]\nrow_security = \"accept\"\n",
+    );
+    assert!(hidden(&stats, 0).is_empty());
+    // What hides receipts is no concern of a report.
+    env.write("taskmon.toml", "timezone = \"Asia/Shanghai\"\n");
+    env.sql(&format!(
+        "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY; ALTER TABLE delivery_receipts ENABLE ROW LEVEL SECURITY; GRANT DELETE ON tasks TO {role}"
+    ));
+    assert!(hidden(&stats, 0).is_empty());
+}

@@ -14,7 +14,9 @@ use taskmon::mapping::{Mapping, TaskTable, preset};
 use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
-use taskmon::store::{Cell, DayCount, DayFigures, DayRequest, Store, StoreSettings, open};
+use taskmon::store::{
+    Cell, DayCount, DayFigures, DayRequest, RowSecurity, Store, StoreSettings, open,
+};
 use taskmon::timezone::Tz;
 
 /// The zone of the days, and of the rows' times, which have none.
@@ -79,6 +81,7 @@ impl View {
             naive_zone: self.naive_zone,
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
+            row_security: RowSecurity::Refuse,
         }
     }
 
@@ -104,6 +107,7 @@ impl View {
             store: self.settings(),
             aliases: aliases(),
             mode: Mode::Apply,
+            reads: Mode::Apply.into(),
             asked_to_end: Default::default(),
         };
         open::pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()

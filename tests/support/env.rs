@@ -133,6 +133,11 @@ impl TestEnv {
         server("postgres", self.name())
     }
 
+    /// A connection to the PostgreSQL server as the superuser, to another database.
+    pub fn server(&self) -> postgres::Client {
+        server("postgres", "postgres")
+    }
+
     /// A connection to the SQLite file.
     pub fn connection(&self) -> rusqlite::Connection {
         match &self.database {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::outcome::{Failure, Kind};
 use crate::run::database::no_database;
 use crate::store::inspect::Inspection;
-use crate::store::prune::{Mode, PruneSettings};
+use crate::store::prune::{Mode, PruneSettings, Reads};
 use crate::store::target::Target;
 use crate::store::{StoreSettings, open};
 use chrono::Utc;
@@ -111,11 +111,14 @@ fn mapping_and_indexes(
         let zones = (found.zone.as_deref(), database.store.naive_zone);
         mapping::naive_times(&store.types(), zones, Utc::now(), language)
     }));
+    let hidden = opened.as_ref().ok().and_then(|store| store.hidden_rows());
+    findings.extend(hidden.map(Finding::of));
     // If the store could not be opened, the reason above names the missing table already.
     if opened.is_ok() {
         findings.extend(mapping::missing_tables(found, language));
     }
     findings.extend(mapping::trials(found, language));
+    findings.extend(mapping::stranded(found, language));
     findings.push(mapping::labels(&found.labels, &database.store.mapping.tasks.states, language));
     // Closed before the pruner opens: where a reader closes a SQLite database in WAL mode last, two files stay behind.
     drop(opened);
@@ -147,6 +150,7 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
         aliases: cleanup::path_aliases(&roots, &[]),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
+        reads: Reads::ReadOnly,
         asked_to_end: Default::default(),
     };
     let mut pruner = match open::pruner(target, settings) {

@@ -1,5 +1,6 @@
 //! A connection whose queries have a time limit: neither a locked table nor a silent server may block a cron job forever.
 
+use super::encoding::Encoding;
 use super::failure::{failure, refusal};
 use super::worker::{Worker, has_ended};
 use super::{SILENCE, silent};
@@ -13,6 +14,7 @@ pub struct Bounded {
     worker: Option<Worker>,
     /// Zero: no limit.
     limit: Duration,
+    encoding: Encoding,
 }
 
 /// Why a query has no answer.
@@ -39,7 +41,11 @@ impl Unanswered {
 
 impl Bounded {
     pub fn new(worker: Worker, limit: Duration) -> Self {
-        Self { worker: Some(worker), limit }
+        Self { worker: Some(worker), limit, encoding: Encoding::of("UTF8") }
+    }
+
+    pub fn set_encoding(&mut self, encoding: &Encoding) {
+        self.encoding = encoding.clone();
     }
 
     /// The connection, for other use.
@@ -55,7 +61,10 @@ impl Bounded {
         let (limit, patience) = (self.limit.as_millis(), self.limit + SILENCE);
         let silent = || Unanswered::Silent(silent(patience));
         let worker = self.worker.take().ok_or_else(silent)?;
-        let text = format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {sql}; COMMIT");
+        let encoding = self.encoding.setting();
+        let text = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}{encoding}; {sql}; COMMIT"
+        );
         let longest = if self.limit.is_zero() { Duration::MAX } else { patience };
         let arrival = worker.ask(move |client| {
             let answer = client.simple_query(&text);
@@ -68,6 +77,18 @@ impl Bounded {
         let answer = arrival.recv_timeout(longest).map_err(|_| silent())?;
         self.worker = Some(worker).filter(|_| !answer.as_ref().is_err_and(has_ended));
         answer.map_err(Unanswered::Refused)
+    }
+
+    /// The server's own error apart from those of the connection.
+    pub fn try_simple(
+        &mut self,
+        sql: &str,
+    ) -> Result<Result<Vec<SimpleQueryMessage>, postgres::Error>, Failure> {
+        match self.query(sql) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Unanswered::Refused(error)) if error.as_db_error().is_some() => Ok(Err(error)),
+            Err(unanswered) => Err(unanswered.into_failure("asking the database about itself")),
+        }
     }
 
     /// Whether it can be computed.

@@ -9,7 +9,7 @@ use std::io;
 
 /// `doing` says what it was for: "reading the tasks".
 ///
-/// The kinds: `statement_timeout`, `permission_denied`, `mapping_mismatch` (a table, column or expression of
+/// The kinds: `statement_timeout`, `permission_denied`, `row_security`, `mapping_mismatch` (a table, column or expression of
 /// the mapping does not fit), `database_unavailable` (the connection or the server went away),
 /// `query_failed` for the rest. The message has everything that the server said, and its SQLSTATE.
 pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
@@ -27,8 +27,13 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
             Kind::StatementTimeout,
             "raise database.statement_timeout_seconds, or see whether the columns of the mapping have indexes, and whether another session holds a lock on the table",
         ),
+        "42501" if is_filtered(db) => new(Kind::RowSecurity, HIDDEN_ROWS_HINT),
         "42501" => new(Kind::PermissionDenied, &grant_hint(db.message())),
         "3F000" => new(Kind::MappingMismatch, MAPPING_HINT),
+        "25006" => new(
+            Kind::QueryFailed,
+            "reports and checks read in read-only transactions: leave out of the mapping what calls a function that writes",
+        ),
         "40001" => new(
             Kind::QueryFailed,
             "run again; on a standby, max_standby_streaming_delay or hot_standby_feedback give long statements time",
@@ -65,6 +70,15 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
         code if code.starts_with("42") || code.starts_with("22") => Refusal::BadExpression(words),
         _ => failed(),
     }
+}
+
+/// What helps where rows may be hidden.
+pub const HIDDEN_ROWS_HINT: &str = "have a role run taskmon that sees every row: the tables' owner, or one that was given BYPASSRLS; where the policies and views show this role all of them, say so with row_security = \"accept\" in [database]";
+
+/// Whether a statement failed because policies would filter what it reads, which is refused where `row_security` is off. The message is in the
+/// server's language, the name of its function is not.
+pub fn is_filtered(db: &DbError) -> bool {
+    db.routine() == Some("check_enable_rls")
 }
 
 const MAPPING_HINT: &str =

@@ -199,7 +199,7 @@ struct Origin {
 /// `None`: it is computed, or the plan does not say.
 fn origin(session: &Session, from: &str, column: &str) -> Result<Option<Origin>, Broken> {
     let sql = format!("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT ({column}) FROM {from}");
-    let Some(answer) = unless_refused(session.simple(&sql))? else {
+    let Some(answer) = unless_refused(session.simple_read(&sql))? else {
         return Ok(None);
     };
     let text: String = rows(&answer).filter_map(|row| row.get(0)).collect();

@@ -1,19 +1,23 @@
 //! What a PostgreSQL server says of itself and of this user's rights.
 
+use super::cascades;
 use super::connect::target::PostgresTarget;
-use super::session::{Broken, Session, unless_refused};
+use super::session::{Broken, Reading, Session, unless_refused};
+use super::text::text;
 use super::view_key::find_wrong_key;
 use crate::mapping::Mapping;
 use crate::outcome::Failure;
-use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, MappedTable, Rights, find_culprit, tables, trials};
+use crate::store::prune::Reads;
+use crate::store::{RowSecurity, StoreSettings};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use postgres::Row;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 const WHO: &str = "SELECT current_user::text, current_setting('server_version'), clock_timestamp(), \
                    current_setting('TimeZone'), pg_is_in_recovery(), current_setting('default_transaction_read_only')";
@@ -23,7 +27,7 @@ pub fn inspect(
     settings: &StoreSettings,
     now: fn() -> DateTime<Utc>,
 ) -> Result<Inspection> {
-    let session = Session::open(target, settings.statement_timeout, &Arc::default())?;
+    let session = Session::open(target, looking(settings.statement_timeout), &Arc::default())?;
     let doing = "asking the database about itself";
     let rows = session.ask(WHO, &[]).map_err(|broken| broken.failure(doing))?;
     let host_clock = now();
@@ -48,8 +52,15 @@ pub fn inspect(
             trials.failed.extend(find_wrong_key(&session, &settings.mapping.tasks));
             trials
         },
+        stranded: cascades::stranded(&session, &settings.mapping)
+            .map_err(|broken| broken.failure("reading the foreign keys").message),
         types: types(&session, settings),
     })
+}
+
+/// Nothing can be written, and what policies hide is left out: whether they hide anything is asked by who goes by the rows.
+fn looking(limit: Duration) -> Reading {
+    Reading { limit, reads: Reads::ReadOnly, row_security: RowSecurity::Accept }
 }
 
 fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
@@ -64,7 +75,7 @@ fn read_only(who: &Row) -> Result<Option<String>, postgres::Error> {
 
 /// A FROM clause has no rights: they stay unknown.
 fn rights(session: &Session, table: MappedTable) -> Result<Rights, Broken> {
-    let MappedTable { name, is_pruned } = table;
+    let MappedTable { name, is_pruned, expressions } = table;
     let sql = "SELECT has_table_privilege(to_regclass(n), 'SELECT'), has_table_privilege(to_regclass(n), 'DELETE'), to_regclass(n) IS NULL \
                FROM unnest($1) AS n";
     let mut known = Rights {
@@ -77,13 +88,17 @@ fn rights(session: &Session, table: MappedTable) -> Result<Rights, Broken> {
     if known.closed_schema.is_some() {
         return Ok(known);
     }
-    let rows = unless_refused(session.ask(sql, &[vec![name]]))?;
+    let rows = unless_refused(session.ask(sql, &[vec![name.clone()]]))?;
     if let Some(row) = rows.as_ref().and_then(|rows| rows.first()) {
         known.select = row.try_get(0)?;
         known.delete = row.try_get(1)?;
         known.is_missing = is_pruned && row.try_get(2)?;
     }
     known.delete = known.delete.filter(|_| is_pruned);
+    if known.select == Some(false) {
+        let sql = format!("SELECT ({}) FROM {name} LIMIT 0", expressions.join("), ("));
+        known.select = Some(unless_refused(session.ask(&sql, &[]))?.is_some());
+    }
     Ok(known)
 }
 
@@ -132,7 +147,7 @@ pub fn blame(
     mapping: &Mapping,
     asked_to_end: &Arc<AtomicBool>,
 ) -> Option<Failure> {
-    let session = Session::open(target, BLAME_LIMIT, asked_to_end).ok()?;
+    let session = Session::open(target, looking(BLAME_LIMIT), asked_to_end).ok()?;
     find_culprit(mapping, &mut |sql| session.try_query(sql))
 }
 
@@ -147,7 +162,7 @@ fn labels(
     );
     let answer = session.ask(&sql, &[]);
     let rows = answer.map_err(|broken| broken.failure("counting tasks by status").message)?;
-    let read = |row: &Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()));
+    let read = |row: &Row| Ok((text(row, 0)?, row.try_get::<_, i64>(1)?.unsigned_abs()));
     let counts: Result<Vec<_>, postgres::Error> = rows.iter().map(read).collect();
     counts.map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@
 
 use super::plan::{Draft, Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
+use super::text::text;
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
 use crate::store::fields::key_order;
@@ -181,7 +182,7 @@ impl Plan {
     fn open_tasks(&self, rows: &[Row], time: TimeType) -> Result<OpenTasks, postgres::Error> {
         let (mut found, mut task, mut since) = (OpenTasks::default(), None, None);
         for row in rows {
-            task = row.try_get::<_, Option<String>>(0)?.or(task);
+            task = text(row, 0)?.or(task);
             since = self.instant(row, 1, time)?.or(since);
             found.older += unsigned(row.try_get::<_, Option<i64>>(2)?.unwrap_or(0));
             found.tasks += unsigned(row.try_get::<_, Option<i64>>(3)?.unwrap_or(0));

@@ -5,7 +5,9 @@
 
 pub mod answer;
 mod bounded;
+mod cascades;
 pub mod connect;
+mod encoding;
 pub mod failure;
 mod foreign_keys;
 mod identity;
@@ -17,8 +19,10 @@ mod plan;
 pub mod prune;
 mod quote;
 mod report;
+mod row_security;
 mod schema;
 mod session;
+mod text;
 mod trend;
 mod view_key;
 pub mod worker;
@@ -27,6 +31,7 @@ use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettin
 use crate::mapping::Field;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
+use bounded::Bounded;
 use connect::connect;
 use connect::target::PostgresTarget;
 use identity::Identity;
@@ -56,13 +61,16 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects, and opens the second connection while the table's schema is read: only once the first is open, or the second could take
     /// the last connection that a limit leaves.
-    pub fn open(target: &PostgresTarget, settings: StoreSettings) -> Result<Self> {
+    pub fn open(target: &PostgresTarget, mut settings: StoreSettings) -> Result<Self> {
         let leader = Worker::start(connect(target)?)?;
         let second = open_second(target.clone());
         let (leader, schema) = schema::read(leader, &settings)?;
         log::debug!("the table's schema: {schema:?}");
         let server = Identity::read(&leader);
-        let connections = Connections::new(leader, second);
+        let mut bounded = Bounded::new(leader, settings.statement_timeout);
+        let states = &mut settings.mapping.tasks.states;
+        schema.encoding.retain_labels(states, &mut |sql| bounded.try_simple(sql))?;
+        let connections = Connections::new(bounded.into_worker()?, second);
         Ok(Self { target: target.clone(), server, connections, settings, schema })
     }
 
@@ -129,7 +137,15 @@ fn silent(waited: Duration) -> Failure {
 
 impl Store for PostgresStore {
     fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
-        let plan = Plan::day(&self.settings, &self.schema, request);
+        let mut request = request.clone();
+        self.connections.with_leader(|leader| {
+            let mut bounded = Bounded::new(leader, self.settings.statement_timeout);
+            for texts in &mut request.categories {
+                self.schema.encoding.retain(texts, &mut |sql| bounded.try_simple(sql))?;
+            }
+            bounded.into_worker()
+        })?;
+        let plan = Plan::day(&self.settings, &self.schema, &request);
         Ok(self.figures(plan)?.day)
     }
 
@@ -143,6 +159,10 @@ impl Store for PostgresStore {
 
     fn answers(&mut self, within: Duration) -> bool {
         self.connections.answers(within)
+    }
+
+    fn hidden_rows(&self) -> Option<&Failure> {
+        self.schema.hidden_rows.as_ref()
     }
 
     fn missing(&self) -> &[Field] {

@@ -43,6 +43,17 @@ impl Connections {
         self.leader.as_ref().is_some_and(|leader| leader.answers(within))
     }
 
+    /// Does something else with the leader's connection, which is lost if that fails.
+    pub fn with_leader(
+        &mut self,
+        work: impl FnOnce(Worker) -> Result<Worker, Failure>,
+    ) -> Result<(), Failure> {
+        if let Some(leader) = self.leader.take() {
+            self.leader = Some(work(leader)?);
+        }
+        Ok(())
+    }
+
     pub fn answer(&mut self, plan: &Arc<Plan>, limit: Duration) -> Result<Answers> {
         let leader =
             self.leader.take().context("the connection was lost with an earlier report")?;

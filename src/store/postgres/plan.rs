@@ -1,5 +1,6 @@
 //! What the statements of a report are written from, and how their rows become figures.
 
+use super::encoding::Encoding;
 use super::quote::literal;
 use super::schema::{Schema, StatusType, TimeType};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
@@ -196,10 +197,11 @@ fn in_labels<'a>(
 }
 
 /// Just-in-time compilation cost more than it saved on ten million rows.
-fn begin(settings: &StoreSettings) -> String {
+fn begin(settings: &StoreSettings, encoding: &Encoding) -> String {
     format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}",
-        settings.statement_timeout.as_millis()
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}{}",
+        settings.statement_timeout.as_millis(),
+        encoding.setting()
     )
 }
 
@@ -246,7 +248,7 @@ impl<'a> Writer<'a> {
     pub fn plan(self, since: TimeType, statements: Vec<Statement>) -> Plan {
         Plan {
             statements,
-            begin: begin(self.settings),
+            begin: begin(self.settings, &self.schema.encoding),
             fields: self.schema.fields.clone(),
             naive_zone: self.settings.naive_zone,
             time: self.schema.time,

@@ -2,6 +2,7 @@
 
 use super::plan::{Bound, Draft, Figures, Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
+use super::text::text;
 use crate::mapping::{Field, State, Wait};
 use crate::store::fields::key_order;
 use crate::store::{
@@ -38,9 +39,9 @@ impl Plan {
                 part::CELL => self.read_cell(row, &mut cells, figures)?,
                 part::PERCENTILES => read_percentiles(row, figures)?,
                 _ => figures.slowest.push(SlowTask {
-                    task: row.try_get(10)?,
+                    task: text(row, 10)?,
                     processing_time: row.try_get(11)?,
-                    label: row.try_get(2)?,
+                    label: text(row, 2)?,
                 }),
             }
         }
@@ -59,7 +60,7 @@ impl Plan {
         let Some(&hour) = self.hours.name(passed) else {
             return Ok(()); // between the pieces of a day
         };
-        let (label, retries): (Option<String>, Option<i64>) = (row.try_get(2)?, row.try_get(3)?);
+        let (label, retries): (_, Option<i64>) = (text(row, 2)?, row.try_get(3)?);
         let tasks = unsigned(row.try_get(5)?);
         if let Some(category) = row.try_get::<_, Option<i32>>(4)? {
             let place = usize::try_from(category).ok();
@@ -139,7 +140,9 @@ impl Writer<'_> {
             let contains: Vec<String> = (1..=texts.len())
                 .map(|number| format!("strpos(t.error_message, ({bound})[{number}]) > 0"))
                 .collect();
-            cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+            if !contains.is_empty() {
+                cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
+            }
         }
         let failed = draft.in_states(&[State::Failed]);
         let speaks = format!("{failed} AND t.error_message <> ''");
@@ -215,7 +218,7 @@ impl Writer<'_> {
                 let Some(created_at) = plan.instant(row, 3, plan.time)? else {
                     continue; // the day's condition lets none through
                 };
-                let (task, message, retries) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+                let (task, message, retries) = (text(row, 0)?, text(row, 1)?, row.try_get(2)?);
                 figures.day.failed.push(FailedTask { task, message, retries, created_at });
             }
             Ok(())
@@ -232,8 +235,9 @@ impl Writer<'_> {
         );
         draft.finish("counting open tasks", sql, |_, rows, figures| {
             for row in rows {
-                let (label, queue, tasks) =
-                    (row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?));
+                // A task of a state has a label.
+                let label = text(row, 0)?.unwrap_or_default();
+                let (queue, tasks) = (text(row, 1)?, unsigned(row.try_get(2)?));
                 figures.day.backlog.push(BacklogCount { label, queue, tasks });
             }
             Ok(())

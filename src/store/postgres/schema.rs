@@ -1,14 +1,16 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
-use super::answer::{first_value, rows};
+use super::answer::rows;
 use super::bounded::Bounded;
+use super::encoding::Encoding;
 use super::quote::{is_plain_name, literal};
+use super::row_security;
 use super::worker::Worker;
 use crate::mapping::{Field, TaskTable};
 use crate::outcome::{Failure, Kind};
-use crate::store::StoreSettings;
 use crate::store::fields::{BLAME_LIMIT, Fields, find_culprit, source};
 use crate::store::refusal::{not_a_time, unfit_number};
+use crate::store::{RowSecurity, StoreSettings};
 use anyhow::{Context, Result};
 use postgres::SimpleQueryRow;
 
@@ -22,6 +24,9 @@ pub struct Schema {
     pub status: StatusType,
     /// What the type of each field that there is is called.
     pub types: Vec<(Field, String)>,
+    /// Why rows may be hidden from the role; `None`: as far as the catalogue says, it sees all.
+    pub hidden_rows: Option<Failure>,
+    pub encoding: Encoding,
 }
 
 impl Schema {
@@ -94,6 +99,8 @@ pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)
     let row =
         rows.next().with_context(|| format!("the catalogue says nothing of {}", table.from))?;
     let types = field_types(table, &fields, row)?;
+    let encoding = Encoding::of(row.get("encoding").unwrap_or("UTF8"));
+    bounded.set_encoding(&encoding);
     let time = time_type(table, fields.counted_by, &types)?.unwrap_or(TimeType::Instant);
     let started = time_type(table, Field::StartedAt, &types)?;
     let indexes = rows.next();
@@ -104,7 +111,11 @@ pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)
         }
         _ => StatusType::Text { labels: None },
     };
-    let schema = Schema { fields, time, started, status, types };
+    let hidden_rows = match settings.row_security {
+        RowSecurity::Refuse => row_security::of_report(&mut bounded, table, &fields)?,
+        RowSecurity::Accept => None,
+    };
+    let schema = Schema { fields, time, started, status, types, hidden_rows, encoding };
     Ok((bounded.into_worker()?, schema))
 }
 
@@ -164,9 +175,11 @@ fn labels(bounded: &mut Bounded, table: &TaskTable) -> Result<Option<Vec<String>
         let answer = bounded
             .query(&sql)
             .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
-        match first_value(&answer) {
-            Some(label) => labels.push(label.to_owned()),
-            None => return Ok(Some(labels)),
+        match rows(&answer).next().map(|row| row.try_get(0)) {
+            Some(Ok(Some(label))) => labels.push(label.to_owned()),
+            // It is no UTF-8, and the next one cannot be asked for.
+            Some(Err(_)) => return Ok(None),
+            Some(Ok(None)) | None => return Ok(Some(labels)),
         }
     }
     Ok(None)
@@ -188,7 +201,7 @@ fn catalogue_query(table: &TaskTable, fields: &Fields) -> String {
         .collect();
     let types = format!(
         "SELECT (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)::text FROM pg_catalog.pg_enum e \
-          WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels, json_build_array({}) AS types \
+          WHERE e.enumtypid = pg_typeof(t.status)::oid) AS labels, json_build_array({}) AS types, current_setting('server_encoding') AS encoding \
          FROM (VALUES (1)) AS one(row) LEFT JOIN (SELECT * FROM {} LIMIT 0) AS t ON true",
         all.join(", "),
         source(table, &fields.present, &[]),

@@ -1,13 +1,17 @@
 //! A connection with a time limit for the server's answers, which is given up after too long a silence.
 
 use super::SILENCE;
+use super::answer::rows;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
+use super::encoding::Encoding;
 use super::failure::{failure, refusal};
 use super::identity::Identity;
 use super::worker::{Worker, has_ended};
 use crate::deadline;
 use crate::outcome::{Failure, Kind};
+use crate::store::RowSecurity;
+use crate::store::prune::Reads;
 use crate::store::refusal::Refusal;
 use anyhow::Result;
 use postgres::error::SqlState;
@@ -29,10 +33,43 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// How long a statement may go on once the run is to end.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How a session reads outside the transactions of batches.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// No statement runs longer; zero: no limit.
+    pub limit: Duration,
+    pub reads: Reads,
+    /// Where it is refused, a statement that policies would filter fails, those of functions included.
+    pub row_security: RowSecurity,
+}
+
+impl Reading {
+    /// Opens the transaction of a read. All of it holds for this transaction alone: a pooler would hand the session's settings on to others.
+    fn begin(&self, encoding: &Encoding) -> String {
+        let mode = if self.reads == Reads::ReadOnly { " READ ONLY" } else { "" };
+        let security = match self.row_security {
+            RowSecurity::Refuse => "; SET LOCAL row_security = off",
+            RowSecurity::Accept => "",
+        };
+        let limit = self.limit.as_millis();
+        let encoding = encoding.setting();
+        format!(
+            "BEGIN{mode}; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off{security}{encoding}"
+        )
+    }
+
+    /// END is COMMIT, and in a log is not taken for the end of a batch.
+    fn end(&self) -> &'static str {
+        if self.reads == Reads::Committed { "END" } else { "ROLLBACK" }
+    }
+}
+
 pub struct Session {
     worker: Worker,
     /// The connection has failed: what is asked of it may never be answered.
     has_ended: Cell<bool>,
+    reading: Reading,
+    encoding: Encoding,
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
     /// Files are gone whose rows are not yet: no statement is given up until these are.
@@ -117,36 +154,58 @@ impl Session {
     /// The database cannot be reached or refuses.
     pub fn open(
         target: &PostgresTarget,
-        statement_timeout: Duration,
+        reading: Reading,
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Self> {
-        Ok(Self::start(connect(target)?, statement_timeout, asked_to_end)?)
+        Ok(Self::start(connect(target)?, reading, asked_to_end)?)
     }
 
-    /// Begins with a connection: sets its time limits. A pooler that hands the session on resets it or has a limit of its own.
-    /// Without a statement timeout there is no limit for answers either.
+    /// Begins with a connection. Without a time limit for statements there is none for answers either.
     ///
     /// # Errors
-    /// The connection is lost, or the thread cannot be started.
+    /// The thread cannot be started.
     pub fn start(
         client: Client,
-        statement_timeout: Duration,
+        reading: Reading,
         asked_to_end: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let cancel = client.cancel_token();
         let session = Self {
             worker: Worker::start(client)?,
             has_ended: Cell::new(false),
+            reading,
+            encoding: Encoding::of("UTF8"),
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
             must_commit: Cell::new(false),
-            patience: (!statement_timeout.is_zero()).then(|| statement_timeout + SILENCE),
+            patience: (!reading.limit.is_zero()).then(|| reading.limit + SILENCE),
         };
-        let limit = statement_timeout.as_millis();
-        session
-            .simple(&format!("SET statement_timeout = {limit}; SET jit = off"))
-            .map_err(|broken| broken.failure("setting the time limit"))?;
-        Ok(session)
+        session.know_the_server()
+    }
+
+    /// Asks for the encoding, and whether the server has policies at all.
+    fn know_the_server(self) -> Result<Self, Failure> {
+        let asked = self.simple(
+            "SELECT current_setting('server_encoding'), current_setting('row_security', true)",
+        );
+        let answer = unless_refused(asked)
+            .map_err(|broken| broken.failure("asking the database about itself"))?;
+        let row = answer.as_deref().and_then(|answer| rows(answer).next());
+        let setting = |place| row.and_then(|row| row.get(place));
+        let has_policies = setting(1).is_some();
+        let row_security =
+            if has_policies { self.reading.row_security } else { RowSecurity::Accept };
+        let encoding = Encoding::of(setting(0).unwrap_or("UTF8"));
+        Ok(Self { reading: Reading { row_security, ..self.reading }, encoding, ..self })
+    }
+
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// Whether a read fails that policies would filter.
+    pub fn row_security(&self) -> RowSecurity {
+        self.reading.row_security
     }
 
     /// Files are gone whose rows are not yet: from now on, a signal waits for COMMIT.
@@ -186,14 +245,21 @@ impl Session {
         Ok(answer?)
     }
 
-    /// The rows that a statement answers with; each parameter is an array of text.
+    /// The rows that a read answers with, in a transaction of its own; each parameter is an array of text.
     pub fn ask(&self, sql: &str, parameters: &[Vec<String>]) -> Result<Vec<Row>, Broken> {
         log::debug!("{sql}");
-        let (sql, columns) = (sql.to_owned(), parameters.to_vec());
+        let (begin, end) = (self.reading.begin(&self.encoding), self.reading.end());
+        let (sql, parameters) = (sql.to_owned(), parameters.to_vec());
         self.with(move |client| {
-            let bound = columns.iter().map(|column| (column as _, Type::TEXT_ARRAY));
-            client.query_typed(&sql, &bound.collect::<Vec<_>>())
+            in_transaction(client, (&begin, end), |client| query(client, &sql, &parameters))
         })
+    }
+
+    /// The same within the transaction that is open.
+    pub fn ask_within(&self, sql: &str, parameters: &[Vec<String>]) -> Result<Vec<Row>, Broken> {
+        log::debug!("{sql}");
+        let (sql, parameters) = (sql.to_owned(), parameters.to_vec());
+        self.with(move |client| query(client, &sql, &parameters))
     }
 
     /// Statements through the simple protocol, with what they answer.
@@ -201,6 +267,29 @@ impl Session {
         log::debug!("{statements}");
         let statements = statements.to_owned();
         self.with(move |client| client.simple_query(&statements))
+    }
+
+    /// The same in a transaction of their own, all in one round trip.
+    pub fn simple_read(&self, statements: &str) -> Result<Vec<SimpleQueryMessage>, Broken> {
+        let (begin, end) = (self.reading.begin(&self.encoding), self.reading.end());
+        let answer = self.simple(&format!("{begin}; {statements}; {end}"));
+        if matches!(answer, Err(Broken::Server(_))) {
+            // The first error is the one to report.
+            let _ = self.simple("ROLLBACK");
+        }
+        answer
+    }
+
+    /// The same, with the server's own error apart from those of the connection.
+    pub fn try_simple(
+        &self,
+        statements: &str,
+    ) -> Result<Result<Vec<SimpleQueryMessage>, postgres::Error>, Failure> {
+        match self.simple_read(statements) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(Err(error)),
+            Err(broken) => Err(broken.failure("asking the database about itself")),
+        }
     }
 
     /// Whether a query of the mapping's expressions can be computed, and if not, why.
@@ -212,21 +301,28 @@ impl Session {
         }
     }
 
-    /// Hands over the rows of a long answer one by one.
-    pub fn each(&self, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Broken> {
+    /// Hands over the rows of a long answer one by one. `settings`: further ones of its transaction, each after a semicolon.
+    pub fn each(
+        &self,
+        sql: &str,
+        settings: &str,
+        each: &mut dyn FnMut(&Row),
+    ) -> Result<(), Broken> {
         log::debug!("{sql}");
+        let (begin, end) = (self.reading.begin(&self.encoding) + settings, self.reading.end());
         let sql = sql.to_owned();
         self.require_open()?;
         let (sender, receiver) = sync_channel(4);
         self.worker.send(move |client| {
-            let mut send = |rows| sender.send(rows).is_ok();
-            if let Err(error) = stream(client, &sql, &mut send) {
-                // The receiver may be gone.
-                let _ = sender.send(Err(error));
-            }
+            let send = |rows| sender.send(rows).is_ok();
+            let ended = in_transaction(client, (&begin, end), |client| {
+                stream(client, &sql, &mut |rows| send(Ok(rows)))
+            });
+            // An empty chunk is the end. The receiver may be gone.
+            let _ = send(ended.map(|()| Vec::new()));
         });
         loop {
-            // An empty chunk is the end. Without it the answer broke off and is not complete.
+            // Without the empty chunk the answer broke off and is not complete.
             match self.unless_ended(self.wait(&receiver)?)? {
                 rows if rows.is_empty() => return Ok(()),
                 rows => rows.iter().for_each(&mut *each),
@@ -268,25 +364,50 @@ impl Session {
     }
 }
 
-type Chunk = Result<Vec<Row>, postgres::Error>;
+/// Does something between these statements, the last of which is ROLLBACK if it fails.
+fn in_transaction<T>(
+    client: &mut Client,
+    (begin, end): (&str, &str),
+    work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+) -> Result<T, postgres::Error> {
+    match client.batch_execute(begin).and_then(|()| work(client)) {
+        Ok(answer) => client.batch_execute(end).map(|()| answer),
+        Err(error) => {
+            if !has_ended(&error) {
+                // The first error is the one to report.
+                let _ = client.batch_execute("ROLLBACK");
+            }
+            Err(error)
+        }
+    }
+}
 
-/// Hands the answer on in chunks, and an empty one at its end.
+fn query(
+    client: &mut Client,
+    sql: &str,
+    parameters: &[Vec<String>],
+) -> Result<Vec<Row>, postgres::Error> {
+    let bound = parameters.iter().map(|column| (column as _, Type::TEXT_ARRAY));
+    client.query_typed(sql, &bound.collect::<Vec<_>>())
+}
+
+/// Hands the answer on in chunks, none of them empty, until `send` wants no more.
 fn stream(
     client: &mut Client,
     sql: &str,
-    send: &mut dyn FnMut(Chunk) -> bool,
+    send: &mut dyn FnMut(Vec<Row>) -> bool,
 ) -> Result<(), postgres::Error> {
     let nothing: [(&(dyn ToSql + Sync), Type); 0] = [];
     let mut rows = client.query_typed_raw(sql, nothing)?;
     let mut chunk = Vec::new();
     while let Some(row) = rows.next()? {
         chunk.push(row);
-        if chunk.len() == CHUNK && !send(Ok(std::mem::take(&mut chunk))) {
+        if chunk.len() == CHUNK && !send(std::mem::take(&mut chunk)) {
             return Ok(());
         }
     }
-    if chunk.is_empty() || send(Ok(chunk)) {
-        send(Ok(Vec::new()));
+    if !chunk.is_empty() {
+        send(chunk);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::plan::{Bound, Figures, Plan, Statement, Writer, unsigned};
 use super::schema::StatusType;
+use super::text::text;
 use crate::store::DayCount;
 use postgres::Row;
 
@@ -69,7 +70,7 @@ impl Plan {
     ) -> Result<(), postgres::Error> {
         for row in rows {
             if let Some(day) = day_of(unsigned(row.try_get::<_, i32>(0)?.into()) as usize) {
-                let (label, tasks) = (row.try_get(1)?, unsigned(row.try_get(2)?));
+                let (label, tasks) = (text(row, 1)?, unsigned(row.try_get(2)?));
                 figures.day.trend.push(DayCount { day, label, tasks });
             }
         }

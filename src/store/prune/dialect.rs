@@ -12,6 +12,11 @@ pub trait Dialect {
     /// "This part of a key does not identify the row."
     fn lacks_key(&self, part: &Typed) -> String;
 
+    /// "It is no valid text, and cannot be bound"; `None`: it always is.
+    fn is_no_text(&self, _part: &Typed) -> Option<String> {
+        None
+    }
+
     /// "The key is one of those that are bound."
     fn is_bound(&self, key: &[Typed]) -> String;
 
@@ -31,6 +36,9 @@ pub trait Dialect {
 
     /// "The first of these times that the row has lies before."
     fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String;
+
+    /// "The row has none of these times."
+    fn is_undated(&self, times: &[&Typed]) -> String;
 
     /// What a pass adds to the condition; `None`: the pass finds nothing.
     fn pass(&self, table: &Table, scope: &Scope, pass: Pass) -> Option<String>;

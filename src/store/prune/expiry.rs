@@ -2,7 +2,7 @@
 
 use super::Scope;
 use super::dialect::Dialect;
-use super::tables::Table;
+use super::tables::{Table, Typed};
 use crate::mapping::Field;
 
 /// True of no row, in every dialect.
@@ -30,4 +30,22 @@ pub fn condition(dialect: &impl Dialect, table: &Table, scope: &Scope) -> String
         Some(guard) => format!("({expired} AND ({guard}))"),
         None => expired,
     }
+}
+
+/// "The row is in a state that has a limit, and has no time by which it could expire."
+pub fn undated(dialect: &impl Dialect, table: &Table, scope: &Scope) -> String {
+    let undated: Vec<String> = match scope {
+        Scope::Receipts(_) => {
+            let created: Vec<&Typed> = table.time(Field::CreatedAt).into_iter().collect();
+            vec![dialect.is_undated(&created)]
+        }
+        Scope::Tasks(limits) => {
+            let states = limits.iter().filter_map(|(state, _)| {
+                let in_state = dialect.in_state(*state)?;
+                Some(format!("({in_state} AND {})", dialect.is_undated(&table.ended(*state))))
+            });
+            states.collect()
+        }
+    };
+    if undated.is_empty() { NEVER.to_owned() } else { format!("({})", undated.join(" OR ")) }
 }

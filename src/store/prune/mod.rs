@@ -39,8 +39,8 @@ pub trait Pruner {
     /// All tasks, and those that have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
-    /// How many expired rows have no usable key, because a part of it is NULL, or in SQLite invalid UTF-8: they stay. With the name of their table.
-    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)>;
+    /// The rows of the scope's table that stay because nothing identifies them, or says when they ended.
+    fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable>;
 
     /// Up to `limit` keys of expired rows, in ascending order, after the key `after`; without rows that have no usable key.
     fn expired(
@@ -81,6 +81,11 @@ pub trait Pruner {
         Ok(None)
     }
 
+    /// Room in the database's file that deletions have made and that is not the disk's yet: what there is to say of it.
+    fn unreturned_space(&mut self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The expression of the mapping that made a statement fail, if one alone did.
     fn blame(&mut self) -> Option<Failure>;
 
@@ -94,6 +99,7 @@ pub struct PruneSettings {
     pub store: StoreSettings,
     pub aliases: PathAliases,
     pub mode: Mode,
+    pub reads: Reads,
     /// Set when the run is to end: a statement that waits for a lock is then given up with [`crate::outcome::Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
 }
@@ -133,14 +139,26 @@ pub type Key = Vec<String>;
 pub enum Source {
     Tasks,
     Receipts,
-    /// A table of rows that go with a receipt, by its place in the mapping; its rows are known by the receipt's key.
-    Dependents(usize),
+    /// A table of rows that go with a task, by its place in the mapping; its rows are known by the task's key.
+    TaskDependents(usize),
+    /// The same of receipts.
+    ReceiptDependents(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskCounts {
     pub all: u64,
     pub expired: u64,
+}
+
+/// Rows that stay whatever the limits are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undeletable {
+    pub table: String,
+    /// Expired ones without a usable key, because a part of it is NULL, or no valid text.
+    pub without_key: u64,
+    /// Those in a state that has a limit, and without any time that it could count from.
+    pub undated: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -154,6 +172,13 @@ pub struct ExpiredRow {
 }
 
 impl ExpiredRow {
+    /// Whether these paths are among those that it names.
+    pub fn names(&self, stored: &[Vec<u8>]) -> bool {
+        stored
+            .iter()
+            .all(|path| self.paths.binary_search_by(|named| named.stored.cmp(path)).is_ok())
+    }
+
     /// Whether it names these paths, in whichever order, and no others.
     pub fn has_paths(&self, mut stored: Vec<Vec<u8>>) -> bool {
         stored.sort_unstable();
@@ -190,6 +215,26 @@ pub enum Mode {
     Apply,
     /// They are rolled back: the database checks everything, and nothing changes.
     DryRun,
+}
+
+/// What reading may leave behind outside the transactions of batches: a function that a view or an expression calls may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// As whoever else reads.
+    Committed,
+    /// What is written is rolled back with the read, so that a dry run counts what a real run would.
+    RolledBack,
+    /// Nothing can be written.
+    ReadOnly,
+}
+
+impl From<Mode> for Reads {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Apply => Reads::Committed,
+            Mode::DryRun => Reads::RolledBack,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -10,7 +10,8 @@ impl Source {
         match self {
             Source::Tasks => 0,
             Source::Receipts => 1,
-            Source::Dependents(place) => 2 + i32::try_from(place).unwrap_or(i32::MAX - 2),
+            Source::TaskDependents(place) => 2 + doubled(place),
+            Source::ReceiptDependents(place) => 3 + doubled(place),
         }
     }
 
@@ -18,9 +19,18 @@ impl Source {
         match number {
             0 => Source::Tasks,
             1 => Source::Receipts,
-            place => Source::Dependents((place - 2).unsigned_abs() as usize),
+            even if even % 2 == 0 => Source::TaskDependents(halved(even - 2)),
+            odd => Source::ReceiptDependents(halved(odd - 3)),
         }
     }
+}
+
+fn doubled(place: usize) -> i32 {
+    i32::try_from(place).map_or(0, |place| place.saturating_mul(2))
+}
+
+fn halved(number: i32) -> usize {
+    (number / 2).unsigned_abs() as usize
 }
 
 /// The paths that the rows known to name them do not decide on, so that the tables must be searched. A dry run wants all rows that name a path:

@@ -27,12 +27,14 @@ impl<D: Dialect> Statements<D> {
         format!("SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {}", tasks.from)
     }
 
-    pub fn without_key(&self, table: &Table, scope: &Scope) -> String {
+    /// How many expired rows have no usable key, and how many rows no time by which they could expire.
+    pub fn undeletable(&self, table: &Table, scope: &Scope) -> String {
+        let without_key =
+            format!("({}) AND {}", self.lacks_key(table, scope), self.condition(table, scope));
+        let undated = expiry::undated(&self.dialect, table, scope);
         format!(
-            "SELECT count(*) FROM {} WHERE ({}) AND {}",
+            "SELECT count(*) FILTER (WHERE {without_key}), count(*) FILTER (WHERE {undated}) FROM {} WHERE ({without_key}) OR {undated}",
             table.from,
-            self.lacks_key(table),
-            self.condition(table, scope)
         )
     }
 
@@ -61,7 +63,7 @@ impl<D: Dialect> Statements<D> {
             keys.join(", "),
             table.from,
             self.condition(table, scope),
-            self.lacks_key(table),
+            self.lacks_key(table, scope),
         ))
     }
 
@@ -148,9 +150,15 @@ impl<D: Dialect> Statements<D> {
         files.iter().map(|file| format!(", {}", self.dialect.path(file))).collect()
     }
 
-    fn lacks_key(&self, table: &Table) -> String {
+    /// A receipt is known by its link, too: tasks are asked for it.
+    fn lacks_key(&self, table: &Table, scope: &Scope) -> String {
         let parts = table.key.iter().map(|part| self.dialect.lacks_key(part));
-        parts.collect::<Vec<_>>().join(" OR ")
+        let link = table.link.iter().filter(|_| matches!(scope, Scope::Receipts(_)));
+        let link = link.filter_map(|link| self.dialect.is_no_text(link));
+        parts
+            .chain(link.map(|is_no_text| format!("coalesce({is_no_text}, false)")))
+            .collect::<Vec<_>>()
+            .join(" OR ")
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables that cleanup works on, as its statements name them.
 
-use super::{Scope, Source};
+use super::{ExpiredRow, Scope, Source};
 use crate::mapping::{DependentTable, Field, Mapping, ReceiptTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{Column, dependent_columns, receipt_columns, task_columns};
@@ -40,7 +40,6 @@ pub struct Dependent {
 pub struct Tables {
     pub tasks: Table,
     pub receipts: Option<Table>,
-    /// They name no files.
     pub task_dependents: Vec<Dependent>,
     pub receipt_dependents: Vec<Dependent>,
 }
@@ -63,12 +62,10 @@ impl Tables {
     pub fn read(mapping: &Mapping, look: &mut Look) -> Result<Self, Failure> {
         let tasks = &mapping.tasks;
         let types = look("tasks", &tasks.from, &task_columns(tasks))?;
-        let task_dependents: Vec<DependentTable> =
-            tasks.dependents.iter().map(DependentTable::from).collect();
         let mut tables = Self {
             tasks: Table::of_tasks(tasks, &types),
             receipts: None,
-            task_dependents: dependents("tasks", &task_dependents, look)?,
+            task_dependents: dependents("tasks", &tasks.dependents, look)?,
             receipt_dependents: Vec::new(),
         };
         if let Some(receipts) = &mapping.receipts {
@@ -118,25 +115,41 @@ impl Tables {
             from: &table.from,
             files: &table.files,
         });
-        let dependents = self.receipt_dependents.iter().enumerate();
-        let dependents = dependents.map(|(place, table)| NamingTable {
-            source: Source::Dependents(place),
-            key: std::slice::from_ref(&table.foreign_key),
-            from: &table.from,
-            files: &table.files,
-        });
-        tables.chain(dependents).filter(|table| !table.files.is_empty())
+        let task_dependents = self.task_dependents.iter().enumerate();
+        let task_dependents =
+            task_dependents.map(|(place, table)| table.naming(Source::TaskDependents(place)));
+        let receipt_dependents = self.receipt_dependents.iter().enumerate();
+        let receipt_dependents =
+            receipt_dependents.map(|(place, table)| table.naming(Source::ReceiptDependents(place)));
+        let all = tables.chain(task_dependents).chain(receipt_dependents);
+        all.filter(|table| !table.files.is_empty())
     }
 
     /// The tables whose rows go with those of a scope and name files.
-    pub fn naming_along(&self, scope: &Scope) -> impl Iterator<Item = NamingTable<'_>> {
-        let is_along = matches!(scope, Scope::Receipts(_));
-        self.naming().filter(move |table| is_along && matches!(table.source, Source::Dependents(_)))
+    pub fn naming_along<'t>(&'t self, scope: &'t Scope) -> impl Iterator<Item = NamingTable<'t>> {
+        self.naming().filter(|table| scope.takes_along(table.source))
     }
 
     /// The table of these rows, if it names files.
     pub fn naming_of(&self, source: Source) -> Option<NamingTable<'_>> {
         self.naming().find(|table| table.source == source)
+    }
+}
+
+impl Scope {
+    /// Whether rows of this table go with rows of the scope.
+    pub fn takes_along(&self, source: Source) -> bool {
+        match self {
+            Scope::Tasks(_) => matches!(source, Source::TaskDependents(_)),
+            Scope::Receipts(_) => matches!(source, Source::ReceiptDependents(_)),
+        }
+    }
+}
+
+impl Dependent {
+    fn naming(&self, source: Source) -> NamingTable<'_> {
+        let key = std::slice::from_ref(&self.foreign_key);
+        NamingTable { source, key, from: &self.from, files: &self.files }
     }
 }
 
@@ -210,6 +223,12 @@ impl Table {
     pub fn key_names(&self) -> String {
         let names: Vec<&str> = self.key.iter().map(|part| part.expression.as_str()).collect();
         names.join(", ")
+    }
+
+    /// Whether deleting a row, with those that go along, gave back other paths than were read before. Where rows are read from a view, it gives
+    /// back those of the others alone.
+    pub fn has_changed(&self, row: &ExpiredRow, deleted: Vec<Vec<u8>>) -> bool {
+        if self.is_read_directly() { !row.has_paths(deleted) } else { !row.names(&deleted) }
     }
 
     /// Rows are read from what they are deleted from, and not from a view of it.

@@ -1,5 +1,6 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
+use super::cascades;
 use super::connection::{Watchdog, open_read_only, read_rows, refusal, words};
 use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
@@ -44,6 +45,7 @@ pub fn inspect(
             let _watchdog = Watchdog::start(&connection, settings.statement_timeout);
             trials(&settings.mapping, &|column| column, &mut |sql| tried(&connection, sql))
         },
+        stranded: cascades::stranded(&connection, &settings.mapping).map_err(|error| words(&error)),
         types: types(&connection, settings),
     })
 }

@@ -5,6 +5,7 @@
 //! notes in which forms they come. Where all have one form, the other statements compare text with bounds in that form;
 //! where forms are mixed, they ask a function of ours about each row.
 
+mod cascades;
 mod conditions;
 mod connection;
 mod day;

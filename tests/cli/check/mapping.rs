@@ -29,6 +29,42 @@ on_each_database! {
         let found = run_check(&env, &["--config", "other.toml"], 0);
         assert_check(&found, "mapping", "warning", &["FAILED (2)", "never deleted", "[database.tasks.states]"]);
     }
+
+    fn files_that_a_foreign_key_would_leave_behind_are_named(env) {
+        volumes(&env);
+        env.sql(
+            "CREATE TABLE attachments (id integer PRIMARY KEY, task_id integer REFERENCES tasks (id) ON DELETE CASCADE, file_path varchar(80), file_url text, profile text); \
+             CREATE TABLE previews (attachment integer REFERENCES attachments (id) ON DELETE CASCADE, \"thumbFile\" text); \
+             CREATE TABLE notes (task integer REFERENCES tasks (id) ON DELETE SET NULL, filename text); \
+             CREATE TABLE beneath (note integer, path text); \
+             CREATE TABLE kept (task integer REFERENCES tasks (id), path text)",
+        );
+        let found = run_check(&env, &[], 0);
+        let named = |found: &BTreeMap<String, Value>| {
+            let findings = found["mapping"]["findings"].as_array().unwrap().iter();
+            let messages = findings.filter(|finding| finding["status"] == "warning").map(|finding| finding["message"].as_str().unwrap());
+            messages.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let messages = named(&found);
+        assert_eq!(messages.len(), 3, "{messages:#?}");
+        for (table, column, action) in [("attachments", "file_path", "CASCADE"), ("previews", "thumb", "CASCADE"), ("notes", "filename", "SET NULL")] {
+            let is_named = |message: &&String| [table, column, action].iter().all(|part| message.contains(part));
+            assert_eq!(messages.iter().filter(is_named).count(), 1, "{table}: {messages:#?}");
+        }
+        assert_check(&found, "mapping", "warning", &["[[database.tasks.dependents]] with from = 'attachments' and files = ['file_path']"]);
+        env.config("[[database.tasks.dependents]]\nfrom = 'attachments'\nforeign_key = 'task_id'\nfiles = ['file_path']");
+        assert_eq!(named(&run_check(&env, &[], 0)).len(), 2);
+    }
+
+    fn a_cascade_among_tasks_and_onto_receipts_is_named(env) {
+        volumes(&env);
+        env.sql("ALTER TABLE tasks ADD COLUMN parent integer REFERENCES tasks (id) ON DELETE CASCADE; \
+                 ALTER TABLE delivery_receipts ADD COLUMN task integer REFERENCES tasks (id) ON DELETE CASCADE");
+        let found = run_check(&env, &[], 0);
+        for parts in [["rows of tasks go with tasks", "image_path"], ["rows of delivery_receipts go with tasks", "qr_code_path"]] {
+            assert_check(&found, "mapping", "warning", &parts);
+        }
+    }
 }
 
 #[test]
@@ -184,4 +220,25 @@ fn an_expression_that_fails_on_a_row_of_sqlite_is_named() {
         message.starts_with("database.tasks.error_message:") && message.contains("malformed JSON"),
         "{message}"
     );
+}
+
+#[test]
+fn rows_that_may_be_hidden_fail_the_check() {
+    let env = TestEnv::postgres();
+    volumes(&env);
+    let role = env.role("");
+    env.sql(&format!(
+        "GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}; ALTER TABLE tracking_info ENABLE ROW LEVEL SECURITY; \
+         CREATE POLICY everything ON tracking_info USING (true)"
+    ));
+    let option = ["--database-url", &env.url_of(&role)];
+    let found = run_check(&env, &option, 1);
+    let parts = ["database.receipts.dependents[1].from", "tracking_info", "row_security"];
+    assert_check(&found, "mapping", "failed", &parts);
+    env.config("row_security = 'accept'");
+    assert_check(&run_check(&env, &option, 0), "mapping", "ok", &[]);
+    env.config("");
+    env.sql("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY");
+    let found = run_check(&env, &option, 1);
+    assert_check(&found, "mapping", "failed", &["database.tasks.from", "applies to tracking_info"]);
 }

@@ -43,6 +43,34 @@ fn a_role_that_may_not_read_gets_the_statement_to_grant_it() {
 }
 
 #[test]
+fn rights_on_the_columns_that_are_read_are_enough() {
+    let env = TestEnv::postgres();
+    volumes(&env);
+    env.insert([Task::new(1)]);
+    let role = env.role("");
+    let unread = ["description", "remarks", "qr_code"];
+    let columns = "SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns \
+                   WHERE table_schema = 'public' AND table_name = 'tasks' AND column_name <> ALL ($1)";
+    let columns: String = env.client().query_one(columns, &[&unread.as_slice()]).unwrap().get(0);
+    env.sql(&format!(
+        "REVOKE SELECT ON tasks FROM {role}; GRANT SELECT ({columns}), DELETE ON tasks TO {role}; GRANT DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    ));
+    let option = url_option(&env, &role);
+    let arguments = [option[0].as_str(), &option[1]];
+    let found = run_check(&env, &arguments, 0);
+    for name in ["permissions", "mapping"] {
+        assert_check(&found, name, "ok", &[]);
+    }
+    let report = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date", DAY];
+    env.taskmon(report.iter().chain(&arguments).copied()).exits(0).json();
+    let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
+    env.taskmon(cleanup.iter().chain(&arguments).copied()).exits(0).json();
+    env.sql(&format!("REVOKE SELECT (image_path) ON tasks FROM {role}"));
+    let found = run_check(&env, &arguments, 1);
+    assert_check(&found, "permissions", "failed", &[&format!("GRANT SELECT ON tasks TO {role}")]);
+}
+
+#[test]
 fn a_role_without_usage_of_the_schema_gets_the_statement_to_grant_it() {
     let env = TestEnv::postgres();
     let role = env.role("");

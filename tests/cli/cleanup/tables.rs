@@ -121,6 +121,20 @@ on_each_database! {
         assert_eq!(there, [false, true, true, true]);
     }
 
+    fn ended_rows_without_any_time_are_counted_in_the_notes(env) {
+        let undated = |n: u32| ["created_at", "completed_at", "updated_at"].into_iter().fold(old(n), Task::without);
+        prepare(&env, &[old(1), undated(2), undated(3).failed("x"), undated(4).status("PENDING"), undated(5).status("RETURNED"), old(6).without("completed_at")]);
+        env.sql("INSERT INTO delivery_receipts (id, tracking_number, created_at) VALUES (1, 'x', NULL)");
+        for mode in [["--dry-run"].as_slice(), &[]] {
+            let result = cleanup(&env, 0, mode);
+            let notes: Vec<&str> = result["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+            assert!(notes[0].starts_with("2 ended rows of tasks stay because they have no time"), "{notes:?}");
+            assert!(notes[1].starts_with("1 ended rows of delivery_receipts stay"), "{notes:?}");
+            assert_eq!(result["tasks_cleaned"], 2);
+        }
+        assert_eq!(ids(&env), ["2", "3", "4", "5"]);
+    }
+
     fn a_table_may_have_any_name_and_its_rows_any_key(env) {
         let is_sqlite = env.url().starts_with("sqlite");
         // A unit separator, a quote and a character beyond ASCII in the keys.
@@ -206,4 +220,88 @@ fn a_guard_that_is_no_condition_is_refused_by_its_name() {
         .failure("mapping_mismatch", &["database.tasks.guard: \"retry_count\" is of type integer"]);
     assert!(document["error"]["hint"].is_string());
     assert_eq!(ids(&env), ["1"]);
+}
+
+/// A table `seen` and a view of the tasks that adds a row to it for each that it shows.
+fn note_what_is_read(env: &TestEnv) {
+    env.sql(
+        "CREATE TABLE seen (task integer); \
+         CREATE FUNCTION note(integer) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN INSERT INTO seen VALUES ($1); RETURN true; END'; \
+         CREATE VIEW shown AS SELECT * FROM tasks WHERE note(id)",
+    );
+    env.config("[database.tasks]\nfrom = 'shown'\ndelete_from = 'tasks'");
+}
+
+fn seen(env: &TestEnv) -> usize {
+    column(env, "SELECT task FROM seen").len()
+}
+
+#[test]
+fn a_dry_run_leaves_nothing_of_what_a_view_writes_and_counts_as_a_real_run() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[old(1), old(2), Task::new(3)]);
+    note_what_is_read(&env);
+    let dry_run = cleanup(&env, 0, &["--dry-run"]);
+    assert_eq!(seen(&env), 0);
+    let result = cleanup(&env, 0, &[]);
+    for key in ["tasks_cleaned", "files_cleaned", "files_shared", "errors", "notes"] {
+        assert_eq!(dry_run[key], result[key], "{key}");
+    }
+    assert_eq!(result["tasks_cleaned"], 2);
+    assert!(seen(&env) > 0);
+}
+
+#[test]
+fn a_check_and_a_report_let_nothing_write() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[Task::new(1), Task::new(2).status("PENDING")]);
+    env.sql("CREATE SEQUENCE reads");
+    note_what_is_read(&env);
+    let counting = "CREATE OR REPLACE FUNCTION note(integer) RETURNS boolean LANGUAGE sql AS 'SELECT nextval(''reads'') > 0'";
+    for statements in ["SELECT 1", counting] {
+        env.sql(statements);
+        let checked = env.taskmon(["check"]).exits(1).json();
+        let mut checks = checked["checks"].as_array().unwrap().iter();
+        let mapping = checks.find(|check| check["name"] == "mapping").unwrap();
+        assert_eq!(mapping["status"], "failed", "{mapping:#}");
+        assert!(
+            mapping["message"].as_str().unwrap().contains("read-only transaction"),
+            "{mapping:#}"
+        );
+        let report = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date", DAY];
+        env.taskmon(report).exits(3).failure("query_failed", &["read-only transaction"]);
+        env.taskmon(["-q", "-q", "alert", "--dry-run"])
+            .exits(3)
+            .failure("query_failed", &["read-only"]);
+        assert_eq!(seen(&env), 0);
+        assert_eq!(column(&env, "SELECT is_called FROM reads"), ["false"]);
+    }
+}
+
+#[test]
+fn free_pages_of_a_sqlite_file_are_noted_with_what_returns_them() {
+    for (mode, named) in [
+        ("NONE", Some("VACUUM returns them")),
+        ("INCREMENTAL", Some("PRAGMA incremental_vacuum")),
+        ("FULL", None),
+    ] {
+        let env = TestEnv::sqlite();
+        let turned_on = format!("PRAGMA auto_vacuum = {mode}; VACUUM");
+        env.connection().execute_batch(&turned_on).unwrap();
+        let long = "x".repeat(20_000);
+        let tasks: Vec<Task> = (1..40).map(|n| old(n).with("description", &long)).collect();
+        prepare(&env, &tasks);
+        assert_eq!(cleanup(&env, 0, &["--dry-run"])["notes"], json!([]));
+        let notes = cleanup(&env, 0, &[])["notes"].clone();
+        match named {
+            None => assert_eq!(notes, json!([])),
+            Some(named) => {
+                let note = notes[0].as_str().unwrap();
+                let count: u32 = note.split(' ').next().unwrap().parse().unwrap();
+                assert!(count > 100 && note.contains(named) && note.contains("tasks.db"), "{note}");
+            }
+        }
+        // Nothing was deleted, so there is nothing to say.
+        assert_eq!(cleanup(&env, 0, &[])["notes"], json!([]));
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Keys are bound as one array of text for each of their columns, and read back as the columns' types.
 
+use super::super::encoding::Encoding;
 use super::super::quote::literal;
 use super::super::schema::TimeType;
 use crate::calendar::wall_clock_bound;
@@ -22,9 +23,13 @@ pub struct PostgresDialect {
     /// The zone of timestamps that have none.
     pub zone: Tz,
     pub aliases: PathAliases,
+    pub encoding: Encoding,
     /// Whether an index finds tasks by their creation.
     pub created_is_indexed: bool,
 }
+
+/// What UTF-8 is, byte by byte: a database of the encoding SQL_ASCII takes each for a letter.
+const UTF8: &str = r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$";
 
 impl Dialect for PostgresDialect {
     fn key_text(&self, part: &Typed) -> String {
@@ -32,7 +37,15 @@ impl Dialect for PostgresDialect {
     }
 
     fn lacks_key(&self, part: &Typed) -> String {
-        format!("({}) IS NULL", part.expression)
+        match self.is_no_text(part) {
+            Some(is_no_text) => format!("(({}) IS NULL OR {is_no_text})", part.expression),
+            None => format!("({}) IS NULL", part.expression),
+        }
+    }
+
+    fn is_no_text(&self, part: &Typed) -> Option<String> {
+        let is_no_text = || format!("({})::text !~ '{UTF8}'", part.expression);
+        self.encoding.is_unchecked().then(is_no_text)
     }
 
     fn is_bound(&self, key: &[Typed]) -> String {
@@ -104,6 +117,12 @@ impl Dialect for PostgresDialect {
         format!("coalesce({}) < {}", values.join(", "), self.bound(kind, before))
     }
 
+    fn is_undated(&self, times: &[&Typed]) -> String {
+        let each: Vec<String> =
+            times.iter().map(|time| format!("{} IS NULL", finite(time))).collect();
+        if each.is_empty() { "true".to_owned() } else { format!("({})", each.join(" AND ")) }
+    }
+
     fn pass(&self, tasks: &Table, scope: &Scope, pass: Pass) -> Option<String> {
         let (Scope::Tasks(limits), Some(created)) = (scope, tasks.time(Field::CreatedAt)) else {
             return (pass == Pass::Created).then(|| "true".to_owned());
@@ -164,7 +183,7 @@ impl Statements<PostgresDialect> {
         )
     }
 
-    /// Deletes what depends on those of the bound rows that may go.
+    /// Deletes what depends on those of the bound rows that may go; returns the keys and the paths.
     pub fn delete_dependents_of_expired(
         &self,
         dependent: &Dependent,
@@ -172,7 +191,7 @@ impl Statements<PostgresDialect> {
         scope: &Scope,
     ) -> String {
         format!(
-            "DELETE FROM {} WHERE ({}) IN (SELECT ({})::{} FROM {} WHERE {} AND {} AND {})",
+            "DELETE FROM {} WHERE ({}) IN (SELECT ({})::{} FROM {} WHERE {} AND {} AND {}) RETURNING {}{}",
             dependent.from,
             dependent.foreign_key.expression,
             table.key_names(),
@@ -181,6 +200,8 @@ impl Statements<PostgresDialect> {
             self.dialect.is_bound(&table.key),
             self.condition(table, scope),
             self.is_alone(table, scope),
+            self.key(std::slice::from_ref(&dependent.foreign_key)),
+            self.paths(&dependent.files),
         )
     }
 }

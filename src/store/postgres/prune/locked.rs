@@ -45,7 +45,8 @@ impl Deleting<'_> {
         let (rows, width) = (self.batch.rows, self.table.key.len());
         let keys = columns(places.iter().map(|place| &rows[*place].key), width);
         self.step("SAVEPOINT taskmon_rows")?;
-        let Ok(found) = self.session.ask(&self.statements.lock_free(self.table), &keys) else {
+        let Ok(found) = self.session.ask_within(&self.statements.lock_free(self.table), &keys)
+        else {
             return self.step(UNDO_ROWS).map(|()| None);
         };
         self.step("RELEASE SAVEPOINT taskmon_rows")?;

@@ -18,12 +18,13 @@ use super::connect::target::PostgresTarget;
 use super::failure::failure;
 use super::foreign_keys::unindexed;
 use super::identity::Identity;
-use super::session::{Broken, Session};
+use super::session::{Broken, Reading, Session};
+use super::text::{Raw, text};
 use super::view_key::find_wrong_key;
-use super::{indexes, inspect};
+use super::{indexes, inspect, row_security};
 use crate::mapping::Field;
 use crate::mapping::canonical_path::{CanonicalPath, RowPath};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Kind};
 use crate::store::columns::require_key;
 use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::{WantedIndex, wanted};
@@ -32,7 +33,7 @@ use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, MissingIndex, Pass, PruneSettings, Pruner, Reference, Scope,
-    Source, TaskCounts,
+    Source, TaskCounts, Undeletable,
 };
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -40,10 +41,29 @@ use dialect::PostgresDialect;
 use lock_search::LockSearch;
 use postgres::Row;
 use recovery::TRIES;
-use rows::{Raw, columns, read_key, read_links, read_paths};
-use std::collections::HashMap;
+use rows::{columns, read_key, read_links, read_paths, valid_key};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use verdict::{Stopped, Verdict, verdict};
+
+/// How a run reads.
+fn reading(settings: &PruneSettings) -> Reading {
+    Reading {
+        limit: settings.store.statement_timeout,
+        reads: settings.reads,
+        row_security: settings.store.row_security,
+    }
+}
+
+/// A foreign key that is equal to a key and yet another text, such as `1.0` and `1`.
+fn foreign_form(owner: &Key) -> Failure {
+    let message = format!(
+        "database: the foreign_key of dependents writes {} otherwise than the key that it refers to",
+        owner.join(", ")
+    );
+    Failure::new(Kind::MappingMismatch, message)
+        .hint("write an expression that has the type of the key, such as foreign_key = \"task_id::bigint\"")
+}
 
 pub struct PostgresPruner {
     target: PostgresTarget,
@@ -56,10 +76,15 @@ pub struct PostgresPruner {
 }
 
 impl PostgresPruner {
-    pub fn open(target: &PostgresTarget, settings: PruneSettings) -> Result<Self> {
-        let limit = settings.store.statement_timeout;
-        let session = Session::open(target, limit, &settings.asked_to_end)?;
+    pub fn open(target: &PostgresTarget, mut settings: PruneSettings) -> Result<Self> {
+        let session = Session::open(target, reading(&settings), &settings.asked_to_end)?;
+        let encoding = session.encoding().clone();
+        let states = &mut settings.store.mapping.tasks.states;
+        encoding.retain_labels(states, &mut |sql| session.try_simple(sql))?;
         let mapping = &settings.store.mapping;
+        if let Some(failure) = row_security::of_cleanup(&session, &settings.store)? {
+            return Err(failure.into());
+        }
         let mut status_type = String::new();
         let tables = Tables::read(mapping, &mut |section, from, columns| {
             let types = catalogue::types_of(&session, section, from, columns)?;
@@ -78,6 +103,7 @@ impl PostgresPruner {
             labels: catalogue::enum_labels(&session, &status_type)?,
             zone: settings.store.naive_zone,
             aliases: settings.aliases.clone(),
+            encoding,
             created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
         };
         let statements = Statements { tables, dialect };
@@ -96,7 +122,7 @@ impl PostgresPruner {
 
     /// Hands over the rows of a long answer; some of them again if the connection is lost on the way.
     fn each(&mut self, doing: &str, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
-        self.read(doing, &mut |session| session.each(sql, each))
+        self.read(doing, &mut |session| session.each(sql, "", each))
     }
 
     /// Reads something outside a transaction, again on a new connection where one is lost.
@@ -139,12 +165,12 @@ impl Pruner for PostgresPruner {
         Ok(TaskCounts { all: count(0).unsigned_abs(), expired: count(1).unsigned_abs() })
     }
 
-    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+    fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
         let table = self.statements.tables.of(scope)?;
-        let (name, sql) = (table.from.clone(), self.statements.without_key(table, scope));
-        let rows = self.query("looking for rows without a key", &sql, &[])?;
-        let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
-        Ok((count.unsigned_abs(), name))
+        let (table, sql) = (table.from.clone(), self.statements.undeletable(table, scope));
+        let rows = self.query("looking for rows without a key or a time", &sql, &[])?;
+        let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place)).unsigned_abs();
+        Ok(Undeletable { table, without_key: count(0), undated: count(1) })
     }
 
     fn expired(
@@ -170,6 +196,7 @@ impl Pruner for PostgresPruner {
         let doing = "reading expired rows";
         let table = self.statements.tables.of(scope)?;
         let (width, sql) = (table.key.len(), self.statements.rows(table, scope));
+        let given: HashSet<&Key> = keys.iter().collect();
         let keys = columns(keys, width);
         let found = self.query(doing, &sql, &keys)?;
         let mut rows = Vec::with_capacity(found.len());
@@ -177,8 +204,8 @@ impl Pruner for PostgresPruner {
             let read = || -> Result<ExpiredRow, postgres::Error> {
                 Ok(ExpiredRow {
                     key: read_key(row, width)?,
-                    label: row.try_get::<_, Option<String>>(width)?.unwrap_or_default(),
-                    link: row.try_get(width + 1)?,
+                    label: text(row, width)?.unwrap_or_default(),
+                    link: text(row, width + 1)?,
                     paths: self.row_paths(read_paths(row, width + 2)?).collect(),
                 })
             };
@@ -191,10 +218,13 @@ impl Pruner for PostgresPruner {
             naming.map(|table| self.statements.paths_by_key(&table)).collect();
         for sql in queries {
             for row in self.query(doing, &sql, &keys)? {
-                let owner = read_key(&row, 1).ok();
-                if let Some(place) = owner.and_then(|owner| places.get(&owner)) {
-                    let paths = read_paths(&row, 1).map_err(|error| failure(&error, doing))?;
-                    rows[*place].paths.extend(self.row_paths(paths));
+                let read = || Ok((read_key(&row, 1)?, read_paths(&row, 1)?));
+                let (owner, paths) = read().map_err(|error| failure(&error, doing))?;
+                match places.get(&owner) {
+                    Some(place) => rows[*place].paths.extend(self.row_paths(paths)),
+                    // Its owner is no longer expired, or written differently, and then the files would be left behind.
+                    None if given.contains(&owner) => {}
+                    None => return Err(foreign_form(&owner).into()),
                 }
             }
         }
@@ -207,27 +237,18 @@ impl Pruner for PostgresPruner {
         let Some(sql) = self.statements.shared(scope)? else {
             return Ok(());
         };
-        let limit = self.settings.store.statement_timeout.as_millis();
-        // The planner cannot know how many paths there are. When it guesses two, it joins them by nested loops, which takes hours.
-        let begin = format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off"
-        );
         let mut each = |row: &Row| {
             let Raw(path) = row.get(2);
-            let key: Vec<Option<String>> = row.get(1);
             each(Reference {
                 source: Source::from_number(row.get(0)),
-                key: key.into_iter().collect(),
+                key: valid_key(row.get(1)),
                 path: CanonicalPath::from_canonical(path),
                 rows: row.get::<_, i64>(3).unsigned_abs(),
             });
         };
-        let found = self.read(doing, &mut |session| {
-            session.simple(&begin)?;
-            session.each(&sql, &mut each)?;
-            session.simple("ROLLBACK").map(drop)
-        });
-        Ok(found?)
+        // The planner cannot know how many paths there are. When it guesses two, it joins them by nested loops, which takes hours.
+        let settings = "; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off";
+        Ok(self.read(doing, &mut |session| session.each(&sql, settings, &mut each))?)
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {

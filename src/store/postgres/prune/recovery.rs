@@ -4,10 +4,10 @@
 
 use super::super::connect::connect;
 use super::super::session::{Broken, Session};
-use super::PostgresPruner;
 use super::rows::columns;
 use super::transaction::Deleting;
 use super::verdict::{Stopped, Verdict, verdict};
+use super::{PostgresPruner, reading};
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, refused_at_commit};
 use crate::store::prune::{Batch, Deletion, Mode, Pruner};
@@ -158,8 +158,8 @@ impl PostgresPruner {
         for pause in RECONNECT_PAUSES {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
-                let limit = self.settings.store.statement_timeout;
-                let session = Session::start(client, limit, &self.settings.asked_to_end)?;
+                let reading = reading(&self.settings);
+                let session = Session::start(client, reading, &self.settings.asked_to_end)?;
                 self.server.require_same(&session.identity(), &self.target.display())?;
                 self.session = session;
                 return Ok(());

@@ -24,21 +24,17 @@ impl Statements<PostgresDialect> {
     /// First the paths of expired rows alone, so that a nightly run sorts thousands and not all of the table's; then the paths of the other
     /// rows are compared with these.
     pub fn shared(&self, scope: &Scope) -> Result<Option<String>, Failure> {
-        let of_receipts = matches!(scope, Scope::Receipts(_));
+        let deleted_from = match scope {
+            Scope::Tasks(_) => Source::Tasks,
+            Scope::Receipts(_) => Source::Receipts,
+        };
         let (mut going, mut others, mut all) = (Vec::new(), Vec::new(), Vec::new());
         for table in self.tables.naming() {
-            let is_deleted_from = match table.source {
-                Source::Tasks => !of_receipts,
-                Source::Receipts => of_receipts,
-                // Any of them may go with a receipt.
-                Source::Dependents(_) if of_receipts => {
-                    going.push(self.names(&table, "true", "false"));
-                    all.push(self.names(&table, "true", "false"));
-                    continue;
-                }
-                Source::Dependents(_) => false,
-            };
-            if is_deleted_from {
+            if scope.takes_along(table.source) {
+                // Any of them may go.
+                going.push(self.names(&table, "true", "false"));
+                all.push(self.names(&table, "true", "false"));
+            } else if table.source == deleted_from {
                 let condition = self.condition(self.tables.of(scope)?, scope);
                 let expired = format!("coalesce({condition}, false)");
                 going.push(self.names(&table, &condition, "true"));

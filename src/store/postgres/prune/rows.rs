@@ -1,22 +1,8 @@
 //! Keys and paths in PostgreSQL's rows.
 
+use super::super::text::Raw;
 use crate::store::prune::Key;
 use postgres::Row;
-use postgres::types::{FromSql, Type};
-use std::error::Error;
-
-/// The bytes of a text, which need not be valid in its encoding.
-pub struct Raw(pub Vec<u8>);
-
-impl<'a> FromSql<'a> for Raw {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Raw(raw.to_vec()))
-    }
-
-    fn accepts(found: &Type) -> bool {
-        matches!(*found, Type::TEXT | Type::VARCHAR | Type::BPCHAR)
-    }
-}
 
 /// The keys as they are bound: one list a column.
 pub fn columns<'a>(keys: impl IntoIterator<Item = &'a Key>, width: usize) -> Vec<Vec<String>> {
@@ -33,10 +19,15 @@ pub fn read_key(row: &Row, width: usize) -> Result<Key, postgres::Error> {
     (0..width).map(|place| row.try_get(place)).collect()
 }
 
-/// The same of rows that may lack a part of it: these have a key that no other row has.
+/// The same of rows that may lack a part of it, or have one that is no text: these have a key that no other row has.
 pub fn read_key_or_none(row: &Row, width: usize) -> Result<Key, postgres::Error> {
-    let parts: Result<Option<Key>, _> = (0..width).map(|place| row.try_get(place)).collect();
-    Ok(parts?.unwrap_or_default())
+    let parts: Result<Vec<Option<Raw>>, _> = (0..width).map(|place| row.try_get(place)).collect();
+    Ok(valid_key(parts?).unwrap_or_default())
+}
+
+/// `None`: the row has no usable key.
+pub fn valid_key(parts: Vec<Option<Raw>>) -> Option<Key> {
+    parts.into_iter().map(|part| part?.valid()).collect()
 }
 
 /// The paths in the columns from `first` on that are there and not empty.

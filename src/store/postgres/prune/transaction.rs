@@ -52,7 +52,7 @@ impl Deleting<'_> {
     }
 
     pub fn ask(&self, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Stopped> {
-        self.session.ask(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
+        self.session.ask_within(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
     }
 
     /// Begins, and returns the transaction's number and its process where it will be committed. They are asked for now, since nothing that could
@@ -61,7 +61,8 @@ impl Deleting<'_> {
         self.session.may_stop();
         let limit = self.settings.store.statement_timeout.as_millis();
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off"
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off{}",
+            self.session.encoding().setting()
         );
         // What holds the whole table is waited for as long as a statement may take, only single rows are not: the plan alone locks the table.
         let table = format!(
@@ -89,6 +90,9 @@ impl Deleting<'_> {
             return Ok(());
         }
         let keys = columns(self.batch.before, self.statements.tables.tasks.key.len());
+        for dependent in &self.statements.tables.task_dependents {
+            self.ask(&self.statements.delete_dependents(dependent), &keys)?;
+        }
         self.ask(&self.statements.delete_tasks_by_key(), &keys).map(drop)
     }
 
@@ -179,29 +183,23 @@ impl Deleting<'_> {
             places.iter().map(|place| (&rows[*place].key, *place)).collect();
         let mut paths: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
         for dependent in self.statements.tables.dependents(self.batch.scope) {
-            match self.batch.scope {
-                Scope::Tasks(_) => {
-                    let sql = self.statements.delete_dependents_of_expired(
-                        dependent,
-                        self.table,
-                        self.batch.scope,
-                    );
-                    self.session.ask(&sql, &keys)?;
-                }
-                Scope::Receipts(_) => {
-                    for row in
-                        self.session.ask(&self.statements.delete_dependents(dependent), &keys)?
-                    {
-                        if let Some(place) = by_key.get(&read_key(&row, 1)?) {
-                            paths.entry(*place).or_default().extend(read_paths(&row, 1)?);
-                        }
-                    }
+            let sql = match self.batch.scope {
+                Scope::Tasks(_) => self.statements.delete_dependents_of_expired(
+                    dependent,
+                    self.table,
+                    self.batch.scope,
+                ),
+                Scope::Receipts(_) => self.statements.delete_dependents(dependent),
+            };
+            for row in self.session.ask_within(&sql, &keys)? {
+                if let Some(place) = by_key.get(&read_key(&row, 1)?) {
+                    paths.entry(*place).or_default().extend(read_paths(&row, 1)?);
                 }
             }
         }
         let sql = self.statements.delete(self.table, self.batch.scope, &[]);
         let mut deleted = Vec::new();
-        for row in self.session.ask(&sql, &keys)? {
+        for row in self.session.ask_within(&sql, &keys)? {
             if let Some(place) = by_key.get(&read_key(&row, width)?) {
                 paths.entry(*place).or_default().extend(read_paths(&row, width)?);
                 deleted.push(*place);
@@ -211,7 +209,7 @@ impl Deleting<'_> {
         self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
         let gone = deleted.into_iter().map(|place| {
             let paths = paths.remove(&place).unwrap_or_default();
-            let has_changed = self.table.is_read_directly() && !rows[place].has_paths(paths);
+            let has_changed = self.table.has_changed(&rows[place], paths);
             Gone { place, has_changed }
         });
         Ok(gone.collect())

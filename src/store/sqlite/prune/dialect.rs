@@ -59,6 +59,10 @@ impl Dialect for SqliteDialect {
         format!("{MICROS}({}) < {}", first_time(times), before.timestamp_micros())
     }
 
+    fn is_undated(&self, times: &[&Typed]) -> String {
+        format!("{} IS NULL", first_time(times))
+    }
+
     /// No index could serve a narrower search: one pass finds all.
     fn pass(&self, _: &Table, _: &Scope, pass: Pass) -> Option<String> {
         (pass == Pass::Created).then(|| "1 = 1".to_owned())

@@ -21,9 +21,10 @@ use crate::store::prune::indexes::wanted;
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reference,
-    Scope, TaskCounts,
+    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reads,
+    Reference, Scope, TaskCounts, Undeletable,
 };
+use crate::units;
 use anyhow::Result;
 use dialect::{SqliteDialect, first_time, read_labels};
 use foreign_keys::ForeignKeys;
@@ -155,6 +156,9 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Fa
                 connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
             }
         }
+        if settings.reads == Reads::ReadOnly {
+            connection.pragma_update(None, "query_only", true)?;
+        }
         Ok(())
     };
     prepare().map_err(|error| unavailable(&format!("{shown} cannot be opened"), &error))?;
@@ -193,13 +197,18 @@ impl Pruner for SqlitePruner {
         Ok(counts.map_err(|error| self.failure(&error, "counting tasks"))?)
     }
 
-    fn without_key(&mut self, scope: &Scope) -> Result<(u64, String)> {
+    fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
         let table = self.statements.tables.of(scope)?;
-        let count = self
-            .connection
-            .query_row(&self.statements.without_key(table, scope), [], |row| row.get::<_, i64>(0))
-            .map_err(|error| self.failure(&error, "looking for rows without a key"))?;
-        Ok((count.unsigned_abs(), table.from.clone()))
+        let sql = self.statements.undeletable(table, scope);
+        let found = self.connection.query_row(&sql, [], |row| {
+            Ok(Undeletable {
+                table: table.from.clone(),
+                without_key: row.get::<_, i64>(0)?.unsigned_abs(),
+                undated: row.get::<_, i64>(1)?.unsigned_abs(),
+            })
+        });
+        let doing = "looking for rows without a key or a time";
+        Ok(found.map_err(|error| self.failure(&error, doing))?)
     }
 
     fn expired(
@@ -282,6 +291,30 @@ impl Pruner for SqlitePruner {
             example = example.or(value);
         }
         Ok(example.map(|value| (total, value)))
+    }
+
+    fn unreturned_space(&mut self) -> Result<Option<String>> {
+        let pragma = |name: &str| {
+            self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        let read = || Ok((pragma("freelist_count")?, pragma("page_size")?, pragma("auto_vacuum")?));
+        let (pages, size, mode) =
+            read().map_err(|error| self.failure(&error, "reading the number of free pages"))?;
+        if pages == 0 {
+            return Ok(None);
+        }
+        let path = self.connection.path().unwrap_or_default();
+        let returns = match mode {
+            // Incremental.
+            2 => "PRAGMA incremental_vacuum returns them to the disk",
+            _ => {
+                "VACUUM returns them to the disk, once, and has to write the whole file anew; with PRAGMA auto_vacuum = FULL before it, every later deletion does"
+            }
+        };
+        let mb = units::mib(pages.saturating_mul(size).unsigned_abs());
+        Ok(Some(format!(
+            "{pages} pages of {path} are free ({mb} MB), and new rows will fill them; {returns}"
+        )))
     }
 
     fn blame(&mut self) -> Option<Failure> {

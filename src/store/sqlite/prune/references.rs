@@ -48,7 +48,7 @@ impl SqlitePruner {
         for table in self.statements.tables.naming() {
             let (source, key, from) = (table.source, self.statements.key(table.key), table.from);
             let is_deleted_from = source == expired_source;
-            let goes_along = matches!((scope, source), (Scope::Receipts(_), Source::Dependents(_)));
+            let goes_along = scope.takes_along(source);
             for file in table.files {
                 let expired = if is_deleted_from {
                     format!("coalesce({condition}, 0)")

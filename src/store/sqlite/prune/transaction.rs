@@ -107,6 +107,10 @@ impl SqlitePruner {
             Mode::DryRun => "BEGIN IMMEDIATE",
         })?;
         for key in batch.before {
+            for dependent in &self.statements.tables.task_dependents {
+                let sql = self.statements.delete_dependents(dependent);
+                self.read_paths(&sql, key, dependent.files.len())?;
+            }
             let sql = self.statements.delete_tasks_by_key();
             self.connection.prepare_cached(&sql)?.execute(params_from_iter(values(key)))?;
         }
@@ -256,7 +260,7 @@ impl SqlitePruner {
         if let Some(words) = self.deferred_refusal(deferred, &parents)? {
             return Ok(Taken::Kept(words));
         }
-        Ok(Taken::Gone { changed: table.is_read_directly() && !row.has_paths(paths) })
+        Ok(Taken::Gone { changed: table.has_changed(row, paths) })
     }
 
     fn is_alone(&self, table: &Table, batch: &Batch, place: usize) -> rusqlite::Result<bool> {

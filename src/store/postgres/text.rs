@@ -1,0 +1,35 @@
+//! Texts in rows. A database of the encoding SQL_ASCII holds whatever bytes were written to it, and hands them over as they are.
+
+use postgres::Row;
+use postgres::types::{FromSql, Type};
+use std::error::Error;
+
+/// The bytes of a text, which need not be valid in its encoding.
+pub struct Raw(pub Vec<u8>);
+
+impl Raw {
+    /// What is no UTF-8 is replaced.
+    fn lossy(self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+
+    /// `None`: it is no UTF-8.
+    pub fn valid(self) -> Option<String> {
+        String::from_utf8(self.0).ok()
+    }
+}
+
+impl<'a> FromSql<'a> for Raw {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Raw(raw.to_vec()))
+    }
+
+    fn accepts(found: &Type) -> bool {
+        matches!(*found, Type::TEXT | Type::VARCHAR | Type::BPCHAR)
+    }
+}
+
+/// A text to be shown, or to be compared with what can only be valid.
+pub fn text(row: &Row, place: usize) -> Result<Option<String>, postgres::Error> {
+    Ok(row.try_get::<_, Option<Raw>>(place)?.map(Raw::lossy))
+}
