@@ -126,6 +126,7 @@ fn over_preset(mut values: Table, given: &Given) -> Result<Table, Failure> {
         // Reading it into the structs says what is wrong.
         _ => Table::new(),
     };
+    tables.remove("only");
     // The queues that the preset's application has; others' are found out.
     if let Some(Value::Table(queues)) = tables.remove("broker")
         && let Some(Value::Table(broker)) = values.remove("broker")

@@ -13,6 +13,7 @@ pub use zone::of_the_host;
 
 use crate::files::{Access, open_named, open_regular, read_given};
 use crate::language::Language;
+use crate::mapping::preset;
 use crate::outcome::{Failure, Kind};
 use crate::secret::{MASK, Secret, masked_url};
 use crate::store::StoreSettings;
@@ -132,6 +133,9 @@ fn combine(
         if !warnings.contains(warning) {
             warnings.push(warning.clone());
         }
+    }
+    if target.iter().chain(&read_target).any(Target::is_sqlite) {
+        require_sqlite(&values, &given)?;
     }
     let database = Database {
         undeletable: undeletable(&given),
@@ -315,6 +319,22 @@ pub fn language_of_locale(env: &Env) -> Result<Option<(Language, String)>, Failu
         }
     }
     Ok(None)
+}
+
+/// That the preset has a form for SQLite, or its tables are not those that are read.
+fn require_sqlite(values: &File, given: &Given) -> Result<(), Failure> {
+    let name = &values.database.preset;
+    if !preset::is_postgres_only(name) || given.has("database.tasks.from") {
+        return Ok(());
+    }
+    let message =
+        format!("is {name:?}, whose tables are in PostgreSQL alone, and the database is SQLite");
+    let others: Vec<String> = preset::names()
+        .filter(|name| !preset::is_postgres_only(name))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    let hint = format!("Presets for SQLite: {}. Or name a PostgreSQL database.", others.join(", "));
+    Err(given.failure("database.preset", &message).hint(hint))
 }
 
 /// Rows that are read from a table of one's own must not be deleted from the preset's.

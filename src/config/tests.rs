@@ -355,7 +355,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(
         shown["database"],
         json!({"url": null, "read_url": null, "preset": "taskmon", "naive_timestamps": "local",
-               "connect_timeout_seconds": 10, "statement_timeout_seconds": 600})
+               "connect_timeout_seconds": 10, "statement_timeout_seconds": 600, "row_security": "refuse"})
     );
     assert_eq!(config.database.store.naive_zone, zone("Europe/Berlin"));
     assert_eq!(config.database.store.connect_timeout, Duration::from_secs(10));
@@ -407,7 +407,7 @@ fn the_default_file_has_every_key() {
         ("", "base_dir timezone language"),
         (
             "database.",
-            "url read_url preset naive_timestamps connect_timeout_seconds statement_timeout_seconds",
+            "url read_url preset naive_timestamps connect_timeout_seconds statement_timeout_seconds row_security",
         ),
         (
             "database.tasks.",

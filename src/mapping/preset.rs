@@ -1,7 +1,8 @@
 //! Presets: tables as a TOML file describes them.
 //!
 //! A preset has a section `[tasks]` and, where the application has receipts, a section `[receipts]`; a configuration's
-//! `[database.tasks]` and `[database.receipts]` have the same keys and are laid over them.
+//! `[database.tasks]` and `[database.receipts]` have the same keys and are laid over them. Where the application knows one database alone, the line
+//! [`POSTGRES_ONLY`] comes before them.
 
 use super::PRESETS;
 
@@ -14,4 +15,12 @@ pub fn find(name: &str) -> Option<&'static str> {
 /// The presets' names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// What a preset says whose application keeps its tables in PostgreSQL alone.
+pub const POSTGRES_ONLY: &str = "only = \"postgresql\"";
+
+/// Whether a preset's expressions are PostgreSQL's, and have no form for SQLite.
+pub fn is_postgres_only(name: &str) -> bool {
+    find(name).is_some_and(|toml| toml.lines().any(|line| line == POSTGRES_ONLY))
 }

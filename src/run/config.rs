@@ -35,7 +35,7 @@ fn starting_point(name: &str) -> Result<String> {
             .hint(format!("the presets are {}", names.join(", ")))
     };
     let sections = preset::find(name).ok_or_else(unknown)?;
-    let lines = sections.lines().map(|line| {
+    let lines = sections.lines().filter(|line| *line != preset::POSTGRES_ONLY).map(|line| {
         if line == "[broker]" {
             // It is no part of the tables.
             return line.to_owned();

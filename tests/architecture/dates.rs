@@ -63,6 +63,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/fixtures/presets/graphile_worker.sql", dates: 10, to: PRESETS },
     Given { file: "tests/fixtures/presets/oban_elixir.sql", dates: 17, to: PRESETS },
     Given { file: "tests/fixtures/presets/oban_python.sql", dates: 17, to: PRESETS },
+    Given { file: "tests/fixtures/presets/oban_sqlite.sql", dates: 17, to: PRESETS },
     Given { file: "tests/fixtures/presets/pg_boss.sql", dates: 22, to: PRESETS },
     Given { file: "tests/fixtures/presets/procrastinate.sql", dates: 18, to: PRESETS },
     Given { file: "tests/fixtures/presets/river.sql", dates: 18, to: PRESETS },

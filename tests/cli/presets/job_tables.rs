@@ -72,6 +72,20 @@ fn oban() {
     }
 }
 
+#[test]
+fn oban_with_its_engine_for_sqlite() {
+    let queue = Queue {
+        preset: "oban",
+        schema: include_str!("../../fixtures/presets/oban_sqlite.sql"),
+        left: "SELECT worker FROM oban_jobs",
+        message: Some("RuntimeError: no stock"),
+        slowest: Some(90.0),
+        wait: Some(472.5),
+        ..Queue::default()
+    };
+    check(&TestEnv::sqlite(), &queue);
+}
+
 /// The queue deletes what succeeded itself; what is left to clean are the jobs that failed for good.
 #[test]
 fn graphile_worker_through_its_view() {

@@ -140,7 +140,7 @@ fn a_preset_is_printed_as_a_configuration_that_means_the_same() {
         let printed = env.taskmon(["config", "--preset", preset]).success();
         let mapping = |text: &str| -> Value {
             env.write("taskmon.toml", text);
-            let url = "--database-url=sqlite:/nowhere.db";
+            let url = "--database-url=postgresql://nobody@nowhere/x";
             let config: Value = env.taskmon(["config", url]).success().json();
             config["database"].clone()
         };
@@ -161,4 +161,26 @@ fn the_catch_all_is_refused_for_states_that_end() {
         let key = format!("`database.tasks.states.{state}`");
         assert!(refused.stdout().contains(&key), "{}", refused.stdout());
     }
+}
+
+#[test]
+fn a_preset_that_sqlite_cannot_compute_is_refused_when_the_configuration_is_read() {
+    let env = TestEnv::sqlite();
+    for preset in ["good_job", "graphile-worker", "pg-boss", "procrastinate", "river"] {
+        configure(&env, preset);
+        for job in ["stats", "cleanup", "alert", "check", "config"] {
+            let run = env.taskmon(["-q", "-q", job]).run();
+            let said = format!("{}{}", run.stdout(), run.stderr());
+            let code = if job == "check" { 1 } else { 2 };
+            assert_eq!(run.code, Some(code), "{said}");
+            for part in ["`database.preset`", preset, "SQLite", "solid_queue"] {
+                assert!(said.contains(part), "{preset}, {job}: {said}");
+            }
+        }
+    }
+    // Tables of one's own take nothing from it but what fits.
+    let config = env.read("taskmon.toml");
+    let own = "[database.tasks]\nfrom = 'tasks'\ndelete_from = 'tasks'\nlabel = 'task_id'\nstatus = 'status'\nkey = ['id']\n";
+    env.write("taskmon.toml", &format!("{config}{own}"));
+    env.taskmon(["config"]).success().json();
 }
