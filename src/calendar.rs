@@ -8,6 +8,44 @@ use chrono::{
     DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
 };
 
+/// Moves a time, at most to an end of the calendar. The operators panic there, and a row may hold any time.
+pub trait Shift {
+    fn plus(self, span: Duration) -> Self;
+    fn minus(self, span: Duration) -> Self;
+}
+
+impl Shift for DateTime<Utc> {
+    fn plus(self, span: Duration) -> Self {
+        let end = if span < Duration::zero() { Self::MIN_UTC } else { Self::MAX_UTC };
+        self.checked_add_signed(span).unwrap_or(end)
+    }
+
+    fn minus(self, span: Duration) -> Self {
+        let end = if span < Duration::zero() { Self::MAX_UTC } else { Self::MIN_UTC };
+        self.checked_sub_signed(span).unwrap_or(end)
+    }
+}
+
+impl Shift for NaiveDateTime {
+    fn plus(self, span: Duration) -> Self {
+        self.and_utc().plus(span).naive_utc()
+    }
+
+    fn minus(self, span: Duration) -> Self {
+        self.and_utc().minus(span).naive_utc()
+    }
+}
+
+impl Shift for NaiveDate {
+    fn plus(self, span: Duration) -> Self {
+        self.and_time(NaiveTime::MIN).plus(span).date()
+    }
+
+    fn minus(self, span: Duration) -> Self {
+        self.and_time(NaiveTime::MIN).minus(span).date()
+    }
+}
+
 /// A piece of a local day that lies within one local hour: from `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -112,11 +150,11 @@ struct Piece {
 
 impl Piece {
     fn hours_of(&self, date: NaiveDate) -> Vec<Span> {
-        let midnight = date.and_time(NaiveTime::MIN).and_utc() - self.offset;
+        let midnight = date.and_time(NaiveTime::MIN).and_utc().minus(self.offset);
         (0..24)
             .filter_map(|hour| {
-                let start = (midnight + Duration::hours(hour.into())).max(self.start);
-                let end = (midnight + Duration::hours(i64::from(hour) + 1)).min(self.end);
+                let start = midnight.plus(Duration::hours(hour.into())).max(self.start);
+                let end = midnight.plus(Duration::hours(i64::from(hour) + 1)).min(self.end);
                 (start < end).then_some(Span { start, end, hour })
             })
             .collect()
@@ -126,9 +164,9 @@ impl Piece {
 /// The pieces of constant offset around a date, wide enough for every offset that was ever used (within 16 hours of UTC).
 fn constant_offsets(date: NaiveDate, zone: Tz) -> Vec<Piece> {
     let midnight = date.and_time(NaiveTime::MIN).and_utc();
-    let last = midnight + Duration::hours(40);
+    let last = midnight.plus(Duration::hours(40));
     let mut pieces = Vec::new();
-    let mut start = midnight - Duration::hours(16);
+    let mut start = midnight.minus(Duration::hours(16));
     while start < last {
         let end = zone.next_change(start).map_or(last, |change| change.min(last));
         pieces.push(Piece { start, end, offset: offset_at(start, zone) });
@@ -150,7 +188,7 @@ pub fn instant_of(wall_clock: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     match zone.from_local_datetime(&wall_clock) {
         LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => time.to_utc(),
         LocalResult::None => {
-            wall_clock.and_utc() - zone.offset_before_gap(wall_clock).unwrap_or_default()
+            wall_clock.and_utc().minus(zone.offset_before_gap(wall_clock).unwrap_or_default())
         }
     }
 }
@@ -166,12 +204,12 @@ pub fn wall_clock_bound(instant: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
     if first < instant {
         // The second occurrence: all times up to the change mean the first one.
         let change = zone.next_change(first).unwrap_or(instant);
-        return change.naive_utc() + offset_at(first, zone);
+        return change.naive_utc().plus(offset_at(first, zone));
     }
     // At a change that skips times: these mean instants after it.
-    let just_before = wall_clock - Duration::microseconds(1);
+    let just_before = wall_clock.minus(Duration::microseconds(1));
     match zone.offset_before_gap(just_before) {
-        Some(before) => instant.naive_utc() + before,
+        Some(before) => instant.naive_utc().plus(before),
         None => wall_clock,
     }
 }

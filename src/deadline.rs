@@ -6,7 +6,13 @@
 use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// When a limit that begins now ends; at once if no clock can say so.
+pub fn end(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or(now)
+}
 
 /// Work under way.
 #[derive(Debug)]

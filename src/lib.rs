@@ -21,6 +21,9 @@
 //!   `deadline`, `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
+// A test may panic.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
 pub mod alert;
 pub mod calendar;
 pub mod channels;

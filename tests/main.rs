@@ -2,7 +2,13 @@
 //!
 //! The servers are those of `scripts/test.sh`; without them the tests that need one fail, they never skip.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::arithmetic_side_effects
+)]
 
 mod architecture;
 mod channels;

@@ -4,6 +4,7 @@ use super::common::secrets;
 use super::redact::Redactor;
 use super::{Built, Channel, Destination, Grouping, Machine, SendError, message};
 use crate::alert::Notification;
+use crate::deadline;
 use crate::values;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,7 @@ impl Program {
 
     /// How it ended; `None`: it was killed with its process group at the time limit.
     fn wait(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = deadline::end(self.timeout);
         let mut pause = Duration::from_millis(1);
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait()? {
@@ -173,7 +174,7 @@ impl StderrEnd {
     }
 
     fn wait(&self) -> String {
-        let deadline = Instant::now() + STDERR_PATIENCE;
+        let deadline = deadline::end(STDERR_PATIENCE);
         while !self.reader.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }

@@ -17,7 +17,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
 const FORM: Form = Form { escape: str::to_owned, bullet: "- ", limit: 100_000, measure: bytes };
@@ -78,7 +78,7 @@ impl Channel for Email {
     fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let letter = self.letter(notification)?;
         let relay = self.relay.clone();
-        let end = Instant::now() + relay.timeout;
+        let end = deadline::end(relay.timeout);
         let delivered = deadline::run(self.relay.timeout, move || relay.deliver(&letter, end));
         delivered.unwrap_or_else(|none| {
             Err(match none {

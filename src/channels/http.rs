@@ -254,7 +254,7 @@ impl Endpoint {
             return Some(Duration::from_secs(seconds));
         }
         let at = DateTime::parse_from_rfc2822(value).ok()?;
-        (at.to_utc() - (self.clock)()).to_std().ok()
+        at.to_utc().signed_duration_since((self.clock)()).to_std().ok()
     }
 
     fn failure(&self, error: &ureq::Error) -> SendError {

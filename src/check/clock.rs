@@ -24,7 +24,7 @@ pub fn clock(
     else {
         return Finding::ok(here);
     };
-    let skew = time - host;
+    let skew = time.signed_duration_since(host);
     let seconds = skew.num_milliseconds() as f64 / 1000.0;
     let message = language.pick(
         format!("{here}，数据库相差 {seconds:.1} 秒，其时区为 {theirs}"),

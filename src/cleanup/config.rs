@@ -42,7 +42,10 @@ pub struct Config {
     /// 0: no limit.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 31_536_000>")]
     pub max_runtime_seconds: u32,
-    /// 0: off.
+    /// Of the tasks that have ended. 0: off.
     #[serde(deserialize_with = "values::percent")]
     pub brake_percent: f64,
+    /// 0: off.
+    #[serde(deserialize_with = "values::days")]
+    pub clock_gap_days: u32,
 }

@@ -1,9 +1,14 @@
 //! What is checked before anything is deleted: the clock, and how much would go.
+//!
+//! Nothing that a clock says is believed alone.
 
+use super::database::Database;
+use super::reading::last_reading;
 use super::settings::{Part, Settings};
 use super::tally::Tally;
+use crate::calendar::Shift;
 use crate::outcome::{Failure, Kind};
-use crate::store::prune::Pruner;
+use crate::store::prune::{Pruner, TaskCounts};
 use crate::units;
 use anyhow::Result;
 use chrono::TimeDelta;
@@ -13,9 +18,13 @@ pub const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 /// # Errors
 /// The run must not go on ([`is_refusal`]), or the database failed.
-pub fn check(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
-    check_clock(settings, pruner)?;
-    check_brake(settings, pruner)
+pub fn check(settings: &Settings, database: &mut Database) -> Result<()> {
+    check_gap(settings, database)?;
+    if let Database::Open(pruner) = database {
+        check_clock(settings, pruner.as_mut())?;
+        check_brake(settings, pruner.as_mut())?;
+    }
+    Ok(())
 }
 
 /// Whether nothing at all may be deleted, temp files and logs included.
@@ -31,8 +40,8 @@ fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
     };
     // The time now: the run may have waited for the connection since it began.
     let elapsed = TimeDelta::from_std(settings.clock.elapsed()).unwrap_or_default();
-    let host = settings.started + elapsed;
-    let skew = (database - host).abs();
+    let host = settings.started.plus(elapsed);
+    let skew = database.signed_duration_since(host).abs();
     if skew <= MOST_SKEW || settings.force {
         return Ok(());
     }
@@ -47,23 +56,58 @@ fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
         .into())
 }
 
+/// Whether the time from which limits count back is one that the clock may have come to by now: not far ahead of every time that is known.
+///
+/// # Errors
+/// [`Kind::ClockSkew`]: with a clock that is a year ahead, everything would have expired; a database on this host has the same clock.
+fn check_gap(settings: &Settings, database: &mut Database) -> Result<()> {
+    let days = settings.config.clock_gap_days;
+    if days == 0 || settings.force {
+        return Ok(());
+    }
+    let gap = TimeDelta::days(days.into());
+    let now = settings.as_of;
+    let enough = now.minus(gap);
+    let mut newest = last_reading(&settings.readings, now, gap);
+    if newest < Some(enough)
+        && let Database::Open(pruner) = database
+    {
+        newest = newest.max(pruner.newest_time(enough)?);
+    }
+    let Some(newest) = newest.filter(|newest| *newest < enough) else {
+        return Ok(());
+    };
+    let message = format!(
+        "it is {}, {} days after the newest time that is known of the tasks, of taskmon's runs and of the reports, {}; that is more than cleanup.clock_gap_days = {days} allows, since the clock may be wrong: nothing was deleted",
+        now.format("%Y-%m-%dT%H:%M:%SZ"),
+        now.signed_duration_since(newest).num_days(),
+        newest.format("%Y-%m-%dT%H:%M:%SZ"),
+    );
+    Err(Failure::new(Kind::ClockSkew, message)
+        .hint("set the clock if it is wrong; if nothing has happened for so long, --force deletes what is expired")
+        .into())
+}
+
+/// So few may always go.
+const UNBRAKED: u64 = 1000;
+
 /// # Errors
 /// [`Kind::Brake`]: more tasks have expired than the configuration lets one run delete.
 fn check_brake(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
     if settings.config.brake_percent <= 0.0 || !settings.prunes_tasks() || settings.force {
         return Ok(());
     }
-    let counts = pruner.count_tasks(&settings.expired_tasks())?;
-    let share = units::percent(counts.expired, counts.all);
-    if share <= settings.config.brake_percent {
+    let TaskCounts { ended, expired } = pruner.count_tasks(&settings.expired_tasks())?;
+    let share = units::percent(expired, ended);
+    if expired <= UNBRAKED || share <= settings.config.brake_percent {
         return Ok(());
     }
     let message = format!(
-        "{} of {} tasks have expired, {share}%, more than cleanup.brake_percent = {} allows; nothing was deleted",
-        counts.expired, counts.all, settings.config.brake_percent
+        "{expired} of {ended} tasks that have ended are expired, {share}%, more than cleanup.brake_percent = {} allows; nothing was deleted",
+        settings.config.brake_percent
     );
     Err(Failure::new(Kind::Brake, message)
-        .hint("see whether the limits and the clock are right; --force deletes them")
+        .hint("`taskmon cleanup --dry-run --force` shows what would go; if the limits, the clock and the time columns are right, --force deletes it")
         .into())
 }
 

@@ -21,6 +21,7 @@ mod in_use;
 mod issue_log;
 mod lookups;
 mod paths;
+mod reading;
 mod references;
 mod removal;
 mod roots;
@@ -38,6 +39,7 @@ pub use config::Config;
 pub use database::Database;
 pub use globs::{NamePatterns, Protected};
 pub use guard::MOST_SKEW;
+pub use reading::{Reading, Source};
 pub use roots::Roots;
 pub use settings::{Outside, Part, Settings, TempAgeBy};
 pub use tally::{CleanupReport, Tally};
@@ -79,14 +81,16 @@ fn clean(
     watch: &Watch,
     tally: &mut Tally,
 ) -> Result<()> {
-    if let Database::Open(pruner) = database
-        && let Err(error) = guard::check(settings, pruner.as_mut())
-    {
+    if let Err(error) = guard::check(settings, database) {
+        let Database::Open(pruner) = database else {
+            return Err(error);
+        };
         if guard::is_refusal(&error) || is_interrupted(&error) {
             return Err(error);
         }
         let error = with_field(error, pruner.as_mut());
         *database = Database::Unreachable(Failure::of(&error));
+        guard::check(settings, database)?;
     }
     let in_use = InUse::default();
     if settings.has(Part::Temp) {
@@ -189,12 +193,13 @@ fn try_clean_rows(
 
 /// Rows that may have expired, but nobody can say so, or name them.
 fn report_undeletable(scope: &Scope, pruner: &mut dyn Pruner, tally: &mut Tally) -> Result<()> {
-    if let Some((count, value)) = pruner.unreadable(scope)? {
-        let message =
-            format!("{count} tasks stay because their time cannot be read, such as {value:?}");
+    let Undeletable { table, without_key, undated } = pruner.undeletable(scope)?;
+    if let Some((count, times)) = pruner.implausible(scope)? {
+        let message = format!(
+            "{count} rows of {table} stay because no time of theirs can be read and can be right, such as one with {times}"
+        );
         tally.issue(Issue::new("unreadable_time", message));
     }
-    let Undeletable { table, without_key, undated } = pruner.undeletable(scope)?;
     if undated > 0 {
         tally.remark(format!(
             "{undated} ended rows of {table} stay because they have no time from which a limit could count"

@@ -1,6 +1,7 @@
 //! Files that several rows name: they stay until the last of these rows goes.
 
 use super::finding::Finding;
+use crate::calendar::Shift;
 use crate::mapping::canonical_path::CanonicalPath;
 use crate::store::prune::{
     ExpiredRow, Key, MOST_REFERENCES, Pruner, ReferenceCheck, Scope, Source,
@@ -66,7 +67,7 @@ impl SharedPaths {
         self.paths = paths;
         self.loaded = Some(Instant::now());
         self.took = began.elapsed();
-        self.since = now - WRITING;
+        self.since = now.minus(WRITING);
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub struct Run<'a> {
 /// The database failed, and the run can do nothing more with it.
 pub fn clean(scope: &Scope, mut run: Run) -> Result<()> {
     let mut shared = SharedPaths::default();
-    for pass in [Pass::Created, Pass::Others] {
+    for pass in Pass::ALL {
         let mut after: Option<Key> = None;
         loop {
             let batch_size = run.settings.config.batch_size as usize;

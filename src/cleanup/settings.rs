@@ -2,7 +2,9 @@
 
 use super::Config;
 use super::globs::Protected;
+use super::reading::Reading;
 use super::targets::Target;
+use crate::calendar::Shift;
 use crate::mapping::State;
 use crate::mapping::canonical_path::PathAliases;
 use crate::store::prune::{Mode, Scope, Source};
@@ -48,6 +50,8 @@ pub struct Settings {
     pub clock: Instant,
     /// The time from which limits count back.
     pub as_of: DateTime<Utc>,
+    /// What the clock showed before.
+    pub readings: Vec<Reading>,
     /// `[cleanup]`, with the limits that the command line and the environment set.
     pub config: Config,
     pub temp: Vec<Target>,
@@ -124,7 +128,6 @@ impl Settings {
 
     /// Not before the oldest time that a database can be asked about.
     fn ago(&self, span: TimeDelta) -> DateTime<Utc> {
-        let oldest = DateTime::UNIX_EPOCH - TimeDelta::days(700_000);
-        self.as_of.checked_sub_signed(span).map_or(oldest, |time| time.max(oldest))
+        self.as_of.minus(span).max(DateTime::UNIX_EPOCH.minus(TimeDelta::days(700_000)))
     }
 }

@@ -148,6 +148,7 @@ fn combine(
             connect_timeout: values.database.connect_timeout(),
             statement_timeout: values.database.statement_timeout(),
             row_security: values.database.row_security,
+            earliest_year: values.database.earliest_year,
         },
         target,
         read_target,

@@ -305,7 +305,8 @@ fn the_defaults_are_the_documented_ones() {
         "temp_files_hours": 24, "log_files_days": 30, "root_marker": "", "temp_age_by": "youngest",
         "remove_empty_temp_folders": true, "remove_empty_folders": false,
         "log_patterns": ["*.log", "*.log.*"], "protect": ["**/.gitkeep", "**/.gitignore"],
-        "outside_paths": "error", "batch_size": 1000, "max_runtime_seconds": 0, "brake_percent": 0.0,
+        "outside_paths": "error", "batch_size": 1000, "max_runtime_seconds": 0, "brake_percent": 90.0,
+        "clock_gap_days": 30,
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&shown["cleanup"][key], value, "cleanup.{key}");
@@ -355,7 +356,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(
         shown["database"],
         json!({"url": null, "read_url": null, "preset": "taskmon", "naive_timestamps": "local",
-               "connect_timeout_seconds": 10, "statement_timeout_seconds": 600, "row_security": "refuse"})
+               "connect_timeout_seconds": 10, "statement_timeout_seconds": 600, "row_security": "refuse",
+               "earliest_year": 1990})
     );
     assert_eq!(config.database.store.naive_zone, zone("Europe/Berlin"));
     assert_eq!(config.database.store.connect_timeout, Duration::from_secs(10));
@@ -407,7 +409,7 @@ fn the_default_file_has_every_key() {
         ("", "base_dir timezone language"),
         (
             "database.",
-            "url read_url preset naive_timestamps connect_timeout_seconds statement_timeout_seconds row_security",
+            "url read_url preset naive_timestamps connect_timeout_seconds statement_timeout_seconds row_security earliest_year",
         ),
         (
             "database.tasks.",
@@ -421,7 +423,7 @@ fn the_default_file_has_every_key() {
             "cleanup.",
             "completed_tasks_days failed_tasks_days cancelled_tasks_days receipts_days temp_files_hours \
              log_files_days storage_roots root_marker temp_dirs temp_age_by remove_empty_temp_folders log_dirs log_patterns protect outside_paths \
-             remove_empty_folders batch_size max_runtime_seconds brake_percent",
+             remove_empty_folders batch_size max_runtime_seconds brake_percent clock_gap_days",
         ),
         ("stats.", "reports_dir slowest_tasks failed_task_details baseline_days"),
         ("stats.error_categories.", "name contains"),

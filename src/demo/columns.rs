@@ -4,6 +4,7 @@ use super::courses::{Course, Stage};
 use super::plan::{self, Content, FilePlan};
 use super::random::is_clear;
 use super::rows::Task;
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
 use fastrand::Rng;
@@ -94,7 +95,7 @@ impl Writer<'_> {
 
     /// The parcel had arrived hours or days before its receipt was asked for.
     fn delivery_time(&mut self, course: &Course) -> Option<DateTime<Utc>> {
-        let at = course.created - Duration::minutes(self.rng.i64(60..4000));
+        let at = course.created.minus(Duration::minutes(self.rng.i64(60..4000)));
         is_clear(at, self.zone).then_some(at)
     }
 }

@@ -4,6 +4,7 @@
 //! zone, and a reader could not know which is meant.
 
 use super::random::{Draw, choose, draw_moment, is_clear, rng};
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Timelike, Utc, Weekday};
 use fastrand::Rng;
@@ -90,7 +91,7 @@ pub(super) fn draw_courses(now: DateTime<Utc>, zone: Tz) -> Vec<Course> {
 /// The two weeks before today, and today up to `now`.
 fn draw_days(now: DateTime<Utc>, zone: Tz) -> Vec<Course> {
     let today = now.with_timezone(&zone).date_naive();
-    (0..=14).flat_map(|ago| draw_day(today - Duration::days(ago), ago, now, zone)).collect()
+    (0..=14).flat_map(|ago| draw_day(today.minus(Duration::days(ago)), ago, now, zone)).collect()
 }
 
 /// One day's tasks. Each day has a seed of its own, so what `now` cuts from today changes no other day.
@@ -124,7 +125,7 @@ fn draw_old(now: DateTime<Utc>, zone: Tz) -> Vec<Course> {
         .filter_map(|_| {
             let mut rng = rng.fork();
             attempt(zone, || {
-                let date = today - Duration::days(rng.i64(32..=59));
+                let date = today.minus(Duration::days(rng.i64(32..=59)));
                 let created = draw_moment(&mut rng, date, zone)?;
                 Some(draw_course(&mut rng, created, &LONG_AGO))
             })
@@ -145,11 +146,12 @@ fn draw_in_hand(now: DateTime<Utc>, zone: Tz) -> Vec<Course> {
                     6..16 => (Stage::Working(LABELS[number % 4]), rng.i64(60..1800)),
                     _ => (Stage::Working("TRACKING"), rng.i64(8000..12_000)),
                 };
-                let created =
-                    now - Duration::seconds(seconds) + Duration::microseconds(rng.i64(0..999_999));
+                let created = now
+                    .minus(Duration::seconds(seconds))
+                    .plus(Duration::microseconds(rng.i64(0..999_999)));
                 let mut course = draw_course(&mut rng, created, &USUAL);
-                course.started = created + Duration::milliseconds(rng.i64(200..4000));
-                course.ended = course.started + Duration::milliseconds(rng.i64(0..900));
+                course.started = created.plus(Duration::milliseconds(rng.i64(200..4000)));
+                course.ended = course.started.plus(Duration::milliseconds(rng.i64(0..900)));
                 course.become_unfinished(stage);
                 Some(course)
             })
@@ -169,8 +171,8 @@ fn attempt(zone: Tz, mut draw: impl FnMut() -> Option<Course>) -> Option<Course>
 /// The whole course of a task, whether or not there has been time for it.
 fn draw_course(rng: &mut Rng, created: DateTime<Utc>, weather: &Weather) -> Course {
     let seconds = draw_seconds(rng, weather.slowness);
-    let started = created + from_seconds(0.05 - 3.0 * (1.0 - rng.f64()).ln());
-    let ended = started + from_seconds(seconds);
+    let started = created.plus(from_seconds(0.05 - 3.0 * (1.0 - rng.f64()).ln()));
+    let ended = started.plus(from_seconds(seconds));
     let stage = match rng.u32(0..1000) {
         lot if lot < weather.failing => Stage::Failed,
         lot if lot < weather.failing + 10 => Stage::Returned,
@@ -189,7 +191,7 @@ fn draw_course(rng: &mut Rng, created: DateTime<Utc>, weather: &Weather) -> Cour
         created,
         started,
         ended,
-        updated: ended + Duration::milliseconds(rng.i64(0..1500)),
+        updated: ended.plus(Duration::milliseconds(rng.i64(0..1500))),
         seconds: measured.then_some(seconds),
         stage,
         message: message.filter(|_| stage == Stage::Failed),
@@ -233,14 +235,15 @@ impl Course {
         if self.started > now {
             self.become_unfinished(Stage::Pending);
         } else if self.ended > now {
-            let total = (self.ended - self.started).num_milliseconds().max(1);
-            let (part, label) = match (now - self.started).num_milliseconds() * 100 / total {
-                0..20 => (0, "RECOGNIZING"),
-                20..60 => (20, "TRACKING"),
-                60..70 => (60, "DELIVERED"),
-                _ => (70, "GENERATING"),
-            };
-            self.ended = (self.started + Duration::milliseconds(total * part / 100)).min(now);
+            let total = self.ended.signed_duration_since(self.started).num_milliseconds().max(1);
+            let (part, label) =
+                match now.signed_duration_since(self.started).num_milliseconds() * 100 / total {
+                    0..20 => (0, "RECOGNIZING"),
+                    20..60 => (20, "TRACKING"),
+                    60..70 => (60, "DELIVERED"),
+                    _ => (70, "GENERATING"),
+                };
+            self.ended = self.started.plus(Duration::milliseconds(total * part / 100)).min(now);
             self.become_unfinished(Stage::Working(label));
         }
         self.updated = self.updated.min(now);

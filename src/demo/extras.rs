@@ -2,6 +2,7 @@
 
 use super::plan::{Content, FilePlan, plan};
 use super::rows::{Rows, Task};
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
 use fastrand::Rng;
@@ -34,7 +35,7 @@ pub(super) fn draw_extras(rows: &Rows, now: DateTime<Utc>, zone: Tz) -> Extras {
     Extras {
         logs: draw_logs(&rows.tasks, now, zone, &mut rng),
         temp: draw_temp(now, &mut rng),
-        aged_folders: vec![("uploads/temp/batch_0001".into(), now - Duration::days(9))],
+        aged_folders: vec![("uploads/temp/batch_0001".into(), now.minus(Duration::days(9)))],
     }
 }
 
@@ -42,7 +43,7 @@ fn draw_logs(tasks: &[Task], now: DateTime<Utc>, zone: Tz, rng: &mut Rng) -> Vec
     let mut logs = Vec::new();
     for program in ["app", "worker"] {
         for (number, age) in (0..).zip(LOG_AGES) {
-            let modified = now - Duration::days(age) - Duration::seconds(rng.i64(0..600));
+            let modified = now.minus(Duration::days(age)).minus(Duration::seconds(rng.i64(0..600)));
             let (ending, content) = match number {
                 0 => (String::new(), log_text(program, tasks, modified, zone)),
                 1 | 2 => (format!(".{number}"), log_text(program, tasks, modified, zone)),
@@ -52,7 +53,7 @@ fn draw_logs(tasks: &[Task], now: DateTime<Utc>, zone: Tz, rng: &mut Rng) -> Vec
         }
     }
     for age in [3, 15, 29, 36, 50] {
-        let modified = now - Duration::days(age) - Duration::seconds(rng.i64(0..600));
+        let modified = now.minus(Duration::days(age)).minus(Duration::seconds(rng.i64(0..600)));
         let day = modified.with_timezone(&zone).format("%Y%m%d");
         logs.push(FilePlan {
             path: format!("logs/beat-{day}.log"),
@@ -80,8 +81,8 @@ fn log_text(program: &str, tasks: &[Task], until: DateTime<Utc>, zone: Tz) -> Co
 }
 
 fn draw_temp(now: DateTime<Utc>, rng: &mut Rng) -> Vec<FilePlan> {
-    let old = |rng: &mut Rng| now - Duration::minutes(rng.i64(30 * 60..11 * 24 * 60));
-    let new = |rng: &mut Rng| now - Duration::minutes(rng.i64(2..20 * 60));
+    let old = |rng: &mut Rng| now.minus(Duration::minutes(rng.i64(30 * 60..11 * 24 * 60)));
+    let new = |rng: &mut Rng| now.minus(Duration::minutes(rng.i64(2..20 * 60)));
     let mut temp = Vec::new();
     for number in 0..48 {
         let modified = if number % 3 == 0 { new(rng) } else { old(rng) };
@@ -93,7 +94,7 @@ fn draw_temp(now: DateTime<Utc>, rng: &mut Rng) -> Vec<FilePlan> {
     }
     // A folder in the folder, in which nothing is new.
     for number in 1..=6 {
-        let modified = now - Duration::days(9) - Duration::minutes(rng.i64(1..600));
+        let modified = now.minus(Duration::days(9)).minus(Duration::minutes(rng.i64(1..600)));
         let path = format!("uploads/temp/batch_0001/{number:03}.png");
         temp.push(plan(path, rng, modified));
     }

@@ -1,5 +1,6 @@
 //! Chance: the seeds, moments of a day, and choices by weight.
 
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, Duration, LocalResult, NaiveDate, TimeZone, Utc};
 use fastrand::Rng;
@@ -55,7 +56,7 @@ pub(super) fn draw_moment_of(
     zone: Tz,
 ) -> Option<DateTime<Utc>> {
     (0..30).find_map(|_| {
-        let date = today - Duration::days(rng.i64(ago.clone()));
+        let date = today.minus(Duration::days(rng.i64(ago.clone())));
         draw_moment(rng, date, zone)
     })
 }

@@ -4,6 +4,7 @@ use super::columns::{CITIES, Writer};
 use super::plan::FilePlan;
 use super::random::{Draw, draw_moment_of, rng};
 use super::rows::{Receipt, Task, Tracking};
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, Duration, Utc};
 use fastrand::Rng;
@@ -42,7 +43,7 @@ fn draft_receipts(
     zone: Tz,
     rng: &mut Rng,
 ) -> Vec<ReceiptDraft> {
-    let month_ago = now - Duration::days(31);
+    let month_ago = now.minus(Duration::days(31));
     let today = now.with_timezone(&zone).date_naive();
     let documented = tasks.iter().filter(|task| task.document_path.is_some());
     let (old, new): (Vec<&Task>, Vec<&Task>) =

@@ -1,7 +1,7 @@
 //! The live state from the table's figures and what a run measured.
 
 use super::{Backlog, Disks, Jobs, Limits, LiveState, Missed, MissedJob, SkippedJob, Stuck, Today};
-use crate::calendar::Day;
+use crate::calendar::{Day, Shift};
 use crate::mapping::{State, States};
 use crate::outcome::Issue;
 use crate::store::{LiveFigures, LiveRequest, OpenTasks};
@@ -16,13 +16,13 @@ const MADE_WITHIN_HOURS: i64 = 24;
 
 /// What the store is asked at this time.
 pub fn request(now: DateTime<Utc>, zone: Tz, limits: &Limits) -> LiveRequest {
-    let ago = |minutes: u32| now - TimeDelta::minutes(minutes.into());
+    let ago = |minutes: u32| now.minus(TimeDelta::minutes(minutes.into()));
     LiveRequest {
         today: Day::new(now.with_timezone(&zone).date_naive(), zone),
         stuck_before: ago(limits.stuck_after_minutes),
         waiting_before: ago(limits.backlog_after_minutes),
-        finished_in: (now - TimeDelta::hours(RATE_HOURS), now),
-        finished_made_since: now - TimeDelta::hours(MADE_WITHIN_HOURS),
+        finished_in: (now.minus(TimeDelta::hours(RATE_HOURS)), now),
+        finished_made_since: now.minus(TimeDelta::hours(MADE_WITHIN_HOURS)),
     }
 }
 
@@ -99,7 +99,9 @@ fn stuck(processing: &OpenTasks, now: DateTime<Utc>) -> Stuck {
 
 /// The age of the oldest in whole seconds, and its name. A task whose clock is ahead has no age yet.
 fn oldest(open: &OpenTasks, now: DateTime<Utc>) -> (Option<u64>, Option<String>) {
-    let age = |since: DateTime<Utc>| u64::try_from((now - since).num_seconds()).unwrap_or(0);
+    let age = |since: DateTime<Utc>| {
+        u64::try_from(now.signed_duration_since(since).num_seconds()).unwrap_or(0)
+    };
     let oldest = open.oldest.as_ref();
     (oldest.map(|oldest| age(oldest.since)), oldest.and_then(|oldest| oldest.task.clone()))
 }

@@ -41,6 +41,9 @@ impl State {
         State::Other,
     ];
 
+    /// The states in which nothing happens to a task any more.
+    pub const ENDED: [State; 3] = [State::Completed, State::Failed, State::Cancelled];
+
     pub fn name(self) -> &'static str {
         match self {
             State::Completed => "completed",

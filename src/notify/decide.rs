@@ -2,6 +2,7 @@
 //! the alert's state now.
 
 use crate::alert::Status;
+use crate::calendar::Shift;
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -143,13 +144,14 @@ fn decide_firing(
 }
 
 fn is_repeat_due(now: DateTime<Utc>, repeat_after: TimeDelta, last: DateTime<Utc>) -> bool {
-    last > now + AHEAD || now - last >= repeat_after - JITTER.min(repeat_after)
+    let due = last.plus(repeat_after).minus(JITTER.min(repeat_after));
+    last > now.plus(AHEAD) || now >= due
 }
 
 /// What it did not accept within the last day.
 fn undelivered(now: DateTime<Utc>, memory: &ChannelMemory) -> Option<Status> {
     let undelivered = memory.undelivered?;
-    (now - undelivered.since <= RETRIED_FOR).then_some(undelivered.status)
+    (now.signed_duration_since(undelivered.since) <= RETRIED_FOR).then_some(undelivered.status)
 }
 
 impl ChannelMemory {

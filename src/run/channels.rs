@@ -1,6 +1,7 @@
 //! From the configuration to channels that can send: certificates read, the environment and the clock handed in.
 
 use crate::alert::Notification;
+use crate::calendar::Shift;
 use crate::channels::{
     self, Channel, ChannelConfig, Destination, Machine, Proxy, Roots, SecretSource, SendError,
     Service,
@@ -159,7 +160,7 @@ pub fn reach(
         running.push((format!("heartbeat.{job}"), deadline::start(look)));
     }
     // Longer than the limit of each step, for a host name whose lookup hangs.
-    let end = Instant::now() + patience + Duration::from_secs(1);
+    let end = deadline::end(patience.saturating_add(Duration::from_secs(1)));
     let wait = |answer: io::Result<Pending<Reached>>| {
         let late = || Unreached::host(format!("no answer within {} s", patience.as_secs()));
         let rest = end.saturating_duration_since(Instant::now());
@@ -237,7 +238,7 @@ fn machine_with(
     now: DateTime<Utc>,
     started: Instant,
 ) -> Machine {
-    let clock = move || now + TimeDelta::from_std(started.elapsed()).unwrap_or_default();
+    let clock = move || now.plus(TimeDelta::from_std(started.elapsed()).unwrap_or_default());
     let variables = env.clone();
     Machine {
         clock: Arc::new(clock),

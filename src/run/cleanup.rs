@@ -5,9 +5,12 @@ use super::database::no_database;
 use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
-use crate::cleanup::{self, CleanupReport, Database, Needed, Part, Roots, Settings, Tally, Watch};
+use crate::cleanup::{
+    self, CleanupReport, Database, Needed, Part, Reading, Roots, Settings, Source, Tally, Watch,
+};
 use crate::cli::CleanupArgs;
 use crate::config::{Config, Env};
+use crate::job::Job;
 use crate::language::Language;
 use crate::lock;
 use crate::mapping::Mapping;
@@ -16,7 +19,9 @@ use crate::outcome::{Failure, Issue, Kind};
 use crate::report::prometheus::Figures;
 use crate::report::text;
 use crate::rules::Evaluation;
+use crate::schedule::runs::{self, RunRecord};
 use crate::store::open;
+use crate::store::prune::plausible::Plausible;
 use crate::store::prune::{Mode, PruneSettings};
 use crate::store::target::Target;
 use crate::units;
@@ -195,6 +200,7 @@ fn cleanup_settings(
         started: session.now,
         clock: session.started,
         as_of: as_of(arguments, session.now)?,
+        readings: readings(config),
         config: limited,
         logs,
         protect: config.cleanup.protect.clone().with(lock::FILES)?,
@@ -207,6 +213,33 @@ fn cleanup_settings(
         parts: parts.to_vec(),
     };
     Ok((settings, roots))
+}
+
+/// When taskmon ran and wrote reports, which is when this host's clock was read before.
+fn readings(config: &Config) -> Vec<Reading> {
+    let logs_dir = &config.alerts.notify.logs_dir;
+    let runs = runs::read(logs_dir).unwrap_or_else(|error| {
+        let path = runs::path(logs_dir);
+        log::warn!("{}: {error}; the clock is checked without the runs", path.display());
+        Vec::new()
+    });
+    // With `--as-of` it was another time that was checked.
+    let has_other_time =
+        |run: &RunRecord| run.arguments.iter().any(|word| word.starts_with("--as-of"));
+    let of_run = |run: RunRecord| Reading {
+        time: run.end.to_utc(),
+        source: if run.job == Job::Cleanup.name() && !has_other_time(&run) {
+            Source::Checked
+        } else {
+            Source::Unchecked
+        },
+    };
+    let mut readings: Vec<Reading> =
+        runs.into_iter().filter(RunRecord::is_success).map(of_run).collect();
+    let reports = std::fs::read_dir(&config.stats.reports_dir).into_iter().flatten().flatten();
+    let written = reports.filter_map(|report| report.metadata().ok()?.modified().ok());
+    readings.extend(written.map(|time| Reading { time: time.into(), source: Source::Unchecked }));
+    readings
 }
 
 /// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
@@ -242,6 +275,7 @@ fn open_database(
             aliases: settings.aliases.clone(),
             mode: settings.mode,
             reads: settings.mode.into(),
+            plausible: Plausible::new(config.database.store.earliest_year, settings.started),
             asked_to_end: Arc::clone(asked_to_end),
         },
     );

@@ -26,7 +26,7 @@ impl Ping {
     fn wait(self) {
         let rest = self.limit.saturating_sub(self.sent.elapsed());
         let grace = Duration::from_millis(200);
-        match self.answer.wait(rest + grace) {
+        match self.answer.wait(rest.saturating_add(grace)) {
             Some(Ok(())) => log::info!("{} is taken", self.what),
             Some(Err(error)) => log::warn!("a heartbeat was not taken: {error}"),
             None => {

@@ -8,6 +8,7 @@ mod check;
 mod cleanup;
 mod config;
 mod database;
+mod defect;
 mod demo;
 mod disk;
 mod heartbeat;
@@ -44,18 +45,31 @@ use std::time::{Duration, Instant};
 
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
-    let now = Utc::now();
     let arguments: Vec<OsString> = arguments.collect();
-    let cli = match usage::parse(&arguments) {
+    defect::catch(|| Ok(run_command(&arguments))).unwrap_or_else(|error| {
+        // Before there is a session, the document is all that can be left.
+        let done = defect::document(&error);
+        if let Err(error) = output::print(&done.printed.text) {
+            log::error!("standard output cannot be written: {error}");
+        }
+        done.exit_code()
+    })
+}
+
+fn run_command(arguments: &[OsString]) -> u8 {
+    let now = Utc::now();
+    let cli = match usage::parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage::refuse(&error, &arguments),
+        Err(error) => return usage::refuse(&error, arguments),
     };
     let session = Session::new(cli.common, now);
     let job_run = cli.command.job_run();
-    let recorder = Recorder::new(&session, job_run, &arguments);
+    let recorder = Recorder::new(&session, job_run, arguments);
     recorder.record_when_a_signal_ends_the_run();
-    let ended = session.open_log().and_then(|()| session.dispatch(&cli.command));
-    let mut done = ended.unwrap_or_else(|error| session.fail(job_run, &error));
+    let mut done =
+        defect::catch(|| session.open_log().and_then(|()| session.dispatch(&cli.command)))
+            .or_else(|error| defect::catch(|| Ok(session.fail(job_run, &error))))
+            .unwrap_or_else(|error| defect::document(&error));
     if let Err(error) = output::print(&done.printed.text) {
         log::error!("standard output cannot be written: {error}");
         done = Done::new(String::new(), Outcome::Failed(Kind::OutputFailed));
@@ -63,13 +77,26 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
             session.export_failure(run, done.outcome);
         }
     }
-    recorder.record(Ended::of(done.outcome, done.outcome.exit_code()));
-    if let Some(run) = job_run {
-        session.log_end(run, done.outcome);
-        session.ping_end(run, done.outcome);
+    let record = || recorder.record(Ended::of(done.outcome, done.outcome.exit_code()));
+    let report_end = || {
+        if let Some(run) = job_run {
+            session.log_end(run, done.outcome);
+            session.ping_end(run, done.outcome);
+        }
+    };
+    let check_log = || session.check_log();
+    let steps: [&dyn Fn(); 3] = [&record, &report_end, &check_log];
+    let mut code = done.exit_code();
+    for step in steps {
+        let ended = defect::catch(|| {
+            step();
+            Ok(())
+        });
+        if let Err(error) = ended {
+            code = defect::document(&error).exit_code();
+        }
     }
-    session.check_log();
-    done.exit_code()
+    code
 }
 
 /// What every command starts from: its common options, the time that it takes for now, and the configuration, which is resolved once.

@@ -1,6 +1,7 @@
 //! `--textfile`: the figures of a run for the node exporter.
 
 use super::Session;
+use crate::calendar::Shift;
 use crate::files::{ALL_MAY_READ, NewFile, read_regular};
 use crate::job::Job;
 use crate::outcome::{Issue, Outcome};
@@ -44,7 +45,7 @@ impl Session {
         let elapsed = TimeDelta::from_std(self.started.elapsed()).unwrap_or_default();
         let run = Run {
             job: job.name(),
-            ended: self.now + elapsed,
+            ended: self.now.plus(elapsed),
             duration: self.seconds(),
             exit_code: outcome.exit_code(),
             success: outcome.is_success(),

@@ -3,6 +3,7 @@
 use super::expression::Times;
 use super::installed::Installed;
 use super::runs::{Holder, RunRecord};
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -33,7 +34,7 @@ pub struct Known<'a> {
 /// it was due, nor for times before it was installed.
 pub fn missed(job: &Installed, known: &Known) -> Option<DateTime<Utc>> {
     let times = Times::read(&job.cron).ok()?;
-    let due = times.last(known.now - GRACE, known.zone)?;
+    let due = times.last(known.now.minus(GRACE), known.zone)?;
     let words = job.words();
     let command = words.first().map_or("", String::as_str);
     let is_done = known.runs.iter().filter(|run| run.is_of(&words)).any(|run| {
@@ -43,7 +44,8 @@ pub fn missed(job: &Installed, known: &Known) -> Option<DateTime<Utc>> {
             run.is_success() && run.end >= due
         }
     });
-    let is_under_way = known.now - due < LONGEST_RUN && (known.is_running)(command);
+    let is_under_way =
+        known.now.signed_duration_since(due) < LONGEST_RUN && (known.is_running)(command);
     (due > job.installed && !is_done && !is_under_way).then_some(due)
 }
 

@@ -8,6 +8,7 @@
 //! expression is written.
 
 use super::expression::{Pattern, Times};
+use crate::calendar::Shift;
 use crate::timezone::Tz;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeDelta, TimeZone, Timelike, Utc};
 
@@ -50,12 +51,12 @@ impl Pattern {
         let mut from = after;
         loop {
             let offset = distance(from, zone);
-            let found = self.after(from.naive_utc() + offset)?.and_utc() - offset;
+            let found = self.after(from.naive_utc().plus(offset))?.and_utc().minus(offset);
             let Some(change) = first_change(from, found, zone) else {
                 return Some(found);
             };
             // The moment of the change itself may fit: at 03:00 for `0 * * * *`, when 02:00 to 03:00 is skipped.
-            let local = change.naive_utc() + distance(change, zone);
+            let local = change.naive_utc().plus(distance(change, zone));
             if self.up_to(local) == Some(local) {
                 return Some(change);
             }
@@ -67,10 +68,10 @@ impl Pattern {
         let mut to = until;
         loop {
             let offset = distance(to, zone);
-            let found = self.up_to(to.naive_utc() + offset)?.and_utc() - offset;
+            let found = self.up_to(to.naive_utc().plus(offset))?.and_utc().minus(offset);
             match last_change(found, to, zone) {
                 None => return Some(found),
-                Some(change) => to = change - TimeDelta::seconds(1),
+                Some(change) => to = change.minus(TimeDelta::seconds(1)),
             }
         }
     }
@@ -88,20 +89,21 @@ impl Pattern {
 
     fn last_once(&self, until: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
         // In the repeated hour after DST ends, local time has gone backwards: at 02:10 for the second time, `30 2 * * *` has run already.
-        let mut local = self.up_to(until.with_timezone(&zone).naive_local() + LONGEST_CHANGE)?;
+        let mut local =
+            self.up_to(until.with_timezone(&zone).naive_local().plus(LONGEST_CHANGE))?;
         loop {
             let due = moment(local, zone);
             if due <= until {
                 return Some(due);
             }
-            local = self.up_to(local - TimeDelta::seconds(1))?;
+            local = self.up_to(local.minus(TimeDelta::seconds(1)))?;
         }
     }
 }
 
 /// Local time less UTC.
 fn distance(at: DateTime<Utc>, zone: Tz) -> TimeDelta {
-    at.with_timezone(&zone).naive_local() - at.naive_utc()
+    at.with_timezone(&zone).naive_local().signed_duration_since(at.naive_utc())
 }
 
 /// The moment at which a job of a fixed time runs: the first of two, and right after the change for none.
@@ -111,7 +113,7 @@ fn moment(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
         LocalResult::None => {
             // A day to either side is beyond any change of the clock.
             let near = local.and_utc();
-            let (from, to) = (near - TimeDelta::days(1), near + TimeDelta::days(1));
+            let (from, to) = (near.minus(TimeDelta::days(1)), near.plus(TimeDelta::days(1)));
             let mut change = first_change(from, to, zone);
             while let Some(at) = change
                 && at.with_timezone(&zone).naive_local() <= local
@@ -134,7 +136,7 @@ fn first_change(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> Option<Date
             return None;
         }
         low = high;
-        high = (high + TimeDelta::days(7)).min(to);
+        high = high.plus(TimeDelta::days(7)).min(to);
     }
     Some(boundary(low, high, zone))
 }
@@ -149,7 +151,7 @@ fn last_change(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> Option<DateT
             return None;
         }
         high = low;
-        low = (low - TimeDelta::days(7)).max(from);
+        low = low.minus(TimeDelta::days(7)).max(from);
     }
     Some(boundary(low, high, zone))
 }
@@ -157,8 +159,12 @@ fn last_change(from: DateTime<Utc>, to: DateTime<Utc>, zone: Tz) -> Option<DateT
 /// The second at which the distance becomes that of `high`; at `low` it is another.
 fn boundary(mut low: DateTime<Utc>, mut high: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
     let behind = distance(high, zone);
-    while high - low > TimeDelta::seconds(1) {
-        let middle = low + (high - low) / 2;
+    loop {
+        let seconds = high.signed_duration_since(low).num_seconds();
+        if seconds <= 1 {
+            break;
+        }
+        let middle = low.plus(TimeDelta::seconds(seconds / 2));
         if distance(middle, zone) == behind { high = middle } else { low = middle }
     }
     high.with_nanosecond(0).unwrap_or(high)

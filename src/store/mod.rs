@@ -66,6 +66,8 @@ pub struct StoreSettings {
     /// No statement runs longer; zero: no limit.
     pub statement_timeout: Duration,
     pub row_security: RowSecurity,
+    /// The year, in UTC, before which no row was made.
+    pub earliest_year: u16,
 }
 
 /// What a day's report wants to know.

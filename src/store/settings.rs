@@ -22,6 +22,9 @@ pub struct Settings {
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 2_147_483>")]
     pub statement_timeout_seconds: u32,
     pub row_security: RowSecurity,
+    /// No task and no receipt is older; an earlier time is no time.
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 9999>")]
+    pub earliest_year: u16,
     pub tasks: TaskTable,
     pub receipts: Option<ReceiptTable>,
 }

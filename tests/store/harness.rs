@@ -12,6 +12,7 @@ use taskmon::calendar::{Day, days_up_to};
 use taskmon::mapping::canonical_path::PathAliases;
 use taskmon::mapping::{Mapping, TaskTable, preset};
 use taskmon::outcome::{Failure, Kind};
+use taskmon::store::prune::plausible::Plausible;
 use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
 use taskmon::store::{
@@ -82,6 +83,7 @@ impl View {
             connect_timeout: self.connect_timeout,
             statement_timeout: self.statement_timeout,
             row_security: RowSecurity::Refuse,
+            earliest_year: 1990,
         }
     }
 
@@ -108,6 +110,7 @@ impl View {
             aliases: aliases(),
             mode: Mode::Apply,
             reads: Mode::Apply.into(),
+            plausible: Plausible::new(1990, Utc::now()),
             asked_to_end: Default::default(),
         };
         open::pruner(&Target::parse(&self.url, &context).unwrap(), settings).unwrap()

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::outcome::{Failure, Kind};
 use crate::run::database::no_database;
 use crate::store::inspect::Inspection;
+use crate::store::prune::plausible::Plausible;
 use crate::store::prune::{Mode, PruneSettings, Reads};
 use crate::store::target::Target;
 use crate::store::{StoreSettings, open};
@@ -146,11 +147,12 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
     }
     let roots = Roots::open(&config.cleanup, &config.base_dir);
     let settings = PruneSettings {
-        store: settings,
         aliases: cleanup::path_aliases(&roots, &[]),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         reads: Reads::ReadOnly,
+        plausible: Plausible::new(settings.earliest_year, Utc::now()),
+        store: settings,
         asked_to_end: Default::default(),
     };
     let mut pruner = match open::pruner(target, settings) {

@@ -57,7 +57,7 @@ impl RunRecord {
     /// Fills in what another program that writes such records may have left out.
     fn completed(mut self) -> Self {
         if self.duration_seconds.is_nan() {
-            let milliseconds = (self.end - self.start).num_milliseconds().max(0);
+            let milliseconds = self.end.signed_duration_since(self.start).num_milliseconds().max(0);
             self.duration_seconds = milliseconds as f64 / 1000.0;
         }
         if self.arguments.is_empty() {

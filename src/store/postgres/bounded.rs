@@ -53,12 +53,12 @@ impl Bounded {
     /// # Errors
     /// The server went silent.
     pub fn into_worker(self) -> Result<Worker, Failure> {
-        self.worker.ok_or_else(|| silent(self.limit + SILENCE))
+        self.worker.ok_or_else(|| silent(self.limit.saturating_add(SILENCE)))
     }
 
     /// The limit is set for a transaction, not for the session, which a pooler would hand on to others.
     pub fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Unanswered> {
-        let (limit, patience) = (self.limit.as_millis(), self.limit + SILENCE);
+        let (limit, patience) = (self.limit.as_millis(), self.limit.saturating_add(SILENCE));
         let silent = || Unanswered::Silent(silent(patience));
         let worker = self.worker.take().ok_or_else(silent)?;
         let encoding = self.encoding.setting();

@@ -7,6 +7,7 @@
 use super::plan::{Draft, Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
 use super::text::text;
+use crate::calendar::Shift;
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
 use crate::store::fields::key_order;
@@ -46,12 +47,15 @@ impl Writer<'_> {
     /// The time that tasks are counted by, or one of the other three.
     fn clock(&self, field: Field) -> Result<Option<Clock>, Failure> {
         let time = self.schema.time_type(&self.settings.mapping.tasks, field)?;
-        Ok(time.map(|time| Clock {
-            sql: match time {
-                TimeType::Date => format!("t.{}::timestamp", field.name()),
-                _ => format!("t.{}", field.name()),
-            },
-            time,
+        let is_read_as_it_is = |time: &TimeType| {
+            *time != TimeType::Date
+                || field == self.schema.fields.counted_by
+                || field == Field::StartedAt
+        };
+        Ok(time.map(|time| {
+            let name = format!("t.{}", field.name());
+            let sql = if is_read_as_it_is(&time) { name } else { time.as_wall_clock(&name) };
+            Clock { sql, time: time.overlaid() }
         }))
     }
 
@@ -72,11 +76,12 @@ impl Writer<'_> {
         let before = draft.bind_times(vec![request.waiting_before]);
         let sql = format!(
             "WITH waiting AS MATERIALIZED (SELECT count(*) AS tasks, \
-             count(*) FILTER (WHERE isfinite({time}) AND {time} < ({before})[1]) AS older, \
-             min({time}) FILTER (WHERE isfinite({time})) AS oldest FROM {source} WHERE {states}) \
+             count(*) FILTER (WHERE {is_known} AND {time} < ({before})[1]) AS older, \
+             min({time}) FILTER (WHERE {is_known}) AS oldest FROM {source} WHERE {states}) \
              SELECT NULL::text, oldest, older, tasks FROM waiting \
              UNION ALL (SELECT t.label::text, NULL, NULL, NULL FROM {source} \
              WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
+            is_known = self.schema.time.overlaid().is_in_calendar(&time),
             keys = key_order(&self.settings.mapping.tasks),
         );
         draft.finish("counting pending tasks", sql, |plan, rows, figures| {
@@ -118,7 +123,7 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let made = draft.bind_times(vec![request.finished_made_since]);
         let (first, last) = request.finished_in;
-        let after = last + TimeDelta::microseconds(1);
+        let after = last.plus(TimeDelta::microseconds(1));
         let mut within = |clock: &Clock| {
             let bounds = draft.bind_times_in(clock.time, vec![first, after]);
             format!("{sql} >= ({bounds})[1] AND {sql} < ({bounds})[2]", sql = clock.sql)
@@ -149,12 +154,14 @@ impl Draft<'_> {
 }
 
 impl Clocks {
-    /// `say` of the first time that a row has; an infinite one does not count.
+    /// `say` of the first time that a row has and that is in the calendar.
     fn each(&self, mut say: impl FnMut(&Clock) -> String) -> String {
         let cases: Vec<String> = self
             .0
             .iter()
-            .map(|clock| format!("WHEN isfinite({}) THEN {}", clock.sql, say(clock)))
+            .map(|clock| {
+                format!("WHEN {} THEN {}", clock.time.is_in_calendar(&clock.sql), say(clock))
+            })
             .collect();
         format!("CASE {} END", cases.join(" "))
     }

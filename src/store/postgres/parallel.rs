@@ -99,14 +99,14 @@ fn wait(board: &Board, arrivals: &Receiver<Answers>, limit: Duration) -> Result<
         let arrival = if limit.is_zero() {
             arrivals.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            arrivals.recv_timeout(limit + SILENCE)
+            arrivals.recv_timeout(limit.saturating_add(SILENCE))
         };
         match arrival {
             Ok(answers) => return Ok(answers),
             Err(RecvTimeoutError::Timeout) if board.answered() > seen => {
                 seen = board.answered();
             }
-            Err(_) => return Err(silent(limit + SILENCE).into()),
+            Err(_) => return Err(silent(limit.saturating_add(SILENCE)).into()),
         }
     }
 }

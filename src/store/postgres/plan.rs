@@ -221,7 +221,7 @@ pub fn overlay(table: &TaskTable, schema: &Schema) -> Vec<(Field, String)> {
     read_as(Field::WaitTime, &as_seconds);
     read_as(Field::RetryCount, &|expression| format!("({expression})::int8"));
     read_as(Field::ErrorMessage, &|expression| format!("({expression})::text"));
-    let as_wall_clock = |expression: &str| format!("({expression})::timestamp");
+    let as_wall_clock = |expression: &str| TimeType::Date.as_wall_clock(expression);
     if schema.time == TimeType::Date {
         read_as(schema.fields.counted_by, &as_wall_clock);
     }

@@ -187,12 +187,13 @@ impl Writer<'_> {
             _ => format!("{column} AT TIME ZONE '{zone}'"),
         };
         let alike = (started == TimeType::Instant) == (self.schema.time == TimeType::Instant);
+        let is_known = started.overlaid().is_in_calendar("t.started_at");
         if alike {
             // Both on one clock: no conversion for each row.
-            "CASE WHEN isfinite(t.started_at) THEN t.started_at - t.created_at END".into()
+            format!("CASE WHEN {is_known} THEN t.started_at - t.created_at END")
         } else {
             format!(
-                "CASE WHEN isfinite(t.started_at) THEN {} - {} END",
+                "CASE WHEN {is_known} THEN {} - {} END",
                 absolute("t.started_at", started),
                 absolute("t.created_at", self.schema.time)
             )

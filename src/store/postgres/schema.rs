@@ -58,6 +58,33 @@ impl TimeType {
             _ => None,
         }
     }
+
+    /// "The time is one that every program can calculate with": neither infinite nor, as PostgreSQL has them, of the year 294276.
+    pub fn is_in_calendar(self, sql: &str) -> String {
+        let bounds = match self {
+            TimeType::Instant => {
+                "'0001-01-02 00:00+00'::timestamptz AND '9999-12-30 00:00+00'::timestamptz"
+            }
+            TimeType::WallClock => "'0001-01-02'::timestamp AND '9999-12-30'::timestamp",
+            TimeType::Date => "'0001-01-02'::date AND '9999-12-30'::date",
+        };
+        format!("({sql}) BETWEEN {bounds}")
+    }
+
+    /// The type of a time that reports count by, or of a start: dates are read as their midnights.
+    pub fn overlaid(self) -> Self {
+        if self == TimeType::Date { TimeType::WallClock } else { self }
+    }
+
+    /// A date as its midnight; others as they are.
+    pub fn as_wall_clock(self, sql: &str) -> String {
+        match self {
+            TimeType::Date => {
+                format!("CASE WHEN {} THEN ({sql})::timestamp END", self.is_in_calendar(sql))
+            }
+            _ => sql.to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

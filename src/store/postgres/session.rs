@@ -178,7 +178,7 @@ impl Session {
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
             must_commit: Cell::new(false),
-            patience: (!reading.limit.is_zero()).then(|| reading.limit + SILENCE),
+            patience: (!reading.limit.is_zero()).then(|| reading.limit.saturating_add(SILENCE)),
         };
         session.know_the_server()
     }

@@ -1,6 +1,6 @@
 //! What the databases say differently in the statements of a cleanup.
 
-use super::tables::{Table, Typed};
+use super::tables::{Ending, Table, Typed};
 use super::{Pass, Scope};
 use crate::mapping::State;
 use chrono::{DateTime, Utc};
@@ -34,11 +34,20 @@ pub trait Dialect {
     /// "The row is in this state."; `None`: no row is.
     fn in_state(&self, state: State) -> Option<String>;
 
-    /// "The first of these times that the row has lies before."
-    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String;
+    /// "The first of the row's times that is plausible lies before."
+    fn is_before(&self, ending: &Ending, before: DateTime<Utc>) -> String;
+
+    /// "The row has a time, and none that is plausible."
+    fn is_implausible(&self, ending: &Ending) -> String;
+
+    /// The times of a row as a text for messages: `completed_at = '0001-01-01'`.
+    fn shown_times(&self, ending: &Ending) -> String;
+
+    /// The statement for the newest plausible value of a time, in microseconds since 1970.
+    fn newest(&self, from: &str, time: &Typed) -> String;
 
     /// "The row has none of these times."
-    fn is_undated(&self, times: &[&Typed]) -> String;
+    fn is_undated(&self, ending: &Ending) -> String;
 
     /// What a pass adds to the condition; `None`: the pass finds nothing.
     fn pass(&self, table: &Table, scope: &Scope, pass: Pass) -> Option<String>;

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod dialect;
 mod expiry;
 pub mod indexes;
+pub mod plausible;
 pub mod portion;
 pub mod references;
 pub mod statements;
@@ -18,6 +19,7 @@ use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
 use crate::outcome::Failure;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
+use plausible::Plausible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -36,11 +38,14 @@ pub trait Pruner {
         true
     }
 
-    /// All tasks, and those that have expired.
+    /// How many tasks have ended, and how many of them have expired.
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
 
     /// The rows of the scope's table that stay because nothing identifies them, or says when they ended.
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable>;
+
+    /// The newest plausible time of any task. Once a column has one at or after `enough`, the others are not read.
+    fn newest_time(&mut self, enough: DateTime<Utc>) -> Result<Option<DateTime<Utc>>>;
 
     /// Up to `limit` keys of expired rows, in ascending order, after the key `after`; without rows that have no usable key.
     fn expired(
@@ -75,11 +80,9 @@ pub trait Pruner {
         each: &mut dyn FnMut(&CanonicalPath),
     ) -> Result<()>;
 
-    /// How many rows stay because their time cannot be read, in a state that has a limit, and one of the values; `None`: there are none.
-    /// A column of a time type holds only times.
-    fn unreadable(&mut self, _scope: &Scope) -> Result<Option<(u64, String)>> {
-        Ok(None)
-    }
+    /// How many rows stay, in a state that has a limit, because none of their times can be read and is plausible, and the times of one of them;
+    /// `None`: there are none.
+    fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>>;
 
     /// Room in the database's file that deletions have made and that is not the disk's yet: what there is to say of it.
     fn unreturned_space(&mut self) -> Result<Option<String>> {
@@ -100,6 +103,7 @@ pub struct PruneSettings {
     pub aliases: PathAliases,
     pub mode: Mode,
     pub reads: Reads,
+    pub plausible: Plausible,
     /// Set when the run is to end: a statement that waits for a lock is then given up with [`crate::outcome::Kind::Interrupted`].
     pub asked_to_end: Arc<AtomicBool>,
 }
@@ -127,8 +131,12 @@ pub enum Scope {
 pub enum Pass {
     /// Rows that were also created before the limit: what an index on the creation time finds.
     Created,
-    /// The others: without a creation time, or with one after the time that counts.
+    /// The others: without a creation time. (A row that ended before it was created has not ended at a plausible time.)
     Others,
+}
+
+impl Pass {
+    pub const ALL: [Pass; 2] = [Pass::Created, Pass::Others];
 }
 
 /// A row's key, column by column, as text.
@@ -147,7 +155,7 @@ pub enum Source {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskCounts {
-    pub all: u64,
+    pub ended: u64,
     pub expired: u64,
 }
 

@@ -4,9 +4,10 @@
 //! configuration and the catalogue and never from a row. Keys are bound.
 
 use super::dialect::Dialect;
-use super::expiry;
+use super::expiry::{self, Limited};
 use super::tables::{Dependent, NamingTable, Table, Tables, Typed};
 use super::{Key, Pass, Scope};
+use crate::mapping::State;
 use std::slice;
 
 pub struct Statements<D> {
@@ -20,11 +21,44 @@ impl<D: Dialect> Statements<D> {
         expiry::condition(&self.dialect, table, scope)
     }
 
-    /// How many tasks there are, and how many have expired.
-    pub fn count(&self, scope: &Scope) -> String {
+    /// How many tasks have ended.
+    pub fn count_ended(&self) -> String {
         let tasks = &self.tables.tasks;
+        let ended = State::ENDED.into_iter().filter_map(|state| self.dialect.in_state(state));
+        let ended = expiry::any(ended.collect());
+        format!("SELECT count(*) FROM {} WHERE {ended}", tasks.from)
+    }
+
+    /// How many rows have expired of those that a pass finds; `None`: it finds none.
+    pub fn count_expired(&self, scope: &Scope, pass: Pass) -> Option<String> {
+        let tasks = &self.tables.tasks;
+        let narrowed = self.dialect.pass(tasks, scope, pass)?;
         let condition = self.condition(tasks, scope);
-        format!("SELECT count(*), count(*) FILTER (WHERE {condition}) FROM {}", tasks.from)
+        Some(format!("SELECT count(*) FROM {} WHERE {condition} AND {narrowed}", tasks.from))
+    }
+
+    /// The newest plausible time of each column, the creation first, which an index may have.
+    pub fn newest(&self) -> Vec<String> {
+        let tasks = &self.tables.tasks;
+        let times = tasks.creation().created.into_iter().chain(tasks.ending(State::Completed).ends);
+        times.map(|time| self.dialect.newest(&tasks.from, time)).collect()
+    }
+
+    /// How many rows that have ended stay because none of their times is plausible, and the times of one of them.
+    pub fn implausible(&self, table: &Table, scope: &Scope) -> String {
+        let limited = expiry::limited(&self.dialect, table, scope).into_iter();
+        let limited = limited.filter(|limited| !limited.ending.is_unknown());
+        let (mut conditions, mut shown) = (Vec::new(), String::new());
+        for Limited { in_state, ending, .. } in limited {
+            let condition = format!("({in_state} AND {})", self.dialect.is_implausible(&ending));
+            shown += &format!(" WHEN {condition} THEN {}", self.dialect.shown_times(&ending));
+            conditions.push(condition);
+        }
+        if conditions.is_empty() {
+            return "SELECT 0, NULL".to_owned();
+        }
+        let condition = expiry::guarded(table, &expiry::any(conditions));
+        format!("SELECT count(*), min(CASE{shown} END) FROM {} WHERE {condition}", table.from)
     }
 
     /// How many expired rows have no usable key, and how many rows no time by which they could expire.

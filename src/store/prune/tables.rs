@@ -30,6 +30,23 @@ pub struct Table {
     times: Vec<(Field, Typed)>,
 }
 
+/// The times by which a row ended, as far as its table has them: the first end that is plausible counts, else the creation.
+pub struct Ending<'t> {
+    pub ends: Vec<&'t Typed>,
+    pub created: Option<&'t Typed>,
+}
+
+impl<'t> Ending<'t> {
+    pub fn is_unknown(&self) -> bool {
+        self.ends.is_empty() && self.created.is_none()
+    }
+
+    /// All of them, in the order in which they count.
+    pub fn times(&self) -> impl Iterator<Item = &'t Typed> {
+        self.ends.iter().copied().chain(self.created)
+    }
+}
+
 /// Rows that go with those of another table, before them.
 pub struct Dependent {
     pub from: String,
@@ -214,9 +231,16 @@ impl Table {
         self.times.iter().find(|(of, _)| *of == field).map(|(_, time)| time)
     }
 
-    /// The times that it has of those by which a row in this state ended.
-    pub fn ended(&self, state: State) -> Vec<&Typed> {
-        state.ended_by().into_iter().filter_map(|field| self.time(field)).collect()
+    /// The times by which a row in this state ended.
+    pub fn ending(&self, state: State) -> Ending<'_> {
+        let ends = state.ended_by().into_iter().filter(|field| *field != Field::CreatedAt);
+        let ends = ends.filter_map(|field| self.time(field)).collect();
+        Ending { ends, created: self.time(Field::CreatedAt) }
+    }
+
+    /// The creation as the one time that counts, as it is for receipts.
+    pub fn creation(&self) -> Ending<'_> {
+        Ending { ends: Vec::new(), created: self.time(Field::CreatedAt) }
     }
 
     /// `a, b`

@@ -75,7 +75,7 @@ impl Report<'_> {
             return started.micros.checked_sub(created.micros);
         }
         let (created, started) = (self.instant(created), self.instant(started));
-        (started - created).num_microseconds()
+        started.signed_duration_since(created).num_microseconds()
     }
 
     /// The same interpolation as `percentile_cont`: between the two values around each share of the way from first to last.

@@ -6,6 +6,7 @@
 use super::connection::{add_function, each_row};
 use super::report::{Broken, Report, shown, text, while_doing};
 use super::time::{self, Moment, Ruler};
+use crate::calendar::Shift;
 use crate::mapping::{Field, State};
 use crate::store::fields::key_order;
 use crate::store::{DayFigures, LiveFigures, LiveRequest, OpenTask, OpenTasks};
@@ -125,10 +126,10 @@ impl Report<'_> {
         self.register_recent(request.finished_made_since)?;
         let (first, last) = request.finished_in;
         let hour =
-            Ruler::new(&[first, last + TimeDelta::microseconds(1)], self.settings.naive_zone);
+            Ruler::new(&[first, last.plus(TimeDelta::microseconds(1))], self.settings.naive_zone);
         let mut count = 0;
         // A wide range that an index can serve, for a day of margin on either side covers every offset; the function knows the rest.
-        let (start, end) = (request.finished_made_since, last + TimeDelta::days(365));
+        let (start, end) = (request.finished_made_since, last.plus(TimeDelta::days(365)));
         let made = Ruler::new(&[start, end], self.settings.naive_zone);
         for (low, high) in self.wide_ranges(&made)? {
             for state in [State::Completed, State::Failed] {

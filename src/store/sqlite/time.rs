@@ -1,6 +1,6 @@
 //! The forms in which SQLite columns hold a time, and how values in any of them compare with instants.
 
-use crate::calendar::{instant_of, wall_clock_bound};
+use crate::calendar::{Shift, instant_of, wall_clock_bound};
 use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use rusqlite::types::ValueRef;
@@ -144,11 +144,11 @@ pub fn read(value: ValueRef) -> Option<Moment> {
         ValueRef::Text(text) => read_text(text),
         ValueRef::Integer(number) => {
             let micros = i128::from(number) * i128::from(SECOND);
-            let micros = micros.div_euclid(i128::from(in_a_second(number.unsigned_abs())?));
+            let micros = micros.div_euclid(i128::from(in_a_second(u64::try_from(number).ok()?)?));
             Some(Moment { micros: i64::try_from(micros).ok()?, form: Form::Number })
         }
         ValueRef::Real(number) => {
-            let in_a_second = in_a_second(number.abs() as u64)? as f64;
+            let in_a_second = in_a_second(number as u64)? as f64;
             let micros = (number / in_a_second * SECOND as f64).round();
             let is_in_calendar = micros.abs() < LAST_YEAR as f64;
             is_in_calendar.then_some(Moment { micros: micros as i64, form: Form::Number })
@@ -160,16 +160,16 @@ pub fn read(value: ValueRef) -> Option<Moment> {
 /// A unit in which numbers say a time.
 struct Unit {
     in_a_second: i64,
-    /// The numbers that are in this unit, without their sign.
+    /// The numbers that are in this unit.
     sizes: Range<u64>,
 }
 
-/// Numbers between the units are no times: a count of another unit or from another year would be an old time in one of these, such as .NET's
-/// ticks since the year 1 (6.4e17 in 2026, which in nanoseconds is 1990) and Windows' since 1601 (1.3e17, or 1974).
+/// Each from 2001-09-09 on. Other numbers are no times: a count of another unit or from another year would be an old time in one of these, such as
+/// the days of the Julian period (2.5e6), dates as digits (20261129), seconds since 2001 (8.2e8 in 2026, or 1995), .NET's ticks since the year 1
+/// (6.4e17, in nanoseconds 1990) and Windows' since 1601 (1.3e17, or 1974).
 const UNITS: [Unit; 4] = [
-    Unit { in_a_second: 1, sizes: 0..100_000_000_000 },
-    Unit { in_a_second: 1_000, sizes: 100_000_000_000..100_000_000_000_000 },
-    // From 2001 on.
+    Unit { in_a_second: 1, sizes: 1_000_000_000..100_000_000_000 },
+    Unit { in_a_second: 1_000, sizes: 1_000_000_000_000..100_000_000_000_000 },
     Unit { in_a_second: 1_000_000, sizes: 1_000_000_000_000_000..100_000_000_000_000_000 },
     Unit { in_a_second: 1_000_000_000, sizes: 1_000_000_000_000_000_000..u64::MAX },
 ];
@@ -177,9 +177,18 @@ const UNITS: [Unit; 4] = [
 /// The end of the year 9999.
 const LAST_YEAR: i64 = 253_402_300_800 * SECOND;
 
-/// `size`: of a number, without its sign.
-fn in_a_second(size: u64) -> Option<i64> {
-    UNITS.iter().find(|unit| unit.sizes.contains(&size)).map(|unit| unit.in_a_second)
+fn in_a_second(number: u64) -> Option<i64> {
+    UNITS.iter().find(|unit| unit.sizes.contains(&number)).map(|unit| unit.in_a_second)
+}
+
+/// Whether a value says that there is no time.
+pub fn is_unset(value: ValueRef) -> bool {
+    match value {
+        ValueRef::Null | ValueRef::Integer(0) => true,
+        ValueRef::Text(text) => text.is_empty(),
+        ValueRef::Real(number) => number == 0.0,
+        _ => false,
+    }
 }
 
 /// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
@@ -269,7 +278,7 @@ fn digits(text: &[u8]) -> Option<u32> {
 
 /// Microseconds since 1970 as a time.
 fn wall_clock(micros: i64) -> NaiveDateTime {
-    DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::microseconds(micros)
+    DateTime::UNIX_EPOCH.naive_utc().plus(TimeDelta::microseconds(micros))
 }
 
 #[cfg(test)]

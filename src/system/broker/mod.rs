@@ -61,7 +61,7 @@ fn ask_redis(
     now: DateTime<Utc>,
 ) -> Result<Figures, String> {
     let place = address.place.clone();
-    let limit = settings.timeout() + GRACE;
+    let limit = settings.timeout().saturating_add(GRACE);
     let why = match deadline::run(limit, move || redis::ask(&address, &settings, now)) {
         Ok(answer) => return answer,
         Err(NoAnswer::Late) => "it does not answer in time".to_owned(),

@@ -26,7 +26,7 @@ fn ask_all(
     limit: Duration,
     ask: fn(&Path) -> io::Result<Probed>,
 ) -> Vec<Option<io::Result<Probed>>> {
-    let end = Instant::now() + limit;
+    let end = deadline::end(limit);
     let answers: Vec<io::Result<Pending<io::Result<Probed>>>> = paths
         .iter()
         .map(|path| {

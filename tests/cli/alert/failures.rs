@@ -83,8 +83,8 @@ on_each_database! {
 
     fn a_cleanup_that_the_brake_stops_is_notified(env) {
         let server = Server::plain(vec![status(200)]);
-        configure_with(&env, "[cleanup]\nbrake_percent = 50", &webhook(&server));
-        env.insert((1..=4).map(|n| Task::new(n).at(&long_ago()).without("image_path").without("document_path").without("screenshot_path")));
+        configure_with(&env, "[cleanup]\nclock_gap_days = 0", &webhook(&server));
+        env.insert((1..=1001).map(|n| Task::new(n).at(&long_ago()).without("image_path").without("document_path").without("screenshot_path")));
         for dry_run in [true, false] {
             let run = env.taskmon(["cleanup", "--only", "tasks"]);
             let run = if dry_run { run.arg("--dry-run") } else { run };
@@ -100,7 +100,7 @@ on_each_database! {
             assert_eq!(notified(&server), [["job_failed"]]);
         }
         let finished = env.taskmon(["cleanup", "--only", "tasks", "--force", "--no-alert"]).success();
-        assert_eq!(finished.json()["tasks_cleaned"], 4);
+        assert_eq!(finished.json()["tasks_cleaned"], 1001);
         // With --no-alert success is not notified either; the next run does.
         assert_eq!(notified(&server), [["job_failed"]]);
         env.taskmon(["cleanup", "--only", "tasks"]).success().stderr_contains("Resolved").json();

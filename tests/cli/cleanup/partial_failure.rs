@@ -62,10 +62,10 @@ on_each_database! {
     }
 
     fn what_stops_the_run_stops_the_sweep_too(env) {
-        env.config(&format!("{CONFIG}\nbrake_percent = 50"));
-        prepare(&env, &(1..=3).map(old).collect::<Vec<_>>());
+        env.config(CONFIG);
+        guards::many(&env, 1001);
         make_old_files(&env);
-        run(&env, 3, &[]).failure("brake", &["100"]);
+        run(&env, 3, &[]).failure("brake", &["99.9"]);
         assert_eq!(left(&env), OLD);
     }
 

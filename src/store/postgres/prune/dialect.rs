@@ -5,15 +5,16 @@
 use super::super::encoding::Encoding;
 use super::super::quote::literal;
 use super::super::schema::TimeType;
-use crate::calendar::wall_clock_bound;
+use crate::calendar::{Shift, wall_clock_bound};
 use crate::mapping::canonical_path::PathAliases;
 use crate::mapping::{Field, State, States};
 use crate::store::prune::dialect::Dialect;
+use crate::store::prune::plausible::{MOST_EARLY, Plausible};
 use crate::store::prune::statements::Statements;
-use crate::store::prune::tables::{Dependent, Table, Typed};
+use crate::store::prune::tables::{Dependent, Ending, Table, Typed};
 use crate::store::prune::{Pass, Scope};
 use crate::timezone::Tz;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub struct PostgresDialect {
     pub status: String,
@@ -24,6 +25,7 @@ pub struct PostgresDialect {
     pub zone: Tz,
     pub aliases: PathAliases,
     pub encoding: Encoding,
+    pub plausible: Plausible,
     /// Whether an index finds tasks by their creation.
     pub created_is_indexed: bool,
 }
@@ -100,27 +102,50 @@ impl Dialect for PostgresDialect {
         }
     }
 
-    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String {
-        let types: Vec<TimeType> = times.iter().map(|time| time_type(time)).collect();
-        let are_alike = types.iter().all(|kind| Some(kind) == types.first());
-        let values = times.iter().map(|time| {
-            let value = finite(time);
-            match time_type(time) {
-                TimeType::WallClock | TimeType::Date if !are_alike => {
-                    format!("({value} AT TIME ZONE {})", literal(self.zone.name()))
-                }
-                _ => value,
-            }
-        });
-        let values: Vec<String> = values.collect();
-        let kind = types.first().copied().filter(|_| are_alike).unwrap_or(TimeType::Instant);
-        format!("coalesce({}) < {}", values.join(", "), self.bound(kind, before))
+    fn is_before(&self, ending: &Ending, before: DateTime<Utc>) -> String {
+        let kind = common_type(ending);
+        format!("{} < {}", self.ended(ending, kind), self.bound(kind, before))
     }
 
-    fn is_undated(&self, times: &[&Typed]) -> String {
-        let each: Vec<String> =
-            times.iter().map(|time| format!("{} IS NULL", finite(time))).collect();
-        if each.is_empty() { "true".to_owned() } else { format!("({})", each.join(" AND ")) }
+    fn is_implausible(&self, ending: &Ending) -> String {
+        let ended = self.ended(ending, common_type(ending));
+        // First what an index on the creation finds.
+        let narrowed = ending.created.map(|created| {
+            let name = &created.expression;
+            let [earliest, latest] = self.plausible_bounds(created);
+            format!("(({name}) IS NULL OR ({name}) < {earliest} OR ({name}) > {latest}) AND ")
+        });
+        format!(
+            "({}{ended} IS NULL AND NOT {})",
+            narrowed.unwrap_or_default(),
+            self.is_undated(ending)
+        )
+    }
+
+    fn shown_times(&self, ending: &Ending) -> String {
+        let shown = ending.times().map(|time| {
+            let name = &time.expression;
+            format!("{} || quote_literal(({name})::text)", literal(&format!("{name} = ")))
+        });
+        format!("concat_ws(', ', {})", shown.collect::<Vec<_>>().join(", "))
+    }
+
+    fn newest(&self, from: &str, time: &Typed) -> String {
+        let name = &time.expression;
+        let [earliest, latest] = self.plausible_bounds(time);
+        let newest = Typed { expression: format!("max({name})"), kind: time.kind.clone() };
+        format!(
+            "SELECT (extract(epoch FROM {}) * 1000000)::int8 FROM {from} WHERE ({name}) BETWEEN {earliest} AND {latest}",
+            self.converted(&newest, TimeType::Instant),
+        )
+    }
+
+    fn is_undated(&self, ending: &Ending) -> String {
+        let times: Vec<&str> = ending.times().map(|time| time.expression.as_str()).collect();
+        if times.is_empty() {
+            return "true".to_owned();
+        }
+        format!("(num_nonnulls({}) = 0)", times.join(", "))
     }
 
     fn pass(&self, tasks: &Table, scope: &Scope, pass: Pass) -> Option<String> {
@@ -128,15 +153,72 @@ impl Dialect for PostgresDialect {
             return (pass == Pass::Created).then(|| "true".to_owned());
         };
         let latest = limits.iter().map(|(_, before)| *before).max()?;
+        // No plausible end lies earlier than that before the creation.
+        let latest = latest.plus(grace(TimeType::Date));
         let (name, bound) = (&created.expression, self.bound(time_type(created), latest));
         Some(match pass {
             Pass::Created => format!("({name}) < {bound}"),
-            Pass::Others => format!("(({name}) IS NULL OR ({name}) >= {bound})"),
+            Pass::Others => format!("({name}) IS NULL"),
         })
     }
 }
 
 impl PostgresDialect {
+    /// The first of a row's times that is plausible, as an instant or a wall clock; NULL where none is.
+    fn ended(&self, ending: &Ending, kind: TimeType) -> String {
+        let created = ending.created.map(|created| {
+            let name = &created.expression;
+            let [earliest, latest] = self.plausible_bounds(created);
+            let converted = self.converted(created, kind);
+            // A creation that is still to come makes every end of its row implausible.
+            let never = match kind {
+                TimeType::Instant => "'infinity'::timestamptz",
+                _ => "'infinity'::timestamp",
+            };
+            format!("CASE WHEN ({name}) > {latest} THEN {never} WHEN ({name}) >= {earliest} THEN {converted} END")
+        });
+        let ends = ending.ends.iter().map(|end| {
+            let converted = self.converted(end, kind);
+            let value = match &created {
+                Some(created) => {
+                    let grace = grace(time_type(end)).num_seconds();
+                    format!("CASE WHEN {converted} + interval '{grace} s' < {created} THEN NULL ELSE {converted} END")
+                }
+                None => converted,
+            };
+            self.if_plausible(end, &value)
+        });
+        let created = ending
+            .created
+            .map(|created| self.if_plausible(created, &self.converted(created, kind)));
+        let values: Vec<String> = ends.chain(created).collect();
+        format!("coalesce({})", values.join(", "))
+    }
+
+    /// A value that is computed only of a time between the bounds: to convert one near the end of the calendar fails.
+    fn if_plausible(&self, time: &Typed, value: &str) -> String {
+        let [earliest, latest] = self.plausible_bounds(time);
+        format!("CASE WHEN ({}) BETWEEN {earliest} AND {latest} THEN {value} END", time.expression)
+    }
+
+    fn plausible_bounds(&self, time: &Typed) -> [String; 2] {
+        let Plausible { earliest, latest } = self.plausible;
+        [earliest, latest].map(|bound| self.bound(time_type(time), bound))
+    }
+
+    fn converted(&self, time: &Typed, kind: TimeType) -> String {
+        let name = &time.expression;
+        let zone = || literal(self.zone.name());
+        match (time_type(time), kind) {
+            (TimeType::Date, TimeType::Instant) => {
+                format!("(({name})::timestamp AT TIME ZONE {})", zone())
+            }
+            (TimeType::WallClock, TimeType::Instant) => format!("({name} AT TIME ZONE {})", zone()),
+            (TimeType::Date, _) => format!("({name})::timestamp"),
+            _ => format!("({name})"),
+        }
+    }
+
     /// An instant as a column of that type has it.
     pub fn bound(&self, kind: TimeType, instant: DateTime<Utc>) -> String {
         match kind {
@@ -231,12 +313,16 @@ pub fn time_type(time: &Typed) -> TimeType {
     TimeType::of(&time.kind).unwrap_or(TimeType::Instant)
 }
 
-/// `-infinity` is no time at which anything ended.
-fn finite(time: &Typed) -> String {
-    let name = &time.expression;
-    match time_type(time) {
-        TimeType::Instant => format!("nullif({name}, '-infinity'::timestamptz)"),
-        TimeType::WallClock => format!("nullif({name}, '-infinity'::timestamp)"),
-        TimeType::Date => format!("nullif(({name})::timestamp, '-infinity'::timestamp)"),
+/// Wall clocks become instants where some of the times are instants.
+fn common_type(ending: &Ending) -> TimeType {
+    let has_instants = ending.times().any(|time| time_type(time) == TimeType::Instant);
+    if has_instants { TimeType::Instant } else { TimeType::WallClock }
+}
+
+/// How long before the creation an end may lie. A date is that of a whole day.
+fn grace(end: TimeType) -> TimeDelta {
+    match end {
+        TimeType::Date => TimeDelta::days(1),
+        _ => MOST_EARLY,
     }
 }

@@ -20,7 +20,7 @@ pub struct LockSearch {
 
 impl LockSearch {
     pub fn spend(&self, waited: Duration) {
-        self.spent.set(self.spent.get() + waited);
+        self.spent.set(self.spent.get().saturating_add(waited));
     }
 
     pub fn may_go_on(&self) -> bool {

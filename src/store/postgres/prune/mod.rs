@@ -28,6 +28,7 @@ use crate::outcome::{Failure, Kind};
 use crate::store::columns::require_key;
 use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::{WantedIndex, wanted};
+use crate::store::prune::plausible::newest_of;
 use crate::store::prune::portion::Portion;
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
@@ -104,6 +105,7 @@ impl PostgresPruner {
             zone: settings.store.naive_zone,
             aliases: settings.aliases.clone(),
             encoding,
+            plausible: settings.plausible,
             created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
         };
         let statements = Statements { tables, dialect };
@@ -159,10 +161,35 @@ impl Pruner for PostgresPruner {
     }
 
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
-        let sql = self.statements.count(expiry);
-        let rows = self.query("counting tasks", &sql, &[])?;
-        let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place));
-        Ok(TaskCounts { all: count(0).unsigned_abs(), expired: count(1).unsigned_abs() })
+        let ended = self.statements.count_ended();
+        let expired = Pass::ALL.map(|pass| self.statements.count_expired(expiry, pass));
+        let mut count = |sql: &str| -> Result<u64, Failure> {
+            let rows = self.query("counting tasks", sql, &[])?;
+            Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0)).unsigned_abs())
+        };
+        let mut counts = TaskCounts { ended: count(&ended)?, expired: 0 };
+        for sql in expired.iter().flatten() {
+            counts.expired += count(sql)?;
+        }
+        Ok(counts)
+    }
+
+    fn newest_time(&mut self, enough: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let sql = self.statements.newest();
+        let newest = newest_of(sql, enough, &mut |sql| {
+            let rows = self.query("looking for the newest time", sql, &[])?;
+            Ok(rows.first().and_then(|row| row.get(0)))
+        });
+        Ok(newest?)
+    }
+
+    fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
+        let sql = self.statements.implausible(self.statements.tables.of(scope)?, scope);
+        let rows = self.query("looking for times that cannot be right", &sql, &[])?;
+        let found = rows
+            .first()
+            .and_then(|row| Some((row.get::<_, i64>(0), row.get::<_, Option<String>>(1)?)));
+        Ok(found.map(|(count, shown)| (count.unsigned_abs(), shown)))
     }
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {

@@ -3,11 +3,12 @@
 //! A key is bound part by part, `?1`, `?2`, and travels as literals. Times compare by a function of taskmon's, which no index serves.
 
 use super::super::connection::read_rows;
-use super::functions::{LITERAL, MICROS};
+use super::super::quote::text_literal;
+use super::functions::{ENDED, LITERAL};
 use super::values::{NO_LITERAL, lossy};
 use crate::mapping::{State, TaskTable};
 use crate::store::prune::dialect::Dialect;
-use crate::store::prune::tables::{Table, Typed};
+use crate::store::prune::tables::{Ending, Table, Typed};
 use crate::store::prune::{Pass, Scope};
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
@@ -55,12 +56,33 @@ impl Dialect for SqliteDialect {
         (!literals.is_empty()).then(|| format!("({}) IN ({})", self.status, literals.join(", ")))
     }
 
-    fn is_before(&self, times: &[&Typed], before: DateTime<Utc>) -> String {
-        format!("{MICROS}({}) < {}", first_time(times), before.timestamp_micros())
+    fn is_before(&self, ending: &Ending, before: DateTime<Utc>) -> String {
+        format!("{} < {}", ended(ending), before.timestamp_micros())
     }
 
-    fn is_undated(&self, times: &[&Typed]) -> String {
-        format!("{} IS NULL", first_time(times))
+    fn is_implausible(&self, ending: &Ending) -> String {
+        format!("({} IS NULL AND NOT {})", ended(ending), self.is_undated(ending))
+    }
+
+    fn shown_times(&self, ending: &Ending) -> String {
+        let shown = ending.times().map(|time| {
+            let name = &time.expression;
+            format!(
+                "{} || substr(nullif(quote({name}), 'NULL'), 1, {MOST_SHOWN})",
+                text_literal(&format!("{name} = "))
+            )
+        });
+        format!("concat_ws(', ', {})", shown.collect::<Vec<_>>().join(", "))
+    }
+
+    fn newest(&self, from: &str, time: &Typed) -> String {
+        format!("SELECT max({ENDED}({})) FROM {from}", time.expression)
+    }
+
+    fn is_undated(&self, ending: &Ending) -> String {
+        let times = ending.times().map(|time| format!("nullif({}, ''), ", time.expression));
+        // coalesce() wants two arguments at least.
+        format!("(coalesce({}NULL, NULL) IS NULL)", times.collect::<String>())
     }
 
     /// No index could serve a narrower search: one pass finds all.
@@ -69,11 +91,14 @@ impl Dialect for SqliteDialect {
     }
 }
 
-/// The first of these times that the row has; an empty text is none.
-pub fn first_time(times: &[&Typed]) -> String {
-    let times = times.iter().map(|time| format!("nullif({}, ''), ", time.expression));
-    // coalesce() wants two arguments at least.
-    format!("coalesce({}NULL)", times.collect::<String>())
+/// How many characters of a value that is no time are shown.
+const MOST_SHOWN: u8 = 40;
+
+/// The first of a row's times that is plausible, in microseconds since 1970; NULL where none is.
+fn ended(ending: &Ending) -> String {
+    let created = ending.created.map_or("NULL", |created| created.expression.as_str());
+    let ends = ending.ends.iter().map(|end| format!(", {}", end.expression));
+    format!("{ENDED}({created}{})", ends.collect::<String>())
 }
 
 /// "These expressions equal what is bound", from `?1` on.

@@ -16,8 +16,8 @@ use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{require, require_key};
 use crate::store::prune::batch::delete_by_halves;
-use crate::store::prune::dialect::Dialect;
 use crate::store::prune::indexes::wanted;
+use crate::store::prune::plausible::newest_of;
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
@@ -26,9 +26,9 @@ use crate::store::prune::{
 };
 use crate::units;
 use anyhow::Result;
-use dialect::{SqliteDialect, first_time, read_labels};
+use chrono::{DateTime, Utc};
+use dialect::{SqliteDialect, read_labels};
 use foreign_keys::ForeignKeys;
-use functions::MICROS;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
 use std::path::Path;
 use values::{lossy, read_key, read_paths, values};
@@ -188,13 +188,25 @@ fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Fai
 
 impl Pruner for SqlitePruner {
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
-        let counts = self.connection.query_row(&self.statements.count(expiry), [], |row| {
-            Ok(TaskCounts {
-                all: row.get::<_, i64>(0)?.unsigned_abs(),
-                expired: row.get::<_, i64>(1)?.unsigned_abs(),
-            })
+        let count = |sql: &str| {
+            let counted = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            counted.map(i64::unsigned_abs).map_err(|error| self.failure(&error, "counting tasks"))
+        };
+        let mut counts = TaskCounts { ended: count(&self.statements.count_ended())?, expired: 0 };
+        for pass in Pass::ALL {
+            if let Some(sql) = self.statements.count_expired(expiry, pass) {
+                counts.expired += count(&sql)?;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn newest_time(&mut self, enough: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let newest = newest_of(self.statements.newest(), enough, &mut |sql| {
+            let newest = self.connection.query_row(sql, [], |row| row.get(0));
+            newest.map_err(|error| self.failure(&error, "looking for the newest time"))
         });
-        Ok(counts.map_err(|error| self.failure(&error, "counting tasks"))?)
+        Ok(newest?)
     }
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
@@ -263,34 +275,14 @@ impl Pruner for SqlitePruner {
         Ok(read.map_err(|error| self.failure(&error, "asking which temporary files rows name"))?)
     }
 
-    fn unreadable(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
-        let Scope::Tasks(limits) = scope else {
-            return Ok(None);
-        };
-        let mut total = 0;
-        let mut example = None;
-        let tasks = &self.statements.tables.tasks;
-        for (state, _) in limits {
-            let times = tasks.ended(*state);
-            let in_state = self.statements.dialect.in_state(*state);
-            let Some(in_state) = in_state.filter(|_| !times.is_empty()) else {
-                continue;
-            };
-            let time = first_time(&times);
-            let sql = format!(
-                "SELECT count(*), max(CAST({time} AS TEXT)) FROM {} WHERE {in_state} \
-                 AND {time} IS NOT NULL AND {MICROS}({time}) IS NULL",
-                tasks.from
-            );
-            let found = self.connection.query_row(&sql, [], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))
-            });
-            let (count, value) =
-                found.map_err(|error| self.failure(&error, "reading the tasks' times"))?;
-            total += count.unsigned_abs();
-            example = example.or(value);
-        }
-        Ok(example.map(|value| (total, value)))
+    fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
+        let sql = self.statements.implausible(self.statements.tables.of(scope)?, scope);
+        let found = self
+            .connection
+            .query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), lossy(row, 1)?)));
+        let doing = "looking for times that cannot be right";
+        let (count, shown) = found.map_err(|error| self.failure(&error, doing))?;
+        Ok(shown.map(|shown| (count, shown)))
     }
 
     fn unreturned_space(&mut self) -> Result<Option<String>> {
