@@ -4,6 +4,7 @@ use super::candidate::{Counter, Rule};
 use super::database::{Database, is_interrupted};
 use super::hashed::HashedSet;
 use super::in_use::InUse;
+use super::paths::shown;
 use super::roots::Roots;
 use super::settings::{Settings, TempAgeBy};
 use super::sweep::sweep;
@@ -62,7 +63,7 @@ pub fn sweep_temp(
         };
         let phase = tally.phase();
         sweep(target, &rule, settings, watch, tally);
-        phase.end(&format!("temp files in {}", target.path.display()), tally);
+        phase.end(&format!("temp files in {}", shown(&target.path)), tally);
     }
     Ok(())
 }
@@ -84,12 +85,12 @@ pub fn sweep_logs(settings: &Settings, in_use: &InUse, watch: &Watch, tally: &mu
         }
         let phase = tally.phase();
         sweep(target, &rule, settings, watch, tally);
-        phase.end(&format!("logs in {}", target.path.display()), tally);
+        phase.end(&format!("logs in {}", shown(&target.path)), tally);
     }
 }
 
 fn left_alone(target: &Target, why: &str) -> Issue {
-    let path = target.path.display().to_string();
+    let path = shown(&target.path);
     let message = format!(
         "{path} is left alone: the database cannot say which of its files rows still name: {why}"
     );
@@ -118,7 +119,7 @@ fn find_named(
     let mut starts = Vec::new();
     for folder in [&target.path, &target.real] {
         let path = folder.to_str();
-        let path = path.with_context(|| format!("{} is not valid UTF-8", folder.display()))?;
+        let path = path.with_context(|| format!("{} is not valid UTF-8", shown(folder)))?;
         starts.extend(aliases.starts(path));
     }
     starts.sort();

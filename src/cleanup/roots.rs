@@ -317,7 +317,7 @@ impl Root {
             Err(error) => Some(format!("cannot be opened: {error}")),
             Ok(folder) => why_unmounted(folder, marker).map(|why| format!("{why}; {MOUNTED}")),
         };
-        let shown = path.display();
+        let shown = shown(path);
         root.unusable = why.map(|why| format!("the storage root {shown} {why}"));
         root.folder = opened.ok();
         root
@@ -341,7 +341,7 @@ fn linked_folders(folder: &Path) -> Vec<(std::ffi::OsString, PathBuf)> {
         Err(error) => {
             // A root that is missing is reported with its rows.
             if error.kind() != io::ErrorKind::NotFound {
-                let shown = folder.display();
+                let shown = shown(folder);
                 log::warn!(
                     "{shown} cannot be listed: files that rows name by links in it are not known: {error}"
                 );

@@ -1,7 +1,7 @@
 //! The folders to sweep, and those that are never swept, whatever a configuration says.
 
 use super::dir::{Dir, id_at};
-use super::paths::lexical;
+use super::paths::{lexical, shown};
 use crate::folder::Folder;
 use crate::outcome::{Failure, Kind};
 use std::io::ErrorKind;
@@ -62,7 +62,7 @@ pub fn resolve_targets(
         let folder = opened.and_then(|folder| Dir::of(&folder));
         let found = Found { paths: [&path, &real], id: folder.as_ref().ok().map(Dir::id) };
         if let Some(why) = why_never(&found, needed, homes) {
-            let message = format!("{key}: {} is never swept: {why}", path.display());
+            let message = format!("{key}: {} is never swept: {why}", shown(&path));
             return Err(Failure::new(Kind::FolderRefused, message)
                 .hint("name a folder that holds nothing but what may go"));
         }
@@ -110,11 +110,11 @@ fn why_never(found: &Found, needed: &[Needed], homes: &[PathBuf]) -> Option<Stri
         return Some(if found.paths.contains(&home.as_path()) {
             "it is a home folder".to_owned()
         } else {
-            format!("it holds the home folder {}", home.display())
+            format!("it holds the home folder {}", shown(home))
         });
     }
     let held = needed.iter().find(|needed| found.holds(&needed.path))?;
-    Some(format!("it holds {}, {}", held.what, held.path.display()))
+    Some(format!("it holds {}, {}", held.what, shown(&held.path)))
 }
 
 /// The home folders of this machine: `home` of this user, root's, those beneath /home and of users that log in.

@@ -22,6 +22,7 @@ mod refused_rows;
 mod row_security;
 mod slow_rows;
 mod sweep;
+mod sweep_at_random;
 mod tables;
 mod times;
 mod volumes;
