@@ -71,6 +71,28 @@ fn a_row_stays_while_another_session_holds_one_that_would_go_along() {
 }
 
 #[test]
+fn a_lock_that_every_deletion_needs_ends_the_run_after_a_minute() {
+    let env = TestEnv::postgres();
+    let tasks = prepare_rows(&env, 1000);
+    env.sql(
+        "CREATE TABLE counter AS SELECT 0 AS deleted;
+         CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE counter SET deleted = deleted + 1; RETURN old; END $$;
+         CREATE TRIGGER count_up BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION count_up()",
+    );
+    let mut other = env.client();
+    let mut held = other.transaction().unwrap();
+    held.batch_execute("SELECT 1 FROM counter FOR UPDATE").unwrap();
+    let finished = run(&env, 3, &["--only", "tasks", "--batch-size", "100"]);
+    let document = finished.failure("query_failed", &["other sessions hold locks"]);
+    assert!(document["error"]["hint"].as_str().unwrap().contains("pg_blocking_pids"));
+    assert!(finished.took < Duration::from_secs(150), "{:?}", finished.took);
+    assert_eq!(ids(&env).len(), 1000);
+    assert!(tasks.iter().all(|task| has_files(&env, task)));
+    held.rollback().unwrap();
+    assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1000);
+}
+
+#[test]
 fn a_table_that_another_session_holds_for_a_while_is_waited_for() {
     let env = TestEnv::postgres();
     prepare_rows(&env, 50);

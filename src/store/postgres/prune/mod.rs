@@ -44,7 +44,7 @@ use postgres::Row;
 use recovery::TRIES;
 use rows::{columns, read_key, read_links, read_paths, valid_key};
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use verdict::{Stopped, Verdict, verdict};
 
 /// How a run reads.
@@ -294,7 +294,11 @@ impl Pruner for PostgresPruner {
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion> {
         let places: Vec<usize> = (0..batch.rows.len()).collect();
-        delete_by_halves(&places, &mut |places| self.delete_persistently(batch, places, settle))
+        let began = Instant::now();
+        let mut delete = |places: &[usize]| self.delete_persistently(batch, places, settle);
+        let deletion = delete_by_halves(&places, &mut delete)?;
+        self.locks.require_progress(began.elapsed(), &deletion)?;
+        Ok(deletion)
     }
 
     fn paths_beneath(
