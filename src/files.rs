@@ -20,6 +20,9 @@ pub const GROUP_MAY_READ: u32 = 0o640;
 /// For everybody.
 pub const ALL_MAY_READ: u32 = 0o644;
 
+/// For files that are appended to, by one group's users perhaps: as the umask leaves it, and never for all to write.
+pub const SHARED: u32 = 0o664;
+
 /// A file under way: written beside its place and renamed, so that a reader never sees half of it. Dropped before, it leaves nothing.
 ///
 /// In a folder of others' the name beside it must not be guessed: who knows it may put a link there.
@@ -155,7 +158,7 @@ pub fn open_regular(path: &Path, access: Access) -> io::Result<File> {
         Access::Read => OFlags::RDONLY,
         Access::Append => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
     };
-    regular(open_file(path, flags, Mode::from_raw_mode(0o666))?)
+    regular(open_file(path, flags, Mode::from_raw_mode(SHARED))?)
 }
 
 fn regular(file: File) -> io::Result<File> {

@@ -224,7 +224,7 @@ impl Walk {
         let open = |walk: &Self| openat(&walk.folder, name, FOLDER, Mode::empty());
         let opened = match open(self) {
             Err(Errno::NOENT) if self.missing == Missing::Make => {
-                match mkdirat(&self.folder, name, Mode::from_raw_mode(0o777)) {
+                match mkdirat(&self.folder, name, Mode::from_raw_mode(0o775)) {
                     Ok(()) | Err(Errno::EXIST) => open(self),
                     Err(error) => Err(error),
                 }

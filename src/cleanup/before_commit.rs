@@ -10,7 +10,7 @@ use super::settings::Settings;
 use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::Issue;
 use crate::store::prune::{Deletion, ExpiredRow, Key, Mode, Source};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -68,6 +68,7 @@ impl<'a> BeforeCommit<'a> {
         let mut back: BTreeSet<usize> = deletion.changed.iter().copied().collect();
         self.shared.clear();
         let mut files: Vec<OwnedFile> = Vec::new();
+        let mut first: HashMap<&CanonicalPath, &RootedFile> = HashMap::new();
         let mut gone: Vec<(RootedFile, usize)> = Vec::new();
         for index in &deletion.deleted {
             let row = &self.rows[*index];
@@ -81,6 +82,8 @@ impl<'a> BeforeCommit<'a> {
                 }
                 match finding {
                     Finding::Removable { file, stat, .. } => {
+                        // By two mounts, one file is beneath two folders.
+                        let file = first.entry(&path.canonical).or_insert(file);
                         files.push((file.clone(), *stat, *index));
                     }
                     Finding::Refused(kind, why) => {

@@ -162,6 +162,9 @@ impl Dir {
         if file.is_immutable {
             return Some("it is immutable (lsattr shows i or a)".to_owned());
         }
+        if file.is_mount_point {
+            return Some("something is mounted on it".to_owned());
+        }
         if !self.is_sticky {
             return None;
         }

@@ -185,7 +185,7 @@ impl Run<'_> {
     fn count_files(&mut self, done: &BTreeMap<RootedFile, Removal>) {
         for (file, removal) in done {
             if let Ok(freed) = removal.outcome {
-                let path = self.roots.real_path(file);
+                let path = self.settings.canonical(&self.roots.real_path(file));
                 // A real run would not have found it: the sweep has taken it.
                 if self.settings.mode == Mode::DryRun && self.tally.has_seen_go(&path) {
                     continue;

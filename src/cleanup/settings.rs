@@ -6,11 +6,13 @@ use super::reading::Reading;
 use super::targets::Target;
 use crate::calendar::Shift;
 use crate::mapping::State;
-use crate::mapping::canonical_path::PathAliases;
+use crate::mapping::canonical_path::{CanonicalPath, PathAliases};
 use crate::store::prune::{Mode, Scope, Source};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -76,6 +78,11 @@ impl Settings {
     /// Whether it is asked for what only a database can say.
     pub fn needs_rows(&self) -> bool {
         self.has(Part::Tasks) || self.has(Part::Receipts)
+    }
+
+    /// The canonical path of a file, by a path without a link on its way: one file, whichever folder that is swept or root shows it.
+    pub fn canonical(&self, real: &Path) -> CanonicalPath {
+        self.aliases.canonical(real.as_os_str().as_bytes())
     }
 
     pub fn prunes_tasks(&self) -> bool {

@@ -13,6 +13,7 @@ use super::targets::Target;
 use super::threads::UNLINK;
 use super::tree::{FolderId, Tree};
 use super::watch::Watch;
+use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::Issue;
 use crate::store::prune::Mode;
 use rustix::fs::FileType;
@@ -242,10 +243,14 @@ impl Sweep<'_> {
         self.finish_left();
     }
 
+    fn canonical(&self, piece: &Piece, name: &OsStr) -> CanonicalPath {
+        self.settings.canonical(&self.target.real.join(&piece.path).join(name))
+    }
+
     fn count(&mut self, piece: &Piece, name: &OsStr, outcome: Outcome) {
         let is_found = matches!(outcome, Outcome::Gone(_) | Outcome::Named);
         if is_found && self.settings.mode == Mode::DryRun {
-            let path = self.target.real.join(&piece.path).join(name);
+            let path = self.canonical(piece, name);
             if self.tally.has_seen_go(&path) {
                 // A real run would not have found it: it went with another folder.
                 if let Some(folder) = self.tree.folder(piece.folder) {
@@ -260,7 +265,8 @@ impl Sweep<'_> {
         match outcome {
             Outcome::NotThere => {}
             Outcome::Named => {
-                self.tally.keep_named(&self.target.real.join(&piece.path).join(name));
+                let path = self.canonical(piece, name);
+                self.tally.keep_named(&path);
             }
             Outcome::InUse => self.tally.in_use += 1,
             Outcome::Gone(stat) => {

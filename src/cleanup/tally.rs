@@ -4,12 +4,12 @@ use super::dir::FileStat;
 use super::hashed::HashedSet;
 use super::issue_log::IssueLog;
 use crate::job::Job;
+use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::{Failure, Issue};
 use crate::store::prune::Mode;
 use crate::units;
 use serde::Serialize;
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::Instant;
 
 /// More entries than this are counted and not listed.
@@ -57,7 +57,7 @@ pub struct Tally {
     named: HashedSet,
     /// In a dry run: how many names of a file with several would have gone, by device and inode.
     links: HashMap<(u64, u64), u32>,
-    /// In a dry run: the real paths of the files that would have gone.
+    /// In a dry run: the canonical paths of the files that would have gone.
     gone: HashedSet,
 }
 
@@ -109,25 +109,25 @@ impl Tally {
         if *gone == file.links { file.bytes } else { 0 }
     }
 
-    /// Notes that the file at a real path would have gone.
-    pub fn count_dry_run(&mut self, path: &Path) {
+    /// Notes that a file would have gone.
+    pub fn count_dry_run(&mut self, path: &CanonicalPath) {
         self.gone.insert(path);
     }
 
-    /// Whether a dry run has seen the file at a real path go.
-    pub fn has_seen_go(&self, path: &Path) -> bool {
+    /// Whether a dry run has seen a file go.
+    pub fn has_seen_go(&self, path: &CanonicalPath) -> bool {
         self.gone.contains(path)
     }
 
     /// Counts a temp file that stays because a row names it.
-    pub fn keep_named(&mut self, path: &Path) {
+    pub fn keep_named(&mut self, path: &CanonicalPath) {
         if self.named.insert(path) {
             self.shared += 1;
         }
     }
 
-    /// The file at a real path went with the last row that names it: the sweep has not kept it for one that stays.
-    pub fn went_with_its_row(&mut self, path: &Path) {
+    /// A file went with the last row that names it: the sweep has not kept it for one that stays.
+    pub fn went_with_its_row(&mut self, path: &CanonicalPath) {
         if self.named.contains(path) {
             self.shared -= 1;
         }

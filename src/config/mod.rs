@@ -108,7 +108,8 @@ pub fn resolve(request: Request) -> Result<Config, Failure> {
         }
         None => (None, file::defaults()?),
     };
-    let folder = path.as_deref().and_then(Path::parent);
+    // A pipe (`/dev/fd/63`) is in no folder of anybody's.
+    let folder = path.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
     values.make_absolute(folder.unwrap_or(&request.working_dir));
     combine(path, values, given, request)
 }

@@ -14,7 +14,7 @@
 
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
-use crate::files::{Access, locked, open_lock, open_regular};
+use crate::files::{Access, SHARED, locked, open_lock, open_regular};
 use crate::folder::Folder;
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset};
@@ -202,7 +202,7 @@ impl Records {
         let name = OsString::from(name);
         let folder = Folder::open(&self.folder)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let mut file = folder.open_file(&name, flags, Mode::from_raw_mode(0o666))?;
+        let mut file = folder.open_file(&name, flags, Mode::from_raw_mode(SHARED))?;
         FileExt::try_lock_exclusive(&file)?;
         let reservation = |file| Reservation { folder, name, _file: file };
         match file.write_all(line_of(&sending)?.as_bytes()) {

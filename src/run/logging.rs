@@ -1,6 +1,7 @@
 //! taskmon's own log: lines on standard error, the same in a file, and the end of them for a heartbeat's body.
 
 use crate::cli::Common;
+use crate::files::SHARED;
 use crate::folder;
 use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
@@ -94,7 +95,7 @@ impl LogSink {
 /// Refuses what is no file and what other users' links lead to, and does not block on a FIFO that nobody reads.
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-    let file = folder::open_file(path, flags, Mode::from_raw_mode(0o666))?;
+    let file = folder::open_file(path, flags, Mode::from_raw_mode(SHARED))?;
     let kind = file.metadata()?.file_type();
     if kind.is_file() || kind.is_char_device() {
         Ok(file)

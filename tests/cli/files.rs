@@ -154,6 +154,13 @@ fn what_is_written_has_rights_of_its_own_whatever_the_umask() {
         env.program("sh", ["-c", &script]).success().json();
         assert_eq!(mode(&env, &report_file()), 0o640, "{umask}");
         assert_eq!(mode(&env, "stats.prom"), 0o644, "{umask}");
+        // What is appended to is nothing that everybody may write.
+        let script = format!("umask {umask}; exec taskmon -q -q alert --send '{SENT}'");
+        env.program("sh", ["-c", &script]).success().json();
+        for name in ["logs", "logs/warning_alerts.log", "logs/taskmon_runs.jsonl", "reports/alerts"]
+        {
+            assert_eq!(mode(&env, name) & 0o002, 0, "{umask}: {name}");
+        }
     }
 }
 
@@ -193,6 +200,9 @@ fn what_the_command_line_names_may_come_through_a_pipe() {
     let config = "timezone = 'Asia/Kolkata'\n";
     let shown = piped(&env, "-c PIPE config", config).json();
     assert_eq!(shown["timezone"], "Asia/Kolkata");
+    // Paths in it start where the command was given, as there is no folder that it lies in.
+    let base = env.path("").canonicalize().unwrap();
+    assert_eq!(shown["base_dir"], base.to_str().unwrap().trim_end_matches('/'));
     let sent = piped(&env, "alert --send @PIPE", SENT).json();
     assert_eq!(sent["alerts"][0]["type"], "t");
     let report =

@@ -140,3 +140,53 @@ fn a_temp_file_that_a_row_names_by_way_of_a_bind_mount_stays() {
         }
     });
 }
+
+#[test]
+fn a_file_that_goes_by_two_paths_counts_once() {
+    in_own_mounts("bind_mounts::a_file_that_goes_by_two_paths_counts_once", || {
+        for env in [TestEnv::sqlite(), TestEnv::postgres()] {
+            env.write("static/.gitkeep", "");
+            env.write("uploads/.gitkeep", "");
+            for name in ["uploads/a/F", "uploads/a/G", "temp/a/old", "temp/a/named"] {
+                env.write(name, "0123456789");
+                age(&env.path(name), 5000);
+            }
+            bind(&env, "uploads/a", "uploads/b");
+            bind(&env, "temp/a", "temp/b");
+            env.config("[cleanup]\ntemp_dirs = ['temp/a', 'temp/b']\nlog_dirs = []");
+            env.insert([
+                only(old(1), "uploads/a/F"),
+                only(old(2), "uploads/b/F"),
+                only(old(3), "uploads/b/G").with("document_path", "uploads/a/G"),
+                only(kept(4), "temp/b/named"),
+            ]);
+            let more = ["--batch-size", "10"];
+            let dry_run = cleanup(&env, 0, &[more.as_slice(), &["--dry-run"]].concat());
+            let result = cleanup(&env, 0, &more);
+            for key in ["tasks_cleaned", "files_cleaned", "files_shared", "disk_space_freed_mb"] {
+                assert_eq!(dry_run[key], result[key], "{key}");
+            }
+            assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(3), &json!(1)));
+            assert!(env.path("temp/a/named").exists() && !env.path("temp/a/old").exists());
+        }
+    });
+}
+
+#[test]
+fn a_file_that_something_is_mounted_on_keeps_its_row() {
+    in_own_mounts("bind_mounts::a_file_that_something_is_mounted_on_keeps_its_row", || {
+        let env = TestEnv::sqlite();
+        env.write("static/.gitkeep", "");
+        env.write("outside", "1");
+        env.write("uploads/F", "2");
+        let mut command = Command::new("mount");
+        command.arg("--bind").arg(env.path("outside")).arg(env.path("uploads/F"));
+        assert!(command.status().unwrap().success());
+        env.insert([only(old(1), "uploads/F")]);
+        let dry_run = cleanup(&env, 1, &["--only", "tasks", "--dry-run"]);
+        let result = cleanup(&env, 1, &["--only", "tasks"]);
+        assert_eq!(dry_run["errors"], result["errors"]);
+        assert!(message(&result, "not_removable").contains("something is mounted on it"));
+        assert_eq!(ids(&env), ["1"]);
+    });
+}
