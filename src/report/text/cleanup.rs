@@ -10,7 +10,9 @@ pub fn cleanup(report: &CleanupReport, language: Language) -> String {
         page.line(super::failure(failure, language));
         page.line("");
     }
-    page.line(if report.dry_run {
+    page.line(if report.error.is_some() {
+        language.pick("不需要数据行的部分", "What needs no rows")
+    } else if report.dry_run {
         language.pick("清理试运行（未做任何更改）", "Cleanup (dry run): nothing was changed")
     } else {
         language.pick("清理完成", "Cleanup")

@@ -57,7 +57,7 @@ on_each_database! {
         let document = run(&env, 3, &[]).failure("mapping_mismatch", &["no_such_column"]);
         assert_eq!(swept(&document), (1, 1), "{document:#}");
         let text = run(&env, 3, &["--output", "text"]);
-        text.stdout_contains("error: database.tasks.files").stdout_contains("  files");
+        text.stdout_contains("error: database.tasks.files").stdout_contains("What needs no rows");
         text.stderr();
     }
 
