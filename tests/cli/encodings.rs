@@ -79,6 +79,50 @@ fn texts_that_the_encoding_cannot_hold_are_in_no_row() {
     }
 }
 
+/// In these encodings the server has characters, and bytes, that it cannot translate to UTF-8.
+#[test]
+fn characters_that_utf8_does_not_have_are_replaced() {
+    for (encoding, raw) in [("WIN1252", "\\x81"), ("EUC_JP", "\\xf5a1"), ("EUC_KR", "\\xc9a1")] {
+        let env = in_encoding(encoding);
+        env.sql("ALTER TABLE tasks ALTER status TYPE text");
+        env.config("[database.tasks]\nqueue = 'remarks'");
+        let tasks = [
+            Task::new(1).failed("timeout"),
+            Task::new(2).status("PENDING"),
+            Task::new(3).status("PROCESSING"),
+            old(4),
+        ];
+        make_files(&env, &tasks);
+        env.insert(tasks);
+        let raw = format!("convert_from('{raw}'::bytea, '{encoding}')");
+        env.sql(&format!(
+            "UPDATE tasks SET task_id = {raw} || id, error_message = error_message || {raw}, remarks = {raw}, description = {raw}; \
+             INSERT INTO tasks (id, task_id, status, created_at) VALUES (9, 'other', {raw}, '{DAY} 12:00:00')"
+        ));
+        let report = stats(&env);
+        let failed = &report["error_statistics"]["failed_tasks"][0];
+        assert_eq!(
+            (&failed["task_id"], &failed["error_message"]),
+            (&json!("?1"), &json!("timeout?")),
+            "{encoding}: {report:#}"
+        );
+        assert_eq!(
+            report["task_statistics"]["raw_status_breakdown"]["?"], 1,
+            "{encoding}: {report:#}"
+        );
+        let alert = env.taskmon(["-q", "-q", "alert", "--dry-run"]).exits(0).json();
+        assert_eq!(alert["live"]["backlog"]["oldest_task"], "?2", "{encoding}: {alert:#}");
+        let dry_run = cleanup(&env, 0, &["--dry-run"]);
+        let result = cleanup(&env, 0, &[]);
+        assert_eq!(
+            (&result["tasks_cleaned"], &dry_run["tasks_cleaned"]),
+            (&json!(1), &json!(1)),
+            "{encoding}: {result:#}"
+        );
+        assert_eq!(ids(&env), ["1", "2", "3", "9"]);
+    }
+}
+
 /// Each byte that is no UTF-8 is shown as U+FFFD, in every column.
 #[test]
 fn bytes_that_are_no_text_are_replaced() {

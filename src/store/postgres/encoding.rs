@@ -66,7 +66,27 @@ impl Encoding {
     }
 }
 
-/// Whether the server can translate a text neither one way nor the other.
+/// How texts are read that are only shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    AsStored,
+    /// What is beyond ASCII is replaced: a character that is stored has none in UTF-8, and which one does nobody say.
+    Ascii,
+}
+
+impl Shown {
+    /// A text to be shown, as an expression.
+    pub fn text(self, expression: &str) -> String {
+        match self {
+            Shown::AsStored => format!("({expression})::text"),
+            Shown::Ascii => {
+                format!(r"regexp_replace(({expression})::text, '[^\x01-\x7f]', '?', 'g')")
+            }
+        }
+    }
+}
+
+/// Whether the server cannot translate a text, be it one of a statement or one that is stored.
 pub fn is_untranslatable(error: &postgres::Error) -> bool {
     error.code().is_some_and(|code| ["22P05", "22021"].contains(&code.code()))
 }

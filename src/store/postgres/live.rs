@@ -79,9 +79,10 @@ impl Writer<'_> {
              count(*) FILTER (WHERE {is_known} AND {time} < ({before})[1]) AS older, \
              min({time}) FILTER (WHERE {is_known}) AS oldest FROM {source} WHERE {states}) \
              SELECT NULL::text, oldest, older, tasks FROM waiting \
-             UNION ALL (SELECT t.label::text, NULL, NULL, NULL FROM {source} \
+             UNION ALL (SELECT {label}, NULL, NULL, NULL FROM {source} \
              WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
             is_known = self.schema.time.overlaid().is_in_calendar(&time),
+            label = self.shown("t.label"),
             keys = key_order(&self.settings.mapping.tasks),
         );
         draft.finish("counting pending tasks", sql, |plan, rows, figures| {
@@ -95,9 +96,10 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let keys = key_order(&self.settings.mapping.tasks);
         let sql = format!(
-            "SELECT label::text, since, count(*) FILTER (WHERE late) OVER (), count(*) OVER () \
+            "SELECT {label}, since, count(*) FILTER (WHERE late) OVER (), count(*) OVER () \
              FROM (SELECT t.label, {since} AS since, {late} AS late, {keys} FROM {source} WHERE {states}) AS open \
              ORDER BY since, {keys} LIMIT 1",
+            label = self.shown("label"),
             since = since.value(self.settings.naive_zone.name()),
             late = since.each(|clock| {
                 let before = draft.bind_times_in(clock.time, vec![request.stuck_before]);

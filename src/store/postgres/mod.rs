@@ -34,6 +34,7 @@ use anyhow::Result;
 use bounded::Bounded;
 use connect::connect;
 use connect::target::PostgresTarget;
+use encoding::Shown;
 use identity::Identity;
 use parallel::{Connections, Refused, open_second};
 use plan::{Figures, Plan};
@@ -49,6 +50,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Seconds to wait before a report is begun again because a conflict ended it, such as the replay of a vacuum on a standby, or its connection
 /// was lost.
 const PAUSES: [u64; 3] = [1, 3, 6];
+
+/// Writes the statements of a report.
+type Make<'a> = dyn Fn(&StoreSettings, &Schema) -> Result<Plan, Failure> + 'a;
 
 pub struct PostgresStore {
     target: PostgresTarget,
@@ -74,14 +78,20 @@ impl PostgresStore {
         Ok(Self { target: target.clone(), server, connections, settings, schema })
     }
 
-    fn figures(&mut self, plan: Plan) -> Result<Figures> {
-        let plan = Arc::new(plan);
+    fn figures(&mut self, make: &Make) -> Result<Figures> {
+        let mut plan = Arc::new(make(&self.settings, &self.schema)?);
         let mut pauses = PAUSES.into_iter();
         loop {
             let refused = match self.connections.answer(&plan, self.settings.statement_timeout)? {
                 Ok(figures) => return Ok(figures),
                 Err(refused) => refused,
             };
+            if refused.is_untranslatable && self.schema.shown == Shown::AsStored {
+                log::warn!("texts are shown in ASCII alone: {}", refused.failure);
+                self.schema.shown = Shown::Ascii;
+                plan = Arc::new(make(&self.settings, &self.schema)?);
+                continue;
+            }
             if !self.can_begin_again(&refused, &mut pauses)? {
                 let blamed = refused.is_of_mapping.then(|| self.blame()).flatten();
                 return Err(blamed.unwrap_or(refused.failure).into());
@@ -145,13 +155,12 @@ impl Store for PostgresStore {
             }
             bounded.into_worker()
         })?;
-        let plan = Plan::day(&self.settings, &self.schema, &request);
-        Ok(self.figures(plan)?.day)
+        Ok(self.figures(&|settings, schema| Ok(Plan::day(settings, schema, &request)))?.day)
     }
 
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
-        let plan = Plan::live(&self.settings, &self.schema, request)?;
-        let Figures { day, mut live } = self.figures(plan)?;
+        let Figures { day, mut live } =
+            self.figures(&|settings, schema| Plan::live(settings, schema, request))?;
         live.today = day.trend;
         live.today.retain(|count| count.tasks > 0);
         Ok(live)

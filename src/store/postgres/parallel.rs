@@ -7,6 +7,7 @@ use super::SILENCE;
 use super::answer::first_value;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
+use super::encoding::is_untranslatable;
 use super::failure::failure;
 use super::plan::{Figures, Plan, Statement};
 use super::silent;
@@ -117,6 +118,8 @@ pub struct Refused {
     pub is_conflict: bool,
     /// The statement cannot be computed: an expression of the mapping, or a value in a row, is wrong.
     pub is_of_mapping: bool,
+    /// A text that is stored cannot be translated.
+    pub is_untranslatable: bool,
     /// The connection is of no more use: another one may fare better.
     pub has_ended: bool,
 }
@@ -126,6 +129,7 @@ impl Refused {
         let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
         Self {
             failure: failure(error, doing),
+            is_untranslatable: is_untranslatable(error),
             has_ended: has_ended(error),
             is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
             is_of_mapping: error

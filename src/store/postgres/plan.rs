@@ -266,6 +266,11 @@ impl<'a> Writer<'a> {
         self.schema.fields.has(field)
     }
 
+    /// A text to be shown.
+    pub fn shown(&self, expression: &str) -> String {
+        self.schema.shown.text(expression)
+    }
+
     /// A field's column, or NULL of the type that its reader expects.
     pub fn column(&self, field: Field, null: &str) -> String {
         if self.has(field) { format!("t.{}", field.name()) } else { null.to_owned() }

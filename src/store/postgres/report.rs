@@ -89,10 +89,11 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let tasks = self.day_tasks(&mut draft);
         let cells = format!(
-            "SELECT {}, hour::int8, status::text, retries, category, count(*), count(seconds), \
+            "SELECT {}, hour::int8, {}, retries, category, count(*), count(seconds), \
              sum((seconds * 1000000)::int8)::text, count(wait), sum(wait)::text, \
              NULL::text, NULL::float8, NULL::float8[] FROM day GROUP BY hour, status, retries, category",
-            part::CELL
+            part::CELL,
+            self.shown("status")
         );
         let sql = if self.has(Field::ProcessingTime) {
             format!(
@@ -155,11 +156,13 @@ impl Writer<'_> {
         // Interpolation may leave one task fewer above it than its share.
         let enough = ((self.request.slowest + 2) as f64 / (1.0 - highest)).ceil();
         format!(
-            "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), status::text, \
-             NULL, NULL, NULL, NULL, NULL, NULL, NULL, label::text, seconds, NULL FROM day \
+            "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), {status}, \
+             NULL, NULL, NULL, NULL, NULL, NULL, NULL, {label}, seconds, NULL FROM day \
              WHERE seconds >= (SELECT CASE WHEN timed >= {enough} THEN seconds[{last}] ELSE '-Infinity' END FROM shares) \
              ORDER BY 2 LIMIT {limit}",
             part = part::SLOW_TASK,
+            status = self.shown("status"),
+            label = self.shown("label"),
             keys = key_order(&self.settings.mapping.tasks),
             last = PERCENTILES.len(),
             limit = draft.bind(Bound::Count(self.request.slowest as i64)),
@@ -203,9 +206,10 @@ impl Writer<'_> {
     fn failed(&self) -> Statement {
         let mut draft = self.draft();
         let sql = format!(
-            "SELECT t.label::text, {message}, {retries}, {time} FROM {source} WHERE {failed} AND {in_day} \
+            "SELECT {label}, {message}, {retries}, {time} FROM {source} WHERE {failed} AND {in_day} \
              ORDER BY {time} DESC, {keys} LIMIT {limit}",
-            message = self.column(Field::ErrorMessage, "NULL::text"),
+            label = self.shown("t.label"),
+            message = self.shown(&self.column(Field::ErrorMessage, "NULL")),
             retries = self.column(Field::RetryCount, "NULL::int8"),
             time = self.time(),
             source = self.source,
@@ -229,8 +233,9 @@ impl Writer<'_> {
     fn backlog(&self) -> Statement {
         let mut draft = self.draft();
         let sql = format!(
-            "SELECT t.status::text, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
-            queue = if self.has(Field::Queue) { "t.queue::text" } else { "NULL::text" },
+            "SELECT {status}, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
+            status = self.shown("t.status"),
+            queue = self.shown(&self.column(Field::Queue, "NULL")),
             source = self.source,
             open = draft.in_states(&[State::Pending, State::Processing]),
         );

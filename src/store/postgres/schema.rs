@@ -1,8 +1,8 @@
 //! What the task table looks like: which fields it has, of which types, and whether an index serves the counting.
 
 use super::answer::rows;
-use super::bounded::Bounded;
-use super::encoding::Encoding;
+use super::bounded::{Bounded, Unanswered};
+use super::encoding::{Encoding, Shown, is_untranslatable};
 use super::quote::{is_plain_name, literal};
 use super::row_security;
 use super::worker::Worker;
@@ -27,6 +27,7 @@ pub struct Schema {
     /// Why rows may be hidden from the role; `None`: as far as the catalogue says, it sees all.
     pub hidden_rows: Option<Failure>,
     pub encoding: Encoding,
+    pub shown: Shown,
 }
 
 impl Schema {
@@ -142,7 +143,16 @@ pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)
         RowSecurity::Refuse => row_security::of_report(&mut bounded, table, &fields)?,
         RowSecurity::Accept => None,
     };
-    let schema = Schema { fields, time, started, status, types, hidden_rows, encoding };
+    let schema = Schema {
+        fields,
+        time,
+        started,
+        status,
+        types,
+        hidden_rows,
+        encoding,
+        shown: Shown::AsStored,
+    };
     Ok((bounded.into_worker()?, schema))
 }
 
@@ -199,9 +209,12 @@ fn labels(bounded: &mut Bounded, table: &TaskTable) -> Result<Option<Vec<String>
             table.from,
             beyond.unwrap_or_default()
         );
-        let answer = bounded
-            .query(&sql)
-            .map_err(|unanswered| unanswered.into_failure("reading the statuses"))?;
+        let answer = match bounded.query(&sql) {
+            Err(Unanswered::Refused(error)) if is_untranslatable(&error) => return Ok(None),
+            answer => {
+                answer.map_err(|unanswered| unanswered.into_failure("reading the statuses"))?
+            }
+        };
         match rows(&answer).next().map(|row| row.try_get(0)) {
             Some(Ok(Some(label))) => labels.push(label.to_owned()),
             // It is no UTF-8, and the next one cannot be asked for.

@@ -50,9 +50,10 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let bounds = draft.bind_times(self.days.bounds.clone());
         let sql = format!(
-            "SELECT width_bucket({time}, {bounds}), t.status::text, count(*) FROM {source} \
+            "SELECT width_bucket({time}, {bounds}), {status}, count(*) FROM {source} \
              WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, 2",
             time = self.time(),
+            status = self.shown("t.status"),
             source = self.source,
         );
         draft.finish("counting the days before", sql, |plan, rows, figures| {

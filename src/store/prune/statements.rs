@@ -102,12 +102,12 @@ impl<D: Dialect> Statements<D> {
     }
 
     /// Key, label, link and paths of the rows of the bound keys that have expired.
-    pub fn rows(&self, table: &Table, scope: &Scope) -> String {
+    pub fn rows(&self, table: &Table, scope: &Scope, label: &str) -> String {
         let link = table.link.as_ref().map_or("NULL", |link| &link.expression);
         format!(
             "SELECT {}, {}, {}{} FROM {} WHERE {} AND {}",
             self.key(&table.key),
-            self.dialect.text(&table.label),
+            self.dialect.text(label),
             self.dialect.text(link),
             self.paths(&table.files),
             table.from,

@@ -111,9 +111,7 @@ on_each_database! {
         prepare(&env, &[fresh(1)]);
         env.write("uploads/temp/loose", "x");
         attach(&env, "", &[(1, "uploads/temp/kept")]);
-        let config = env.read("taskmon.toml");
-        env.write("taskmon.toml", &format!("{config}\n[cleanup]\ntemp_files_hours = 0\n"));
-        env.taskmon(["-q", "-q", "cleanup", "--only", "temp"]).exits(0).json();
+        env.taskmon(["-q", "-q", "cleanup", "--only", "temp", "--temp-files-hours", "0"]).exits(0).json();
         assert!(env.path("uploads/temp/kept").exists() && !env.path("uploads/temp/loose").exists());
     }
 

@@ -15,6 +15,7 @@ mod transaction;
 mod verdict;
 
 use super::connect::target::PostgresTarget;
+use super::encoding::{Shown, is_untranslatable};
 use super::failure::failure;
 use super::foreign_keys::unindexed;
 use super::identity::Identity;
@@ -222,10 +223,17 @@ impl Pruner for PostgresPruner {
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
         let doing = "reading expired rows";
         let table = self.statements.tables.of(scope)?;
-        let (width, sql) = (table.key.len(), self.statements.rows(table, scope));
+        let (width, sql) = (table.key.len(), self.statements.rows(table, scope, &table.label));
         let given: HashSet<&Key> = keys.iter().collect();
         let keys = columns(keys, width);
-        let found = self.query(doing, &sql, &keys)?;
+        let in_ascii = Shown::Ascii.text(&table.label);
+        let in_ascii = self.statements.rows(table, scope, &in_ascii);
+        let found = self.read(doing, &mut |session| match session.ask(&sql, &keys) {
+            Err(Broken::Server(error)) if is_untranslatable(&error) => {
+                session.ask(&in_ascii, &keys)
+            }
+            answer => answer,
+        })?;
         let mut rows = Vec::with_capacity(found.len());
         for row in &found {
             let read = || -> Result<ExpiredRow, postgres::Error> {

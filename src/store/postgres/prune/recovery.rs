@@ -217,7 +217,7 @@ impl PostgresPruner {
         let table = self.statements.tables.of(batch.scope)?;
         let keys = deletion.deleted.iter().map(|place| &batch.rows[*place].key);
         let keys = columns(keys, table.key.len());
-        let sql = self.statements.rows(table, batch.scope);
+        let sql = self.statements.rows(table, batch.scope, "NULL");
         let left = self.query("asking whether rows are gone", &sql, &keys)?;
         Ok(left.is_empty())
     }

@@ -250,7 +250,7 @@ impl Deleting<'_> {
     /// The rows at these places that are there and expired.
     pub fn read(&self, places: impl Iterator<Item = usize>) -> Result<Vec<Row>, Stopped> {
         let keys = places.map(|place| &self.batch.rows[place].key);
-        let sql = self.statements.rows(self.table, self.batch.scope);
+        let sql = self.statements.rows(self.table, self.batch.scope, "NULL");
         self.ask(&sql, &columns(keys, self.table.key.len()))
     }
 

@@ -74,7 +74,8 @@ impl SqlitePruner {
             return Ok(None);
         };
         let width = table.key.len();
-        let mut statement = self.connection.prepare_cached(&self.statements.rows(table, scope))?;
+        let sql = self.statements.rows(table, scope, &table.label);
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values(key)))?;
         let Some(row) = rows.next()? else {
             return Ok(None);
