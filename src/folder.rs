@@ -321,3 +321,74 @@ fn others_may_add_to(folder: &Stat) -> bool {
     let mode = Mode::from_raw_mode(folder.st_mode);
     !is_trusted(folder.st_uid) || mode.intersects(Mode::WGRP | Mode::WOTH)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A folder with no link on the way to it.
+    fn scratch() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        (folder, real)
+    }
+
+    #[test]
+    fn a_path_leads_where_the_kernel_says() {
+        let (_folder, top) = scratch();
+        std::fs::create_dir_all(top.join("a/b/c")).unwrap();
+        symlink("a/b", top.join("down")).unwrap();
+        symlink(top.join("down/c"), top.join("far")).unwrap();
+        symlink("../../down", top.join("a/b/back")).unwrap();
+        symlink("/", top.join("root")).unwrap();
+        for path in ["", "a/b/c", "down", "down/c", "far", "far/..", "far/../back/c", "a/./b//c/.."]
+        {
+            let path = top.join(path);
+            let opened = Folder::open(&path).unwrap();
+            assert_eq!(opened.real(), path.canonicalize().unwrap(), "{}", path.display());
+        }
+        assert_eq!(Folder::open(&top.join("root/../tmp")).unwrap().real(), Path::new("/tmp"));
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error_and_what_is_missing_can_be_made() {
+        let (_folder, top) = scratch();
+        std::fs::write(top.join("file"), "").unwrap();
+        symlink("loop", top.join("loop")).unwrap();
+        symlink("made/by/link", top.join("link")).unwrap();
+        let error = |path: &str| Folder::open(&top.join(path)).unwrap_err();
+        assert_eq!(error("missing/x").kind(), io::ErrorKind::NotFound);
+        assert_eq!(error("file").kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(error("file/x").kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(error("loop").raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert_eq!(Folder::make(&top.join("link/x")).unwrap().real(), top.join("made/by/link/x"));
+        assert!(Folder::make(&top.join("file/x")).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_held_stays_the_same_when_another_takes_its_place() {
+        let (_folder, top) = scratch();
+        std::fs::create_dir_all(top.join("held")).unwrap();
+        let held = Folder::open(&top.join("held")).unwrap();
+        std::fs::rename(top.join("held"), top.join("aside")).unwrap();
+        std::fs::create_dir(top.join("held")).unwrap();
+        let flags = OFlags::WRONLY | OFlags::CREATE;
+        held.open_file(OsStr::new("x"), flags, Mode::RUSR).unwrap();
+        assert!(top.join("aside/x").exists() && !top.join("held/x").exists());
+        assert_eq!(held.names().unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn the_names_on_the_way_are_those_of_the_links_and_of_what_they_lead_to() {
+        let (_folder, top) = scratch();
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        std::fs::write(top.join("a/b/file"), "").unwrap();
+        symlink("a/b", top.join("down")).unwrap();
+        let steps = steps(&top.join("down/file")).unwrap();
+        let names: Vec<PathBuf> = steps.into_iter().map(|step| step.path).collect();
+        let behind = names.iter().skip_while(|path| **path != top).skip(1);
+        let expected = ["down", "a", "a/b", "a/b/file"].map(|name| top.join(name));
+        assert!(behind.eq(&expected), "{names:?}");
+    }
+}
