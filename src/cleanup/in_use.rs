@@ -5,7 +5,7 @@
 
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, statx};
 use std::collections::HashSet;
-use std::fs::{read_dir, read_to_string};
+use std::fs::{DirEntry, read_dir, read_to_string};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -16,13 +16,20 @@ type FileId = (u64, u64);
 #[derive(Default)]
 pub struct InUse {
     locked: OnceLock<HashSet<FileId>>,
-    open: OnceLock<HashSet<FileId>>,
+    /// `None`: `/proc` shows no process.
+    open: OnceLock<Option<HashSet<FileId>>>,
 }
 
 impl InUse {
     /// Whether somebody works on a file, or holds a lock on it.
     pub fn contains(&self, file: FileId) -> bool {
-        self.is_locked(file) || self.open.get_or_init(files_of_processes).contains(&file)
+        let open = || self.open.get_or_init(files_of_processes).as_ref();
+        self.is_locked(file) || open().is_some_and(|open| open.contains(&file))
+    }
+
+    /// Whether files went without anybody having seen if they are in use.
+    pub fn is_unknown(&self) -> bool {
+        self.open.get().is_some_and(Option::is_none)
     }
 
     /// Whether somebody holds a lock on a file or a folder. A lease is none: its holder gives way to others.
@@ -52,16 +59,18 @@ fn device(major: &str, minor: &str) -> Option<u64> {
 
 /// The files that are open for writing, mapped for writing or, where a file system shows another device in `/proc/locks` than in a file's
 /// status (btrfs, overlayfs), locked.
-fn files_of_processes() -> HashSet<FileId> {
-    let mut files = HashSet::new();
-    for process in read_dir("/proc").into_iter().flatten().flatten() {
-        if process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
-            let process = process.path();
-            files.extend(open_files(&process));
-            files.extend(mapped_files(&process));
-        }
-    }
-    files
+fn files_of_processes() -> Option<HashSet<FileId>> {
+    let is_process =
+        |entry: &DirEntry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let entries = read_dir("/proc").into_iter().flatten().flatten();
+    let mut processes = entries.filter(is_process).map(|entry| entry.path()).peekable();
+    processes.peek()?;
+    Some(
+        processes
+            .flat_map(|process| [open_files(&process), mapped_files(&process)])
+            .flatten()
+            .collect(),
+    )
 }
 
 fn open_files(process: &Path) -> Vec<FileId> {

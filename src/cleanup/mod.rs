@@ -99,6 +99,9 @@ fn clean(
     if settings.has(Part::Logs) {
         folders::sweep_logs(settings, &in_use, watch, tally);
     }
+    if in_use.is_unknown() {
+        tally.note("/proc shows no process: files went without anybody having seen whether they are in use");
+    }
     match database {
         Database::Open(pruner) if settings.needs_rows() => {
             clean_rows(settings, roots, pruner.as_mut(), watch, tally)

@@ -126,14 +126,15 @@ impl Drop for Cluster {
     }
 }
 
-/// A server of its own with expired tasks, and a folder with their files.
+/// A server of its own with expired tasks alone, which neither the brake nor the check of the clock minds, and a folder with their files.
 pub(super) fn on_a_server_of_its_own(tasks: &[Task]) -> (Cluster, TestEnv) {
     let cluster = Cluster::start();
     let env = TestEnv::new();
     env.write(
         "taskmon.toml",
         &format!(
-            "timezone = 'Asia/Shanghai'\n[database]\nurl = '{}'\nconnect_timeout_seconds = 2",
+            "timezone = 'Asia/Shanghai'\n[database]\nurl = '{}'\nconnect_timeout_seconds = 2\n\
+             [cleanup]\nbrake_percent = 0\nclock_gap_days = 0",
             cluster.url()
         ),
     );

@@ -429,3 +429,26 @@ fn a_folder_that_is_mounted_within_a_temp_folder_is_not_swept() {
         }
     });
 }
+
+#[test]
+fn a_sweep_that_cannot_see_what_is_in_use_says_so() {
+    with_own_mounts("a_sweep_that_cannot_see_what_is_in_use_says_so", || {
+        let env = TestEnv::new();
+        env.config("");
+        let sweep = || {
+            let finished = env.taskmon(["cleanup", "--only", "temp"]).success();
+            (finished.stderr().contains("/proc shows no process"), finished.json()["notes"].clone())
+        };
+        env.write("uploads/temp/1", "1");
+        age(&env.path("uploads/temp/1"), 5000);
+        assert_eq!(sweep(), (false, json!([])));
+        mount(&["-t", "tmpfs", "none"], Path::new("/proc"));
+        // Nothing goes, and nothing is said.
+        assert_eq!(sweep(), (false, json!([])));
+        env.write("uploads/temp/2", "1");
+        age(&env.path("uploads/temp/2"), 5000);
+        let (logged, notes) = sweep();
+        assert!(logged && notes[0].as_str().unwrap().contains("in use"), "{notes}");
+        assert!(!env.path("uploads/temp/2").exists());
+    });
+}
