@@ -153,7 +153,7 @@ const RULES: &[Rule] = &[
             "schedule::**",
             "store::cascades",
             "store::inspect",
-            "store::prune",
+            "store::prune::**",
             "system::disk",
             "system::broker",
         ],

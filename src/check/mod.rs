@@ -16,6 +16,7 @@ pub mod permissions;
 pub mod placement;
 pub mod runs;
 pub mod storage;
+pub mod times;
 
 use crate::outcome::Failure;
 use serde::Serialize;

@@ -36,12 +36,27 @@ impl Refusal {
     /// Of one of its columns, by its name in the configuration.
     pub fn of_column(self, section: &str, from: &str, name: &str, expression: &str) -> Failure {
         match self {
-            Refusal::MissingColumn(words) => mismatch(format!(
-                "database.{section}.{name}: \"{from}\" has no \"{expression}\": {words}"
-            )),
+            Refusal::MissingColumn(words) => {
+                let failure = mismatch(format!(
+                    "database.{section}.{name}: \"{from}\" has no \"{expression}\": {words}"
+                ));
+                match quoted(expression) {
+                    Some(quoted) => failure.hint(format!(
+                        "a name with capital letters is quoted in PostgreSQL: {name} = {quoted}"
+                    )),
+                    None => failure,
+                }
+            }
             other => other.into_failure(|words| uncomputable(section, name, expression, words)),
         }
     }
+}
+
+/// A plain name with capital letters, as a configuration has to write it: `"\"createdAt\""`.
+fn quoted(name: &str) -> Option<String> {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let has_capitals = name.chars().any(|c| c.is_ascii_uppercase());
+    (is_plain && has_capitals).then(|| format!("\"\\\"{name}\\\"\""))
 }
 
 pub fn mismatch(message: String) -> Failure {
@@ -59,9 +74,17 @@ pub fn uncomputable(section: &str, name: &str, expression: &str, words: &str) ->
 pub fn not_a_time(section: &str, name: &str, expression: &str, found: &str) -> Failure {
     let message =
         format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time");
-    Failure::new(Kind::MappingMismatch, message).hint(format!(
-        "write an expression, for example {name} = \"to_timestamp({expression})\" for seconds since 1970"
-    ))
+    Failure::new(Kind::MappingMismatch, message).hint(match found {
+        "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => format!(
+            "write an expression: {name} = \"to_timestamp({expression})\" for seconds since 1970, \"to_timestamp({expression} / 1000.0)\" for milliseconds"
+        ),
+        "text" | "character varying" | "character" | "json" | "jsonb" => format!(
+            "write an expression: {name} = \"({expression})::timestamptz\", or with ::timestamp for a text without zone"
+        ),
+        _ => format!(
+            "if it is a domain over a time, name that: {name} = \"({expression})::timestamptz\" or \"({expression})::timestamp\""
+        ),
+    })
 }
 
 /// A duration or a count whose type cannot be calculated with.

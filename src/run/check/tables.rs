@@ -2,7 +2,7 @@
 
 use super::TIMEOUT;
 use crate::check::mapping::{self, Columns};
-use crate::check::{Finding, Status, clock, database, indexes, permissions};
+use crate::check::{Finding, Status, clock, database, indexes, permissions, times};
 use crate::cleanup::{self, Roots};
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
@@ -124,17 +124,21 @@ fn mapping_and_indexes(
     // Closed before the pruner opens: where a reader closes a SQLite database in WAL mode last, two files stay behind.
     drop(opened);
     let (deleting, indexes) = deleting(config, target, settings);
-    findings.push(deleting);
+    findings.extend(deleting);
     let refused = failure.filter(|failure| failure.kind == Kind::PermissionDenied);
     (findings, indexes, refused)
 }
 
-/// Whether cleanup could begin, and its indexes.
-fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Finding, Vec<Finding>) {
+/// Whether cleanup could begin, what it would go by, and its indexes.
+fn deleting(
+    config: &Config,
+    target: &Target,
+    settings: StoreSettings,
+) -> (Vec<Finding>, Vec<Finding>) {
     let language = config.language;
     let without = |finding: Finding| {
         let why = language.pick("cleanup 不删除任何行", "cleanup deletes no rows");
-        (finding, vec![Finding::skipped(why)])
+        (vec![finding], vec![Finding::skipped(why)])
     };
     if let Some(why) = &config.database.undeletable {
         return without(
@@ -146,12 +150,13 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
         return without(Finding::skipped("mode=ro"));
     }
     let roots = Roots::open(&config.cleanup, &config.base_dir);
+    let plausible = Plausible::new(settings.earliest_year, Utc::now());
     let settings = PruneSettings {
         aliases: cleanup::path_aliases(&roots, &[]),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         reads: Reads::ReadOnly,
-        plausible: Plausible::new(settings.earliest_year, Utc::now()),
+        plausible,
         store: settings,
         asked_to_end: Default::default(),
     };
@@ -168,9 +173,16 @@ fn deleting(config: &Config, target: &Target, settings: StoreSettings) -> (Findi
     };
     let ready = language
         .pick("cleanup 所需的表和列都在", "cleanup has the tables and columns that it needs");
+    let mut findings = vec![Finding::ok(ready)];
+    match pruner.sample_times() {
+        Ok(samples) => {
+            findings.extend(times::times(&samples, plausible, config.timezone, language));
+        }
+        Err(error) => findings.push(Finding::skipped(Failure::of(&error).message)),
+    }
     let indexes = match pruner.missing_indexes() {
         Ok(missing) => indexes::indexes(&missing, language),
         Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
     };
-    (Finding::ok(ready), indexes)
+    (findings, indexes)
 }

@@ -1,6 +1,7 @@
 //! Which jobs are missed or were skipped too often, for `schedule status` and the live rules.
 
 use super::cron_zone;
+use crate::calendar::Shift;
 use crate::config::Config;
 use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
@@ -37,7 +38,7 @@ impl Session {
             }
             Err(failure) => return Err(failure),
         };
-        let runs = read_records(config)?;
+        let runs = read_records(config, self.now)?;
         let others = installed.iter().filter(|job| job.command != "alert");
         let missed = others.filter_map(|job| {
             let due = self.missed_since(job, &runs, config)?;
@@ -66,7 +67,7 @@ impl Session {
     /// # Errors
     /// The records of runs cannot be read.
     pub(in crate::run) fn skipped(&self, config: &Config) -> Result<Vec<SkippedJob>, Failure> {
-        let runs = read_records(config)?;
+        let runs = read_records(config, self.now)?;
         let skipped = config.schedule.jobs.iter().filter_map(|job| {
             let words = recorded_words(&shlex::split(&job.command)?);
             let times = missed::skipped_in_a_row(&words, &runs);
@@ -77,9 +78,12 @@ impl Session {
     }
 }
 
-pub(super) fn read_records(config: &Config) -> Result<Vec<RunRecord>, Failure> {
+/// The records of runs up to `now`. One from the future was written under a wrong clock, and would hide until then that a job is missed.
+pub(super) fn read_records(config: &Config, now: DateTime<Utc>) -> Result<Vec<RunRecord>, Failure> {
     let folder = &config.alerts.notify.logs_dir;
-    runs::read(folder).map_err(|error| unreadable_records(folder, &error))
+    let mut runs = runs::read(folder).map_err(|error| unreadable_records(folder, &error))?;
+    runs.retain(|run| run.start <= now.plus(missed::GRACE) && run.end <= now.plus(missed::GRACE));
+    Ok(runs)
 }
 
 pub(super) fn unreadable_records(folder: &Path, error: &std::io::Error) -> Failure {

@@ -82,7 +82,7 @@ impl Session {
             }
         };
         let mut errors = Vec::new();
-        let runs = read_records(config).inspect_err(|failure| {
+        let runs = read_records(config, self.now).inspect_err(|failure| {
             let path = runs::path(&config.alerts.notify.logs_dir).display().to_string();
             errors.push(Issue::new("records_unreadable", failure.message.clone()).path(path));
         });

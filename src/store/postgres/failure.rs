@@ -59,7 +59,8 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
     let Some(db) = error.as_db_error() else {
         return failed();
     };
-    let words = db.message().to_owned();
+    let hint = db.hint().map(|hint| format!(" (the server's hint: {hint})"));
+    let words = db.message().to_owned() + hint.as_deref().unwrap_or_default();
     match db.code().code() {
         // An undefined column.
         "42703" => Refusal::MissingColumn(words),

@@ -49,6 +49,9 @@ pub trait Dialect {
     /// "The row has none of these times."
     fn is_undated(&self, ending: &Ending) -> String;
 
+    /// The columns that [`super::sample`] wants of a time: how it is shown, and what the dialect reads it from.
+    fn sampled(&self, time: &Typed) -> String;
+
     /// What a pass adds to the condition; `None`: the pass finds nothing.
     fn pass(&self, table: &Table, scope: &Scope, pass: Pass) -> Option<String>;
 }

@@ -10,6 +10,7 @@ pub mod indexes;
 pub mod plausible;
 pub mod portion;
 pub mod references;
+pub mod sample;
 pub mod statements;
 pub mod tables;
 
@@ -20,6 +21,7 @@ use crate::outcome::Failure;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use plausible::Plausible;
+use sample::TimeSample;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -79,6 +81,9 @@ pub trait Pruner {
         beneath: &[String],
         each: &mut dyn FnMut(&CanonicalPath),
     ) -> Result<()>;
+
+    /// Some values of each time column.
+    fn sample_times(&mut self) -> Result<Vec<TimeSample>>;
 
     /// How many rows stay, in a state that has a limit, because none of their times can be read and is plausible, and the times of one of them;
     /// `None`: there are none.

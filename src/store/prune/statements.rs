@@ -5,6 +5,7 @@
 
 use super::dialect::Dialect;
 use super::expiry::{self, Limited};
+use super::sample::SAMPLED_ROWS;
 use super::tables::{Dependent, NamingTable, Table, Tables, Typed};
 use super::{Key, Pass, Scope};
 use crate::mapping::State;
@@ -35,6 +36,37 @@ impl<D: Dialect> Statements<D> {
         let narrowed = self.dialect.pass(tasks, scope, pass)?;
         let condition = self.condition(tasks, scope);
         Some(format!("SELECT count(*) FROM {} WHERE {condition} AND {narrowed}", tasks.from))
+    }
+
+    /// Some values of each time column, from either end of its table: the column by its key in the configuration, and the statement.
+    pub fn samples(&self) -> Vec<(String, String)> {
+        let receipts = self.tables.receipts.iter().map(|table| ("receipts", table));
+        let tables = std::iter::once(("tasks", &self.tables.tasks)).chain(receipts);
+        let of_table = |(section, table): (&str, &Table)| {
+            let times: Vec<(String, String)> = (table.times())
+                .map(|(field, time)| {
+                    let column = format!("{section}.{}", field.name());
+                    (column, self.sample(table, time))
+                })
+                .collect();
+            times
+        };
+        tables.flat_map(of_table).collect()
+    }
+
+    fn sample(&self, table: &Table, time: &Typed) -> String {
+        let ends = ["", " DESC"].map(|direction| {
+            let order: Vec<String> =
+                table.key.iter().map(|part| format!("{}{direction}", part.expression)).collect();
+            format!(
+                "SELECT * FROM (SELECT {} FROM {} WHERE ({}) IS NOT NULL ORDER BY {} LIMIT {SAMPLED_ROWS}) AS sample",
+                self.dialect.sampled(time),
+                table.from,
+                time.expression,
+                order.join(", "),
+            )
+        });
+        ends.join(" UNION ALL ")
     }
 
     /// The newest plausible time of each column, the creation first, which an index may have.

@@ -26,7 +26,7 @@ pub struct Table {
     pub link: Option<Typed>,
     pub files: Vec<String>,
     pub guard: Option<String>,
-    /// Those that it has of its completion, its last update and its creation.
+    /// Those that it has of its creation, its start, its last update and its completion.
     times: Vec<(Field, Typed)>,
 }
 
@@ -200,7 +200,7 @@ fn typed_key(key: &[String], types: &Types) -> Vec<Typed> {
 
 impl Table {
     fn of_tasks(tasks: &TaskTable, types: &Types) -> Self {
-        let times = [Field::CompletedAt, Field::UpdatedAt, Field::CreatedAt];
+        let times = [Field::CreatedAt, Field::StartedAt, Field::UpdatedAt, Field::CompletedAt];
         let time = |field: Field| Some((field, typed(tasks.field(field)?, field.name(), types)));
         Self {
             from: tasks.from.clone(),
@@ -225,6 +225,10 @@ impl Table {
             guard: None,
             times: vec![(Field::CreatedAt, typed(&receipts.created_at, "created_at", types))],
         }
+    }
+
+    pub fn times(&self) -> impl Iterator<Item = (Field, &Typed)> {
+        self.times.iter().map(|(field, time)| (*field, time))
     }
 
     pub fn time(&self, field: Field) -> Option<&Typed> {

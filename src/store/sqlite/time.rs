@@ -177,6 +177,17 @@ fn in_a_second(number: u64) -> Option<i64> {
     UNITS.iter().find(|unit| unit.sizes.contains(&number)).map(|unit| unit.in_a_second)
 }
 
+/// How a value is written, for messages. A date alone is taken for a text without zone.
+pub fn form_name(value: ValueRef, moment: Option<Moment>) -> &'static str {
+    match (value, moment.map(|moment| moment.form)) {
+        (ValueRef::Integer(_) | ValueRef::Real(_), _) => "numbers",
+        (_, Some(Form::Offset)) => "text with a zone",
+        (_, Some(Form::Lettered)) => "text with a T and without zone",
+        (_, Some(_)) => "text without zone",
+        _ => "other values",
+    }
+}
+
 /// Whether a value says that there is no time.
 pub fn is_unset(value: ValueRef) -> bool {
     match value {

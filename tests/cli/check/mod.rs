@@ -6,6 +6,7 @@ mod database;
 mod indexes;
 mod mapping;
 mod permissions;
+mod times;
 
 use crate::cli::broker::redis::Redis;
 use crate::on_each_database;

@@ -108,3 +108,23 @@ fn a_job_without_a_successful_run_is_missed_and_overdue_until_it_has_one() {
     let text = schedule(&env, &["status", "--output", "text"]).success();
     text.stdout_contains("overdue").stdout_contains("report");
 }
+
+/// A clock that was a year ahead has left it; until then, nobody would hear of the job again.
+#[test]
+fn a_record_from_the_future_hides_no_missed_job() {
+    let env = environment();
+    add_jobs(&env, &[("report", "0 2 * * *", "stats --no-save", "")]);
+    installed_long_ago(&env);
+    let ahead = (chrono::Utc::now() + chrono::TimeDelta::days(365)).to_rfc3339();
+    env.write(
+        "logs/taskmon_runs.jsonl",
+        &format!(
+            "{{\"job\":\"stats\",\"arguments\":[\"stats\",\"--no-save\"],\"start\":\"{ahead}\",\"end\":\"{ahead}\",\"exit_code\":0,\"skipped\":false,\"host\":\"box\"}}\n"
+        ),
+    );
+    let (result, _run) = missed(&env);
+    let alerts = result["alerts"].as_array().unwrap();
+    assert!(alerts.iter().any(|alert| alert["subject"] == "report"), "{result:#}");
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!(status["jobs"][0]["last_run"], Value::Null);
+}

@@ -148,6 +148,16 @@ impl Dialect for PostgresDialect {
         format!("(num_nonnulls({}) = 0)", times.join(", "))
     }
 
+    fn sampled(&self, time: &Typed) -> String {
+        let kind = time_type(time);
+        let micros = format!(
+            "CASE WHEN {} THEN (extract(epoch FROM {}) * 1000000)::int8 END",
+            kind.is_in_calendar(&time.expression),
+            self.converted(time, TimeType::Instant)
+        );
+        format!("({})::text AS shown, {micros} AS micros", time.expression)
+    }
+
     fn pass(&self, tasks: &Table, scope: &Scope, pass: Pass) -> Option<String> {
         let (Scope::Tasks(limits), Some(created)) = (scope, tasks.time(Field::CreatedAt)) else {
             return (pass == Pass::Created).then(|| "true".to_owned());

@@ -31,6 +31,7 @@ use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::{WantedIndex, wanted};
 use crate::store::prune::plausible::newest_of;
 use crate::store::prune::portion::Portion;
+use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
@@ -182,6 +183,20 @@ impl Pruner for PostgresPruner {
             Ok(rows.first().and_then(|row| row.get(0)))
         });
         Ok(newest?)
+    }
+
+    fn sample_times(&mut self) -> Result<Vec<TimeSample>> {
+        let mut samples = Vec::new();
+        for (column, sql) in self.statements.samples() {
+            let rows = self.query("looking at the times", &sql, &[])?;
+            let values = rows.iter().map(|row| SampledTime {
+                shown: row.get(0),
+                time: row.get::<_, Option<i64>>(1).and_then(DateTime::from_timestamp_micros),
+                form: None,
+            });
+            samples.push(TimeSample { column, values: values.collect() });
+        }
+        Ok(samples)
     }
 
     fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {

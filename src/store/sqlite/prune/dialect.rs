@@ -85,6 +85,10 @@ impl Dialect for SqliteDialect {
         format!("(coalesce({}NULL, NULL) IS NULL)", times.collect::<String>())
     }
 
+    fn sampled(&self, time: &Typed) -> String {
+        format!("({})", time.expression)
+    }
+
     /// No index could serve a narrower search: one pass finds all.
     fn pass(&self, _: &Table, _: &Scope, pass: Pass) -> Option<String> {
         (pass == Pass::Created).then(|| "1 = 1".to_owned())

@@ -12,12 +12,14 @@ mod values;
 
 use super::connection::{open, read_rows, refusal, unavailable, words};
 use super::inspect;
+use super::time;
 use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{require, require_key};
 use crate::store::prune::batch::delete_by_halves;
 use crate::store::prune::indexes::wanted;
 use crate::store::prune::plausible::newest_of;
+use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
@@ -274,6 +276,27 @@ impl Pruner for SqlitePruner {
     ) -> Result<()> {
         let read = self.read_beneath(beneath, each);
         Ok(read.map_err(|error| self.failure(&error, "asking which temporary files rows name"))?)
+    }
+
+    fn sample_times(&mut self) -> Result<Vec<TimeSample>> {
+        let zone = self.settings.store.naive_zone;
+        let mut samples = Vec::new();
+        for (column, sql) in self.statements.samples() {
+            let values =
+                read_rows::<_, Vec<Option<SampledTime>>>(&self.connection, &sql, [], |row| {
+                    let value = row.get_ref(0)?;
+                    let moment = time::read(value);
+                    let sampled = SampledTime {
+                        shown: lossy(row, 0)?.unwrap_or_default(),
+                        time: moment.map(|moment| moment.instant(zone)),
+                        form: Some(time::form_name(value, moment)),
+                    };
+                    Ok((!sampled.shown.is_empty()).then_some(sampled))
+                });
+            let values = values.map_err(|error| self.failure(&error, "looking at the times"))?;
+            samples.push(TimeSample { column, values: values.into_iter().flatten().collect() });
+        }
+        Ok(samples)
     }
 
     fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {

@@ -1,0 +1,172 @@
+//! What the time columns say, as taskmon understands them: a column in another unit is found here, and not by cleanup.
+
+use super::Finding;
+use crate::language::Language;
+use crate::store::prune::plausible::Plausible;
+use crate::store::prune::sample::{SampledTime, TimeSample};
+use crate::timezone::Tz;
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::collections::BTreeSet;
+
+/// The oldest and the newest of each column, or what is wrong with it.
+pub fn times(
+    samples: &[TimeSample],
+    plausible: Plausible,
+    zone: Tz,
+    language: Language,
+) -> Vec<Finding> {
+    samples.iter().map(|sample| of_column(sample, plausible, zone, language)).collect()
+}
+
+fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Language) -> Finding {
+    let TimeSample { column, values } = sample;
+    let is_wrong = |value: &&SampledTime| !value.time.is_some_and(|time| plausible.contains(time));
+    let wrong: Vec<&SampledTime> = values.iter().filter(is_wrong).collect();
+    if let Some(first) = wrong.first() {
+        let (count, all, example) = (wrong.len(), values.len(), &first.shown);
+        let failed = Finding::failed(language.pick(
+            format!("{column}：抽查的 {all} 个值中有 {count} 个不可能是正确的时间，例如 {example}"),
+            format!("{column}: {count} of {all} values looked at cannot be a right time, such as {example}"),
+        ));
+        return match guess(first, plausible) {
+            Some(expression) => failed.hint(language.pick(
+                format!("若是如此，把该列写成表达式：{expression}"),
+                format!("if that is what it counts, write it as an expression: {expression}"),
+            )),
+            None => failed.hint(language.pick(
+                "这样的时间不会使数据行过期；若它表示“没有”，存为 NULL，否则用表达式换算",
+                "such a time makes no row expire; where it means none, store NULL, else convert it with an expression",
+            )),
+        };
+    }
+    let forms: BTreeSet<&str> = values.iter().filter_map(|value| value.form).collect();
+    if forms.len() > 1 {
+        let forms: Vec<&str> = forms.into_iter().collect();
+        let forms = forms.join(", ");
+        return Finding::failed(language.pick(
+            format!("{column}：写法不一：{forms}"),
+            format!("{column}: its values are written in several ways: {forms}"),
+        ))
+        .hint(language.pick(
+            "每个值各按自己的写法理解；若其中一种的时区不同，请改成一种写法",
+            "each is read as it is written; have the application write one form, or convert the others",
+        ));
+    }
+    let times = || values.iter().filter_map(|value| value.time);
+    let shown =
+        |time: DateTime<Utc>| time.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false);
+    Finding::ok(match times().min().zip(times().max()) {
+        None => language.pick(format!("{column}：没有值"), format!("{column} has no values")),
+        Some((oldest, newest)) => {
+            let (oldest, newest) = (shown(oldest), shown(newest));
+            language.pick(
+                format!("{column}：抽查的值从 {oldest} 到 {newest}"),
+                format!("{column}: values looked at are from {oldest} to {newest}"),
+            )
+        }
+    })
+}
+
+/// What a number may count, if it would then be plausible; or a time that was divided or multiplied once too often.
+fn guess(value: &SampledTime, plausible: Plausible) -> Option<String> {
+    let is_plausible = |seconds: f64| {
+        DateTime::from_timestamp(seconds as i64, 0).is_some_and(|time| plausible.contains(time))
+    };
+    if let (Some(time), None) = (value.time, value.form) {
+        let seconds = time.timestamp() as f64;
+        return if is_plausible(seconds * 1000.0) {
+            Some("to_timestamp(x) instead of to_timestamp(x / 1000.0)".to_owned())
+        } else if is_plausible(seconds / 1000.0) {
+            Some("to_timestamp(x / 1000.0) instead of to_timestamp(x)".to_owned())
+        } else {
+            None
+        };
+    }
+    let number: f64 = value.shown.parse().ok()?;
+    let kinds: [(f64, &str); 6] = [
+        ((number - 2_440_587.5) * 86_400.0, "(x - 2440587.5) * 86400 (days of the Julian period)"),
+        ((number - 25_569.0) * 86_400.0, "(x - 25569) * 86400 (days since 1899-12-30)"),
+        (number * 86_400.0, "x * 86400 (days since 1970)"),
+        (number + 978_307_200.0, "x + 978307200 (seconds since 2001)"),
+        (number / 1e7 - 62_135_596_800.0, "(x - 621355968000000000) / 10000000 (.NET's ticks)"),
+        (
+            number / 1e7 - 11_644_473_600.0,
+            "(x - 116444736000000000) / 10000000 (Windows' file times)",
+        ),
+    ];
+    if (19_000_101.0..=99_991_231.0).contains(&number) {
+        return Some(
+            "substr(x, 1, 4) || '-' || substr(x, 5, 2) || '-' || substr(x, 7, 2) (YYYYMMDD)"
+                .to_owned(),
+        );
+    }
+    kinds.into_iter().find(|(seconds, _)| is_plausible(*seconds)).map(|(_, kind)| kind.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Status;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn found(values: Vec<SampledTime>) -> Finding {
+        let now = DateTime::from_timestamp(NOW, 0).unwrap();
+        let sample = TimeSample { column: "tasks.created_at".into(), values };
+        let plausible = Plausible::new(1990, now);
+        times(&[sample], plausible, Tz::UTC, Language::En).remove(0)
+    }
+
+    fn number(shown: &str) -> SampledTime {
+        SampledTime { shown: shown.into(), time: None, form: Some("number") }
+    }
+
+    fn at(seconds: i64, form: Option<&'static str>) -> SampledTime {
+        SampledTime { shown: "x".into(), time: DateTime::from_timestamp(seconds, 0), form }
+    }
+
+    #[test]
+    fn a_number_that_counts_something_else_gets_its_expression() {
+        for (value, hint) in [
+            ("2461420.83", "2440587.5"),
+            ("46252.3", "25569"),
+            ("20833", "days since 1970"),
+            ("20270115", "YYYYMMDD"),
+            ("821692800", "978307200"),
+            ("639355968000000000", "621355968000000000"),
+            ("134444736000000000", "116444736000000000"),
+        ] {
+            let found = found(vec![number(value)]);
+            assert_eq!(found.status, Status::Failed, "{value}");
+            assert!(found.message.contains(value), "{}", found.message);
+            assert!(found.hint.as_ref().unwrap().contains(hint), "{value}: {:?}", found.hint);
+        }
+    }
+
+    #[test]
+    fn a_wrong_division_is_named() {
+        for (seconds, hint) in
+            [(NOW / 1000, "to_timestamp(x) "), (NOW * 1000, "to_timestamp(x / 1000.0) ")]
+        {
+            let found = found(vec![at(seconds, None)]);
+            assert_eq!(found.status, Status::Failed);
+            assert!(found.hint.as_ref().unwrap().contains(hint), "{:?}", found.hint);
+        }
+    }
+
+    #[test]
+    fn future_and_mixed_times_fail_and_right_ones_are_shown() {
+        assert_eq!(found(vec![at(NOW, None), at(NOW + 100_000, None)]).status, Status::Failed);
+        let mixed = found(vec![at(NOW, Some("number")), at(NOW, Some("text"))]);
+        assert_eq!(mixed.status, Status::Failed);
+        assert!(mixed.message.contains("number, text"), "{}", mixed.message);
+        let right = found(vec![at(NOW, None), at(NOW - 86_400, None)]);
+        assert_eq!(right.status, Status::Ok);
+        assert!(
+            right.message.contains("2027-01-14") && right.message.contains("2027-01-15"),
+            "{}",
+            right.message
+        );
+        assert_eq!(found(Vec::new()).status, Status::Ok);
+    }
+}
