@@ -16,6 +16,7 @@ mod odd_files;
 mod partial_failure;
 mod planted;
 mod progress;
+mod property;
 mod receipts;
 mod references;
 mod refused_rows;
