@@ -250,11 +250,14 @@ fn the_body_is_the_end_of_a_long_log() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/x1y2z3w4"));
+    let text = env.read("taskmon.toml");
+    env.write("taskmon.toml", &text.replace("[cleanup]", "[cleanup]\nclock_gap_days = 0"));
     env.insert((1..=200).map(|n| {
         let path = format!("/outside/{}/{n}.png", "x".repeat(60));
         Task::new(n).at(&long_ago()).with("image_path", path)
     }));
-    let finished = env.taskmon(["cleanup", "--only", "tasks"]).exits(1);
+    // Every statement.
+    let finished = env.taskmon(["cleanup", "--only", "tasks", "-vv"]).exits(1);
     finished.json();
     let lines = finished.stderr().lines().count();
     let body = server.requests().pop().unwrap().body;

@@ -64,7 +64,7 @@ on_each_database! {
                     config = config.replace(&format!("\n{name} = '{value}'"), &format!("\n{name} = '{expression}'"));
                 }
             }
-            env.write("taskmon.toml", &config);
+            env.write("taskmon.toml", &config.replace("[cleanup]", "[cleanup]\nclock_gap_days = 0"));
             let named = format!("database.tasks.{field}: \"{expression}\" cannot be computed: ");
             let found = run_check(&env, &[], 1);
             let mapping = found["mapping"]["message"].as_str().unwrap();
