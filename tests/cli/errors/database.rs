@@ -171,7 +171,7 @@ fn a_connection_that_is_cut_in_the_middle_is_unavailable() {
     env.config("[database.tasks]\nfrom = \"slow_tasks\"\n");
     let running = env.taskmon(STATS).spawn();
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-               WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%slow_tasks%' AND wait_event = 'PgSleep'";
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'taskmon' AND wait_event = 'PgSleep'";
     let mut client = env.client();
     let done = std::sync::atomic::AtomicBool::new(false);
     let finished = std::thread::scope(|scope| {
