@@ -4,6 +4,7 @@ use super::expression::Times;
 use super::settings::JobSettings;
 use super::shell;
 use crate::outcome::Failure;
+use crate::secret::masked_url;
 
 #[derive(Debug, Clone)]
 pub struct CronJob {
@@ -20,7 +21,8 @@ pub struct CronJob {
 
 impl CronJob {
     /// # Errors
-    /// [`ConfigInvalid`](crate::outcome::Kind::ConfigInvalid): an expression that not every cron knows, a command that is not words alone.
+    /// [`ConfigInvalid`](crate::outcome::Kind::ConfigInvalid): an expression that not every cron knows, a command that is not words alone or has a
+    /// password.
     pub fn read(settings: &JobSettings) -> Result<Self, Failure> {
         let times = Times::read(&settings.cron).map_err(|why| {
             settings.invalid(&format!("has the expression \"{}\", which {why}", settings.cron))
@@ -38,6 +40,11 @@ impl CronJob {
         let texts = [&settings.name, &settings.queue, &settings.command];
         if texts.iter().any(|text| text.contains(char::is_control)) {
             return Err(settings.invalid("holds a line feed or another control character"));
+        }
+        if words.iter().any(|word| has_password(word)) {
+            return Err(settings.invalid("has a password in its command, which all users of the host can read in the list of processes").hint(
+                "write the URL under database.url in a configuration that only its user may read (chmod 600), or the password into ~/.pgpass",
+            ));
         }
         Ok(Self {
             name: settings.name.clone(),
@@ -63,4 +70,14 @@ impl CronJob {
     pub fn is_served(&self, queues: &[String]) -> bool {
         queues.is_empty() || self.queue.is_empty() || queues.contains(&self.queue)
     }
+}
+
+/// Whether a word of a command is a URL with a password, or an option with one.
+fn has_password(word: &str) -> bool {
+    let value = match word.split_once('=') {
+        Some((option, value)) if option.starts_with("--") => value,
+        _ => word,
+    };
+    // Of a web page's URL more is masked than passwords.
+    value.contains("://") && !value.starts_with("http") && masked_url(value) != value
 }

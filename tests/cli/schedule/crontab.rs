@@ -31,6 +31,25 @@ impl Drop for Cron {
 }
 
 #[test]
+fn a_password_is_not_put_into_a_crontab() {
+    for command in [
+        "stats --database-url postgresql://app:s3cret@db/app",
+        "stats --database-url=postgresql://app:s3cret@db/app",
+        "cleanup --database-url 'postgresql://app@db/app?password=s3cret'",
+    ] {
+        let env = environment();
+        add_jobs(&env, &[("report", "0 2 * * *", command, "")]);
+        let refused = schedule(&env, &["install"]).exits(2);
+        let document = refused.failure("config_invalid", &["report", "password"]);
+        assert!(document["error"]["hint"].as_str().unwrap().contains("chmod 600"), "{document}");
+        assert!(!format!("{document}{}", refused.stderr()).contains("s3cret"), "{document}");
+    }
+    let env = environment();
+    add_jobs(&env, &[("report", "0 2 * * *", "stats --database-url postgresql://app@db/app", "")]);
+    schedule(&env, &["install"]).success().json();
+}
+
+#[test]
 fn a_crontab_that_refuses_is_exit_code_3_and_leaves_the_crontab_alone() {
     let env = environment();
     // A user whom the system does not know.
