@@ -18,7 +18,7 @@
 //! - No SQL outside `store/`.
 //! - `report` imports the report structs only, and the settings that say what a figure is held against; `manual` nothing but words.
 //! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `folder`,
-//!   `deadline`, `tls`) imports nothing of taskmon but itself.
+//!   `deadline`, `printable`, `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 // A test may panic.
@@ -43,6 +43,7 @@ pub mod manual;
 pub mod mapping;
 pub mod notify;
 pub mod outcome;
+pub mod printable;
 pub mod report;
 pub mod rules;
 pub mod run;

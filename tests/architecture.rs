@@ -19,7 +19,7 @@ struct Rule {
 }
 
 /// The words that everybody shares: they know nothing of the rest.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "mapping::**",
     "alert",
     "units",
@@ -33,6 +33,7 @@ const WORDS: [&str; 14] = [
     "files",
     "folder",
     "deadline",
+    "printable",
     "tls",
 ];
 
@@ -72,6 +73,7 @@ const RULES: &[Rule] = &[
     Rule { module: "files", may: &[] },
     Rule { module: "folder", may: &[] },
     Rule { module: "deadline", may: &[] },
+    Rule { module: "printable", may: &[] },
     Rule { module: "tls", may: &[] },
     Rule { module: "secret", may: &[] },
     // `open` chooses among the databases; they do not know each other, and what defines the traits knows none of them.

@@ -1,5 +1,7 @@
 //! Texts made harmless: on one line, short enough, escaped for HTML and Markdown.
 
+use crate::printable::is_unprintable;
+
 /// The start of a text, at most so many bytes and no part of a character.
 pub fn cut(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
@@ -35,20 +37,7 @@ pub fn plain(text: &str) -> String {
 fn harmless(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        // Directions, isolates, invisible marks, tags. U+200D stays: it holds emoji together.
-        '\u{61c}'
-        | '\u{ad}'
-        | '\u{180e}'
-        | '\u{feff}'
-        | '\u{200b}'
-        | '\u{200c}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => char::REPLACEMENT_CHARACTER,
+        c if is_unprintable(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
 }

@@ -1,5 +1,6 @@
 //! Paths as text.
 
+use crate::printable::escaped;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -22,17 +23,11 @@ pub fn lexical(path: &Path) -> PathBuf {
     clean
 }
 
-/// A path for messages, the control characters of its names escaped.
+/// A path for messages, what is unprintable in its names escaped.
 pub fn shown(path: impl AsRef<OsStr>) -> String {
     let mut text = String::new();
     for chunk in path.as_ref().as_bytes().utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
+        text.push_str(&escaped(chunk.valid()));
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     match text.char_indices().nth(SHOWN) {

@@ -2,6 +2,7 @@
 
 use super::lines::append;
 use crate::outcome::Severity;
+use crate::printable::escaped;
 use chrono::{DateTime, FixedOffset};
 use std::path::Path;
 
@@ -13,20 +14,6 @@ pub fn log_line(time: DateTime<FixedOffset>, severity: Severity, message: &str) 
         severity.name().to_uppercase(),
         escaped(message)
     )
-}
-
-/// Control characters, and what other programs read as a line break, as escapes.
-pub fn escaped(message: &str) -> String {
-    let mut text = String::with_capacity(message.len());
-    for letter in message.chars() {
-        match letter {
-            letter if letter.is_control() || "\u{2028}\u{2029}".contains(letter) => {
-                text.extend(letter.escape_default());
-            }
-            letter => text.push(letter),
-        }
-    }
-    text
 }
 
 /// Appends lines to the log of their severity: `critical_alerts.log`, `error_alerts.log`, `warning_alerts.log`.

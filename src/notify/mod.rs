@@ -13,7 +13,6 @@ pub mod records;
 mod settings;
 pub mod summary;
 
-pub use self::log::escaped;
 pub use plan::notify;
 pub use settings::Settings;
 pub use summary::Summary;

@@ -2,12 +2,12 @@
 
 use super::decide::Reason;
 use super::deliver::Delivery;
-use super::log::escaped;
 use super::memory::{ChannelOutcome, DeliveryResult, Identity};
 use super::{CHANNEL_FAILED, Context, Entry, LOG, Mode, Plan};
 use crate::alert::{Alert, AlertUpdate, Status};
 use crate::language::Language;
 use crate::outcome::{Issue, Severity};
+use crate::printable::escaped;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

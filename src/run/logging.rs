@@ -3,8 +3,8 @@
 use crate::cli::Common;
 use crate::files::SHARED;
 use crate::folder;
-use crate::notify::escaped;
 use crate::outcome::{Failure, Kind};
+use crate::printable::{escaped, escaped_lines};
 use crate::timezone::Tz;
 use chrono::{SecondsFormat, Utc};
 use env_logger::fmt::Formatter;
@@ -141,7 +141,7 @@ pub fn start(common: &Common, zone: Tz) -> Arc<LogSink> {
 fn write_line(line: &mut Formatter, record: &Record, zone: Tz) -> io::Result<()> {
     let level = record.level();
     let style = line.default_level_style(level);
-    let message = record.args().to_string().replace('\n', "\n    ");
+    let message = escaped_lines(&record.args().to_string()).replace('\n', "\n    ");
     writeln!(line, "[{} {style}{level:<5}{style:#}] {message}", now(zone))
 }
 

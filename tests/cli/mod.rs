@@ -28,6 +28,7 @@ mod package;
 mod pooler;
 mod postgres;
 mod presets;
+mod printable;
 mod reference;
 mod schedule;
 mod scripts;

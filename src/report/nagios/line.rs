@@ -2,6 +2,7 @@
 
 use super::state::State;
 use crate::alert::Alert;
+use crate::printable::is_unprintable;
 use crate::units::Thresholds;
 use std::fmt::{Display, Write};
 
@@ -72,7 +73,7 @@ pub fn messages(alerts: &[Alert]) -> impl Iterator<Item = String> {
 fn plain(text: &str) -> String {
     let shown = |c: char| match c {
         '|' => '¦',
-        c if c.is_control() => ' ',
+        c if is_unprintable(c) => ' ',
         c => c,
     };
     let mut line: String = text.chars().take(LONGEST_TEXT).map(shown).collect();
@@ -86,7 +87,7 @@ fn plain(text: &str) -> String {
 fn quoted(label: &str) -> String {
     let shown = |c: char| match c {
         '=' | '|' => '_',
-        c if c.is_control() => '_',
+        c if is_unprintable(c) => '_',
         c => c,
     };
     let label: String = label.chars().map(shown).collect();

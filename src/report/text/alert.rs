@@ -5,7 +5,7 @@ use super::page::Page;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::live::LiveState;
-use crate::notify::{CHANNEL_FAILED, Summary, escaped};
+use crate::notify::{CHANNEL_FAILED, Summary};
 use crate::outcome::{Issue, Severity};
 use crate::units::text_width;
 
@@ -110,7 +110,7 @@ fn alert_line(page: &mut Page, alert: &Alert) {
     };
     let word = page.language.pick(zh, en);
     let padding = 8usize.saturating_sub(text_width(word));
-    page.line(format!("  {word}{:padding$}  {}", "", escaped(&alert.message)));
+    page.line(format!("  {word}{:padding$}  {}", "", alert.message));
 }
 
 fn live_state(page: &mut Page, live: &LiveState) {

@@ -3,7 +3,6 @@
 use super::page::Page;
 use crate::check::{CheckReport, Finding, Status};
 use crate::language::Language;
-use crate::notify::escaped;
 use crate::units::text_width;
 
 pub fn check(report: &CheckReport, language: Language) -> String {
@@ -45,9 +44,9 @@ pub fn check(report: &CheckReport, language: Language) -> String {
 /// The message, behind a mark of its own where that is not the check's.
 fn message(finding: &Finding, of: Status) -> String {
     if finding.status == of {
-        escaped(&finding.message)
+        finding.message.clone()
     } else {
-        format!("{} {}", mark(finding.status), escaped(&finding.message))
+        format!("{} {}", mark(finding.status), finding.message)
     }
 }
 
@@ -80,6 +79,6 @@ fn check_name(name: &'static str, language: Language) -> &'static str {
 
 fn hint(page: &mut Page, finding: &Finding) {
     if let Some(hint) = &finding.hint {
-        page.line(format!("{:15}→ {}", "", escaped(hint)));
+        page.line(format!("{:15}→ {}", "", hint));
     }
 }

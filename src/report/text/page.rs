@@ -2,6 +2,7 @@
 
 use crate::language::Language;
 use crate::outcome::Issue;
+use crate::printable::escaped;
 use crate::units::text_width;
 use std::fmt::Write;
 
@@ -16,8 +17,9 @@ impl Page {
         Self { text: String::new(), language }
     }
 
+    /// One line, whatever it quotes.
     pub fn line(&mut self, line: impl AsRef<str>) {
-        self.text.push_str(line.as_ref().trim_end());
+        self.text.push_str(&escaped(line.as_ref().trim_end()));
         self.text.push('\n');
     }
 
@@ -25,7 +27,7 @@ impl Page {
     pub fn entry(&mut self, zh: &str, en: &str, value: impl AsRef<str>) {
         let label = self.language.pick(zh, en);
         let padding = 14usize.saturating_sub(text_width(label));
-        let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", value.as_ref());
+        let _ = writeln!(self.text, "  {label}{:padding$}  {}", "", escaped(value.as_ref()));
     }
 
     pub fn heading(&mut self, zh: &str, en: &str) {
@@ -41,6 +43,7 @@ impl Page {
         rows: impl Iterator<Item = [String; N]>,
     ) {
         let header = self.language.pick(zh, en).map(str::to_owned);
+        let rows = rows.map(|row| row.map(|cell| escaped(&cell)));
         let rows: Vec<[String; N]> = [header].into_iter().chain(rows).collect();
         let mut widths = [0; N];
         for (column, widest) in widths.iter_mut().enumerate() {

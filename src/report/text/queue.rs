@@ -2,7 +2,6 @@
 
 use super::page::Page;
 use crate::language::Language;
-use crate::notify::escaped;
 use crate::stats::QueueStatistics;
 
 pub fn queue(page: &mut Page, queue: &QueueStatistics) {
@@ -17,7 +16,7 @@ pub fn queue(page: &mut Page, queue: &QueueStatistics) {
     }
     page.entry("待处理", "waiting", known(queue.total_pending));
     for (name, waiting) in queue.queues.iter().flatten() {
-        page.line(format!("    {}: {}", escaped(name), known(*waiting)));
+        page.line(format!("    {}: {}", name, known(*waiting)));
     }
     page.entry("处理中", "active", known(queue.active_tasks));
     if !is_broker {
@@ -26,7 +25,7 @@ pub fn queue(page: &mut Page, queue: &QueueStatistics) {
     page.entry("已领取", "reserved", known(queue.reserved_tasks));
     for (name, held) in queue.unacknowledged.iter().flatten() {
         if *held > 0 {
-            page.line(format!("    {}: {held}", escaped(name)));
+            page.line(format!("    {}: {held}", name));
         }
     }
     page.entry("定时", "scheduled", known(queue.scheduled_tasks));
@@ -35,7 +34,7 @@ pub fn queue(page: &mut Page, queue: &QueueStatistics) {
     }
     page.entry("丢失", "lost", known(queue.lost_tasks));
     for (key, why) in &queue.reasons {
-        page.line(format!("  ? {}: {}", escaped(&key_name(key, page.language)), escaped(why)));
+        page.line(format!("  ? {}: {}", key_name(key, page.language), why));
     }
 }
 

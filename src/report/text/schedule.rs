@@ -108,15 +108,9 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
         let dry_run = if run.dry_run { language.pick("（试运行）", " (dry run)") } else { "" };
         let command =
             if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
-        page.line(format!("{start}  {said}  {}{dry_run}", plain(&command)));
+        page.line(format!("{start}  {said}  {}{dry_run}", command));
     }
     page.text
-}
-
-/// A record may hold what somebody typed: no control character of it reaches the terminal.
-fn plain(text: &str) -> String {
-    let plain = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
-    text.chars().map(plain).collect()
 }
 
 pub fn change(change: &Change, language: Language) -> String {

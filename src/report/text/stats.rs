@@ -5,7 +5,6 @@ use super::page::Page;
 use super::queue::queue;
 use crate::alert::Alert;
 use crate::language::Language;
-use crate::notify::escaped;
 use crate::stats::DailyReport;
 use chrono::Datelike;
 use serde_json::{Map, Value};
@@ -184,7 +183,7 @@ fn alerts(page: &mut Page, alerts: &[Alert]) {
     }
     page.heading("告警", "Alerts");
     for alert in alerts {
-        page.line(format!("  ! {}", escaped(&alert.message)));
+        page.line(format!("  ! {}", alert.message));
     }
 }
 
