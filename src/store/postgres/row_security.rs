@@ -6,7 +6,7 @@
 
 use super::answer::rows;
 use super::bounded::Bounded;
-use super::failure::{HIDDEN_ROWS_HINT, is_filtered};
+use super::failure::{HIDDEN_ROWS_HINT, failure, is_filtered};
 use super::session::Session;
 use crate::mapping::TaskTable;
 use crate::outcome::{Failure, Kind};
@@ -96,10 +96,11 @@ fn hidden_by(
     let answer = match ask(&format!("SET LOCAL row_security = on; {sql}; {relations}"))? {
         Ok(answer) => answer,
         // The mapping does not fit, which is said elsewhere, or the server is one that has no policies.
-        Err(error) => {
+        Err(error) if is_about_the_statement(&error) => {
             log::debug!("what database.{key} reads is not known: {error}");
             return Ok(Vec::new());
         }
+        Err(error) => return Err(failure(&error, "asking whether rows may be hidden")),
     };
     let mut hidden = Vec::new();
     let mut with_policies = Vec::new();
@@ -120,6 +121,12 @@ fn hidden_by(
         hidden.push(format!("row level security applies to {}", with_policies.join(", ")));
     }
     Ok(hidden)
+}
+
+/// Whether an error would come again: a name, a right, a value or a feature is missing. A time limit or a deadlock says nothing about hidden rows.
+fn is_about_the_statement(error: &postgres::Error) -> bool {
+    let code = error.code().map_or("", |code| code.code());
+    ["42", "22", "3F", "0A", "XX"].iter().any(|class| code.starts_with(class))
 }
 
 /// What there is to know of the relations that the transaction has locked so far: tables with policies, views that are made to filter, and
