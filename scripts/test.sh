@@ -92,6 +92,7 @@ a_temp_file_that_just_came_is_young_whatever_its_mtime         the same
 a_temp_file_goes_once_all_of_its_times_are_old                 the same
 a_tree_that_is_deeper_than_any_path_is_swept_with_few_open_files the same
 at_random_no_file_goes_that_is_young_protected_in_use_or_elsewhere the same
+nothing_younger_than_its_limit_goes                             the same
 the_failure_of_a_job_is_notified_and_resolved_by_its_success   the same: the log of alerts would be swept
 the_files_of_all_jobs_can_be_exported_together                  the same: the record of runs would be swept
 cron_runs_what_is_installed                                    cron's jobs have an environment of their own, without the library

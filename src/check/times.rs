@@ -30,7 +30,7 @@ fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Lang
         ));
         return match guess(first, plausible) {
             Some(expression) => failed.hint(language.pick(
-                format!("若是如此，把该列写成表达式：{expression}"),
+                format!("若该列确是这样计数，请把它写成表达式：{expression}"),
                 format!("if that is what it counts, write it as an expression: {expression}"),
             )),
             None => failed.hint(language.pick(
