@@ -19,11 +19,30 @@ pub fn open_read_only(path: &Path, patience: Duration) -> Result<Connection, Fai
         patience,
         "relative ones start at base_dir or, outside the file, at the working directory",
     )?;
-    // The first read of the file: says whether it is a database at all.
-    connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-        .map_err(|error| unavailable(&format!("{} cannot be read", path.display()), &error))?;
+    require_whole(&connection, path)?;
     Ok(connection)
+}
+
+/// The first read of the file: says whether it is a database at all, and whether it is all there. SQLite finds missing pages itself, but reads zeros, and
+/// so rows without values, from one that a copy onto a full disk has cut off.
+pub fn require_whole(connection: &Connection, path: &Path) -> Result<(), Failure> {
+    let unreadable = |error| unavailable(&format!("{} cannot be read", path.display()), &error);
+    let size: u32 =
+        connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(unreadable)?;
+    // While the statement runs, other programs do not write to the file.
+    let length = |_: &Row| Ok(path.metadata().map_or(0, |data| data.len()));
+    let length = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], length)
+        .map_err(unreadable)?;
+    if length.is_multiple_of(size.into()) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is cut off: its length, {length} bytes, is no multiple of its page size, {size}",
+        path.display()
+    );
+    Err(Failure::new(Kind::DatabaseUnavailable, message)
+        .hint("restore it from a backup, or see what SQLite's own .recover gets out of it"))
 }
 
 /// `patience`: how long another program's lock is waited for; `start`: where relative paths start.

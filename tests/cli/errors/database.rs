@@ -135,6 +135,24 @@ fn a_file_that_is_no_database_is_named() {
     assert!(document["error"]["message"].as_str().unwrap().contains("tasks.db"), "{document}");
 }
 
+/// The row at the end of the last page would have no values any more, and name no file.
+#[test]
+fn a_database_file_that_is_cut_off_is_not_believed() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=200).map(Task::new));
+    let file = std::fs::File::options().write(true).open(env.path("tasks.db")).unwrap();
+    let length = file.metadata().unwrap().len();
+    for cut in [1, 100, 4095, 4096] {
+        file.set_len(length - cut).unwrap();
+        for arguments in [&STATS[..], &["cleanup", "--force"]] {
+            let parts: &[&str] = if cut == 4096 { &["tasks.db"] } else { &["tasks.db", "cut off"] };
+            let finished = env.taskmon(arguments).exits(3);
+            finished.stderr_contains("");
+            finished.failure("database_unavailable", parts);
+        }
+    }
+}
+
 #[test]
 fn a_role_that_may_only_read_is_enough() {
     let env = TestEnv::postgres();

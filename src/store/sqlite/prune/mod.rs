@@ -10,7 +10,7 @@ mod references;
 mod transaction;
 mod values;
 
-use super::connection::{open, read_rows, refusal, unavailable, words};
+use super::connection::{open, read_rows, refusal, require_whole, unavailable, words};
 use super::inspect;
 use super::time;
 use crate::mapping::canonical_path::CanonicalPath;
@@ -150,6 +150,7 @@ fn open_to_write(path: &Path, settings: &PruneSettings) -> Result<Connection, Fa
             .and_then(|()| read_mode(&connection));
     }
     let mode = mode.map_err(|error| unavailable(&format!("{shown} cannot be read"), &error))?;
+    require_whole(&connection, path)?;
     let prepare = || {
         connection.pragma_update(None, "foreign_keys", true)?;
         if settings.mode == Mode::DryRun {
