@@ -322,7 +322,7 @@ fn issues(figures: &DayFigures) -> Vec<Issue> {
         Issue::new(
             "time_unreadable",
             format!(
-                "{count} rows hold a time that cannot be read and are counted on no day, for example {example:?}"
+                "at least {count} rows hold a time that cannot be read and are counted on no day, for example {example:?}"
             ),
         )
     });

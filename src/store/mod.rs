@@ -99,7 +99,7 @@ pub struct DayFigures {
     pub trend: Vec<DayCount>,
     /// Rows without the time that a task is counted by.
     pub undated: u64,
-    /// Rows of the days asked for whose time cannot be read, with one of the values.
+    /// Rows whose time cannot be read, as far as they were looked at, with one of the values.
     pub unreadable: Option<(u64, String)>,
     /// Tasks in states that are not final, now, on any day.
     pub backlog: Vec<BacklogCount>,

@@ -362,6 +362,26 @@ fn an_unreadable_time_in_sqlite_is_counted_and_shown() {
     assert_eq!(counts(&figures.cells), [(1, Some("COMPLETED"), Some(0), 1)]);
 }
 
+/// A report of no task must not be the only sign of it.
+#[test]
+fn a_time_column_of_sqlite_that_holds_something_else_is_reported() {
+    for (value, shown) in [
+        ("2461366.5", "2461366.5"),
+        ("20261122", "20261122"),
+        ("639000000000000000", "639000000000000000"),
+        ("'2026/11/22 10:00:00'", "2026/11/22 10:00:00"),
+        ("'2026-9-5 10:00:00'", "2026-9-5 10:00:00"),
+        ("'20261122T100000'", "20261122T100000"),
+    ] {
+        let env = TestEnv::sqlite();
+        env.insert([Task::new(1), Task::new(2)]);
+        env.sql(&format!("UPDATE tasks SET created_at = {value}"));
+        let figures = View::of(&env).figures();
+        assert_eq!(figures.unreadable, Some((2, shown.into())), "{value}");
+        assert!(figures.cells.is_empty());
+    }
+}
+
 #[test]
 fn text_in_a_number_column_of_sqlite_is_no_processing_time() {
     let env = TestEnv::sqlite();

@@ -102,7 +102,9 @@ pub fn shown(value: ValueRef) -> String {
     match value {
         ValueRef::Text(bytes) => String::from_utf8_lossy(bytes).chars().take(60).collect(),
         ValueRef::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
-        other => format!("{other:?}"),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Null => "NULL".to_owned(),
     }
 }
 

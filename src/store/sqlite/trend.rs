@@ -5,6 +5,7 @@ use super::labels::Labels;
 use super::report::{Report, shown};
 use super::time::{self, Forms, Moment, Ruler};
 use crate::calendar::{Buckets, day_buckets};
+use crate::store::fields::key_order;
 use crate::store::{DayCount, DayFigures};
 use rusqlite::Row;
 use std::collections::HashMap;
@@ -31,16 +32,31 @@ impl Report<'_> {
         Ok(tally.forms)
     }
 
-    /// Text that does not start like a year from 1900 to 2999 is in none of those ranges: without this, it would not be reported as unreadable.
+    /// Text that does not start like a year from 1900 to 2999 is in none of those ranges: without this, it would not be reported as unreadable. Of a
+    /// column that counts something else than a time, or writes `2026/11/29`, the newest rows give the example.
     fn look_for_strange_times(&self, tally: &mut Tally) -> rusqlite::Result<()> {
         let time = self.time();
         for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
             let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
             each_row(self.connection, &sql, [], |row| tally.read(row).map(drop))?;
         }
+        if tally.unreadable.is_some() {
+            return Ok(());
+        }
+        let key = key_order(&self.settings.mapping.tasks).replace(", ", " DESC, ");
+        let sql = format!(
+            "SELECT t.{time} FROM {} WHERE t.{time} IS NOT NULL ORDER BY {key} DESC LIMIT {LOOKED_AT}",
+            self.source
+        );
+        let mut newest = Tally::default();
+        each_row(self.connection, &sql, [], |row| newest.read(row).map(drop))?;
+        tally.unreadable = newest.unreadable;
         Ok(())
     }
 }
+
+/// How many of the newest rows are looked at where no time is strange so far.
+const LOOKED_AT: u16 = 500;
 
 /// What the counting of days finds.
 #[derive(Default)]
