@@ -77,12 +77,19 @@ fn guess(value: &SampledTime, plausible: Plausible) -> Option<String> {
         return if is_plausible(seconds * 1000.0) {
             Some("to_timestamp(x) instead of to_timestamp(x / 1000.0)".to_owned())
         } else if is_plausible(seconds / 1000.0) {
-            Some("to_timestamp(x / 1000.0) instead of to_timestamp(x)".to_owned())
+            Some("to_timestamp(x / 1000.0) instead of to_timestamp(x), or x / 1e6 instead of x / 1000.0".to_owned())
         } else {
             None
         };
     }
+    if has_slashes(&value.shown) {
+        return Some("replace(x, '/', '-')".to_owned());
+    }
     let number: f64 = value.shown.parse().ok()?;
+    let is_text = value.form == Some("other values");
+    if is_text && [1.0, 1e3, 1e6, 1e9].into_iter().any(|unit| is_plausible(number / unit)) {
+        return Some("CAST(x AS INTEGER)".to_owned());
+    }
     let kinds: [(f64, &str); 6] = [
         ((number - 2_440_587.5) * 86_400.0, "(x - 2440587.5) * 86400 (days of the Julian period)"),
         ((number - 25_569.0) * 86_400.0, "(x - 25569) * 86400 (days since 1899-12-30)"),
@@ -101,6 +108,15 @@ fn guess(value: &SampledTime, plausible: Plausible) -> Option<String> {
         );
     }
     kinds.into_iter().find(|(seconds, _)| is_plausible(*seconds)).map(|(_, kind)| kind.to_owned())
+}
+
+/// `2027/01/15 10:00:00`
+fn has_slashes(shown: &str) -> bool {
+    let date: Vec<&str> = shown.splitn(3, '/').collect();
+    let is_number = |part: &str, length| {
+        part.get(..length).is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    matches!(date[..], [year, month, day] if is_number(year, 4) && month.len() == 2 && is_number(day, 2))
 }
 
 #[cfg(test)]
@@ -141,6 +157,22 @@ mod tests {
             assert!(found.message.contains(value), "{}", found.message);
             assert!(found.hint.as_ref().unwrap().contains(hint), "{value}: {:?}", found.hint);
         }
+    }
+
+    #[test]
+    fn text_that_is_nearly_a_time_gets_its_expression() {
+        for (value, hint) in [
+            ("1799999999", "CAST(x AS INTEGER)"),
+            ("1799999999123", "CAST(x AS INTEGER)"),
+            ("2027/01/15 10:00:00", "replace(x, '/', '-')"),
+            ("2027/01/15", "replace(x, '/', '-')"),
+        ] {
+            let text = SampledTime { form: Some("other values"), ..number(value) };
+            let hinted = found(vec![text]).hint.unwrap();
+            assert!(hinted.contains(hint), "{value}: {hinted}");
+        }
+        let other = SampledTime { form: Some("other values"), ..number("15/01/2027") };
+        assert!(found(vec![other]).hint.unwrap().contains("store NULL"));
     }
 
     #[test]

@@ -76,13 +76,16 @@ pub fn not_a_time(section: &str, name: &str, expression: &str, found: &str) -> F
         format!("database.{section}.{name}: \"{expression}\" is of type {found}, not a time");
     Failure::new(Kind::MappingMismatch, message).hint(match found {
         "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision" => format!(
-            "write an expression: {name} = \"to_timestamp({expression})\" for seconds since 1970, \"to_timestamp({expression} / 1000.0)\" for milliseconds"
+            "write an expression: {name} = \"to_timestamp({expression})\" for seconds since 1970, \"to_timestamp({expression} / 1000.0)\" for milliseconds, / 1e6 for microseconds, / 1e9 for nanoseconds"
         ),
-        "text" | "character varying" | "character" | "json" | "jsonb" => format!(
-            "write an expression: {name} = \"({expression})::timestamptz\", or with ::timestamp for a text without zone"
+        "text" | "character varying" | "character" => format!(
+            "write an expression: {name} = \"({expression})::timestamptz\", or with ::timestamp for a text without zone; \"to_timestamp(({expression})::numeric)\" for one of digits"
+        ),
+        "json" | "jsonb" => format!(
+            "write an expression: {name} = \"({expression} #>> '{{}}')::timestamptz\", or with ::timestamp for a text without zone"
         ),
         _ => format!(
-            "if it is a domain over a time, name that: {name} = \"({expression})::timestamptz\" or \"({expression})::timestamp\""
+            "if it is a domain over a time, name that: {name} = \"({expression})::timestamptz\" or \"({expression})::timestamp\"; over a number, \"to_timestamp({expression})\" for seconds since 1970"
         ),
     })
 }

@@ -54,19 +54,21 @@ impl<D: Dialect> Statements<D> {
         tables.flat_map(of_table).collect()
     }
 
+    /// With the key, so that rows of a small table, which has both ends in reach, are there once.
     fn sample(&self, table: &Table, time: &Typed) -> String {
         let ends = ["", " DESC"].map(|direction| {
             let order: Vec<String> =
                 table.key.iter().map(|part| format!("{}{direction}", part.expression)).collect();
             format!(
-                "SELECT * FROM (SELECT {} FROM {} WHERE ({}) IS NOT NULL ORDER BY {} LIMIT {SAMPLED_ROWS}) AS sample",
+                "SELECT * FROM (SELECT {}, {} FROM {} WHERE ({}) IS NOT NULL ORDER BY {} LIMIT {SAMPLED_ROWS}) AS sample",
                 self.dialect.sampled(time),
+                self.key(&table.key),
                 table.from,
                 time.expression,
                 order.join(", "),
             )
         });
-        ends.join(" UNION ALL ")
+        ends.join(" UNION ")
     }
 
     /// The newest plausible time of each column, the creation first, which an index may have.

@@ -150,9 +150,16 @@ impl Dialect for PostgresDialect {
 
     fn sampled(&self, time: &Typed) -> String {
         let kind = time_type(time);
+        // Milliseconds that were taken for seconds are of the year 58000.
+        let is_known = match kind {
+            TimeType::Instant => format!(
+                "({}) < '200000-01-01 00:00+00'::timestamptz AND isfinite({0})",
+                time.expression
+            ),
+            kind => kind.is_in_calendar(&time.expression),
+        };
         let micros = format!(
-            "CASE WHEN {} THEN (extract(epoch FROM {}) * 1000000)::int8 END",
-            kind.is_in_calendar(&time.expression),
+            "CASE WHEN {is_known} THEN (extract(epoch FROM {}) * 1000000)::int8 END",
             self.converted(time, TimeType::Instant)
         );
         format!("({})::text AS shown, {micros} AS micros", time.expression)
