@@ -106,6 +106,14 @@ impl Failure {
         self
     }
 
+    /// What happened and what to do about it, for where both share a line: standard error, an alert, an entry of `errors`.
+    pub fn with_hint(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// The failure inside an error; one without is `internal`, its message the whole chain of causes.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<Failure>() {

@@ -3,7 +3,7 @@
 //! Nothing that a clock says is believed alone.
 
 use super::database::Database;
-use super::reading::last_reading;
+use super::reading::{Reading, Source, last_reading};
 use super::settings::{Part, Settings};
 use super::tally::Tally;
 use crate::calendar::Shift;
@@ -11,7 +11,7 @@ use crate::outcome::{Failure, Kind};
 use crate::store::prune::{Pruner, TaskCounts};
 use crate::units;
 use anyhow::Result;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How far this host's clock and the database's may differ.
 pub const MOST_SKEW: TimeDelta = TimeDelta::minutes(5);
@@ -56,35 +56,55 @@ fn check_clock(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
         .into())
 }
 
-/// Whether the time from which limits count back is one that the clock may have come to by now: not far ahead of every time that is known.
+/// Whether the time from which limits count back is one that the clock may have come to by now.
+fn check_gap(settings: &Settings, database: &mut Database) -> Result<()> {
+    if settings.force {
+        return Ok(());
+    }
+    let mut newest_task = |enough| match database {
+        Database::Open(pruner) => pruner.newest_time(enough),
+        Database::None | Database::Unreachable(_) => Ok(None),
+    };
+    let days = settings.config.clock_gap_days;
+    require_no_gap(&settings.readings, settings.as_of, days, &mut newest_task)
+}
+
+/// Whether a time is not far ahead of every other that is known. `newest_task` is the newest plausible time of the tasks, as exactly as it takes to
+/// know whether it lies at or after its argument; it is not asked where the readings suffice.
 ///
 /// # Errors
 /// [`Kind::ClockSkew`]: with a clock that is a year ahead, everything would have expired; a database on this host has the same clock.
-fn check_gap(settings: &Settings, database: &mut Database) -> Result<()> {
-    let days = settings.config.clock_gap_days;
-    if days == 0 || settings.force {
+pub fn require_no_gap(
+    readings: &[Reading],
+    now: DateTime<Utc>,
+    days: u32,
+    newest_task: &mut dyn FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>>,
+) -> Result<()> {
+    if days == 0 {
         return Ok(());
     }
     let gap = TimeDelta::days(days.into());
-    let now = settings.as_of;
     let enough = now.minus(gap);
-    let mut newest = last_reading(&settings.readings, now, gap);
-    if newest < Some(enough)
-        && let Database::Open(pruner) = database
+    let mut last = last_reading(readings, now, gap);
+    let is_enough = |last: &Reading| last.source == Source::Checked && last.time >= enough;
+    // Since the first day under a clock that leapt before taskmon was installed, there are runs of other jobs.
+    if !last.as_ref().is_some_and(is_enough)
+        && let Some(time) = newest_task(enough)?
     {
-        newest = newest.max(pruner.newest_time(enough)?);
+        let task = Reading { time: time.min(now), source: Source::Checked };
+        last = last_reading(&[readings, &[task]].concat(), now, gap);
     }
-    let Some(newest) = newest.filter(|newest| *newest < enough) else {
+    let Some(Reading { time: newest, .. }) = last.filter(|last| last.time < enough) else {
         return Ok(());
     };
     let message = format!(
-        "it is {}, {} days after the newest time that is known of the tasks, of taskmon's runs and of the reports, {}; that is more than cleanup.clock_gap_days = {days} allows, since the clock may be wrong: nothing was deleted",
+        "it is {}, {} days after the newest time that is known of the tasks, of taskmon's runs and of the reports, {}; that is more than cleanup.clock_gap_days = {days} allows, since the clock may be wrong: nothing is deleted",
         now.format("%Y-%m-%dT%H:%M:%SZ"),
         now.signed_duration_since(newest).num_days(),
         newest.format("%Y-%m-%dT%H:%M:%SZ"),
     );
     Err(Failure::new(Kind::ClockSkew, message)
-        .hint("set the clock if it is wrong; if nothing has happened for so long, --force deletes what is expired")
+        .hint("set the clock if it is wrong; if nothing has happened for so long, `taskmon cleanup --dry-run --force` shows what would go, and --force deletes it")
         .into())
 }
 
@@ -98,10 +118,12 @@ fn check_brake(settings: &Settings, pruner: &mut dyn Pruner) -> Result<()> {
         return Ok(());
     }
     let TaskCounts { ended, expired } = pruner.count_tasks(&settings.expired_tasks())?;
-    let share = units::percent(expired, ended);
-    if expired <= UNBRAKED || share <= settings.config.brake_percent {
+    // Not by the share as it is shown, which is rounded.
+    let is_held = expired as f64 * 100.0 > settings.config.brake_percent * ended as f64;
+    if expired <= UNBRAKED || !is_held {
         return Ok(());
     }
+    let share = units::percent(expired, ended);
     let message = format!(
         "{expired} of {ended} tasks that have ended are expired, {share}%, more than cleanup.brake_percent = {} allows; nothing was deleted",
         settings.config.brake_percent

@@ -38,7 +38,7 @@ pub use aliases::path_aliases;
 pub use config::Config;
 pub use database::Database;
 pub use globs::{NamePatterns, Protected};
-pub use guard::MOST_SKEW;
+pub use guard::{MOST_SKEW, require_no_gap};
 pub use reading::{Reading, Source};
 pub use roots::Roots;
 pub use settings::{Outside, Part, Settings, TempAgeBy};
@@ -156,10 +156,7 @@ fn with_field(error: anyhow::Error, pruner: &mut dyn Pruner) -> anyhow::Error {
 
 /// The entry for a database that failed when some rows were deleted.
 fn database_issue(error: &anyhow::Error) -> Issue {
-    let failure = Failure::of(error);
-    let advice = failure.hint.map(|hint| format!("; {hint}"));
-    let message = failure.message + advice.as_deref().unwrap_or_default();
-    Issue::new("database_failed", message)
+    Issue::new("database_failed", Failure::of(error).with_hint())
 }
 
 fn try_clean_rows(

@@ -31,12 +31,16 @@ pub fn read(document: Value) -> Result<Document, Failure> {
 fn read_object(result: Map<String, Value>) -> Result<Document, Failure> {
     let has = |keys: &[&str]| keys.iter().any(|key| result.contains_key(*key));
     if result.get("success") == Some(&Value::Bool(false)) {
-        let message = result.get("error").and_then(|error| error.get("message"));
-        let message = message.and_then(Value::as_str).ok_or_else(|| {
+        let said = |key| result.get("error")?.get(key)?.as_str();
+        let message = said("message").ok_or_else(|| {
             no_result("it says that a job failed, and not why: error.message is missing")
         })?;
+        let hint = said("hint").map(|hint| format!("; {hint}")).unwrap_or_default();
         let job = result.get("job").and_then(Value::as_str);
-        return Ok(Document::Failed { job: job.map(str::to_owned), message: message.to_owned() });
+        return Ok(Document::Failed {
+            job: job.map(str::to_owned),
+            message: message.to_owned() + &hint,
+        });
     }
     if has(&STATS_KEYS) {
         Ok(Document::Stats(Value::Object(result)))

@@ -72,7 +72,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
             let evaluations = vec![match &report.error {
                 None => Evaluation::job_succeeded("cleanup"),
                 Some(failure) => {
-                    Evaluation::job_failed(Some("cleanup"), &failure.message, config.language)
+                    Evaluation::job_failed(Some("cleanup"), &failure.with_hint(), config.language)
                 }
             }];
             let report = Cleaned { report, language: config.language };
@@ -200,7 +200,7 @@ fn cleanup_settings(
         started: session.now,
         clock: session.started,
         as_of: as_of(arguments, session.now)?,
-        readings: readings(config),
+        readings: readings(config, recorded_runs(config)),
         config: limited,
         logs,
         protect: config.cleanup.protect.clone().with(lock::FILES)?,
@@ -215,14 +215,17 @@ fn cleanup_settings(
     Ok((settings, roots))
 }
 
-/// When taskmon ran and wrote reports, which is when this host's clock was read before.
-fn readings(config: &Config) -> Vec<Reading> {
+fn recorded_runs(config: &Config) -> Vec<RunRecord> {
     let logs_dir = &config.alerts.notify.logs_dir;
-    let runs = runs::read(logs_dir).unwrap_or_else(|error| {
+    runs::read(logs_dir).unwrap_or_else(|error| {
         let path = runs::path(logs_dir);
         log::warn!("{}: {error}; the clock is checked without the runs", path.display());
         Vec::new()
-    });
+    })
+}
+
+/// When taskmon ran and wrote reports, which is when this host's clock was read before.
+pub(super) fn readings(config: &Config, runs: Vec<RunRecord>) -> Vec<Reading> {
     // With `--as-of` it was another time that was checked.
     let has_other_time =
         |run: &RunRecord| run.arguments.iter().any(|word| word.starts_with("--as-of"));

@@ -35,9 +35,7 @@ impl Opened for () {
 
 /// The entry for figures that may lack rows.
 pub(super) fn hidden_rows(store: &dyn Store) -> Option<Issue> {
-    let failure = store.hidden_rows()?;
-    let hint = failure.hint.as_deref().unwrap_or_default();
-    Some(Issue::new("row_security", format!("{}; {hint}", failure.message)))
+    Some(Issue::new("row_security", store.hidden_rows()?.with_hint()))
 }
 
 pub(super) fn no_database(so: &str) -> Failure {

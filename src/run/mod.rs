@@ -39,15 +39,18 @@ use output::Done;
 use recorder::{Ended, Recorder};
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.collect();
-    defect::catch(|| Ok(run_command(&arguments))).unwrap_or_else(|error| {
-        // Before there is a session, the document is all that can be left.
+    let run = || Ok(run_command(&arguments, now()?));
+    defect::catch(run).unwrap_or_else(|error| {
+        // Before there is a session, the document is all that can be left, and a line where no log was begun.
+        let _ = writeln!(io::stderr(), "taskmon: {}", Failure::of(&error).with_hint());
         let done = defect::document(&error);
         if let Err(error) = output::print(&done.printed.text) {
             log::error!("standard output cannot be written: {error}");
@@ -56,8 +59,18 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     })
 }
 
-fn run_command(arguments: &[OsString]) -> u8 {
-    let now = Utc::now();
+/// # Errors
+/// The clock shows a time before 1970, as it may on a board without a battery: nothing that counts on it can work, and records and alerts would be of
+/// that time.
+fn now() -> Result<DateTime<Utc>> {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        let message = "this host's clock shows a time before 1970";
+        return Err(Failure::new(Kind::ClockSkew, message).hint("set the clock").into());
+    }
+    Ok(Utc::now())
+}
+
+fn run_command(arguments: &[OsString], now: DateTime<Utc>) -> u8 {
     let cli = match usage::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage::refuse(&error, arguments),

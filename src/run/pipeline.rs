@@ -90,7 +90,7 @@ impl Session {
         self.ping_start(*run, config);
         let Work { mut report, evaluations, retry } = work(opened)?;
         if let Some(failure) = report.failure() {
-            log::error!("{}", failure.message);
+            log::error!("{}", failure.with_hint());
         }
         if locks.as_ref().is_some_and(|locks| locks.held_until == HeldUntil::WorkIsDone) {
             drop((lock, shared_lock));
@@ -116,7 +116,7 @@ impl Session {
     pub(super) fn fail(&self, run: Option<JobRun>, error: &anyhow::Error) -> Done {
         let failure = Failure::of(error);
         log::debug!("{error:?}");
-        log::error!("{}", failure.message);
+        log::error!("{}", failure.with_hint());
         let outcome = Outcome::Failed(failure.kind);
         if let Some(run) = run {
             self.notify_failure(run, &failure);
@@ -152,7 +152,7 @@ impl Session {
             return;
         }
         let evaluation =
-            Evaluation::job_failed(Some(run.job.name()), &failure.message, config.language);
+            Evaluation::job_failed(Some(run.job.name()), &failure.with_hint(), config.language);
         // A database that is down for hours must not keep rejected notifications from being sent again.
         let retry = match run.job {
             Job::Alert => Retry::Undelivered,

@@ -29,7 +29,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/cleanup/expiry.rs", dates: 22, to: AS_OF },
     Given { file: "tests/cli/cleanup/hostile_paths.rs", dates: 8, to: AS_OF },
     Given { file: "tests/cli/cleanup/mod.rs", dates: 4, to: AS_OF },
-    Given { file: "tests/cli/cleanup/guards.rs", dates: 14, to: AS_OF },
+    Given { file: "tests/cli/cleanup/guards.rs", dates: 21, to: AS_OF },
     Given { file: "tests/cli/cleanup/times.rs", dates: 18, to: AS_OF },
     Given { file: "tests/cli/cleanup/property.rs", dates: 5, to: AS_OF },
     Given { file: "tests/cli/cleanup/receipts.rs", dates: 9, to: AS_OF },
@@ -81,7 +81,7 @@ const GIVEN: &[Given] = &[
     },
     Given { file: "tests/store/day.rs", dates: 41, to: STORE },
     Given { file: "tests/store/live.rs", dates: 100, to: STORE },
-    Given { file: "tests/store/mapping.rs", dates: 18, to: STORE },
+    Given { file: "tests/store/mapping.rs", dates: 22, to: STORE },
     Given { file: "tests/store/prune.rs", dates: 5, to: STORE },
     Given { file: "tests/support/rows.rs", dates: 1, to: "DAY, which says so" },
 ];

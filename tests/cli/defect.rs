@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A clock that fails once, which Rust's standard library answers with a panic.
+/// A clock that fails once, which Rust's standard library answers with a panic; or one of 1969.
 const CLOCK: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,6 +16,11 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     static int calls;
     const char *failing = getenv("FAILING_CALL");
     int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+    if (getenv("BEFORE_1970") && clock == CLOCK_REALTIME) {
+        time->tv_sec = -1;
+        time->tv_nsec = 0;
+        return 0;
+    }
     if (failing && __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST) == atoi(failing)) {
         errno = EINVAL;
         return -1;
@@ -76,4 +81,25 @@ fn a_panic_leaves_a_document_a_record_and_an_alert() {
         }
     }
     assert!(complete > 0, "no panic hit the job while it worked");
+}
+
+#[test]
+fn a_clock_before_1970_is_said_and_no_panic() {
+    for job in ["cleanup", "stats", "disk", "alert", "check"] {
+        let env = TestEnv::sqlite();
+        let clock = failing_clock(&env);
+        let run = Command::new(env!("CARGO_BIN_EXE_taskmon"))
+            .arg(job)
+            .current_dir(env.path("."))
+            .env_clear()
+            .env("LD_PRELOAD", clock)
+            .env("BEFORE_1970", "1")
+            .output()
+            .unwrap();
+        let document: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(run.status.code(), Some(3), "{job}: {run:?}");
+        assert_eq!(document["error"]["kind"], "clock_skew", "{job}: {document}");
+        let stderr = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(stderr, "taskmon: this host's clock shows a time before 1970; set the clock\n");
+    }
 }

@@ -6,13 +6,16 @@ use crate::check::{Finding, Status, clock, database, indexes, permissions, times
 use crate::cleanup::{self, Roots};
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
+use crate::run::cleanup::readings;
 use crate::run::database::no_database;
+use crate::schedule::runs;
 use crate::store::inspect::Inspection;
 use crate::store::prune::plausible::Plausible;
 use crate::store::prune::{Mode, PruneSettings, Reads};
 use crate::store::target::Target;
 use crate::store::{StoreSettings, open};
-use chrono::Utc;
+use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 /// What was found of the database and its tables, by check.
 pub(super) struct Tables {
@@ -31,19 +34,11 @@ pub(super) fn tables(config: &Config) -> Tables {
                 language.pick("先要能连上数据库", "the database has to be reached first"),
             )]
         };
-        Tables {
-            database: vec![database],
-            mapping: skipped(),
-            indexes: skipped(),
-            clock: vec![clock::clock(
-                Utc::now(),
-                None,
-                config.timezone,
-                cleanup::MOST_SKEW,
-                language,
-            )],
-            permissions: skipped(),
-        }
+        let now = Utc::now();
+        let clock = clock::clock(now, None, config.timezone, cleanup::MOST_SKEW, language);
+        let clock = [clock].into_iter().chain(gap(config, &mut |_| Ok(None))).collect();
+        let (mapping, indexes, permissions) = (skipped(), skipped(), skipped());
+        Tables { database: vec![database], mapping, indexes, clock, permissions }
     };
     let Some(target) = &config.database.target else {
         return unknown(Finding::of(&no_database("so cleanup, stats and alert cannot work")));
@@ -57,13 +52,32 @@ pub(super) fn tables(config: &Config) -> Tables {
         clock::clock(found.host_clock, Some(&found), config.timezone, cleanup::MOST_SKEW, language);
     let mut database = vec![database::database(&found, language)];
     database.extend(read_target(config, &settings));
-    let (mapping, indexes, refused) = mapping_and_indexes(config, target, settings, &found);
+    let Fit { mapping, indexes, gap, refused } = fit(config, target, settings, &found);
     let mut permissions = permissions::rights(&found, language);
     // A FROM clause is no table whose rights could be asked for: that it may not be read is only known from trying.
     if !permissions.iter().any(|finding| finding.status == Status::Failed) {
         permissions.extend(refused.map(|refused| Finding::of(&refused)));
     }
-    Tables { database, mapping, indexes, clock: vec![clock], permissions }
+    let clock = [clock].into_iter().chain(gap).collect();
+    Tables { database, mapping, indexes, clock, permissions }
+}
+
+/// Where cleanup would not go by the clock, because it is far ahead of all that is known.
+fn gap(
+    config: &Config,
+    newest_task: &mut dyn FnMut(DateTime<Utc>) -> Result<Option<DateTime<Utc>>>,
+) -> Option<Finding> {
+    let days = config.cleanup.clock_gap_days;
+    // That they cannot be read is for the check `runs` to say.
+    let runs = runs::read(&config.alerts.notify.logs_dir).unwrap_or_default();
+    let readings = readings(config, runs);
+    let error = cleanup::require_no_gap(&readings, Utc::now(), days, newest_task).err()?;
+    let Failure { message, hint, .. } = Failure::of(&error);
+    let finding = Finding::warning(message);
+    Some(match hint {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    })
 }
 
 /// The server that reports read from, where it is another one.
@@ -86,13 +100,16 @@ fn short_settings(config: &Config) -> StoreSettings {
     }
 }
 
-/// How the mapping fits what reports read and what cleanup deletes from; its missing indexes; why nothing may be read, if that is so.
-fn mapping_and_indexes(
-    config: &Config,
-    target: &Target,
-    settings: StoreSettings,
-    found: &Inspection,
-) -> (Vec<Finding>, Vec<Finding>, Option<Failure>) {
+/// How the mapping fits what reports read and what cleanup deletes from.
+struct Fit {
+    mapping: Vec<Finding>,
+    indexes: Vec<Finding>,
+    gap: Option<Finding>,
+    /// Why nothing may be read.
+    refused: Option<Failure>,
+}
+
+fn fit(config: &Config, target: &Target, settings: StoreSettings, found: &Inspection) -> Fit {
     let language = config.language;
     let database = &config.database;
     let read_target = database.read_target.as_ref().unwrap_or(target);
@@ -123,22 +140,22 @@ fn mapping_and_indexes(
     findings.push(mapping::labels(&found.labels, &database.store.mapping.tasks.states, language));
     // Closed before the pruner opens: where a reader closes a SQLite database in WAL mode last, two files stay behind.
     drop(opened);
-    let (deleting, indexes) = deleting(config, target, settings);
+    let (deleting, indexes, gap) = deleting(config, target, settings);
     findings.extend(deleting);
     let refused = failure.filter(|failure| failure.kind == Kind::PermissionDenied);
-    (findings, indexes, refused)
+    Fit { mapping: findings, indexes, gap, refused }
 }
 
-/// Whether cleanup could begin, what it would go by, and its indexes.
+/// Whether cleanup could begin, what it would go by; its indexes; whether it would go by the clock.
 fn deleting(
     config: &Config,
     target: &Target,
     settings: StoreSettings,
-) -> (Vec<Finding>, Vec<Finding>) {
+) -> (Vec<Finding>, Vec<Finding>, Option<Finding>) {
     let language = config.language;
     let without = |finding: Finding| {
         let why = language.pick("cleanup 不删除任何行", "cleanup deletes no rows");
-        (vec![finding], vec![Finding::skipped(why)])
+        (vec![finding], vec![Finding::skipped(why)], None)
     };
     if let Some(why) = &config.database.undeletable {
         return without(
@@ -184,5 +201,6 @@ fn deleting(
         Ok(missing) => indexes::indexes(&missing, language),
         Err(error) => vec![Finding::skipped(Failure::of(&error).message)],
     };
-    (findings, indexes)
+    let gap = gap(config, &mut |enough| pruner.newest_time(enough));
+    (findings, indexes, gap)
 }

@@ -57,10 +57,12 @@ on_each_database! {
             expected.push(vec!["job_failed".to_owned()]);
             assert_eq!(notified(&server), expected, "{job}");
             let sent = &server.requests().last().unwrap().json()["alerts"][0];
+            let hint = document["error"]["hint"].as_str();
+            let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
             assert_eq!(
                 sent,
                 &json!({"type": "job_failed", "severity": "error", "subject": job, "status": "firing",
-                    "message": format!("The job {job} failed: {message}")})
+                    "message": format!("The job {job} failed: {message}{hint}")})
             );
             // Once.
             let again = failing(&[]);
@@ -116,7 +118,8 @@ on_each_database! {
         finished.stderr_contains("no database is configured");
         assert_eq!(notified(&server), [["job_failed"]]);
         let message = server.only().json()["alerts"][0]["message"].clone();
-        assert_eq!(message, "The job stats failed: no database is configured, so there are no tasks to report on");
+        let message = message.as_str().unwrap();
+        assert!(message.starts_with("The job stats failed: no database is configured, so there are no tasks to report on; set database.url"), "{message}");
     }
 }
 

@@ -15,6 +15,7 @@ use crate::support::proxy::{Freeze, Proxy};
 use crate::support::rows::{DAY, Task, long_ago};
 use crate::support::server::{Server, dead_port, ok};
 use crate::support::wait_until;
+use chrono::Utc;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -68,6 +69,11 @@ fn volumes(env: &TestEnv) {
     env.write("static/b.png", "b");
 }
 
+/// A time, as rows have it.
+fn now() -> String {
+    Utc::now().format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// Names, contents and times of everything in the folder.
 fn snapshot(env: &TestEnv) -> Vec<(String, String, std::time::SystemTime)> {
     let entries = walkdir::WalkDir::new(env.path(".")).sort_by_file_name().into_iter();
@@ -91,7 +97,7 @@ fn snapshot(env: &TestEnv) -> Vec<(String, String, std::time::SystemTime)> {
 on_each_database! {
     fn all_is_well(env) {
         volumes(&env);
-        env.insert([Task::new(1), Task::new(2).failed("x")]);
+        env.insert([Task::new(1).at(&now()), Task::new(2).at(&now()).failed("x")]);
         let before = snapshot(&env);
         let found = run_check(&env, &[], 0);
         for name in ["config", "database", "mapping", "clock", "permissions", "storage"] {
@@ -109,6 +115,17 @@ on_each_database! {
         assert_check(&found, "clock", "ok", &["+08:00", "Asia/Shanghai", cron]);
         assert_check(&found, "mapping", "ok", &["all 2 tasks"]);
         assert_eq!(snapshot(&env), before);
+    }
+
+    fn a_clock_that_cleanup_would_not_go_by_is_warned_of(env) {
+        volumes(&env);
+        env.insert([Task::new(1).at(&long_ago())]);
+        assert_check(&run_check(&env, &[], 0), "clock", "warning", &["2000 days", "clock_gap_days = 30", "--force"]);
+        env.config("[cleanup]\nclock_gap_days = 0");
+        assert_check(&run_check(&env, &[], 0), "clock", "ok", &[]);
+        env.config("[cleanup]\nclock_gap_days = 30");
+        env.insert([Task::new(2).at(&now())]);
+        assert_check(&run_check(&env, &[], 0), "clock", "ok", &[]);
     }
 }
 

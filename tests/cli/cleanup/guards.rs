@@ -22,6 +22,12 @@ on_each_database! {
         }
         assert_eq!(ids(&env).len(), 1002);
         assert!(env.path("uploads/temp/old.bin").exists());
+        // Cron sends the document to /dev/null: what to do is said where the failure is.
+        let alert = env.read("logs/error_alerts.log");
+        assert!(alert.contains("--dry-run --force"), "{alert}");
+        let refused = env.taskmon(["cleanup", "--as-of", AS_OF]).exits(3);
+        assert!(refused.stderr().contains("nothing was deleted; `taskmon cleanup --dry-run --force`"), "{}", refused.stderr());
+        refused.json();
         assert_eq!(cleanup(&env, 0, &["--only", "tasks", "--dry-run", "--force"])["tasks_cleaned"], 1001);
         assert_eq!(cleanup(&env, 0, &["--only", "tasks", "--force"])["tasks_cleaned"], 1001);
     }
@@ -39,7 +45,10 @@ on_each_database! {
 
     fn the_brake_can_be_set_and_taken_off(env) {
         many(&env, 1100);
-        env.config("[cleanup]\nbrake_percent = 99.95");
+        // 1100 of 1101 are 99.909 %, which is shown as 99.91.
+        env.config("[cleanup]\nbrake_percent = 99.909");
+        run(&env, 3, &["--only", "tasks"]).failure("brake", &["1100 of 1101"]);
+        env.config("[cleanup]\nbrake_percent = 99.91");
         assert_eq!(cleanup(&env, 0, &["--only", "tasks", "--dry-run"])["tasks_cleaned"], 1100);
         env.config("[cleanup]\nbrake_percent = 0");
         env.sql("DELETE FROM tasks WHERE id = 1101");
@@ -100,7 +109,14 @@ fn only_runs_up_to_a_leap_and_checked_ones_say_what_time_it_was() {
         (vec![record("stats", before, 0), record("alert", ahead, 0)], true),
         (vec![record("stats", before, 0), record("cleanup", ahead, 1)], false),
         (vec![record("stats", before, 0), record("cleanup", "2027-11-24T04:00:00+08:00", 0)], true),
-        (vec![record("stats", ahead, 4)], false),
+        // The first runs of all came after the leap: what the tasks say is older.
+        (vec![record("stats", ahead, 4)], true),
+        (
+            vec![record("alert", ahead, 0), record("cleanup", ahead, 3), record("stats", ahead, 0)],
+            true,
+        ),
+        // The clock got there day by day.
+        (vec![record("stats", "2025-10-30T04:00:00+08:00", 0), record("cleanup", ahead, 0)], false),
     ] {
         let env = TestEnv::sqlite();
         make_files(&env, &[]);
@@ -112,6 +128,30 @@ fn only_runs_up_to_a_leap_and_checked_ones_say_what_time_it_was() {
             .json();
         assert_eq!(ids(&env).len(), usize::from(is_refused), "{records:?}");
     }
+}
+
+#[test]
+fn runs_of_other_jobs_lead_from_the_newest_task_to_now() {
+    let env = TestEnv::sqlite();
+    make_files(&env, &[]);
+    env.insert([Task::new(1).at("2026-09-01 10:00:00")]);
+    // An idle table, and a first cleanup after weeks of reports.
+    let runs = ["2026-09-28", "2026-10-26", "2026-11-23"];
+    let runs = runs.map(|day| record("stats", &format!("{day}T02:00:00+08:00"), 0));
+    env.write("logs/taskmon_runs.jsonl", &runs.concat());
+    assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+}
+
+#[test]
+fn where_no_task_says_anything_a_run_of_any_job_does() {
+    let env = TestEnv::sqlite();
+    make_files(&env, &[]);
+    env.write("uploads/temp/old.bin", "1");
+    age(&env.path("uploads/temp/old.bin"), 5000);
+    env.write("logs/taskmon_runs.jsonl", &record("disk", "2026-11-24T03:00:00+08:00", 0));
+    assert_eq!(cleanup(&env, 0, &[])["files_cleaned"], 1);
+    env.write("logs/taskmon_runs.jsonl", &record("disk", "2026-10-20T03:00:00+08:00", 0));
+    run(&env, 3, &[]).failure("clock_skew", &["36 days"]);
 }
 
 #[test]
