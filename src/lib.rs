@@ -18,7 +18,7 @@
 //! - No SQL outside `store/`.
 //! - `report` imports the report structs only, and the settings that say what a figure is held against; `manual` nothing but words.
 //! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `folder`,
-//!   `deadline`, `printable`, `tls`) imports nothing of taskmon but itself.
+//!   `deadline`, `printable`, `stream`, `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
 // A test may panic.
@@ -51,6 +51,7 @@ pub mod schedule;
 pub mod secret;
 pub mod stats;
 pub mod store;
+pub mod stream;
 pub mod system;
 pub mod timezone;
 pub mod tls;

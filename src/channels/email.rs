@@ -73,8 +73,8 @@ struct Email {
 }
 
 impl Channel for Email {
-    /// In a thread of its own, which is left behind at the time limit: the SMTP library starts its wait anew with each byte
-    /// that comes. A thread that is left behind begins nothing further.
+    /// In a thread of its own, which is left behind at the time limit: the look-up of a name has none, and a read begins its wait anew with
+    /// each byte that comes. A thread that is left behind begins nothing further.
     fn send(&self, notification: &Notification) -> Result<(), SendError> {
         let letter = self.letter(notification)?;
         let relay = self.relay.clone();

@@ -16,6 +16,7 @@ mod proxy;
 mod reach;
 mod redact;
 mod smtp;
+mod smtp_connection;
 mod text;
 mod tls;
 mod url;

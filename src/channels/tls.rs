@@ -1,7 +1,22 @@
-//! What is wrong with a server's certificate or its TLS, in words.
+//! TLS to a service: which certificates are trusted, and what is wrong with a server's, in words.
 
+use super::Roots;
+use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
+
+/// Checks the server's certificate with these.
+pub fn client_config(roots: &Roots) -> Result<ClientConfig, String> {
+    let mut store = RootCertStore::empty();
+    // The system's bundle may hold some that rustls does not understand.
+    store.add_parsable_certificates(roots.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    Ok(builder.with_root_certificates(store).with_no_client_auth())
+}
 
 /// Of an error of a connection; `None`: it is not about TLS.
 pub fn tls_issue(error: &(dyn Error + 'static)) -> Option<String> {

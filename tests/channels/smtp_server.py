@@ -1,6 +1,6 @@
-"""A mail server: smtp_server.py (starttls|tls|none) CERTIFICATE KEY USER PASSWORD
+"""A mail server: smtp_server.py (starttls|login|tls|none) CERTIFICATE KEY USER PASSWORD
 
-Prints its port, then one JSON object for each mail that it takes, as Python's own library reads it. An address that begins with `nobody` is refused for good, one with `later` for now; a mail whose subject holds `FULL` is refused.
+`login` is `starttls` with the mechanism LOGIN alone. Prints its port, then one JSON object for each mail that it takes, as Python's own library reads it. An address that begins with `nobody` is refused for good, one with `later` for now; a mail whose subject holds `FULL` is refused.
 """
 
 import asyncio
@@ -55,13 +55,16 @@ class Handler:
 
 
 async def main():
+    starttls = mode in ("starttls", "login")
+
     def session():
         return SMTP(
             Handler(),
-            tls_context=context if mode == "starttls" else None,
-            require_starttls=mode == "starttls",
+            tls_context=context if starttls else None,
+            require_starttls=starttls,
             authenticator=login,
-            auth_require_tls=mode == "starttls",
+            auth_require_tls=starttls,
+            auth_exclude_mechanism=["PLAIN"] if mode == "login" else None,
             enable_SMTPUTF8=True,
         )
 

@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod databases;
 pub mod env;
 pub mod finished;
+pub mod injector;
 pub mod proxy;
 pub mod rows;
 pub mod run;

@@ -106,6 +106,13 @@ fn a_mail_in_english_goes_over_tls_with_a_password_beside_the_url() {
 }
 
 #[test]
+fn a_server_that_knows_login_alone_gets_user_and_password_one_by_one() {
+    let server = MailServer::start("login");
+    post(mail(&format!("smtp://{LOGIN}@localhost:{}", server.port))).send(&example()).unwrap();
+    assert_eq!(server.mail()["login"], USER);
+}
+
+#[test]
 fn without_a_login_nothing_needs_to_be_encrypted() {
     let server = MailServer::start("none");
     let plain = service::email::Config {

@@ -2,6 +2,7 @@
 
 use super::mail_server::scripted;
 use super::*;
+use crate::support::injector::{Place, inject};
 use std::io::Write;
 use std::net::TcpListener;
 use std::thread;
@@ -34,6 +35,37 @@ fn nothing_is_sent_where_starttls_is_stripped_from_the_answer() {
     let lines: Vec<String> = received.iter().collect();
     assert_eq!(lines[0], "EHLO web-1");
     assert!(!lines.concat().contains("AUTH"), "{lines:?}");
+}
+
+#[test]
+fn answers_put_in_before_the_handshake_are_not_believed() {
+    // With these, the mail would have arrived whatever the server says.
+    const BELIEVED: &[u8] =
+        b"250-x\r\n250 AUTH PLAIN\r\n235 in\r\n250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n";
+    let behind = "more came in the clear behind the answer to STARTTLS, as if somebody on the way had put it in; nothing was sent";
+    for (injected, place, words) in [
+        (BELIEVED, Place::SamePacket, behind),
+        // Without a line end it would become the beginning of the first answer under TLS.
+        (b"250-AUTH LOGIN", Place::SamePacket, behind),
+        (BELIEVED, Place::NextPacket, "the TLS handshake failed"),
+    ] {
+        let server = MailServer::start("starttls");
+        let (port, sent) = inject(server.port, b"STARTTLS\r\n", injected, place);
+        let url = format!("smtp://{LOGIN}@localhost:{port}");
+        let error = refusal(&*post(mail(&url)), &example());
+        assert!(error.permanent, "{error}");
+        assert!(error.message.starts_with(&format!("smtp://localhost:{port}: {words}")), "{error}");
+        if place == Place::SamePacket {
+            assert_eq!(sent.iter().count(), 0, "something was sent after STARTTLS");
+        }
+        server.nothing();
+    }
+
+    // Where nothing is put in, the mail goes the same way.
+    let server = MailServer::start("starttls");
+    let (port, _) = inject(server.port, b"STARTTLS\r\n", b"", Place::SamePacket);
+    post(mail(&format!("smtp://{LOGIN}@localhost:{port}"))).send(&example()).unwrap();
+    assert_eq!(server.mail()["encrypted"], true);
 }
 
 #[test]
@@ -229,4 +261,35 @@ fn garbage_and_a_broken_connection_are_failures_of_their_kinds() {
     let dead = crate::support::server::dead_port();
     let error = refusal(&*post(mail(&format!("smtp://localhost:{dead}"))), &example());
     assert!(!error.permanent && error.message.contains("refused"), "{error}");
+}
+
+#[test]
+fn an_answer_without_an_end_is_not_read_for_ever() {
+    for line in ["2", "220-on and on\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let taken = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let chunk = line.repeat(1024);
+            (0..100_000).take_while(|_| stream.write_all(chunk.as_bytes()).is_ok()).count()
+        });
+        let error = refusal(&*post(mail(&format!("smtp://localhost:{port}"))), &example());
+        let expected = format!("smtp://localhost:{port}: an answer has more than 64 KiB");
+        assert_eq!(error.message, expected);
+        assert!(taken.join().unwrap() < 100_000);
+    }
+}
+
+#[test]
+fn extensions_are_found_whatever_their_case_and_blank_ones_are_none() {
+    let sent = |answers| {
+        let (port, received) = scripted(answers);
+        let error = refusal(&*post(mail(&format!("smtp://localhost:{port}"))), &example());
+        (received.iter().collect::<Vec<_>>(), error.message)
+    };
+    let (lines, _) = sent(&["220 hello\r\n", "250-here\r\n250 StartTls\r\n", "454 not now\r\n"]);
+    assert_eq!(lines[..2], ["EHLO web-1", "STARTTLS"]);
+    let (lines, message) = sent(&["220 hello\r\n", "250-here\r\n250-  \r\n250\r\n"]);
+    assert_eq!(lines[..1], ["EHLO web-1"]);
+    assert!(message.contains("does not support STARTTLS"), "{message}");
 }

@@ -1,6 +1,7 @@
 //! TLS: every `sslmode`, and the certificates that are trusted and shown.
 
 use super::*;
+use crate::support::injector::{Place, inject};
 
 #[test]
 fn every_sslmode_does_on_a_tls_server_what_libpq_does() {
@@ -189,4 +190,27 @@ fn a_socket_is_used_without_tls_whatever_sslmode_says() {
         let address = client.query_one("SELECT inet_server_addr() IS NULL", &[]).unwrap();
         assert!(address.get::<_, bool>(0), "{url}");
     }
+}
+
+#[test]
+fn bytes_put_in_before_the_handshake_are_not_believed() {
+    let servers = Servers::find();
+    const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
+    // That the password is taken, and that it is ready.
+    let accepted = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+    for place in [Place::SamePacket, Place::NextPacket] {
+        let (port, _) = inject(servers.port, SSL_REQUEST, accepted, place);
+        let url = format!(
+            "postgresql://locked:{ENCODED_PASSWORD}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={}",
+            servers.ca
+        );
+        refusal(&url, Kind::TlsFailed, &["corrupt message"]);
+    }
+    // Where nothing is put in, the connection comes about the same way.
+    let (port, _) = inject(servers.port, SSL_REQUEST, b"", Place::SamePacket);
+    let url = format!(
+        "postgresql://postgres@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={}",
+        servers.ca
+    );
+    assert!(is_encrypted(&mut open(&url)));
 }

@@ -3,25 +3,18 @@
 use super::address::{Address, Server, Tls};
 use super::error::Error;
 use super::resp::{Reply, encode, read_reply};
+use crate::stream::Stream;
 use crate::tls::{AcceptAny, system_roots};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::io::{self, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Client {
     stream: BufReader<Stream>,
-}
-
-enum Stream {
-    Socket(UnixStream),
-    Tcp(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 /// A command: its name and its arguments.
@@ -42,17 +35,12 @@ impl Client {
     /// Connects, logs in and chooses the database. `timeout` is for the connection, and for each read and write after it.
     pub fn connect(address: &Address, timeout: Duration) -> Result<Self, Error> {
         let stream = match &address.server {
-            Server::Socket(path) => {
-                let socket = UnixStream::connect(path)?;
-                socket.set_read_timeout(Some(timeout))?;
-                socket.set_write_timeout(Some(timeout))?;
-                Stream::Socket(socket)
-            }
+            Server::Socket(path) => Stream::connect_socket(path, timeout)?,
             Server::Tcp { host, port, tls } => {
-                let socket = connect_tcp(host, *port, timeout)?;
+                let stream = Stream::connect(host, *port, timeout)?;
                 match tls {
-                    None => Stream::Tcp(socket),
-                    Some(tls) => Stream::Tls(Box::new(encrypt(socket, host, tls)?)),
+                    None => stream,
+                    Some(tls) => stream.encrypt(host, configure(tls)?)?,
                 }
             }
         };
@@ -98,27 +86,7 @@ impl Client {
     }
 }
 
-fn connect_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let mut last = io::ErrorKind::NotFound.into();
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, timeout) {
-            Ok(socket) => {
-                socket.set_read_timeout(Some(timeout))?;
-                socket.set_write_timeout(Some(timeout))?;
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn encrypt(
-    socket: TcpStream,
-    host: &str,
-    tls: &Tls,
-) -> Result<StreamOwned<ClientConnection, TcpStream>, Error> {
+fn configure(tls: &Tls) -> Result<ClientConfig, Error> {
     let unusable = |error: &dyn std::fmt::Display| Error::Io(io::Error::other(error.to_string()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -129,20 +97,16 @@ fn encrypt(
     } else {
         builder.with_root_certificates(trusted(tls.roots.as_deref())?)
     };
-    let config = match &tls.client {
-        None => builder.with_no_client_auth(),
+    match &tls.client {
+        None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => builder
             .with_client_auth_cert(
                 read_certificates("ssl_certfile", certificate)?,
                 PrivateKeyDer::from_pem_file(key)
                     .map_err(|error| unreadable("ssl_keyfile", key, &error))?,
             )
-            .map_err(|error| unusable(&error))?,
-    };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| unusable(&error))?;
-    let connection =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| unusable(&error))?;
-    Ok(StreamOwned::new(connection, socket))
+            .map_err(|error| unusable(&error)),
+    }
 }
 
 fn trusted(roots: Option<&Path>) -> Result<RootCertStore, Error> {
@@ -164,32 +128,4 @@ fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'st
 
 fn unreadable(option: &str, path: &Path, error: &rustls::pki_types::pem::Error) -> Error {
     Error::File(format!("{option} of broker.url, {}: {error}", path.display()))
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Socket(stream) => stream.read(buffer),
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Socket(stream) => stream.write(bytes),
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Tls(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Socket(stream) => stream.flush(),
-            Stream::Tcp(stream) => stream.flush(),
-            Stream::Tls(stream) => stream.flush(),
-        }
-    }
 }
