@@ -15,6 +15,7 @@ mod disk;
 mod encodings;
 mod errors;
 mod files;
+mod foreign_schema;
 mod hardening;
 mod heartbeat;
 mod help;
