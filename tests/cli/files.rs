@@ -3,7 +3,9 @@
 use crate::cli::stats::DAY;
 use crate::support::env::TestEnv;
 use crate::support::finished::Finished;
+use crate::support::rows::{Task, long_ago};
 use crate::support::run::Run;
+use crate::support::wait_until;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Uid, chownat, mknodat};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -120,6 +122,52 @@ fn no_file_is_written_to_through_another_users_link() {
     run.stderr_contains("/missing");
     run.json();
     assert!(env.read("precious").contains("/missing"));
+}
+
+#[test]
+fn what_is_put_in_a_folders_place_while_a_job_runs_is_not_written_to() {
+    for (folder, kind, named) in [
+        ("reports/daily", "report_not_saved", None),
+        ("reports/alerts", "records_unusable", None),
+        ("logs", "alert_log_unwritable", None),
+        // A folder of the application's own, and in it a further name of a file.
+        ("logs", "alert_log_unwritable", Some("logs/warning_alerts.log")),
+    ] {
+        let env = TestEnv::sqlite();
+        std::fs::create_dir_all(env.path(folder)).unwrap();
+        env.write("precious/file", "");
+        env.insert([Task::new(1).at(&long_ago()).status("PENDING")]);
+        let held = env.connection();
+        held.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let run = if kind == "report_not_saved" {
+            stats(&env)
+        } else {
+            env.taskmon(["-q", "-q", "alert"])
+        };
+        let running = run.spawn();
+        wait_until("the run has its lock, and waits for the database", || {
+            let logs = env.path("logs").read_dir().into_iter().flatten().flatten();
+            let mut names = logs.map(|entry| entry.file_name().into_string().unwrap());
+            names.any(|name| name.starts_with(".taskmon-"))
+        });
+        std::fs::rename(env.path(folder), env.path("aside")).unwrap();
+        match named {
+            None => plant(&env, "precious", folder),
+            Some(name) => {
+                std::fs::create_dir(env.path(folder)).unwrap();
+                std::fs::hard_link(env.path("precious/file"), env.path(name)).unwrap();
+                give_away(&env.path(folder));
+            }
+        }
+        held.execute_batch("ROLLBACK").unwrap();
+        let finished = running.wait();
+        assert_eq!(finished.code, Some(1), "{folder}");
+        let errors = finished.json()["errors"].to_string();
+        assert!(errors.contains(kind), "{folder}: {errors}");
+        assert_eq!(env.read("precious/file"), "", "{folder}");
+        let written = std::fs::read_dir(env.path("precious")).unwrap().count();
+        assert_eq!(written, 1, "{folder}: {}", env.tree());
+    }
 }
 
 #[test]
