@@ -1,7 +1,7 @@
 //! A connection whose queries have a time limit: neither a locked table nor a silent server may block a cron job forever.
 
 use super::encoding::Encoding;
-use super::failure::{failure, refusal};
+use super::failure::{failure, is_conflict, refusal};
 use super::worker::{Worker, has_ended};
 use super::{SILENCE, silent};
 use crate::outcome::Failure;
@@ -15,6 +15,7 @@ pub struct Bounded {
     /// Zero: no limit.
     limit: Duration,
     encoding: Encoding,
+    may_pass: bool,
 }
 
 /// Why a query has no answer.
@@ -41,7 +42,12 @@ impl Unanswered {
 
 impl Bounded {
     pub fn new(worker: Worker, limit: Duration) -> Self {
-        Self { worker: Some(worker), limit, encoding: Encoding::of("UTF8") }
+        Self { worker: Some(worker), limit, encoding: Encoding::of("UTF8"), may_pass: false }
+    }
+
+    /// Whether the last query that failed may fare better on another connection: a conflict ended it, or its connection was lost.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     pub fn set_encoding(&mut self, encoding: &Encoding) {
@@ -76,6 +82,7 @@ impl Bounded {
         });
         let answer = arrival.recv_timeout(longest).map_err(|_| silent())?;
         self.worker = Some(worker).filter(|_| !answer.as_ref().is_err_and(has_ended));
+        self.may_pass = answer.as_ref().is_err_and(|error| has_ended(error) || is_conflict(error));
         answer.map_err(Unanswered::Refused)
     }
 

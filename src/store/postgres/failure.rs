@@ -2,7 +2,7 @@
 
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
-use postgres::error::DbError;
+use postgres::error::{DbError, SqlState};
 use postgres::types::WrongType;
 use std::error::Error;
 use std::io;
@@ -71,6 +71,12 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
         code if code.starts_with("42") || code.starts_with("22") => Refusal::BadExpression(words),
         _ => failed(),
     }
+}
+
+/// Whether a transaction was ended for another one's sake.
+pub fn is_conflict(error: &postgres::Error) -> bool {
+    let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| conflicts.contains(code))
 }
 
 /// What helps where rows may be hidden.

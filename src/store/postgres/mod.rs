@@ -63,19 +63,41 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects, and opens the second connection while the table's schema is read: only once the first is open, or the second could take
-    /// the last connection that a limit leaves.
-    pub fn open(target: &PostgresTarget, mut settings: StoreSettings) -> Result<Self> {
-        let leader = Worker::start(connect(target)?)?;
-        let second = open_second(target.clone());
-        let (leader, schema) = schema::read(leader, &settings)?;
+    /// Connects and reads the table's schema, again where a conflict ends that or the connection is lost.
+    pub fn open(target: &PostgresTarget, settings: StoreSettings) -> Result<Self> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let leader = Worker::start(connect(target)?)?;
+            let server = Identity::read(&leader);
+            let mut bounded = Bounded::new(leader, settings.statement_timeout);
+            // Only once the first connection is open, or this could take the last one that a limit leaves.
+            let second = open_second(target.clone());
+            match Self::read_schema(&mut bounded, settings.clone()) {
+                Ok((settings, schema)) => {
+                    let connections = Connections::new(bounded.into_worker()?, second);
+                    let target = target.clone();
+                    return Ok(Self { target, server, connections, settings, schema });
+                }
+                Err(error) => match pauses.next().filter(|_| bounded.may_pass()) {
+                    Some(pause) => {
+                        log::info!("reading the table's schema again in {pause} s: {error:#}");
+                        thread::sleep(Duration::from_secs(pause));
+                    }
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn read_schema(
+        bounded: &mut Bounded,
+        mut settings: StoreSettings,
+    ) -> Result<(StoreSettings, Schema)> {
+        let schema = schema::read(bounded, &settings)?;
         log::debug!("the table's schema: {schema:?}");
-        let server = Identity::read(&leader);
-        let mut bounded = Bounded::new(leader, settings.statement_timeout);
         let states = &mut settings.mapping.tasks.states;
         schema.encoding.retain_labels(states, &mut |sql| bounded.try_simple(sql))?;
-        let connections = Connections::new(bounded.into_worker()?, second);
-        Ok(Self { target: target.clone(), server, connections, settings, schema })
+        Ok((settings, schema))
     }
 
     fn figures(&mut self, make: &Make) -> Result<Figures> {

@@ -8,13 +8,12 @@ use super::answer::first_value;
 use super::connect::connect;
 use super::connect::target::PostgresTarget;
 use super::encoding::is_untranslatable;
-use super::failure::failure;
+use super::failure::{failure, is_conflict};
 use super::plan::{Figures, Plan, Statement};
 use super::silent;
 use super::worker::{Worker, has_ended};
 use crate::outcome::Failure;
 use anyhow::{Context, Result};
-use postgres::error::SqlState;
 use postgres::{Client, Row};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -126,12 +125,11 @@ pub struct Refused {
 
 impl Refused {
     fn new(error: &postgres::Error, doing: &str) -> Self {
-        let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
         Self {
             failure: failure(error, doing),
             is_untranslatable: is_untranslatable(error),
             has_ended: has_ended(error),
-            is_conflict: error.code().is_some_and(|code| conflicts.contains(code)),
+            is_conflict: is_conflict(error),
             is_of_mapping: error
                 .code()
                 .is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("42")),

@@ -102,13 +102,12 @@ pub enum StatusType {
     Text { labels: Option<Vec<String>> },
 }
 
-/// Reads the schema of a table, and hands the connection back.
+/// Reads the schema of a table.
 ///
 /// # Errors
 /// What the mapping names and the table lacks, as far as a report cannot do without it. A server that went silent.
-pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)> {
+pub fn read(bounded: &mut Bounded, settings: &StoreSettings) -> Result<Schema> {
     let table = &settings.mapping.tasks;
-    let mut bounded = Bounded::new(worker, settings.statement_timeout);
     let fields = Fields::find(table, &mut |entries| {
         let sql = format!("SELECT {entries} FROM {} LIMIT 0", table.from);
         bounded.try_query(&sql)
@@ -135,25 +134,16 @@ pub fn read(worker: Worker, settings: &StoreSettings) -> Result<(Worker, Schema)
     let status = match (type_of(Field::Status, &types).unwrap_or_default(), row.get("labels")) {
         (name, Some(labels)) => enum_type(name, labels, indexes)?,
         ("text" | "character varying", None) if has_index(indexes, "leads") => {
-            StatusType::Text { labels: labels(&mut bounded, table)? }
+            StatusType::Text { labels: labels(bounded, table)? }
         }
         _ => StatusType::Text { labels: None },
     };
     let hidden_rows = match settings.row_security {
-        RowSecurity::Refuse => row_security::of_report(&mut bounded, table, &fields)?,
+        RowSecurity::Refuse => row_security::of_report(bounded, table, &fields)?,
         RowSecurity::Accept => None,
     };
-    let schema = Schema {
-        fields,
-        time,
-        started,
-        status,
-        types,
-        hidden_rows,
-        encoding,
-        shown: Shown::AsStored,
-    };
-    Ok((bounded.into_worker()?, schema))
+    let shown = Shown::AsStored;
+    Ok(Schema { fields, time, started, status, types, hidden_rows, encoding, shown })
 }
 
 /// The field that a report failed on, if it is one field's fault. The connection is used up.
