@@ -198,3 +198,36 @@ fn rows_whose_key_or_link_is_no_text_stay_and_their_files_with_them() {
     assert!(env.path("uploads/image_1.png").exists() && env.path("uploads/image_2.png").exists());
     assert!(env.path("static").join(name(b"\xe9p")).exists());
 }
+
+/// In these encodings the server has a character, and bytes, that it cannot translate to UTF-8.
+#[test]
+fn rows_whose_key_or_path_utf8_does_not_have_stay_and_the_others_go() {
+    for (encoding, raw, held) in
+        [("WIN1252", "81", "ß"), ("EUC_JP", "f5a1", "不正"), ("EUC_KR", "c9a1", "가나")]
+    {
+        let env = in_encoding(encoding);
+        let raw = format!("convert_from('\\x{raw}'::bytea, '{encoding}')");
+        env.config("[database.tasks]\nkey = ['task_id']");
+        let named = |n: u32| old(n).with("task_id", format!("{held}{n}"));
+        let path = format!("uploads/{held}.png");
+        let tasks = [named(1), named(2), named(3).with("image_path", &path), named(4)];
+        make_files(&env, &tasks);
+        env.insert(tasks);
+        env.sql(&format!(
+            "UPDATE tasks SET task_id = {raw} || 'k' WHERE id = 1; \
+             UPDATE tasks SET document_path = 'static/' || {raw}, error_message = {raw} WHERE id = 2"
+        ));
+        let dry_run = cleanup(&env, 1, &["--dry-run"]);
+        let result = cleanup(&env, 1, &[]);
+        for key in ["tasks_cleaned", "files_cleaned", "errors"] {
+            assert_eq!(dry_run[key], result[key], "{encoding} {key}: {result:#}");
+        }
+        assert_eq!(ids(&env), ["1", "2"], "{encoding}: {result:#}");
+        assert_eq!(result["files_cleaned"], 6, "{encoding}: {result:#}");
+        let errors = result["errors"].as_array().unwrap().iter();
+        let mut kinds: Vec<&str> = errors.map(|error| error["kind"].as_str().unwrap()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["row_without_key", "unusable_path"], "{encoding}: {result:#}");
+        assert!(!env.path(&path).exists() && env.path("uploads/image_2.png").exists());
+    }
+}

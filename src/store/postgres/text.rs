@@ -1,4 +1,5 @@
-//! Texts in rows. A database of the encoding SQL_ASCII holds whatever bytes were written to it, and hands them over as they are.
+//! Texts in rows. A database of the encoding SQL_ASCII holds whatever bytes were written to it, and hands them over as they are; what the server
+//! cannot translate comes as bytes too.
 
 use postgres::Row;
 use postgres::types::{FromSql, Type};
@@ -9,7 +10,7 @@ pub struct Raw(pub Vec<u8>);
 
 impl Raw {
     /// What is no UTF-8 is replaced.
-    fn lossy(self) -> String {
+    pub fn lossy(self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }
 
@@ -25,7 +26,7 @@ impl<'a> FromSql<'a> for Raw {
     }
 
     fn accepts(found: &Type) -> bool {
-        matches!(*found, Type::TEXT | Type::VARCHAR | Type::BPCHAR)
+        matches!(*found, Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::BYTEA)
     }
 }
 

@@ -30,12 +30,9 @@ pub struct PostgresDialect {
     pub created_is_indexed: bool,
 }
 
-/// What UTF-8 is, byte by byte: a database of the encoding SQL_ASCII takes each for a letter.
-const UTF8: &str = r"^([\x01-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})*$";
-
 impl Dialect for PostgresDialect {
     fn key_text(&self, part: &Typed) -> String {
-        self.text(&part.expression)
+        self.encoding.exact(&part.expression)
     }
 
     fn lacks_key(&self, part: &Typed) -> String {
@@ -46,8 +43,7 @@ impl Dialect for PostgresDialect {
     }
 
     fn is_no_text(&self, part: &Typed) -> Option<String> {
-        let is_no_text = || format!("({})::text !~ '{UTF8}'", part.expression);
-        self.encoding.is_unchecked().then(is_no_text)
+        self.encoding.is_no_text(&part.expression)
     }
 
     fn is_bound(&self, key: &[Typed]) -> String {
@@ -76,11 +72,11 @@ impl Dialect for PostgresDialect {
     }
 
     fn text(&self, expression: &str) -> String {
-        format!("({expression})::text")
+        self.encoding.shown(expression)
     }
 
     fn path(&self, expression: &str) -> String {
-        self.text(expression)
+        self.encoding.exact(expression)
     }
 
     fn in_state(&self, state: State) -> Option<String> {

@@ -12,10 +12,10 @@ mod recovery;
 mod references;
 mod rows;
 mod transaction;
+mod unmapped;
 mod verdict;
 
 use super::connect::target::PostgresTarget;
-use super::encoding::{Shown, is_untranslatable};
 use super::failure::failure;
 use super::foreign_keys::unindexed;
 use super::identity::Identity;
@@ -47,6 +47,7 @@ use recovery::TRIES;
 use rows::{columns, read_key, read_links, read_paths, valid_key};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
+use unmapped::find_unmapped;
 use verdict::{Stopped, Verdict, verdict};
 
 /// How a run reads.
@@ -100,6 +101,12 @@ impl PostgresPruner {
         if let Some(failure) = find_wrong_key(&session, &mapping.tasks) {
             return Err(failure.into());
         }
+        let encoding = if encoding.is_translated() {
+            let unmapped = find_unmapped(&session, &encoding, &tables)?;
+            encoding.with_unmapped(&unmapped)
+        } else {
+            encoding
+        };
         let dialect = PostgresDialect {
             status: mapping.tasks.status.clone(),
             states: mapping.tasks.states.clone(),
@@ -241,14 +248,7 @@ impl Pruner for PostgresPruner {
         let (width, sql) = (table.key.len(), self.statements.rows(table, scope, &table.label));
         let given: HashSet<&Key> = keys.iter().collect();
         let keys = columns(keys, width);
-        let in_ascii = Shown::Ascii.text(&table.label);
-        let in_ascii = self.statements.rows(table, scope, &in_ascii);
-        let found = self.read(doing, &mut |session| match session.ask(&sql, &keys) {
-            Err(Broken::Server(error)) if is_untranslatable(&error) => {
-                session.ask(&in_ascii, &keys)
-            }
-            answer => answer,
-        })?;
+        let found = self.query(doing, &sql, &keys)?;
         let mut rows = Vec::with_capacity(found.len());
         for row in &found {
             let read = || -> Result<ExpiredRow, postgres::Error> {

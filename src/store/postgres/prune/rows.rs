@@ -16,7 +16,7 @@ pub fn columns<'a>(keys: impl IntoIterator<Item = &'a Key>, width: usize) -> Vec
 }
 
 pub fn read_key(row: &Row, width: usize) -> Result<Key, postgres::Error> {
-    (0..width).map(|place| row.try_get(place)).collect()
+    (0..width).map(|place| Ok(row.try_get::<_, Raw>(place)?.lossy())).collect()
 }
 
 /// The same of rows that may lack a part of it, or have one that is no text: these have a key that no other row has.
