@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::language::Language;
 use crate::store::prune::plausible::Plausible;
-use crate::store::prune::sample::{SampledTime, TimeSample};
+use crate::store::prune::sample::{SampledTime, TimeSample, Written};
 use crate::timezone::Tz;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Lang
             format!("{column}：抽查的 {all} 个值中有 {count} 个不可能是正确的时间，例如 {example}"),
             format!("{column}: {count} of {all} values looked at cannot be a right time, such as {example}"),
         ));
-        return match guess(first, plausible) {
+        return match guess(first, plausible, language) {
             Some(expression) => failed.hint(language.pick(
                 format!("若该列确是这样计数，请把它写成表达式：{expression}"),
                 format!("if that is what it counts, write it as an expression: {expression}"),
@@ -39,13 +39,12 @@ fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Lang
             )),
         };
     }
-    let forms: BTreeSet<&str> = values.iter().filter_map(|value| value.form).collect();
+    let forms: BTreeSet<Written> = values.iter().filter_map(|value| value.form).collect();
     if forms.len() > 1 {
-        let forms: Vec<&str> = forms.into_iter().collect();
-        let forms = forms.join(", ");
+        let names: Vec<&str> = forms.into_iter().map(|form| name(form, language)).collect();
         return Finding::failed(language.pick(
-            format!("{column}：写法不一：{forms}"),
-            format!("{column}: its values are written in several ways: {forms}"),
+            format!("{column}：写法不一：{}", names.join("、")),
+            format!("{column}: its values are written in several ways: {}", names.join(", ")),
         ))
         .hint(language.pick(
             "每个值各按自己的写法理解；若其中一种的时区不同，请改成一种写法",
@@ -67,17 +66,34 @@ fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Lang
     })
 }
 
+fn name(form: Written, language: Language) -> &'static str {
+    match form {
+        Written::Number => language.pick("数字", "numbers"),
+        Written::ZonedText => language.pick("带时区的文本", "text with a zone"),
+        Written::LetteredText => {
+            language.pick("带 T 而无时区的文本", "text with a T and without zone")
+        }
+        Written::PlainText => language.pick("无时区的文本", "text without zone"),
+        Written::Other => language.pick("其他值", "other values"),
+    }
+}
+
 /// What a number may count, if it would then be plausible; or a time that was divided or multiplied once too often.
-fn guess(value: &SampledTime, plausible: Plausible) -> Option<String> {
+fn guess(value: &SampledTime, plausible: Plausible, language: Language) -> Option<String> {
     let is_plausible = |seconds: f64| {
         DateTime::from_timestamp(seconds as i64, 0).is_some_and(|time| plausible.contains(time))
     };
     if let (Some(time), None) = (value.time, value.form) {
         let seconds = time.timestamp() as f64;
+        let instead = |right: &str, wrong: &str| {
+            language.pick(format!("{right}，而不是 {wrong}"), format!("{right} instead of {wrong}"))
+        };
         return if is_plausible(seconds * 1000.0) {
-            Some("to_timestamp(x) instead of to_timestamp(x / 1000.0)".to_owned())
+            Some(instead("to_timestamp(x)", "to_timestamp(x / 1000.0)"))
         } else if is_plausible(seconds / 1000.0) {
-            Some("to_timestamp(x / 1000.0) instead of to_timestamp(x), or x / 1e6 instead of x / 1000.0".to_owned())
+            let seconds = instead("to_timestamp(x / 1000.0)", "to_timestamp(x)");
+            let millis = instead("x / 1e6", "x / 1000.0");
+            Some(format!("{seconds}{}{millis}", language.pick("；或 ", ", or ")))
         } else {
             None
         };
@@ -86,28 +102,43 @@ fn guess(value: &SampledTime, plausible: Plausible) -> Option<String> {
         return Some("replace(x, '/', '-')".to_owned());
     }
     let number: f64 = value.shown.parse().ok()?;
-    let is_text = value.form == Some("other values");
+    let is_text = value.form == Some(Written::Other);
     if is_text && [1.0, 1e3, 1e6, 1e9].into_iter().any(|unit| is_plausible(number / unit)) {
         return Some("CAST(x AS INTEGER)".to_owned());
     }
-    let kinds: [(f64, &str); 6] = [
-        ((number - 2_440_587.5) * 86_400.0, "(x - 2440587.5) * 86400 (days of the Julian period)"),
-        ((number - 25_569.0) * 86_400.0, "(x - 25569) * 86400 (days since 1899-12-30)"),
-        (number * 86_400.0, "x * 86400 (days since 1970)"),
-        (number + 978_307_200.0, "x + 978307200 (seconds since 2001)"),
-        (number / 1e7 - 62_135_596_800.0, "(x - 621355968000000000) / 10000000 (.NET's ticks)"),
+    let kinds = [
+        (
+            (number - 2_440_587.5) * 86_400.0,
+            "(x - 2440587.5) * 86400",
+            ["儒略日", "days of the Julian period"],
+        ),
+        (
+            (number - 25_569.0) * 86_400.0,
+            "(x - 25569) * 86400",
+            ["自 1899-12-30 起的天数", "days since 1899-12-30"],
+        ),
+        (number * 86_400.0, "x * 86400", ["自 1970 年起的天数", "days since 1970"]),
+        (number + 978_307_200.0, "x + 978307200", ["自 2001 年起的秒数", "seconds since 2001"]),
+        (
+            number / 1e7 - 62_135_596_800.0,
+            "(x - 621355968000000000) / 10000000",
+            [".NET 的 tick", ".NET's ticks"],
+        ),
         (
             number / 1e7 - 11_644_473_600.0,
-            "(x - 116444736000000000) / 10000000 (Windows' file times)",
+            "(x - 116444736000000000) / 10000000",
+            ["Windows 的文件时间", "Windows' file times"],
         ),
     ];
+    let shown = |expression: &str, [chinese, english]: [&str; 2]| {
+        language.pick(format!("{expression}（{chinese}）"), format!("{expression} ({english})"))
+    };
     if (19_000_101.0..=99_991_231.0).contains(&number) {
-        return Some(
-            "substr(x, 1, 4) || '-' || substr(x, 5, 2) || '-' || substr(x, 7, 2) (YYYYMMDD)"
-                .to_owned(),
-        );
+        let expression = "substr(x, 1, 4) || '-' || substr(x, 5, 2) || '-' || substr(x, 7, 2)";
+        return Some(shown(expression, ["YYYYMMDD"; 2]));
     }
-    kinds.into_iter().find(|(seconds, _)| is_plausible(*seconds)).map(|(_, kind)| kind.to_owned())
+    let found = kinds.into_iter().find(|(seconds, _, _)| is_plausible(*seconds));
+    found.map(|(_, expression, names)| shown(expression, names))
 }
 
 /// `2027/01/15 10:00:00`
@@ -127,17 +158,21 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn found(values: Vec<SampledTime>) -> Finding {
+        found_in(Language::En, values)
+    }
+
+    fn found_in(language: Language, values: Vec<SampledTime>) -> Finding {
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
         let sample = TimeSample { column: "tasks.created_at".into(), values };
         let plausible = Plausible::new(1990, now);
-        times(&[sample], plausible, Tz::UTC, Language::En).remove(0)
+        times(&[sample], plausible, Tz::UTC, language).remove(0)
     }
 
     fn number(shown: &str) -> SampledTime {
-        SampledTime { shown: shown.into(), time: None, form: Some("number") }
+        SampledTime { shown: shown.into(), time: None, form: Some(Written::Number) }
     }
 
-    fn at(seconds: i64, form: Option<&'static str>) -> SampledTime {
+    fn at(seconds: i64, form: Option<Written>) -> SampledTime {
         SampledTime { shown: "x".into(), time: DateTime::from_timestamp(seconds, 0), form }
     }
 
@@ -167,11 +202,11 @@ mod tests {
             ("2027/01/15 10:00:00", "replace(x, '/', '-')"),
             ("2027/01/15", "replace(x, '/', '-')"),
         ] {
-            let text = SampledTime { form: Some("other values"), ..number(value) };
+            let text = SampledTime { form: Some(Written::Other), ..number(value) };
             let hinted = found(vec![text]).hint.unwrap();
             assert!(hinted.contains(hint), "{value}: {hinted}");
         }
-        let other = SampledTime { form: Some("other values"), ..number("15/01/2027") };
+        let other = SampledTime { form: Some(Written::Other), ..number("15/01/2027") };
         assert!(found(vec![other]).hint.unwrap().contains("store NULL"));
     }
 
@@ -187,11 +222,27 @@ mod tests {
     }
 
     #[test]
+    fn in_chinese_no_hint_is_in_english() {
+        let values = ["2461420.83", "46252.3", "20833", "20270115", "821692800"].map(number);
+        let ticks = ["639355968000000000", "134444736000000000", "0.5"].map(number);
+        let divided = [NOW / 1000, NOW * 1000].map(|seconds| at(seconds, None));
+        for value in values.into_iter().chain(ticks).chain(divided) {
+            let found = found_in(Language::Zh, vec![value]);
+            let hint = found.hint.unwrap();
+            let words = ["days", "seconds", "since", "instead", "ticks'", "file", "write", "store"];
+            let english = words.into_iter().find(|word| hint.contains(word));
+            assert_eq!(english, None, "{hint}");
+        }
+        let mixed = vec![at(NOW, Some(Written::Number)), at(NOW, Some(Written::ZonedText))];
+        assert!(found_in(Language::Zh, mixed).message.ends_with("写法不一：数字、带时区的文本"));
+    }
+
+    #[test]
     fn future_and_mixed_times_fail_and_right_ones_are_shown() {
         assert_eq!(found(vec![at(NOW, None), at(NOW + 100_000, None)]).status, Status::Failed);
-        let mixed = found(vec![at(NOW, Some("number")), at(NOW, Some("text"))]);
+        let mixed = found(vec![at(NOW, Some(Written::PlainText)), at(NOW, Some(Written::Number))]);
         assert_eq!(mixed.status, Status::Failed);
-        assert!(mixed.message.contains("number, text"), "{}", mixed.message);
+        assert!(mixed.message.contains("numbers, text without zone"), "{}", mixed.message);
         let right = found(vec![at(NOW, None), at(NOW - 86_400, None)]);
         assert_eq!(right.status, Status::Ok);
         assert!(

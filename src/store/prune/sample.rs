@@ -20,5 +20,18 @@ pub struct SampledTime {
     /// As taskmon understands it; `None`: not at all.
     pub time: Option<DateTime<Utc>>,
     /// How it is written, where a column may hold times in several ways.
-    pub form: Option<&'static str>,
+    pub form: Option<Written>,
+}
+
+/// How a column without a type of its own holds a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Written {
+    Number,
+    /// `2023-12-01 02:00:00+08:00`
+    ZonedText,
+    /// `2023-12-01T02:00:00`
+    LetteredText,
+    /// `2023-12-01 02:00:00`
+    PlainText,
+    Other,
 }

@@ -1,6 +1,7 @@
 //! The forms in which SQLite columns hold a time, and how values in any of them compare with instants.
 
 use crate::calendar::{Shift, instant_of, wall_clock_bound};
+use crate::store::prune::sample::Written;
 use crate::timezone::Tz;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use rusqlite::types::ValueRef;
@@ -178,13 +179,13 @@ fn in_a_second(number: u64) -> Option<i64> {
 }
 
 /// How a value is written, for messages. A date alone is taken for a text without zone.
-pub fn form_name(value: ValueRef, moment: Option<Moment>) -> &'static str {
+pub fn written(value: ValueRef, moment: Option<Moment>) -> Written {
     match (value, moment.map(|moment| moment.form)) {
-        (ValueRef::Integer(_) | ValueRef::Real(_), _) => "numbers",
-        (_, Some(Form::Offset)) => "text with a zone",
-        (_, Some(Form::Lettered)) => "text with a T and without zone",
-        (_, Some(_)) => "text without zone",
-        _ => "other values",
+        (ValueRef::Integer(_) | ValueRef::Real(_), _) => Written::Number,
+        (_, Some(Form::Offset)) => Written::ZonedText,
+        (_, Some(Form::Lettered)) => Written::LetteredText,
+        (_, Some(_)) => Written::PlainText,
+        _ => Written::Other,
     }
 }
 

@@ -290,7 +290,7 @@ impl Pruner for SqlitePruner {
                     let sampled = SampledTime {
                         shown: lossy(row, 0)?.unwrap_or_default(),
                         time: moment.map(|moment| moment.instant(zone)),
-                        form: Some(time::form_name(value, moment)),
+                        form: Some(time::written(value, moment)),
                     };
                     Ok((!sampled.shown.is_empty()).then_some(sampled))
                 });
