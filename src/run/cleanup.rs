@@ -29,8 +29,8 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -239,10 +239,22 @@ pub(super) fn readings(config: &Config, runs: Vec<RunRecord>) -> Vec<Reading> {
     };
     let mut readings: Vec<Reading> =
         runs.into_iter().filter(RunRecord::is_success).map(of_run).collect();
-    let reports = std::fs::read_dir(&config.stats.reports_dir).into_iter().flatten().flatten();
-    let written = reports.filter_map(|report| report.metadata().ok()?.modified().ok());
-    readings.extend(written.map(|time| Reading { time: time.into(), source: Source::Unchecked }));
+    let reports_dir = &config.stats.reports_dir;
+    match modification_times(reports_dir) {
+        Ok(written) => readings
+            .extend(written.into_iter().map(|time| Reading { time, source: Source::Unchecked })),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => {
+            let path = reports_dir.display();
+            log::warn!("{path}: {error}; the clock is checked without the reports");
+        }
+    }
     readings
+}
+
+fn modification_times(folder: &Path) -> io::Result<Vec<DateTime<Utc>>> {
+    let times = folder.read_dir()?.map(|file| Ok(file?.metadata()?.modified()?.into()));
+    times.collect()
 }
 
 /// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.

@@ -175,3 +175,14 @@ fn the_reports_say_what_time_it_was() {
     set_time("reports/daily/other", "2026-10-27T02:00:00+08:00");
     env.taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, "--only", "tasks"]).exits(0).json();
 }
+
+#[test]
+fn reports_that_cannot_be_read_say_no_time_and_that_is_said() {
+    let env = TestEnv::sqlite();
+    make_files(&env, &[]);
+    env.write("reports/daily", "a file in the place of the folder");
+    let run = env.taskmon(["cleanup", "--as-of", AS_OF, "--only", "tasks"]).exits(0);
+    run.json();
+    run.stderr_contains("reports/daily: Not a directory")
+        .stderr_contains("the clock is checked without the reports");
+}
