@@ -16,6 +16,8 @@ use crate::store::{RowSecurity, StoreSettings};
 use postgres::SimpleQueryMessage;
 use std::collections::BTreeSet;
 
+const ASKING: &str = "asking whether rows may be hidden";
+
 /// A statement that is only planned, and the key of the configuration that it reads for: `tasks.from`.
 struct Trial {
     key: String,
@@ -100,7 +102,7 @@ fn hidden_by(
             log::debug!("what database.{key} reads is not known: {error}");
             return Ok(Vec::new());
         }
-        Err(error) => return Err(failure(&error, "asking whether rows may be hidden")),
+        Err(error) => return Err(failure(&error, ASKING)),
     };
     let mut hidden = Vec::new();
     let mut with_policies = Vec::new();
@@ -114,11 +116,14 @@ fn hidden_by(
             )),
         }
     }
-    if !with_policies.is_empty()
-        && let Err(error) = ask(&format!("SET LOCAL row_security = off; {sql}"))?
-        && error.as_db_error().is_some_and(is_filtered)
-    {
-        hidden.push(format!("row level security applies to {}", with_policies.join(", ")));
+    if !with_policies.is_empty() {
+        match ask(&format!("SET LOCAL row_security = off; {sql}"))? {
+            Ok(_) => {}
+            Err(error) if error.as_db_error().is_some_and(is_filtered) => {
+                hidden.push(format!("row level security applies to {}", with_policies.join(", ")));
+            }
+            Err(error) => return Err(failure(&error, ASKING)),
+        }
     }
     Ok(hidden)
 }

@@ -1,6 +1,7 @@
 //! Rows that the role is not shown: they protect no file, so that nothing goes by the others' word.
 
 use super::*;
+use crate::support::env::lock_tasks;
 
 /// What a role without privileges beyond SELECT and DELETE is given; `MINE` is its name, `OTHER` that of a role that owns nothing yet.
 struct Case {
@@ -236,6 +237,29 @@ fn a_role_whose_policies_show_it_all_is_believed_when_the_configuration_says_so(
         assert_eq!(dry_run[key], result[key], "{key}");
     }
     assert_eq!((ids(&env), &result["files_shared"]), (vec!["2".to_owned()], &json!(1)));
+}
+
+/// Planning waits for the table, and a statement's time limit ends that: whether rows are hidden is not known then.
+#[test]
+fn a_table_that_is_locked_while_the_run_begins_is_not_taken_for_one_without_policies() {
+    let env = TestEnv::postgres();
+    share_a_file(&env);
+    let case = Case { name: "", statements: "HIDES_ONE", config: "", names: &[] };
+    let url = prepare_case(&env, &case);
+    env.config("statement_timeout_seconds = 1");
+    let mut other = env.client();
+    let held = lock_tasks(&mut other);
+    let run = env.taskmon(["-q", "-q", "cleanup", "--as-of", AS_OF, &url[0], &url[1]]).spawn();
+    env.wait_until_blocked(1);
+    let mut observer = env.client();
+    let waiting = "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = current_database() AND NOT granted";
+    wait_until("the time limit", || observer.query(waiting, &[]).unwrap().is_empty());
+    held.rollback().unwrap();
+    let finished = run.wait();
+    assert_eq!(finished.code, Some(3));
+    finished.failure("statement_timeout", &["whether rows may be hidden"]);
+    assert_eq!(ids(&env), ["1", "2"]);
+    assert!(has_files(&env, &old(1)));
 }
 
 /// PostgreSQL 15 has such views.
