@@ -82,8 +82,8 @@ on_each_database! {
         std::fs::hard_link(env.path("uploads/image_10.png"), env.path("uploads/hard.png")).unwrap();
         env.write("uploads/temp/a/old.bin", "12345678");
         env.write("logs/app.log.3.gz", "12345678");
-        age(&env.path("uploads/temp/a/old.bin"), 5000);
-        age(&env.path("logs/app.log.3.gz"), 5000);
+        age(&env.path("uploads/temp/a/old.bin"), 50_000);
+        age(&env.path("logs/app.log.3.gz"), 50_000);
         let before = state(&env.path("."));
         let dry_run = cleanup(&env, 1, &["--dry-run", "--batch-size", "7"]);
         assert_eq!(state(&env.path(".")), before);

@@ -15,7 +15,7 @@ on_each_database! {
     fn the_brake_holds_where_nearly_all_ended_tasks_would_go(env) {
         many(&env, 1001);
         env.write("uploads/temp/old.bin", "1");
-        age(&env.path("uploads/temp/old.bin"), 5000);
+        age(&env.path("uploads/temp/old.bin"), 50_000);
         for arguments in [&[][..], &["--dry-run"]] {
             let refused = run(&env, 3, arguments).failure("brake", &["1001 of 1002", "99.9", "brake_percent"]);
             assert!(refused["error"]["hint"].as_str().unwrap().contains("--force"), "{refused}");

@@ -116,7 +116,7 @@ on_each_database! {
         }
         env.write("app/uploads/d.png", "12345");
         for name in ["temp/t.png", "temp/u.png", "temp/free.png"] {
-            age(&beside.join(name), 5000);
+            age(&beside.join(name), 50_000);
         }
         // To the folder itself, and to one above.
         std::os::unix::fs::symlink(".", base.join("current")).unwrap();

@@ -50,7 +50,7 @@ fn old_files(paths: &[&str]) -> TestEnv {
     env.config("");
     for path in paths {
         env.write(path, "0123456789");
-        age(&env.path(path), 5000);
+        age(&env.path(path), 50_000);
     }
     env
 }
@@ -155,10 +155,10 @@ fn files_in_use_are_shown_on_the_page_and_among_the_figures() {
 fn a_temp_file_that_just_came_is_young_whatever_its_mtime() {
     let env = TestEnv::new();
     env.write("uploads/temp/new/unpacked.bin", "1");
-    age(&env.path("uploads/temp/new/unpacked.bin"), 5000);
-    age(&env.path("uploads/temp/new"), 5000);
+    age(&env.path("uploads/temp/new/unpacked.bin"), 50_000);
+    age(&env.path("uploads/temp/new"), 50_000);
     env.write("logs/old.log", "1");
-    age(&env.path("logs/old.log"), 5000);
+    age(&env.path("logs/old.log"), 50_000);
     let words = ["cleanup", "--only", "temp,logs"];
     let result = env.taskmon(words).success().json();
     assert_eq!((&result["files_cleaned"], &result["logs_cleaned"]), (&json!(0), &json!(1)));

@@ -34,6 +34,7 @@ use crate::support::finished::Finished;
 use crate::support::proxy::{Freeze, Proxy};
 use crate::support::rows::{DAY, Task};
 use crate::support::wait_until;
+use chrono::{DateTime, TimeDelta, Utc};
 use cluster::on_a_server_of_its_own;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,15 +84,21 @@ pub fn prepare(env: &TestEnv, tasks: &[Task]) {
     env.insert(tasks.iter().cloned());
 }
 
-/// Leaves the record of a run before the first one, so that tasks may all be old without the clock being suspected.
+/// Leaves the records of runs before the first one, by [`AS_OF`] and by the clock, so that tasks may all be old without the clock being suspected.
 fn ran_the_day_before(env: &TestEnv) {
     if env.path("logs/taskmon_runs.jsonl").exists() {
         return;
     }
-    env.write(
-        "logs/taskmon_runs.jsonl",
-        "{\"job\":\"cleanup\",\"start\":\"2026-11-24T04:00:00+08:00\",\"end\":\"2026-11-24T04:00:01+08:00\",\"exit_code\":0,\"skipped\":false,\"host\":\"box\"}\n",
-    );
+    let as_of = DateTime::parse_from_rfc3339(AS_OF).unwrap().to_utc();
+    let records = [as_of, Utc::now()].map(|time| record_of_run(time - TimeDelta::days(1)));
+    env.write("logs/taskmon_runs.jsonl", &records.concat());
+}
+
+fn record_of_run(time: DateTime<Utc>) -> String {
+    let time = time.to_rfc3339();
+    format!(
+        "{{\"job\":\"cleanup\",\"start\":\"{time}\",\"end\":\"{time}\",\"exit_code\":0,\"skipped\":false,\"host\":\"box\"}}\n"
+    )
 }
 
 #[track_caller]

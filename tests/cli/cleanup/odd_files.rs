@@ -20,7 +20,7 @@ on_each_database! {
         prepare(&env, &[naming(1, &path)]);
         for name in [NAME, "\n", "\t\n.log"] {
             env.write(&format!("uploads/temp/{name}"), "0123456789");
-            age(&env.path(format!("uploads/temp/{name}")), 5000);
+            age(&env.path(format!("uploads/temp/{name}")), 50_000);
         }
         let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
@@ -34,7 +34,7 @@ on_each_database! {
         let (one, other) = (format!("uploads/{NAME}"), format!("uploads/x/../{NAME}"));
         let temp = format!("uploads/temp/{NAME}");
         prepare(&env, &[naming(1, &one), Task::new(2).with("image_path", &other), Task::new(3).with("image_path", &temp)]);
-        age(&env.path(&temp), 5000);
+        age(&env.path(&temp), 50_000);
         let result = cleanup(&env, 0, &[]);
         assert_eq!((&result["files_cleaned"], &result["files_shared"]), (&json!(0), &json!(2)));
         assert!(env.path(one).exists() && env.path(temp).exists());
@@ -69,7 +69,7 @@ on_each_database! {
         env.write("uploads/temp/c.bin", "");
         File::create(env.path("uploads/temp/c.bin")).unwrap().set_len(1 << 30).unwrap();
         for name in ["b.bin", "c.bin"] {
-            age(&env.path(format!("uploads/temp/{name}")), 5000);
+            age(&env.path(format!("uploads/temp/{name}")), 50_000);
         }
         let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
@@ -117,7 +117,7 @@ fn a_tree_that_is_deeper_than_any_path_is_swept_with_few_open_files() {
     // Both ways back: the walk meets them after the deep ones or before.
     for name in ["uploads/temp/0/old.log", "uploads/temp/zz/old.log", "uploads/temp/young.log"] {
         env.write(name, "0123456789");
-        age(&env.path(name), if name.contains("young") { 1 } else { 5000 });
+        age(&env.path(name), if name.contains("young") { 1 } else { 50_000 });
     }
     let few = |more: &str| {
         let script = format!("ulimit -n 256; exec taskmon cleanup --only temp,logs {more}");

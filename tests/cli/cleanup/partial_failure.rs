@@ -10,7 +10,7 @@ const OLD: [&str; 3] = ["logs/app.log.1", "scratch/old.bin", "uploads/temp/old.b
 fn make_old_files(env: &TestEnv) {
     for path in OLD {
         env.write(path, "0123456789");
-        age(&env.path(path), 5000);
+        age(&env.path(path), 50_000);
     }
 }
 
@@ -80,7 +80,7 @@ on_each_database! {
         prepare(&env, &tasks);
         make_old_files(&env);
         for name in ["expired", "named", "shared"] {
-            age(&env.path(format!("uploads/temp/{name}.png")), 5000);
+            age(&env.path(format!("uploads/temp/{name}.png")), 50_000);
         }
         let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
@@ -100,7 +100,7 @@ fn rows_that_cannot_be_deleted_keep_no_folder_from_being_swept() {
     env.config(CONFIG);
     prepare(&env, &[old(1), Task::new(2).with("image_path", "uploads/temp/named.png")]);
     make_old_files(&env);
-    age(&env.path("uploads/temp/named.png"), 5000);
+    age(&env.path("uploads/temp/named.png"), 50_000);
     let url = env.url_of(&env.role(""));
     let arguments = ["--database-url", url.as_str()];
     let dry_run = run(&env, 3, &[&arguments[..], &["--dry-run"]].concat());

@@ -26,7 +26,7 @@ fn with_precious_files() -> TestEnv {
     let env = TestEnv::sqlite();
     for name in ["precious/old.bin", "precious/old.log", "precious/temp/old.bin"] {
         env.write(name, "12345");
-        age(&env.path(name), 5000);
+        age(&env.path(name), 50_000);
     }
     env
 }
@@ -78,7 +78,7 @@ fn links_of_root_and_of_the_user_itself_lead_on() {
         env.config("[cleanup]\ntemp_dirs = ['ours', 'roots']\nlog_dirs = []");
         for name in ["one/old.bin", "two/old.bin"] {
             env.write(name, "12345");
-            age(&env.path(name), 5000);
+            age(&env.path(name), 50_000);
         }
         symlink(env.path("one"), env.path("ours")).unwrap();
         symlink("./nothing/../two", env.path("roots")).unwrap();
@@ -152,7 +152,7 @@ fn the_folder_that_was_judged_is_the_one_that_is_swept() {
     env.write("uploads/temp/old.bin", "12345");
     env.write("precious/old.bin", "12345");
     for name in ["uploads/temp/old.bin", "precious/old.bin"] {
-        age(&env.path(name), 5000);
+        age(&env.path(name), 50_000);
     }
     let mut client = env.client();
     let held = lock_tasks(&mut client);

@@ -211,7 +211,7 @@ on_each_database! {
         env.config("[cleanup]\ntemp_dirs = ['uploads/inner']");
         for name in ["b.png", "e.png", "free.png"] {
             env.write(&format!("uploads/inner/{name}"), "12345");
-            age(&env.path("uploads/inner").join(name), 5000);
+            age(&env.path("uploads/inner").join(name), 50_000);
         }
         let swept = cleanup(&env, 0, &["--only", "temp"]);
         assert_eq!((&swept["files_cleaned"], &swept["files_shared"]), (&json!(1), &json!(2)));
@@ -292,7 +292,7 @@ fn columns_with_collations_of_their_own_share_files_all_the_same() {
     assert_eq!(result["files_cleaned"], 8);
     // What rows name in temp folders is asked for in the same columns.
     env.write("uploads/temp/free.png", "12345");
-    age(&env.path("uploads/temp/free.png"), 800);
+    age(&env.path("uploads/temp/free.png"), 50_000);
     let swept = cleanup(&env, 0, &["--only", "temp"]);
     assert_eq!(swept["files_cleaned"], 1);
     for (path, is_there) in [("a", true), ("b", false), ("C", false), ("c", true)] {

@@ -63,7 +63,7 @@ fn at_random_no_file_goes_that_is_young_protected_in_use_or_elsewhere() {
             env.write("taskmon.toml", &format!("[cleanup]\n{by}{config}"));
         }
         env.write("outside/old.log", "precious");
-        age(&env.path("outside/old.log"), 5000);
+        age(&env.path("outside/old.log"), 50_000);
         for (part, top) in [("temp", "uploads/temp"), ("logs", "logs")] {
             let top = env.path(top);
             let files = draw(&top, &mut chance);

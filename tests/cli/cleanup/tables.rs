@@ -197,8 +197,8 @@ fn keys_and_paths_of_sqlite_may_be_no_text() {
     let named = std::ffi::OsStr::from_bytes(b"\xff");
     let temp = env.path("uploads/temp");
     std::fs::write(temp.join(named), "12345").unwrap();
-    age(&temp.join(named), 5000);
-    age(&temp.join("b"), 5000);
+    age(&temp.join(named), 50_000);
+    age(&temp.join("b"), 50_000);
     own_table(&env, "jobs", "['id']", "name");
     let dry_run = cleanup(&env, 1, &["--dry-run"]);
     let result = cleanup(&env, 1, &[]);

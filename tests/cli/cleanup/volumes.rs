@@ -251,7 +251,7 @@ fn on_a_full_disk_the_sweep_makes_room_for_the_rows() {
             env.write("small/logs/app.log.1", "0");
             fill(&small);
             std::fs::rename(small.join("filler"), small.join("logs/app.log.1")).unwrap();
-            age(&small.join("logs/app.log.1"), 5000);
+            age(&small.join("logs/app.log.1"), 50_000);
             env.config(&format!("[cleanup]\n{key} = ['small/logs']"));
             let result = cleanup(&env, 0, &["--database-url", "sqlite:small/tasks.db"]);
             assert_eq!(result["tasks_cleaned"], 300, "{key}");
@@ -280,7 +280,7 @@ fn on_a_full_disk_a_write_ahead_log_keeps_no_temp_folder_from_being_swept() {
             fill(&small);
             std::fs::rename(small.join("filler"), small.join("temp/filler")).unwrap();
             for name in ["filler", "named.png"] {
-                age(&small.join("temp").join(name), 5000);
+                age(&small.join("temp").join(name), 50_000);
             }
             let url = "sqlite:uploads/tasks.db";
             let stats = env.taskmon(["stats", "--no-alert", "--database-url", url]).exits(3);
@@ -409,7 +409,7 @@ fn a_folder_that_is_mounted_within_a_temp_folder_is_not_swept() {
         env.config("");
         for path in ["uploads/keep/old", "uploads/temp/file", "uploads/temp/old", "uploads/one"] {
             env.write(path, "1");
-            age(&env.path(path), 5000);
+            age(&env.path(path), 50_000);
         }
         let bind = |from: &str, to: &str| {
             let status =
@@ -440,13 +440,13 @@ fn a_sweep_that_cannot_see_what_is_in_use_says_so() {
             (finished.stderr().contains("/proc shows no process"), finished.json()["notes"].clone())
         };
         env.write("uploads/temp/1", "1");
-        age(&env.path("uploads/temp/1"), 5000);
+        age(&env.path("uploads/temp/1"), 50_000);
         assert_eq!(sweep(), (false, json!([])));
         mount(&["-t", "tmpfs", "none"], Path::new("/proc"));
         // Nothing goes, and nothing is said.
         assert_eq!(sweep(), (false, json!([])));
         env.write("uploads/temp/2", "1");
-        age(&env.path("uploads/temp/2"), 5000);
+        age(&env.path("uploads/temp/2"), 50_000);
         let (logged, notes) = sweep();
         assert!(logged && notes[0].as_str().unwrap().contains("in use"), "{notes}");
         assert!(!env.path("uploads/temp/2").exists());
