@@ -4,13 +4,12 @@ use super::Roots;
 use super::bound::{self, Alias, name_of};
 use super::dir::id_at;
 use super::paths::lexical;
-use super::targets::Target;
 use crate::mapping::canonical_path::PathAliases;
 use crate::system::disk::mounts;
 use std::path::{Path, PathBuf};
 
-/// `swept`: the folders of temporary files, which rows may name too.
-pub fn path_aliases(roots: &Roots, swept: &[Target]) -> PathAliases {
+/// `swept`: where the folders that are swept really are; rows may name files in them.
+pub fn path_aliases(roots: &Roots, swept: &[PathBuf]) -> PathAliases {
     let base = lexical(roots.base());
     let real_base = base.canonicalize().unwrap_or_else(|_| base.clone());
     let mut folders = Vec::new();
@@ -23,13 +22,12 @@ pub fn path_aliases(roots: &Roots, swept: &[Target]) -> PathAliases {
             folders.extend(text(&real).zip(text(name)));
         }
     }
-    let swept: Vec<PathBuf> = swept.iter().map(|target| target.real.clone()).collect();
     let real_roots = roots.aliases().into_iter().map(|(_, real)| real);
     let real: Vec<PathBuf> =
         [real_base.clone()].into_iter().chain(real_roots).chain(swept.iter().cloned()).collect();
     let (bound_files, bound): (Vec<Alias>, Vec<Alias>) =
         bound_paths(&real).into_iter().partition(|(path, _)| path.is_file());
-    let links = roots.links(&swept);
+    let links = roots.links(swept);
     let files = through_links(&links, &bound_files).chain(bound_files.iter().cloned());
     let links = (links.iter().map(|(link, folder)| (link.clone(), name_of(folder, &bound))))
         .chain(through_links(&links, &bound))

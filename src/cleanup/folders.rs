@@ -6,7 +6,7 @@ use super::hashed::HashedSet;
 use super::in_use::InUse;
 use super::paths::shown;
 use super::roots::Roots;
-use super::settings::{Settings, TempAgeBy};
+use super::settings::{Part, Settings, TempAgeBy};
 use super::sweep::sweep;
 use super::tally::Tally;
 use super::targets::Target;
@@ -17,11 +17,13 @@ use crate::store::prune::Pruner;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// Sweeps the temp folders. Rows may name files in them: without the database's answer, one beneath a storage root is left alone.
+/// Sweeps the folders of temporary files, and those of logs. Rows may name files in them: without the database's answer, one beneath a storage root
+/// is left alone.
 ///
 /// # Errors
 /// [`crate::outcome::Kind::Interrupted`]
-pub fn sweep_temp(
+pub fn sweep_folders(
+    part: Part,
     settings: &Settings,
     roots: &Roots,
     database: &mut Database,
@@ -34,59 +36,69 @@ pub fn sweep_temp(
         Database::Unreachable(failure) => Some(failure.clone()),
         Database::None | Database::Open(_) => None,
     };
-    for target in &settings.temp {
+    let (targets, what) = match part {
+        Part::Logs => (&settings.logs, "logs"),
+        _ => (&settings.temp, "temp files"),
+    };
+    for target in targets {
         if watch.stops(tally) {
             return Ok(());
         }
+        let may_hold = may_hold(target, roots, &settings.aliases);
+        // What is no log of a row's is nobody's to ask for: a search through all rows.
+        let is_asked = may_hold || part != Part::Logs;
         let mut named = None;
-        if let (Database::Open(pruner), None) = (&mut *database, &unanswered) {
+        if let (true, Database::Open(pruner), None) = (is_asked, &mut *database, &unanswered) {
             match find_named(target, &settings.aliases, pruner.as_mut()) {
                 Ok(found) => named = Some(found),
                 Err(error) if is_interrupted(&error) => return Err(error),
                 Err(error) => unanswered = Some(Failure::of(&error)),
             }
         }
-        if let Some(failure) =
-            unanswered.as_ref().filter(|_| may_hold(target, roots, &settings.aliases))
-        {
+        if let Some(failure) = unanswered.as_ref().filter(|_| may_hold) {
             tally.issue(left_alone(target, &failure.message));
             continue;
         }
-        let rule = Rule {
-            before: settings.temp_before(),
-            age_by: settings.config.temp_age_by,
-            patterns: None,
-            named: named.as_ref(),
-            in_use,
-            counter: Counter::Files,
-            removes_folders: settings.config.remove_empty_temp_folders,
-        };
         let phase = tally.phase();
-        sweep(target, &rule, settings, watch, tally);
-        phase.end(&format!("temp files in {}", shown(&target.path)), tally);
+        sweep(target, &rule(part, settings, named.as_ref(), in_use), settings, watch, tally);
+        phase.end(&format!("{what} in {}", shown(&target.path)), tally);
     }
     Ok(())
 }
 
-pub fn sweep_logs(settings: &Settings, in_use: &InUse, watch: &Watch, tally: &mut Tally) {
-    let rule = Rule {
-        before: settings.logs_before(),
-        age_by: TempAgeBy::Mtime,
-        patterns: Some(&settings.config.log_patterns),
-        named: None,
-        in_use,
-        counter: Counter::Logs,
-        // A program such as nginx does not start without the folder of its logs.
-        removes_folders: false,
-    };
-    for target in &settings.logs {
-        if watch.stops(tally) {
-            return;
-        }
-        let phase = tally.phase();
-        sweep(target, &rule, settings, watch, tally);
-        phase.end(&format!("logs in {}", shown(&target.path)), tally);
+fn rule<'a>(
+    part: Part,
+    settings: &'a Settings,
+    named: Option<&'a HashedSet>,
+    in_use: &'a InUse,
+) -> Rule<'a> {
+    match part {
+        Part::Logs => Rule {
+            before: settings.logs_before(),
+            age_by: TempAgeBy::Mtime,
+            patterns: Some(&settings.config.log_patterns),
+            named,
+            in_use,
+            counter: Counter::Logs,
+            // A program such as nginx does not start without the folder of its logs.
+            removes_folders: false,
+        },
+        _ => Rule {
+            before: settings.temp_before(),
+            age_by: settings.config.temp_age_by,
+            patterns: None,
+            named,
+            in_use,
+            counter: Counter::Files,
+            removes_folders: settings.config.remove_empty_temp_folders,
+        },
     }
+}
+
+/// Whether rows may name files in a folder that is swept.
+pub fn needs_names(settings: &Settings, roots: &Roots) -> bool {
+    let mut logs = settings.logs.iter();
+    settings.has(Part::Temp) || logs.any(|target| may_hold(target, roots, &settings.aliases))
 }
 
 fn left_alone(target: &Target, why: &str) -> Issue {

@@ -37,6 +37,7 @@ mod watch;
 pub use aliases::path_aliases;
 pub use config::Config;
 pub use database::Database;
+pub use folders::needs_names;
 pub use globs::{NamePatterns, Protected};
 pub use guard::{MOST_SKEW, require_no_gap};
 pub use reading::{Reading, Source};
@@ -93,11 +94,10 @@ fn clean(
         guard::check(settings, database)?;
     }
     let in_use = InUse::default();
-    if settings.has(Part::Temp) {
-        folders::sweep_temp(settings, roots, database, &in_use, watch, tally)?;
-    }
-    if settings.has(Part::Logs) {
-        folders::sweep_logs(settings, &in_use, watch, tally);
+    for part in [Part::Temp, Part::Logs] {
+        if settings.has(part) {
+            folders::sweep_folders(part, settings, roots, database, &in_use, watch, tally)?;
+        }
     }
     if in_use.is_unknown() {
         tally.note("/proc shows no process: files went without anybody having seen whether they are in use");

@@ -54,7 +54,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -
     let max_runtime = Duration::from_secs(settings.config.max_runtime_seconds.into());
     session.run_job(
         &plan,
-        || open_database(config, &settings, &asked_to_end),
+        || open_database(config, &settings, &roots, &asked_to_end),
         |mut database| {
             listen_for_signals(&asked_to_end)?;
             let must_stop = || {
@@ -191,6 +191,7 @@ fn cleanup_settings(
     };
     let temp = targets(Part::Temp, "cleanup.temp_dirs", &config.cleanup.temp_dirs)?;
     let logs = targets(Part::Logs, "cleanup.log_dirs", &config.cleanup.log_dirs)?;
+    let swept: Vec<PathBuf> = temp.iter().chain(&logs).map(|target| target.real.clone()).collect();
     let roots = Roots::open(&config.cleanup, &config.base_dir);
     let roots = if arguments.force { roots.forced() } else { roots };
     let Mapping { tasks, receipts } = &config.database.store.mapping;
@@ -204,7 +205,7 @@ fn cleanup_settings(
         config: limited,
         logs,
         protect: config.cleanup.protect.clone().with(lock::FILES)?,
-        aliases: cleanup::path_aliases(&roots, &temp),
+        aliases: cleanup::path_aliases(&roots, &swept),
         temp,
         has_receipts: receipts.is_some(),
         task_dependents: tasks.dependents.len(),
@@ -257,13 +258,14 @@ fn modification_times(folder: &Path) -> io::Result<Vec<DateTime<Utc>>> {
     times.collect()
 }
 
-/// The database that the parts need: rows cannot go without it, temp folders beneath a storage root only with its word.
+/// The database that the parts need: rows cannot go without it, folders beneath a storage root are swept only with its word.
 ///
 /// # Errors
 /// None is configured, or the configuration cannot be right.
 fn open_database(
     config: &Config,
     settings: &Settings,
+    roots: &Roots,
     asked_to_end: &Arc<AtomicBool>,
 ) -> Result<Database> {
     let needs_rows = settings.needs_rows();
@@ -274,7 +276,7 @@ fn open_database(
             Ok(Database::None)
         };
     };
-    if !needs_rows && !settings.has(Part::Temp) {
+    if !needs_rows && !cleanup::needs_names(settings, roots) {
         return Ok(Database::None);
     }
     if needs_rows && let Some(why) = &config.database.undeletable {

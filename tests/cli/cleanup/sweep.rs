@@ -30,15 +30,40 @@ on_each_database! {
         assert_eq!(left, [".gitkeep", "named.png", "young.png"]);
     }
 
+    fn a_log_beneath_a_storage_root_stays_that_a_row_names(env) {
+        prepare(&env, &[Task::new(1).with("image_path", "./uploads/logs/job.log")]);
+        env.config("[cleanup]\nlog_dirs = ['logs', 'uploads/logs']");
+        let make = || {
+            for path in ["uploads/logs/job.log", "uploads/logs/free.log", "logs/a.log"] {
+                env.write(path, "1");
+                age(&env.path(path), 50_000);
+            }
+        };
+        make();
+        let dry_run = cleanup(&env, 0, &["--only", "logs", "--dry-run"]);
+        let result = cleanup(&env, 0, &["--only", "logs"]);
+        for result in [dry_run, result] {
+            assert_eq!((&result["logs_cleaned"], &result["files_shared"]), (&json!(2), &json!(1)));
+        }
+        assert_eq!(names(&env.path("uploads/logs")), ["job.log"]);
+        // Where nobody can say what rows name, only the others go.
+        make();
+        let nowhere = ["--only", "logs", "--database-url", "postgresql://nobody@127.0.0.1:1/none"];
+        let result = cleanup(&env, 1, &nowhere);
+        assert_eq!(kinds(&result), ["database_unavailable"]);
+        assert_eq!(names(&env.path("uploads/logs")), ["free.log", "job.log"]);
+        assert!(!env.path("logs/a.log").exists());
+    }
+
     fn a_file_in_several_folders_that_are_swept_counts_once(env) {
         prepare(&env, &[old(1).with("image_path", "uploads/temp/sub/named.png")]);
         env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']\nlog_dirs = ['logs', 'uploads/temp']");
         for path in ["uploads/temp/sub/named.png", "uploads/temp/sub/old.log", "uploads/temp/other/old.bin", "logs/a.log"] {
             env.write(path, "0123456789");
-            age(&env.path(path), 5000);
+            age(&env.path(path), 50_000);
         }
         for folder in ["uploads/temp/sub", "uploads/temp/other"] {
-            age(&env.path(folder), 5000);
+            age(&env.path(folder), 50_000);
         }
         let dry_run = cleanup(&env, 0, &["--dry-run"]);
         let result = cleanup(&env, 0, &[]);
@@ -53,11 +78,33 @@ on_each_database! {
         env.config("[cleanup]\ntemp_dirs = ['uploads/temp', 'uploads/temp/sub']");
         env.write("uploads/temp/sub/old.bin", "1");
         for path in ["uploads/temp/sub/old.bin", "uploads/temp/sub"] {
-            age(&env.path(path), 5000);
+            age(&env.path(path), 50_000);
         }
         let result = cleanup(&env, 0, &["--only", "temp"]);
         assert_eq!((&result["files_cleaned"], &result["folders_removed"]), (&json!(1), &json!(0)));
         assert!(env.path("uploads/temp/sub").exists());
+    }
+}
+
+#[test]
+fn the_folder_of_a_program_s_logs_stays_when_its_last_log_went() {
+    let env = TestEnv::new();
+    env.config("");
+    let files = ["logs/nginx/access.log", "uploads/temp/in/old.bin"];
+    let make = || {
+        for file in files {
+            env.write(file, "1");
+            age(&env.path(file), 50_000);
+            age(env.path(file).parent().unwrap(), 50_000);
+        }
+    };
+    for (more, goes) in [("", true), ("[cleanup]\nremove_empty_temp_folders = false", false)] {
+        env.config(more);
+        make();
+        let result = env.taskmon(["cleanup", "--only", "temp,logs"]).success().json();
+        assert!(files.iter().all(|file| !env.path(file).exists()), "{result:#}");
+        assert!(env.path("logs/nginx").is_dir(), "{}", env.tree());
+        assert_eq!(env.path("uploads/temp/in").exists(), !goes, "{more}");
     }
 }
 
