@@ -8,6 +8,9 @@ use crate::mapping::canonical_path::PathAliases;
 use crate::system::disk::mounts;
 use std::path::{Path, PathBuf};
 
+/// A link to a folder above itself is on the way of ever longer paths: no more are looked for, beginning with the shortest.
+const MOST_ALIASES: usize = 50;
+
 /// `swept`: where the folders that are swept really are; rows may name files in them.
 pub fn path_aliases(roots: &Roots, swept: &[PathBuf]) -> PathAliases {
     let base = lexical(roots.base());
@@ -27,10 +30,9 @@ pub fn path_aliases(roots: &Roots, swept: &[PathBuf]) -> PathAliases {
         [real_base.clone()].into_iter().chain(real_roots).chain(swept.iter().cloned()).collect();
     let (bound_files, bound): (Vec<Alias>, Vec<Alias>) =
         bound_paths(&real).into_iter().partition(|(path, _)| path.is_file());
-    let links = roots.links(swept);
-    let files = through_links(&links, &bound_files).chain(bound_files.iter().cloned());
+    let (links, bound) = chained(&roots.links(swept), &bound);
+    let files = through(&links, &bound_files).chain(bound_files.iter().cloned());
     let links = (links.iter().map(|(link, folder)| (link.clone(), name_of(folder, &bound))))
-        .chain(through_links(&links, &bound))
         .chain(bound.iter().cloned());
     let mut aliases = PathAliases::new(folders);
     if let Some(base) = real_base.to_str() {
@@ -41,7 +43,6 @@ pub fn path_aliases(roots: &Roots, swept: &[PathBuf]) -> PathAliases {
 
 /// Where the list of mounts cannot be read, nobody knows of any.
 fn bound_paths(folders: &[PathBuf]) -> Vec<Alias> {
-    let is_same = |one: &Path, other: &Path| id_at(one).is_some_and(|id| id_at(other) == Some(id));
     match mounts::read() {
         Ok(mounts) => bound::aliases(folders, &mounts, &is_same),
         Err(error) => {
@@ -51,15 +52,44 @@ fn bound_paths(folders: &[PathBuf]) -> Vec<Alias> {
     }
 }
 
-/// The paths through each link that are known by another name.
-fn through_links<'a>(
-    links: &'a [Alias],
-    bound: &'a [Alias],
-) -> impl Iterator<Item = Alias> + use<'a> {
-    links.iter().flat_map(move |(link, folder)| {
-        bound.iter().filter_map(move |(path, name)| {
+/// The links and the mounts, with the paths that lead through several of them: by a link to a folder with another one in it or a mount, or by a
+/// mount to a link.
+fn chained(links: &[Alias], bound: &[Alias]) -> (Vec<Alias>, Vec<Alias>) {
+    let (mut all_links, mut all_bound) = (links.to_vec(), bound.to_vec());
+    loop {
+        let known = [all_links.as_slice(), &all_bound].concat();
+        add_new(&mut all_links, through(&known, links), &known);
+        let more = through(&all_links, bound).collect::<Vec<_>>().into_iter();
+        add_new(&mut all_bound, more, &known);
+        let count = all_links.len() + all_bound.len();
+        if count == known.len() || count >= MOST_ALIASES {
+            return (all_links, all_bound);
+        }
+    }
+}
+
+/// Adds what does not follow from what is known, and is so.
+fn add_new(all: &mut Vec<Alias>, more: impl Iterator<Item = Alias>, known: &[Alias]) {
+    let mut new: Vec<Alias> =
+        more.filter(|(path, folder)| name_of(path, known) != *folder).collect();
+    new.sort_by_key(|(path, _)| path.as_os_str().len());
+    new.retain(|(path, folder)| is_same(path, folder));
+    new.truncate(MOST_ALIASES.saturating_sub(known.len()));
+    all.extend(new);
+    all.sort();
+    all.dedup_by(|next, one| next.0 == one.0);
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    id_at(one).is_some_and(|id| id_at(other) == Some(id))
+}
+
+/// The paths by which each of some folders and files is reached through what leads to a folder above it.
+fn through<'a>(ways: &'a [Alias], others: &'a [Alias]) -> impl Iterator<Item = Alias> + use<'a> {
+    ways.iter().flat_map(move |(way, folder)| {
+        others.iter().filter_map(move |(path, name)| {
             let rest = path.strip_prefix(folder).ok()?;
-            (!rest.as_os_str().is_empty()).then(|| (link.join(rest), name.clone()))
+            (!rest.as_os_str().is_empty()).then(|| (way.join(rest), name.clone()))
         })
     })
 }

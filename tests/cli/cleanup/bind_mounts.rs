@@ -67,6 +67,39 @@ fn a_file_that_a_row_names_by_way_of_a_bind_mount_stays() {
 }
 
 #[test]
+fn a_file_stays_that_a_row_names_through_several_links_and_mounts() {
+    in_own_mounts(
+        "bind_mounts::a_file_stays_that_a_row_names_through_several_links_and_mounts",
+        || {
+            for stays in [
+                "static/l/uploads/k/F",
+                "static/l/static/l/uploads/a/F",
+                "static/up/k/F",
+                "static/l/static/up/k/F",
+            ] {
+                for env in [TestEnv::sqlite(), TestEnv::postgres()] {
+                    env.write("static/.gitkeep", "");
+                    env.write("uploads/a/F", "precious");
+                    env.write("uploads/a/free", "12345");
+                    symlink(env.path(""), env.path("static/l")).unwrap();
+                    symlink("a", env.path("uploads/k")).unwrap();
+                    bind(&env, "uploads", "static/up");
+                    env.insert([
+                        only(old(1), "uploads/a/F"),
+                        only(kept(2), stays),
+                        only(old(3), "static/l/uploads/k/free"),
+                    ]);
+                    let result = run_twice(&env, &["--only", "tasks"]);
+                    assert_eq!(env.read("uploads/a/F"), "precious", "{stays} stays");
+                    assert!(!env.path("uploads/a/free").exists());
+                    assert_eq!(ids(&env), ["2"], "{stays} stays: {result:#}");
+                }
+            }
+        },
+    );
+}
+
+#[test]
 fn a_file_that_is_itself_mounted_elsewhere_stays_with_the_row_that_names_it_there() {
     const NAME: &str = "bind_mounts::a_file_that_is_itself_mounted_elsewhere_stays_with_the_row_that_names_it_there";
     in_own_mounts(NAME, || {
@@ -119,7 +152,7 @@ fn a_temp_file_that_a_row_names_by_way_of_a_bind_mount_stays() {
             env.write("static/.gitkeep", "");
             for name in ["uploads/temp/F", "uploads/temp/free", "uploads/keep/G"] {
                 env.write(name, "12345");
-                age(&env.path(name), 5000);
+                age(&env.path(name), 50_000);
             }
             // Of the folder that is swept, and into it.
             bind(&env, "uploads/temp", "uploads/seen");
@@ -131,7 +164,7 @@ fn a_temp_file_that_a_row_names_by_way_of_a_bind_mount_stays() {
             assert_eq!(result["files_cleaned"], 1, "{result:#}");
             // A mount of a storage root is left alone like the root itself where no row can be asked.
             bind(&env, "uploads/keep", "elsewhere");
-            age(&env.path("elsewhere/G"), 5000);
+            age(&env.path("elsewhere/G"), 50_000);
             env.config("[cleanup]\ntemp_dirs = ['elsewhere']");
             let url = ["--only", "temp", "--database-url", "postgresql://nobody@127.0.0.1:1/none"];
             let result = cleanup(&env, 1, &url);
@@ -149,7 +182,7 @@ fn a_file_that_goes_by_two_paths_counts_once() {
             env.write("uploads/.gitkeep", "");
             for name in ["uploads/a/F", "uploads/a/G", "temp/a/old", "temp/a/named"] {
                 env.write(name, "0123456789");
-                age(&env.path(name), 5000);
+                age(&env.path(name), 50_000);
             }
             bind(&env, "uploads/a", "uploads/b");
             bind(&env, "temp/a", "temp/b");
