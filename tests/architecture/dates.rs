@@ -31,7 +31,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/cleanup/mod.rs", dates: 4, to: AS_OF },
     Given { file: "tests/cli/cleanup/guards.rs", dates: 21, to: AS_OF },
     Given { file: "tests/cli/cleanup/times.rs", dates: 18, to: AS_OF },
-    Given { file: "tests/cli/cleanup/property.rs", dates: 5, to: AS_OF },
+    Given { file: "tests/cli/cleanup/property/times.rs", dates: 6, to: AS_OF },
     Given { file: "tests/cli/cleanup/receipts.rs", dates: 9, to: AS_OF },
     Given { file: "tests/cli/cleanup/references.rs", dates: 3, to: AS_OF },
     Given { file: "tests/cli/cleanup/tables.rs", dates: 28, to: AS_OF },
