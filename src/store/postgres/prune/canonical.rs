@@ -45,7 +45,10 @@ pub fn canonical(aliases: &PathAliases, expression: &str) -> String {
     if leads.is_empty() {
         rewritten
     } else {
-        format!("(SELECT CASE{leads} ELSE l.path END FROM (SELECT {rewritten} AS path) AS l)")
+        // OFFSET 0 has the planner not write the expression out for each of them.
+        format!(
+            "(SELECT CASE{leads} ELSE l.path END FROM (SELECT {rewritten} AS path OFFSET 0) AS l)"
+        )
     }
 }
 
