@@ -181,13 +181,14 @@ pub fn open_named(path: &Path) -> io::Result<File> {
 /// The text of a file that somebody names.
 ///
 /// # Errors
-/// It cannot be read, or is no regular file.
+/// It cannot be read, is no regular file, or is longer than 16 MiB.
 pub fn read_regular(path: &Path) -> io::Result<String> {
-    io::read_to_string(open_named(path)?)
+    let content = read_whole(open_named(path)?)?;
+    String::from_utf8(content).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// The most that is read of what is no regular file, in bytes.
-const MOST_PIPED: u64 = 16 << 20;
+/// The most that is read whole of what the command line does not name as a regular file, in bytes.
+const MOST_READ: u64 = 16 << 20;
 
 /// How long the whole of it may take.
 const PIPE_PATIENCE: Duration = Duration::from_secs(20);
@@ -199,7 +200,7 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(20);
 /// It cannot be read, is longer than 16 MiB and no regular file, or does not come to its end.
 pub fn read_given(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
-    match deadline::run(PIPE_PATIENCE, move || read_to_end(File::open(path)?)) {
+    match deadline::run(PIPE_PATIENCE, move || read_any(File::open(path)?)) {
         Ok(read) => read,
         Err(NoAnswer::Late) => {
             let limit = PIPE_PATIENCE.as_secs();
@@ -215,18 +216,123 @@ pub fn read_given(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// It cannot be read, or is longer than 16 MiB and no regular file.
 pub fn read_stdin() -> io::Result<Vec<u8>> {
-    read_to_end(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    read_any(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-fn read_to_end(mut file: File) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    if file.metadata()?.is_file() {
-        file.read_to_end(&mut content)?;
-        return Ok(content);
+/// A file of any length is a file.
+fn read_any(mut file: File) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return read_whole(file);
     }
-    file.take(MOST_PIPED + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MOST_PIPED {
-        return Err(io::Error::other("it is no regular file, and longer than 16 MiB"));
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The content of an open file.
+///
+/// # Errors
+/// It cannot be read, or is longer than 16 MiB.
+pub fn read_whole(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(MOST_READ + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MOST_READ {
+        return Err(io::Error::other("it is longer than 16 MiB"));
     }
     Ok(content)
+}
+
+/// Lines as they come in pieces. A line that is longer than this is none of any file's, and not kept.
+pub struct Lines {
+    longest: usize,
+    /// What came behind the last line feed.
+    rest: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Lines {
+    pub fn new(longest: usize) -> Self {
+        Self { longest, rest: Vec::new(), is_too_long: false }
+    }
+
+    /// Forgets what came behind the last line feed.
+    pub fn clear(&mut self) {
+        *self = Self::new(self.longest);
+    }
+
+    /// Hands over the lines that end in this piece, without their line feeds; `None`: one was too long.
+    pub fn add(&mut self, piece: &[u8], each: &mut dyn FnMut(Option<&[u8]>)) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            self.is_too_long |= self.rest.len().saturating_add(text.len()) > self.longest;
+            if !self.is_too_long {
+                self.rest.extend_from_slice(text);
+            }
+            if part.len() > text.len() {
+                each((!self.is_too_long).then_some(&self.rest));
+                self.rest.clear();
+                self.is_too_long = false;
+            }
+        }
+    }
+
+    /// Reads all there is, and returns how much that was.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(
+        &mut self,
+        file: &mut impl Read,
+        each: &mut dyn FnMut(Option<&[u8]>),
+    ) -> io::Result<u64> {
+        let mut piece = [0; 16 << 10];
+        let mut total = 0;
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => return Ok(total),
+                Ok(count) => {
+                    self.add(&piece[..count], each);
+                    total += count as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Hands over the lines of a file, the last one whether or not a line feed ends it; `None`: one was too long.
+///
+/// # Errors
+/// It cannot be read.
+pub fn each_line(
+    mut file: impl Read,
+    longest: usize,
+    each: &mut dyn FnMut(Option<&[u8]>),
+) -> io::Result<()> {
+    let mut lines = Lines::new(longest);
+    lines.read(&mut file, each)?;
+    if !lines.rest.is_empty() || lines.is_too_long {
+        lines.add(b"\n", each);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_in_any_pieces_and_long_ones_are_passed_over() {
+        let text = format!("one\n\n{}\ntwo\n{}", "x".repeat(50_000), "y".repeat(50_000));
+        let mut found = Vec::new();
+        each_line(text.as_bytes(), 10, &mut |line| found.push(line.map(<[u8]>::to_vec))).unwrap();
+        let whole = |text: &str| Some(text.as_bytes().to_vec());
+        assert_eq!(found, [whole("one"), whole(""), None, whole("two"), None]);
+        let (mut lines, mut found) = (Lines::new(10), Vec::new());
+        for piece in ["on", "e\ntw", "o", "\nthree"] {
+            lines.add(piece.as_bytes(), &mut |line| found.push(line.map(<[u8]>::to_vec)));
+        }
+        assert_eq!(found, [whole("one"), whole("two")]);
+    }
 }

@@ -11,7 +11,7 @@ mod zone;
 pub use env::Env;
 pub use zone::of_the_host;
 
-use crate::files::{Access, open_named, open_regular, read_given};
+use crate::files::{Access, open_named, open_regular, read_given, read_whole};
 use crate::language::Language;
 use crate::mapping::preset;
 use crate::outcome::{Failure, Kind};
@@ -24,7 +24,7 @@ use file::{File, Given};
 use rustix::process::geteuid;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -192,11 +192,9 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
     }
     for path in usual_files(request) {
         match open_found(&path) {
-            Ok(mut file) => {
+            Ok(file) => {
                 refuse_anothers(&path, &file)?;
-                let mut bytes = Vec::new();
-                let read = file.read_to_end(&mut bytes);
-                read.map_err(|error| unreadable(&path, None, &error))?;
+                let bytes = read_whole(file).map_err(|error| unreadable(&path, None, &error))?;
                 return Ok(Some((path, bytes)));
             }
             Err(error) if is_absent(&error) => {}

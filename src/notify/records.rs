@@ -14,7 +14,7 @@
 
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
-use crate::files::{Access, SHARED, locked, open_lock, open_regular};
+use crate::files::{Access, SHARED, each_line, locked, open_lock, open_regular, read_whole};
 use crate::folder::Folder;
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset};
@@ -23,7 +23,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,16 +150,16 @@ impl Records {
 
     fn lines(&self, name: &str) -> io::Result<Lines> {
         let path = self.folder.join(name);
-        let mut content = Vec::new();
-        open_regular(&path, Access::Read)?.read_to_end(&mut content)?;
-        let (mut lines, mut broken) = (Vec::new(), Vec::new());
-        for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-            match Line::read(line) {
+        let (mut lines, mut broken, mut number) = (Vec::new(), Vec::new(), 0);
+        let mut note = |line: Option<&[u8]>| {
+            number += 1;
+            match line.and_then(Line::read) {
                 Some(line) => lines.push(line),
-                None if line.is_empty() => {}
+                None if line.is_some_and(<[u8]>::is_empty) => {}
                 None => broken.push(number),
             }
-        }
+        };
+        each_line(open_regular(&path, Access::Read)?, LONGEST_LINE, &mut note)?;
         let warning = broken.first().map(|first: &usize| {
             format!(
                 "{}: {} lines cannot be read and are passed over, the first is line {first}",
@@ -225,7 +225,7 @@ impl Records {
                 continue;
             }
             // It may be gone by now, belong to another user, or be a FIFO that somebody put there.
-            let Ok(mut file) = open_regular(&self.folder.join(&name), Access::Read) else {
+            let Ok(file) = open_regular(&self.folder.join(&name), Access::Read) else {
                 continue;
             };
             match FileExt::try_lock_shared(&file) {
@@ -235,16 +235,18 @@ impl Records {
                 }
                 Ok(()) => {}
                 Err(_) => {
-                    let mut text = String::new();
-                    file.read_to_string(&mut text)?;
-                    in_progress
-                        .extend(serde_json::from_str::<Vec<Sending>>(&text).unwrap_or_default());
+                    let content = read_whole(file)?;
+                    let sending = serde_json::from_slice::<Vec<Sending>>(&content);
+                    in_progress.extend(sending.unwrap_or_default());
                 }
             }
         }
         Ok(in_progress)
     }
 }
+
+/// No line is longer, in bytes, also that which carries what all the days before remember.
+const LONGEST_LINE: usize = 8 << 20;
 
 /// What can be read of a file.
 struct Lines {

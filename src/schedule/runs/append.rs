@@ -4,9 +4,10 @@
 //! Where the file has more than [`KEPT`] lines, its last ones are written aside and renamed over it, under the same lock; whoever waited
 //! for the lock then sees that the name leads to another file and opens that one.
 
-use super::{RunRecord, path};
-use crate::files::{Access, NewFile, locked, open_regular};
+use super::{LONGEST_LINE, RunRecord, path};
+use crate::files::{Access, NewFile, each_line, locked, open_regular};
 use crate::folder::Folder;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -65,13 +66,20 @@ fn ends_with_newline(file: &mut File) -> io::Result<bool> {
 
 /// Leaves the last `kept` lines. The file is locked.
 pub(super) fn trim(path: &Path, file: &mut File, kept: usize) -> io::Result<()> {
-    let mut text = Vec::new();
+    let (mut lines, mut total) = (VecDeque::new(), 0);
+    let mut note = |line: Option<&[u8]>| {
+        total += 1;
+        // One that is too long is no record.
+        lines.extend(line.map(|line| [line, b"\n"].concat()));
+        if lines.len() > kept {
+            lines.pop_front();
+        }
+    };
     file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut text)?;
-    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
-    if lines.len() <= kept {
+    each_line(&mut *file, LONGEST_LINE, &mut note)?;
+    if total <= kept && total == lines.len() {
         return Ok(());
     }
     let mode = file.metadata()?.permissions().mode();
-    NewFile::create(path, mode)?.publish(&lines[lines.len() - kept..].concat())
+    NewFile::create(path, mode)?.publish(&Vec::from(lines).concat())
 }

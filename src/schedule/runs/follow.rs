@@ -1,17 +1,17 @@
 //! Following the file as it grows, for `schedule logs --follow`.
 
-use super::{RunRecord, path, records};
-use crate::files::{Access, is_still, open_regular};
+use super::{LONGEST_LINE, RunRecord, path, records};
+use crate::files::{Access, Lines, is_still, open_regular};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Gives the records that are appended from now on, across trims and rotations of the file.
 pub struct Follower {
     path: PathBuf,
     file: Option<File>,
-    /// What was read behind the last line feed.
-    rest: Vec<u8>,
+    /// Those of the file so far.
+    lines: Lines,
     /// The last whole line: where a trimmed file goes on.
     last: Vec<u8>,
     position: u64,
@@ -26,7 +26,7 @@ impl Follower {
         let mut follower = Self {
             path: path(logs_dir),
             file: None,
-            rest: Vec::new(),
+            lines: Lines::new(LONGEST_LINE),
             last: Vec::new(),
             position: 0,
         };
@@ -52,7 +52,7 @@ impl Follower {
                 Err(error) => return Err(error),
             }
             self.position = 0;
-            self.rest.clear();
+            self.lines.clear();
             let seen = std::mem::take(&mut self.last);
             let new = self.new_lines()?;
             // A trim copies lines that have been given already; a rotation starts a file without them.
@@ -72,14 +72,18 @@ impl Follower {
         if file.metadata()?.len() < self.position {
             // Cut short, as `copytruncate` of logrotate does.
             self.position = 0;
-            self.rest.clear();
+            self.lines.clear();
         }
         file.seek(SeekFrom::Start(self.position))?;
-        let read = file.read_to_end(&mut self.rest)?;
-        self.position += read as u64;
-        let whole = self.rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let rest = self.rest.split_off(whole);
-        let lines = std::mem::replace(&mut self.rest, rest);
+        let mut lines = Vec::new();
+        let mut note = |line: Option<&[u8]>| {
+            // One that is too long is no record.
+            if let Some(line) = line {
+                lines.extend_from_slice(line);
+                lines.push(b'\n');
+            }
+        };
+        self.position += self.lines.read(file, &mut note)?;
         if let Some(last) = lines.split_inclusive(|byte| *byte == b'\n').next_back() {
             self.last = last.to_vec();
         }

@@ -5,10 +5,11 @@
 pub mod append;
 pub mod follow;
 
-use crate::files::{Access, open_regular};
+use crate::files::{Access, each_line, open_regular};
 use chrono::{DateTime, FixedOffset, SecondsFormat};
 use serde::{Deserialize, Serialize, Serializer};
-use std::io::{self, ErrorKind, Read};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// One run.
@@ -86,23 +87,36 @@ pub fn path(logs_dir: &Path) -> PathBuf {
     logs_dir.join("taskmon_runs.jsonl")
 }
 
-/// All records, oldest first; none where there is no file yet.
+/// The records, oldest first and as many of the last as the file keeps; none where there is no file yet.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
-    let mut text = Vec::new();
+    let mut found = VecDeque::new();
+    let mut note = |line: Option<&[u8]>| {
+        found.extend(line.and_then(record));
+        // More of them are there only until the file is trimmed.
+        if found.len() > append::KEPT {
+            found.pop_front();
+        }
+    };
     let opened = open_regular(&path(logs_dir), Access::Read);
-    match opened.and_then(|mut file| file.read_to_end(&mut text)) {
-        Ok(_) => Ok(records(&text)),
+    match opened.and_then(|file| each_line(file, LONGEST_LINE, &mut note)) {
+        Ok(()) => Ok(found.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
+/// No record is longer, in bytes.
+const LONGEST_LINE: usize = 64 << 10;
+
+fn record(line: &[u8]) -> Option<RunRecord> {
+    serde_json::from_slice(line).ok().map(RunRecord::completed)
+}
+
 fn records(text: &[u8]) -> Vec<RunRecord> {
-    let lines = text.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| serde_json::from_slice(line).ok().map(RunRecord::completed)).collect()
+    text.split(|byte| *byte == b'\n').filter_map(record).collect()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! `host:port:database:user:password`, `*` for anything, a backslash before a colon or a backslash that is
 //! meant literally; the first line that fits wins.
 
-use crate::files::open_named;
-use std::io::{ErrorKind, Read};
+use crate::files::{open_named, read_whole};
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ fn fits_host(wanted: Option<&str>, host: &str) -> bool {
 }
 
 fn read_private(path: &Path) -> Result<String, String> {
-    let mut file = match open_named(path) {
+    let file = match open_named(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(String::new()),
         Err(error) => return Err(error.to_string()),
@@ -73,8 +73,7 @@ fn read_private(path: &Path) -> Result<String, String> {
     if mode & 0o077 != 0 {
         return Err("others than its owner have rights on it; chmod 600 it".to_owned());
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let bytes = read_whole(file).map_err(|error| error.to_string())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -9,14 +9,19 @@ use crate::tls::system_roots;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Deserialize;
-use std::io::Read;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// Some thousands of queues.
 const LARGEST_ANSWER: u64 = 16 * 1024 * 1024;
+
+/// However little is said of each.
+const MOST_QUEUES: usize = 100_000;
 
 #[derive(Deserialize)]
 pub struct Queue {
@@ -30,6 +35,34 @@ pub struct Queue {
     pub exclusive: bool,
     #[serde(default)]
     pub auto_delete: bool,
+}
+
+/// The queues of an answer, read one by one.
+struct Queues(Vec<Queue>);
+
+impl<'de> Deserialize<'de> for Queues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Queues;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of queues")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Queues, A::Error> {
+                let mut queues = Vec::new();
+                while let Some(queue) = list.next_element()? {
+                    if queues.len() == MOST_QUEUES {
+                        return Err(A::Error::custom("there are too many"));
+                    }
+                    queues.push(queue);
+                }
+                Ok(Queues(queues))
+            }
+        }
+        deserializer.deserialize_seq(Each)
+    }
 }
 
 /// Where the API is, and with which login it is asked.
@@ -109,18 +142,23 @@ impl Api {
             }
             status => return Err(format!("its management API answers with status {status}")),
         }
-        let mut answer = Vec::new();
-        let read =
-            (response.body_mut().as_reader()).take(LARGEST_ANSWER + 1).read_to_end(&mut answer);
-        read.map_err(|error| match ureq::Error::from(error) {
-            ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
-            _ => "its answer breaks off".to_owned(),
-        })?;
-        if answer.len() as u64 > LARGEST_ANSWER {
-            return Err("its management API answers with more than 16 MiB".to_owned());
+        let mut answer = BufReader::new(response.body_mut().as_reader().take(LARGEST_ANSWER));
+        let read = serde_json::from_reader(&mut answer);
+        let is_whole = answer.get_ref().limit() > 0;
+        match read {
+            Ok(Queues(queues)) => Ok(queues),
+            Err(_) if !is_whole => {
+                Err("its management API answers with more than 16 MiB".to_owned())
+            }
+            Err(error) if error.is_io() => Err(match ureq::Error::from(io::Error::from(error)) {
+                ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
+                _ => "its answer breaks off".to_owned(),
+            }),
+            Err(error) if error.to_string().starts_with("there are too many") => {
+                Err(format!("it has more than {MOST_QUEUES} queues"))
+            }
+            Err(_) => Err("its answer is not that of RabbitMQ's management API".to_owned()),
         }
-        serde_json::from_slice(&answer)
-            .map_err(|_| "its answer is not that of RabbitMQ's management API".to_owned())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::address::{Address, Server, Tls};
 use super::error::Error;
-use super::resp::{Reply, encode, read_reply};
+use super::resp::{Reply, Room, encode, read_reply};
 use crate::stream::Stream;
 use crate::tls::{AcceptAny, system_roots};
 use rustls::pki_types::pem::PemObject;
@@ -74,7 +74,7 @@ impl Client {
     pub fn ask(&mut self, command: &Command) -> Result<Reply, Error> {
         self.stream.get_mut().write_all(&encode(&command.0))?;
         self.stream.get_mut().flush()?;
-        read_reply(&mut self.stream)
+        read_reply(&mut self.stream, &mut Room::default())
     }
 
     /// Sends several commands at once.
@@ -82,7 +82,8 @@ impl Client {
         let bytes: Vec<u8> = commands.iter().flat_map(|command| encode(&command.0)).collect();
         self.stream.get_mut().write_all(&bytes)?;
         self.stream.get_mut().flush()?;
-        commands.iter().map(|_| read_reply(&mut self.stream)).collect()
+        let mut room = Room::default();
+        commands.iter().map(|_| read_reply(&mut self.stream, &mut room)).collect()
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Error {
     NotRedis,
     /// It answers, and is not done in time.
     TooMuch,
+    /// An answer is larger than any that is asked for.
+    TooLarge,
     /// A key that holds another kind of thing than Celery would have put there.
     WrongKind(String),
     /// A file that `broker.url` names: why it cannot be used.
@@ -56,6 +58,7 @@ impl fmt::Display for Error {
             Error::TooMuch => f.write_str(
                 "it has too many keys to look through in broker.timeout_seconds; where broker.queues names the queues they need not be found",
             ),
+            Error::TooLarge => f.write_str("an answer takes more than 16 MiB"),
             Error::WrongKind(key) => {
                 write!(f, "the key {key:?} holds something else than Celery would have put there")
             }

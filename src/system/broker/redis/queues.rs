@@ -13,6 +13,9 @@ const BINDING: &str = "_kombu.binding.";
 /// More exchanges, or queues of one, than any application has.
 const MOST_NAMES: usize = 100_000;
 
+/// The same of the bytes that their names have together.
+const MOST_BYTES: usize = 8 << 20;
+
 /// What Celery talks through to its workers, and workers among themselves: no task waits there.
 const NO_TASKS: [&str; 3] = ["celery.pidbox", "reply.celery.pidbox", "celeryev"];
 
@@ -30,6 +33,7 @@ impl Transport<'_> {
             for (_, queue) in self.bindings(exchange)? {
                 names.insert(queue);
             }
+            require_few(&names, String::len)?;
         }
         Ok(names)
     }
@@ -48,9 +52,7 @@ impl Transport<'_> {
                     Err(error) => self.cannot_read(&error.into_bytes(), "is no UTF-8 text"),
                 }
             }
-            if keys.len() > MOST_NAMES {
-                return Err(Error::TooMuch);
-            }
+            require_few(&keys, String::len)?;
             cursor = next;
             if cursor == 0 {
                 return Ok(keys);
@@ -90,9 +92,7 @@ impl Transport<'_> {
                     bindings.insert((routing_key.to_owned(), queue.to_owned()));
                 }
             }
-            if bindings.len() > MOST_NAMES {
-                return Err(Error::TooMuch);
-            }
+            require_few(&bindings, |(routing_key, queue)| routing_key.len() + queue.len())?;
             cursor = next;
             if cursor == 0 {
                 return Ok(bindings);
@@ -130,6 +130,13 @@ impl Transport<'_> {
         }
         Ok(queues)
     }
+}
+
+/// # Errors
+/// There are more names than any application has, or longer ones.
+fn require_few<T>(names: &BTreeSet<T>, length: impl Fn(&T) -> usize) -> Result<(), Error> {
+    let is_few = names.len() <= MOST_NAMES && names.iter().map(length).sum::<usize>() <= MOST_BYTES;
+    if is_few { Ok(()) } else { Err(Error::TooMuch) }
 }
 
 /// A name in a pattern of SCAN.

@@ -9,6 +9,29 @@ const DEEPEST: u32 = 8;
 /// A line says a length, a number or an error.
 const LONGEST_LINE: u64 = 64 * 1024;
 
+/// How many bytes the replies to one request, or to several that go together, may take: a walk's page, some megabytes of deliveries.
+const LARGEST_ANSWER: u64 = 16 << 20;
+
+/// What a text or a list takes beside its content.
+const OVERHEAD: u64 = 96;
+
+/// What is left of the memory for an answer.
+pub struct Room(u64);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(LARGEST_ANSWER)
+    }
+}
+
+impl Room {
+    fn take(&mut self, bytes: u64) -> Result<(), Error> {
+        let left = self.0.checked_sub(bytes.saturating_add(OVERHEAD));
+        self.0 = left.ok_or(Error::TooLarge)?;
+        Ok(())
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub enum Reply {
     Nil,
@@ -31,13 +54,15 @@ pub fn encode(words: &[Vec<u8>]) -> Vec<u8> {
 /// Reads one reply.
 ///
 /// # Errors
-/// [`Error::Refused`] with the server's words if the reply is an error, [`Error::NotRedis`] if it is no reply.
-pub fn read_reply(stream: &mut impl BufRead) -> Result<Reply, Error> {
-    read_within(stream, DEEPEST)
+/// [`Error::Refused`] with the server's words if the reply is an error, [`Error::NotRedis`] if it is no reply, [`Error::TooLarge`] if it takes
+/// more than there is room for.
+pub fn read_reply(stream: &mut impl BufRead, room: &mut Room) -> Result<Reply, Error> {
+    read_within(stream, room, DEEPEST)
 }
 
-fn read_within(stream: &mut impl BufRead, depth: u32) -> Result<Reply, Error> {
+fn read_within(stream: &mut impl BufRead, room: &mut Room, depth: u32) -> Result<Reply, Error> {
     let line = read_line(stream)?;
+    room.take(line.len() as u64)?;
     let Some((kind, rest)) = line.split_at_checked(1) else {
         return Err(Error::NotRedis);
     };
@@ -46,12 +71,12 @@ fn read_within(stream: &mut impl BufRead, depth: u32) -> Result<Reply, Error> {
         "-" => Err(Error::Refused(rest.to_owned())),
         ":" => Ok(Reply::Number(number(rest)?)),
         "$" | "*" if rest == "-1" => Ok(Reply::Nil),
-        "$" => Ok(Reply::Text(read_text(stream, number(rest)?)?)),
+        "$" => Ok(Reply::Text(read_text(stream, room, number(rest)?)?)),
         "*" if depth > 0 => {
             let length: u64 = number(rest)?;
             // Not reserved: the length may be anything.
             (0..length)
-                .map(|_| read_within(stream, depth - 1))
+                .map(|_| read_within(stream, room, depth - 1))
                 .collect::<Result<_, _>>()
                 .map(Reply::List)
         }
@@ -69,9 +94,10 @@ fn read_line(stream: &mut impl BufRead) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(line).into_owned())
 }
 
-fn read_text(stream: &mut impl BufRead, length: u64) -> Result<Vec<u8>, Error> {
-    let mut text = Vec::new();
+fn read_text(stream: &mut impl BufRead, room: &mut Room, length: u64) -> Result<Vec<u8>, Error> {
     let with_line_end = length.saturating_add(2);
+    room.take(with_line_end)?;
+    let mut text = Vec::with_capacity(usize::try_from(with_line_end).unwrap_or_default());
     stream.take(with_line_end).read_to_end(&mut text)?;
     if (text.len() as u64) < with_line_end {
         return Err(Error::Io(std::io::ErrorKind::UnexpectedEof.into()));
@@ -89,7 +115,7 @@ mod tests {
     use super::*;
 
     fn read(mut bytes: &[u8]) -> Result<Reply, String> {
-        read_reply(&mut bytes).map_err(|error| error.to_string())
+        read_reply(&mut bytes, &mut Room::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -128,8 +154,9 @@ mod tests {
             ("+OK\n", "no Redis"),
             ("$x\r\n", "no Redis"),
             ("$-7\r\n", "no Redis"),
-            ("$99999999999\r\nab", "ends the connection"),
-            ("$18446744073709551615\r\nab", "ends the connection"),
+            ("$9999999\r\nab", "ends the connection"),
+            ("$99999999999\r\nab", "more than"),
+            ("$18446744073709551615\r\nab", "more than"),
             ("*2\r\n:1\r\n", "ends the connection"),
             ("", "ends the connection"),
         ] {
@@ -138,6 +165,8 @@ mod tests {
         }
         let deep = "*1\r\n".repeat(100_000);
         assert!(read(deep.as_bytes()).unwrap_err().contains("no Redis"));
+        let endless = format!("*1000000000\r\n{}", ":1\r\n".repeat(200_000));
+        assert!(read(endless.as_bytes()).unwrap_err().contains("more than"));
         let endless = "+".repeat(1 << 20);
         assert!(read(endless.as_bytes()).unwrap_err().contains("no Redis"));
     }

@@ -12,6 +12,12 @@ use std::collections::{BTreeMap, HashMap};
 /// A delivery that is larger, in bytes, is counted and not read.
 const LARGEST_DELIVERY: u64 = 1024 * 1024;
 
+/// Exchange and routing key are short texts in AMQP. Longer ones, in bytes, are not kept,
+const LONGEST_NAME: usize = 255;
+
+/// nor are more of them than any application has.
+const MOST_ROUTES: usize = 10_000;
+
 /// A delivery whose queue could not be found out.
 const UNKNOWN: &str = "?";
 
@@ -98,10 +104,13 @@ impl Transport<'_> {
             for delivery in self.client.ask_all(&deliveries)? {
                 let Reply::Text(delivery) = delivery else { continue };
                 match serde_json::from_slice::<(IgnoredAny, String, String)>(&delivery) {
-                    Ok((_, exchange, routing_key)) => {
+                    Ok((_, exchange, routing_key))
+                        if exchange.len().max(routing_key.len()) <= LONGEST_NAME
+                            && seen.by_route.len() < MOST_ROUTES =>
+                    {
                         *seen.by_route.entry((exchange, routing_key)).or_default() += 1;
                     }
-                    Err(_) => seen.unreadable += 1,
+                    _ => seen.unreadable += 1,
                 }
             }
         }
