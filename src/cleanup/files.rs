@@ -7,7 +7,7 @@ use super::dir::{Dir, kind_name};
 use super::finding::{Finding, RootedFile};
 use super::roots::Roots;
 use super::threads::EXAMINE;
-use crate::mapping::canonical_path::{CanonicalPath, PathAliases};
+use crate::mapping::canonical_path::{CanonicalPath, LONGEST_PATH, PathAliases};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap};
@@ -15,9 +15,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The longest path that the kernel takes, its end included.
-const LONGEST_PATH: usize = 4096;
 
 /// How many files of one folder a thread takes at once.
 const PIECE: usize = 64;

@@ -207,7 +207,7 @@ fn report_undeletable(scope: &Scope, pruner: &mut dyn Pruner, tally: &mut Tally)
     }
     if without_key > 0 {
         let message = format!(
-            "{without_key} rows of {table} stay because a part of their key is NULL or no text, so that nothing identifies them"
+            "{without_key} rows of {table} stay because a part of their key is NULL, no text or too long, so that nothing identifies them"
         );
         tally.issue(Issue::new("row_without_key", message));
     }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// The longest path that the kernel takes, its end included: one that has as many bytes names no file.
+pub const LONGEST_PATH: usize = 4096;
+
 /// A path in its canonical form, as [`PathAliases`] makes it: equal for all rows that name one file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalPath(Vec<u8>);

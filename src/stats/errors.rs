@@ -2,7 +2,7 @@
 
 use super::{Category, Context, Missing, tasks};
 use crate::mapping::{Field, State};
-use crate::store::DayFigures;
+use crate::store::{DayFigures, LONGEST_MESSAGE};
 use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -54,14 +54,11 @@ fn by_category(figures: &DayFigures, categories: &[Category]) -> Map<String, Val
     let places = (0..categories.len()).map(Some).chain([None]);
     for place in places {
         let tasks = figures.categories.get(&place).copied().unwrap_or(0);
-        let name = match place.and_then(|place| categories.get(place)) {
-            Some(category) => &category.name,
-            None => OTHER_ERRORS,
-        };
         if tasks > 0 {
+            let name = name(place, categories);
             // Two entries may share a name; they are one category then.
-            let before = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
-            counts.insert(name.to_owned(), (before + tasks).into());
+            let before = counts.get(&name).and_then(Value::as_u64).unwrap_or(0);
+            counts.insert(name, (before + tasks).into());
         }
     }
     counts
@@ -83,11 +80,8 @@ fn details(figures: &DayFigures, context: &Context) -> Vec<FailedTaskDetail> {
         .iter()
         .map(|task| FailedTaskDetail {
             task_id: task.task.clone(),
-            category: task
-                .message
-                .as_deref()
-                .and_then(|message| category(message, &context.settings.error_categories)),
-            error_message: task.message.clone(),
+            category: task.category.map(|place| name(place, &context.settings.error_categories)),
+            error_message: task.message.as_deref().map(|text| cut(text, task.message_length)),
             retry_count: task.retries,
             created_at: task
                 .created_at
@@ -97,17 +91,20 @@ fn details(figures: &DayFigures, context: &Context) -> Vec<FailedTaskDetail> {
         .collect()
 }
 
-/// The first category of which the message contains a text; none of an empty message.
-fn category(message: &str, categories: &[Category]) -> Option<String> {
-    if message.is_empty() {
-        return None;
-    }
-    let claims = |category: &&Category| {
-        let mut texts = category.contains.iter();
-        texts.any(|text| message.contains(text.as_str()))
+/// The name of the category at a place; `None`: of what is in no category.
+fn name(place: Option<usize>, categories: &[Category]) -> String {
+    let category = place.and_then(|place| categories.get(place));
+    category.map_or(OTHER_ERRORS, |category| &category.name).to_owned()
+}
+
+/// A message as far as it is shown; of one that is longer, its length in bytes is added.
+fn cut(message: &str, length: Option<u64>) -> String {
+    let Some(length) = length else {
+        return message.to_owned();
     };
-    let found = categories.iter().find(claims);
-    Some(found.map_or(OTHER_ERRORS, |category| &category.name).to_owned())
+    let is_end = |place: &usize| message.is_char_boundary(*place);
+    let end = (0..=LONGEST_MESSAGE.min(message.len())).rev().find(is_end).unwrap_or(0);
+    format!("{}… ({length} bytes)", &message[..end])
 }
 
 #[cfg(test)]
@@ -121,12 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_category_that_matches_wins() {
-        let name = |message: &str| category(message, &categories());
-        assert_eq!(name("物流查询前二维码丢失").as_deref(), Some("codes"));
-        assert_eq!(name("物流为空").as_deref(), Some("parcels"));
-        assert_eq!(name("KeyError").as_deref(), Some(OTHER_ERRORS));
-        assert_eq!(name(""), None);
+    fn a_long_message_is_cut_and_its_length_is_added() {
+        assert_eq!(cut("物流为空", None), "物流为空");
+        let whole = "x".repeat(LONGEST_MESSAGE);
+        assert_eq!(cut(&whole, None), whole);
+        assert_eq!(cut(&whole, Some(100_000_000)), format!("{whole}… (100000000 bytes)"));
+        let wide = "物".repeat(LONGEST_MESSAGE);
+        let shown = format!("{}… (196608 bytes)", "物".repeat(LONGEST_MESSAGE / 3));
+        assert_eq!(cut(&wide, Some(196_608)), shown);
     }
 
     #[test]

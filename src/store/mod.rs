@@ -131,6 +131,12 @@ pub struct Percentiles {
     pub max: f64,
 }
 
+/// How many characters of a label, a status or a queue are read.
+pub const LONGEST_LABEL: usize = 1024;
+
+/// How many bytes of an error message are shown, and of how many characters they are taken.
+pub const LONGEST_MESSAGE: usize = 64 << 10;
+
 /// The shares that [`Percentiles`] holds, before the maximum.
 pub const PERCENTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
@@ -145,7 +151,12 @@ pub struct SlowTask {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailedTask {
     pub task: Option<String>,
+    /// Its beginning, up to [`LONGEST_MESSAGE`] characters.
     pub message: Option<String>,
+    /// In bytes as it is stored, where these are more than [`LONGEST_MESSAGE`].
+    pub message_length: Option<u64>,
+    /// As in [`DayFigures::categories`]; `None`: there is no message.
+    pub category: Option<Option<usize>>,
     pub retries: Option<i64>,
     pub created_at: DateTime<Utc>,
 }

@@ -171,7 +171,9 @@ on_each_database! {
         env.insert([Task::new(1).at("2026-11-22 10:15:00.000250").failed(&message).with("retry_count", 4)]);
         let expected = FailedTask {
             task: Some("task_1".into()),
+            message_length: None,
             message: Some(message),
+            category: Some(None),
             retries: Some(4),
             created_at: at("2026-11-22 10:15:00.000250"),
         };

@@ -1,8 +1,10 @@
 //! The encoding of a database. The server translates between it and UTF-8, in which taskmon speaks.
 
 use super::quote::literal;
+use super::text::cut;
 use crate::mapping::States;
 use crate::outcome::Failure;
+use crate::store::LONGEST_LABEL;
 use postgres::SimpleQueryMessage;
 use std::fmt;
 
@@ -62,9 +64,10 @@ impl Encoding {
         }
     }
 
-    /// A text that is shown, or compared with what has a form in UTF-8.
+    /// A text that is shown, or compared with what has a form in UTF-8; cut where it is long.
     pub fn shown(&self, expression: &str) -> String {
-        let (stored, in_ascii) = (Shown::AsStored.text(expression), Shown::Ascii.text(expression));
+        let [stored, in_ascii] =
+            [Shown::AsStored, Shown::Ascii].map(|shown| shown.text(expression, LONGEST_LABEL));
         match self.is_no_text(expression) {
             Some(is_no_text) if !self.is_unchecked() => {
                 format!("(CASE WHEN {is_no_text} THEN {in_ascii} ELSE {stored} END)")
@@ -135,12 +138,13 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// A text to be shown, as an expression.
-    pub fn text(self, expression: &str) -> String {
+    /// A text to be shown, as an expression, cut after so many characters.
+    pub fn text(self, expression: &str, most: usize) -> String {
         match self {
-            Shown::AsStored => format!("({expression})::text"),
+            Shown::AsStored => cut(expression, most),
             Shown::Ascii => {
-                format!(r"regexp_replace(({expression})::text, '[^\x01-\x7f]', '?', 'g')")
+                let text = cut(expression, most);
+                format!(r"regexp_replace({text}, '[^\x01-\x7f]', '?', 'g')")
             }
         }
     }

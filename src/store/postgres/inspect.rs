@@ -3,7 +3,7 @@
 use super::cascades;
 use super::connect::target::PostgresTarget;
 use super::session::{Broken, Reading, Session, unless_refused};
-use super::text::text;
+use super::text::{cut, text};
 use super::view_key::find_wrong_key;
 use crate::mapping::Mapping;
 use crate::outcome::Failure;
@@ -11,7 +11,7 @@ use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, MappedTable, Rights, find_culprit, tables, trials};
 use crate::store::prune::Reads;
-use crate::store::{RowSecurity, StoreSettings};
+use crate::store::{LONGEST_LABEL, RowSecurity, StoreSettings};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use postgres::Row;
@@ -157,8 +157,9 @@ fn labels(
 ) -> Result<Vec<(Option<String>, u64)>, String> {
     let table = &settings.mapping.tasks;
     let sql = format!(
-        "SELECT ({})::text, count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
-        table.status, table.from
+        "SELECT {}, count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
+        cut(&table.status, LONGEST_LABEL),
+        table.from
     );
     let answer = session.ask(&sql, &[]);
     let rows = answer.map_err(|broken| broken.failure("counting tasks by status").message)?;

@@ -6,7 +6,7 @@ use super::schema::{Schema, StatusType, TimeType};
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
 use crate::mapping::{Field, Membership, State, States, TaskTable};
 use crate::store::fields::{Fields, source};
-use crate::store::{DayFigures, DayRequest, LiveFigures, StoreSettings};
+use crate::store::{DayFigures, DayRequest, LONGEST_LABEL, LiveFigures, StoreSettings};
 use crate::timezone::Tz;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use postgres::Row;
@@ -268,7 +268,7 @@ impl<'a> Writer<'a> {
 
     /// A text to be shown.
     pub fn shown(&self, expression: &str) -> String {
-        self.schema.shown.text(expression)
+        self.schema.shown.text(expression, LONGEST_LABEL)
     }
 
     /// A field's column, or NULL of the type that its reader expects.

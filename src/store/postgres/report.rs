@@ -6,8 +6,8 @@ use super::text::text;
 use crate::mapping::{Field, State, Wait};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, DayRequest, FailedTask, PERCENTILES, Percentiles, SlowTask,
-    StoreSettings,
+    BacklogCount, Cell, DayFigures, DayRequest, FailedTask, LONGEST_MESSAGE, PERCENTILES,
+    Percentiles, SlowTask, StoreSettings,
 };
 use postgres::Row;
 use std::collections::BTreeMap;
@@ -205,11 +205,13 @@ impl Writer<'_> {
 
     fn failed(&self) -> Statement {
         let mut draft = self.draft();
+        let stored = self.column(Field::ErrorMessage, "NULL::text");
         let sql = format!(
-            "SELECT {label}, {message}, {retries}, {time} FROM {source} WHERE {failed} AND {in_day} \
+            "SELECT {label}, {message}, {retries}, {time}, CASE WHEN octet_length({stored}) > {LONGEST_MESSAGE} THEN octet_length({stored})::int8 END, {category} FROM {source} WHERE {failed} AND {in_day} \
              ORDER BY {time} DESC, {keys} LIMIT {limit}",
             label = self.shown("t.label"),
-            message = self.shown(&self.column(Field::ErrorMessage, "NULL")),
+            message = self.schema.shown.text(&stored, LONGEST_MESSAGE),
+            category = self.category(&mut draft),
             retries = self.column(Field::RetryCount, "NULL::int8"),
             time = self.time(),
             source = self.source,
@@ -224,7 +226,18 @@ impl Writer<'_> {
                     continue; // the day's condition lets none through
                 };
                 let (task, message, retries) = (text(row, 0)?, text(row, 1)?, row.try_get(2)?);
-                figures.day.failed.push(FailedTask { task, message, retries, created_at });
+                let message_length: Option<i64> = row.try_get(4)?;
+                let message_length = message_length.map(unsigned);
+                let category: Option<i32> = row.try_get(5)?;
+                let category = category.map(|place| usize::try_from(place).ok());
+                figures.day.failed.push(FailedTask {
+                    task,
+                    message,
+                    message_length,
+                    category,
+                    retries,
+                    created_at,
+                });
             }
             Ok(())
         })

@@ -30,6 +30,13 @@ impl<'a> FromSql<'a> for Raw {
     }
 }
 
+/// An expression as text that is cut after so many characters. To look first how many bytes there are costs a sixth of counting characters, and reads
+/// nothing that is stored apart.
+pub fn cut(expression: &str, most: usize) -> String {
+    let text = format!("({expression})::text");
+    format!("(CASE WHEN octet_length({text}) < {most} THEN {text} ELSE left({text}, {most}) END)")
+}
+
 /// A text to be shown, or to be compared with what can only be valid.
 pub fn text(row: &Row, place: usize) -> Result<Option<String>, postgres::Error> {
     Ok(row.try_get::<_, Option<Raw>>(place)?.map(Raw::lossy))

@@ -51,7 +51,7 @@ impl Writer<'_> {
         let bounds = draft.bind_times(self.days.bounds.clone());
         let sql = format!(
             "SELECT width_bucket({time}, {bounds}), {status}, count(*) FROM {source} \
-             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, 2",
+             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, t.status",
             time = self.time(),
             status = self.shown("t.status"),
             source = self.source,

@@ -12,10 +12,8 @@ pub trait Dialect {
     /// "This part of a key does not identify the row."
     fn lacks_key(&self, part: &Typed) -> String;
 
-    /// "It is no valid text, and cannot be bound"; `None`: it always is.
-    fn is_no_text(&self, _part: &Typed) -> Option<String> {
-        None
-    }
+    /// "It is no valid text or too long, and cannot be bound"; `None`: it always can.
+    fn is_unusable(&self, part: &Typed) -> Option<String>;
 
     /// "The key is one of those that are bound."
     fn is_bound(&self, key: &[Typed]) -> String;

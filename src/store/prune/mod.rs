@@ -147,6 +147,9 @@ impl Pass {
 /// A row's key, column by column, as text.
 pub type Key = Vec<String>;
 
+/// The longest part of a key, in bytes: of rows with a longer one a chunk might be more than there is memory for.
+pub const LONGEST_KEY: usize = 1024;
+
 /// The table that a row is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
@@ -168,7 +171,7 @@ pub struct TaskCounts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Undeletable {
     pub table: String,
-    /// Expired ones without a usable key, because a part of it is NULL, or no valid text.
+    /// Expired ones without a usable key, because a part of it is NULL, no valid text or too long.
     pub without_key: u64,
     /// Those in a state that has a limit, and without any time that it could count from.
     pub undated: u64,

@@ -16,6 +16,31 @@ pub struct Statements<D> {
     pub dialect: D,
 }
 
+/// A deletion, and what is to be known of the rows that it deletes.
+pub struct Delete {
+    from: String,
+    condition: String,
+    returned: String,
+}
+
+impl Delete {
+    /// In one statement.
+    pub fn returning(&self) -> String {
+        let Self { from, condition, returned } = self;
+        format!("DELETE FROM {from} WHERE {condition} RETURNING {returned}")
+    }
+
+    /// What it will delete; then [`Delete::unseen`].
+    pub fn seen(&self) -> String {
+        let Self { from, condition, returned } = self;
+        format!("SELECT {returned} FROM {from} WHERE {condition}")
+    }
+
+    pub fn unseen(&self) -> String {
+        format!("DELETE FROM {} WHERE {}", self.from, self.condition)
+    }
+}
+
 impl<D: Dialect> Statements<D> {
     /// "The row has expired."
     pub fn condition(&self, table: &Table, scope: &Scope) -> String {
@@ -135,9 +160,11 @@ impl<D: Dialect> Statements<D> {
         ))
     }
 
-    /// Key, label, link and paths of the rows of the bound keys that have expired.
+    /// Key, label, link of receipts, and paths of the rows of the bound keys that have expired.
     pub fn rows(&self, table: &Table, scope: &Scope, label: &str) -> String {
-        let link = table.link.as_ref().map_or("NULL", |link| &link.expression);
+        // Of a task, nobody asks.
+        let link = table.link.as_ref().filter(|_| matches!(scope, Scope::Receipts(_)));
+        let link = link.map_or("NULL", |link| &link.expression);
         format!(
             "SELECT {}, {}, {}{} FROM {} WHERE {} AND {}",
             self.key(&table.key),
@@ -162,7 +189,7 @@ impl<D: Dialect> Statements<D> {
     }
 
     /// Deletes the rows of the bound keys that have expired; returns their keys, `returned`, and their paths where they are read directly.
-    pub fn delete(&self, table: &Table, scope: &Scope, returned: &[String]) -> String {
+    pub fn delete(&self, table: &Table, scope: &Scope, returned: &[String]) -> Delete {
         let condition = self.condition(table, scope);
         let expired = if table.is_read_directly() {
             condition
@@ -174,13 +201,11 @@ impl<D: Dialect> Statements<D> {
             )
         };
         let files = if table.is_read_directly() { self.paths(&table.files) } else { String::new() };
-        format!(
-            "DELETE FROM {} WHERE {} AND {expired} RETURNING {}{}{files}",
-            table.delete_from,
-            self.dialect.is_bound(&table.key),
-            self.key(&table.key),
-            listed(returned),
-        )
+        Delete {
+            from: table.delete_from.clone(),
+            condition: format!("{} AND {expired}", self.dialect.is_bound(&table.key)),
+            returned: format!("{}{}{files}", self.key(&table.key), listed(returned)),
+        }
     }
 
     /// "No other row of the same key has not expired": a view may show a row several times, and a key that is configured need not be unique.
@@ -190,15 +215,13 @@ impl<D: Dialect> Statements<D> {
     }
 
     /// Deletes the rows that depend on those of the bound keys; returns the keys and the paths.
-    pub fn delete_dependents(&self, dependent: &Dependent) -> String {
+    pub fn delete_dependents(&self, dependent: &Dependent) -> Delete {
         let key = slice::from_ref(&dependent.foreign_key);
-        format!(
-            "DELETE FROM {} WHERE {} RETURNING {}{}",
-            dependent.from,
-            self.dialect.is_bound(key),
-            self.key(key),
-            self.paths(&dependent.files)
-        )
+        Delete {
+            from: dependent.from.clone(),
+            condition: self.dialect.is_bound(key),
+            returned: format!("{}{}", self.key(key), self.paths(&dependent.files)),
+        }
     }
 
     /// Deletes the tasks of the bound keys, whatever their state.
@@ -222,9 +245,9 @@ impl<D: Dialect> Statements<D> {
     fn lacks_key(&self, table: &Table, scope: &Scope) -> String {
         let parts = table.key.iter().map(|part| self.dialect.lacks_key(part));
         let link = table.link.iter().filter(|_| matches!(scope, Scope::Receipts(_)));
-        let link = link.filter_map(|link| self.dialect.is_no_text(link));
+        let link = link.filter_map(|link| self.dialect.is_unusable(link));
         parts
-            .chain(link.map(|is_no_text| format!("coalesce({is_no_text}, false)")))
+            .chain(link.map(|is_unusable| format!("coalesce({is_unusable}, false)")))
             .collect::<Vec<_>>()
             .join(" OR ")
     }

@@ -30,6 +30,23 @@ pub struct Table {
     times: Vec<(Field, Typed)>,
 }
 
+/// How a database reads a long text, as expressions.
+pub struct Cut {
+    /// What a task is called.
+    pub label: fn(&str) -> String,
+    /// A path as far as one that has a file can go: whatever is longer is cut to [`LONGEST_PATH`] bytes at least.
+    ///
+    /// [`LONGEST_PATH`]: crate::mapping::canonical_path::LONGEST_PATH
+    pub path: fn(&str) -> String,
+}
+
+impl Cut {
+    /// From here on, no statement reads more of them.
+    fn paths(&self, files: &[String]) -> Vec<String> {
+        files.iter().map(|file| (self.path)(file)).collect()
+    }
+}
+
 /// The times by which a row ended, as far as its table has them: the first end that is plausible counts, else the creation.
 pub struct Ending<'t> {
     pub ends: Vec<&'t Typed>,
@@ -76,19 +93,19 @@ type Look<'l> = dyn FnMut(&str, &str, &[Column]) -> Result<Types, Failure> + 'l;
 impl Tables {
     /// # Errors
     /// A table or column of the mapping that is missing.
-    pub fn read(mapping: &Mapping, look: &mut Look) -> Result<Self, Failure> {
+    pub fn read(mapping: &Mapping, cut: &Cut, look: &mut Look) -> Result<Self, Failure> {
         let tasks = &mapping.tasks;
         let types = look("tasks", &tasks.from, &task_columns(tasks))?;
         let mut tables = Self {
-            tasks: Table::of_tasks(tasks, &types),
+            tasks: Table::of_tasks(tasks, cut, &types),
             receipts: None,
-            task_dependents: dependents("tasks", &tasks.dependents, look)?,
+            task_dependents: dependents("tasks", &tasks.dependents, cut, look)?,
             receipt_dependents: Vec::new(),
         };
         if let Some(receipts) = &mapping.receipts {
             let types = look("receipts", &receipts.from, &receipt_columns(receipts))?;
-            tables.receipts = Some(Table::of_receipts(receipts, &types));
-            tables.receipt_dependents = dependents("receipts", &receipts.dependents, look)?;
+            tables.receipts = Some(Table::of_receipts(receipts, cut, &types));
+            tables.receipt_dependents = dependents("receipts", &receipts.dependents, cut, look)?;
         }
         Ok(tables)
     }
@@ -173,6 +190,7 @@ impl Dependent {
 fn dependents(
     section: &str,
     tables: &[DependentTable],
+    cut: &Cut,
     look: &mut Look,
 ) -> Result<Vec<Dependent>, Failure> {
     let numbered = (1..).zip(tables);
@@ -182,7 +200,7 @@ fn dependents(
         Ok(Dependent {
             from: table.from.clone(),
             foreign_key: typed(&table.foreign_key, "foreign_key", &types),
-            files: table.files.clone(),
+            files: cut.paths(&table.files),
         })
     };
     numbered.map(read).collect()
@@ -199,29 +217,29 @@ fn typed_key(key: &[String], types: &Types) -> Vec<Typed> {
 }
 
 impl Table {
-    fn of_tasks(tasks: &TaskTable, types: &Types) -> Self {
+    fn of_tasks(tasks: &TaskTable, cut: &Cut, types: &Types) -> Self {
         let times = [Field::CreatedAt, Field::StartedAt, Field::UpdatedAt, Field::CompletedAt];
         let time = |field: Field| Some((field, typed(tasks.field(field)?, field.name(), types)));
         Self {
             from: tasks.from.clone(),
             delete_from: tasks.delete_from.clone().unwrap_or_default(),
             key: typed_key(&tasks.key, types),
-            label: tasks.label.clone(),
+            label: (cut.label)(&tasks.label),
             link: tasks.link.as_ref().map(|link| typed(link, "link", types)),
-            files: tasks.files.clone(),
+            files: cut.paths(&tasks.files),
             guard: tasks.guard.clone(),
             times: times.into_iter().filter_map(time).collect(),
         }
     }
 
-    fn of_receipts(receipts: &ReceiptTable, types: &Types) -> Self {
+    fn of_receipts(receipts: &ReceiptTable, cut: &Cut, types: &Types) -> Self {
         Self {
             from: receipts.from.clone(),
             delete_from: receipts.from.clone(),
             key: typed_key(&receipts.key, types),
-            label: receipts.key[0].clone(),
+            label: (cut.label)(&receipts.key[0]),
             link: Some(typed(&receipts.link, "link", types)),
-            files: receipts.files.clone(),
+            files: cut.paths(&receipts.files),
             guard: None,
             times: vec![(Field::CreatedAt, typed(&receipts.created_at, "created_at", types))],
         }

@@ -1,5 +1,6 @@
 //! A connection to a SQLite file, its time limit and what its errors mean.
 
+use super::bounds;
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
 use rusqlite::config::DbConfig;
@@ -64,6 +65,7 @@ pub fn open(
         let mut connection = Connection::open_with_flags(path, flags)?;
         log_statements(&mut connection)?;
         connection.busy_timeout(patience)?;
+        bounds::limit(&connection)?;
         // A quoted column that is not there would else be a string: every task in one state, a guard that holds nothing back.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         distrust_file(&connection)?;
@@ -197,8 +199,11 @@ pub fn words(error: &rusqlite::Error) -> String {
     }
 }
 
-/// What a statement's error means for the run.
-pub fn failure(error: &rusqlite::Error, message: String) -> Failure {
+/// What a statement's error means for the run; `doing` says what it was for.
+pub fn failure(error: &rusqlite::Error, doing: &str, message: String) -> Failure {
+    if let Some(refused) = bounds::refused(error, doing) {
+        return refused;
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Failure::new(Kind::DatabaseUnavailable, message)

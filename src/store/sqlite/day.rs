@@ -1,5 +1,6 @@
 //! What is read of the day's tasks, and of the open ones.
 
+use super::bounds;
 use super::conditions::DayCondition;
 use super::connection::{each_row, read_rows};
 use super::labels::Labels;
@@ -8,7 +9,7 @@ use super::time::{self, Moment};
 use crate::mapping::{Field, State, Wait};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, FailedTask, PERCENTILES, Percentiles, SlowTask,
+    BacklogCount, Cell, DayFigures, FailedTask, LONGEST_MESSAGE, PERCENTILES, Percentiles, SlowTask,
 };
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -134,8 +135,8 @@ impl Report<'_> {
         Ok(())
     }
 
-    pub fn categories(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
-        let mut values = day.values.clone();
+    /// The category of a message as an expression, as [`DayFigures::categories`] numbers it; its texts are appended to the values that are bound.
+    fn category(&self, values: &mut Vec<Value>) -> String {
         let mut cases = String::new();
         for (place, texts) in self.request.categories.iter().enumerate() {
             let contains: Vec<String> = texts
@@ -147,27 +148,39 @@ impl Report<'_> {
                 .collect();
             cases += &format!(" WHEN {} THEN {place}", contains.join(" OR "));
         }
-        let category =
-            if cases.is_empty() { "NULL".to_owned() } else { format!("CASE{cases} END") };
+        if cases.is_empty() { "NULL".to_owned() } else { format!("CASE{cases} END") }
+    }
+
+    pub fn categories(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let mut values = day.values.clone();
+        let category = self.category(&mut values);
         let sql = format!(
-            "SELECT {category}, count(*) FROM {} WHERE {} AND {} AND t.error_message <> '' GROUP BY 1",
+            "SELECT {category} FROM {} WHERE {} AND {} AND t.error_message <> ''",
             self.source,
             self.in_states(&[State::Failed]),
             day.sql,
         );
-        figures.categories = read_rows(self.connection, &sql, params_from_iter(&values), |row| {
+        // Counted here: SQLite would put whole messages into what it groups by.
+        each_row(self.connection, &sql, params_from_iter(&values), |row| {
             let place: Option<i64> = row.get(0)?;
             let place = place.map(|place| place.unsigned_abs() as usize);
-            Ok((place, row.get::<_, i64>(1)?.unsigned_abs()))
-        })?;
-        Ok(())
+            *figures.categories.entry(place).or_default() += 1;
+            Ok(())
+        })
     }
 
     pub fn failed(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
         // Mixed forms do not sort by time; the function makes instants of them.
+        let message = format!("CAST({} AS TEXT)", self.column(Field::ErrorMessage));
+        let mut values = day.values.clone();
+        let category = if self.fields.has(Field::ErrorMessage) {
+            self.category(&mut values)
+        } else {
+            "NULL".to_owned()
+        };
         let sql = format!(
-            "SELECT CAST(t.label AS TEXT), CAST({} AS TEXT), {}, t.{time} FROM {} WHERE {} AND {} ORDER BY {} DESC, {} LIMIT {}",
-            self.column(Field::ErrorMessage),
+            "SELECT CAST(t.label AS TEXT), {}, {}, t.{time}, nullif(max(octet_length({message}), {LONGEST_MESSAGE}), {LONGEST_MESSAGE}), {category} FROM {} WHERE {} AND {} ORDER BY {} DESC, {} LIMIT {}",
+            bounds::cut(&message, LONGEST_MESSAGE),
             self.column(Field::RetryCount),
             self.source,
             self.in_states(&[State::Failed]),
@@ -177,11 +190,17 @@ impl Report<'_> {
             self.request.failed_details,
             time = self.time(),
         );
-        each_row(self.connection, &sql, params_from_iter(&day.values), |row| {
+        each_row(self.connection, &sql, params_from_iter(&values), |row| {
             if let Some(created) = time::read(row.get_ref(3)?) {
+                let message = text(row, 1)?;
+                let has_text = message.as_ref().is_some_and(|message| !message.is_empty());
+                let place: Option<i64> = row.get(5)?;
+                let place = place.map(|place| place.unsigned_abs() as usize);
                 figures.failed.push(FailedTask {
                     task: text(row, 0)?,
-                    message: text(row, 1)?,
+                    message,
+                    message_length: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
+                    category: has_text.then_some(place),
                     retries: row.get(2)?,
                     created_at: self.instant(created),
                 });

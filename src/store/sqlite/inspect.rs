@@ -1,14 +1,14 @@
 //! What a SQLite file says of itself, and whether it could be written to.
 
-use super::cascades;
 use super::connection::{Watchdog, open_read_only, read_rows, refusal, words};
+use super::{bounds, cascades};
 use crate::mapping::Mapping;
 use crate::outcome::{Failure, Kind};
-use crate::store::StoreSettings;
 use crate::store::columns::{Column, unread_columns};
 use crate::store::fields::BLAME_LIMIT;
 use crate::store::inspect::{Inspection, Rights, find_culprit, tables, trials};
 use crate::store::refusal::Refusal;
+use crate::store::{LONGEST_LABEL, StoreSettings};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
@@ -43,11 +43,17 @@ pub fn inspect(
         labels: labels(&connection, settings).map_err(|error| words(&error)),
         trials: {
             let _watchdog = Watchdog::start(&connection, settings.statement_timeout);
-            trials(&settings.mapping, &|column| column, &mut |sql| tried(&connection, sql))
+            trials(&settings.mapping, &read_as, &mut |sql| tried(&connection, sql))
         },
         stranded: cascades::stranded(&connection, &settings.mapping).map_err(|error| words(&error)),
         types: types(&connection, settings),
     })
+}
+
+/// As far as it is read.
+fn read_as(column: Column) -> Column {
+    let expression = bounds::text(&format!("({})", column.expression));
+    column.read_as(expression)
 }
 
 fn tried(connection: &Connection, sql: &str) -> Result<(), Refusal> {
@@ -103,8 +109,9 @@ fn labels(
 ) -> rusqlite::Result<Vec<(Option<String>, u64)>> {
     let table = &settings.mapping.tasks;
     let sql = format!(
-        "SELECT CAST(({}) AS TEXT), count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
-        table.status, table.from
+        "SELECT CAST({} AS TEXT), count(*) FROM {} GROUP BY 1 ORDER BY 2 DESC, 1",
+        bounds::cut(&table.status, LONGEST_LABEL),
+        table.from
     );
     let _watchdog = Watchdog::start(connection, settings.statement_timeout);
     read_rows(connection, &sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))

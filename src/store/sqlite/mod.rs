@@ -5,6 +5,7 @@
 //! notes in which forms they come. Where all have one form, the other statements compare text with bounds in that form;
 //! where forms are mixed, they ask a function of ours about each row.
 
+mod bounds;
 mod cascades;
 mod conditions;
 mod connection;
@@ -130,5 +131,5 @@ fn failure(error: &rusqlite::Error, doing: &str, settings: &StoreSettings) -> Fa
         return Failure::new(Kind::StatementTimeout, message)
             .hint("raise database.statement_timeout_seconds, or add the index that is missing");
     }
-    connection::failure(error, format!("{doing}: {}", words(error)))
+    connection::failure(error, doing, format!("{doing}: {}", words(error)))
 }

@@ -1,11 +1,12 @@
 //! One report's statements, all on one snapshot.
 
+use super::bounds;
 use super::labels;
 use super::time::{Moment, Ruler};
 use crate::calendar::{Buckets, hour_buckets};
 use crate::mapping::{Field, TaskTable};
 use crate::store::fields::{Fields, source};
-use crate::store::{DayFigures, DayRequest, StoreSettings};
+use crate::store::{DayFigures, DayRequest, LONGEST_LABEL, StoreSettings};
 use chrono::{DateTime, Utc};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -41,15 +42,22 @@ impl<'a> Report<'a> {
         let table = &settings.mapping.tasks;
         let hours = hour_buckets(&request.day);
         let labels = labels::occurring(connection, table, fields);
+        let labels = while_doing("reading the statuses", labels)?;
+        let mut overlay = overlay(table);
+        if labels.is_none() {
+            // No index would serve the status.
+            let status = bounds::cut(&format!("({})", table.status), LONGEST_LABEL);
+            overlay.push((Field::Status, status));
+        }
         Ok(Self {
             connection,
             settings,
             fields,
             request,
-            source: source(table, &fields.present, &overlay(table)),
+            source: source(table, &fields.present, &overlay),
             ruler: Ruler::new(&hours.bounds, settings.naive_zone),
             hours,
-            labels: while_doing("reading the statuses", labels)?,
+            labels,
         })
     }
 
@@ -111,6 +119,14 @@ pub fn shown(value: ValueRef) -> String {
 /// Fields that are not read as they are stored.
 pub fn overlay(table: &TaskTable) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
+    for field in [Field::Label, Field::Queue] {
+        if let Some(text) = table.field(field) {
+            overlay.push((field, bounds::cut(&format!("({text})"), LONGEST_LABEL)));
+        }
+    }
+    if let Some(message) = table.field(Field::ErrorMessage) {
+        overlay.push((Field::ErrorMessage, bounds::text(&format!("({message})"))));
+    }
     for field in [Field::ProcessingTime, Field::WaitTime] {
         if let Some(seconds) = table.field(field) {
             // What would overflow a sum of microseconds, or is text, is no duration.

@@ -5,14 +5,16 @@
 use super::super::encoding::Encoding;
 use super::super::quote::literal;
 use super::super::schema::TimeType;
+use super::super::text::cut;
 use crate::calendar::{Shift, wall_clock_bound};
-use crate::mapping::canonical_path::PathAliases;
+use crate::mapping::canonical_path::{LONGEST_PATH, PathAliases};
 use crate::mapping::{Field, State, States};
+use crate::store::LONGEST_LABEL;
 use crate::store::prune::dialect::Dialect;
 use crate::store::prune::plausible::{MOST_EARLY, Plausible};
 use crate::store::prune::statements::Statements;
-use crate::store::prune::tables::{Dependent, Ending, Table, Typed};
-use crate::store::prune::{Pass, Scope};
+use crate::store::prune::tables::{Cut, Dependent, Ending, Table, Typed};
+use crate::store::prune::{LONGEST_KEY, Pass, Scope};
 use crate::timezone::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -30,20 +32,34 @@ pub struct PostgresDialect {
     pub created_is_indexed: bool,
 }
 
+pub const CUT: Cut = Cut {
+    label: |expression| cut(expression, LONGEST_LABEL),
+    path: |expression| cut(expression, LONGEST_PATH),
+};
+
 impl Dialect for PostgresDialect {
     fn key_text(&self, part: &Typed) -> String {
-        self.encoding.exact(&part.expression)
+        let key = self.encoding.exact(&part.expression);
+        match is_too_long(part) {
+            Some(is_too_long) => format!("CASE WHEN NOT {is_too_long} THEN {key} END"),
+            None => key,
+        }
     }
 
     fn lacks_key(&self, part: &Typed) -> String {
-        match self.is_no_text(part) {
-            Some(is_no_text) => format!("(({}) IS NULL OR {is_no_text})", part.expression),
+        match self.is_unusable(part) {
+            Some(is_unusable) => format!("(({}) IS NULL OR {is_unusable})", part.expression),
             None => format!("({}) IS NULL", part.expression),
         }
     }
 
-    fn is_no_text(&self, part: &Typed) -> Option<String> {
-        self.encoding.is_no_text(&part.expression)
+    fn is_unusable(&self, part: &Typed) -> Option<String> {
+        match (is_too_long(part), self.encoding.is_no_text(&part.expression)) {
+            (Some(is_too_long), Some(is_no_text)) => {
+                Some(format!("({is_too_long} OR {is_no_text})"))
+            }
+            (is_too_long, is_no_text) => is_too_long.or(is_no_text),
+        }
     }
 
     fn is_bound(&self, key: &[Typed]) -> String {
@@ -299,6 +315,24 @@ impl Statements<PostgresDialect> {
             self.paths(&dependent.files),
         )
     }
+}
+
+/// "It is longer than a part of a key may be"; `None`: values of its type are short.
+fn is_too_long(part: &Typed) -> Option<String> {
+    let is_short = [
+        "smallint",
+        "integer",
+        "bigint",
+        "uuid",
+        "boolean",
+        "date",
+        "real",
+        "double precision",
+        "timestamp without time zone",
+        "timestamp with time zone",
+    ]
+    .contains(&part.kind.as_str());
+    (!is_short).then(|| format!("(octet_length(({})::text) > {LONGEST_KEY})", part.expression))
 }
 
 /// The type that a key's text is cast to: `character` alone would mean `character(1)` and cut the key off.

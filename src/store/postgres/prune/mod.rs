@@ -40,7 +40,7 @@ use crate::store::prune::{
 };
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use dialect::PostgresDialect;
+use dialect::{CUT, PostgresDialect};
 use lock_search::LockSearch;
 use postgres::Row;
 use recovery::TRIES;
@@ -90,7 +90,7 @@ impl PostgresPruner {
             return Err(failure.into());
         }
         let mut status_type = String::new();
-        let tables = Tables::read(mapping, &mut |section, from, columns| {
+        let tables = Tables::read(mapping, &CUT, &mut |section, from, columns| {
             let types = catalogue::types_of(&session, section, from, columns)?;
             if section == "tasks" {
                 status_type = types.get("status").cloned().unwrap_or_default();

@@ -91,7 +91,7 @@ impl Deleting<'_> {
         }
         let keys = columns(self.batch.before, self.statements.tables.tasks.key.len());
         for dependent in &self.statements.tables.task_dependents {
-            self.ask(&self.statements.delete_dependents(dependent), &keys)?;
+            self.ask(&self.statements.delete_dependents(dependent).returning(), &keys)?;
         }
         self.ask(&self.statements.delete_tasks_by_key(), &keys).map(drop)
     }
@@ -189,7 +189,7 @@ impl Deleting<'_> {
                     self.table,
                     self.batch.scope,
                 ),
-                Scope::Receipts(_) => self.statements.delete_dependents(dependent),
+                Scope::Receipts(_) => self.statements.delete_dependents(dependent).returning(),
             };
             for row in self.session.ask_within(&sql, &keys)? {
                 if let Some(place) = by_key.get(&read_key(&row, 1)?) {
@@ -197,7 +197,7 @@ impl Deleting<'_> {
                 }
             }
         }
-        let sql = self.statements.delete(self.table, self.batch.scope, &[]);
+        let sql = self.statements.delete(self.table, self.batch.scope, &[]).returning();
         let mut deleted = Vec::new();
         for row in self.session.ask_within(&sql, &keys)? {
             if let Some(place) = by_key.get(&read_key(&row, width)?) {

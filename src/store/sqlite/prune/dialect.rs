@@ -2,14 +2,17 @@
 //!
 //! A key is bound part by part, `?1`, `?2`, and travels as literals. Times compare by a function of taskmon's, which no index serves.
 
+use super::super::bounds;
 use super::super::connection::read_rows;
 use super::super::quote::text_literal;
 use super::functions::{ENDED, LITERAL};
 use super::values::{NO_LITERAL, lossy};
+use crate::mapping::canonical_path::LONGEST_PATH;
 use crate::mapping::{State, TaskTable};
+use crate::store::LONGEST_LABEL;
 use crate::store::prune::dialect::Dialect;
-use crate::store::prune::tables::{Ending, Table, Typed};
-use crate::store::prune::{Pass, Scope};
+use crate::store::prune::tables::{Cut, Ending, Table, Typed};
+use crate::store::prune::{LONGEST_KEY, Pass, Scope};
 use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
@@ -19,13 +22,26 @@ pub struct SqliteDialect {
     pub labels: Vec<(State, String)>,
 }
 
+pub const CUT: Cut = Cut {
+    label: |expression| bounds::cut(expression, LONGEST_LABEL),
+    path: |expression| bounds::path(expression, LONGEST_PATH),
+};
+
 impl Dialect for SqliteDialect {
     fn key_text(&self, part: &Typed) -> String {
-        format!("{LITERAL}({})", part.expression)
+        let is_too_long = is_too_long(part);
+        format!(
+            "CASE WHEN {is_too_long} THEN '{NO_LITERAL}' ELSE {LITERAL}({}) END",
+            part.expression
+        )
     }
 
     fn lacks_key(&self, part: &Typed) -> String {
-        format!("{LITERAL}({}) = '{NO_LITERAL}'", part.expression)
+        format!("({} = '{NO_LITERAL}')", self.key_text(part))
+    }
+
+    fn is_unusable(&self, part: &Typed) -> Option<String> {
+        Some(is_too_long(part))
     }
 
     fn is_bound(&self, key: &[Typed]) -> String {
@@ -53,7 +69,13 @@ impl Dialect for SqliteDialect {
     fn in_state(&self, state: State) -> Option<String> {
         let of_state = self.labels.iter().filter(|(of, _)| *of == state);
         let literals: Vec<&str> = of_state.map(|(_, literal)| literal.as_str()).collect();
-        (!literals.is_empty()).then(|| format!("({}) IN ({})", self.status, literals.join(", ")))
+        // A list of one would be an equation, which SQLite looks at before the length.
+        let list = [&literals[..], literals.get(..1)?].concat().join(", ");
+        Some(format!(
+            "({} AND ({status}) IN ({list}))",
+            is_label(&self.status),
+            status = self.status
+        ))
     }
 
     fn is_before(&self, ending: &Ending, before: DateTime<Utc>) -> String {
@@ -66,27 +88,28 @@ impl Dialect for SqliteDialect {
 
     fn shown_times(&self, ending: &Ending) -> String {
         let shown = ending.times().map(|time| {
-            let name = &time.expression;
             format!(
-                "{} || substr(nullif(quote({name}), 'NULL'), 1, {MOST_SHOWN})",
-                text_literal(&format!("{name} = "))
+                "{} || substr(nullif(quote({}), 'NULL'), 1, {MOST_SHOWN})",
+                text_literal(&format!("{} = ", time.expression)),
+                bounds::time(&time.expression)
             )
         });
         format!("concat_ws(', ', {})", shown.collect::<Vec<_>>().join(", "))
     }
 
     fn newest(&self, from: &str, time: &Typed) -> String {
-        format!("SELECT max({ENDED}({})) FROM {from}", time.expression)
+        format!("SELECT max({ENDED}({})) FROM {from}", bounds::time(&time.expression))
     }
 
     fn is_undated(&self, ending: &Ending) -> String {
-        let times = ending.times().map(|time| format!("nullif({}, ''), ", time.expression));
+        let times =
+            ending.times().map(|time| format!("nullif({}, ''), ", bounds::time(&time.expression)));
         // coalesce() wants two arguments at least.
         format!("(coalesce({}NULL, NULL) IS NULL)", times.collect::<String>())
     }
 
     fn sampled(&self, time: &Typed) -> String {
-        format!("({})", time.expression)
+        bounds::time(&time.expression)
     }
 
     /// No index could serve a narrower search: one pass finds all.
@@ -95,13 +118,24 @@ impl Dialect for SqliteDialect {
     }
 }
 
+/// "It is longer than a part of a key may be."
+fn is_too_long(part: &Typed) -> String {
+    format!("(octet_length({}) > {LONGEST_KEY})", part.expression)
+}
+
+/// "It is no longer than a label can be."
+fn is_label(status: &str) -> String {
+    format!("octet_length({status}) <= {LONGEST_LABEL}")
+}
+
 /// How many characters of a value that is no time are shown.
 const MOST_SHOWN: u8 = 40;
 
 /// The first of a row's times that is plausible, in microseconds since 1970; NULL where none is.
 fn ended(ending: &Ending) -> String {
-    let created = ending.created.map_or("NULL", |created| created.expression.as_str());
-    let ends = ending.ends.iter().map(|end| format!(", {}", end.expression));
+    let created = ending.created.map(|created| bounds::time(&created.expression));
+    let created = created.unwrap_or_else(|| "NULL".to_owned());
+    let ends = ending.ends.iter().map(|end| format!(", {}", bounds::time(&end.expression)));
     format!("{ENDED}({created}{})", ends.collect::<String>())
 }
 
@@ -117,8 +151,9 @@ pub fn read_labels(
     table: &TaskTable,
 ) -> rusqlite::Result<Vec<(State, String)>> {
     let sql = format!(
-        "SELECT DISTINCT CAST(({status}) AS TEXT), quote({status}) FROM {} WHERE ({status}) IS NOT NULL",
+        "SELECT DISTINCT CAST(({status}) AS TEXT), quote({status}) FROM {} WHERE {}",
         table.from,
+        is_label(&table.status),
         status = table.status,
     );
     read_rows(connection, &sql, [], |row| {

@@ -29,7 +29,7 @@ use crate::store::prune::{
 use crate::units;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use dialect::{SqliteDialect, read_labels};
+use dialect::{CUT, SqliteDialect, read_labels};
 use foreign_keys::ForeignKeys;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
 use std::path::Path;
@@ -51,7 +51,7 @@ impl SqlitePruner {
         let tasks = &settings.store.mapping.tasks;
         let try_query =
             |sql: &str| connection.prepare(sql).map(drop).map_err(|error| refusal(&error));
-        let tables = Tables::read(&settings.store.mapping, &mut |section, from, columns| {
+        let tables = Tables::read(&settings.store.mapping, &CUT, &mut |section, from, columns| {
             require(section, from, columns, &mut |sql| try_query(sql)).map(|()| Types::new())
         })?;
         require_key(tasks, &mut |sql| try_query(sql))?;
@@ -186,7 +186,7 @@ fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Fai
         }
         Some(ErrorCode::DiskFull) => Failure::new(Kind::DatabaseUnavailable, message)
             .hint("make room on the database's disk, and run again"),
-        _ => super::connection::failure(error, message),
+        _ => super::connection::failure(error, doing, message),
     }
 }
 

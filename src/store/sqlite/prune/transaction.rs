@@ -7,8 +7,9 @@ use super::foreign_keys::Deferred;
 use super::values::{read_paths, values};
 use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, delete_settled, refused_at_commit};
-use crate::store::prune::tables::Table;
-use crate::store::prune::{Batch, Deletion, Mode};
+use crate::store::prune::statements::Delete;
+use crate::store::prune::tables::{Dependent, Table};
+use crate::store::prune::{Batch, Deletion, Key, Mode};
 use anyhow::Result;
 use rusqlite::types::Value;
 use rusqlite::{ErrorCode, params_from_iter};
@@ -108,8 +109,7 @@ impl SqlitePruner {
         })?;
         for key in batch.before {
             for dependent in &self.statements.tables.task_dependents {
-                let sql = self.statements.delete_dependents(dependent);
-                self.read_paths(&sql, key, dependent.files.len())?;
+                self.delete_dependents(dependent, key)?;
             }
             let sql = self.statements.delete_tasks_by_key();
             self.connection.prepare_cached(&sql)?.execute(params_from_iter(values(key)))?;
@@ -206,6 +206,7 @@ impl SqlitePruner {
                         ErrorCode::ConstraintViolation
                             | ErrorCode::Unknown
                             | ErrorCode::OperationAborted
+                            | ErrorCode::TooBig
                     )
                 );
                 if !row_is_at_fault {
@@ -231,8 +232,7 @@ impl SqlitePruner {
         let dependents = self.statements.tables.dependents(scope);
         if !dependents.is_empty() && self.is_alone(table, batch, place)? {
             for dependent in dependents {
-                let sql = self.statements.delete_dependents(dependent);
-                paths.extend(self.read_paths(&sql, &row.key, dependent.files.len())?);
+                paths.extend(self.delete_dependents(dependent, &row.key)?);
             }
         }
         let deferred = self.foreign_keys.on(scope);
@@ -241,8 +241,8 @@ impl SqlitePruner {
         let mut parents: Option<Vec<Value>> = None;
         {
             let files = if table.is_read_directly() { table.files.len() } else { 0 };
-            let sql = self.statements.delete(table, scope, &referred);
-            let mut statement = self.connection.prepare_cached(&sql)?;
+            let delete = self.statements.delete(table, scope, &referred);
+            let mut statement = self.connection.prepare_cached(&delete.seen())?;
             let mut rows = statement.query(params_from_iter(values(&row.key)))?;
             let width = table.key.len();
             while let Some(found) = rows.next()? {
@@ -250,6 +250,8 @@ impl SqlitePruner {
                 let columns = width..width + referred.len();
                 parents = Some(columns.map(|column| found.get(column)).collect::<Result<_, _>>()?);
             }
+            drop(rows);
+            self.execute(&delete, &row.key)?;
         }
         if self.row(scope, &row.key)?.is_some() {
             return Ok(Taken::Kept(KEPT.to_owned()));
@@ -261,6 +263,24 @@ impl SqlitePruner {
             return Ok(Taken::Kept(words));
         }
         Ok(Taken::Gone { changed: table.has_changed(row, paths) })
+    }
+
+    /// Deletes the rows that depend on this key, and returns their paths.
+    fn delete_dependents(
+        &self,
+        dependent: &Dependent,
+        key: &Key,
+    ) -> rusqlite::Result<Vec<Vec<u8>>> {
+        let delete = self.statements.delete_dependents(dependent);
+        let paths = self.read_paths(&delete.seen(), key, dependent.files.len())?;
+        self.execute(&delete, key)?;
+        Ok(paths)
+    }
+
+    /// Deletes what was seen before in the same transaction. With RETURNING, SQLite would read every column of the rows, however long.
+    fn execute(&self, delete: &Delete, key: &Key) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(&delete.unseen())?;
+        statement.execute(params_from_iter(values(key))).map(drop)
     }
 
     fn is_alone(&self, table: &Table, batch: &Batch, place: usize) -> rusqlite::Result<bool> {
