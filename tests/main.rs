@@ -13,7 +13,7 @@
 mod architecture;
 mod channels;
 mod cli;
-
+mod memory;
 mod readme;
 mod store;
 mod support;

@@ -47,6 +47,8 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/snapshot.rs", dates: 1, to: DATE },
     Given { file: "tests/cli/stats.rs", dates: 37, to: DATE },
     Given { file: "tests/cli/time.rs", dates: 77, to: DATE },
+    Given { file: "tests/memory/files.rs", dates: 4, to: "records" },
+    Given { file: "tests/memory/rows.rs", dates: 11, to: AS_OF },
     Given { file: "tests/fixtures/presets/celery_messages_postgres.sql", dates: 3, to: PRESETS },
     Given { file: "tests/fixtures/presets/celery_own_sqlite.sql", dates: 1, to: PRESETS },
     Given { file: "tests/fixtures/presets/celery_postgres.sql", dates: 6, to: PRESETS },
