@@ -6,6 +6,8 @@
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
 #   scripts/bench.sh cleanup [ROWS]     expired rows with their files against the two floors (deleting in psql, unlinking with as many
 #                                       threads) and against a loop over objects; sweeping against find
+#   scripts/bench.sh night [ROWS...]    10000 expired rows with 30000 files beside so many rows that stay (1000000), against deleting in psql,
+#                                       one read of all paths, and unlinking
 #   scripts/bench.sh memory             the most memory for 10000 and for 1000000 expired rows
 #   scripts/bench.sh alert [ROWS]       `taskmon alert --dry-run` against the best statement written by hand, through psql (10000000 rows, most of
 #                                       them final, thousands open)
@@ -27,7 +29,7 @@ if [ "${1-}" = --report ]; then
     shift
 fi
 case ${1-} in
-    stats | disk | alert | cleanup | memory) ;;
+    stats | disk | alert | cleanup | night | memory) ;;
     *) usage; exit 2 ;;
 esac
 if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
@@ -165,11 +167,10 @@ cleanup() {
     own="$taskmon cleanup -c $folder/taskmon.toml --database-url $url --only tasks -q -q --force --as-of 2026-11-19T00:00:00+08:00 --failed-tasks-days 30"
     restore="psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -c 'TRUNCATE tasks' -c 'INSERT INTO tasks SELECT * FROM kept' -c 'VACUUM ANALYZE tasks'"
     files="python3 $root/scripts/bench/files.py make $storage $folder/list"
-    query -d "$database" -Atc "SELECT unnest(ARRAY[image_path, document_path, screenshot_path]) FROM tasks
-        WHERE status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'" |
-        sed '/^$/d' >"$folder/list"
     export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage
-    # What a batch costs beside its rows and files is one sync for each folder that it takes something from: here 768.
+    export BENCH_EXPIRED="status = 'COMPLETED' AND completed_at < '2026-10-20' OR status = 'FAILED' AND updated_at < '2026-10-20'"
+    query -d "$database" -Atc "SELECT unnest(ARRAY[image_path, document_path, screenshot_path]) FROM tasks
+        WHERE $BENCH_EXPIRED" | sed '/^$/d' >"$folder/list"
     for size in 1000 5000; do
         export BENCH_BATCH=$size
         compare --pairs 9 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
@@ -182,6 +183,29 @@ cleanup() {
     compare --pairs 3 --least 20 --memory 40 --before "$restore" --peer-before "$restore" \
         "cleanup without files, the loop over objects" "$own" "$python $root/scripts/bench/orm.py $url $storage"
     sweep
+}
+
+night() {
+    local rows storage=$folder/storage url own restore files cut
+    url="postgresql://postgres@127.0.0.1:$TASKMON_TEST_PG_PORT/$database"
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$storage'" '[cleanup]' \
+        "storage_roots = ['uploads', 'documents', 'screenshots']" >"$folder/taskmon.toml"
+    for rows in "$@"; do
+        fill "$rows" 60
+        cut=$(query -d "$database" -Atc "SELECT max(completed_at)::timestamp(0) FROM
+            (SELECT completed_at FROM tasks WHERE status = 'COMPLETED' ORDER BY completed_at LIMIT 10000) AS oldest")
+        export BENCH_URL=$url BENCH_LIST=$folder/list BENCH_STORAGE=$storage BENCH_BATCH=1000 BENCH_READ=yes
+        export BENCH_EXPIRED="status = 'COMPLETED' AND completed_at < '$cut'"
+        query -d "$database" -c "CREATE TABLE kept AS SELECT * FROM tasks WHERE $BENCH_EXPIRED"
+        query -d "$database" -Atc "SELECT unnest(ARRAY[image_path, document_path, screenshot_path]) FROM kept" | sed '/^$/d' >"$folder/list"
+        own="$taskmon cleanup -c $folder/taskmon.toml --database-url $url --only tasks -q -q --force"
+        own+=" --as-of $(date -d "$cut 30 days" +%FT%T+08:00) --completed-tasks-days 30 --failed-tasks-days 9999"
+        restore="psql -X -q -h 127.0.0.1 -p $TASKMON_TEST_PG_PORT -U postgres -d $database -c 'INSERT INTO tasks SELECT * FROM kept' -c 'VACUUM tasks'"
+        files="python3 $root/scripts/bench/files.py make $storage $folder/list"
+        query -d "$database" -c "DELETE FROM tasks WHERE $BENCH_EXPIRED"
+        compare --pairs 9 --most 1.3 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
+            "a night, $(wc -l <"$folder/list") files, $rows rows" "$own" "bash $root/scripts/bench/floors.sh"
+    done
 }
 
 # A Python with SQLAlchemy; its path.
@@ -228,6 +252,11 @@ case $1 in
     disk) disk ;;
     alert) alert "${2:-10000000}" ;;
     cleanup) cleanup "${2:-60000}" ;;
+    night)
+        shift
+        if [ $# -eq 0 ]; then set -- 1000000; fi
+        night "$@"
+        ;;
     memory) memory ;;
 esac
 if [ "$missed" -ne 0 ]; then
