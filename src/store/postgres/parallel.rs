@@ -233,9 +233,15 @@ fn answer_all(
     snapshot: &Sender<String>,
 ) -> Answers {
     let doing = "beginning the report's transaction";
-    let begun = client
-        .simple_query(&format!("{}; SELECT pg_export_snapshot()", plan.begin))
-        .map_err(|error| Refused::new(&error, doing))?;
+    let begun = match client.simple_query(&format!("{}; SELECT pg_export_snapshot()", plan.begin)) {
+        // Where the server has no snapshot to share, the leader does all of it.
+        Err(error) if !has_ended(&error) => {
+            log::info!("one connection does all the work: {}", failure(&error, doing));
+            client.simple_query(&format!("ROLLBACK; {}", plan.begin))
+        }
+        begun => begun,
+    };
+    let begun = begun.map_err(|error| Refused::new(&error, doing))?;
     if let Some(exported) = first_value(&begun) {
         // There is no receiver if there is no second connection.
         let _ = snapshot.send(exported.to_owned());
