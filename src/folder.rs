@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 /// As the kernel has it.
@@ -301,6 +302,33 @@ impl Walk {
 fn open_beneath(folder: &OwnedFd, name: &OsStr, flags: OFlags, mode: Mode) -> Result<File, Errno> {
     let flags = flags | CLOSED | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(File::from(openat(folder, name, flags, mode)?))
+}
+
+/// The folders of the user's own, in the order in which they are tried. No variable has a word in it.
+pub fn own_folders() -> Vec<PathBuf> {
+    let user = rustix::process::geteuid();
+    let shared = ["/tmp", "/var/tmp", "/dev/shm"];
+    let runtime = user.is_root().then_some("/run");
+    let folders = runtime.into_iter().chain(shared);
+    folders.map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw()))).collect()
+}
+
+/// Makes a folder that is nobody else's.
+///
+/// # Errors
+/// It cannot be made, or is somebody else's.
+pub fn make_own(folder: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(folder)?;
+    let user = rustix::process::geteuid().as_raw();
+    if found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not this user's own folder, closed to others"))
+    }
 }
 
 /// Whether a user is root or the one that runs this.

@@ -9,13 +9,12 @@
 //! another than that of a shell.
 
 use crate::files::{locked, open_lock};
-use crate::folder::Folder;
+use crate::folder::{Folder, make_own, own_folders};
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,13 +44,13 @@ pub struct Subject<'a> {
 /// # Errors
 /// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where there is no place for its file.
 pub fn acquire(subject: &Subject) -> Result<Lock> {
-    acquire_in(subject, &private_folders())
+    acquire_in(subject, &own_folders())
 }
 
 /// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
 /// having it. Where that list cannot be read, nobody is known to hold it.
 pub fn is_held(subject: &Subject) -> bool {
-    let private = private_folders();
+    let private = own_folders();
     let folders = subject.folder.into_iter().chain(private.iter().map(PathBuf::as_path));
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut files = folders.map(|folder| folder.join(file_name(subject)));
@@ -68,15 +67,6 @@ fn is_listed(file: &Path, locks: &str) -> bool {
     fields.any(|mut line| {
         line.next() == Some("FLOCK") && line.nth(3).is_some_and(|file| file.ends_with(&inode))
     })
-}
-
-/// The folders of the user's own, in the order in which they are tried. No variable has a word in it.
-fn private_folders() -> Vec<PathBuf> {
-    let user = rustix::process::geteuid();
-    let shared = ["/tmp", "/var/tmp", "/dev/shm"];
-    let runtime = user.is_root().then_some("/run");
-    let folders = runtime.into_iter().chain(shared);
-    folders.map(|folder| Path::new(folder).join(format!("taskmon-{}", user.as_raw()))).collect()
 }
 
 fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
@@ -125,21 +115,6 @@ fn held(subject: &Subject, path: &Path) -> Failure {
         format!("another run of {name} with this configuration is under way; nothing was done"),
     )
     .hint(format!("its lock is {}; --no-lock runs all the same", path.display()))
-}
-
-/// Makes a folder that is nobody else's.
-fn make_own(folder: &Path) -> io::Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = std::fs::symlink_metadata(folder)?;
-    let user = rustix::process::geteuid().as_raw();
-    if found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is not this user's own folder, closed to others"))
-    }
 }
 
 fn file_name(subject: &Subject) -> String {

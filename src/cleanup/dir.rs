@@ -182,7 +182,7 @@ impl Dir {
         unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
     }
 
-    /// Writes what was unlinked to the disk, so that it survives a power cut: the rows that named it are committed next.
+    /// Writes what was unlinked to the disk, so that it survives a power cut.
     pub fn sync(&self) -> Result<(), Errno> {
         rustix::fs::fsync(self.handle.as_fd())
     }

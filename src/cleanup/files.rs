@@ -4,7 +4,7 @@
 //! and is itself a regular file.
 
 use super::dir::{Dir, kind_name};
-use super::finding::{Finding, RootedFile};
+use super::finding::Finding;
 use super::roots::Roots;
 use super::threads::EXAMINE;
 use crate::mapping::canonical_path::{CanonicalPath, LONGEST_PATH, PathAliases};
@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 /// How many files of one folder a thread takes at once.
 const PIECE: usize = 64;
@@ -69,16 +68,15 @@ fn examine_folder<'p>(
     // Compared for something within them: a link leads on what lies beneath it.
     let is_linked = canonical(folder, "file") != canonical(&real_folder, "file");
     let each = names.iter().map(|(path, name)| {
-        let file = RootedFile { dir: Arc::clone(&dir), name: Arc::from(OsStr::new(name)) };
         let real = is_linked.then(|| canonical(&real_folder, name));
-        (*path, examine_file(&handle, file, real))
+        (*path, examine_file(&handle, OsStr::new(name), real))
     });
     each.collect()
 }
 
-fn examine_file(folder: &Dir, file: RootedFile, real: Option<CanonicalPath>) -> Finding {
-    match folder.stat(&file.name) {
-        Ok(None) | Err(Errno::NOTDIR) => Finding::Gone(Some(file)),
+fn examine_file(folder: &Dir, name: &OsStr, real: Option<CanonicalPath>) -> Finding {
+    match folder.stat(name) {
+        Ok(None) | Err(Errno::NOTDIR) => Finding::Gone,
         Err(error) => Finding::Refused("not_removable", format!("it cannot be looked at: {error}")),
         Ok(Some(stat)) if stat.kind != FileType::RegularFile => Finding::Refused(
             "not_a_file",
@@ -86,7 +84,7 @@ fn examine_file(folder: &Dir, file: RootedFile, real: Option<CanonicalPath>) -> 
         ),
         Ok(Some(stat)) => match folder.find_obstacle(&stat) {
             Some(why) => Finding::Refused("not_removable", why),
-            None => Finding::Removable { file, stat, real },
+            None => Finding::Removable { stat, real },
         },
     }
 }

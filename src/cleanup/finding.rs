@@ -12,14 +12,13 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
     Removable {
-        file: RootedFile,
         stat: FileStat,
         /// Of the file's real path, where the row's own leads there through a symbolic link: a row that stays may name the file without that
         /// link.
         real: Option<CanonicalPath>,
     },
-    /// Nothing is there any more; with the file's place where its folder still is.
-    Gone(Option<RootedFile>),
+    /// Nothing is there any more.
+    Gone,
     /// It leads out of the storage roots; with the reason.
     Outside(String),
     /// It cannot be removed, or must not be: the kind of the issue, and why.

@@ -13,7 +13,7 @@ use super::targets::Target;
 use super::watch::Watch;
 use crate::mapping::canonical_path::{PathAliases, is_start_of};
 use crate::outcome::{Failure, Issue};
-use crate::store::prune::Pruner;
+use crate::store::prune::{Keys, Pruner};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -137,8 +137,11 @@ fn find_named(
     starts.sort();
     starts.dedup();
     let mut named = HashedSet::default();
-    pruner.paths_beneath(&starts, &mut |path| {
-        named.insert(path);
+    pruner.named_paths(Keys::Unneeded, &mut |found| {
+        let path = aliases.canonical(found.path);
+        if starts.iter().any(|start| path.starts_with(start)) {
+            named.insert(&path);
+        }
     })?;
     Ok(named)
 }

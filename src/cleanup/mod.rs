@@ -5,7 +5,6 @@
 //! refers to any more.
 
 mod aliases;
-mod before_commit;
 mod bound;
 mod candidate;
 mod config;
@@ -19,10 +18,12 @@ mod guard;
 mod hashed;
 mod in_use;
 mod issue_log;
+mod journal;
 mod lookups;
+mod naming;
 mod paths;
+mod pending;
 mod reading;
-mod references;
 mod removal;
 mod roots;
 mod rows;
@@ -40,6 +41,7 @@ pub use database::Database;
 pub use folders::needs_names;
 pub use globs::{NamePatterns, Protected};
 pub use guard::{MOST_SKEW, require_no_gap};
+pub use journal::{FILES as JOURNALS, Places};
 pub use reading::{Reading, Source};
 pub use roots::Roots;
 pub use settings::{Outside, Part, Settings, TempAgeBy};
@@ -51,8 +53,8 @@ use crate::outcome::{Failure, Issue, Kind};
 use crate::store::prune::{Mode, Pruner, Scope, Undeletable};
 use anyhow::Result;
 use database::is_interrupted;
-use hashed::HashedSet;
 use in_use::InUse;
+use rows::Run;
 
 /// Runs the cleanup.
 ///
@@ -177,16 +179,21 @@ fn try_clean_rows(
     if settings.prunes_receipts() {
         scopes.push(settings.expired_receipts());
     }
-    let mut seen = HashedSet::default();
+    let mut run = Run::new(settings, roots, pruner, watch, tally);
+    let ended = run.take_over().and_then(|()| clean_scopes(&scopes, &mut run));
+    run.end(ended)
+}
+
+fn clean_scopes(scopes: &[Scope], run: &mut Run) -> Result<()> {
     for scope in scopes {
-        report_undeletable(&scope, pruner, tally)?;
-        let phase = tally.phase();
-        rows::clean(&scope, rows::Run { pruner, roots, settings, watch, tally, seen: &mut seen })?;
+        report_undeletable(scope, run.pruner, run.tally)?;
+        let phase = run.tally.phase();
+        run.clean(scope)?;
         let what = match scope {
             Scope::Tasks(_) => "expired tasks",
             Scope::Receipts(_) => "orphaned receipts",
         };
-        phase.end(what, tally);
+        phase.end(what, run.tally);
     }
     Ok(())
 }

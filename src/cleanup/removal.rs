@@ -1,9 +1,12 @@
-//! The removal of a batch's files, so that it lasts before their rows are committed.
+//! The removal of files whose rows are deleted.
 
 use super::dir::{Dir, FileStat};
 use super::finding::{Finding, RootedDir, RootedFile};
+use super::journal::IntendedFile;
 use super::roots::Roots;
 use super::threads::UNLINK;
+use crate::store::prune::Mode;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,105 +17,147 @@ use std::sync::Arc;
 /// How many files of one folder a thread takes at once.
 const PIECE: usize = 64;
 
-/// A file, and what was seen when it was examined.
-pub type Examined = (RootedFile, FileStat);
+/// What became of a file.
+pub enum Outcome {
+    /// With what was found of it just before.
+    Removed { file: RootedFile, stat: FileStat },
+    /// Nothing was there.
+    Gone,
+    /// Something else has taken its place.
+    Changed,
+    /// Why it is still there.
+    Left(String),
+}
 
-/// Unlinks files, which are sorted, on several threads, and makes that last. For each file the bytes that it set free, or why it is
-/// still there.
-pub fn remove(files: &[Examined], roots: &Roots) -> Vec<Result<u64, String>> {
-    let pieces: Vec<&[Examined]> = by_folder(files).flat_map(|files| files.chunks(PIECE)).collect();
+impl IntendedFile {
+    pub fn is(&self, stat: &FileStat) -> bool {
+        stat.kind == FileType::RegularFile
+            && (stat.id.1, stat.modified) == (self.inode, self.modified)
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.path.split_at(self.path.rfind('/').map_or(0, |slash| slash + 1))
+    }
+}
+
+/// Unlinks files, which are sorted, on several threads, and writes that to the disk; a dry run only looks at them.
+pub fn remove(files: &[&IntendedFile], roots: &Roots, mode: Mode) -> Vec<Outcome> {
+    let pieces: Vec<&[&IntendedFile]> = files
+        .chunk_by(|one, next| one.split().0 == next.split().0)
+        .flat_map(|files| files.chunks(PIECE))
+        .collect();
+    let removed = UNLINK.each(&pieces, |files| remove_piece(files, roots, mode, Names::One));
     // Of a file with several names the last one sets the bytes free: these go one after the other.
-    let removed = UNLINK.each(&pieces, |files| -> Vec<Option<Result<u64, String>>> {
-        let remove =
-            |file: &Examined| (file.1.links <= 1).then(|| remove_one(&file.0, &file.1, roots));
-        files.iter().map(remove).collect()
-    });
-    let mut outcomes: Vec<_> = files
+    let again = |file: &&IntendedFile| {
+        remove_piece(std::slice::from_ref(file), roots, mode, Names::Any).pop().flatten()
+    };
+    let mut outcomes: Vec<Outcome> = files
         .iter()
         .zip(removed.into_iter().flatten())
-        .map(|((file, stat), outcome)| outcome.unwrap_or_else(|| remove_one(file, stat, roots)))
+        .map(|(file, outcome)| outcome.or_else(|| again(file)).unwrap_or(Outcome::Gone))
         .collect();
-    sync(files, &mut outcomes, roots);
+    if mode == Mode::Apply {
+        sync(&mut outcomes, roots);
+    }
     outcomes
 }
 
-/// Neighbours in one folder.
-fn by_folder(files: &[Examined]) -> impl Iterator<Item = &[Examined]> {
-    files.chunk_by(|(one, _), (next, _)| one.dir.number == next.dir.number)
+/// Which files are removed, by the number of their names.
+#[derive(Clone, Copy, PartialEq)]
+enum Names {
+    One,
+    Any,
 }
 
-/// The bytes that the file set free; a folder that is gone has taken it along.
-fn remove_one(file: &RootedFile, examined: &FileStat, roots: &Roots) -> Result<u64, String> {
-    match roots.handle(&file.dir) {
-        Ok(folder) => unlink(&folder, &file.name, examined),
-        Err(Finding::Refused(_, why) | Finding::Outside(why)) => Err(why),
-        Err(_) => Ok(0),
-    }
+/// Removes files of one folder; `None`: it has another number of names.
+fn remove_piece(
+    files: &[&IntendedFile],
+    roots: &Roots,
+    mode: Mode,
+    names: Names,
+) -> Vec<Option<Outcome>> {
+    let folder = files.first().map_or("", |file| file.split().0);
+    let (dir, handle) = match roots.open_folder(&roots.base().join(folder)) {
+        Ok(opened) => opened,
+        Err(finding) => {
+            let outcome = || match &finding {
+                Finding::Refused(_, why) | Finding::Outside(why) => Outcome::Left(why.clone()),
+                Finding::Removable { .. } | Finding::Gone => Outcome::Gone,
+            };
+            return files.iter().map(|_| Some(outcome())).collect();
+        }
+    };
+    let each = files.iter().map(|file| {
+        let name = Arc::from(OsStr::new(file.split().1));
+        let place = RootedFile { dir: Arc::clone(&dir), name };
+        remove_one(file, place, &handle, mode, names)
+    });
+    each.collect()
 }
 
 /// Removes what was examined, and nothing that has taken its place since.
-fn unlink(folder: &Dir, name: &OsStr, examined: &FileStat) -> Result<u64, String> {
-    let stat = match folder.stat(name) {
-        Ok(None) => return Ok(0),
+fn remove_one(
+    file: &IntendedFile,
+    place: RootedFile,
+    folder: &Dir,
+    mode: Mode,
+    names: Names,
+) -> Option<Outcome> {
+    let stat = match folder.stat(&place.name) {
         Ok(Some(stat)) => stat,
-        Err(error) => return Err(format!("it cannot be looked at: {error}")),
+        Ok(None) | Err(Errno::NOTDIR) => return Some(Outcome::Gone),
+        Err(error) => return Some(Outcome::Left(format!("it cannot be looked at: {error}"))),
     };
-    if (stat.kind, stat.id, stat.modified) != (examined.kind, examined.id, examined.modified) {
-        return Err("it has changed since it was examined".to_owned());
+    if !file.is(&stat) {
+        return Some(Outcome::Changed);
     }
-    match folder.unlink(name) {
-        Ok(()) if stat.links > 1 => Ok(0),
-        Ok(()) => Ok(stat.bytes),
-        Err(Errno::NOENT) => Ok(0),
-        Err(error) => Err(format!("it cannot be removed: {error}")),
+    if names == Names::One && stat.links > 1 {
+        return None;
     }
-}
-
-/// Writes to the disk what was unlinked, before the rows that named it are committed. Only once all of it is done: where the file
-/// system writes ahead, syncing the first folder writes all of it, and the others find little left to do.
-fn sync(files: &[Examined], outcomes: &mut [Result<u64, String>], roots: &Roots) {
-    let mut rest = outcomes;
-    let mut folders = Vec::new();
-    for files in by_folder(files) {
-        let (outcomes, others) = std::mem::take(&mut rest).split_at_mut(files.len());
-        rest = others;
-        if outcomes.iter().any(Result::is_ok) {
-            folders.push((&files[0].0.dir, outcomes));
-        }
-    }
-    let dirs: Vec<&Arc<RootedDir>> = folders.iter().map(|(dir, _)| *dir).collect();
-    for ((_, outcomes), failed) in folders.into_iter().zip(sync_folders(&dirs, roots)) {
-        if let Some(why) = failed {
-            outcomes.fill(Err(why));
-        }
-    }
-}
-
-/// The same for files, sorted, that were gone already: a run that was killed may have unlinked them a moment ago. For each why its
-/// removal is not on the disk.
-pub fn sync_gone(gone: &[RootedFile], roots: &Roots) -> Vec<Option<String>> {
-    let folders = gone.chunk_by(|one, next| one.dir.number == next.dir.number);
-    let dirs: Vec<&Arc<RootedDir>> = folders.clone().map(|files| &files[0].dir).collect();
-    let failed = folders.zip(sync_folders(&dirs, roots));
-    failed.flat_map(|(files, why)| std::iter::repeat_n(why, files.len())).collect()
-}
-
-fn sync_folders(dirs: &[&Arc<RootedDir>], roots: &Roots) -> Vec<Option<String>> {
-    UNLINK.each(dirs, |dir| {
-        // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
-        let folder = roots.handle(dir).ok()?;
-        let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
-        Some(format!("its removal could not be written to the disk: {error}"))
+    let removed = match mode {
+        Mode::Apply => folder.unlink(&place.name),
+        Mode::DryRun => Ok(()),
+    };
+    Some(match removed {
+        Ok(()) => Outcome::Removed { file: place, stat },
+        Err(Errno::NOENT) => Outcome::Gone,
+        Err(error) => Outcome::Left(format!("it cannot be removed: {error}")),
     })
 }
 
+/// Writes to the disk what was unlinked, before the journal that has it goes. Only once all of it is done: where the file system writes ahead,
+/// syncing the first folder writes all of it, and the others find little left to do.
+fn sync(outcomes: &mut [Outcome], roots: &Roots) {
+    let mut folders: BTreeMap<usize, Arc<RootedDir>> = BTreeMap::new();
+    for outcome in outcomes.iter() {
+        if let Outcome::Removed { file, .. } = outcome {
+            folders.entry(file.dir.number).or_insert_with(|| Arc::clone(&file.dir));
+        }
+    }
+    let dirs: Vec<Arc<RootedDir>> = folders.into_values().collect();
+    let failed: BTreeMap<usize, String> = UNLINK
+        .each(&dirs, |dir| {
+            // A folder that is gone has nothing to write; some file systems cannot sync one and need not.
+            let folder = roots.handle(dir).ok()?;
+            let error = folder.sync().err().filter(|error| *error == Errno::IO)?;
+            Some((dir.number, format!("its removal could not be written to the disk: {error}")))
+        })
+        .into_iter()
+        .flatten()
+        .collect();
+    for outcome in outcomes.iter_mut() {
+        if let Outcome::Removed { file, .. } = outcome
+            && let Some(why) = failed.get(&file.dir.number)
+        {
+            *outcome = Outcome::Left(why.clone());
+        }
+    }
+}
+
 /// Removes the folders of these files that are empty now, and the ones above them, up to their roots; how many went.
-pub fn remove_empty_folders<'f>(
-    files: impl IntoIterator<Item = &'f RootedFile>,
-    roots: &Roots,
-) -> u64 {
+pub fn remove_empty_folders(files: &[RootedFile], roots: &Roots) -> u64 {
     let dirs: BTreeMap<usize, &RootedDir> =
-        files.into_iter().map(|file| (file.dir.number, file.dir.as_ref())).collect();
+        files.iter().map(|file| (file.dir.number, file.dir.as_ref())).collect();
     let mut folders: Vec<(usize, &Path)> = dirs
         .into_values()
         .flat_map(|dir| dir.relative.ancestors().map(|folder| (dir.root, folder)))

@@ -45,8 +45,8 @@ struct Root {
     unusable: Option<String>,
 }
 
-/// The folders of a batch, open from the examination of their files until these are gone: examined, unlinked and synced on one handle. Not
-/// longer, because a folder that somebody moves away and makes anew is another folder.
+/// The folders of a batch, open while its files are examined, and again while they are unlinked and synced. Not longer, because a folder that
+/// somebody moves away and makes anew is another folder.
 struct OpenFolders {
     folders: Mutex<HashMap<(usize, PathBuf), Arc<RootedDir>>>,
     /// Further ones are opened anew each time.
@@ -87,6 +87,12 @@ impl Roots {
     pub fn unusable(&self) -> Vec<(PathBuf, String)> {
         let roots = self.roots.iter();
         roots.filter_map(|root| Some((root.path.clone(), root.unusable.clone()?))).collect()
+    }
+
+    /// The others.
+    pub fn usable(&self) -> impl Iterator<Item = PathBuf> {
+        let roots = self.roots.iter().filter(|root| root.unusable.is_none());
+        roots.map(|root| root.real.clone())
     }
 
     /// Where relative paths of rows start.
@@ -184,7 +190,7 @@ impl Roots {
         };
         match self.handle(&dir) {
             Ok(handle) => Some(Ok((dir, handle))),
-            Err(gone @ Finding::Gone(_)) => Some(Err(gone)),
+            Err(gone @ Finding::Gone) => Some(Err(gone)),
             // There may be a symbolic link on the way.
             Err(_) => None,
         }
@@ -218,11 +224,7 @@ impl Roots {
         let is_inside = self.beneath_root(above).is_some();
         let is_inside_by_text =
             self.roots.iter().any(|root| lexical(folder).starts_with(&root.path));
-        if is_inside || (is_inside_by_text && self.force) {
-            Finding::Gone(None)
-        } else {
-            outside(folder)
-        }
+        if is_inside || (is_inside_by_text && self.force) { Finding::Gone } else { outside(folder) }
     }
 
     /// Why the root above a folder, by the text of its path alone, cannot be used now.
@@ -260,12 +262,12 @@ impl Roots {
     /// Opens a folder on the handle of the one above it: each is looked up once a batch, be it there or not.
     pub fn handle(&self, dir: &RootedDir) -> Result<Arc<Dir>, Finding> {
         if let Some(known) = dir.handle.get() {
-            return known.clone().ok_or(Finding::Gone(None));
+            return known.clone().ok_or(Finding::Gone);
         }
         let opened = match (dir.relative.parent(), dir.relative.file_name()) {
             (Some(above), Some(name)) => {
                 let above = match self.handle(&self.dir(dir.root, above)) {
-                    Err(gone @ Finding::Gone(_)) => {
+                    Err(gone @ Finding::Gone) => {
                         dir.handle.get_or_init(|| None);
                         return Err(gone);
                     }
@@ -283,12 +285,12 @@ impl Roots {
             // The first handle stays where two threads opened the same folder.
             Ok(handle) if is_kept => {
                 let handle = dir.handle.get_or_init(|| Some(Arc::new(handle)));
-                handle.clone().ok_or(Finding::Gone(None))
+                handle.clone().ok_or(Finding::Gone)
             }
             Ok(handle) => Ok(Arc::new(handle)),
             Err(Errno::NOENT) => {
                 dir.handle.get_or_init(|| None);
-                Err(Finding::Gone(None))
+                Err(Finding::Gone)
             }
             Err(error) => Err(Finding::Refused(
                 "not_removable",

@@ -1,25 +1,28 @@
-//! Expired rows with their files, batch by batch.
+//! Expired rows, batch by batch.
 //!
-//! The order of a batch is the promise: the files are examined, the database deletes the rows and checks every constraint, the files go,
-//! the database commits. Whatever ends it between, a file is never left without its row: at worst a row is left without its file,
-//! and the next run takes it.
+//! The order of a batch is the promise: its files are examined, what is to be done is written to the [journal](super::journal), the rows are
+//! deleted, and only then do the files go that no row names any more. Whatever ends the run between, no row is ever without its files, and the
+//! next run finds in the journal which files are without their rows.
 
-use super::before_commit::{BeforeCommit, Removal, row_stays};
+use super::database::is_interrupted;
 use super::files;
-use super::finding::{Finding, RootedFile};
+use super::finding::Finding;
 use super::hashed::HashedSet;
 use super::paths::shown;
-use super::references::SharedPaths;
-use super::removal::remove_empty_folders;
+use super::pending::{Context, Pending};
 use super::roots::Roots;
 use super::settings::{Outside, Settings};
 use super::tally::Tally;
 use super::watch::Watch;
-use crate::mapping::canonical_path::RowPath;
-use crate::outcome::{Failure, Issue};
-use crate::store::prune::{Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Scope, Source};
+use crate::mapping::canonical_path::CanonicalPath;
+use crate::outcome::{Failure, Issue, Kind};
+use crate::store::prune::{
+    Batch, Deletion, ExpiredRow, Key, Mode, Pass, Pruner, Scope, Source, StoredPath,
+};
 use anyhow::Result;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// How many keys are chosen at once.
 const CHUNK: usize = 20_000;
@@ -32,74 +35,159 @@ pub struct Run<'a> {
     pub watch: &'a Watch<'a>,
     pub tally: &'a mut Tally,
     /// In a dry run: the rows that would have gone, `(Source, &Key)`.
-    pub seen: &'a mut HashedSet,
+    pub seen: HashedSet,
+    pub pending: Pending,
+    held: Held,
 }
 
-/// Deletes what has expired.
-///
-/// # Errors
-/// The database failed, and the run can do nothing more with it.
-pub fn clean(scope: &Scope, mut run: Run) -> Result<()> {
-    let mut shared = SharedPaths::default();
-    for pass in Pass::ALL {
-        let mut after: Option<Key> = None;
-        loop {
-            let batch_size = run.settings.config.batch_size as usize;
-            let limit = CHUNK.max(batch_size);
-            let keys = run.pruner.expired(scope, pass, after.as_ref(), limit)?;
-            for batch in keys.chunks(batch_size.max(1)) {
-                if run.watch.stops(run.tally) {
-                    return Ok(());
-                }
-                shared.refresh(scope, run.pruner, run.settings.started)?;
-                let ended = run.delete_batch(scope, batch, &shared);
-                run.roots.close_folders();
-                ended?;
-                (run.watch.progress)(run.tally);
-            }
-            if keys.len() < limit {
-                break;
-            }
-            after = keys.into_iter().next_back();
-        }
+/// Rows with a file that cannot be removed. They go all the same if other rows name that file, which is found out for many at once.
+#[derive(Default)]
+struct Held {
+    keys: Vec<Key>,
+    paths: HashSet<u64>,
+    /// Once that is found out: which of the paths stay with other rows.
+    named: Option<HashSet<u64>>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        settings: &'a Settings,
+        roots: &'a Roots,
+        pruner: &'a mut dyn Pruner,
+        watch: &'a Watch,
+        tally: &'a mut Tally,
+    ) -> Self {
+        let (seen, pending) = (HashedSet::default(), Pending::new(settings, pruner.identity()));
+        Self { pruner, roots, settings, watch, tally, seen, pending, held: Held::default() }
     }
-    Ok(())
-}
 
-impl Run<'_> {
-    fn delete_batch(&mut self, scope: &Scope, keys: &[Key], shared: &SharedPaths) -> Result<()> {
+    /// Finishes what runs have left behind that were killed.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn take_over(&mut self) -> Result<()> {
+        let (pending, mut context) = self.parts();
+        pending.take_over(&mut context)
+    }
+
+    /// Deletes what has expired.
+    ///
+    /// # Errors
+    /// The database failed, and the run can do nothing more with it.
+    pub fn clean(&mut self, scope: &Scope) -> Result<()> {
+        for pass in Pass::ALL {
+            let mut after: Option<Key> = None;
+            loop {
+                let limit = CHUNK.max(self.batch_size());
+                let keys = self.pruner.expired(scope, pass, after.as_ref(), limit)?;
+                self.delete(scope, &keys)?;
+                self.delete_held(scope)?;
+                if keys.len() < limit || self.watch.stops(self.tally) {
+                    break;
+                }
+                after = keys.into_iter().next_back();
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files that are still held back, whatever has `ended` the run, unless the database is lost.
+    ///
+    /// # Errors
+    /// What has ended the run, or the database does not say what rows name.
+    pub fn end(mut self, ended: Result<()>) -> Result<()> {
+        let is_lost = ended.as_ref().is_err_and(is_lost);
+        let settled = if is_lost {
+            Ok(())
+        } else {
+            let (pending, mut context) = self.parts();
+            pending.settle(&mut context)
+        };
+        self.pending.end(self.tally);
+        ended.and(settled)
+    }
+
+    fn parts(&mut self) -> (&mut Pending, Context<'_>) {
+        let Self { pruner, roots, settings, tally, seen, pending, .. } = self;
+        (pending, Context { pruner: *pruner, roots, settings, tally, seen })
+    }
+
+    fn batch_size(&self) -> usize {
+        (self.settings.config.batch_size as usize).max(1)
+    }
+
+    fn delete(&mut self, scope: &Scope, keys: &[Key]) -> Result<()> {
+        for keys in keys.chunks(self.batch_size()) {
+            if self.watch.stops(self.tally) {
+                return Ok(());
+            }
+            let ended = self.delete_batch(scope, keys);
+            self.roots.close_folders();
+            ended?;
+            if self.pending.is_due() {
+                let (pending, mut context) = self.parts();
+                pending.settle(&mut context)?;
+            }
+            (self.watch.progress)(self.tally);
+        }
+        Ok(())
+    }
+
+    /// The rows that were held up by a file that cannot be removed: those go of which other rows name that file.
+    fn delete_held(&mut self, scope: &Scope) -> Result<()> {
+        let Held { keys, paths, .. } = std::mem::take(&mut self.held);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut held = HashedSet::default();
+        for source in self.settings.sources_of(scope) {
+            for key in &keys {
+                held.insert(&(source, key));
+            }
+        }
+        let (hasher, aliases) = (&self.pending.hasher, &self.settings.aliases);
+        let named = hasher.find_named(&paths, aliases, self.pruner, &[&held, &self.seen])?;
+        self.held.named = Some(named);
+        let ended = self.delete(scope, &keys);
+        self.held = Held::default();
+        ended
+    }
+
+    fn delete_batch(&mut self, scope: &Scope, keys: &[Key]) -> Result<()> {
         let mut rows = self.pruner.rows(scope, keys)?;
         let mut before = Vec::new();
         if matches!(scope, Scope::Receipts(_)) {
             rows = self.retain_orphans(rows, &mut before)?;
         }
-        let (rows, findings) = self.examine(rows, shared);
+        let (mut rows, mut findings) = self.examine(rows);
+        if let Err(failure) = self.pending.intend(scope.pruned(), &rows, &findings) {
+            (rows, findings) = self.without_files(rows, findings, &failure);
+        }
         if rows.is_empty() {
             return Ok(());
         }
-        let checks = shared.checks(&rows, &findings);
-        let batch = Batch {
-            scope,
-            rows: &rows,
-            checks: &checks,
-            recent_since: shared.since,
-            before: &before,
+        let batch = Batch { scope, rows: &rows, before: &before };
+        let seen = &self.seen;
+        let mut settle = |deletion: &Deletion| taken_back(&rows, deletion, seen);
+        let deletion = match self.pruner.delete(&batch, &mut settle) {
+            Ok(deletion) => deletion,
+            Err(error) => {
+                // Anything else is an answer, and so the batch was rolled back.
+                if is_lost(&error) || is_interrupted(&error) {
+                    for (row, found) in rows.iter().zip(&findings) {
+                        self.pending.doubt(scope.pruned(), row, found);
+                    }
+                }
+                return Err(error);
+            }
         };
-        let mut files = BeforeCommit::new(&rows, &findings, self.roots, self.settings, self.seen);
-        let ended = self.pruner.delete(&batch, &mut |deletion| files.remove_files(deletion));
-        let BeforeCommit { done, issues, shared, .. } = files;
-        self.count_files(&done);
-        for issue in issues.into_values() {
-            self.tally.issue(issue);
+        for place in &deletion.deleted {
+            self.pending.add_row(&rows[*place], &findings[*place], self.settings);
         }
-        let deletion =
-            ended.map_err(|error| with_removed_files(error, self.settings.mode, &done))?;
+        for place in &deletion.doubtful {
+            self.pending.doubt(scope.pruned(), &rows[*place], &findings[*place]);
+        }
         self.count_rows(scope, &rows, &deletion);
-        self.tally.shared += shared.len() as u64;
-        if self.settings.mode == Mode::Apply && self.settings.config.remove_empty_folders {
-            let removed = done.iter().filter(|(_, removal)| removal.outcome.is_ok());
-            self.tally.folders += remove_empty_folders(removed.map(|(file, _)| file), self.roots);
-        }
         Ok(())
     }
 
@@ -124,83 +212,89 @@ impl Run<'_> {
     }
 
     /// The rows that may go as far as their files are concerned, with what was found of each file; the others become issues.
-    fn examine(
-        &mut self,
-        rows: Vec<ExpiredRow>,
-        shared: &SharedPaths,
-    ) -> (Vec<ExpiredRow>, Vec<Vec<Finding>>) {
+    fn examine(&mut self, rows: Vec<ExpiredRow>) -> (Vec<ExpiredRow>, Vec<Vec<Finding>>) {
         let examined: Vec<Vec<Finding>> = {
-            let paths = rows.iter().flat_map(|row| &row.paths).map(|path| path.stored.as_slice());
+            let paths = rows.iter().flat_map(|row| &row.paths).map(StoredPath::as_slice);
             let findings = files::examine(paths, self.roots, &self.settings.aliases);
-            let of_path = |path: &RowPath| findings[path.stored.as_slice()].clone();
-            let of_row = |row: &ExpiredRow| row.paths.iter().map(of_path).collect();
-            rows.iter().map(of_row).collect()
+            let of_path = |path: &StoredPath| findings[path.as_slice()].clone();
+            rows.iter().map(|row| row.paths.iter().map(of_path).collect()).collect()
         };
         let mut candidates = Vec::new();
         let mut findings = Vec::new();
         for (row, found) in rows.into_iter().zip(examined) {
-            match self.find_obstacle(&row, &found, shared) {
-                Some(issue) => self.tally.issue(issue),
+            match self.find_obstacle(&row, &found) {
                 None => {
                     candidates.push(row);
                     findings.push(found);
                 }
+                Some(Obstacle::Held(path)) => {
+                    self.held.paths.insert(path);
+                    self.held.keys.push(row.key);
+                }
+                Some(Obstacle::Issue(issue)) => self.tally.issue(issue),
             }
         }
         (candidates, findings)
     }
 
     /// The first of its files that cannot go and so keeps the row.
-    fn find_obstacle(
-        &self,
-        row: &ExpiredRow,
-        found: &[Finding],
-        shared: &SharedPaths,
-    ) -> Option<Issue> {
-        row.paths.iter().zip(found).find_map(|(path, finding)| {
+    fn find_obstacle(&mut self, row: &ExpiredRow, found: &[Finding]) -> Option<Obstacle> {
+        for (path, finding) in row.paths.iter().zip(found) {
             let (kind, why) = match finding {
                 Finding::Outside(_) if self.settings.config.outside_paths == Outside::Ignore => {
-                    return None;
+                    continue;
                 }
                 Finding::Outside(why) => ("outside_roots", why),
                 Finding::Refused(kind, why) => (*kind, why),
-                _ => return None,
+                Finding::Removable { .. } | Finding::Gone => continue,
             };
-            // It may stay with another row; that is known once this one is deleted.
-            let can_stay = matches!(kind, "not_removable" | "root_unavailable")
-                && shared.contains(&path.canonical);
-            let issue = || row_stays(row, &path.stored, kind, why);
-            let advised = |issue: Issue| match self.roots.find_missing(&path.stored) {
+            if kind == "not_removable" {
+                let path = self.pending.hasher.hash(&self.canonical(path));
+                match &self.held.named {
+                    None => return Some(Obstacle::Held(path)),
+                    Some(named) if named.contains(&path) => {
+                        self.pending.share(path);
+                        continue;
+                    }
+                    Some(_) => {}
+                }
+            }
+            let issue = row_stays(row, path, kind, why);
+            return Some(Obstacle::Issue(match self.roots.find_missing(path) {
                 _ if kind != "outside_roots" => issue,
                 Some(name) => {
                     let why = format!("is `{}` missing in storage_roots?", shown(name));
                     issue.cause("rows name files beneath no storage root", why)
                 }
                 None => issue.cause("rows name files beneath no storage root", "they are kept"),
-            };
-            (!can_stay).then(|| advised(issue()))
-        })
+            }));
+        }
+        None
     }
 
-    fn count_files(&mut self, done: &BTreeMap<RootedFile, Removal>) {
-        for (file, removal) in done {
-            if let Ok(freed) = removal.outcome {
-                let path = self.settings.canonical(&self.roots.real_path(file));
-                // A real run would not have found it: the sweep has taken it.
-                if self.settings.mode == Mode::DryRun && self.tally.has_seen_go(&path) {
-                    continue;
+    fn canonical(&self, path: &[u8]) -> CanonicalPath {
+        self.settings.aliases.canonical(path)
+    }
+
+    /// The rows without files: what is to be done with the files of the others cannot be written down.
+    fn without_files(
+        &mut self,
+        rows: Vec<ExpiredRow>,
+        findings: Vec<Vec<Finding>>,
+        failure: &Failure,
+    ) -> (Vec<ExpiredRow>, Vec<Vec<Finding>>) {
+        let mut free = Vec::new();
+        for (row, found) in rows.into_iter().zip(findings) {
+            let files = row.paths.iter().zip(&found);
+            let mut files = files.filter(|(_, found)| matches!(found, Finding::Removable { .. }));
+            match files.next() {
+                Some((path, _)) => {
+                    self.tally.issue(row_stays(&row, path, "journal_failed", &failure.message));
                 }
-                self.tally.went_with_its_row(&path);
-                self.tally.files += 1;
-                self.tally.bytes += match self.settings.mode {
-                    Mode::Apply => freed,
-                    Mode::DryRun => {
-                        self.tally.count_dry_run(&path);
-                        self.tally.dry_run_bytes(&removal.stat)
-                    }
-                };
+                None => free.push((row, found)),
             }
         }
+        free.into_iter().unzip()
     }
 
     fn count_rows(&mut self, scope: &Scope, rows: &[ExpiredRow], deletion: &Deletion) {
@@ -235,20 +329,33 @@ impl Run<'_> {
     }
 }
 
-/// Says of a batch that failed after its files were removed that they are gone.
-fn with_removed_files(
-    error: anyhow::Error,
-    mode: Mode,
-    done: &BTreeMap<RootedFile, Removal>,
-) -> anyhow::Error {
-    let gone = done.values().filter(|removal| removal.outcome.is_ok()).count();
-    if mode == Mode::DryRun || gone == 0 {
-        return error;
-    }
-    let failure = Failure::of(&error);
-    let message = format!(
-        "{}; {gone} files of the batch are gone already: the next run takes those of its rows that are still there",
-        failure.message
-    );
-    Failure { message, ..failure }.into()
+fn is_lost(error: &anyhow::Error) -> bool {
+    Failure::of(error).kind == Kind::DatabaseUnavailable
+}
+
+/// What keeps a row.
+enum Obstacle {
+    Issue(Issue),
+    /// A file that cannot be removed, by the hash of its path: that other rows name it is still to be found out.
+    Held(u64),
+}
+
+/// The rows that must stay after all: those that have changed meanwhile, and receipts that tasks have come to refer to.
+fn taken_back(rows: &[ExpiredRow], deletion: &Deletion, seen: &HashedSet) -> Vec<usize> {
+    let linked = deletion.linked.iter().filter(|(_, key)| !seen.contains(&(Source::Tasks, key)));
+    let linked: HashSet<&str> = linked.map(|(link, _)| link.as_str()).collect();
+    let is_linked = |place: &usize| {
+        rows[*place].link.as_ref().is_some_and(|link| linked.contains(link.as_str()))
+    };
+    let linked = deletion.deleted.iter().copied().filter(is_linked);
+    let back: BTreeSet<usize> = linked.chain(deletion.changed.iter().copied()).collect();
+    back.into_iter().collect()
+}
+
+/// The entry for a row that stays because one of its files cannot go.
+fn row_stays(row: &ExpiredRow, path: &[u8], kind: &'static str, why: &str) -> Issue {
+    let path = shown(OsStr::from_bytes(path));
+    let message = format!("{} stays with its files: {path}: {why}", row.label);
+    let issue = Issue::new(kind, message).path(path).task(&row.label);
+    issue.cause("rows stay with their files", why)
 }

@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::globs::Protected;
+use super::journal::Places;
 use super::reading::Reading;
 use super::targets::Target;
 use crate::calendar::Shift;
@@ -61,6 +62,8 @@ pub struct Settings {
     /// What the configuration protects, and the locks.
     pub protect: Protected,
     pub aliases: PathAliases,
+    /// Where the journal of a run is.
+    pub journals: Places,
     /// Whether the mapping has receipts.
     pub has_receipts: bool,
     /// How many tables depend on tasks, and on receipts.

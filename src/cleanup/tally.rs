@@ -99,6 +99,29 @@ impl Tally {
         [tasks, receipts, files, logs, bytes, errors_total]
     }
 
+    /// Whether a dry run has seen a file go.
+    pub fn has_seen_go(&self, path: &CanonicalPath) -> bool {
+        self.gone.contains(path)
+    }
+
+    /// Counts a file of a row that went, or would have.
+    pub fn count_removed(&mut self, mode: Mode, path: &CanonicalPath, file: &FileStat) {
+        // A real run would not have found it: the sweep has taken it.
+        if mode == Mode::DryRun && self.has_seen_go(path) {
+            return;
+        }
+        self.went_with_its_row(path);
+        self.files += 1;
+        self.bytes += match mode {
+            Mode::Apply if file.links > 1 => 0,
+            Mode::Apply => file.bytes,
+            Mode::DryRun => {
+                self.count_dry_run(path);
+                self.dry_run_bytes(file)
+            }
+        };
+    }
+
     /// The bytes that the removal of one name sets free, given how many names the file has now that nothing is really removed.
     pub fn dry_run_bytes(&mut self, file: &FileStat) -> u64 {
         if file.links < 2 {
@@ -114,11 +137,6 @@ impl Tally {
         self.gone.insert(path);
     }
 
-    /// Whether a dry run has seen a file go.
-    pub fn has_seen_go(&self, path: &CanonicalPath) -> bool {
-        self.gone.contains(path)
-    }
-
     /// Counts a temp file that stays because a row names it.
     pub fn keep_named(&mut self, path: &CanonicalPath) {
         if self.named.insert(path) {
@@ -127,7 +145,7 @@ impl Tally {
     }
 
     /// A file went with the last row that names it: the sweep has not kept it for one that stays.
-    pub fn went_with_its_row(&mut self, path: &CanonicalPath) {
+    fn went_with_its_row(&mut self, path: &CanonicalPath) {
         if self.named.contains(path) {
             self.shared -= 1;
         }

@@ -10,27 +10,23 @@ pub const LONGEST_PATH: usize = 4096;
 pub struct CanonicalPath(Vec<u8>);
 
 impl CanonicalPath {
-    /// Bytes that are canonical already, because a database's expression has made them so.
-    pub fn from_canonical(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Whether it begins with the start of others; the empty start is that of all relative ones.
+    pub fn starts_with(&self, start: &str) -> bool {
+        if start.is_empty() {
+            !self.0.starts_with(b"/")
+        } else {
+            self.0.starts_with(start.as_bytes())
+        }
     }
 
     /// `None`: it is not valid UTF-8.
     pub fn to_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
-}
-
-/// A path that a row names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowPath {
-    /// As the row has it.
-    pub stored: Vec<u8>,
-    pub canonical: CanonicalPath,
 }
 
 /// Folders that have several names: an absolute path beneath one of them is taken for the path that the rows would use.
@@ -58,10 +54,6 @@ impl PathAliases {
     pub fn with_base(mut self, base: &str) -> Self {
         self.base = base.trim_end_matches('/').to_owned();
         self
-    }
-
-    pub fn base(&self) -> &str {
-        &self.base
     }
 
     /// Takes what lies beneath a folder that is a symbolic link or a mount for what lies beneath the one that it leads to. `links`: absolute
@@ -131,27 +123,6 @@ impl PathAliases {
         starts.sort();
         starts.dedup();
         starts
-    }
-
-    pub fn folders(&self) -> &[(String, String)] {
-        &self.folders
-    }
-
-    pub fn links(&self) -> &[(String, String)] {
-        &self.links
-    }
-
-    /// The folders and files that are known by another path.
-    pub fn others(&self) -> impl Iterator<Item = &str> {
-        self.links.iter().chain(&self.files).map(|(path, _)| path.as_str())
-    }
-
-    pub fn files(&self) -> &[(String, String)] {
-        &self.files
-    }
-
-    pub fn row_path(&self, stored: Vec<u8>) -> RowPath {
-        RowPath { canonical: self.canonical(&stored), stored }
     }
 
     /// The canonical form of a path: no `.`, no `..` that a folder before it takes back, no double slash, relative where it can be.
@@ -301,6 +272,25 @@ mod tests {
         assert_eq!(aliases.starts("/srv/app/c"), ["a/F", "c/"]);
         assert_eq!(aliases.starts("/srv/app"), ["", "a/", "a/F", "b/t/"]);
         assert_eq!(aliases.starts("/var/tmp"), ["/var/tmp/"]);
+    }
+
+    #[test]
+    fn a_way_through_the_folder_above_leads_back() {
+        let aliases = PathAliases::new(vec![
+            ("/srv/app".into(), String::new()),
+            ("/mnt/volume".into(), "uploads".into()),
+        ])
+        .with_base("/srv/app");
+        for (path, canonical) in [
+            ("../app/uploads/a", "uploads/a"),
+            ("../../mnt/volume/a", "uploads/a"),
+            ("x/../../app/a", "a"),
+            ("../a", "/srv/a"),
+            ("a/b/../c/../../i", "i"),
+            ("/etc/passwd", "/etc/passwd"),
+        ] {
+            assert_eq!(aliases.canonical(path.as_bytes()).to_str(), Some(canonical), "{path}");
+        }
     }
 
     #[test]

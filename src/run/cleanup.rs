@@ -6,10 +6,12 @@ use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
 use crate::cleanup::{
-    self, CleanupReport, Database, Needed, Part, Reading, Roots, Settings, Source, Tally, Watch,
+    self, CleanupReport, Database, Needed, Part, Places, Reading, Roots, Settings, Source, Tally,
+    Watch,
 };
 use crate::cli::CleanupArgs;
 use crate::config::{Config, Env};
+use crate::folder;
 use crate::job::Job;
 use crate::language::Language;
 use crate::lock;
@@ -204,7 +206,8 @@ fn cleanup_settings(
         readings: readings(config, recorded_runs(config)),
         config: limited,
         logs,
-        protect: config.cleanup.protect.clone().with(lock::FILES)?,
+        protect: config.cleanup.protect.clone().with(lock::FILES)?.with(cleanup::JOURNALS)?,
+        journals: journals(config, &roots),
         aliases: cleanup::path_aliases(&roots, &swept),
         temp,
         has_receipts: receipts.is_some(),
@@ -214,6 +217,13 @@ fn cleanup_settings(
         parts: parts.to_vec(),
     };
     Ok((settings, roots))
+}
+
+/// Beside the files that are to go; else with the records of runs, or in a folder of the user's own.
+fn journals(config: &Config, roots: &Roots) -> Places {
+    let logs_dir = config.alerts.notify.logs_dir.clone();
+    let folders = roots.usable().chain([logs_dir]).collect();
+    Places { folders, own: folder::own_folders() }
 }
 
 fn recorded_runs(config: &Config) -> Vec<RunRecord> {
@@ -289,7 +299,6 @@ fn open_database(
         target,
         PruneSettings {
             store: config.database.store.clone(),
-            aliases: settings.aliases.clone(),
             mode: settings.mode,
             reads: settings.mode.into(),
             plausible: Plausible::new(config.database.store.earliest_year, settings.started),

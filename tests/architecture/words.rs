@@ -28,14 +28,11 @@ const WORDS: &[Words] = &[
     Words { forbidden: &["question", "questions"], say: "reference check; query" },
     Words { forbidden: &["trouble", "troubles"], say: "issue, partial failure" },
     Words { forbidden: &["shape", "shapes"], say: "schema" },
-    Words { forbidden: &["journal"], say: "logging, log" },
     Words { forbidden: &["lacking"], say: "missing" },
 ];
 
 /// What is no case of the words above: names that others have given.
 const NAMES: &[&str] = &[
-    "journal_mode",
-    "-journal",
     "taskmon_alerts_standing",
     "alerts_standing",
     // What the records of alerts and `decisions` have always said.

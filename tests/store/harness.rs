@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use taskmon::calendar::{Day, days_up_to};
-use taskmon::mapping::canonical_path::PathAliases;
 use taskmon::mapping::{Mapping, TaskTable, preset};
 use taskmon::outcome::{Failure, Kind};
 use taskmon::store::prune::plausible::Plausible;
@@ -97,7 +96,7 @@ impl View {
         open::store(&target, self.settings()).map_err(|error| Failure::of(&error))
     }
 
-    /// The same database for deleting; rows know `/srv/app` as the folder where relative paths start.
+    /// The same database for deleting.
     #[track_caller]
     pub fn pruner(&self) -> Box<dyn Pruner> {
         let context = UrlContext {
@@ -107,7 +106,6 @@ impl View {
         };
         let settings = PruneSettings {
             store: self.settings(),
-            aliases: aliases(),
             mode: Mode::Apply,
             reads: Mode::Apply.into(),
             plausible: Plausible::new(1990, Utc::now()),
@@ -231,17 +229,4 @@ fn every_column_of_a_row_has_a_value_of_its_own() {
             }
         }
     }
-}
-
-pub fn aliases() -> PathAliases {
-    PathAliases::new(vec![
-        ("/srv/app".into(), String::new()),
-        ("/mnt/volume".into(), "uploads".into()),
-    ])
-    .with_base("/srv/app")
-    .with_links([
-        ("/srv/app/li_nk".into(), "/srv/app/uploads/inner".into()),
-        ("/srv/app/uploads/out".into(), "/mnt/other".into()),
-        ("/mnt/other/back".into(), "/srv/app".into()),
-    ])
 }

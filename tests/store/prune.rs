@@ -2,13 +2,12 @@
 
 use crate::cli::cleanup::ids;
 use crate::on_each_database;
-use crate::store::harness::{View, aliases};
+use crate::store::harness::View;
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
 use taskmon::mapping::State;
-use taskmon::store::prune::{Batch, Key, Pass, Pruner, Scope, Source};
+use taskmon::store::prune::{Batch, Key, Keys, Pass, Pruned, Pruner, Scope, Source};
 
 fn time(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
@@ -49,7 +48,7 @@ fn delete_all(pruner: &mut dyn Pruner, scope: &Scope) -> usize {
     let mut gone = 0;
     for two in keys.chunks(2) {
         let rows = pruner.rows(scope, two).unwrap();
-        let batch = Batch { scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope, rows: &rows, before: &[] };
         let deletion = pruner.delete(&batch, &mut |_| Vec::new()).unwrap();
         assert_eq!(deletion.refused, []);
         assert_eq!(deletion.changed, Vec::<usize>::new());
@@ -101,7 +100,7 @@ on_each_database! {
         let found = keys(pruner.as_mut(), &scope, 10);
         let rows = pruner.rows(&scope, &found).unwrap();
         env.sql("UPDATE tasks SET status = 'PENDING' WHERE id = 2; UPDATE tasks SET image_path = 'uploads/other.png' WHERE id = 3");
-        let batch = Batch { scope: &scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope: &scope, rows: &rows, before: &[] };
         let mut changed = Vec::new();
         let deletion = pruner.delete(&batch, &mut |deletion| {
             changed = deletion.changed.clone();
@@ -118,7 +117,7 @@ on_each_database! {
         let scope = completed();
         let found = keys(pruner.as_mut(), &scope, 10);
         let rows = pruner.rows(&scope, &found).unwrap();
-        let batch = Batch { scope: &scope, rows: &rows, checks: &[], recent_since: later(), before: &[] };
+        let batch = Batch { scope: &scope, rows: &rows, before: &[] };
         let mut asked = 0;
         let deletion = pruner.delete(&batch, &mut |_| {
             asked += 1;
@@ -128,46 +127,34 @@ on_each_database! {
         assert_eq!(count(&env), 2);
     }
 
-    fn every_form_of_a_path_has_the_same_canonical_path(env) {
-        let forms = [
-            "uploads/a.png", "./uploads/a.png", "././uploads/a.png", "uploads//a.png", "uploads/./a.png", "uploads/././/a.png",
-            "/srv/app/uploads/a.png", "/srv/app/./uploads//a.png", "/mnt/volume/a.png", "uploads/x/../a.png",
-            "uploads/x/y/../../a.png", "/srv/app/x/../uploads/a.png", "uploads/.hidden", "uploads/a..b", "/srv/application/a",
-            "../a", "../../a", "uploads/...", "/etc/passwd", "uploads/a/", "uploads/ü/./名.png", "./.hidden", ".hidden", "a/b/../../c",
-            "li_nk/a", "/srv/app/./li_nk/a", "liXnk/a", "li_nk", "a/li_nk/b", "uploads/out/a", "/mnt/other/back/a", "/mnt/volume/out/a",
-            "../app/uploads/a", "../../mnt/volume/a", "x/../../app/a", "a/../b/../c/../d/../e/../f/../g/../h/../i", "a/b/c/d/e/f/g/h/../../../../../../../../i",
-        ];
-        env.insert((1..).zip(forms).map(|(n, path)| {
-            Task::new(n).with("image_path", path).without("document_path").without("screenshot_path")
-        }));
-        let mut found = Vec::new();
-        View::of(&env).pruner().paths_beneath(&[String::new()], &mut |path| {
-            found.push(path.to_str().unwrap().to_owned());
-        }).unwrap();
-        let mut wanted: Vec<String> = forms
-            .iter()
-            .map(|path| aliases().canonical(path.as_bytes()).to_str().unwrap().to_owned())
-            .collect();
-        found.sort();
-        wanted.sort();
-        assert_eq!(found, wanted);
+    fn every_path_comes_as_it_is_stored_with_the_row_that_names_it(env) {
+        let bare = |n: u32| Task::new(n).without("image_path").without("document_path").without("screenshot_path");
+        env.insert([
+            bare(1).with("image_path", "./uploads//a.png").with("document_path", "/srv/app/名.png"),
+            bare(2).status("PENDING").with("screenshot_path", "a/../b"),
+            bare(3).with("image_path", ""),
+            bare(4),
+        ]);
+        for keys in [Keys::Wanted, Keys::Unneeded] {
+            let mut found = Vec::new();
+            View::of(&env).pruner().named_paths(keys, &mut |named| {
+                assert_eq!(named.source, Source::Tasks);
+                let path = std::str::from_utf8(named.path).unwrap().to_owned();
+                found.push((named.key.cloned().unwrap_or_default().concat(), path));
+            }).unwrap();
+            found.sort();
+            let expected = [("1", "./uploads//a.png"), ("1", "/srv/app/名.png"), ("2", "a/../b")];
+            let key = |key: &str| if keys == Keys::Wanted { key.to_owned() } else { String::new() };
+            assert_eq!(found, expected.map(|(id, path)| (key(id), path.to_owned())));
+        }
     }
 
-    fn a_path_that_two_rows_name_has_two_references(env) {
-        env.insert([
-            Task::new(1).with("image_path", "uploads/same.png"),
-            Task::new(2).status("PENDING").with("image_path", "/srv/app/uploads/same.png"),
-            Task::new(3).status("PENDING").with("image_path", "uploads/other.png"),
-            Task::new(4).status("PENDING").with("image_path", "uploads/other.png"),
-        ]);
-        let mut found = BTreeMap::new();
-        View::of(&env).pruner().shared_paths(&completed(), &mut |reference| {
-            assert_eq!(reference.source, Source::Tasks);
-            assert_eq!(reference.path.to_str(), Some("uploads/same.png"));
-            assert_eq!(reference.rows, 2);
-            found.insert(reference.key.unwrap(), ());
-        }).unwrap();
-        assert_eq!(found.into_keys().collect::<Vec<_>>(), [["1"], ["2"]]);
+    fn the_rows_that_are_there_are_known_by_their_keys(env) {
+        env.insert([Task::new(1), Task::new(2).status("PENDING")]);
+        let keys = ["1", "2", "3"].map(|key| vec![key.to_owned()]);
+        let mut there = View::of(&env).pruner().existing(Pruned::Tasks, &keys).unwrap();
+        there.sort();
+        assert_eq!(there, [["1"], ["2"]]);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::TIMEOUT;
 use crate::check::mapping::{self, Columns};
 use crate::check::{Finding, Status, clock, database, indexes, permissions, times};
-use crate::cleanup::{self, Roots};
+use crate::cleanup;
 use crate::config::Config;
 use crate::outcome::{Failure, Kind};
 use crate::run::cleanup::readings;
@@ -166,10 +166,8 @@ fn deleting(
     if matches!(target, Target::SqliteReadOnly(_)) {
         return without(Finding::skipped("mode=ro"));
     }
-    let roots = Roots::open(&config.cleanup, &config.base_dir);
     let plausible = Plausible::new(settings.earliest_year, Utc::now());
     let settings = PruneSettings {
-        aliases: cleanup::path_aliases(&roots, &[]),
         // It would change nothing if it were asked to delete.
         mode: Mode::DryRun,
         reads: Reads::ReadOnly,

@@ -25,6 +25,11 @@ impl Identity {
         Self(row.and_then(|row| Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))))
     }
 
+    /// As text; `None`: the server does not say.
+    pub fn text(&self) -> Option<String> {
+        self.0.as_ref().map(|(server, database)| format!("postgresql {server} {database}"))
+    }
+
     /// # Errors
     /// The connection leads to another server or database than the one before.
     pub fn require_same(&self, found: &Identity, place: &str) -> Result<(), Failure> {

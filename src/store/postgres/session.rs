@@ -27,6 +27,10 @@ use std::time::{Duration, Instant};
 /// How many rows of a long answer are handed over at once.
 const CHUNK: usize = 512;
 
+/// For long answers, whose silences have a limit all the same.
+const AT_ONE_MOMENT: &str =
+    "; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0";
+
 /// How often to check whether the run is to end.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -72,8 +76,6 @@ pub struct Session {
     encoding: Encoding,
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
-    /// Files are gone whose rows are not yet: no statement is given up until these are.
-    must_commit: Cell<bool>,
     /// How long to wait for an answer; `None`: no limit.
     patience: Option<Duration>,
 }
@@ -177,7 +179,6 @@ impl Session {
             encoding: Encoding::of("UTF8"),
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
-            must_commit: Cell::new(false),
             patience: (!reading.limit.is_zero()).then(|| reading.limit.saturating_add(SILENCE)),
         };
         session.know_the_server()
@@ -206,15 +207,6 @@ impl Session {
     /// Whether a read fails that policies would filter.
     pub fn row_security(&self) -> RowSecurity {
         self.reading.row_security
-    }
-
-    /// Files are gone whose rows are not yet: from now on, a signal waits for COMMIT.
-    pub fn must_commit(&self) {
-        self.must_commit.set(true);
-    }
-
-    pub fn may_stop(&self) {
-        self.must_commit.set(false);
     }
 
     pub fn identity(&self) -> Identity {
@@ -301,31 +293,33 @@ impl Session {
         }
     }
 
-    /// Hands over the rows of a long answer one by one. `settings`: further ones of its transaction, each after a semicolon.
+    /// Hands over the rows of long answers one by one, each with the index of its statement: what all of them saw at one moment.
     pub fn each(
         &self,
-        sql: &str,
-        settings: &str,
-        each: &mut dyn FnMut(&Row),
+        statements: &[String],
+        each: &mut dyn FnMut(usize, &Row),
     ) -> Result<(), Broken> {
-        log::debug!("{sql}");
-        let (begin, end) = (self.reading.begin(&self.encoding) + settings, self.reading.end());
-        let sql = sql.to_owned();
+        statements.iter().for_each(|sql| log::debug!("{sql}"));
+        let begin = self.reading.begin(&self.encoding) + AT_ONE_MOMENT;
+        let (end, statements) = (self.reading.end(), statements.to_vec());
         self.require_open()?;
         let (sender, receiver) = sync_channel(4);
         self.worker.send(move |client| {
             let send = |rows| sender.send(rows).is_ok();
             let ended = in_transaction(client, (&begin, end), |client| {
-                stream(client, &sql, &mut |rows| send(Ok(rows)))
+                let mut numbered = statements.iter().enumerate();
+                numbered.try_for_each(|(index, sql)| {
+                    stream(client, sql, &mut |rows| send(Ok((index, rows))))
+                })
             });
             // An empty chunk is the end. The receiver may be gone.
-            let _ = send(ended.map(|()| Vec::new()));
+            let _ = send(ended.map(|()| (0, Vec::new())));
         });
         loop {
             // Without the empty chunk the answer broke off and is not complete.
             match self.unless_ended(self.wait(&receiver)?)? {
-                rows if rows.is_empty() => return Ok(()),
-                rows => rows.iter().for_each(&mut *each),
+                (_, rows) if rows.is_empty() => return Ok(()),
+                (index, rows) => rows.iter().for_each(|row| each(index, row)),
             }
         }
     }
@@ -344,7 +338,7 @@ impl Session {
             {
                 return Err(Broken::Silent(patience));
             }
-            if self.asked_to_end.load(Ordering::Relaxed) && !self.must_commit.get() {
+            if self.asked_to_end.load(Ordering::Relaxed) {
                 let asked = *asked.get_or_insert_with(Instant::now);
                 if asked.elapsed() > GRACE {
                     self.give_up();

@@ -6,23 +6,23 @@ use postgres::types::{FromSql, Type};
 use std::error::Error;
 
 /// The bytes of a text, which need not be valid in its encoding.
-pub struct Raw(pub Vec<u8>);
+pub struct Raw<'a>(pub &'a [u8]);
 
-impl Raw {
+impl Raw<'_> {
     /// What is no UTF-8 is replaced.
     pub fn lossy(self) -> String {
-        String::from_utf8_lossy(&self.0).into_owned()
+        String::from_utf8_lossy(self.0).into_owned()
     }
 
     /// `None`: it is no UTF-8.
     pub fn valid(self) -> Option<String> {
-        String::from_utf8(self.0).ok()
+        std::str::from_utf8(self.0).ok().map(str::to_owned)
     }
 }
 
-impl<'a> FromSql<'a> for Raw {
+impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Raw(raw.to_vec()))
+        Ok(Raw(raw))
     }
 
     fn accepts(found: &Type) -> bool {

@@ -57,13 +57,6 @@ pub fn delete_settled<E>(
     }
 }
 
-/// What is said of a row that is only refused at COMMIT.
-pub fn refused_at_commit(words: &str) -> String {
-    format!(
-        "{words} (only once the deletion was being committed, when its files were gone already)"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,19 +9,18 @@ mod expiry;
 pub mod indexes;
 pub mod plausible;
 pub mod portion;
-pub mod references;
 pub mod sample;
 pub mod statements;
 pub mod tables;
 
 use super::StoreSettings;
 use crate::mapping::State;
-use crate::mapping::canonical_path::{CanonicalPath, PathAliases, RowPath};
 use crate::outcome::Failure;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use plausible::Plausible;
 use sample::TimeSample;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -34,6 +33,9 @@ pub trait Pruner {
     fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
         Ok(None)
     }
+
+    /// What distinguishes the database from others, by whichever name it was reached.
+    fn identity(&self) -> String;
 
     /// Whether the database answers within this time on the connection that rows are deleted by.
     fn answers(&mut self, _within: Duration) -> bool {
@@ -61,26 +63,24 @@ pub trait Pruner {
     /// The rows of these keys that are still expired.
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>>;
 
-    /// Hands over the paths that an expired row and at least one other name, each with up to [`MOST_REFERENCES`] of the rows that name it.
-    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()>;
+    /// Hands over every path that a row of any table names, as it is stored; some of them twice if the connection is lost on the way.
+    fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()>;
+
+    /// Which of these keys rows have, be these expired or not.
+    fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>>;
 
     /// The tasks that have one of these links: the link and the task's key.
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>>;
 
     /// Deletes rows in one transaction. Before COMMIT, `settle` says which rows must stay after all, by their places; they are restored, and `settle`
     /// is asked again until it names none. A dry run ends with ROLLBACK.
+    ///
+    /// If it fails, whether rows went may not be known: [`Self::existing`] says so once the database answers.
     fn delete(
         &mut self,
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
     ) -> Result<Deletion>;
-
-    /// Hands over the paths that rows name and whose canonical form starts with one of these.
-    fn paths_beneath(
-        &mut self,
-        beneath: &[String],
-        each: &mut dyn FnMut(&CanonicalPath),
-    ) -> Result<()>;
 
     /// Some values of each time column.
     fn sample_times(&mut self) -> Result<Vec<TimeSample>>;
@@ -105,7 +105,6 @@ pub trait Pruner {
 #[derive(Debug, Clone)]
 pub struct PruneSettings {
     pub store: StoreSettings,
-    pub aliases: PathAliases,
     pub mode: Mode,
     pub reads: Reads,
     pub plausible: Plausible,
@@ -183,46 +182,49 @@ pub struct ExpiredRow {
     /// What reports call it.
     pub label: String,
     pub link: Option<String>,
-    /// What it and its dependents name: sorted by the stored form, none of them empty.
-    pub paths: Vec<RowPath>,
+    /// What it and its dependents name, as it is stored: sorted, none of them empty.
+    pub paths: Vec<StoredPath>,
 }
+
+/// A path as a row has it.
+pub type StoredPath = Vec<u8>;
 
 impl ExpiredRow {
     /// Whether these paths are among those that it names.
-    pub fn names(&self, stored: &[Vec<u8>]) -> bool {
-        stored
-            .iter()
-            .all(|path| self.paths.binary_search_by(|named| named.stored.cmp(path)).is_ok())
+    pub fn names(&self, stored: &[StoredPath]) -> bool {
+        stored.iter().all(|path| self.paths.binary_search(path).is_ok())
     }
 
     /// Whether it names these paths, in whichever order, and no others.
-    pub fn has_paths(&self, mut stored: Vec<Vec<u8>>) -> bool {
+    pub fn has_paths(&self, mut stored: Vec<StoredPath>) -> bool {
         stored.sort_unstable();
-        self.paths.iter().map(|path| &path.stored).eq(&stored)
+        self.paths == stored
     }
 }
 
-/// For how many of the rows that name a path [`Pruner::shared_paths`] gives a reference.
-pub const MOST_REFERENCES: i64 = 4;
-
-/// A row that names a path which others name too.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    pub source: Source,
-    /// `None`: the row has no usable key.
-    pub key: Option<Key>,
-    pub path: CanonicalPath,
-    /// How many rows name the path in all.
-    pub rows: u64,
+/// A table that rows are deleted from by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pruned {
+    Tasks,
+    Receipts,
 }
 
-/// A path whose file stays as long as one of these rows is there.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReferenceCheck {
-    pub path: CanonicalPath,
-    pub references: Vec<(Source, Key)>,
-    /// Whether these are all that named the path. If not, and none of them is left, the tables are searched.
-    pub complete: bool,
+/// Whether paths come with the keys of the rows that name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    Wanted,
+    Unneeded,
+}
+
+/// A path that is not empty, and the row that names it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NamedPath<'a> {
+    pub source: Source,
+    /// `None`: it is not wanted, or the row has no usable one.
+    pub key: Option<&'a Key>,
+    /// As it is stored.
+    pub path: &'a [u8],
 }
 
 /// Whether deletions are committed.
@@ -244,6 +246,15 @@ pub enum Reads {
     ReadOnly,
 }
 
+impl Scope {
+    pub fn pruned(&self) -> Pruned {
+        match self {
+            Scope::Tasks(_) => Pruned::Tasks,
+            Scope::Receipts(_) => Pruned::Receipts,
+        }
+    }
+}
+
 impl From<Mode> for Reads {
     fn from(mode: Mode) -> Self {
         match mode {
@@ -257,9 +268,6 @@ impl From<Mode> for Reads {
 pub struct Batch<'a> {
     pub scope: &'a Scope,
     pub rows: &'a [ExpiredRow],
-    pub checks: &'a [ReferenceCheck],
-    /// Rows created since then are checked for the paths of the batch.
-    pub recent_since: DateTime<Utc>,
     /// In a dry run, tasks that the run itself would have deleted before and that refer to these rows.
     pub before: &'a [Key],
 }
@@ -272,10 +280,10 @@ pub struct Deletion {
     pub refused: Vec<(usize, String)>,
     /// Rows that another session holds a lock on: a later run takes them.
     pub locked: Vec<usize>,
+    /// Rows of which it is not known whether they are deleted.
+    pub doubtful: Vec<usize>,
     /// Deleted rows whose paths differ from those that were read before.
     pub changed: Vec<usize>,
-    /// Rows that still name a path of the reference checks; the key is empty where the row has no usable one.
-    pub referring: Vec<(Source, Key, CanonicalPath)>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
 }
@@ -296,8 +304,8 @@ impl Deletion {
         self.deleted.extend(other.deleted);
         self.refused.extend(other.refused);
         self.locked.extend(other.locked);
+        self.doubtful.extend(other.doubtful);
         self.changed.extend(other.changed);
-        self.referring.extend(other.referring);
         self.linked.extend(other.linked);
     }
 }

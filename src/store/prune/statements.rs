@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 use super::expiry::{self, Limited};
 use super::sample::SAMPLED_ROWS;
 use super::tables::{Dependent, NamingTable, Table, Tables, Typed};
-use super::{Key, Pass, Scope};
+use super::{Key, Keys, Pass, Scope};
 use crate::mapping::State;
 use std::slice;
 
@@ -185,6 +185,29 @@ impl<D: Dialect> Statements<D> {
             self.paths(table.files),
             table.from,
             self.dialect.is_bound(table.key)
+        )
+    }
+
+    /// The paths of all rows that name any, behind their keys where these are wanted.
+    pub fn named_paths(&self, table: &NamingTable, keys: Keys) -> String {
+        let key = match keys {
+            Keys::Wanted => table.key.iter().map(|part| self.dialect.key_text(part)).collect(),
+            Keys::Unneeded => Vec::new(),
+        };
+        let paths = table.files.iter().map(|file| self.dialect.path(file));
+        let selected: Vec<String> = key.into_iter().chain(paths).collect();
+        let names = table.files.iter().map(|file| format!("({file}) IS NOT NULL"));
+        let names: Vec<String> = names.collect();
+        format!("SELECT {} FROM {} WHERE {}", selected.join(", "), table.from, names.join(" OR "))
+    }
+
+    /// Which of the bound keys rows have.
+    pub fn existing(&self, table: &Table) -> String {
+        format!(
+            "SELECT {} FROM {} WHERE {}",
+            self.key(&table.key),
+            table.from,
+            self.dialect.is_bound(&table.key)
         )
     }
 

@@ -1,6 +1,6 @@
 //! The tables that cleanup works on, as its statements name them.
 
-use super::{ExpiredRow, Scope, Source};
+use super::{ExpiredRow, Pruned, Scope, Source, StoredPath};
 use crate::mapping::{DependentTable, Field, Mapping, ReceiptTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{Column, dependent_columns, receipt_columns, task_columns};
@@ -110,14 +110,14 @@ impl Tables {
         Ok(tables)
     }
 
-    /// The table that a scope deletes from.
+    /// A table that rows are deleted from.
     ///
     /// # Errors
     /// The mapping has no receipts.
-    pub fn of(&self, scope: &Scope) -> Result<&Table, Failure> {
-        let table = match scope {
-            Scope::Tasks(_) => Some(&self.tasks),
-            Scope::Receipts(_) => self.receipts.as_ref(),
+    pub fn of(&self, pruned: Pruned) -> Result<&Table, Failure> {
+        let table = match pruned {
+            Pruned::Tasks => Some(&self.tasks),
+            Pruned::Receipts => self.receipts.as_ref(),
         };
         table.ok_or_else(|| Failure::new(Kind::Internal, "there are no receipts in this mapping"))
     }
@@ -162,11 +162,6 @@ impl Tables {
     /// The tables whose rows go with those of a scope and name files.
     pub fn naming_along<'t>(&'t self, scope: &'t Scope) -> impl Iterator<Item = NamingTable<'t>> {
         self.naming().filter(|table| scope.takes_along(table.source))
-    }
-
-    /// The table of these rows, if it names files.
-    pub fn naming_of(&self, source: Source) -> Option<NamingTable<'_>> {
-        self.naming().find(|table| table.source == source)
     }
 }
 
@@ -273,7 +268,7 @@ impl Table {
 
     /// Whether deleting a row, with those that go along, gave back other paths than were read before. Where rows are read from a view, it gives
     /// back those of the others alone.
-    pub fn has_changed(&self, row: &ExpiredRow, deleted: Vec<Vec<u8>>) -> bool {
+    pub fn has_changed(&self, row: &ExpiredRow, deleted: Vec<StoredPath>) -> bool {
         if self.is_read_directly() { !row.has_paths(deleted) } else { !row.names(&deleted) }
     }
 

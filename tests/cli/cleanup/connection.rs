@@ -39,20 +39,17 @@ fn terminated_backends_lose_no_row_or_file() {
     let finished = running.wait();
     let result = finished.json();
     let left = ids(&env);
-    for task in &tasks {
-        let id = task.columns["id"].clone().unwrap();
-        let any = paths(task).iter().any(|path| env.path(path).exists());
-        assert!(left.contains(&id) || !any, "the row {id} is gone and has files");
-    }
+    assert_rows_have_files(&env, &tasks, &left, &[]);
     if result["success"] == true {
         assert_eq!(result["tasks_cleaned"].as_u64().unwrap() + left.len() as u64, 300);
     }
     cleanup(&env, 0, &["--only", "tasks"]);
     assert!(ids(&env).is_empty());
+    assert_nothing_lost(&env, &tasks, &[], &[]);
 }
 
 #[test]
-fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
+fn sessions_ended_at_any_moment_leave_no_row_without_its_files() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=300).map(old).collect();
     let kept = [Task::new(900)];
@@ -74,7 +71,7 @@ fn sessions_ended_at_any_moment_leave_no_file_without_its_row() {
         let finished = running.wait();
         let result = finished.json();
         let left = ids(&env);
-        assert_nothing_lost(&env, &tasks, &left, &kept);
+        assert_rows_have_files(&env, &tasks, &left, &kept);
         match finished.code {
             Some(0) => assert_eq!(left, ["900"]),
             Some(1) => {
@@ -116,7 +113,8 @@ fn a_lost_server_is_reported_and_the_next_run_finishes() {
     let unsure = if said.contains("is not known") { 5 } else { 0 };
     let gone = (2000 - left.len()) as u64;
     assert!((cleaned..=cleaned + unsure).contains(&gone), "{gone} of {result:#}");
-    assert_nothing_lost(&env, &tasks, &left, &[]);
+    assert!(message(&result, "files_left").contains("the next run"), "{result:#}");
+    assert_rows_have_files(&env, &tasks, &left, &[]);
     env.taskmon(arguments(&[])).exits(0).json();
     assert!(cluster.ids().is_empty());
     assert_nothing_lost(&env, &tasks, &[], &[]);
@@ -182,7 +180,9 @@ fn another_server_that_answers_after_a_lost_connection_is_left_alone() {
     let said = message(&result, "database_failed");
     assert!(said.contains("another server or database answers"), "{said}");
     cluster.up();
-    assert_nothing_lost(&env, &tasks, &cluster.ids(), &[]);
+    assert_rows_have_files(&env, &tasks, &cluster.ids(), &[]);
+    env.taskmon(arguments(&[])).exits(0).json();
+    assert_nothing_lost(&env, &tasks, &[], &[]);
 }
 
 #[test]
@@ -236,20 +236,40 @@ fn a_commit_with_an_unknown_outcome_is_reported_as_such() {
     prepare(&env, &tasks);
     let proxy = Proxy::new(COMMIT, Freeze::Everything);
     let finished = impatient(&env, &proxy);
-    let result = finished.json();
-    assert_eq!(finished.code, Some(1), "{result:#}");
-    let said = message(&result, "database_failed");
-    for part in [
-        "16 seconds",
-        "5 rows were being committed, and whether they are deleted is not known",
-        "15 files of the batch are gone already",
-    ] {
-        assert!(said.contains(part), "{said}");
-    }
-    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(0), &json!(15)));
-    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
+    assert_eq!(finished.code, Some(3));
+    let doubt = "5 rows were being committed, and whether they are deleted is not known";
+    let result = finished.failure("database_unavailable", &["16 seconds", doubt]);
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(0), &json!(0)));
+    assert_rows_have_files(&env, &tasks, &ids(&env), &[]);
     proxy.thaw();
     cleanup(&env, 0, &["--only", "tasks"]);
     assert!(ids(&env).is_empty());
     assert_nothing_lost(&env, &tasks, &[], &[]);
+}
+
+/// An application takes rows back that a COMMIT in vain has let go of, and needs their files.
+#[test]
+fn a_row_that_is_taken_back_after_a_conflict_at_commit_has_its_files() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=200).map(old).collect();
+    prepare(&env, &tasks);
+    env.sql(include_str!("../../fixtures/cleanup/conflicts_at_commit.sql"));
+    let running = env.taskmon(arguments(&["--batch-size", "10"])).spawn();
+    let mut application = env.client();
+    let mut taken = 0;
+    for _ in 0..40 {
+        taken += application
+            .execute("UPDATE tasks SET status = 'PENDING' WHERE id IN (SELECT id FROM tasks WHERE status <> 'PENDING' ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED)", &[])
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    let finished = running.wait();
+    let result = finished.json();
+    assert!(taken > 0, "nothing was taken back");
+    assert!(column(&env, "SELECT last_value FROM commits")[0].parse::<u32>().unwrap() > 3);
+    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
+    let gone = 200 - ids(&env).len();
+    assert!(gone > 0, "{result:#}");
+    assert_eq!(result["tasks_cleaned"], gone);
+    assert_eq!(result["files_cleaned"], 3 * gone);
 }

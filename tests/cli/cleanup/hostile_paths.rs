@@ -265,7 +265,7 @@ fn paths_of_sqlite_may_be_blobs_numbers_or_invalid_text() {
 }
 
 #[test]
-fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
+fn a_file_that_is_written_to_while_its_row_goes_stays_and_is_reported() {
     let env = TestEnv::postgres();
     let tasks: Vec<Task> = (1..=5).map(old).collect();
     prepare(&env, &tasks);
@@ -281,11 +281,11 @@ fn a_file_that_could_not_go_keeps_its_row_when_the_batch_is_begun_again() {
     let finished = running.wait();
     let result = finished.json();
     assert_eq!(finished.code, Some(1), "{result:#}");
-    // One in the first COMMIT, which it ends, and one for each of the four rows of the second.
-    assert_eq!(column(&env, "SELECT last_value FROM commits"), ["5"]);
-    assert_eq!(ids(&env), ["3"], "{result:#}");
+    // One in the first COMMIT, which it ends, and one for each of the five rows of the second.
+    assert_eq!(column(&env, "SELECT last_value FROM commits"), ["6"]);
+    assert_eq!(ids(&env), Vec::<String>::new(), "{result:#}");
     assert_eq!(env.read("uploads/image_3.png"), "written anew");
     assert!(message(&result, "unlink_failed").contains("has changed since it was examined"));
-    assert_eq!(result["tasks_cleaned"], 4);
-    assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(5), &json!(14)));
+    assert_eq!(journals(&env), Vec::<String>::new());
 }

@@ -10,6 +10,7 @@ mod guards;
 mod hostile_paths;
 mod in_use;
 mod interrupted;
+mod journal;
 mod locked_rows;
 mod many_alike;
 mod odd_files;
@@ -171,18 +172,33 @@ pub fn prepare_again(env: &TestEnv, tasks: &[Task], left: &[String]) {
     prepare(env, &gone);
 }
 
-/// No file may be left whose row is gone, and no file of a row that never was to go.
+/// No row that is left may lack a file, however a run has ended.
+#[track_caller]
+fn assert_rows_have_files(env: &TestEnv, expired: &[Task], left: &[String], kept: &[Task]) {
+    let id = |task: &Task| task.columns["id"].clone().unwrap();
+    for task in expired.iter().filter(|task| left.contains(&id(task))).chain(kept) {
+        assert!(has_files(env, task), "the row {} lacks a file\n{}", id(task), env.tree());
+    }
+    assert!(kept.iter().all(|task| left.contains(&id(task))), "{left:?}");
+}
+
+/// Nor may a file be left whose row is gone, once a run has come to its end.
 #[track_caller]
 fn assert_nothing_lost(env: &TestEnv, expired: &[Task], left: &[String], kept: &[Task]) {
+    assert_rows_have_files(env, expired, left, kept);
     for task in expired {
         let id = task.columns["id"].clone().unwrap();
         let any = paths(task).iter().any(|path| env.path(path).exists());
         assert!(left.contains(&id) || !any, "the row {id} is gone and has files\n{}", env.tree());
     }
-    for task in kept {
-        assert!(has_files(env, task), "{}", env.tree());
-        assert!(left.contains(task.columns["id"].as_ref().unwrap()));
-    }
+    assert_eq!(journals(env), Vec::<String>::new());
+}
+
+/// The journals of runs that are not done.
+fn journals(env: &TestEnv) -> Vec<String> {
+    let all = walkdir::WalkDir::new(env.path("")).into_iter().map(Result::unwrap);
+    let names = all.map(|entry| entry.file_name().to_str().unwrap_or_default().to_owned());
+    names.filter(|name| name.starts_with(".taskmon-intent-")).collect()
 }
 
 /// The message of the one error of a kind.

@@ -68,7 +68,7 @@ on_each_database! {
         assert_eq!(ids(&env), ["7"], "{result:#}");
         assert_eq!(result["tasks_cleaned"], 19);
         let said = message(&result, "row_refused");
-        assert!(said.contains("task_7") && said.contains("its files were gone already"), "{said}");
+        assert!(said.contains("task_7"), "{said}");
         assert_nothing_lost(&env, &tasks, &ids(&env), &[]);
         if env.url().starts_with("sqlite") { env.sql("DROP TRIGGER audit") } else { env.sql("DROP TRIGGER audit ON tasks") }
         cleanup(&env, 0, &["--only", "tasks"]);

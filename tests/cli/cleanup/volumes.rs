@@ -133,10 +133,11 @@ fn files_on_a_read_only_file_system_keep_their_rows() {
     });
 }
 
-/// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed.
+/// What a disk held is what it holds when it has power again: a copy of it, made the moment the run is killed, takes its place.
 #[test]
-fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
-    with_own_mounts("power_that_goes_at_any_moment_leaves_no_file_without_its_row", || {
+fn power_that_goes_at_any_moment_leaves_no_row_without_its_file_nor_a_file_for_ever() {
+    let name = "power_that_goes_at_any_moment_leaves_no_row_without_its_file_nor_a_file_for_ever";
+    with_own_mounts(name, || {
         for features in ["has_journal", "^has_journal"] {
             let env = TestEnv::sqlite();
             let path = |id: u32| format!("uploads/volume/{}/{id}.png", id % 9);
@@ -145,9 +146,11 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
             make_disk(&image, features);
             let volume = env.path("uploads/volume");
             mount(&["-o", "loop", image.to_str().unwrap()], &volume);
+            // The journal is on the disk that loses its power.
+            env.config("[cleanup]\nstorage_roots = ['uploads/volume', 'uploads', 'static']");
             prepare(&env, &(1..=1000).map(task).collect::<Vec<_>>());
             sync(&volume);
-            let mut deleted = 0;
+            let mut met = 0;
             for moment in 0..12 {
                 let before = ids(&env).len();
                 if before < 100 {
@@ -167,41 +170,52 @@ fn power_that_goes_at_any_moment_leaves_no_file_without_its_row() {
                 run.kill().unwrap();
                 run.wait().unwrap();
                 std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
+                unmount(&volume);
+                std::fs::rename(&copy, &image).unwrap();
+                mount(&["-o", "loop", image.to_str().unwrap()], &volume);
                 let left = ids(&env);
-                let after = env.path("after");
-                mount(&["-o", "loop", copy.to_str().unwrap()], &after);
-                for id in (1..=1000).filter(|id| !left.contains(&id.to_string())) {
-                    let file = path(id).replace("uploads/volume", "after");
-                    assert!(!env.path(&file).exists(), "{features}: {file} is back");
-                    deleted += 1;
+                met += before - left.len();
+                for id in (1..=1000).filter(|id| left.contains(&id.to_string())) {
+                    assert!(env.path(path(id)).exists(), "{features}: the row {id} lacks its file");
                 }
-                unmount(&after);
             }
-            assert!(deleted > 100, "{features}: {deleted} files looked for");
+            assert!(met > 30, "{features}: {met} rows went");
+            cleanup(&env, 0, &["--only", "tasks"]);
+            assert!(ids(&env).is_empty());
+            let back = (1..=1000).map(path).filter(|path| env.path(path).exists());
+            assert_eq!(back.collect::<Vec<_>>(), Vec::<String>::new(), "{features}");
+            assert_eq!(journals(&env), Vec::<String>::new());
             unmount(&volume);
         }
     });
 }
 
-/// As a run that was killed before its folders were written to the disk leaves it to the next one.
+/// The storage root has no room for a journal, and the database lies elsewhere.
 #[test]
-fn the_removal_of_a_file_is_on_the_disk_before_its_row_is_deleted() {
-    with_own_mounts("the_removal_of_a_file_is_on_the_disk_before_its_row_is_deleted", || {
+fn a_full_storage_root_is_cleared_all_the_same() {
+    with_own_mounts("a_full_storage_root_is_cleared_all_the_same", || {
         let env = TestEnv::sqlite();
-        let (image, copy) = (env.path("disk.img"), env.path("copy.img"));
-        make_disk(&image, "has_journal");
-        let (volume, after) = (env.path("uploads/volume"), env.path("after"));
-        mount(&["-o", "loop", image.to_str().unwrap()], &volume);
-        let task = old(1).with("image_path", "uploads/volume/a/1.png");
-        prepare(&env, &[task]);
-        env.write("uploads/volume/kept", "");
-        sync(&volume);
-        std::fs::remove_file(env.path("uploads/volume/a/1.png")).unwrap();
-        assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
-        std::fs::write(&copy, content_at_one_moment(&image)).unwrap();
-        mount(&["-o", "loop", copy.to_str().unwrap()], &after);
-        assert!(after.join("kept").exists() && !after.join("a/1.png").exists());
-        unmount(&after);
+        let volume = env.path("uploads/volume");
+        mount(&["-t", "tmpfs", "-o", "size=2m", "none"], &volume);
+        env.config("[cleanup]\nstorage_roots = ['uploads/volume', 'uploads', 'static']");
+        let task = |n| {
+            let task = old(n).with("image_path", format!("uploads/volume/{n}.png"));
+            task.without("document_path").without("screenshot_path")
+        };
+        prepare(&env, &(1..=20).map(task).collect::<Vec<_>>());
+        fill(&volume);
+        // Nor do the other roots take one.
+        let chattr = |flag: &str| {
+            for folder in ["uploads", "static"] {
+                let folder = env.path(folder);
+                let status = Command::new("chattr").arg(flag).arg(&folder).status();
+                assert!(status.unwrap().success(), "{}", folder.display());
+            }
+        };
+        chattr("+i");
+        let result = cleanup(&env, 0, &["--only", "tasks"]);
+        chattr("-i");
+        assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(20), &json!(20)));
         unmount(&volume);
     });
 }

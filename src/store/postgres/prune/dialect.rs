@@ -7,7 +7,7 @@ use super::super::quote::literal;
 use super::super::schema::TimeType;
 use super::super::text::cut;
 use crate::calendar::{Shift, wall_clock_bound};
-use crate::mapping::canonical_path::{LONGEST_PATH, PathAliases};
+use crate::mapping::canonical_path::LONGEST_PATH;
 use crate::mapping::{Field, State, States};
 use crate::store::LONGEST_LABEL;
 use crate::store::prune::dialect::Dialect;
@@ -25,7 +25,6 @@ pub struct PostgresDialect {
     pub labels: Option<(String, Vec<String>)>,
     /// The zone of timestamps that have none.
     pub zone: Tz,
-    pub aliases: PathAliases,
     pub encoding: Encoding,
     pub plausible: Plausible,
     /// Whether an index finds tasks by their creation.

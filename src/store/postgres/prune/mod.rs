@@ -1,15 +1,13 @@
 //! Deleting in PostgreSQL.
 //!
-//! A transaction-level advisory lock lets one batch at a time into the database: two runs that each delete one of two rows which name
-//! the same file would otherwise both see the other's row and both leave the file.
+//! A transaction-level advisory lock lets one batch at a time into the database: runs do not wait for each other's rows, which would look like
+//! rows that the application holds.
 
-mod canonical;
 mod catalogue;
 mod dialect;
 mod lock_search;
 mod locked;
 mod recovery;
-mod references;
 mod rows;
 mod transaction;
 mod unmapped;
@@ -20,11 +18,10 @@ use super::failure::failure;
 use super::foreign_keys::unindexed;
 use super::identity::Identity;
 use super::session::{Broken, Reading, Session};
-use super::text::{Raw, text};
+use super::text::text;
 use super::view_key::find_wrong_key;
 use super::{indexes, inspect, row_security};
 use crate::mapping::Field;
-use crate::mapping::canonical_path::{CanonicalPath, RowPath};
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::require_key;
 use crate::store::prune::batch::delete_by_halves;
@@ -35,8 +32,8 @@ use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, MissingIndex, Pass, PruneSettings, Pruner, Reference, Scope,
-    Source, TaskCounts, Undeletable,
+    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, NamedPath, Pass, PruneSettings, Pruned,
+    Pruner, Scope, TaskCounts, Undeletable,
 };
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -44,7 +41,7 @@ use dialect::{CUT, PostgresDialect};
 use lock_search::LockSearch;
 use postgres::Row;
 use recovery::TRIES;
-use rows::{columns, read_key, read_links, read_paths, valid_key};
+use rows::{columns, each_path, read_key, read_key_or_none, read_links, read_paths};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use unmapped::find_unmapped;
@@ -112,7 +109,6 @@ impl PostgresPruner {
             states: mapping.tasks.states.clone(),
             labels: catalogue::enum_labels(&session, &status_type)?,
             zone: settings.store.naive_zone,
-            aliases: settings.aliases.clone(),
             encoding,
             plausible: settings.plausible,
             created_is_indexed: catalogue::is_created_indexed(&session, &tables.tasks)?,
@@ -123,17 +119,8 @@ impl PostgresPruner {
         Ok(Self { target: target.clone(), server, session, settings, statements, portion, locks })
     }
 
-    fn row_paths(&self, stored: Vec<Vec<u8>>) -> impl Iterator<Item = RowPath> {
-        stored.into_iter().map(|stored| self.settings.aliases.row_path(stored))
-    }
-
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
         self.read(doing, &mut |session| session.ask(sql, keys))
-    }
-
-    /// Hands over the rows of a long answer; some of them again if the connection is lost on the way.
-    fn each(&mut self, doing: &str, sql: &str, each: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
-        self.read(doing, &mut |session| session.each(sql, "", each))
     }
 
     /// Reads something outside a transaction, again on a new connection where one is lost.
@@ -163,6 +150,10 @@ impl Pruner for PostgresPruner {
     fn clock(&mut self) -> Result<Option<DateTime<Utc>>> {
         let rows = self.query("reading the database's clock", "SELECT clock_timestamp()", &[])?;
         Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    fn identity(&self) -> String {
+        self.server.text().unwrap_or_else(|| self.target.display())
     }
 
     fn answers(&mut self, within: Duration) -> bool {
@@ -207,7 +198,7 @@ impl Pruner for PostgresPruner {
     }
 
     fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
-        let sql = self.statements.implausible(self.statements.tables.of(scope)?, scope);
+        let sql = self.statements.implausible(self.statements.tables.of(scope.pruned())?, scope);
         let rows = self.query("looking for times that cannot be right", &sql, &[])?;
         let found = rows
             .first()
@@ -216,7 +207,7 @@ impl Pruner for PostgresPruner {
     }
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
-        let table = self.statements.tables.of(scope)?;
+        let table = self.statements.tables.of(scope.pruned())?;
         let (table, sql) = (table.from.clone(), self.statements.undeletable(table, scope));
         let rows = self.query("looking for rows without a key or a time", &sql, &[])?;
         let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place)).unsigned_abs();
@@ -230,7 +221,7 @@ impl Pruner for PostgresPruner {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Key>> {
-        let table = self.statements.tables.of(scope)?;
+        let table = self.statements.tables.of(scope.pruned())?;
         let width = table.key.len();
         let Some(sql) = self.statements.expired(table, scope, pass, after, limit) else {
             return Ok(Vec::new());
@@ -244,7 +235,7 @@ impl Pruner for PostgresPruner {
 
     fn rows(&mut self, scope: &Scope, keys: &[Key]) -> Result<Vec<ExpiredRow>> {
         let doing = "reading expired rows";
-        let table = self.statements.tables.of(scope)?;
+        let table = self.statements.tables.of(scope.pruned())?;
         let (width, sql) = (table.key.len(), self.statements.rows(table, scope, &table.label));
         let given: HashSet<&Key> = keys.iter().collect();
         let keys = columns(keys, width);
@@ -256,7 +247,7 @@ impl Pruner for PostgresPruner {
                     key: read_key(row, width)?,
                     label: text(row, width)?.unwrap_or_default(),
                     link: text(row, width + 1)?,
-                    paths: self.row_paths(read_paths(row, width + 2)?).collect(),
+                    paths: read_paths(row, width + 2)?,
                 })
             };
             rows.push(read().map_err(|error| failure(&error, doing))?);
@@ -271,7 +262,7 @@ impl Pruner for PostgresPruner {
                 let read = || Ok((read_key(&row, 1)?, read_paths(&row, 1)?));
                 let (owner, paths) = read().map_err(|error| failure(&error, doing))?;
                 match places.get(&owner) {
-                    Some(place) => rows[*place].paths.extend(self.row_paths(paths)),
+                    Some(place) => rows[*place].paths.extend(paths),
                     // Its owner is no longer expired, or written differently, and then the files would be left behind.
                     None if given.contains(&owner) => {}
                     None => return Err(foreign_form(&owner).into()),
@@ -282,23 +273,37 @@ impl Pruner for PostgresPruner {
         Ok(rows)
     }
 
-    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
-        let doing = "looking for files that several rows name";
-        let Some(sql) = self.statements.shared(scope)? else {
-            return Ok(());
-        };
-        let mut each = |row: &Row| {
-            let Raw(path) = row.get(2);
-            each(Reference {
-                source: Source::from_number(row.get(0)),
-                key: valid_key(row.get(1)),
-                path: CanonicalPath::from_canonical(path),
-                rows: row.get::<_, i64>(3).unsigned_abs(),
+    fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
+        let doing = "reading the paths that rows name";
+        let tables = self.statements.tables.naming().map(|table| {
+            let width = if keys == Keys::Wanted { table.key.len() } else { 0 };
+            ((table.source, width), self.statements.named_paths(&table, keys))
+        });
+        let (tables, statements): (Vec<_>, Vec<String>) = tables.unzip();
+        let mut failed = None;
+        let mut read = |index: usize, row: &Row| {
+            let (source, width) = tables[index];
+            let key = match keys {
+                Keys::Wanted => read_key_or_none(row, width),
+                Keys::Unneeded => Ok(None),
+            };
+            let read = key.and_then(|key| {
+                let key = key.as_ref();
+                each_path(row, width, |path| each(&NamedPath { source, key, path }))
             });
+            failed = failed.take().or(read.err());
         };
-        // The planner cannot know how many paths there are. When it guesses two, it joins them by nested loops, which takes hours.
-        let settings = "; SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off";
-        Ok(self.read(doing, &mut |session| session.each(&sql, settings, &mut each))?)
+        self.read(doing, &mut |session| session.each(&statements, &mut read))?;
+        Ok(failed.map_or(Ok(()), |error| Err(failure(&error, doing)))?)
+    }
+
+    fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>> {
+        let doing = "asking which rows are there";
+        let table = self.statements.tables.of(pruned)?;
+        let (width, sql) = (table.key.len(), self.statements.existing(table));
+        let rows = self.query(doing, &sql, &columns(keys, width))?;
+        let keys: Result<Vec<Key>, _> = rows.iter().map(|row| read_key(row, width)).collect();
+        Ok(keys.map_err(|error| failure(&error, doing))?)
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
@@ -322,21 +327,6 @@ impl Pruner for PostgresPruner {
         let deletion = delete_by_halves(&places, &mut delete)?;
         self.locks.require_progress(began.elapsed(), &deletion)?;
         Ok(deletion)
-    }
-
-    fn paths_beneath(
-        &mut self,
-        beneath: &[String],
-        each: &mut dyn FnMut(&CanonicalPath),
-    ) -> Result<()> {
-        let doing = "asking which temporary files rows name";
-        for sql in self.statements.beneath(beneath) {
-            self.each(doing, &sql, &mut |row| {
-                let Raw(path) = row.get(0);
-                each(&CanonicalPath::from_canonical(path));
-            })?;
-        }
-        Ok(())
     }
 
     fn blame(&mut self) -> Option<Failure> {

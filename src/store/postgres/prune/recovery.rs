@@ -1,18 +1,17 @@
 //! A batch until it is deleted: again after a conflict, and after a lost connection once it is known what became of it.
 //!
-//! A connection that is lost while COMMIT is answered leaves that open. The transaction that was cut off is ended, and the server is asked about it.
+//! A connection that is lost while COMMIT is answered leaves that open. The session that was cut off is ended, and the rows are looked for.
 
 use super::super::connect::connect;
-use super::super::session::{Broken, Session};
-use super::rows::columns;
+use super::super::session::Session;
 use super::transaction::Deleting;
 use super::verdict::{Stopped, Verdict, verdict};
 use super::{PostgresPruner, reading};
-use crate::outcome::{Failure, Kind};
-use crate::store::prune::batch::{Outcome, refused_at_commit};
+use crate::outcome::Failure;
+use crate::store::prune::batch::Outcome;
 use crate::store::prune::{Batch, Deletion, Mode, Pruner};
 use anyhow::Result;
-use postgres::error::SqlState;
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,9 +20,6 @@ pub const TRIES: u32 = 4;
 
 /// Seconds to wait before each attempt to connect again: a server that is restarted needs some.
 const RECONNECT_PAUSES: [u64; 5] = [0, 1, 3, 6, 10];
-
-/// How long to wait for a session that was cut off to end.
-const LINGERING: Duration = Duration::from_secs(15);
 
 /// Identifies a batch's transaction in case its connection is lost.
 #[derive(Debug, Clone, Default)]
@@ -46,21 +42,29 @@ impl PostgresPruner {
             return Ok(Outcome::TooMany);
         }
         let mut attempt = 1;
+        // Those whose COMMIT was not answered.
+        let mut doubtful: BTreeSet<usize> = BTreeSet::new();
+        let sure = |deletion: Deletion, mut doubtful: BTreeSet<usize>| {
+            doubtful.retain(|place| !deletion.deleted.contains(place));
+            Deletion { doubtful: doubtful.into_iter().collect(), ..deletion }
+        };
         loop {
             let mut mark = Mark::default();
             let began = Instant::now();
             let failure = match self.try_delete(batch, places, settle, &mut mark) {
                 Ok(deletion) => {
                     self.portion.grow(began.elapsed(), self.settings.store.statement_timeout);
-                    return Ok(Outcome::Deleted(deletion));
+                    return Ok(Outcome::Deleted(sure(deletion, doubtful)));
                 }
                 Err(Stopped::Uncommitted(words)) => {
                     self.roll_back();
-                    return Ok(Outcome::Refused(refused_at_commit(&words)));
+                    return Ok(Outcome::Refused(words));
                 }
                 Err(Stopped::Lost(failure)) => {
+                    let committing = mark.committing.iter().flat_map(|it| it.deleted.clone());
+                    doubtful.extend(committing);
                     if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
-                        return Ok(Outcome::Deleted(deletion));
+                        return Ok(Outcome::Deleted(sure(deletion, doubtful)));
                     }
                     failure
                 }
@@ -94,7 +98,7 @@ impl PostgresPruner {
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
         mark: &mut Mark,
     ) -> Result<Deletion, Stopped> {
-        let table = self.statements.tables.of(batch.scope).map_err(Stopped::Failed)?;
+        let table = self.statements.tables.of(batch.scope.pruned()).map_err(Stopped::Failed)?;
         let transaction = Deleting {
             session: &self.session,
             statements: &self.statements,
@@ -113,10 +117,7 @@ impl PostgresPruner {
         // Kept for the case that the answer to COMMIT is lost and it did succeed.
         mark.committing = Some(deletion.clone());
         match transaction.run("COMMIT") {
-            Ok(()) => {
-                self.session.may_stop();
-                Ok(deletion)
-            }
+            Ok(()) => Ok(deletion),
             Err(broken) => Err(match verdict(&broken, &transaction.doing()) {
                 Verdict::Row(words) => Stopped::Uncommitted(words),
                 Verdict::Batch(stopped) => stopped,
@@ -131,21 +132,17 @@ impl PostgresPruner {
         cause: Failure,
         mark: Mark,
     ) -> Result<Option<Deletion>, Failure> {
-        let recovered = self.reconnect(cause).and_then(|()| match &mark.numbers {
-            Some((number, process)) => {
+        let recovered = self.reconnect(cause).and_then(|()| {
+            if let Some((number, process)) = &mark.numbers {
                 self.end_lost_session(number, process);
-                if mark.committing.is_some() { self.was_committed(number) } else { Ok(false) }
             }
-            None => Ok(false),
+            match &mark.committing {
+                Some(deletion) => self.are_gone(batch, deletion),
+                None => Ok(false),
+            }
         });
         match (recovered, mark.committing) {
-            // After a crash the number may belong to another transaction, if this one's had not reached the disk: so the rows are checked too.
-            (Ok(true), Some(deletion)) => match self.are_gone(batch, &deletion) {
-                Ok(gone) => Ok(gone.then_some(deletion)),
-                Err(failure) => Err(in_doubt(failure, deletion.deleted.len())),
-            },
-            (Ok(true), None) => Ok(None),
-            (Ok(false), _) => Ok(None),
+            (Ok(are_gone), deletion) => Ok(deletion.filter(|_| are_gone)),
             (Err(failure), None) => Err(failure),
             (Err(failure), Some(deletion)) => Err(in_doubt(failure, deletion.deleted.len())),
         }
@@ -179,47 +176,11 @@ impl PostgresPruner {
         }
     }
 
-    /// Asks what became of the transaction that was cut off.
-    fn was_committed(&mut self, number: &str) -> Result<bool, Failure> {
-        let doing = "asking whether a batch was committed";
-        let asked = Instant::now();
-        let query = format!("SELECT txid_status({number})");
-        loop {
-            let rows = match self.session.ask(&query, &[]) {
-                Ok(rows) => rows,
-                // "In the future": the server crashed before anything of the transaction reached the disk, its COMMIT included.
-                Err(Broken::Server(error))
-                    if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) =>
-                {
-                    return Ok(false);
-                }
-                Err(broken) => return Err(broken.failure(doing)),
-            };
-            let status: Option<String> = rows.first().and_then(|row| row.get(0));
-            match status.as_deref() {
-                Some("committed") => return Ok(true),
-                Some("aborted") => return Ok(false),
-                Some(_) if asked.elapsed() < LINGERING => {
-                    thread::sleep(Duration::from_millis(100));
-                }
-                other => {
-                    let status = other.unwrap_or("forgotten");
-                    let message = format!("{doing}: its transaction {number} is {status}");
-                    return Err(Failure::new(Kind::DatabaseUnavailable, message)
-                        .hint("run again when the server is well"));
-                }
-            }
-        }
-    }
-
     /// Whether none of the rows that were deleted is there.
     fn are_gone(&mut self, batch: &Batch, deletion: &Deletion) -> Result<bool, Failure> {
-        let table = self.statements.tables.of(batch.scope)?;
-        let keys = deletion.deleted.iter().map(|place| &batch.rows[*place].key);
-        let keys = columns(keys, table.key.len());
-        let sql = self.statements.rows(table, batch.scope, "NULL");
-        let left = self.query("asking whether rows are gone", &sql, &keys)?;
-        Ok(left.is_empty())
+        let keys = deletion.deleted.iter().map(|place| batch.rows[*place].key.clone());
+        let left = self.existing(batch.scope.pruned(), &keys.collect::<Vec<_>>());
+        left.map(|left| left.is_empty()).map_err(|error| Failure::of(&error))
     }
 
     /// So many rows took longer than a statement may: half of them are tried next, and a single row is left out, a few times.
@@ -247,7 +208,6 @@ impl PostgresPruner {
 
     /// A lost connection needs no ROLLBACK, so that an error is only logged.
     fn roll_back(&mut self) {
-        self.session.may_stop();
         if let Err(broken) = self.session.simple("ROLLBACK") {
             log::debug!("{}", broken.failure("rolling back"));
         }

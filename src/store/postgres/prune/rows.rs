@@ -1,7 +1,7 @@
 //! Keys and paths in PostgreSQL's rows.
 
 use super::super::text::Raw;
-use crate::store::prune::Key;
+use crate::store::prune::{Key, StoredPath};
 use postgres::Row;
 
 /// The keys as they are bound: one list a column.
@@ -19,31 +19,39 @@ pub fn read_key(row: &Row, width: usize) -> Result<Key, postgres::Error> {
     (0..width).map(|place| Ok(row.try_get::<_, Raw>(place)?.lossy())).collect()
 }
 
-/// The same of rows that may lack a part of it, or have one that is no text: these have a key that no other row has.
-pub fn read_key_or_none(row: &Row, width: usize) -> Result<Key, postgres::Error> {
+/// The same of rows that may lack a part of it, or have one that is no text: `None`, they have no usable key.
+pub fn read_key_or_none(row: &Row, width: usize) -> Result<Option<Key>, postgres::Error> {
     let parts: Result<Vec<Option<Raw>>, _> = (0..width).map(|place| row.try_get(place)).collect();
-    Ok(valid_key(parts?).unwrap_or_default())
-}
-
-/// `None`: the row has no usable key.
-pub fn valid_key(parts: Vec<Option<Raw>>) -> Option<Key> {
-    parts.into_iter().map(|part| part?.valid()).collect()
+    Ok(parts?.into_iter().map(|part| part?.valid()).collect())
 }
 
 /// The paths in the columns from `first` on that are there and not empty.
-pub fn read_paths(row: &Row, first: usize) -> Result<Vec<Vec<u8>>, postgres::Error> {
+pub fn read_paths(row: &Row, first: usize) -> Result<Vec<StoredPath>, postgres::Error> {
     let mut paths = Vec::new();
+    each_path(row, first, |path| paths.push(path.to_vec()))?;
+    Ok(paths)
+}
+
+/// The same, one by one.
+pub fn each_path(
+    row: &Row,
+    first: usize,
+    mut each: impl FnMut(&[u8]),
+) -> Result<(), postgres::Error> {
     for place in first..row.len() {
         if let Some(Raw(path)) = row.try_get::<_, Option<Raw>>(place)?
             && !path.is_empty()
         {
-            paths.push(path);
+            each(path);
         }
     }
-    Ok(paths)
+    Ok(())
 }
 
 /// Tasks' keys and the links that they have.
 pub fn read_links(rows: &[Row], width: usize) -> Result<Vec<(String, Key)>, postgres::Error> {
-    rows.iter().map(|row| Ok((row.try_get(width)?, read_key_or_none(row, width)?))).collect()
+    // One without a usable key has one that no other row has.
+    let read =
+        |row: &Row| Ok((row.try_get(width)?, read_key_or_none(row, width)?.unwrap_or_default()));
+    rows.iter().map(read).collect()
 }

@@ -12,7 +12,7 @@ use crate::outcome::{Failure, Kind};
 use crate::store::prune::batch::{Outcome, delete_by_halves, delete_settled};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Table;
-use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope};
+use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope, StoredPath};
 use postgres::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
@@ -55,10 +55,8 @@ impl Deleting<'_> {
         self.session.ask_within(sql, keys).map_err(|broken| stopped(&broken, &self.doing()))
     }
 
-    /// Begins, and returns the transaction's number and its process where it will be committed. They are asked for now, since nothing that could
-    /// fail may come between the removal of files and COMMIT.
+    /// Begins, and returns the transaction's number and its process where it will be committed: by them a session that is cut off can be ended.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
-        self.session.may_stop();
         let limit = self.settings.store.statement_timeout.as_millis();
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off{}",
@@ -105,17 +103,11 @@ impl Deleting<'_> {
         let mut delete = |places: &[usize]| {
             self.step("SAVEPOINT taskmon_batch")?;
             let mut deletion = self.delete_some(places)?;
-            self.check_references(&mut deletion)?;
             self.check_links(&mut deletion)?;
             Ok(deletion)
         };
-        let mut settle = |deletion: &Deletion| {
-            let back = settle(deletion);
-            self.session.must_commit();
-            back
-        };
         let take_back = || self.step("ROLLBACK TO SAVEPOINT taskmon_batch");
-        delete_settled(places, &mut delete, &mut settle, &take_back)
+        delete_settled(places, &mut delete, settle, &take_back)
     }
 
     /// Deletes rows; where the database refuses, halves until it is known which row it keeps.
@@ -181,7 +173,7 @@ impl Deleting<'_> {
         let keys = columns(places.iter().map(|place| &rows[*place].key), width);
         let by_key: HashMap<&Key, usize> =
             places.iter().map(|place| (&rows[*place].key, *place)).collect();
-        let mut paths: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut paths: BTreeMap<usize, Vec<StoredPath>> = BTreeMap::new();
         for dependent in self.statements.tables.dependents(self.batch.scope) {
             let sql = match self.batch.scope {
                 Scope::Tasks(_) => self.statements.delete_dependents_of_expired(

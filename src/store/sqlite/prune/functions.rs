@@ -2,7 +2,7 @@
 
 use super::super::connection::{add_function, unavailable};
 use super::super::time::{self, Form};
-use super::values::{bytes, literal, text_or_blob};
+use super::values::literal;
 use crate::calendar::Shift;
 use crate::outcome::Failure;
 use crate::store::prune::PruneSettings;
@@ -19,12 +19,8 @@ pub const ENDED: &str = "taskmon_ended";
 /// A part of a key as a literal, from which [`super::values::values`] makes it again; `NULL` for a text that cannot be bound.
 pub const LITERAL: &str = "taskmon_literal";
 
-/// A path in its canonical form.
-pub const CANONICAL: &str = "taskmon_path";
-
 pub fn register(connection: &Connection, settings: &PruneSettings) -> Result<(), Failure> {
     let zone = settings.store.naive_zone;
-    let aliases = settings.aliases.clone();
     let plausible = settings.plausible;
     let ended = move |context: &Context| {
         let values: Vec<ValueRef> =
@@ -32,14 +28,10 @@ pub fn register(connection: &Connection, settings: &PruneSettings) -> Result<(),
         let (created, ends) = values.split_first()?;
         ended(*created, ends, &plausible, zone).map(|time| time.timestamp_micros())
     };
-    let canonical = move |value: ValueRef| {
-        bytes(value).map(|path| text_or_blob(aliases.canonical(&path).as_bytes().to_vec()))
-    };
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection
         .create_scalar_function(ENDED, -1, flags, move |context| Ok(ended(context)))
         .and_then(|()| add_function(connection, LITERAL, literal))
-        .and_then(|()| add_function(connection, CANONICAL, canonical))
         .map_err(|error| unavailable("functions cannot be added", &error))
 }
 

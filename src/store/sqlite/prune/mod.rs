@@ -6,14 +6,12 @@ mod dialect;
 mod foreign_keys;
 mod functions;
 mod indexes;
-mod references;
 mod transaction;
 mod values;
 
-use super::connection::{open, read_rows, refusal, require_whole, unavailable, words};
+use super::connection::{each_row, open, read_rows, refusal, require_whole, unavailable, words};
 use super::inspect;
 use super::time;
-use crate::mapping::canonical_path::CanonicalPath;
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{require, require_key};
 use crate::store::prune::batch::delete_by_halves;
@@ -23,8 +21,8 @@ use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, MissingIndex, Mode, Pass, PruneSettings, Pruner, Reads,
-    Reference, Scope, TaskCounts, Undeletable,
+    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, Mode, NamedPath, Pass, PruneSettings,
+    Pruned, Pruner, Reads, Scope, TaskCounts, Undeletable,
 };
 use crate::units;
 use anyhow::Result;
@@ -33,15 +31,13 @@ use dialect::{CUT, SqliteDialect, read_labels};
 use foreign_keys::ForeignKeys;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params_from_iter};
 use std::path::Path;
-use values::{lossy, read_key, read_paths, values};
+use values::{bytes, is_usable, lossy, read_key, read_paths, values};
 
 pub struct SqlitePruner {
     connection: Connection,
     settings: PruneSettings,
     statements: Statements<SqliteDialect>,
     foreign_keys: ForeignKeys,
-    /// What `PRAGMA data_version` said when shared files were looked for.
-    version: i64,
 }
 
 impl SqlitePruner {
@@ -63,7 +59,7 @@ impl SqlitePruner {
         })?;
         let dialect = SqliteDialect { status: tasks.status.clone(), labels };
         let statements = Statements { tables, dialect };
-        Ok(Self { connection, settings, statements, foreign_keys, version: 0 })
+        Ok(Self { connection, settings, statements, foreign_keys })
     }
 
     fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
@@ -72,7 +68,7 @@ impl SqlitePruner {
 
     /// The row of this key, if it has expired.
     fn row(&self, scope: &Scope, key: &Key) -> rusqlite::Result<Option<ExpiredRow>> {
-        let Ok(table) = self.statements.tables.of(scope) else {
+        let Ok(table) = self.statements.tables.of(scope.pruned()) else {
             return Ok(None);
         };
         let width = table.key.len();
@@ -88,12 +84,11 @@ impl SqlitePruner {
             stored.extend(self.read_paths(&sql, key, table.files.len())?);
         }
         stored.sort_unstable();
-        let aliases = &self.settings.aliases;
         Ok(Some(ExpiredRow {
             key: read_key(row, width)?,
             label: lossy(row, width)?.unwrap_or_default(),
             link: row.get(width + 1)?,
-            paths: stored.into_iter().map(|path| aliases.row_path(path)).collect(),
+            paths: stored,
         }))
     }
 
@@ -103,6 +98,26 @@ impl SqlitePruner {
         let paths: Vec<Vec<Vec<u8>>> =
             read_rows(&self.connection, sql, params_from_iter(values(key)), read)?;
         Ok(paths.concat())
+    }
+
+    fn read_named(&self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> rusqlite::Result<()> {
+        // What all of them say at one moment.
+        let _reading = self.connection.unchecked_transaction()?;
+        for table in self.statements.tables.naming() {
+            let width = if keys == Keys::Wanted { table.key.len() } else { 0 };
+            let (source, sql) = (table.source, self.statements.named_paths(&table, keys));
+            each_row(&self.connection, &sql, [], |row| {
+                let key = (keys == Keys::Wanted).then(|| read_key(row, width)).transpose()?;
+                let key = key.as_ref().filter(|key| is_usable(key));
+                for place in width..width + table.files.len() {
+                    if let Some(path) = bytes(row.get_ref(place)?) {
+                        each(&NamedPath { source, key, path: &path });
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     fn linked(&self, links: &[String]) -> rusqlite::Result<Vec<(String, Key)>> {
@@ -191,6 +206,12 @@ fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Fai
 }
 
 impl Pruner for SqlitePruner {
+    fn identity(&self) -> String {
+        let path = self.connection.path().unwrap_or_default();
+        let real = Path::new(path).canonicalize();
+        format!("sqlite {}", real.as_deref().unwrap_or(Path::new(path)).display())
+    }
+
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
         let count = |sql: &str| {
             let counted = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
@@ -214,7 +235,7 @@ impl Pruner for SqlitePruner {
     }
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
-        let table = self.statements.tables.of(scope)?;
+        let table = self.statements.tables.of(scope.pruned())?;
         let sql = self.statements.undeletable(table, scope);
         let found = self.connection.query_row(&sql, [], |row| {
             Ok(Undeletable {
@@ -234,7 +255,7 @@ impl Pruner for SqlitePruner {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Vec<Key>> {
-        let table = self.statements.tables.of(scope)?;
+        let table = self.statements.tables.of(scope.pruned())?;
         let Some(sql) = self.statements.expired(table, scope, pass, after, limit) else {
             return Ok(Vec::new());
         };
@@ -251,9 +272,21 @@ impl Pruner for SqlitePruner {
         Ok(rows.into_iter().flatten().collect())
     }
 
-    fn shared_paths(&mut self, scope: &Scope, each: &mut dyn FnMut(Reference)) -> Result<()> {
-        let read = self.read_shared(scope, each);
-        Ok(read.map_err(|error| self.failure(&error, "looking for files that several rows name"))?)
+    fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
+        let read = self.read_named(keys, each);
+        Ok(read.map_err(|error| self.failure(&error, "reading the paths that rows name"))?)
+    }
+
+    fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>> {
+        let table = self.statements.tables.of(pruned)?;
+        let (width, sql) = (table.key.len(), self.statements.existing(table));
+        let each = keys.iter().map(|key| {
+            let bound = params_from_iter(values(key));
+            read_rows::<_, Vec<Key>>(&self.connection, &sql, bound, |row| read_key(row, width))
+        });
+        let found: Result<Vec<Vec<Key>>, rusqlite::Error> = each.collect();
+        let found = found.map_err(|error| self.failure(&error, "asking which rows are there"))?;
+        Ok(found.concat())
     }
 
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>> {
@@ -268,15 +301,6 @@ impl Pruner for SqlitePruner {
     ) -> Result<Deletion> {
         let places: Vec<usize> = (0..batch.rows.len()).collect();
         delete_by_halves(&places, &mut |places| self.delete_persistently(batch, places, settle))
-    }
-
-    fn paths_beneath(
-        &mut self,
-        beneath: &[String],
-        each: &mut dyn FnMut(&CanonicalPath),
-    ) -> Result<()> {
-        let read = self.read_beneath(beneath, each);
-        Ok(read.map_err(|error| self.failure(&error, "asking which temporary files rows name"))?)
     }
 
     fn sample_times(&mut self) -> Result<Vec<TimeSample>> {
@@ -301,7 +325,7 @@ impl Pruner for SqlitePruner {
     }
 
     fn implausible(&mut self, scope: &Scope) -> Result<Option<(u64, String)>> {
-        let sql = self.statements.implausible(self.statements.tables.of(scope)?, scope);
+        let sql = self.statements.implausible(self.statements.tables.of(scope.pruned())?, scope);
         let found = self
             .connection
             .query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), lossy(row, 1)?)));

@@ -6,7 +6,7 @@ use super::dialect::are_bound;
 use super::foreign_keys::Deferred;
 use super::values::{read_paths, values};
 use crate::outcome::{Failure, Kind};
-use crate::store::prune::batch::{Outcome, delete_settled, refused_at_commit};
+use crate::store::prune::batch::{Outcome, delete_settled};
 use crate::store::prune::statements::Delete;
 use crate::store::prune::tables::{Dependent, Table};
 use crate::store::prune::{Batch, Deletion, Key, Mode};
@@ -63,7 +63,6 @@ impl SqlitePruner {
         let began = Instant::now();
         let patience = self.settings.store.connect_timeout.max(Duration::from_secs(30));
         let mut rolled_back: Vec<(usize, String)> = Vec::new();
-        let mut was_full = false;
         loop {
             let ended = self.try_delete(batch, places, settle, &rolled_back);
             if !self.connection.is_autocommit() {
@@ -73,7 +72,7 @@ impl SqlitePruner {
             match ended {
                 Ok(deletion) => return Ok(Outcome::Deleted(deletion)),
                 Err(Stopped::Uncommitted(words)) => {
-                    return Ok(Outcome::Refused(refused_at_commit(&words)));
+                    return Ok(Outcome::Refused(words));
                 }
                 Err(Stopped::Busy(_)) if self.settings.asked_to_end.load(Ordering::Relaxed) => {
                     let message = "the run was asked to end while it waited for the database";
@@ -83,10 +82,8 @@ impl SqlitePruner {
                     thread::sleep(Duration::from_millis(20));
                 }
                 Err(Stopped::RolledBack(place, words)) => rolled_back.push((place, words)),
-                // Removing the batch's files may have freed enough space.
-                Err(Stopped::Failed(error)) if is_full(&error) && !was_full => was_full = true,
                 Err(Stopped::Busy(error) | Stopped::Failed(error)) => {
-                    let table = self.statements.tables.of(batch.scope)?;
+                    let table = self.statements.tables.of(batch.scope.pruned())?;
                     let doing = format!("deleting from {}", table.delete_from);
                     return Err(self.failure(&error, &doing).into());
                 }
@@ -103,7 +100,7 @@ impl SqlitePruner {
     ) -> Result<Deletion, Stopped> {
         let run = |statements: &str| self.connection.execute_batch(statements);
         run(match self.settings.mode {
-            // Without a write-ahead log a reader could block COMMIT, when the files are gone already.
+            // Without a write-ahead log a reader could block COMMIT, and the batch would have to be deleted again.
             Mode::Apply => "BEGIN EXCLUSIVE",
             Mode::DryRun => "BEGIN IMMEDIATE",
         })?;
@@ -121,12 +118,7 @@ impl SqlitePruner {
         let mut delete = |places: &[usize]| -> Result<Deletion, Stopped> {
             let mut deletion = self.delete_rows(batch, places, dangling, &one_by_one)?;
             deletion.refused.extend_from_slice(rolled_back);
-            self.check_references(batch, &mut deletion)?;
             deletion.linked = self.linked(&batch.links())?;
-            if self.settings.mode == Mode::Apply {
-                // A full disk must be noticed now, not at COMMIT when the files are gone.
-                self.connection.cache_flush()?;
-            }
             Ok(deletion)
         };
         let deletion = delete_settled(&places, &mut delete, settle, &|| Ok(run(UNDO_BATCH)?))?;
@@ -225,7 +217,7 @@ impl SqlitePruner {
 
     fn take_row(&self, batch: &Batch, place: usize) -> rusqlite::Result<Taken> {
         let (row, scope) = (&batch.rows[place], batch.scope);
-        let Ok(table) = self.statements.tables.of(scope) else {
+        let Ok(table) = self.statements.tables.of(scope.pruned()) else {
             return Ok(Taken::NotThere);
         };
         let mut paths = Vec::new();
@@ -310,8 +302,4 @@ impl SqlitePruner {
         }
         Ok(None)
     }
-}
-
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }

@@ -52,10 +52,9 @@ pub fn read_key(row: &Row, width: usize) -> rusqlite::Result<Key> {
     (0..width).map(|place| row.get(place)).collect()
 }
 
-/// The literals of a key that travelled as a JSON array; `None` where one of them is NULL.
-pub fn key_of_json(key: &str) -> Option<Key> {
-    let parts: Key = serde_json::from_str(key).ok()?;
-    (!parts.iter().any(|part| part == NO_LITERAL)).then_some(parts)
+/// Whether a key identifies its row: no part of it is NULL.
+pub fn is_usable(key: &Key) -> bool {
+    !key.iter().any(|part| part == NO_LITERAL)
 }
 
 pub fn read_paths(row: &Row, first: usize, count: usize) -> rusqlite::Result<Vec<Vec<u8>>> {
@@ -82,11 +81,4 @@ pub fn bytes(value: ValueRef<'_>) -> Option<Cow<'_, [u8]>> {
 pub fn lossy(row: &Row, place: usize) -> rusqlite::Result<Option<String>> {
     let found = bytes(row.get_ref(place)?);
     Ok(found.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-pub fn text_or_blob(bytes: Vec<u8>) -> Value {
-    match String::from_utf8(bytes) {
-        Ok(text) => Value::Text(text),
-        Err(error) => Value::Blob(error.into_bytes()),
-    }
 }
