@@ -68,14 +68,14 @@ impl PostgresStore {
         let mut pauses = PAUSES.into_iter();
         loop {
             let leader = Worker::start(connect(target)?)?;
-            let server = Identity::read(&leader);
             let mut bounded = Bounded::new(leader, settings.statement_timeout);
             // Only once the first connection is open, or this could take the last one that a limit leaves.
             let second = open_second(target.clone());
             match Self::read_schema(&mut bounded, settings.clone()) {
                 Ok((settings, schema)) => {
-                    let connections = Connections::new(bounded.into_worker()?, second);
-                    let target = target.clone();
+                    let leader = bounded.into_worker()?;
+                    let (server, target) = (Identity::read(&leader), target.clone());
+                    let connections = Connections::new(leader, second);
                     return Ok(Self { target, server, connections, settings, schema });
                 }
                 Err(error) => match pauses.next().filter(|_| bounded.may_pass()) {
