@@ -1,6 +1,7 @@
 //! No run takes more than 60 MB of memory, whatever lies in rows and files, and whatever brokers and web services say.
 
 mod files;
+mod postgres;
 mod rows;
 mod servers;
 

@@ -3,6 +3,7 @@
 use super::SILENCE;
 use super::answer::rows;
 use super::connect::connect;
+use super::connect::connector::Connector;
 use super::connect::target::PostgresTarget;
 use super::encoding::Encoding;
 use super::failure::{failure, refusal};
@@ -17,7 +18,7 @@ use anyhow::Result;
 use postgres::error::SqlState;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{ToSql, Type};
-use postgres::{CancelToken, Client, NoTls, Row, SimpleQueryMessage};
+use postgres::{CancelToken, Client, Row, SimpleQueryMessage};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -352,7 +353,7 @@ impl Session {
     fn give_up(&self) {
         let cancel = self.cancel.clone();
         // A cancel request needs no encryption: it only holds a number that the server chose.
-        let answer = deadline::run(GRACE, move || cancel.cancel_query(NoTls));
+        let answer = deadline::run(GRACE, move || cancel.cancel_query(Connector::Plain));
         // If the server does not answer, it will see that the connection is closed.
         log::debug!("cancelling a statement: {answer:?}");
     }

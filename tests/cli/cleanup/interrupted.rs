@@ -122,7 +122,14 @@ fn a_signal_ends_the_wait_for_a_sqlite_file_that_another_program_writes() {
 
 #[test]
 fn a_signal_ends_the_wait_for_a_locked_table() {
+    for mode in ["disable", "prefer", "require"] {
+        a_signal_ends_the_wait(mode);
+    }
+}
+
+fn a_signal_ends_the_wait(ssl_mode: &str) {
     let env = TestEnv::postgres();
+    let url = format!("{}?sslmode={ssl_mode}", env.url());
     let tasks: Vec<Task> = (1..=20).map(old).collect();
     prepare(&env, &tasks);
     let mut holder = env.client();
@@ -130,7 +137,7 @@ fn a_signal_ends_the_wait_for_a_locked_table() {
     // It may be read and not be written.
     lock.batch_execute("LOCK TABLE tasks IN EXCLUSIVE MODE").unwrap();
     let child = env
-        .taskmon(arguments(&[]))
+        .taskmon(arguments(&["--database-url", &url]))
         .command()
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

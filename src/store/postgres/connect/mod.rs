@@ -2,7 +2,9 @@
 
 pub mod attempt;
 mod complete;
+pub mod connector;
 mod hosts;
+mod message_limit;
 mod open;
 pub mod parameters;
 mod passfile;

@@ -5,12 +5,13 @@
 
 use super::super::answer::rows;
 use super::super::failure::failure;
+use super::connector::Connector;
 use super::problem::{Problem, explain_connect};
 use super::target::{Host, PostgresTarget, SessionAttributes, SslMode};
 use super::tls;
 use crate::outcome::Kind;
-use postgres::config::SslMode as WireSslMode;
-use postgres::{Client, Config, NoTls};
+use postgres::config::{SslMode as WireSslMode, SslNegotiation};
+use postgres::{Client, Config};
 use std::net::IpAddr;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -20,28 +21,27 @@ pub fn open(
     host: &Host,
     address: Option<IpAddr>,
 ) -> Result<Client, Problem> {
-    let plain = || {
-        let config = configure(target, host, address, WireSslMode::Disable);
-        config.connect(NoTls).map_err(|error| explain_connect(&error, host, target.connect_timeout))
-    };
-    let encrypted = |mode| {
-        let connector = MakeRustlsConnect::new(tls::configure(target)?);
-        configure(target, host, address, mode)
+    let connect = |connector| {
+        configure(target, host, address)
             .connect(connector)
             .map_err(|error| explain_connect(&error, host, target.connect_timeout))
+    };
+    let plain = || connect(Connector::Plain);
+    let encrypted = |kind: fn(MakeRustlsConnect) -> Connector| {
+        connect(kind(MakeRustlsConnect::new(tls::configure(target)?)))
     };
     match target.ssl_mode {
         // libpq never encrypts a socket of this machine, whatever was asked for.
         _ if host.is_socket() => plain(),
         SslMode::Disable => plain(),
         SslMode::Allow => {
-            or_else(plain(), "without TLS", "with TLS", || encrypted(WireSslMode::Require))
+            or_else(plain(), "without TLS", "with TLS", || encrypted(Connector::Required))
         }
         SslMode::Prefer => {
-            or_else(encrypted(WireSslMode::Prefer), "with TLS", "without TLS", plain)
+            or_else(encrypted(Connector::Preferred), "with TLS", "without TLS", plain)
         }
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-            encrypted(WireSslMode::Require)
+            encrypted(Connector::Required)
         }
     }
 }
@@ -74,22 +74,21 @@ fn or_else(
     Err(Problem { cause, ..clearer })
 }
 
-fn configure(
-    target: &PostgresTarget,
-    host: &Host,
-    address: Option<IpAddr>,
-    ssl_mode: WireSslMode,
-) -> Config {
+fn configure(target: &PostgresTarget, host: &Host, address: Option<IpAddr>) -> Config {
     let mut config = Config::new();
     match address {
-        Some(address) => config.host(&host.name).hostaddr(address),
-        None => config.host_path(&host.name),
+        // Whether it is TLS indeed, the connector decides.
+        Some(address) => config
+            .host(&host.name)
+            .hostaddr(address)
+            .ssl_mode(WireSslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct),
+        None => config.host_path(&host.name).ssl_mode(WireSslMode::Disable),
     };
     config
         .port(host.port)
         .user(&target.user)
         .dbname(&target.database)
-        .ssl_mode(ssl_mode)
         .application_name(&target.application_name)
         .connect_timeout(target.connect_timeout)
         .channel_binding(target.channel_binding)

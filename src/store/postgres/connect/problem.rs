@@ -1,6 +1,7 @@
 //! Why a connection could not be had, in words, and what to do about it.
 
 use super::super::failure::{cause_of, find_cause, server_message};
+use super::connector::Unnegotiated;
 use super::target::Host;
 use super::verify;
 use crate::outcome::{Failure, Kind};
@@ -60,12 +61,18 @@ pub fn explain_connect(error: &postgres::Error, host: &Host, limit: Duration) ->
         return Problem::tls(cause, hint);
     }
     let words = cause_of(error);
+    match find_cause::<Unnegotiated>(error) {
+        Some(Unnegotiated::NoAnswer(_)) => return explain_io(error, &words, host, limit),
+        Some(Unnegotiated::NoTls) => {
+            return Problem::tls(
+                "the server does not support TLS",
+                "switch TLS on in the server (ssl = on), or ask for less with sslmode",
+            );
+        }
+        None => {}
+    }
     // The kinds of tokio-postgres' errors are private; their texts are not. tests/store/connect.rs meets each of them.
     match error.to_string().as_str() {
-        "error performing TLS handshake" if words.contains("does not support TLS") => Problem::tls(
-            "the server does not support TLS",
-            "switch TLS on in the server (ssl = on), or ask for less with sslmode",
-        ),
         "error performing TLS handshake" => {
             Problem::tls(format!("the TLS handshake failed: {words}"), "look into the server's log")
         }
