@@ -75,8 +75,12 @@ fn sessions_ended_at_any_moment_leave_no_row_without_its_files() {
         match finished.code {
             Some(0) => assert_eq!(left, ["900"]),
             Some(1) => {
-                assert_eq!(kinds(&result), ["database_failed"]);
-                assert!(left.len() > 1, "{result:#}");
+                // The files of rows that are deleted wait where the session was met while it read the paths of the others.
+                match kinds(&result)[..] {
+                    ["database_failed"] => assert!(left.len() > 1, "{result:#}"),
+                    ["files_left", "database_failed"] => {}
+                    _ => panic!("{result:#}"),
+                }
             }
             Some(3) => assert_eq!(left, before, "{result:#}"),
             _ => finished.fail("expected 0, 1 or 3"),
