@@ -30,7 +30,7 @@ pub fn path_aliases(roots: &Roots, swept: &[PathBuf]) -> PathAliases {
         [real_base.clone()].into_iter().chain(real_roots).chain(swept.iter().cloned()).collect();
     let (bound_files, bound): (Vec<Alias>, Vec<Alias>) =
         bound_paths(&real).into_iter().partition(|(path, _)| path.is_file());
-    let (links, bound) = chained(&roots.links(swept), &bound);
+    let (links, bound) = chained(&roots.links(swept, &bound), &bound);
     let files = through(&links, &bound_files).chain(bound_files.iter().cloned());
     let links = (links.iter().map(|(link, folder)| (link.clone(), name_of(folder, &bound))))
         .chain(bound.iter().cloned());

@@ -1,6 +1,7 @@
 //! The storage roots, and the way from a folder that a row names to an open one beneath them.
 
 use super::Config;
+use super::bound::{Alias, name_of};
 use super::dir::{self, Dir};
 use super::finding::{Finding, RootedDir, RootedFile};
 use super::lookups::{Lookup, Lookups, is_absent};
@@ -131,7 +132,8 @@ impl Roots {
     /// The symbolic links, each with the folder that it leads to, on the way to a root or to a folder of `swept` or beneath one: roots
     /// themselves, and what lies directly in one of them or where relative paths start. Deeper ones are not searched for: that would be a
     /// walk over every file.
-    pub fn links(&self, swept: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    /// `bound`: folders that are mounted in a second place, by which a link may lead to a folder above a root, too.
+    pub fn links(&self, swept: &[PathBuf], bound: &[Alias]) -> Vec<Alias> {
         let mut links = self.aliases();
         let base = [(self.base.clone(), self.base.clone())];
         for (path, real) in self.aliases().into_iter().chain(base) {
@@ -142,9 +144,10 @@ impl Roots {
         }
         let real = self.roots.iter().map(|root| &root.real);
         let relevant: Vec<&PathBuf> = real.chain(swept).collect();
-        links.retain(|(_, target)| {
+        let is_relevant = |target: &Path| {
             relevant.iter().any(|folder| target.starts_with(folder) || folder.starts_with(target))
-        });
+        };
+        links.retain(|(_, target)| is_relevant(target) || is_relevant(&name_of(target, bound)));
         links
     }
 

@@ -76,6 +76,7 @@ fn a_file_stays_that_a_row_names_through_several_links_and_mounts() {
                 "static/l/static/l/uploads/a/F",
                 "static/up/k/F",
                 "static/l/static/up/k/F",
+                "uploads/m/uploads/a/F",
             ] {
                 for env in [TestEnv::sqlite(), TestEnv::postgres()] {
                     env.write("static/.gitkeep", "");
@@ -84,6 +85,9 @@ fn a_file_stays_that_a_row_names_through_several_links_and_mounts() {
                     symlink(env.path(""), env.path("static/l")).unwrap();
                     symlink("a", env.path("uploads/k")).unwrap();
                     bind(&env, "uploads", "static/up");
+                    // A link to a folder beneath no root, where one above them all is mounted.
+                    bind(&env, "", "elsewhere");
+                    symlink("../elsewhere", env.path("uploads/m")).unwrap();
                     env.insert([
                         only(old(1), "uploads/a/F"),
                         only(kept(2), stays),
