@@ -89,8 +89,9 @@ impl Places {
 pub struct Journal {
     places: Places,
     database: String,
-    /// The last one is written to; the others are where there was no more room.
-    open: Vec<Open>,
+    open: Option<Open>,
+    /// Those that took no more: a line may be half written, and so nothing follows it.
+    full: Vec<Open>,
 }
 
 /// A journal that is locked.
@@ -109,7 +110,7 @@ pub struct Leftover {
 impl Journal {
     /// `database`: what identifies it. Several configurations may share a storage root.
     pub fn new(places: Places, database: String) -> Self {
-        Self { places, database, open: Vec::new() }
+        Self { places, database, open: None, full: Vec::new() }
     }
 
     /// Another one, for what is left to do of this one.
@@ -124,32 +125,29 @@ impl Journal {
     pub fn write(&mut self, intent: &Intent) -> Result<(), Failure> {
         let intent = line(intent)?;
         let mut refused = Vec::new();
-        if let Some(open) = self.open.last_mut() {
+        if let Some(mut open) = self.open.take() {
             match open.append(&intent) {
-                Ok(()) => return Ok(()),
-                Err(error) => refused.push(format!("{}: {error}", open.shown())),
+                Ok(()) => {
+                    self.open = Some(open);
+                    return Ok(());
+                }
+                Err(error) => {
+                    refused.push(format!("{}: {error}", open.shown()));
+                    self.full.push(open);
+                }
             }
         }
         let header = line(&Header { database: self.database.clone() })?;
-        let full = self.open.iter().map(|open| open.folder.real().to_owned());
+        let full = self.full.iter().map(|open| open.folder.real().to_owned());
         let full: Vec<PathBuf> = full.collect();
         for place in self.places.all().filter(|place| !full.contains(place)) {
-            let made = self.places.open(place).and_then(Open::make).and_then(|mut open| {
-                let written = open.append(&header).and_then(|()| open.append(&intent));
-                match written.and_then(|()| Ok(rustix::fs::fsync(open.folder.reader()?)?)) {
-                    Ok(()) => Ok(open),
-                    Err(error) => {
-                        open.remove();
-                        Err(error)
-                    }
-                }
-            });
-            match made {
+            let made = self.places.open(place).and_then(Open::make);
+            match made.and_then(|open| open.begin(&header, &intent)) {
                 Ok(open) => {
                     if !refused.is_empty() {
                         log::info!("the journal is {}: {}", open.shown(), refused.join("; "));
                     }
-                    self.open.push(open);
+                    self.open = Some(open);
                     return Ok(());
                 }
                 Err(error) => refused.push(format!("{}: {error}", place.display())),
@@ -160,7 +158,7 @@ impl Journal {
 
     /// Nothing that is in it is left to do.
     pub fn clear(&mut self) {
-        self.open.drain(..).for_each(Open::remove);
+        self.full.drain(..).chain(self.open.take()).for_each(Open::remove);
     }
 
     /// The journals of this database whose runs are no more, and what there is to say of the others. A dry run only looks at them.
@@ -188,40 +186,67 @@ impl Journal {
     }
 
     fn take_over(&self, folder: Folder, name: OsString, mode: Mode) -> io::Result<Taken> {
-        let file = match folder.open_file(&name, OFlags::RDWR, Rights::empty()) {
+        let flags = match mode {
+            Mode::Apply => OFlags::RDWR,
+            Mode::DryRun => OFlags::RDONLY,
+        };
+        let file = match folder.open_file(&name, flags, Rights::empty()) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Taken::InUse),
             file => file?,
         };
         let open = Open { folder, name, file };
-        let found = open.file.metadata()?;
-        let is_private = found.mode() & 0o022 == 0 && found.nlink() == 1;
-        if !found.is_file() || !is_trusted(found.uid()) || !is_private {
-            return Err(io::Error::other("others than root and this user may have written it"));
-        }
-        if FileExt::try_lock_exclusive(&open.file).is_err() || open.is_gone()? {
-            return Ok(Taken::InUse);
-        }
-        let mut lines = BufReader::new(&open.file).split(b'\n');
-        let header = lines.next().transpose()?.unwrap_or_default();
-        let Ok(Header { database }) = serde_json::from_slice(&header) else {
-            // Its run came to an end before it deleted anything.
-            if mode == Mode::Apply {
-                open.remove();
-            }
-            return Ok(Taken::InUse);
+        open.require_privacy()?;
+        let locked = match mode {
+            Mode::Apply => FileExt::try_lock_exclusive(&open.file),
+            Mode::DryRun => FileExt::try_lock_shared(&open.file),
         };
-        if database != self.database {
-            return Ok(Taken::OfAnother(escaped(&database)));
+        if locked.is_err() || open.is_gone()? {
+            return Ok(Taken::InUse);
         }
-        let mut intents = Vec::new();
-        for line in lines {
-            // One that is half written was never acted upon.
-            if let Ok(intent) = serde_json::from_slice(&line?) {
-                intents.push(intent);
+        let content = read(&open.file)?;
+        if mode == Mode::DryRun {
+            FileExt::unlock(&open.file)?;
+        }
+        Ok(match content {
+            Content::Empty => {
+                if mode == Mode::Apply {
+                    open.remove();
+                }
+                Taken::InUse
             }
-        }
-        Ok(Taken::Leftover(Leftover { open, intents }))
+            Content::Of(database, _) if database != self.database => {
+                Taken::OfAnother(escaped(&database))
+            }
+            Content::Of(_, intents) => Taken::Leftover(Leftover { open, intents }),
+        })
     }
+}
+
+/// What is in a journal.
+enum Content {
+    /// Its run came to an end before it deleted anything.
+    Empty,
+    Of(String, Vec<Intent>),
+}
+
+/// # Errors
+/// A line is none of ours. Only the last one may be, since each is on the disk before the next is written, and before it is acted upon.
+fn read(file: &File) -> io::Result<Content> {
+    let (mut database, mut intents) = (None, Vec::new());
+    let mut broken = None;
+    for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
+        let line = line?;
+        if let Some(why) = broken {
+            return Err(io::Error::other(why));
+        }
+        let read = if database.is_none() {
+            serde_json::from_slice(&line).map(|header: Header| database = Some(header.database))
+        } else {
+            serde_json::from_slice(&line).map(|intent| intents.push(intent))
+        };
+        broken = read.err().map(|error| format!("line {number} cannot be read: {error}"));
+    }
+    Ok(database.map_or(Content::Empty, |database| Content::Of(database, intents)))
 }
 
 enum Taken {
@@ -246,6 +271,10 @@ impl Open {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND;
         let file = folder.open_file(&name, flags, Rights::from_raw_mode(GROUP_MAY_READ))?;
         let open = Self { folder, name, file };
+        if let Err(error) = open.require_privacy() {
+            open.remove();
+            return Err(error);
+        }
         for _ in 0..TRIES {
             match FileExt::try_lock_exclusive(&open.file) {
                 Ok(()) if open.is_gone()? => return Self::make(open.folder),
@@ -259,6 +288,29 @@ impl Open {
         }
         open.remove();
         Err(fs2::lock_contended_error())
+    }
+
+    /// # Errors
+    /// Somebody else may write it, or may have. Where files have no modes of their own, as on vfat, this says so of every one.
+    fn require_privacy(&self) -> io::Result<()> {
+        let found = self.file.metadata()?;
+        let is_private = found.mode() & 0o022 == 0 && found.nlink() <= 1;
+        if found.is_file() && is_trusted(found.uid()) && is_private {
+            return Ok(());
+        }
+        Err(io::Error::other("others than root and this user may have written it"))
+    }
+
+    /// The first lines of a new one.
+    fn begin(mut self, header: &[u8], intent: &[u8]) -> io::Result<Self> {
+        let written = self.append(header).and_then(|()| self.append(intent));
+        match written.and_then(|()| Ok(rustix::fs::fsync(self.folder.reader()?)?)) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.remove();
+                Err(error)
+            }
+        }
     }
 
     fn append(&mut self, line: &[u8]) -> io::Result<()> {

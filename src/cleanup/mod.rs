@@ -179,7 +179,7 @@ fn try_clean_rows(
     if settings.prunes_receipts() {
         scopes.push(settings.expired_receipts());
     }
-    let mut run = Run::new(settings, roots, pruner, watch, tally);
+    let mut run = Run::new(settings, roots, pruner, watch, tally)?;
     let ended = run.take_over().and_then(|()| clean_scopes(&scopes, &mut run));
     run.end(ended)
 }

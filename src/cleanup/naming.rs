@@ -44,4 +44,20 @@ impl PathHasher {
         })?;
         Ok(named)
     }
+
+    /// The paths that rows name which may have come since the last time that all were read.
+    ///
+    /// # Errors
+    /// Those of [`Pruner::recent_paths`].
+    pub fn find_recent(
+        &self,
+        aliases: &PathAliases,
+        pruner: &mut dyn Pruner,
+    ) -> Result<HashSet<u64>> {
+        let mut recent = HashSet::new();
+        pruner.recent_paths(&mut |found| {
+            recent.insert(self.hash(&aliases.canonical(found.path)));
+        })?;
+        Ok(recent)
+    }
 }

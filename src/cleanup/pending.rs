@@ -109,10 +109,10 @@ impl Pending {
             files.iter().map(|file| findings[file.path.as_bytes()].clone()).collect();
         for (file, finding) in files.into_iter().zip(found) {
             match &finding {
-                Finding::Removable { stat, .. } if file.is(stat) => {
-                    self.add(&file.path, &finding, &context.settings.aliases);
+                Finding::Removable { real, .. } => {
+                    self.add(file, real.as_ref(), &context.settings.aliases);
                 }
-                Finding::Removable { .. } | Finding::Gone => {}
+                Finding::Gone => {}
                 Finding::Outside(why) | Finding::Refused(_, why) => {
                     report_left(&file.path, why, context.tally);
                     self.left.push(file);
@@ -143,8 +143,8 @@ impl Pending {
     /// The row is deleted.
     pub fn add_row(&mut self, row: &ExpiredRow, findings: &[Finding], settings: &Settings) {
         for (path, finding) in row.paths.iter().zip(findings) {
-            if let Ok(path) = std::str::from_utf8(path) {
-                self.add(path, finding, &settings.aliases);
+            if let Some((file, real)) = intended_file(path, finding) {
+                self.add(file, real, &settings.aliases);
             }
         }
     }
@@ -159,14 +159,10 @@ impl Pending {
         self.shared.insert(path);
     }
 
-    fn add(&mut self, path: &str, finding: &Finding, aliases: &PathAliases) {
-        if let Finding::Removable { stat, real, .. } = finding {
-            let file =
-                IntendedFile { path: path.to_owned(), inode: stat.id.1, modified: stat.modified };
-            let canonical = self.hasher.hash(&aliases.canonical(path.as_bytes()));
-            let real = real.as_ref().map(|real: &CanonicalPath| self.hasher.hash(real));
-            self.files.push(PendingFile { file, canonical, real });
-        }
+    fn add(&mut self, file: IntendedFile, real: Option<&CanonicalPath>, aliases: &PathAliases) {
+        let canonical = self.hasher.hash(&aliases.canonical(file.path.as_bytes()));
+        let real = real.map(|real| self.hasher.hash(real));
+        self.files.push(PendingFile { file, canonical, real });
     }
 
     pub fn is_due(&self) -> bool {
@@ -190,19 +186,33 @@ impl Pending {
         let aliases = &context.settings.aliases;
         let named = self.hasher.find_named(&asked, aliases, context.pruner, excluded)?;
         self.took = began.elapsed();
-        let files = std::mem::take(&mut self.files).into_iter();
-        let (kept, mut going): (Vec<PendingFile>, Vec<PendingFile>) =
-            files.partition(|file| file.hashes().any(|hash| named.contains(&hash)));
-        self.shared.extend(kept.iter().map(|file| file.canonical));
+        self.keep_named(&named);
         // By folder; and what two rows name is one file.
-        going.sort_unstable_by(|one, next| one.file.path.cmp(&next.file.path));
-        going.dedup_by(|one, next| one.file.path == next.file.path);
-        for files in going.chunks(CHUNK) {
-            self.remove(files, context);
+        self.files.sort_unstable_by(|one, next| one.file.path.cmp(&next.file.path));
+        self.files.dedup_by(|one, next| one.file.path == next.file.path);
+        while !self.files.is_empty() {
+            if self.mode == Mode::Apply {
+                let recent = self.hasher.find_recent(aliases, context.pruner)?;
+                self.keep_named(&recent);
+            }
+            let chunk = self.files.split_off(self.files.len().saturating_sub(CHUNK));
+            self.remove(&chunk, context);
         }
         self.settled = Instant::now();
         self.keep_journal();
         Ok(())
+    }
+
+    /// Files that rows name stay.
+    fn keep_named(&mut self, named: &HashSet<u64>) {
+        let shared = &mut self.shared;
+        self.files.retain(|file| {
+            let is_named = file.hashes().any(|hash| named.contains(&hash));
+            if is_named {
+                shared.insert(file.canonical);
+            }
+            !is_named
+        });
     }
 
     fn resolve_doubts(&mut self, context: &mut Context) -> Result<()> {
@@ -299,15 +309,22 @@ impl PendingFile {
 }
 
 fn intended(row: &ExpiredRow, findings: &[Finding]) -> IntendedRow {
-    let files = row.paths.iter().zip(findings).filter_map(|(path, finding)| match finding {
-        Finding::Removable { stat, .. } => Some(IntendedFile {
-            path: std::str::from_utf8(path).ok()?.to_owned(),
-            inode: stat.id.1,
-            modified: stat.modified,
-        }),
-        _ => None,
-    });
-    IntendedRow { key: row.key.clone(), files: files.collect() }
+    let files = row.paths.iter().zip(findings);
+    let files = files.filter_map(|(path, finding)| intended_file(path, finding));
+    IntendedRow { key: row.key.clone(), files: files.map(|(file, _)| file).collect() }
+}
+
+/// A file that is to go, and its real path where that is another one.
+fn intended_file<'f>(
+    path: &[u8],
+    finding: &'f Finding,
+) -> Option<(IntendedFile, Option<&'f CanonicalPath>)> {
+    let Finding::Removable { stat, real } = finding else {
+        return None;
+    };
+    let path = std::str::from_utf8(path).ok()?.to_owned();
+    let file = IntendedFile { path, inode: stat.id.1, modified: stat.modified };
+    Some((file, real.as_ref()))
 }
 
 /// The keys of those of these rows that are there.

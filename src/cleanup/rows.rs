@@ -4,7 +4,6 @@
 //! deleted, and only then do the files go that no row names any more. Whatever ends the run between, no row is ever without its files, and the
 //! next run finds in the journal which files are without their rows.
 
-use super::database::is_interrupted;
 use super::files;
 use super::finding::Finding;
 use super::hashed::HashedSet;
@@ -50,15 +49,17 @@ struct Held {
 }
 
 impl<'a> Run<'a> {
+    /// # Errors
+    /// The database failed.
     pub fn new(
         settings: &'a Settings,
         roots: &'a Roots,
         pruner: &'a mut dyn Pruner,
         watch: &'a Watch,
         tally: &'a mut Tally,
-    ) -> Self {
-        let (seen, pending) = (HashedSet::default(), Pending::new(settings, pruner.identity()));
-        Self { pruner, roots, settings, watch, tally, seen, pending, held: Held::default() }
+    ) -> Result<Self> {
+        let (seen, pending) = (HashedSet::default(), Pending::new(settings, pruner.identity()?));
+        Ok(Self { pruner, roots, settings, watch, tally, seen, pending, held: Held::default() })
     }
 
     /// Finishes what runs have left behind that were killed.
@@ -169,17 +170,9 @@ impl<'a> Run<'a> {
         let batch = Batch { scope, rows: &rows, before: &before };
         let seen = &self.seen;
         let mut settle = |deletion: &Deletion| taken_back(&rows, deletion, seen);
-        let deletion = match self.pruner.delete(&batch, &mut settle) {
-            Ok(deletion) => deletion,
-            Err(error) => {
-                // Anything else is an answer, and so the batch was rolled back.
-                if is_lost(&error) || is_interrupted(&error) {
-                    for (row, found) in rows.iter().zip(&findings) {
-                        self.pending.doubt(scope.pruned(), row, found);
-                    }
-                }
-                return Err(error);
-            }
+        let (deletion, ended) = match self.pruner.delete(&batch, &mut settle) {
+            Ok(deletion) => (deletion, Ok(())),
+            Err(partly) => (partly.done, Err(partly.error)),
         };
         for place in &deletion.deleted {
             self.pending.add_row(&rows[*place], &findings[*place], self.settings);
@@ -188,7 +181,7 @@ impl<'a> Run<'a> {
             self.pending.doubt(scope.pruned(), &rows[*place], &findings[*place]);
         }
         self.count_rows(scope, &rows, &deletion);
-        Ok(())
+        ended
     }
 
     /// Receipts that no remaining task refers to; `before` gets the tasks that a dry run has seen go.

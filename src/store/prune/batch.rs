@@ -1,6 +1,6 @@
 //! The order of a batch, whatever the database: delete, ask what must stay, begin again without it; search by halves for a row that is refused.
 
-use super::Deletion;
+use super::{Deletion, Partly};
 
 /// What came of deleting some rows together.
 pub enum Outcome {
@@ -32,6 +32,38 @@ pub fn delete_by_halves<E>(
     let mut deletion = delete_by_halves(first, delete)?;
     deletion.add(delete_by_halves(second, delete)?);
     Ok(deletion)
+}
+
+/// Deletes the rows at these places, and adds those that it leaves in doubt.
+type Transaction<'t> = dyn FnMut(&[usize], &mut Vec<usize>) -> anyhow::Result<Outcome> + 't;
+
+/// The same of all rows of a batch, each `delete` being a transaction of its own.
+///
+/// # Errors
+/// With what was committed before.
+pub fn delete_in_transactions(
+    rows: usize,
+    delete: &mut Transaction,
+) -> Result<Deletion, Box<Partly>> {
+    let (mut done, mut doubtful) = (Deletion::default(), Vec::new());
+    let places: Vec<usize> = (0..rows).collect();
+    let ended = delete_by_halves(&places, &mut |places| {
+        let outcome = delete(places, &mut doubtful)?;
+        if let Outcome::Deleted(deletion) = &outcome {
+            done.add(deletion.clone());
+        }
+        Ok(outcome)
+    });
+    let in_doubt = |deletion: Deletion| {
+        doubtful.retain(|place| !deletion.deleted.contains(place));
+        doubtful.sort_unstable();
+        doubtful.dedup();
+        Deletion { doubtful, ..deletion }
+    };
+    match ended {
+        Ok(deletion) => Ok(in_doubt(deletion)),
+        Err(error) => Err(Box::new(Partly { error, done: in_doubt(done) })),
+    }
 }
 
 /// Deletes the rows at these places, and asks `settle` which of them must stay after all; has those taken back and begins again, until none
@@ -78,6 +110,28 @@ mod tests {
         let Deletion { deleted, refused, .. } = deletion.unwrap();
         assert_eq!(deleted, [0, 1, 2, 4, 5, 6, 7, 9]);
         assert_eq!(refused, [(3, "row 3".to_owned()), (8, "row 8".to_owned())]);
+    }
+
+    #[test]
+    fn what_was_committed_before_an_error_is_known_and_so_is_what_is_in_doubt() {
+        let ended = delete_in_transactions(8, &mut |places, doubtful| match places {
+            [0, ..] if places.len() == 8 => Ok(Outcome::TooMany),
+            [0, ..] => Ok(Outcome::Deleted(deleted(places))),
+            _ => {
+                doubtful.extend([5, 4, 5]);
+                anyhow::bail!("lost")
+            }
+        });
+        let Partly { error, done } = *ended.unwrap_err();
+        assert_eq!(error.to_string(), "lost");
+        assert_eq!((done.deleted, done.doubtful), (vec![0, 1, 2, 3], vec![4, 5]));
+        // Once a second try has deleted them, there is no doubt.
+        let ended = delete_in_transactions(2, &mut |places, doubtful| {
+            doubtful.extend(places);
+            Ok(Outcome::Deleted(deleted(&places[..1])))
+        });
+        let Deletion { deleted, doubtful, .. } = ended.unwrap();
+        assert_eq!((deleted, doubtful), (vec![0], vec![1]));
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub trait Pruner {
         Ok(None)
     }
 
-    /// What distinguishes the database from others, by whichever name it was reached.
-    fn identity(&self) -> String;
+    /// What distinguishes the tables of the mapping from others', by whichever name the database was reached.
+    fn identity(&mut self) -> Result<String>;
 
     /// Whether the database answers within this time on the connection that rows are deleted by.
     fn answers(&mut self, _within: Duration) -> bool {
@@ -66,6 +66,9 @@ pub trait Pruner {
     /// Hands over every path that a row of any table names, as it is stored; some of them twice if the connection is lost on the way.
     fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()>;
 
+    /// The same of rows that may have come since the last [`Self::named_paths`] began, as far as those are found without reading all again.
+    fn recent_paths(&mut self, each: &mut dyn FnMut(&NamedPath)) -> Result<()>;
+
     /// Which of these keys rows have, be these expired or not.
     fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>>;
 
@@ -73,14 +76,12 @@ pub trait Pruner {
     fn linked_tasks(&mut self, links: &[String]) -> Result<Vec<(String, Key)>>;
 
     /// Deletes rows in one transaction. Before COMMIT, `settle` says which rows must stay after all, by their places; they are restored, and `settle`
-    /// is asked again until it names none. A dry run ends with ROLLBACK.
-    ///
-    /// If it fails, whether rows went may not be known: [`Self::existing`] says so once the database answers.
+    /// is asked again until it names none. A dry run ends with ROLLBACK. Where the database refuses some of them, the others go in several transactions.
     fn delete(
         &mut self,
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-    ) -> Result<Deletion>;
+    ) -> Result<Deletion, Box<Partly>>;
 
     /// Some values of each time column.
     fn sample_times(&mut self) -> Result<Vec<TimeSample>>;
@@ -280,12 +281,19 @@ pub struct Deletion {
     pub refused: Vec<(usize, String)>,
     /// Rows that another session holds a lock on: a later run takes them.
     pub locked: Vec<usize>,
-    /// Rows of which it is not known whether they are deleted.
+    /// Rows of which it is not known whether they are deleted: COMMIT was sent and not answered.
     pub doubtful: Vec<usize>,
     /// Deleted rows whose paths differ from those that were read before.
     pub changed: Vec<usize>,
     /// Tasks that refer to the receipts of the batch.
     pub linked: Vec<(String, Key)>,
+}
+
+/// Why a batch came to no end, and what was committed of it before.
+#[derive(Debug)]
+pub struct Partly {
+    pub error: anyhow::Error,
+    pub done: Deletion,
 }
 
 impl Batch<'_> {

@@ -198,7 +198,7 @@ impl<D: Dialect> Statements<D> {
         let selected: Vec<String> = key.into_iter().chain(paths).collect();
         let names = table.files.iter().map(|file| format!("({file}) IS NOT NULL"));
         let names: Vec<String> = names.collect();
-        format!("SELECT {} FROM {} WHERE {}", selected.join(", "), table.from, names.join(" OR "))
+        format!("SELECT {} FROM {} WHERE ({})", selected.join(", "), table.from, names.join(" OR "))
     }
 
     /// Which of the bound keys rows have.

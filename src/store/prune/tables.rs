@@ -139,6 +139,14 @@ impl Tables {
         tables.filter(|table| !table.is_empty())
     }
 
+    /// What distinguishes them from the tables of another mapping.
+    pub fn identity(&self) -> String {
+        let of = |table: &Table| format!("{} by {}", table.from, table.key_names());
+        let tables: Vec<String> =
+            std::iter::once(&self.tasks).chain(&self.receipts).map(of).collect();
+        tables.join(", ")
+    }
+
     /// Every table that names files.
     pub fn naming(&self) -> impl Iterator<Item = NamingTable<'_>> {
         let receipts = self.receipts.iter().map(|table| (Source::Receipts, table));

@@ -1,6 +1,7 @@
 //! What the role, and the user, may not do.
 
 use super::*;
+use crate::cli::cleanup::AS_OF;
 
 fn url_option(env: &TestEnv, user: &str) -> [String; 2] {
     ["--database-url".into(), env.url_of(user)]
@@ -63,7 +64,7 @@ fn rights_on_the_columns_that_are_read_are_enough() {
     }
     let report = ["-q", "-q", "stats", "--no-save", "--no-alert", "--date", DAY];
     env.taskmon(report.iter().chain(&arguments).copied()).exits(0).json();
-    let cleanup = ["-q", "-q", "cleanup", "--only", "tasks"];
+    let cleanup = ["-q", "-q", "cleanup", "--only", "tasks", "--as-of", AS_OF];
     env.taskmon(cleanup.iter().chain(&arguments).copied()).exits(0).json();
     env.sql(&format!("REVOKE SELECT (image_path) ON tasks FROM {role}"));
     let found = run_check(&env, &arguments, 1);

@@ -147,7 +147,7 @@ fn where_no_task_says_anything_a_run_of_any_job_does() {
     let env = TestEnv::sqlite();
     make_files(&env, &[]);
     env.write("uploads/temp/old.bin", "1");
-    age(&env.path("uploads/temp/old.bin"), 5000);
+    age(&env.path("uploads/temp/old.bin"), 50_000);
     env.write("logs/taskmon_runs.jsonl", &record("disk", "2026-11-24T03:00:00+08:00", 0));
     assert_eq!(cleanup(&env, 0, &[])["files_cleaned"], 1);
     env.write("logs/taskmon_runs.jsonl", &record("disk", "2026-10-20T03:00:00+08:00", 0));

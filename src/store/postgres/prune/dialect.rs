@@ -14,7 +14,7 @@ use crate::store::prune::dialect::Dialect;
 use crate::store::prune::plausible::{MOST_EARLY, Plausible};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Cut, Dependent, Ending, Table, Typed};
-use crate::store::prune::{LONGEST_KEY, Pass, Scope};
+use crate::store::prune::{Keys, LONGEST_KEY, Pass, Scope, Source};
 use crate::timezone::Tz;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -262,6 +262,16 @@ impl PostgresDialect {
 }
 
 impl Statements<PostgresDialect> {
+    /// The paths of tasks created since then; `None`: no index finds them.
+    pub fn recent_paths(&self, since: DateTime<Utc>) -> Option<String> {
+        let tasks = self.tables.naming().find(|table| table.source == Source::Tasks)?;
+        let created = self.tables.tasks.time(Field::CreatedAt);
+        let created = created.filter(|_| self.dialect.created_is_indexed)?;
+        let since = self.dialect.bound(time_type(created), since);
+        let paths = self.named_paths(&tasks, Keys::Unneeded);
+        Some(format!("{paths} AND ({}) >= {since}", created.expression))
+    }
+
     /// The key of tasks that have one of the bound links, and the link as it was asked for; `None`: nothing ties receipts to tasks.
     pub fn linked(&self) -> Option<String> {
         let tasks = &self.tables.tasks;

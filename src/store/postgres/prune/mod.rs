@@ -21,10 +21,11 @@ use super::session::{Broken, Reading, Session};
 use super::text::text;
 use super::view_key::find_wrong_key;
 use super::{indexes, inspect, row_security};
+use crate::calendar::Shift;
 use crate::mapping::Field;
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::require_key;
-use crate::store::prune::batch::delete_by_halves;
+use crate::store::prune::batch::delete_in_transactions;
 use crate::store::prune::indexes::{WantedIndex, wanted};
 use crate::store::prune::plausible::newest_of;
 use crate::store::prune::portion::Portion;
@@ -32,11 +33,11 @@ use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, NamedPath, Pass, PruneSettings, Pruned,
-    Pruner, Scope, TaskCounts, Undeletable,
+    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, NamedPath, Partly, Pass, PruneSettings,
+    Pruned, Pruner, Scope, Source, TaskCounts, Undeletable,
 };
 use anyhow::Result;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use dialect::{CUT, PostgresDialect};
 use lock_search::LockSearch;
 use postgres::Row;
@@ -74,7 +75,12 @@ pub struct PostgresPruner {
     statements: Statements<PostgresDialect>,
     portion: Portion,
     locks: LockSearch,
+    /// When the paths that rows name were read last, by the database's clock.
+    looked: Option<DateTime<Utc>>,
 }
+
+/// A row that was being written when the paths were read may carry a creation time so much before it.
+const WRITING: TimeDelta = TimeDelta::minutes(10);
 
 impl PostgresPruner {
     pub fn open(target: &PostgresTarget, mut settings: PruneSettings) -> Result<Self> {
@@ -116,7 +122,8 @@ impl PostgresPruner {
         let statements = Statements { tables, dialect };
         let server = session.identity();
         let (portion, locks) = (Portion::default(), LockSearch::default());
-        Ok(Self { target: target.clone(), server, session, settings, statements, portion, locks })
+        let target = target.clone();
+        Ok(Self { target, server, session, settings, statements, portion, locks, looked: None })
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {
@@ -152,8 +159,17 @@ impl Pruner for PostgresPruner {
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
-    fn identity(&self) -> String {
-        self.server.text().unwrap_or_else(|| self.target.display())
+    fn identity(&mut self) -> Result<String> {
+        // Unqualified names mean other tables on another path.
+        let rows = self.query(
+            "asking for the search path",
+            "SELECT array_to_string(current_schemas(false), ',')",
+            &[],
+        )?;
+        let schemas: Option<String> = rows.first().and_then(|row| row.get(0));
+        let server = self.server.text().unwrap_or_else(|| self.target.display());
+        let tables = self.statements.tables.identity();
+        Ok(format!("{server} ({}): {tables}", schemas.unwrap_or_default()))
     }
 
     fn answers(&mut self, within: Duration) -> bool {
@@ -275,6 +291,7 @@ impl Pruner for PostgresPruner {
 
     fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
         let doing = "reading the paths that rows name";
+        self.looked = self.clock()?;
         let tables = self.statements.tables.naming().map(|table| {
             let width = if keys == Keys::Wanted { table.key.len() } else { 0 };
             ((table.source, width), self.statements.named_paths(&table, keys))
@@ -295,6 +312,19 @@ impl Pruner for PostgresPruner {
         };
         self.read(doing, &mut |session| session.each(&statements, &mut read))?;
         Ok(failed.map_or(Ok(()), |error| Err(failure(&error, doing)))?)
+    }
+
+    fn recent_paths(&mut self, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
+        let doing = "reading the paths that new rows name";
+        let since = self.looked.map(|looked| looked.minus(WRITING));
+        let Some(sql) = since.and_then(|since| self.statements.recent_paths(since)) else {
+            return Ok(());
+        };
+        for row in self.query(doing, &sql, &[])? {
+            let named = |path: &[u8]| each(&NamedPath { source: Source::Tasks, key: None, path });
+            each_path(&row, 0, named).map_err(|error| failure(&error, doing))?;
+        }
+        Ok(())
     }
 
     fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>> {
@@ -320,13 +350,15 @@ impl Pruner for PostgresPruner {
         &mut self,
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-    ) -> Result<Deletion> {
-        let places: Vec<usize> = (0..batch.rows.len()).collect();
+    ) -> Result<Deletion, Box<Partly>> {
         let began = Instant::now();
-        let mut delete = |places: &[usize]| self.delete_persistently(batch, places, settle);
-        let deletion = delete_by_halves(&places, &mut delete)?;
-        self.locks.require_progress(began.elapsed(), &deletion)?;
-        Ok(deletion)
+        let done = delete_in_transactions(batch.rows.len(), &mut |places, doubtful| {
+            self.delete_persistently(batch, places, settle, doubtful)
+        })?;
+        match self.locks.require_progress(began.elapsed(), &done) {
+            Ok(()) => Ok(done),
+            Err(failure) => Err(Box::new(Partly { error: failure.into(), done })),
+        }
     }
 
     fn blame(&mut self) -> Option<Failure> {

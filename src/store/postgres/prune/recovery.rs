@@ -11,7 +11,6 @@ use crate::outcome::Failure;
 use crate::store::prune::batch::Outcome;
 use crate::store::prune::{Batch, Deletion, Mode, Pruner};
 use anyhow::Result;
-use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,40 +30,37 @@ struct Mark {
 }
 
 impl PostgresPruner {
-    /// One transaction over the rows at these places, again where that may help.
+    /// One transaction over the rows at these places, again where that may help. `doubtful` gets those whose COMMIT was not answered.
     pub(super) fn delete_persistently(
         &mut self,
         batch: &Batch,
         places: &[usize],
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
+        doubtful: &mut Vec<usize>,
     ) -> Result<Outcome> {
         if !self.portion.allows(places.len()) {
             return Ok(Outcome::TooMany);
         }
         let mut attempt = 1;
-        // Those whose COMMIT was not answered.
-        let mut doubtful: BTreeSet<usize> = BTreeSet::new();
-        let sure = |deletion: Deletion, mut doubtful: BTreeSet<usize>| {
-            doubtful.retain(|place| !deletion.deleted.contains(place));
-            Deletion { doubtful: doubtful.into_iter().collect(), ..deletion }
-        };
         loop {
             let mut mark = Mark::default();
             let began = Instant::now();
-            let failure = match self.try_delete(batch, places, settle, &mut mark) {
+            let ended = self.try_delete(batch, places, settle, &mut mark);
+            if ended.as_ref().is_err_and(Stopped::is_unanswered) {
+                doubtful.extend(mark.committing.iter().flat_map(|deletion| &deletion.deleted));
+            }
+            let failure = match ended {
                 Ok(deletion) => {
                     self.portion.grow(began.elapsed(), self.settings.store.statement_timeout);
-                    return Ok(Outcome::Deleted(sure(deletion, doubtful)));
+                    return Ok(Outcome::Deleted(deletion));
                 }
                 Err(Stopped::Uncommitted(words)) => {
                     self.roll_back();
                     return Ok(Outcome::Refused(words));
                 }
                 Err(Stopped::Lost(failure)) => {
-                    let committing = mark.committing.iter().flat_map(|it| it.deleted.clone());
-                    doubtful.extend(committing);
                     if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
-                        return Ok(Outcome::Deleted(sure(deletion, doubtful)));
+                        return Ok(Outcome::Deleted(deletion));
                     }
                     failure
                 }

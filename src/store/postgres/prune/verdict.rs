@@ -17,6 +17,17 @@ pub enum Stopped {
     Failed(Failure),
 }
 
+impl Stopped {
+    /// The server said nothing of the last statement, nor will.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Stopped::Lost(_) => true,
+            Stopped::Failed(failure) => failure.kind == Kind::Interrupted,
+            Stopped::Conflict(_) | Stopped::TooLong(_) | Stopped::Uncommitted(_) => false,
+        }
+    }
+}
+
 pub enum Verdict {
     /// One of its rows is at fault; the server's words.
     Row(String),

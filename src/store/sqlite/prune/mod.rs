@@ -14,15 +14,15 @@ use super::inspect;
 use super::time;
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{require, require_key};
-use crate::store::prune::batch::delete_by_halves;
+use crate::store::prune::batch::delete_in_transactions;
 use crate::store::prune::indexes::wanted;
 use crate::store::prune::plausible::newest_of;
 use crate::store::prune::sample::{SampledTime, TimeSample};
 use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
-    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, Mode, NamedPath, Pass, PruneSettings,
-    Pruned, Pruner, Reads, Scope, TaskCounts, Undeletable,
+    Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, Mode, NamedPath, Partly, Pass,
+    PruneSettings, Pruned, Pruner, Reads, Scope, TaskCounts, Undeletable,
 };
 use crate::units;
 use anyhow::Result;
@@ -38,6 +38,8 @@ pub struct SqlitePruner {
     settings: PruneSettings,
     statements: Statements<SqliteDialect>,
     foreign_keys: ForeignKeys,
+    /// What `PRAGMA data_version` said when the paths that rows name were read last.
+    looked: i64,
 }
 
 impl SqlitePruner {
@@ -59,7 +61,7 @@ impl SqlitePruner {
         })?;
         let dialect = SqliteDialect { status: tasks.status.clone(), labels };
         let statements = Statements { tables, dialect };
-        Ok(Self { connection, settings, statements, foreign_keys })
+        Ok(Self { connection, settings, statements, foreign_keys, looked: 0 })
     }
 
     fn failure(&self, error: &rusqlite::Error, doing: &str) -> Failure {
@@ -98,6 +100,10 @@ impl SqlitePruner {
         let paths: Vec<Vec<Vec<u8>>> =
             read_rows(&self.connection, sql, params_from_iter(values(key)), read)?;
         Ok(paths.concat())
+    }
+
+    fn data_version(&self) -> rusqlite::Result<i64> {
+        self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))
     }
 
     fn read_named(&self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> rusqlite::Result<()> {
@@ -206,10 +212,10 @@ fn failure(connection: &Connection, error: &rusqlite::Error, doing: &str) -> Fai
 }
 
 impl Pruner for SqlitePruner {
-    fn identity(&self) -> String {
-        let path = self.connection.path().unwrap_or_default();
-        let real = Path::new(path).canonicalize();
-        format!("sqlite {}", real.as_deref().unwrap_or(Path::new(path)).display())
+    fn identity(&mut self) -> Result<String> {
+        let path = Path::new(self.connection.path().unwrap_or_default());
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Ok(format!("sqlite {}: {}", real.display(), self.statements.tables.identity()))
     }
 
     fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
@@ -273,8 +279,19 @@ impl Pruner for SqlitePruner {
     }
 
     fn named_paths(&mut self, keys: Keys, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
-        let read = self.read_named(keys, each);
+        let read = self.data_version().and_then(|version| {
+            self.looked = version;
+            self.read_named(keys, each)
+        });
         Ok(read.map_err(|error| self.failure(&error, "reading the paths that rows name"))?)
+    }
+
+    fn recent_paths(&mut self, each: &mut dyn FnMut(&NamedPath)) -> Result<()> {
+        let read = self.data_version().and_then(|version| {
+            // Any row may name one of the files now, if another program has written.
+            if version == self.looked { Ok(()) } else { self.read_named(Keys::Unneeded, each) }
+        });
+        Ok(read.map_err(|error| self.failure(&error, "reading the paths that new rows name"))?)
     }
 
     fn existing(&mut self, pruned: Pruned, keys: &[Key]) -> Result<Vec<Key>> {
@@ -298,9 +315,11 @@ impl Pruner for SqlitePruner {
         &mut self,
         batch: &Batch,
         settle: &mut dyn FnMut(&Deletion) -> Vec<usize>,
-    ) -> Result<Deletion> {
-        let places: Vec<usize> = (0..batch.rows.len()).collect();
-        delete_by_halves(&places, &mut |places| self.delete_persistently(batch, places, settle))
+    ) -> Result<Deletion, Box<Partly>> {
+        // SQLite always answers: nothing is in doubt.
+        delete_in_transactions(batch.rows.len(), &mut |places, _| {
+            self.delete_persistently(batch, places, settle)
+        })
     }
 
     fn sample_times(&mut self) -> Result<Vec<TimeSample>> {
