@@ -176,7 +176,7 @@ impl Journal {
                     Ok(Taken::Leftover(leftover)) => leftovers.push(leftover),
                     Ok(Taken::InUse) => {}
                     Ok(Taken::OfAnother(database)) => notes.push(format!(
-                        "{shown} is left alone: it has files of rows of another database, {database}"
+                        "{shown} is left alone: it has files of rows of other tables, {database}"
                     )),
                     Err(error) => notes.push(format!("{shown} is left alone: {error}")),
                 }

@@ -2,7 +2,7 @@
 
 use super::refusal::{Refusal, mismatch, uncomputable};
 use crate::mapping::{DependentTable, Field, ReceiptTable, TaskTable};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Kind};
 
 /// An expression of the mapping and its name in the configuration: `completed_at`, `files[2]`.
 #[derive(Debug, Clone)]
@@ -78,8 +78,13 @@ pub fn require(
     let mut try_rows =
         |condition: &str| try_query(&format!("SELECT 1 FROM {from} WHERE {condition} LIMIT 0"));
     let all: Vec<String> = columns.iter().map(computed).collect();
-    if try_rows(&all.join(" AND ")).is_ok() {
-        return Ok(());
+    match try_rows(&all.join(" AND ")) {
+        Ok(()) => return Ok(()),
+        // A search for the culprit would find the next error.
+        Err(Refusal::Failed(failure)) if failure.kind != Kind::StatementTimeout => {
+            return Err(failure);
+        }
+        Err(_) => {}
     }
     try_rows("1 = 1").map_err(|refusal| refusal.of_table(section, from))?;
     columns.iter().try_for_each(|column| {

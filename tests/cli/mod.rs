@@ -4,6 +4,7 @@
 
 mod alert;
 mod broker;
+pub mod capabilities;
 mod check;
 mod chinese;
 pub mod cleanup;
@@ -27,11 +28,12 @@ mod manual;
 mod mapping;
 mod nagios;
 mod package;
-mod pooler;
+pub mod pooler;
 mod postgres;
 mod presets;
 mod printable;
 mod reference;
+mod routes;
 mod schedule;
 mod scripts;
 mod snapshot;

@@ -10,21 +10,22 @@ use crate::support::wait_until;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-struct Pooler {
+/// PgBouncer before the test server.
+pub struct Pooler {
     process: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Pooler {
-    /// `mode`: what clients take turns by, `transaction` or `session`.
-    fn start(env: &TestEnv, mode: &str) -> Self {
+    /// `mode`: what clients take turns by, `transaction` or `session`; `connections`: how many it has to each database.
+    pub fn start(env: &TestEnv, mode: &str, connections: usize) -> Self {
         let port = dead_port();
         let server = crate::support::env::port();
         env.write(
             "pooler/pgbouncer.ini",
             &format!(
                 "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-                 unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 1\n",
+                 unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = {connections}\n",
                 env.path("pooler/users").display()
             ),
         );
@@ -66,7 +67,7 @@ fn every_job_works_where_a_pooler_has_one_connection_for_all() {
                 env.insert([Task::new(1), Task::new(2).at(&long_ago())]);
                 env.write("uploads/keep", "");
                 env.write("static/keep", "");
-                let pooler = Pooler::start(&env, mode);
+                let pooler = Pooler::start(&env, mode, 1);
                 let url = format!("postgresql://postgres@127.0.0.1:{}/{}", pooler.port, env.name());
                 for words in [
                     &["stats", "--date", DAY][..],
@@ -117,4 +118,31 @@ fn a_lock_among_hosts_that_does_not_answer_is_given_up_within_seconds() {
         assert!(proxy.is_frozen());
         assert!(finished.took.as_secs() < 20, "{words:?} took {:?}", finished.took);
     }
+}
+
+/// It takes no transactions at all.
+#[test]
+fn a_pooler_between_statements_is_named_as_the_cause() {
+    let env = TestEnv::postgres();
+    env.insert([Task::new(1), Task::new(2).at(&long_ago())]);
+    env.write("uploads/keep", "");
+    env.write("static/keep", "");
+    let pooler = Pooler::start(&env, "statement", 20);
+    let url = format!("postgresql://postgres@127.0.0.1:{}/{}", pooler.port, env.name());
+    for words in [
+        &["stats", "--date", DAY][..],
+        &["alert"],
+        &["cleanup", "--dry-run", "--only", "tasks", "--as-of", AS_OF],
+        &["cleanup", "--only", "tasks", "--as-of", AS_OF],
+    ] {
+        let run = env.taskmon(words.iter().copied()).arg("-qq");
+        let finished = run.env("TASKMON_DATABASE_URL", url.as_str()).run();
+        let said = finished.json().to_string();
+        assert_eq!(finished.code, Some(3), "{words:?}: {said}");
+        assert!(
+            said.contains("statement pooling") && said.contains("pool_mode"),
+            "{words:?}: {said}"
+        );
+    }
+    assert_eq!(env.client().query("SELECT id FROM tasks", &[]).unwrap().len(), 2);
 }

@@ -1,6 +1,6 @@
 //! What a case needs beside its rows: a store with the mapping under test, a request, and figures in an order that can be compared.
 
-use crate::support::env::TestEnv;
+use crate::support::env::{TestEnv, wait_for_standby};
 use crate::support::rows::Task;
 use crate::support::zone;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -87,6 +87,7 @@ impl View {
     }
 
     pub fn open(&self) -> Result<Box<dyn Store>, Failure> {
+        wait_for_standby();
         let context = UrlContext {
             env: &|_| None,
             base_dir: Path::new("/"),

@@ -5,9 +5,9 @@ use crate::on_each_database;
 use crate::store::harness::View;
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use taskmon::mapping::State;
-use taskmon::store::prune::{Batch, Key, Keys, Pass, Pruned, Pruner, Scope, Source};
+use taskmon::store::prune::{Batch, Key, Keys, NamedPath, Pass, Pruned, Pruner, Scope, Source};
 
 fn time(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
@@ -147,6 +147,18 @@ on_each_database! {
             let key = |key: &str| if keys == Keys::Wanted { key.to_owned() } else { String::new() };
             assert_eq!(found, expected.map(|(id, path)| (key(id), path.to_owned())));
         }
+    }
+
+    fn the_paths_of_rows_that_came_since_all_were_read_can_be_asked_for(env) {
+        env.insert([Task::new(1)]);
+        let mut pruner = View::of(&env).pruner();
+        pruner.named_paths(Keys::Unneeded, &mut |_| {}).unwrap();
+        let now = (Utc::now() + TimeDelta::hours(8)).format("%Y-%m-%d %H:%M:%S").to_string();
+        env.insert([Task::new(2).at(&now)]);
+        let mut found = Vec::new();
+        let each = &mut |named: &NamedPath| found.push(String::from_utf8(named.path.to_vec()).unwrap());
+        pruner.recent_paths(each).unwrap();
+        assert!(found.contains(&"uploads/image_2.png".to_owned()), "{found:?}");
     }
 
     fn the_rows_that_are_there_are_known_by_their_keys(env) {

@@ -117,7 +117,7 @@ impl TestEnv {
 
     /// The URL for another user, perhaps with its password, on 127.0.0.1: `locked:PASSWORD`.
     pub fn url_of(&self, user: &str) -> String {
-        format!("postgresql://{user}@127.0.0.1:{}/{}", port(), self.name())
+        format!("postgresql://{user}@127.0.0.1:{}/{}", route(), self.name())
     }
 
     /// The name of the PostgreSQL database.
@@ -229,6 +229,14 @@ pub fn port() -> u16 {
     variable("TASKMON_TEST_PG_PORT").parse().unwrap()
 }
 
+/// The variable that leads the programs to the test server on another way: through what listens on this port.
+pub const ROUTE: &str = "TASKMON_TEST_PG_ROUTE";
+
+/// Where the programs find the test server.
+fn route() -> u16 {
+    std::env::var(ROUTE).map_or_else(|_| port(), |port| port.parse().unwrap())
+}
+
 /// The hot standby, which has no TLS.
 pub fn plain_port() -> u16 {
     variable("TASKMON_TEST_PG_PLAIN_PORT").parse().unwrap()
@@ -237,6 +245,21 @@ pub fn plain_port() -> u16 {
 fn server(user: &str, database: &str) -> postgres::Client {
     let place = format!("host=127.0.0.1 port={} user={user} dbname={database}", port());
     postgres::Client::connect(&place, postgres::NoTls).unwrap()
+}
+
+/// On the way to the standby: waits until it has all that the test has written.
+pub fn wait_for_standby() {
+    if std::env::var(ROUTE).is_err() || route() != plain_port() {
+        return;
+    }
+    let written: String = server("postgres", "postgres")
+        .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
+        .unwrap()
+        .get(0);
+    let place = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", plain_port());
+    let mut standby = postgres::Client::connect(&place, postgres::NoTls).unwrap();
+    let replayed = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+    wait_until("the standby has replayed it", || standby.query_one(&replayed, &[]).unwrap().get(0));
 }
 
 /// Locks `tasks` against readers too, until the transaction ends.

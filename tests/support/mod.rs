@@ -6,6 +6,7 @@ pub mod env;
 pub mod finished;
 pub mod injector;
 pub mod proxy;
+pub mod rewriter;
 pub mod rows;
 pub mod run;
 pub mod server;

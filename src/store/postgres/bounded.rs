@@ -2,6 +2,7 @@
 
 use super::encoding::Encoding;
 use super::failure::{failure, is_conflict, refusal};
+use super::settings::Settings;
 use super::worker::{Worker, has_ended};
 use super::{SILENCE, silent};
 use crate::outcome::Failure;
@@ -64,13 +65,11 @@ impl Bounded {
 
     /// The limit is set for a transaction, not for the session, which a pooler would hand on to others.
     pub fn query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Unanswered> {
-        let (limit, patience) = (self.limit.as_millis(), self.limit.saturating_add(SILENCE));
+        let patience = self.limit.saturating_add(SILENCE);
         let silent = || Unanswered::Silent(silent(patience));
         let worker = self.worker.take().ok_or_else(silent)?;
-        let encoding = self.encoding.setting();
-        let text = format!(
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}{encoding}; {sql}; COMMIT"
-        );
+        let settings = self.encoding.among(Settings::limited(self.limit)).statement();
+        let text = format!("BEGIN READ ONLY; {settings}; {sql}; COMMIT");
         let longest = if self.limit.is_zero() { Duration::MAX } else { patience };
         let arrival = worker.ask(move |client| {
             let answer = client.simple_query(&text);
@@ -93,7 +92,7 @@ impl Bounded {
     ) -> Result<Result<Vec<SimpleQueryMessage>, postgres::Error>, Failure> {
         match self.query(sql) {
             Ok(answer) => Ok(Ok(answer)),
-            Err(Unanswered::Refused(error)) if error.as_db_error().is_some() => Ok(Err(error)),
+            Err(Unanswered::Refused(error)) if !has_ended(&error) => Ok(Err(error)),
             Err(unanswered) => Err(unanswered.into_failure("asking the database about itself")),
         }
     }

@@ -1,6 +1,7 @@
 //! The encoding of a database. The server translates between it and UTF-8, in which taskmon speaks.
 
 use super::quote::literal;
+use super::settings::Settings;
 use super::text::cut;
 use crate::mapping::States;
 use crate::outcome::Failure;
@@ -81,9 +82,9 @@ impl Encoding {
         self.name == "SQL_ASCII"
     }
 
-    /// What follows BEGIN. A server that does not know what its bytes mean would refuse to hand over those that are no UTF-8.
-    pub fn setting(&self) -> &'static str {
-        if self.is_unchecked() { "; SET LOCAL client_encoding = 'SQL_ASCII'" } else { "" }
+    /// With what texts are to be read in. A server that does not know what its bytes mean would refuse to hand over those that are no UTF-8.
+    pub fn among(&self, settings: Settings) -> Settings {
+        if self.is_unchecked() { settings.with("client_encoding", "SQL_ASCII") } else { settings }
     }
 
     /// Removes the texts that the database cannot hold, so that no row has them: a statement that has one fails.

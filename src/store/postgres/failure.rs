@@ -2,7 +2,7 @@
 
 use crate::outcome::{Failure, Kind};
 use crate::store::refusal::Refusal;
-use postgres::error::{DbError, SqlState};
+use postgres::error::DbError;
 use postgres::types::WrongType;
 use std::error::Error;
 use std::io;
@@ -44,6 +44,10 @@ pub fn failure(error: &postgres::Error, doing: &str) -> Failure {
         "53300" | "57P01" | "57P02" | "57P03" | "57P05" => {
             new(Kind::DatabaseUnavailable, "run again when the server is back")
         }
+        "08P01" if db.message().contains("statement pooling") => new(
+            Kind::QueryFailed,
+            "taskmon reads and deletes in transactions: have pool_mode = transaction or session in PgBouncer",
+        ),
         code if code.starts_with("08") => {
             new(Kind::DatabaseUnavailable, "run again when the server is back")
         }
@@ -73,10 +77,10 @@ pub fn refusal(error: &postgres::Error) -> Refusal {
     }
 }
 
-/// Whether a transaction was ended for another one's sake.
+/// Whether a transaction was ended for another one's sake. YB is YugabyteDB's class.
 pub fn is_conflict(error: &postgres::Error) -> bool {
-    let conflicts = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
-    error.code().is_some_and(|code| conflicts.contains(code))
+    let class = error.code().and_then(|code| code.code().get(..2));
+    class.is_some_and(|class| ["40", "YB"].contains(&class))
 }
 
 /// What helps where rows may be hidden.

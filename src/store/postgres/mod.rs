@@ -22,6 +22,7 @@ mod report;
 mod row_security;
 mod schema;
 mod session;
+mod settings;
 mod text;
 mod trend;
 mod view_key;
@@ -130,7 +131,8 @@ impl PostgresStore {
         refused: &Refused,
         pauses: &mut impl Iterator<Item = u64>,
     ) -> Result<bool> {
-        if !refused.is_conflict && !refused.has_ended {
+        let is_lost = refused.has_ended && refused.failure.kind == Kind::DatabaseUnavailable;
+        if !refused.is_conflict && !is_lost {
             return Ok(false);
         }
         for pause in pauses {

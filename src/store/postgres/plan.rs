@@ -3,6 +3,7 @@
 use super::encoding::Encoding;
 use super::quote::literal;
 use super::schema::{Schema, StatusType, TimeType};
+use super::settings::Settings;
 use crate::calendar::{Buckets, day_buckets, hour_buckets, instant_of, wall_clock_bound};
 use crate::mapping::{Field, Membership, State, States, TaskTable};
 use crate::store::fields::{Fields, source};
@@ -196,13 +197,9 @@ fn in_labels<'a>(
     }
 }
 
-/// Just-in-time compilation cost more than it saved on ten million rows.
 fn begin(settings: &StoreSettings, encoding: &Encoding) -> String {
-    format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}{}",
-        settings.statement_timeout.as_millis(),
-        encoding.setting()
-    )
+    let settings = encoding.among(Settings::limited(settings.statement_timeout));
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}", settings.statement())
 }
 
 /// Fields that are not read as they are stored.

@@ -8,6 +8,7 @@ use super::answer::rows;
 use super::bounded::Bounded;
 use super::failure::{HIDDEN_ROWS_HINT, failure, is_filtered};
 use super::session::Session;
+use super::settings::{ROW_SECURITY, Settings};
 use crate::mapping::TaskTable;
 use crate::outcome::{Failure, Kind};
 use crate::store::fields::{Fields, source};
@@ -95,7 +96,10 @@ fn hidden_by(
 ) -> Result<Vec<String>, Failure> {
     let Trial { key, sql } = trial;
     let relations = relations();
-    let answer = match ask(&format!("SET LOCAL row_security = on; {sql}; {relations}"))? {
+    let answer = match ask(&format!(
+        "{}; {sql}; {relations}",
+        Settings::of(ROW_SECURITY, "on").statement()
+    ))? {
         Ok(answer) => answer,
         // The mapping does not fit, which is said elsewhere, or the server is one that has no policies.
         Err(error) if is_about_the_statement(&error) => {
@@ -117,7 +121,7 @@ fn hidden_by(
         }
     }
     if !with_policies.is_empty() {
-        match ask(&format!("SET LOCAL row_security = off; {sql}"))? {
+        match ask(&format!("{}; {sql}", Settings::of(ROW_SECURITY, "off").statement()))? {
             Ok(_) => {}
             Err(error) if error.as_db_error().is_some_and(is_filtered) => {
                 hidden.push(format!("row level security applies to {}", with_policies.join(", ")));

@@ -8,6 +8,7 @@ use super::connect::target::PostgresTarget;
 use super::encoding::Encoding;
 use super::failure::{failure, refusal};
 use super::identity::Identity;
+use super::settings::{ROW_SECURITY, Settings};
 use super::worker::{Worker, has_ended};
 use crate::deadline;
 use crate::outcome::{Failure, Kind};
@@ -28,10 +29,6 @@ use std::time::{Duration, Instant};
 /// How many rows of a long answer are handed over at once.
 const CHUNK: usize = 512;
 
-/// For long answers, whose silences have a limit all the same.
-const AT_ONE_MOMENT: &str =
-    "; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0";
-
 /// How often to check whether the run is to end.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -51,16 +48,22 @@ pub struct Reading {
 impl Reading {
     /// Opens the transaction of a read. All of it holds for this transaction alone: a pooler would hand the session's settings on to others.
     fn begin(&self, encoding: &Encoding) -> String {
+        self.begin_with(encoding, "", self.limit)
+    }
+
+    /// The same for long answers, whose silences alone have a limit: all of them are of one moment.
+    fn begin_long(&self, encoding: &Encoding) -> String {
+        self.begin_with(encoding, " ISOLATION LEVEL REPEATABLE READ", Duration::ZERO)
+    }
+
+    fn begin_with(&self, encoding: &Encoding, isolation: &str, limit: Duration) -> String {
         let mode = if self.reads == Reads::ReadOnly { " READ ONLY" } else { "" };
-        let security = match self.row_security {
-            RowSecurity::Refuse => "; SET LOCAL row_security = off",
-            RowSecurity::Accept => "",
+        let settings = encoding.among(Settings::limited(limit));
+        let settings = match self.row_security {
+            RowSecurity::Refuse => settings.with(ROW_SECURITY, "off"),
+            RowSecurity::Accept => settings,
         };
-        let limit = self.limit.as_millis();
-        let encoding = encoding.setting();
-        format!(
-            "BEGIN{mode}; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off{security}{encoding}"
-        )
+        format!("BEGIN{isolation}{mode}; {}", settings.statement())
     }
 
     /// END is COMMIT, and in a log is not taken for the end of a batch.
@@ -126,7 +129,7 @@ impl Broken {
 /// There is no answer.
 pub fn unless_refused<T>(answer: Result<T, Broken>) -> Result<Option<T>, Broken> {
     match answer {
-        Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(None),
+        Err(Broken::Server(error)) if !has_ended(&error) => Ok(None),
         answer => answer.map(Some),
     }
 }
@@ -280,7 +283,7 @@ impl Session {
     ) -> Result<Result<Vec<SimpleQueryMessage>, postgres::Error>, Failure> {
         match self.simple_read(statements) {
             Ok(answer) => Ok(Ok(answer)),
-            Err(Broken::Server(error)) if error.as_db_error().is_some() => Ok(Err(error)),
+            Err(Broken::Server(error)) if !has_ended(&error) => Ok(Err(error)),
             Err(broken) => Err(broken.failure("asking the database about itself")),
         }
     }
@@ -301,7 +304,7 @@ impl Session {
         each: &mut dyn FnMut(usize, &Row),
     ) -> Result<(), Broken> {
         statements.iter().for_each(|sql| log::debug!("{sql}"));
-        let begin = self.reading.begin(&self.encoding) + AT_ONE_MOMENT;
+        let begin = self.reading.begin_long(&self.encoding);
         let (end, statements) = (self.reading.end(), statements.to_vec());
         self.require_open()?;
         let (sender, receiver) = sync_channel(4);

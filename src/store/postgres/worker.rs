@@ -54,8 +54,10 @@ impl Worker {
 
 /// Whether the connection is of no more use: the server has ended it, or has sent what is no answer.
 pub fn has_ended(error: &postgres::Error) -> bool {
-    let is_fatal = |error: &DbError| {
-        matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+    let is_fatal = |error: &DbError| match error.parsed_severity() {
+        Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+        // A pooler only has the words.
+        None => ["FATAL", "PANIC"].contains(&error.severity()),
     };
     error.as_db_error().is_none_or(is_fatal)
 }

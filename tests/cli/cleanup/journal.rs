@@ -67,7 +67,8 @@ fn a_file_that_has_taken_the_place_of_another_stays() {
     std::fs::remove_file(env.path("uploads/image_1.png")).unwrap();
     env.write("uploads/other", "of an upload under way");
     std::fs::rename(env.path("uploads/other"), env.path("uploads/image_1.png")).unwrap();
-    only_tasks(&env, 0, &[]);
+    let said = message(&only_tasks(&env, 1, &[]), "unlink_failed");
+    assert!(said.contains("uploads/image_1.png") && said.contains("has changed"), "{said}");
     assert_eq!(env.read("uploads/image_1.png"), "of an upload under way");
     assert_eq!(journals(&env), Vec::<String>::new());
 }
@@ -108,10 +109,85 @@ fn a_journal_of_another_database_is_left_alone() {
     other.config(&format!("[cleanup]\nstorage_roots = ['{}']", env.path("uploads").display()));
     let result = only_tasks(&other, 0, &[]);
     let notes = result["notes"].to_string();
-    assert!(notes.contains("another database") && notes.contains("postgresql"), "{notes}");
+    assert!(notes.contains("other tables") && notes.contains("postgresql"), "{notes}");
     assert!(journal.exists() && tasks[..2].iter().all(|task| has_files(&env, task)));
     only_tasks(&env, 0, &[]);
     assert_nothing_lost(&env, &tasks, &[], &[]);
+}
+
+#[test]
+fn a_journal_of_other_tables_of_the_same_database_is_left_alone() {
+    let (env, tasks, journal) = killed_between();
+    env.sql(
+        "CREATE SCHEMA other; CREATE TABLE other.tasks (LIKE tasks INCLUDING ALL);
+         CREATE TABLE other.delivery_receipts (LIKE delivery_receipts INCLUDING ALL);
+         CREATE TABLE other.tracking_info (LIKE tracking_info INCLUDING ALL)",
+    );
+    let url = format!("{}?options=-csearch_path%3Dother", env.url());
+    let result = only_tasks(&env, 0, &["--database-url", &url]);
+    assert!(result["notes"].to_string().contains("other tables"), "{result:#}");
+    assert!(journal.exists() && tasks[..2].iter().all(|task| has_files(&env, task)));
+}
+
+#[test]
+fn a_journal_with_a_line_that_cannot_be_read_is_left_alone() {
+    let (env, tasks, journal) = killed_between();
+    let content = std::fs::read_to_string(&journal).unwrap();
+    let (header, intents) = content.split_once('\n').unwrap();
+    for content in [format!("{header}\n{{]\n{intents}"), format!("\0\0\n{intents}")] {
+        std::fs::write(&journal, content).unwrap();
+        for mode in [&["--dry-run"][..], &[]] {
+            let result = only_tasks(&env, 0, mode);
+            assert!(result["notes"].to_string().contains("cannot be read"), "{result:#}");
+        }
+        assert!(journal.exists() && tasks[..2].iter().all(|task| has_files(&env, task)));
+    }
+}
+
+/// What is read of all rows is of one moment, and the rows that come afterwards may name the files too.
+#[test]
+fn a_row_that_comes_while_all_paths_are_read_keeps_its_file() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=4).map(old).collect();
+    prepare(&env, &tasks);
+    env.insert([Task::new(8).status("PENDING")]);
+    env.sql(
+        "CREATE FUNCTION slow(path text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+         IF current_setting('transaction_isolation') = 'repeatable read' THEN PERFORM pg_sleep(3); END IF;
+         RETURN path; END $$",
+    );
+    env.config("tasks.files = ['slow(image_path)', 'document_path', 'screenshot_path']");
+    let running = env.taskmon(arguments(&[])).spawn();
+    let sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    wait_until("the paths are read", || !column(&env, sleeping).is_empty());
+    let now = (Utc::now() + TimeDelta::hours(8)).format("%Y-%m-%d %H:%M:%S").to_string();
+    env.insert([Task::new(9).at(&now).with("image_path", "uploads//image_1.png")]);
+    let result = running.wait().json();
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(4), &json!(11)));
+    assert_eq!(result["files_shared"], 1, "{result:#}");
+    assert!(env.path("uploads/image_1.png").exists());
+}
+
+/// One row's path cannot be computed, and whether that row names a file is not known.
+#[test]
+fn while_a_path_cannot_be_read_no_file_goes_and_at_most_the_rows_of_one_run() {
+    let env = TestEnv::postgres();
+    let tasks: Vec<Task> = (1..=4).map(old).collect();
+    prepare(&env, &tasks);
+    env.insert([Task::new(8).status("PENDING").with("image_path", "x")]);
+    env.config("tasks.files = [\"CASE WHEN image_path = 'x' THEN (1 / (length(image_path) - 1))::text ELSE image_path END\"]");
+    let failed = |code: i32, rows: &[&str]| {
+        let said = only_tasks(&env, code, &[]).to_string();
+        assert!(said.contains("tasks.files[1]") && said.contains("division by zero"), "{said}");
+        assert_eq!(ids(&env), rows);
+        assert!(tasks.iter().all(|task| env.path(&paths(task)[1]).exists()), "{}", env.tree());
+    };
+    failed(1, &["8"]);
+    prepare(&env, &[old(5)]);
+    failed(3, &["5", "8"]);
+    env.sql("UPDATE tasks SET image_path = 'y' WHERE id = 8");
+    assert_eq!(only_tasks(&env, 0, &[])["files_cleaned"], 5);
+    assert_eq!(journals(&env), Vec::<String>::new());
 }
 
 #[test]

@@ -52,12 +52,14 @@ pub struct MessageLimit {
     /// What has passed, and how much of it is handed on.
     passed: Vec<u8>,
     handed_on: usize,
+    /// The server has closed the connection.
+    has_ended: bool,
 }
 
 impl MessageLimit {
     pub fn new(stream: Stream) -> Self {
         let filter = Filter::Header(Vec::new());
-        Self { stream, filter, passed: Vec::new(), handed_on: 0 }
+        Self { stream, filter, passed: Vec::new(), handed_on: 0, has_ended: false }
     }
 }
 
@@ -202,6 +204,11 @@ impl AsyncRead for MessageLimit {
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(this.stream.bytes().poll_read(context, &mut chunk))?;
             if chunk.filled().is_empty() {
+                if !std::mem::replace(&mut this.has_ended, true) {
+                    // What the server said last is heard before its end, which the client would report instead.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return Poll::Ready(Ok(()));
             }
             this.filter.pass(chunk.filled(), &mut this.passed)?;

@@ -3,6 +3,7 @@
 //! A transaction-level advisory lock lets one batch at a time into the database: runs do not wait for each other's rows, which would look like
 //! rows that the application holds.
 
+mod capabilities;
 mod catalogue;
 mod dialect;
 mod lock_search;
@@ -37,6 +38,7 @@ use crate::store::prune::{
     Pruned, Pruner, Scope, Source, TaskCounts, Undeletable,
 };
 use anyhow::Result;
+use capabilities::Capabilities;
 use chrono::{DateTime, TimeDelta, Utc};
 use dialect::{CUT, PostgresDialect};
 use lock_search::LockSearch;
@@ -75,6 +77,7 @@ pub struct PostgresPruner {
     statements: Statements<PostgresDialect>,
     portion: Portion,
     locks: LockSearch,
+    capabilities: Capabilities,
     /// When the paths that rows name were read last, by the database's clock.
     looked: Option<DateTime<Utc>>,
 }
@@ -122,8 +125,19 @@ impl PostgresPruner {
         let statements = Statements { tables, dialect };
         let server = session.identity();
         let (portion, locks) = (Portion::default(), LockSearch::default());
+        let capabilities = Capabilities::read(&session)?;
         let target = target.clone();
-        Ok(Self { target, server, session, settings, statements, portion, locks, looked: None })
+        Ok(Self {
+            target,
+            server,
+            session,
+            settings,
+            statements,
+            portion,
+            locks,
+            capabilities,
+            looked: None,
+        })
     }
 
     fn query(&mut self, doing: &str, sql: &str, keys: &[Vec<String>]) -> Result<Vec<Row>, Failure> {

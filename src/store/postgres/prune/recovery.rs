@@ -102,6 +102,7 @@ impl PostgresPruner {
             batch,
             table,
             locks: &self.locks,
+            capabilities: &self.capabilities,
         };
         mark.numbers = transaction.begin()?;
         transaction.delete_before()?;

@@ -4,7 +4,9 @@
 
 use super::super::answer::rows;
 use super::super::session::{Broken, Session};
+use super::super::settings::Settings;
 use super::PostgresDialect;
+use super::capabilities::Capabilities;
 use super::lock_search::{LOCK_TIMEOUT, LockSearch};
 use super::rows::{columns, read_key, read_links, read_paths};
 use super::verdict::{Stopped, Verdict, is_locked, stopped, verdict};
@@ -17,9 +19,6 @@ use postgres::Row;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
-/// Every run of taskmon in this database holds it while it deletes a batch; the number is arbitrary.
-const BATCH_LOCK: i64 = 0x7461_736b_6d6f_6e01;
-
 pub struct Deleting<'a> {
     pub session: &'a Session,
     pub statements: &'a Statements<PostgresDialect>,
@@ -28,6 +27,7 @@ pub struct Deleting<'a> {
     /// What rows are deleted from.
     pub table: &'a Table,
     pub locks: &'a LockSearch,
+    pub capabilities: &'a Capabilities,
 }
 
 /// A row that went, by its place in the batch.
@@ -57,29 +57,23 @@ impl Deleting<'_> {
 
     /// Begins, and returns the transaction's number and its process where it will be committed: by them a session that is cut off can be ended.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
-        let limit = self.settings.store.statement_timeout.as_millis();
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off{}",
-            self.session.encoding().setting()
-        );
-        // What holds the whole table is waited for as long as a statement may take, only single rows are not: the plan alone locks the table.
-        let table = format!(
-            "EXPLAIN DELETE FROM {} WHERE false; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'",
-            self.table.delete_from
-        );
-        if self.settings.mode == Mode::DryRun {
-            return self.step(&format!("{begin}; {table}")).map(|()| None);
+        let settings = Settings::limited(self.settings.store.statement_timeout);
+        let settings = self.session.encoding().among(settings).statement();
+        let mut statements =
+            vec!["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned(), settings];
+        if self.settings.mode == Mode::Apply {
+            statements.extend(self.capabilities.lock_batch());
         }
-        let answer = self
-            .session
-            .simple(&format!(
-                "{begin}; SELECT pg_advisory_xact_lock({BATCH_LOCK}); {table}; SELECT txid_current(), pg_backend_pid()"
-            ))
-            .map_err(|broken| stopped(&broken, &self.doing()))?;
+        // What holds the whole table is waited for as long as a statement may take, only single rows are not.
+        statements.extend(self.capabilities.lock_table(&self.table.delete_from));
+        statements.push(Settings::of("lock_timeout", LOCK_TIMEOUT).statement());
+        if self.settings.mode == Mode::Apply {
+            statements.extend(self.capabilities.numbers());
+        }
+        let answer = self.session.simple(&statements.join("; "));
+        let answer = answer.map_err(|broken| stopped(&broken, &self.doing()))?;
         let row = rows(&answer).find(|row| row.len() == 2);
-        row.and_then(|row| Some((row.get(0)?.to_owned(), row.get(1)?.to_owned())))
-            .map(Some)
-            .ok_or_else(|| Stopped::Failed(Failure::new(Kind::Internal, "no transaction number")))
+        Ok(row.and_then(|row| Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))))
     }
 
     /// Deletes what a dry run has seen go before.
@@ -197,8 +191,9 @@ impl Deleting<'_> {
                 deleted.push(*place);
             }
         }
-        // Twice: a deferred trigger that the first one fires may defer something itself.
-        self.run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL IMMEDIATE")?;
+        if let Some(check) = self.capabilities.check_constraints() {
+            self.run(check)?;
+        }
         let gone = deleted.into_iter().map(|place| {
             let paths = paths.remove(&place).unwrap_or_default();
             let has_changed = self.table.has_changed(&rows[place], paths);

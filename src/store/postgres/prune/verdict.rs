@@ -47,7 +47,10 @@ pub fn verdict(broken: &Broken, doing: &str) -> Verdict {
         error.as_db_error().map_or_else(|| failure.message.clone(), |db| db.message().to_owned())
     };
     match (code, code.get(..2).unwrap_or("")) {
-        ("40001" | "40P01" | "55P03" | "XX000", _) => Verdict::Batch(Stopped::Conflict(failure)),
+        // Whether COMMIT succeeded is not known to the server itself.
+        ("40003", _) => Verdict::Batch(Stopped::Lost(failure)),
+        // YB is YugabyteDB's class; XX000 is what Citus makes of another node's conflict.
+        ("55P03" | "XX000", _) | (_, "40" | "YB") => Verdict::Batch(Stopped::Conflict(failure)),
         // Integrity, and whatever a trigger raises or trips over.
         (_, "23" | "P0" | "09" | "27" | "22" | "21" | "38" | "39" | "44") => Verdict::Row(words()),
         // A trigger that names a column or table that is not there; those of the mapping were checked before.
