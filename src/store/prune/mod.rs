@@ -190,19 +190,6 @@ pub struct ExpiredRow {
 /// A path as a row has it.
 pub type StoredPath = Vec<u8>;
 
-impl ExpiredRow {
-    /// Whether these paths are among those that it names.
-    pub fn names(&self, stored: &[StoredPath]) -> bool {
-        stored.iter().all(|path| self.paths.binary_search(path).is_ok())
-    }
-
-    /// Whether it names these paths, in whichever order, and no others.
-    pub fn has_paths(&self, mut stored: Vec<StoredPath>) -> bool {
-        stored.sort_unstable();
-        self.paths == stored
-    }
-}
-
 /// A table that rows are deleted from by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

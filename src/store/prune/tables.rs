@@ -4,7 +4,7 @@ use super::{ExpiredRow, Pruned, Scope, Source, StoredPath};
 use crate::mapping::{DependentTable, Field, Mapping, ReceiptTable, State, TaskTable};
 use crate::outcome::{Failure, Kind};
 use crate::store::columns::{Column, dependent_columns, receipt_columns, task_columns};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What the database calls the types of a table's columns, by their names in the configuration.
 pub type Types = HashMap<String, String>;
@@ -274,10 +274,16 @@ impl Table {
         names.join(", ")
     }
 
-    /// Whether deleting a row, with those that go along, gave back other paths than were read before. Where rows are read from a view, it gives
-    /// back those of the others alone.
-    pub fn has_changed(&self, row: &ExpiredRow, deleted: Vec<StoredPath>) -> bool {
-        if self.is_read_directly() { !row.has_paths(deleted) } else { !row.names(&deleted) }
+    /// Whether deleting the rows of a key, with those that go along, gave back other paths than were read before, however often each of them. Where
+    /// rows are read from a view, it gives back those of the others alone.
+    pub fn has_changed<'r>(
+        &self,
+        rows: impl IntoIterator<Item = &'r ExpiredRow>,
+        deleted: &[StoredPath],
+    ) -> bool {
+        let named: BTreeSet<&StoredPath> = rows.into_iter().flat_map(|row| &row.paths).collect();
+        let deleted: BTreeSet<&StoredPath> = deleted.iter().collect();
+        if self.is_read_directly() { named != deleted } else { !deleted.is_subset(&named) }
     }
 
     /// Rows are read from what they are deleted from, and not from a view of it.

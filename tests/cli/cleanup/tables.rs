@@ -305,3 +305,27 @@ fn free_pages_of_a_sqlite_file_are_noted_with_what_returns_them() {
         assert_eq!(cleanup(&env, 0, &[])["notes"], json!([]));
     }
 }
+
+/// An engine that has a row on several servers may give it back several times, as a key that several rows have.
+#[test]
+fn rows_of_one_key_go_together_with_all_their_files() {
+    let env = TestEnv::postgres();
+    env.sql(
+        "CREATE TABLE parts (id integer, state text, made timestamp, \"Datei Pfad\" text); \
+         INSERT INTO parts VALUES (1, 'done', '2026-01-01', 'uploads/a'), (1, 'done', '2026-01-02', 'uploads/b'), \
+         (2, 'done', '2026-01-03', 'uploads/c'), (2, 'done', '2026-01-04', 'uploads/c'), (3, 'done', '2026-01-05', NULL), (3, 'done', '2026-01-06', NULL)",
+    );
+    make_files(&env, &[]);
+    for name in ["a", "b", "c"] {
+        env.write(&format!("uploads/{name}"), "0123456789");
+    }
+    own_table(&env, "parts", "['id']", "id");
+    let dry_run = cleanup(&env, 0, &["--only", "tasks", "--dry-run"]);
+    let result = cleanup(&env, 0, &["--only", "tasks"]);
+    for key in ["tasks_cleaned", "files_cleaned"] {
+        assert_eq!(dry_run[key], result[key], "{key}");
+    }
+    assert_eq!((&result["tasks_cleaned"], &result["files_cleaned"]), (&json!(6), &json!(3)));
+    assert!(column(&env, "SELECT id FROM parts").is_empty());
+    assert!(["a", "b", "c"].iter().all(|name| !env.path(format!("uploads/{name}")).exists()));
+}

@@ -16,7 +16,7 @@ use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Table;
 use crate::store::prune::{Batch, Deletion, Key, Mode, PruneSettings, Scope, StoredPath};
 use postgres::Row;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 pub struct Deleting<'a> {
@@ -35,6 +35,15 @@ struct Gone {
     place: usize,
     /// Its paths differ from those that were read before.
     has_changed: bool,
+}
+
+/// The rows of the batch that have a key, which may be one that the table allows several of.
+#[derive(Default)]
+struct OfKey {
+    places: Vec<usize>,
+    is_gone: bool,
+    /// What those name that were deleted, and those that went along.
+    paths: Vec<StoredPath>,
 }
 
 impl Deleting<'_> {
@@ -160,14 +169,15 @@ impl Deleting<'_> {
         Ok(deletion)
     }
 
-    /// The rows at these places that went.
+    /// The rows at these places that went. An engine that has a row on several servers may give it back several times.
     fn delete_all(&self, places: &[usize]) -> Result<Vec<Gone>, Broken> {
         let rows = self.batch.rows;
         let width = self.table.key.len();
         let keys = columns(places.iter().map(|place| &rows[*place].key), width);
-        let by_key: HashMap<&Key, usize> =
-            places.iter().map(|place| (&rows[*place].key, *place)).collect();
-        let mut paths: BTreeMap<usize, Vec<StoredPath>> = BTreeMap::new();
+        let mut by_key: BTreeMap<&Key, OfKey> = BTreeMap::new();
+        for place in places {
+            by_key.entry(&rows[*place].key).or_default().places.push(*place);
+        }
         for dependent in self.statements.tables.dependents(self.batch.scope) {
             let sql = match self.batch.scope {
                 Scope::Tasks(_) => self.statements.delete_dependents_of_expired(
@@ -178,26 +188,25 @@ impl Deleting<'_> {
                 Scope::Receipts(_) => self.statements.delete_dependents(dependent).returning(),
             };
             for row in self.session.ask_within(&sql, &keys)? {
-                if let Some(place) = by_key.get(&read_key(&row, 1)?) {
-                    paths.entry(*place).or_default().extend(read_paths(&row, 1)?);
+                if let Some(of_key) = by_key.get_mut(&read_key(&row, 1)?) {
+                    of_key.paths.extend(read_paths(&row, 1)?);
                 }
             }
         }
         let sql = self.statements.delete(self.table, self.batch.scope, &[]).returning();
-        let mut deleted = Vec::new();
         for row in self.session.ask_within(&sql, &keys)? {
-            if let Some(place) = by_key.get(&read_key(&row, width)?) {
-                paths.entry(*place).or_default().extend(read_paths(&row, width)?);
-                deleted.push(*place);
+            if let Some(of_key) = by_key.get_mut(&read_key(&row, width)?) {
+                of_key.paths.extend(read_paths(&row, width)?);
+                of_key.is_gone = true;
             }
         }
         if let Some(check) = self.capabilities.check_constraints() {
             self.run(check)?;
         }
-        let gone = deleted.into_iter().map(|place| {
-            let paths = paths.remove(&place).unwrap_or_default();
-            let has_changed = self.table.has_changed(&rows[place], paths);
-            Gone { place, has_changed }
+        let gone = by_key.into_values().filter(|of_key| of_key.is_gone).flat_map(|of_key| {
+            let named = of_key.places.iter().map(|place| &rows[*place]);
+            let has_changed = self.table.has_changed(named, &of_key.paths);
+            of_key.places.into_iter().map(move |place| Gone { place, has_changed })
         });
         Ok(gone.collect())
     }

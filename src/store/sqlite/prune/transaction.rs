@@ -254,7 +254,7 @@ impl SqlitePruner {
         if let Some(words) = self.deferred_refusal(deferred, &parents)? {
             return Ok(Taken::Kept(words));
         }
-        Ok(Taken::Gone { changed: table.has_changed(row, paths) })
+        Ok(Taken::Gone { changed: table.has_changed([row], &paths) })
     }
 
     /// Deletes the rows that depend on this key, and returns their paths.
