@@ -33,15 +33,17 @@ pub fn missing(session: &Session, wanted: &[WantedIndex]) -> Result<Vec<MissingI
 fn look(session: &Session, wanted: &WantedIndex) -> Result<Option<MissingIndex>, Broken> {
     // None: it is a FROM clause, not a name.
     let relation = match unless_refused(relation_of(session, &wanted.from))?.flatten() {
-        Some(relation) if "rpm".contains(&relation.kind) => {
-            return on_table(session, wanted, &relation);
+        Some(relation) if relation.has_foreign_rows => {
+            let why = format!(
+                "rows of {} are in a foreign table: they can be indexed where they are",
+                wanted.from
+            );
+            return Ok(Some(missing_index(wanted, Err(why))));
         }
         relation => relation,
     };
-    if relation.is_some_and(|relation| relation.kind == "f") {
-        let why =
-            format!("{} is a foreign table: it can be indexed where its rows are", wanted.from);
-        return Ok(Some(missing_index(wanted, Err(why))));
+    if let Some(relation) = relation.filter(|relation| "rpm".contains(&relation.kind)) {
+        return on_table(session, wanted, &relation);
     }
     // A view, or a FROM clause: its plan shows whether a column is one of a table's.
     let mut beneath: Option<WantedIndex> = None;
@@ -89,14 +91,21 @@ struct Relation {
     name: String,
     /// As the catalogue has it: `r` a table, `p` a partitioned one, `v` a view …
     kind: String,
+    /// It is a foreign table or a partition is, of which an index of the whole has nothing.
+    has_foreign_rows: bool,
 }
 
 fn relation_of(session: &Session, from: &str) -> Result<Option<Relation>, Broken> {
-    let sql = "SELECT quote_ident(c.relname), c.relkind::text FROM unnest($1) AS n \
-               JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n)";
+    let sql = "SELECT quote_ident(c.relname), c.relkind::text, c.relkind = 'f' OR EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i \
+               JOIN pg_catalog.pg_class p ON p.oid = i.inhrelid WHERE i.inhparent = c.oid AND p.relkind = 'f') \
+               FROM unnest($1) AS n JOIN pg_catalog.pg_class c ON c.oid = to_regclass(n)";
     let rows = session.ask(sql, &[vec![from.to_owned()]])?;
     let read = |row: &postgres::Row| -> Result<Relation, postgres::Error> {
-        Ok(Relation { name: row.try_get(0)?, kind: row.try_get(1)? })
+        Ok(Relation {
+            name: row.try_get(0)?,
+            kind: row.try_get(1)?,
+            has_foreign_rows: row.try_get(2)?,
+        })
     };
     Ok(rows.first().map(read).transpose()?)
 }
