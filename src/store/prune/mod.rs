@@ -268,7 +268,7 @@ pub struct Deletion {
     pub refused: Vec<(usize, String)>,
     /// Rows that another session holds a lock on: a later run takes them.
     pub locked: Vec<usize>,
-    /// Rows of which it is not known whether they are deleted: COMMIT was sent and not answered.
+    /// Rows of which it is not known whether they are deleted: COMMIT was sent, and failed or was not answered.
     pub doubtful: Vec<usize>,
     /// Deleted rows whose paths differ from those that were read before.
     pub changed: Vec<usize>,

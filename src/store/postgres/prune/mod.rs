@@ -158,7 +158,7 @@ impl PostgresPruner {
             };
             match verdict(&broken, doing) {
                 Verdict::Batch(Stopped::Lost(failure)) if tries < TRIES => {
-                    self.reconnect(failure)?;
+                    self.reconnect(failure, tries)?;
                 }
                 _ => return Err(broken.failure(doing)),
             }

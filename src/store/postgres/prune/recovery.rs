@@ -9,15 +9,17 @@ use super::verdict::{Stopped, Verdict, verdict};
 use super::{PostgresPruner, reading};
 use crate::outcome::Failure;
 use crate::store::prune::batch::Outcome;
-use crate::store::prune::{Batch, Deletion, Mode, Pruner};
+use crate::store::prune::{Batch, Deletion, Key, Mode, Pruner};
 use anyhow::Result;
+use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a batch is tried again when a conflict, a deadlock or a lost connection ended it.
 pub const TRIES: u32 = 4;
 
-/// Seconds to wait before each attempt to connect again: a server that is restarted needs some.
+/// Seconds to wait before each attempt to connect again: a server that is restarted needs some, and so does one whose tables are read through the server
+/// that answers.
 const RECONNECT_PAUSES: [u64; 5] = [0, 1, 3, 6, 10];
 
 /// Identifies a batch's transaction in case its connection is lost.
@@ -30,7 +32,8 @@ struct Mark {
 }
 
 impl PostgresPruner {
-    /// One transaction over the rows at these places, again where that may help. `doubtful` gets those whose COMMIT was not answered.
+    /// One transaction over the rows at these places, again where that may help. `doubtful` gets those that a COMMIT
+    /// may have deleted that failed or was not answered.
     pub(super) fn delete_persistently(
         &mut self,
         batch: &Batch,
@@ -46,8 +49,8 @@ impl PostgresPruner {
             let mut mark = Mark::default();
             let began = Instant::now();
             let ended = self.try_delete(batch, places, settle, &mut mark);
-            if ended.as_ref().is_err_and(Stopped::is_unanswered) {
-                doubtful.extend(mark.committing.iter().flat_map(|deletion| &deletion.deleted));
+            if let (Err(stopped), Some(deletion)) = (&ended, &mark.committing) {
+                doubtful.extend(self.possibly_gone(batch, deletion, stopped));
             }
             let failure = match ended {
                 Ok(deletion) => {
@@ -59,7 +62,7 @@ impl PostgresPruner {
                     return Ok(Outcome::Refused(words));
                 }
                 Err(Stopped::Lost(failure)) => {
-                    if let Some(deletion) = self.recover(batch, failure.clone(), mark)? {
+                    if let Some(deletion) = self.recover(batch, failure.clone(), mark, attempt)? {
                         return Ok(Outcome::Deleted(deletion));
                     }
                     failure
@@ -122,19 +125,37 @@ impl PostgresPruner {
         }
     }
 
+    /// Those of the rows whose COMMIT has failed that are gone or may be: where they are on several servers, one commits after the other, and what
+    /// the last one refuses the first one has done.
+    fn possibly_gone(
+        &mut self,
+        batch: &Batch,
+        deletion: &Deletion,
+        stopped: &Stopped,
+    ) -> Vec<usize> {
+        if stopped.is_unanswered() {
+            return deletion.deleted.clone();
+        }
+        self.roll_back();
+        let left = self.left(batch, deletion).unwrap_or_default();
+        let is_left = |place: &&usize| left.contains(&batch.rows[**place].key);
+        deletion.deleted.iter().filter(|place| !is_left(place)).copied().collect()
+    }
+
     /// Connects again. Returns what was deleted if the transaction that was cut off was committed after all.
     fn recover(
         &mut self,
         batch: &Batch,
         cause: Failure,
         mark: Mark,
+        attempt: u32,
     ) -> Result<Option<Deletion>, Failure> {
-        let recovered = self.reconnect(cause).and_then(|()| {
+        let recovered = self.reconnect(cause, attempt).and_then(|()| {
             if let Some((number, process)) = &mark.numbers {
                 self.end_lost_session(number, process);
             }
             match &mark.committing {
-                Some(deletion) => self.are_gone(batch, deletion),
+                Some(deletion) => self.left(batch, deletion).map(|left| left.is_empty()),
                 None => Ok(false),
             }
         });
@@ -145,11 +166,13 @@ impl PostgresPruner {
         }
     }
 
+    /// Waits the longer, the more attempts have failed.
+    ///
     /// # Errors
     /// `cause` where no connection can be had, or that another server answers now.
-    pub(super) fn reconnect(&mut self, cause: Failure) -> Result<(), Failure> {
+    pub(super) fn reconnect(&mut self, cause: Failure, attempt: u32) -> Result<(), Failure> {
         log::info!("connecting again: {cause}");
-        for pause in RECONNECT_PAUSES {
+        for pause in RECONNECT_PAUSES.into_iter().skip(attempt as usize - 1) {
             thread::sleep(Duration::from_secs(pause));
             if let Ok(client) = connect(&self.target) {
                 let reading = reading(&self.settings);
@@ -173,11 +196,11 @@ impl PostgresPruner {
         }
     }
 
-    /// Whether none of the rows that were deleted is there.
-    fn are_gone(&mut self, batch: &Batch, deletion: &Deletion) -> Result<bool, Failure> {
+    /// The keys of those of the rows that were deleted that are there.
+    fn left(&mut self, batch: &Batch, deletion: &Deletion) -> Result<HashSet<Key>, Failure> {
         let keys = deletion.deleted.iter().map(|place| batch.rows[*place].key.clone());
         let left = self.existing(batch.scope.pruned(), &keys.collect::<Vec<_>>());
-        left.map(|left| left.is_empty()).map_err(|error| Failure::of(&error))
+        left.map(HashSet::from_iter).map_err(|error| Failure::of(&error))
     }
 
     /// So many rows took longer than a statement may: half of them are tried next, and a single row is left out, a few times.
