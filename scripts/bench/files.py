@@ -2,8 +2,8 @@
 """Files for the measurements.
 
     files.py make FOLDER LIST      the files of a list beneath a folder, a few KiB each
-    files.py unlink FOLDER LIST    removes them with as many threads as taskmon has
-    files.py temp FOLDER           20000 old files in 500 sub-folders
+    files.py unlink FOLDER LIST    removes them with BENCH_THREADS threads
+    files.py temp FOLDER           100000 old files in 500 sub-folders
 """
 import os
 import sys
@@ -26,7 +26,7 @@ def main():
     verb, folder = sys.argv[1:3]
     if verb == "temp":
         old = time.time() - 10 * 86400
-        for number in range(20_000):
+        for number in range(100_000):
             path = os.path.join(folder, str(number % 500), f"{number}.tmp")
             write(path)
             os.utime(path, (old, old))
@@ -41,7 +41,11 @@ def main():
         os.sync()
         return
     pieces = [paths[start:start + 64] for start in range(0, len(paths), 64)]
-    with ThreadPoolExecutor(32) as pool:
+    threads = int(os.environ["BENCH_THREADS"])
+    if threads == 1:
+        unlink(paths)
+        return
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(unlink, pieces))
 
 

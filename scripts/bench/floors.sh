@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The floors of a cleanup: the same rows deleted in batches by psql, all paths that rows name read once if BENCH_READ is set, the same files
-# unlinked by as many threads.
+# unlinked by BENCH_THREADS threads.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 psql -X -q "$BENCH_URL" -v ON_ERROR_STOP=1 -v size="$BENCH_BATCH" -v expired="$BENCH_EXPIRED" <<'SQL'

@@ -8,7 +8,7 @@ import os
 import sys
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, String, and_, create_engine, or_, select
+from sqlalchemy import BigInteger, DateTime, String, and_, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
@@ -27,18 +27,13 @@ class Task(Base):
     document_path: Mapped[str | None] = mapped_column(String)
     screenshot_path: Mapped[str | None] = mapped_column(String)
     completed_at: Mapped[datetime | None] = mapped_column(DateTime)
-    updated_at: Mapped[datetime | None] = mapped_column(DateTime)
     created_at: Mapped[datetime | None] = mapped_column(DateTime)
 
 
 def main():
     url, storage = sys.argv[1:]
-    limit = datetime(2026, 10, 20)
-    status = Task.status.cast(String)
-    expired = or_(
-        and_(status == "COMPLETED", Task.completed_at < limit),
-        and_(status == "FAILED", Task.updated_at < limit),
-    )
+    limit = datetime.fromisoformat(os.environ["BENCH_CUT"])
+    expired = and_(Task.status.cast(String) == "COMPLETED", Task.completed_at < limit)
     with Session(create_engine(url.replace("postgresql://", "postgresql+psycopg2://", 1)), expire_on_commit=False) as session:
         for task in session.scalars(select(Task).where(expired)).all():
             for path in (task.image_path, task.document_path, task.screenshot_path):

@@ -107,7 +107,7 @@ fn clean(
     let total = match database {
         Database::Open(pruner) if io::stderr().is_terminal() => {
             // If that fails, it will be said once rows are to be deleted.
-            pruner.count_tasks(&settings.expired_tasks()).map_or(0, |counts| counts.expired)
+            pruner.count_expired(&settings.expired_tasks()).unwrap_or(0)
         }
         _ => 0,
     };

@@ -8,6 +8,7 @@ use super::postgres::answer::first_value;
 use super::postgres::connect::connect;
 use super::postgres::connect::target::PostgresTarget;
 use super::postgres::failure::failure;
+use super::postgres::settings::Settings;
 use super::postgres::worker::Worker;
 use crate::outcome::{Failure, Kind};
 use postgres::SimpleQueryMessage;
@@ -51,18 +52,15 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub fn lock(target: &PostgresTarget, key: i64, patience: Duration) -> anyhow::Result<Attempt> {
     let worker = Worker::start(connect(target)?)?;
     // It is held for a whole run: no time limit of the server may end it.
-    answer(
-        &worker,
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
-         SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
-         WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
-            .to_owned(),
-    )?;
+    let settings = Settings::of("idle_in_transaction_session_timeout", "0");
+    let settings = settings.with("transaction_timeout", "0").statement();
+    // As plain text: a statement with parameters leaves a portal open, and with it a snapshot that holds back vacuum.
+    let attempt = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
+    let mut sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {settings}; {attempt}");
     let begin = Instant::now();
     loop {
-        // As plain text: a statement with parameters leaves a portal open, and with it a snapshot that holds back vacuum.
-        let sql = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
-        if first_value(&answer(&worker, sql)?) == Some("t") {
+        if first_value(&answer(&worker, std::mem::replace(&mut sql, attempt.clone()))?) == Some("t")
+        {
             return Ok(Attempt::Held(Held(worker)));
         }
         if begin.elapsed() >= patience {

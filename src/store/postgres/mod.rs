@@ -22,7 +22,7 @@ mod report;
 mod row_security;
 mod schema;
 mod session;
-mod settings;
+pub mod settings;
 mod text;
 mod trend;
 mod view_key;

@@ -42,8 +42,11 @@ pub trait Pruner {
         true
     }
 
-    /// How many tasks have ended, and how many of them have expired.
-    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts>;
+    /// How many tasks have expired.
+    fn count_expired(&mut self, expiry: &Scope) -> Result<u64>;
+
+    /// How many tasks have ended; no more than `most` are counted.
+    fn count_ended(&mut self, most: u64) -> Result<u64>;
 
     /// The rows of the scope's table that stay because nothing identifies them, or says when they ended.
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable>;
@@ -159,12 +162,6 @@ pub enum Source {
     TaskDependents(usize),
     /// The same of receipts.
     ReceiptDependents(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskCounts {
-    pub ended: u64,
-    pub expired: u64,
 }
 
 /// Rows that stay whatever the limits are.

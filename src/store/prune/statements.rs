@@ -47,12 +47,15 @@ impl<D: Dialect> Statements<D> {
         expiry::condition(&self.dialect, table, scope)
     }
 
-    /// How many tasks have ended.
-    pub fn count_ended(&self) -> String {
+    /// How many tasks have ended; no more than `most` are counted.
+    pub fn count_ended(&self, most: u64) -> String {
         let tasks = &self.tables.tasks;
         let ended = State::ENDED.into_iter().filter_map(|state| self.dialect.in_state(state));
         let ended = expiry::any(ended.collect());
-        format!("SELECT count(*) FROM {} WHERE {ended}", tasks.from)
+        format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {ended} LIMIT {most}) AS ended",
+            tasks.from
+        )
     }
 
     /// How many rows have expired of those that a pass finds; `None`: it finds none.
@@ -120,15 +123,20 @@ impl<D: Dialect> Statements<D> {
         format!("SELECT count(*), min(CASE{shown} END) FROM {} WHERE {condition}", table.from)
     }
 
-    /// How many expired rows have no usable key, and how many rows no time by which they could expire.
-    pub fn undeletable(&self, table: &Table, scope: &Scope) -> String {
-        let without_key =
-            format!("({}) AND {}", self.lacks_key(table, scope), self.condition(table, scope));
+    /// How many expired rows of a pass have no usable key; `None`: it finds none.
+    pub fn count_without_key(&self, table: &Table, scope: &Scope, pass: Pass) -> Option<String> {
+        let narrowed = self.dialect.pass(table, scope, pass)?;
+        let (lacks_key, condition) = (self.lacks_key(table, scope), self.condition(table, scope));
+        let from = &table.from;
+        Some(format!(
+            "SELECT count(*) FROM {from} WHERE ({lacks_key}) AND {condition} AND {narrowed}"
+        ))
+    }
+
+    /// How many rows have no time by which they could expire.
+    pub fn count_undated(&self, table: &Table, scope: &Scope) -> String {
         let undated = expiry::undated(&self.dialect, table, scope);
-        format!(
-            "SELECT count(*) FILTER (WHERE {without_key}), count(*) FILTER (WHERE {undated}) FROM {} WHERE ({without_key}) OR {undated}",
-            table.from,
-        )
+        format!("SELECT count(*) FROM {} WHERE {undated}", table.from)
     }
 
     /// The keys of expired rows, behind the bound one if there is one; `None`: the pass finds nothing.

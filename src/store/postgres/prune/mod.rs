@@ -35,7 +35,7 @@ use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::Tables;
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, NamedPath, Partly, Pass, PruneSettings,
-    Pruned, Pruner, Scope, Source, TaskCounts, Undeletable,
+    Pruned, Pruner, Scope, Source, Undeletable,
 };
 use anyhow::Result;
 use capabilities::Capabilities;
@@ -144,6 +144,17 @@ impl PostgresPruner {
         self.read(doing, &mut |session| session.ask(sql, keys))
     }
 
+    /// The sum of what statements count.
+    fn count(&mut self, statements: impl IntoIterator<Item = String>, doing: &str) -> Result<u64> {
+        let mut sum: u64 = 0;
+        for sql in statements {
+            let rows = self.query(doing, &sql, &[])?;
+            let counted = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+            sum = sum.saturating_add(counted.unsigned_abs());
+        }
+        Ok(sum)
+    }
+
     /// Reads something outside a transaction, again on a new connection where one is lost.
     fn read<T>(
         &mut self,
@@ -190,18 +201,13 @@ impl Pruner for PostgresPruner {
         self.session.answers(within)
     }
 
-    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
-        let ended = self.statements.count_ended();
-        let expired = Pass::ALL.map(|pass| self.statements.count_expired(expiry, pass));
-        let mut count = |sql: &str| -> Result<u64, Failure> {
-            let rows = self.query("counting tasks", sql, &[])?;
-            Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0)).unsigned_abs())
-        };
-        let mut counts = TaskCounts { ended: count(&ended)?, expired: 0 };
-        for sql in expired.iter().flatten() {
-            counts.expired += count(sql)?;
-        }
-        Ok(counts)
+    fn count_expired(&mut self, expiry: &Scope) -> Result<u64> {
+        let passes = Pass::ALL.map(|pass| self.statements.count_expired(expiry, pass));
+        self.count(passes.into_iter().flatten(), "counting tasks")
+    }
+
+    fn count_ended(&mut self, most: u64) -> Result<u64> {
+        self.count([self.statements.count_ended(most)], "counting tasks")
     }
 
     fn newest_time(&mut self, enough: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
@@ -237,11 +243,13 @@ impl Pruner for PostgresPruner {
     }
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
-        let table = self.statements.tables.of(scope.pruned())?;
-        let (table, sql) = (table.from.clone(), self.statements.undeletable(table, scope));
-        let rows = self.query("looking for rows without a key or a time", &sql, &[])?;
-        let count = |place| rows.first().map_or(0, |row| row.get::<_, i64>(place)).unsigned_abs();
-        Ok(Undeletable { table, without_key: count(0), undated: count(1) })
+        let doing = "looking for rows without a key or a time";
+        let statements = &self.statements;
+        let table = statements.tables.of(scope.pruned())?;
+        let passes = Pass::ALL.map(|pass| statements.count_without_key(table, scope, pass));
+        let (undated, table) = (statements.count_undated(table, scope), table.from.clone());
+        let without_key = self.count(passes.into_iter().flatten(), doing)?;
+        Ok(Undeletable { table, without_key, undated: self.count([undated], doing)? })
     }
 
     fn expired(

@@ -22,7 +22,7 @@ use crate::store::prune::statements::Statements;
 use crate::store::prune::tables::{Tables, Types};
 use crate::store::prune::{
     Batch, Deletion, ExpiredRow, Key, Keys, MissingIndex, Mode, NamedPath, Partly, Pass,
-    PruneSettings, Pruned, Pruner, Reads, Scope, TaskCounts, Undeletable,
+    PruneSettings, Pruned, Pruner, Reads, Scope, Undeletable,
 };
 use crate::units;
 use anyhow::Result;
@@ -100,6 +100,17 @@ impl SqlitePruner {
         let paths: Vec<Vec<Vec<u8>>> =
             read_rows(&self.connection, sql, params_from_iter(values(key)), read)?;
         Ok(paths.concat())
+    }
+
+    /// The sum of what statements count.
+    fn count(&self, statements: impl IntoIterator<Item = String>, doing: &str) -> Result<u64> {
+        let mut sum: u64 = 0;
+        for sql in statements {
+            let counted = self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+            let counted = counted.map_err(|error| self.failure(&error, doing))?;
+            sum = sum.saturating_add(counted.unsigned_abs());
+        }
+        Ok(sum)
     }
 
     fn data_version(&self) -> rusqlite::Result<i64> {
@@ -218,18 +229,13 @@ impl Pruner for SqlitePruner {
         Ok(format!("sqlite {}: {}", real.display(), self.statements.tables.identity()))
     }
 
-    fn count_tasks(&mut self, expiry: &Scope) -> Result<TaskCounts> {
-        let count = |sql: &str| {
-            let counted = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-            counted.map(i64::unsigned_abs).map_err(|error| self.failure(&error, "counting tasks"))
-        };
-        let mut counts = TaskCounts { ended: count(&self.statements.count_ended())?, expired: 0 };
-        for pass in Pass::ALL {
-            if let Some(sql) = self.statements.count_expired(expiry, pass) {
-                counts.expired += count(&sql)?;
-            }
-        }
-        Ok(counts)
+    fn count_expired(&mut self, expiry: &Scope) -> Result<u64> {
+        let passes = Pass::ALL.map(|pass| self.statements.count_expired(expiry, pass));
+        self.count(passes.into_iter().flatten(), "counting tasks")
+    }
+
+    fn count_ended(&mut self, most: u64) -> Result<u64> {
+        self.count([self.statements.count_ended(most)], "counting tasks")
     }
 
     fn newest_time(&mut self, enough: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
@@ -242,16 +248,11 @@ impl Pruner for SqlitePruner {
 
     fn undeletable(&mut self, scope: &Scope) -> Result<Undeletable> {
         let table = self.statements.tables.of(scope.pruned())?;
-        let sql = self.statements.undeletable(table, scope);
-        let found = self.connection.query_row(&sql, [], |row| {
-            Ok(Undeletable {
-                table: table.from.clone(),
-                without_key: row.get::<_, i64>(0)?.unsigned_abs(),
-                undated: row.get::<_, i64>(1)?.unsigned_abs(),
-            })
-        });
         let doing = "looking for rows without a key or a time";
-        Ok(found.map_err(|error| self.failure(&error, doing))?)
+        let passes = Pass::ALL.map(|pass| self.statements.count_without_key(table, scope, pass));
+        let without_key = self.count(passes.into_iter().flatten(), doing)?;
+        let undated = self.count([self.statements.count_undated(table, scope)], doing)?;
+        Ok(Undeletable { table: table.from.clone(), without_key, undated })
     }
 
     fn expired(
