@@ -8,7 +8,7 @@ use super::connect::target::PostgresTarget;
 use super::encoding::Encoding;
 use super::failure::{failure, refusal};
 use super::identity::Identity;
-use super::settings::{ROW_SECURITY, Settings};
+use super::settings::{PASS_ON, ROW_SECURITY, Settings};
 use super::worker::{Worker, has_ended};
 use crate::deadline;
 use crate::outcome::{Failure, Kind};
@@ -78,6 +78,7 @@ pub struct Session {
     has_ended: Cell<bool>,
     reading: Reading,
     encoding: Encoding,
+    passes_settings_on: bool,
     cancel: CancelToken,
     asked_to_end: Arc<AtomicBool>,
     /// How long to wait for an answer; `None`: no limit.
@@ -181,6 +182,7 @@ impl Session {
             has_ended: Cell::new(false),
             reading,
             encoding: Encoding::of("UTF8"),
+            passes_settings_on: false,
             cancel,
             asked_to_end: Arc::clone(asked_to_end),
             patience: (!reading.limit.is_zero()).then(|| reading.limit.saturating_add(SILENCE)),
@@ -188,11 +190,11 @@ impl Session {
         session.know_the_server()
     }
 
-    /// Asks for the encoding, and whether the server has policies at all.
+    /// Asks for the encoding, whether the server has policies at all, and whether there are servers that it may pass settings on to.
     fn know_the_server(self) -> Result<Self, Failure> {
-        let asked = self.simple(
-            "SELECT current_setting('server_encoding'), current_setting('row_security', true)",
-        );
+        let asked = self.simple(&format!(
+            "SELECT current_setting('server_encoding'), current_setting('row_security', true), current_setting('{PASS_ON}', true)"
+        ));
         let answer = unless_refused(asked)
             .map_err(|broken| broken.failure("asking the database about itself"))?;
         let row = answer.as_deref().and_then(|answer| rows(answer).next());
@@ -201,7 +203,14 @@ impl Session {
         let row_security =
             if has_policies { self.reading.row_security } else { RowSecurity::Accept };
         let encoding = Encoding::of(setting(0).unwrap_or("UTF8"));
-        Ok(Self { reading: Reading { row_security, ..self.reading }, encoding, ..self })
+        let passes_settings_on = setting(2).is_some();
+        let reading = Reading { row_security, ..self.reading };
+        Ok(Self { reading, encoding, passes_settings_on, ..self })
+    }
+
+    /// Whether rows may be on other servers, which the server passes settings on to with [`PASS_ON`].
+    pub fn passes_settings_on(&self) -> bool {
+        self.passes_settings_on
     }
 
     pub fn encoding(&self) -> &Encoding {

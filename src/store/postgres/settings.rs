@@ -6,6 +6,9 @@ use std::time::Duration;
 /// By this one, switched off, the server refuses what policies would filter.
 pub const ROW_SECURITY: &str = "row_security";
 
+/// With "local", Citus passes on to its workers what `SET LOCAL` sets from then on, and nothing that a function sets.
+pub const PASS_ON: &str = "citus.propagate_set_commands";
+
 /// Settings, as a statement that follows BEGIN.
 #[derive(Debug, Clone)]
 pub struct Settings(Vec<(&'static str, String)>);

@@ -108,3 +108,19 @@ fn a_table_that_another_session_holds_for_a_while_is_waited_for() {
     assert_eq!(finished.json()["tasks_cleaned"], 50);
     assert_eq!(finished.code, Some(0));
 }
+
+/// Citus leaves it to this setting whether its workers, where the rows are, hear of a limit that is set for a transaction.
+#[test]
+fn the_limit_is_passed_on_to_the_servers_where_the_rows_are() {
+    let env = TestEnv::postgres();
+    prepare(&env, &[old(1)]);
+    let name = env.name();
+    env.sql(&format!(
+        "ALTER DATABASE {name} SET citus.propagate_set_commands = 'none'; CREATE TABLE limits (passed_on text, longest text); \
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO limits \
+         VALUES (current_setting('citus.propagate_set_commands'), current_setting('lock_timeout')); RETURN old; END $$; \
+         CREATE TRIGGER note BEFORE DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION note()"
+    ));
+    assert_eq!(cleanup(&env, 0, &["--only", "tasks"])["tasks_cleaned"], 1);
+    assert_eq!(column(&env, "SELECT passed_on || ' ' || longest FROM limits"), ["local 2s"]);
+}

@@ -1,6 +1,5 @@
 //! Rows that another session holds a lock on: they stay for a later run, and the rest of their batch goes.
 
-use super::super::settings::Settings;
 use super::lock_search::GLANCE;
 use super::rows::{columns, read_key};
 use super::transaction::{Deleting, UNDO_ROWS};
@@ -14,7 +13,7 @@ impl Deleting<'_> {
     ///
     /// The savepoint of these rows is released already.
     pub fn leave_locked(&self, places: &[usize]) -> Result<Outcome, Stopped> {
-        self.step(&Settings::of("lock_timeout", GLANCE).statement())?;
+        self.limit_wait(GLANCE)?;
         let free = self.free(places)?.filter(|free| free.len() < places.len());
         if let Some(free) = free {
             return self.delete_free(places, &free).map(Outcome::Deleted);

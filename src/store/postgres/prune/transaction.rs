@@ -4,7 +4,7 @@
 
 use super::super::answer::rows;
 use super::super::session::{Broken, Session};
-use super::super::settings::Settings;
+use super::super::settings::{PASS_ON, Settings};
 use super::PostgresDialect;
 use super::capabilities::Capabilities;
 use super::lock_search::{LOCK_TIMEOUT, LockSearch};
@@ -66,7 +66,8 @@ impl Deleting<'_> {
 
     /// Begins, and returns the transaction's number and its process where it will be committed: by them a session that is cut off can be ended.
     pub fn begin(&self) -> Result<Option<(String, String)>, Stopped> {
-        let settings = Settings::limited(self.settings.store.statement_timeout);
+        let settings =
+            Settings::limited(self.settings.store.statement_timeout).with(PASS_ON, "local");
         let settings = self.session.encoding().among(settings).statement();
         let mut statements =
             vec!["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned(), settings];
@@ -81,8 +82,23 @@ impl Deleting<'_> {
         }
         let answer = self.session.simple(&statements.join("; "));
         let answer = answer.map_err(|broken| stopped(&broken, &self.doing()))?;
+        self.pass_on(LOCK_TIMEOUT)?;
         let row = rows(&answer).find(|row| row.len() == 2);
         Ok(row.and_then(|row| Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))))
+    }
+
+    /// Waits no longer than that for rows that another session holds.
+    pub fn limit_wait(&self, longest: &str) -> Result<(), Stopped> {
+        self.step(&Settings::of("lock_timeout", longest).statement())?;
+        self.pass_on(longest)
+    }
+
+    /// The same on the servers where the rows are. By itself: they get the text of all statements that it is sent along with.
+    fn pass_on(&self, longest: &str) -> Result<(), Stopped> {
+        if !self.session.passes_settings_on() {
+            return Ok(());
+        }
+        self.step(&format!("SET LOCAL lock_timeout = '{longest}'"))
     }
 
     /// Deletes what a dry run has seen go before.
