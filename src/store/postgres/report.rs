@@ -89,9 +89,10 @@ impl Writer<'_> {
         let mut draft = self.draft();
         let tasks = self.day_tasks(&mut draft);
         let cells = format!(
-            "SELECT {}, hour::int8, {}, retries, category, count(*), count(seconds), \
-             sum((seconds * 1000000)::int8)::text, count(wait), sum(wait)::text, \
-             NULL::text, NULL::float8, NULL::float8[] FROM day GROUP BY hour, status, retries, category",
+            "SELECT {}, hour::int8, {}, retries, category, tasks, timed, micros::text, waited, wait_micros::text, \
+             NULL::text, NULL::float8, NULL::float8[] FROM (SELECT hour, status, retries, category, count(*) AS tasks, count(seconds) AS timed, \
+             sum((seconds * 1000000)::int8) AS micros, count(wait) AS waited, sum(wait) AS wait_micros FROM day \
+             GROUP BY hour, status, retries, category) AS cells",
             part::CELL,
             self.shown("status")
         );
@@ -246,8 +247,9 @@ impl Writer<'_> {
     fn backlog(&self) -> Statement {
         let mut draft = self.draft();
         let sql = format!(
-            "SELECT {status}, {queue}, count(*) FROM {source} WHERE {open} GROUP BY t.status, 2",
-            status = self.shown("t.status"),
+            "SELECT {status}, queue, tasks FROM (SELECT t.status, {queue} AS queue, count(*) AS tasks \
+             FROM {source} WHERE {open} GROUP BY 1, 2) AS counted",
+            status = self.shown("status"),
             queue = self.shown(&self.column(Field::Queue, "NULL")),
             source = self.source,
             open = draft.in_states(&[State::Pending, State::Processing]),

@@ -46,14 +46,15 @@ impl Writer<'_> {
         })
     }
 
+    /// The label is shown of what was grouped: Citus does not find a status that is an expression within another one again.
     fn trend_in_one_scan(&self) -> Statement {
         let mut draft = self.draft();
         let bounds = draft.bind_times(self.days.bounds.clone());
         let sql = format!(
-            "SELECT width_bucket({time}, {bounds}), {status}, count(*) FROM {source} \
-             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, t.status",
+            "SELECT place, {status}, tasks FROM (SELECT width_bucket({time}, {bounds}) AS place, t.status, count(*) AS tasks FROM {source} \
+             WHERE {time} >= ({bounds})[1] AND {time} < ({bounds})[cardinality({bounds})] GROUP BY 1, 2) AS counted",
             time = self.time(),
-            status = self.shown("t.status"),
+            status = self.shown("status"),
             source = self.source,
         );
         draft.finish("counting the days before", sql, |plan, rows, figures| {
