@@ -233,7 +233,7 @@ sweep() {
     local make="python3 $root/scripts/bench/files.py temp $folder/storage/temp"
     # The files are made anew for each run and only their mtime is old, which is what `find` goes by as well.
     printf '%s\n' "base_dir = '$folder/storage'" '[cleanup]' 'temp_dirs = ["temp"]' 'temp_age_by = "mtime"' >"$folder/sweep.toml"
-    compare --pairs 7 --most 0.6 --memory 40 --before "$make" --peer-before "$make" "sweep, 100000 files" \
+    compare --pairs 3 --most 0.6 --memory 40 --before "$make" --peer-before "$make" "sweep, 100000 files" \
         "$taskmon cleanup -c $folder/sweep.toml --only temp -q -q" \
         "find $folder/storage/temp -xdev -type f -mmin +1440 -delete"
 }

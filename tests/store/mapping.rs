@@ -362,6 +362,20 @@ fn an_unreadable_time_in_sqlite_is_counted_and_shown() {
     assert_eq!(counts(&figures.cells), [(1, Some("COMPLETED"), Some(0), 1)]);
 }
 
+/// Its column is of numeric affinity, where a text is compared with a number that a bound looks like.
+#[test]
+fn one_old_time_in_sqlite_that_is_none_is_found_among_many_that_are() {
+    let env = TestEnv::sqlite();
+    env.insert((1..=601).map(Task::new));
+    for strange in
+        ["12.11.2026 10:00", "1 November", "31.12.2026 10:00", "3000 BC", "letzten Montag"]
+    {
+        env.sql(&format!("UPDATE tasks SET created_at = '{strange}' WHERE id = 1"));
+        let figures = View::of(&env).figures();
+        assert_eq!(figures.unreadable, Some((1, strange.into())));
+    }
+}
+
 /// A report of no task must not be the only sign of it.
 #[test]
 fn a_time_column_of_sqlite_that_holds_something_else_is_reported() {

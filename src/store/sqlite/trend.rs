@@ -36,7 +36,10 @@ impl Report<'_> {
     /// column that counts something else than a time, or writes `2026/11/29`, the newest rows give the example.
     fn look_for_strange_times(&self, tally: &mut Tally) -> rusqlite::Result<()> {
         let time = self.time();
-        for range in [format!("t.{time} >= '' AND t.{time} < '19'"), format!("t.{time} >= '3'")] {
+        // No bound may read as a number: a column declared `datetime` is of numeric affinity, and every text comes after every number.
+        let ranges =
+            [format!("t.{time} >= '' AND t.{time} < '19-'"), format!("t.{time} > '2\u{10ffff}'")];
+        for range in ranges {
             let sql = format!("SELECT t.{time} FROM {} WHERE {range}", self.source);
             each_row(self.connection, &sql, [], |row| tally.read(row).map(drop))?;
         }
