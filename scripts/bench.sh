@@ -5,7 +5,8 @@
 #                                       of rows (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
 #   scripts/bench.sh cleanup            50000 expired rows with 100000 files against the two floors (deleting in psql, then unlinking with one
-#                                       thread) and against a loop over objects; 200000 rows whose files are gone against the first floor
+#                                       thread) and against a loop over objects
+#   scripts/bench.sh gone               200000 expired rows whose files are gone against deleting in psql
 #   scripts/bench.sh sweep              100000 old temp files against find
 #   scripts/bench.sh night [ROWS...]    10000 expired rows with 30000 files beside so many rows that stay (1000000), against deleting in psql,
 #                                       one read of all paths, and unlinking
@@ -30,7 +31,7 @@ if [ "${1-}" = --report ]; then
     shift
 fi
 case ${1-} in
-    stats | disk | alert | cleanup | sweep | night | memory) ;;
+    stats | disk | alert | cleanup | gone | sweep | night | memory) ;;
     *) usage; exit 2 ;;
 esac
 if [ -z "${TASKMON_TEST_PG_PORT-}" ]; then
@@ -185,8 +186,16 @@ cleanup() {
     python=$(orm)
     compare --pairs 3 --least 2.5 --memory 40 --before "$restore && $files" --peer-before "$restore && $files" \
         "the same, the loop over objects" "$own" "$python $root/scripts/bench/orm.py $BENCH_URL $folder/storage"
+}
+
+gone() {
+    local own restore kind
+    for kind in uploads documents screenshots; do
+        mkdir -p "$folder/storage/$kind" && touch "$folder/storage/$kind/kept"
+    done
     fill 240000 60
     expire 200000
+    export BENCH_THREADS=1
     : >"$folder/list"
     compare --pairs 5 --most 2 --memory 40 --before "$restore" --peer-before "$restore" \
         "cleanup, 200000 rows whose files are gone" "$own" "bash $root/scripts/bench/floors.sh"
@@ -247,6 +256,7 @@ case $1 in
     disk) disk ;;
     alert) alert "${2:-10000000}" ;;
     cleanup) cleanup ;;
+    gone) gone ;;
     sweep) sweep ;;
     night)
         shift
