@@ -30,6 +30,8 @@ def main():
             path = os.path.join(folder, str(number % 500), f"{number}.tmp")
             write(path)
             os.utime(path, (old, old))
+        # What is a day old lies on the disk.
+        os.sync()
         return
     with open(sys.argv[3]) as file:
         paths = [os.path.join(folder, line.rstrip("\n")) for line in file]
