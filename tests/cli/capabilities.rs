@@ -100,3 +100,18 @@ fn a_server_without_savepoints_is_told_apart_at_once() {
     assert_eq!(report.code, Some(0));
     report.json();
 }
+
+/// An error that says nothing of what the server has must not be taken for an answer.
+#[test]
+fn an_error_that_may_pass_ends_the_run_and_is_no_missing_capability() {
+    let env = prepared();
+    let url = Rewriter::new(&[("EXPLAIN SELECT 1", "SELECT 1 / 0    ")]).url(env.name());
+    for job in &JOBS[3..] {
+        let finished = run(&env, job, &url);
+        assert_eq!(finished.code, Some(3));
+        let message = finished.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("capable of") && message.contains("division"), "{message}");
+        finished.stderr();
+    }
+    assert_eq!(ids(&env).len(), 6);
+}

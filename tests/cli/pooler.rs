@@ -3,6 +3,7 @@
 use crate::cli::cleanup::AS_OF;
 use crate::cli::stats::DAY;
 use crate::support::env::TestEnv;
+use crate::support::finished::Finished;
 use crate::support::proxy::{Freeze, Proxy};
 use crate::support::rows::{Task, long_ago};
 use crate::support::server::dead_port;
@@ -49,7 +50,21 @@ impl Pooler {
         });
         pooler
     }
+
+    /// The binary with the database behind the pooler.
+    fn run(&self, env: &TestEnv, words: &[&str]) -> Finished {
+        let url = format!("postgresql://postgres@127.0.0.1:{}/{}", self.port, env.name());
+        let run = env.taskmon(words.iter().copied()).arg("-qq");
+        run.env("TASKMON_DATABASE_URL", url.as_str()).run()
+    }
 }
+
+const JOBS: [&[&str]; 4] = [
+    &["stats", "--date", DAY],
+    &["alert"],
+    &["cleanup", "--dry-run", "--only", "tasks", "--as-of", AS_OF],
+    &["cleanup", "--only", "tasks", "--as-of", AS_OF],
+];
 
 impl Drop for Pooler {
     fn drop(&mut self) {
@@ -68,16 +83,8 @@ fn every_job_works_where_a_pooler_has_one_connection_for_all() {
                 env.write("uploads/keep", "");
                 env.write("static/keep", "");
                 let pooler = Pooler::start(&env, mode, 1);
-                let url = format!("postgresql://postgres@127.0.0.1:{}/{}", pooler.port, env.name());
-                for words in [
-                    &["stats", "--date", DAY][..],
-                    &["alert"],
-                    &["cleanup", "--dry-run", "--only", "tasks", "--as-of", AS_OF],
-                    &["cleanup", "--only", "tasks", "--as-of", AS_OF],
-                    &["check"],
-                ] {
-                    let run = env.taskmon(words.iter().copied()).arg("-qq");
-                    let finished = run.env("TASKMON_DATABASE_URL", url.as_str()).run();
+                for words in JOBS.iter().copied().chain([&["check"][..]]) {
+                    let finished = pooler.run(&env, words);
                     let result = finished.json();
                     finished.stderr();
                     let is_done = if words[0] == "check" {
@@ -128,15 +135,8 @@ fn a_pooler_between_statements_is_named_as_the_cause() {
     env.write("uploads/keep", "");
     env.write("static/keep", "");
     let pooler = Pooler::start(&env, "statement", 20);
-    let url = format!("postgresql://postgres@127.0.0.1:{}/{}", pooler.port, env.name());
-    for words in [
-        &["stats", "--date", DAY][..],
-        &["alert"],
-        &["cleanup", "--dry-run", "--only", "tasks", "--as-of", AS_OF],
-        &["cleanup", "--only", "tasks", "--as-of", AS_OF],
-    ] {
-        let run = env.taskmon(words.iter().copied()).arg("-qq");
-        let finished = run.env("TASKMON_DATABASE_URL", url.as_str()).run();
+    for words in JOBS {
+        let finished = pooler.run(&env, words);
         let said = finished.json().to_string();
         assert_eq!(finished.code, Some(3), "{words:?}: {said}");
         assert!(

@@ -102,6 +102,10 @@ impl Capabilities {
     }
 }
 
+/// Classes of errors by which a server says that it has no such thing, or not here: a feature, a name, a form, a standby. What passes, such as a
+/// full disk or a conflict, says nothing of what it has.
+const REFUSALS: [&str; 5] = ["0A", "25", "42", "55", "XX"];
+
 /// The server's words if it refuses the statements.
 fn refusal(session: &Session, statements: &str) -> Result<Option<String>, Broken> {
     let error = match session.simple(&format!("BEGIN; {statements}; ROLLBACK")) {
@@ -110,5 +114,9 @@ fn refusal(session: &Session, statements: &str) -> Result<Option<String>, Broken
         Err(broken) => return Err(broken),
     };
     session.simple("ROLLBACK")?;
+    let class = error.code().and_then(|code| code.code().get(..2)).unwrap_or_default();
+    if !REFUSALS.contains(&class) {
+        return Err(Broken::Server(error));
+    }
     Ok(Some(cause_of(&error)))
 }
