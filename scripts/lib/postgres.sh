@@ -123,8 +123,9 @@ CREATE DATABASE taskmon_template TEMPLATE template0;
 SQL
     psql -X -q -v ON_ERROR_STOP=1 -h "$folder" -p "$primary" -U postgres -d taskmon_template -f tests/fixtures/taskmon_postgres.sql \
         -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader, locked, tlsonly' || fail "the template of the tests' databases cannot be made"
+    # The slot keeps what the standby has yet to read: each DROP DATABASE makes a checkpoint, which drops the rest.
     postgres_run "$programs/pg_basebackup" -h "$folder" -p "$primary" -U postgres -D "$folder/standby" \
-        -R -c fast --no-sync >"$folder/basebackup.log" 2>&1 || fail "pg_basebackup: $(cat "$folder/basebackup.log")"
+        -R -C -S standby -c fast --no-sync >"$folder/basebackup.log" 2>&1 || fail "pg_basebackup: $(cat "$folder/basebackup.log")"
     standby=$(postgres_launch "$folder" standby off) || fail "the PostgreSQL standby did not start"
     export TASKMON_TEST_PG_PORT=$primary
     export TASKMON_TEST_PG_SOCKET_DIR=$folder
