@@ -2,7 +2,7 @@
 # Measures taskmon against a peer that is run in the same minute, by turns: a machine's noise then meets both.
 #
 #   scripts/bench.sh stats [ROWS...]    the report of a day against the best statement written by hand, through psql, for each number
-#                                       of rows (2000000 and 10000000), and on SQLite against its shell (1000000 rows)
+#                                       of rows (2000000 and 10000000), and on SQLite through its shell (1000000 rows)
 #   scripts/bench.sh disk               `taskmon disk /` against `df /`
 #   scripts/bench.sh cleanup            50000 expired rows with 100000 files against the two floors (deleting in psql, then unlinking with one
 #                                       thread) and against a loop over objects
@@ -120,21 +120,19 @@ trend_side_by_side() {
     done
 }
 
-# The shell runs the very statements that taskmon logs.
 sqlite_stats() {
-    local day=$1 own
+    local day=$1 own peer
     say "making 1000000 tasks in SQLite"
     python3 "$root/tests/reference/generate.py" rows --tasks 1000000 --days 60 --seed 1 --last-day "$last_day" >"$folder/rows.csv"
     sqlite3 "$folder/tasks.db" <"$root/tests/fixtures/taskmon_sqlite.sql"
     python3 "$root/tests/reference/generate.py" sqlite "$folder/rows.csv" "$folder/tasks.db"
     rm "$folder/rows.csv"
     own="$taskmon stats -c $folder/taskmon.toml --database-url sqlite:$folder/tasks.db --date $day --no-save --no-alert"
-    $own -vv 2>"$folder/log" >/dev/null
-    # A shell of before 3.43 has no octet_length.
-    sed -nE 's/^\[[^]]* DEBUG\] ((SELECT|WITH|BEGIN|ROLLBACK).*)/\1;/p' "$folder/log" | sed 's/octet_length(/length(/g' >"$folder/statements.sql"
-    [ -s "$folder/statements.sql" ] || fail "the log has no statements"
-    compare --pairs 15 --most 0.8 --memory 30 "stats, 1000000 rows, SQLite" "$own" \
-        "sqlite3 -readonly -bail $folder/tasks.db '.read $folder/statements.sql'"
+    peer="sqlite3 -readonly -bail -cmd '.param set :day \"'\''$day'\''\"' $folder/tasks.db '.read $root/scripts/bench/report_sqlite.sql'"
+    $own >"$folder/report.json"
+    bash -c "$peer" >"$folder/answer.json"
+    python3 "$root/scripts/bench/figures.py" "$folder/report.json" "$folder/answer.json" || fail "not the same figures in SQLite"
+    compare --pairs 15 --most 0.8 --memory 30 "stats, 1000000 rows, SQLite" "$own" "$peer"
 }
 
 # In a folder without a configuration.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails if taskmon's report and the statement written by hand (report_postgres.sql) come to different figures.
+"""Fails if taskmon's report and the statement written by hand (report_postgres.sql, report_sqlite.sql) come to different figures.
 
     figures.py REPORT ANSWER
 """

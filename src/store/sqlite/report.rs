@@ -71,7 +71,6 @@ impl<'a> Report<'a> {
         let day = while_doing("finding the day", self.in_day(forms))?;
         while_doing("counting the day's tasks", self.cells(&day, &mut figures))?;
         if self.fields.has(Field::ProcessingTime) {
-            while_doing("computing percentiles", self.percentiles(&day, &mut figures))?;
             while_doing("finding the slowest tasks", self.slowest(&day, &mut figures))?;
         }
         if self.fields.has(Field::ErrorMessage) {
