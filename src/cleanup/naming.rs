@@ -13,7 +13,12 @@ pub struct PathHasher(RandomState);
 
 impl PathHasher {
     pub fn hash(&self, path: &CanonicalPath) -> u64 {
-        self.0.hash_one(path)
+        self.0.hash_one(path.as_bytes())
+    }
+
+    /// That of the canonical form of a path.
+    pub fn hash_canonical(&self, aliases: &PathAliases, path: &[u8]) -> u64 {
+        self.0.hash_one(&*aliases.canonical_bytes(path))
     }
 
     /// Those of the paths `asked` for that rows name; the rows of `excluded`, `(Source, &Key)`, do not count.
@@ -33,7 +38,7 @@ impl PathHasher {
         }
         let keys = if excluded.is_empty() { Keys::Unneeded } else { Keys::Wanted };
         pruner.named_paths(keys, &mut |found| {
-            let hash = self.hash(&aliases.canonical(found.path));
+            let hash = self.hash_canonical(aliases, found.path);
             let is_excluded = || {
                 let of = |key| excluded.iter().any(|rows| rows.contains(&(found.source, key)));
                 found.key.is_some_and(of)
@@ -56,7 +61,7 @@ impl PathHasher {
     ) -> Result<HashSet<u64>> {
         let mut recent = HashSet::new();
         pruner.recent_paths(&mut |found| {
-            recent.insert(self.hash(&aliases.canonical(found.path)));
+            recent.insert(self.hash_canonical(aliases, found.path));
         })?;
         Ok(recent)
     }

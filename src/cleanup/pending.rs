@@ -160,7 +160,7 @@ impl Pending {
     }
 
     fn add(&mut self, file: IntendedFile, real: Option<&CanonicalPath>, aliases: &PathAliases) {
-        let canonical = self.hasher.hash(&aliases.canonical(file.path.as_bytes()));
+        let canonical = self.hasher.hash_canonical(aliases, file.path.as_bytes());
         let real = real.map(|real| self.hasher.hash(real));
         self.files.push(PendingFile { file, canonical, real });
     }

@@ -129,9 +129,14 @@ impl PathAliases {
     ///
     /// It works on the text alone, so two ways through a symbolic link stay two paths, but for the links that it knows.
     pub fn canonical(&self, path: &[u8]) -> CanonicalPath {
+        CanonicalPath(self.canonical_bytes(path).into_owned())
+    }
+
+    /// The same without a copy of a path that is canonical already.
+    pub fn canonical_bytes<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
         let lexical = self.lexical(path);
         let other = self.find_file(&lexical).or_else(|| self.follow_link(&lexical));
-        CanonicalPath(other.unwrap_or_else(|| lexical.into_owned()))
+        other.map_or(lexical, Cow::Owned)
     }
 
     fn find_file(&self, path: &[u8]) -> Option<Vec<u8>> {
@@ -146,11 +151,8 @@ impl PathAliases {
 
     fn lexical<'p>(&self, path: &'p [u8]) -> Cow<'p, [u8]> {
         // Most are canonical already.
-        let is_plain = |pair: &[u8]| !matches!(pair, b"//" | b"/.");
-        let edges = (path.first(), path.last());
-        if !matches!(edges, (Some(b'/' | b'.'), _) | (_, Some(b'/')))
-            && path.windows(2).all(is_plain)
-        {
+        let is_name = |part: &[u8]| part.first().is_some_and(|first| *first != b'.');
+        if path.is_empty() || path.split(|byte| *byte == b'/').all(is_name) {
             return Cow::Borrowed(path);
         }
         Cow::Owned(self.rewrite(path))
