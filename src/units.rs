@@ -31,6 +31,12 @@ pub fn gib(bytes: u64) -> f64 {
     ratio(u128::from(bytes), u128::from(GIB))
 }
 
+/// The same of bytes that may be negative.
+pub fn signed_gib(bytes: i64) -> f64 {
+    let size = gib(bytes.unsigned_abs());
+    if bytes < 0 && size != 0.0 { -size } else { size }
+}
+
 /// The change from `before` to `now` in percent of `before`, 2 decimals; 0 where there was nothing before.
 pub fn change_percent(now: u64, before: u64) -> f64 {
     let size = percent(now.abs_diff(before), before);

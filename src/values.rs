@@ -117,6 +117,18 @@ pub fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
     deserializer.deserialize_any(range)
 }
 
+pub fn optional_percent<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    percent(deserializer).map(Some)
+}
+
+/// GiB, up to the largest number of bytes.
+pub fn optional_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let range = Range { min: 0.0, max: 8e9, is_whole: false, unit: "GiB" };
+    deserializer.deserialize_any(range).map(Some)
+}
+
 /// Any number but `nan` and `inf`, which TOML has too.
 pub fn finite_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let value = f64::deserialize(deserializer)?;

@@ -7,7 +7,7 @@ use crate::units;
 use std::path::{Path, PathBuf};
 
 /// Less than this is too little for reports and records, in bytes.
-const LITTLE_SPACE: u64 = 100 * 1024 * 1024;
+const LITTLE_SPACE: i64 = 100 * 1024 * 1024;
 
 /// The file systems of the folders that taskmon works in.
 pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
@@ -16,7 +16,7 @@ pub fn space(report: &DiskReport, language: Language) -> Vec<Finding> {
     findings.extend(by_mount(report).into_iter().map(|(disk, paths)| {
         let mount = disk.mount.as_deref().unwrap_or("?");
         let kind = disk.fs_type.as_deref().unwrap_or("?");
-        let (used, free) = (disk.usage_percent, units::gib(disk.bytes.available));
+        let (used, free) = (disk.usage_percent, units::signed_gib(disk.bytes.available));
         let paths = paths.join(", ");
         let message = language.pick(
             format!("{mount}（{kind}）已用 {used}%，可用 {free} GiB：{paths}"),

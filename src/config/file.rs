@@ -180,18 +180,14 @@ impl File {
         self.base_dir = absolute(folder, &self.base_dir);
         let base = self.base_dir.clone();
         let cleanup = &mut self.cleanup;
-        let lists = [
-            &mut cleanup.storage_roots,
-            &mut cleanup.temp_dirs,
-            &mut cleanup.log_dirs,
-            &mut self.disk.paths,
-        ];
+        let lists = [&mut cleanup.storage_roots, &mut cleanup.temp_dirs, &mut cleanup.log_dirs];
+        let disks = self.disk.paths.iter_mut().map(|volume| &mut volume.path);
         let notify = &mut self.alerts.notify;
         let folders = [&mut self.stats.reports_dir, &mut notify.logs_dir, &mut notify.records_dir];
         for channel in &mut notify.channels {
             channel.resolve_paths(|path| absolute(&base, path));
         }
-        let every = lists.into_iter().flatten().chain(folders);
+        let every = lists.into_iter().flatten().chain(folders).chain(disks);
         every.for_each(|path| *path = absolute(&base, path));
     }
 }

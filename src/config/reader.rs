@@ -203,6 +203,10 @@ impl de::Error for Problem {
         Problem::wrong(one_of(variants))
     }
 
+    fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
+        Problem::new(What::Unknown { key: key.to_owned(), known: known.to_vec() })
+    }
+
     fn missing_field(field: &'static str) -> Self {
         Problem::new(What::Missing(field))
     }

@@ -232,8 +232,9 @@ fn relative_paths_start_at_base_dir_and_base_dir_at_the_file() {
     let base = desk.path("work/../etc/data");
     assert_eq!(config.base_dir, base);
     assert_eq!(config.stats.reports_dir, base.join("r"));
-    assert_eq!(config.disk.paths, [PathBuf::from("/srv"), base.join("disk")]);
-    assert_eq!(config.disk.paths[1].to_string_lossy(), base.join("disk").to_string_lossy());
+    let disks: Vec<&str> =
+        config.disk.paths.iter().map(|volume| volume.path.to_str().unwrap()).collect();
+    assert_eq!(disks, ["/srv", base.join("disk").to_str().unwrap()]);
     assert_eq!(config.alerts.notify.logs_dir, base.join("../logs"));
     assert_eq!(config.alerts.notify.records_dir, base.join("reports/alerts"));
     assert_eq!(config.cleanup.temp_dirs[0], base.join("uploads/temp"));
@@ -644,6 +645,20 @@ fn a_wrong_value_is_answered_with_key_value_and_what_is_expected() {
         ),
         ("[disk]\npaths = []", ["`disk.paths` is a list", "at least one path"]),
         ("[disk]\npaths = ['/', 3]", ["`disk.paths[2]` is 3", "a text in quotes"]),
+        ("[disk]\npaths = ['~/x']", ["`disk.paths[1]` is", "without ~"]),
+        ("[[disk.paths]]\nlabel = 'x'", ["`disk.paths[1].path`", "is missing"]),
+        (
+            "[[disk.paths]]\npath = '/'\ninode = false",
+            ["line 3: unknown key `disk.paths[1].inode`", "inodes"],
+        ),
+        (
+            "[[disk.paths]]\npath = '/'\nmin_free_gb = -1",
+            ["`disk.paths[1].min_free_gb` is -1", "a number of GiB from 0"],
+        ),
+        (
+            "[[disk.paths]]\npath = '/'\nwarning_percent = 95",
+            ["`disk.paths[1].warning_percent` is 95", "which is 90"],
+        ),
         ("[disk]\nwarning_percent = 101", ["`disk.warning_percent` is 101", "from 0 to 100"]),
         ("[disk]\nwarning_percent = nan", ["`disk.warning_percent` is nan", "from 0 to 100"]),
         (

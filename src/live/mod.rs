@@ -12,7 +12,8 @@
 //! | `stuck.processing` | tasks that are processed |
 //! | `stuck.oldest_seconds`, `stuck.oldest_task` | as above, of those that are processed, stuck or not |
 //! | `today.date`, `today.total`, `today.failed`, `today.failure_rate` | the day so far, the rate in percent of all its tasks |
-//! | `disk.disk_info`, `disk.disks` | as `taskmon disk` prints them; `disk` is null where nothing was measured |
+//! | `disk.disk_info`, `disk.disks` | as `taskmon disk` prints them |
+//! | `disk.unmeasured` | the entries of its `errors` about paths that could not be measured |
 //! | `jobs.missed` | a `{"job", "due"}` for each scheduled job without a successful run when one was due; null: not known |
 //! | `jobs.skipped` | a `{"job", "times"}` for each job whose last runs were all skipped for a lock, three or more of them; null: not known |
 //! | `unavailable` | the paths that are null because nothing is known about them |
@@ -21,6 +22,7 @@ mod state;
 
 pub use state::{Facts, issues, request, state};
 
+use crate::outcome::Issue;
 use crate::system::disk::{Disk, Worst};
 use crate::values;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -95,8 +97,10 @@ pub struct Today {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Disks {
+    /// `None`: none could be measured.
     pub disk_info: Option<Worst>,
     pub disks: Vec<Disk>,
+    pub unmeasured: Vec<Issue>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -47,7 +47,6 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
         let local = time.with_timezone(&facts.zone);
         local.to_rfc3339_opts(SecondsFormat::Secs, false)
     };
-    let disk = facts.disk.filter(|report| !report.nothing_measured());
     let missed = facts.missed.map(|missed| {
         let missed =
             missed.iter().map(|missed| Missed { job: missed.job.clone(), due: zoned(missed.due) });
@@ -57,7 +56,7 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
     if figures.finished.is_none() {
         unavailable.extend(["backlog.finished_last_hour", "backlog.drain_seconds"]);
     }
-    unavailable.extend(disk.is_none().then_some("disk"));
+    unavailable.extend(facts.disk.is_none().then_some("disk"));
     unavailable.extend(missed.is_none().then_some("jobs.missed"));
     unavailable.extend(facts.skipped.is_none().then_some("jobs.skipped"));
     LiveState {
@@ -65,9 +64,10 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
         backlog: backlog(figures, facts.now),
         stuck: stuck(&figures.processing, facts.now),
         today: today(figures, facts),
-        disk: disk.map(|report| Disks {
+        disk: facts.disk.map(|report| Disks {
             disk_info: report.disk_info.clone(),
             disks: report.disks.clone(),
+            unmeasured: report.unmeasured().cloned().collect(),
         }),
         jobs: Jobs { missed, skipped: facts.skipped.map(<[SkippedJob]>::to_vec) },
         unavailable,

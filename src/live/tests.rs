@@ -41,6 +41,7 @@ pub(crate) fn healthy() -> LiveFigures {
 pub(crate) fn disk(status: Status, usage_percent: f64) -> DiskReport {
     let disk = Disk {
         path: "/data".into(),
+        label: None,
         mount: None,
         device: None,
         fs_type: None,
@@ -49,6 +50,11 @@ pub(crate) fn disk(status: Status, usage_percent: f64) -> DiskReport {
         free_gb: 9.0,
         usage_percent,
         inodes_usage_percent: None,
+        read_only: false,
+        should_be_writable: false,
+        warning_percent: 80.0,
+        critical_percent: 90.0,
+        min_free_gb: None,
         status,
         bytes: Default::default(),
     };

@@ -107,6 +107,11 @@ impl<'a> Look<'a> {
             .transpose()
     }
 
+    /// Whether it is there, and true.
+    pub fn is_true(&self, path: &str) -> bool {
+        matches!(self.value(path), Ok(Some(Value::Bool(true))))
+    }
+
     /// A number that cannot be null.
     pub fn known(&self, path: &str) -> Result<&'a Number, Misfit> {
         self.number(path)?.ok_or_else(|| Misfit::new(path, Wrong::NoNumber))

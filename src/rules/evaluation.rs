@@ -1,6 +1,6 @@
 //! What a run found out: the alerts that are firing, and of which it can be said that they are resolved.
 
-use super::{DISK_CRITICAL, DISK_WARNING, JOB_FAILED};
+use super::{JOB_FAILED, OF_DISKS};
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::outcome::Severity;
@@ -60,7 +60,7 @@ impl Evaluation {
             Judged::Nothing => false,
             Judged::Job(job) => kind == JOB_FAILED && subject == Some(job),
             Judged::AllBut { unknown, disks } => {
-                let is_disk = [DISK_WARNING, DISK_CRITICAL].contains(&kind);
+                let is_disk = OF_DISKS.contains(&kind);
                 let is_measured = |path| disks.iter().any(|disk| disk == path);
                 let is_unknown = unknown.iter().any(|unknown| {
                     unknown.kind == kind

@@ -24,7 +24,6 @@ pub use settings::Settings;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::live::LiveState;
-use crate::units::Thresholds;
 use anyhow::Context as _;
 use document::{Look, Misfit};
 use evaluation::{Judged, Unknown, Which};
@@ -39,6 +38,12 @@ pub const JOB_MISSED: &str = "job_missed";
 pub const JOB_SKIPPED: &str = "job_skipped";
 const DISK_CRITICAL: &str = "disk_space_critical";
 const DISK_WARNING: &str = "disk_space_warning";
+const DISK_NOT_MOUNTED: &str = "disk_not_mounted";
+const DISK_UNMEASURED: &str = "disk_unmeasured";
+const DISK_READ_ONLY: &str = "disk_read_only";
+/// Those about a disk's path.
+const OF_DISKS: [&str; 5] =
+    [DISK_CRITICAL, DISK_WARNING, DISK_NOT_MOUNTED, DISK_UNMEASURED, DISK_READ_ONLY];
 
 /// The result that a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +68,6 @@ impl From<On> for Origin {
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     pub settings: &'a Settings,
-    /// Those by which the disks were measured, if they were in this run.
-    pub disks: Thresholds,
     pub language: Language,
 }
 
@@ -138,6 +141,18 @@ const BUILT_IN: &[BuiltIn] = &[
         kinds: &[DISK_CRITICAL, DISK_WARNING],
         evaluate: |look, found| disks::disks(look, "disks", found),
     },
+    BuiltIn {
+        name: "disk_errors",
+        on: On::Disk,
+        kinds: &[DISK_NOT_MOUNTED, DISK_UNMEASURED],
+        evaluate: |look, found| disks::unmeasured(look, "errors", found),
+    },
+    BuiltIn {
+        name: "disk_read_only",
+        on: On::Disk,
+        kinds: &[DISK_READ_ONLY],
+        evaluate: |look, found| disks::read_only(look, "disks", found),
+    },
     BuiltIn { name: "stuck", on: On::Live, kinds: &["stuck_tasks"], evaluate: open_tasks::stuck },
     BuiltIn { name: "backlog", on: On::Live, kinds: &["backlog"], evaluate: open_tasks::backlog },
     BuiltIn {
@@ -151,6 +166,18 @@ const BUILT_IN: &[BuiltIn] = &[
         on: On::Live,
         kinds: &[DISK_CRITICAL, DISK_WARNING],
         evaluate: |look, found| disks::disks(look, "disk.disks", found),
+    },
+    BuiltIn {
+        name: "disk_errors",
+        on: On::Live,
+        kinds: &[DISK_NOT_MOUNTED, DISK_UNMEASURED],
+        evaluate: |look, found| disks::unmeasured(look, "disk.unmeasured", found),
+    },
+    BuiltIn {
+        name: "disk_read_only",
+        on: On::Live,
+        kinds: &[DISK_READ_ONLY],
+        evaluate: |look, found| disks::read_only(look, "disk.disks", found),
     },
     BuiltIn { name: "jobs", on: On::Live, kinds: &[JOB_MISSED], evaluate: jobs::missed },
     BuiltIn { name: "skipped", on: On::Live, kinds: &[JOB_SKIPPED], evaluate: jobs::skipped },

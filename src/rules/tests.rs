@@ -17,8 +17,7 @@ pub fn settings() -> Settings {
 
 /// What is read from those settings, for a test's whole run.
 pub fn context_of(settings: Settings) -> Context<'static> {
-    let disks = Thresholds { warning: 80.0, critical: 90.0 };
-    Context { settings: Box::leak(Box::new(settings)), disks, language: Language::En }
+    Context { settings: Box::leak(Box::new(settings)), language: Language::En }
 }
 
 pub fn context() -> Context<'static> {
@@ -174,13 +173,43 @@ fn disks_stand_by_the_status_that_they_were_measured_with() {
         raised(disk("critical", 12.0, json!(97)), &context())[0].1,
         "Disk space is critical: /data, 97% inodes used"
     );
-    // Measured with --warning 70, read where 80 is configured: it fires, and no threshold is made up.
+    // A result of an earlier version does not say by which threshold: none is made up.
     let found = evaluated(disk("warning", 75.0, json!(4.1)), &context()).alerts;
     assert_eq!((found[0].kind.as_str(), &found[0].threshold), ("disk_space_warning", &None));
-    let disks = Thresholds { warning: 70.0, critical: 90.0 };
-    let measured_by = Context { disks, ..context() };
-    let found = evaluated(disk("warning", 75.0, json!(4.1)), &measured_by).alerts;
-    assert_eq!(found[0].threshold, Some(Number::from(70)));
+    let mut measured = disk("warning", 75.0, json!(4.1));
+    measured["disks"][0]["warning_percent"] = json!(70);
+    assert_eq!(evaluated(measured, &context()).alerts[0].threshold, Some(Number::from(70)));
+    // Not so full, but with less than is to stay free.
+    let mut measured = disk("critical", 75.0, json!(4.1));
+    for (key, value) in [("critical_percent", 90.0), ("free_gb", 1.25), ("min_free_gb", 2.0)] {
+        measured["disks"][0][key] = json!(value);
+    }
+    let found = &evaluated(measured, &context()).alerts[0];
+    assert_eq!(found.message, "Disk space is critical: /data, 1.25 GiB free, less than 2 GiB");
+    assert_eq!((&found.value, &found.threshold), (&Number::from_f64(1.25), &Some(Number::from(2))));
+}
+
+#[test]
+fn what_was_not_measured_fires_and_resolves_nothing_of_its_path() {
+    let mut document = disk("normal", 10.0, json!(4.1));
+    document["errors"] = json!([
+        {"kind": "path_missing", "message": "/gone does not exist", "path": "/gone"},
+        {"kind": "disk_not_mounted", "message": "/usb is not mounted", "path": "/usb"},
+        {"kind": "mounts_unreadable", "message": "no list", "path": "/proc/self/mountinfo"},
+    ]);
+    assert_eq!(
+        raised(document.clone(), &context()),
+        [
+            ("disk_unmeasured".into(), "Disk cannot be measured: /gone does not exist".into()),
+            ("disk_not_mounted".into(), "Disk is not mounted: /usb is not mounted".to_string()),
+        ]
+    );
+    let evaluation = evaluated(document, &context());
+    for kind in ["disk_space_critical", "disk_unmeasured", "disk_read_only"] {
+        assert!(evaluation.judges(kind, Some("/data")), "{kind}");
+        assert!(!evaluation.judges(kind, Some("/gone")), "{kind}");
+        assert!(!evaluation.judges(kind, Some("/usb")), "{kind}");
+    }
 }
 
 #[test]

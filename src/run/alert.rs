@@ -64,7 +64,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
         &plan,
         || super::database::open_store(config),
         |mut store| {
-            let found = live::evaluate(session, config, store.as_mut())?;
+            let found = live::evaluate(session, config, store.as_mut(), mode)?;
             let mut report = AlertReport { live: Some(found.state), ..report() };
             report.summary.errors = found.issues;
             let evaluations = vec![found.evaluation, Evaluation::job_succeeded("alert")];
@@ -77,7 +77,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
 fn given(arguments: &AlertArgs, config: &Config) -> Result<Option<Evaluation>> {
     if let Some(file) = &arguments.report {
         let document = rules::read(read_json("--report", file)?)?;
-        let context = super::notify::rule_context(config, config.disk.thresholds());
+        let context = super::notify::rule_context(config);
         return Ok(Some(rules::evaluate(&document, &context)));
     }
     if let Some(given) = &arguments.send {

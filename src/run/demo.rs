@@ -4,13 +4,12 @@ use super::database::open_store;
 use super::output::Done;
 use super::pipeline::JobReport;
 use super::stats::{self, Reports};
-use super::{Session, working_dir};
+use super::{Session, disks, working_dir};
 use crate::cli::DemoArgs;
 use crate::config::{self, Config, Request};
 use crate::demo::{self, DemoRequest};
 use crate::outcome::Outcome;
 use crate::report::text;
-use crate::system::disk;
 use anyhow::Result;
 use serde_json::json;
 use std::path::Path;
@@ -33,7 +32,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
     if let Some(issue) = reports.save(session.layout())? {
         reports.add_issue(issue);
     }
-    let disks = disk::measure(&config.disk.paths, config.disk.thresholds(), disk::DEADLINE);
+    let disks = disks::measure(&config, &config.disk);
     let next = next_steps(&arguments.dir);
     let report = reports.days.first();
     let document = json!({

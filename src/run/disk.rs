@@ -3,7 +3,7 @@
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
-use super::{Session, log_issues, notify};
+use super::{Session, disks, log_issues, notify};
 use crate::alert::worst_severity;
 use crate::cli::{DiskArgs, Format};
 use crate::config::Config;
@@ -14,15 +14,12 @@ use crate::report::prometheus::Figures;
 use crate::report::{nagios, text};
 use crate::rules::Evaluation;
 use crate::system::disk::{self, DiskReport};
-use crate::units::Thresholds;
 use anyhow::Result;
 use std::time::Duration;
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> Result<Done> {
     let run = arguments.job_run();
     let settings = disk_settings(arguments, config)?;
-    let thresholds = settings.thresholds();
-    let paths = if arguments.paths.is_empty() { &settings.paths } else { &arguments.paths };
     let locks = Locks { database: None, patience: Duration::ZERO, held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);
     let plan = Plan { run, config, locks: Some(locks), notify };
@@ -30,15 +27,19 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> R
         &plan,
         || Ok(()),
         |()| {
-            let mut report = disk::measure(paths, thresholds, disk::DEADLINE);
+            let mut report = if run.raises_alerts && arguments.paths.is_empty() {
+                disks::measure_and_remember(config, &settings)
+            } else {
+                disks::measure(config, &settings)
+            };
             if report.nothing_measured() {
                 return Err(nothing_measured(&report).into());
             }
             log_issues(&report.errors);
             log_disks(&report);
-            let evaluation = notify::evaluate(config, thresholds, &report)?;
+            let evaluation = notify::evaluate(config, &report)?;
             report.alerts = evaluation.alerts.clone();
-            let report = Measured { report, thresholds, language: config.language };
+            let report = Measured { report, language: config.language };
             let evaluations = vec![evaluation, Evaluation::job_succeeded("disk")];
             Ok(Work { report, evaluations, retry: Retry::Nothing })
         },
@@ -47,7 +48,6 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> R
 
 struct Measured {
     report: DiskReport,
-    thresholds: Thresholds,
     language: Language,
 }
 
@@ -70,9 +70,7 @@ impl JobReport for Measured {
 
     fn render(&mut self, session: &Session) -> Result<Printed> {
         Ok(match session.common.output {
-            Format::Nagios => {
-                Printed::plugin(nagios::disk(&self.report, self.thresholds, self.language))
-            }
+            Format::Nagios => Printed::plugin(nagios::disk(&self.report, self.language)),
             _ => session.show(&self.report, || text::disk(&self.report, self.language))?.into(),
         })
     }
@@ -82,7 +80,10 @@ impl JobReport for Measured {
 pub(super) fn disk_settings(arguments: &DiskArgs, config: &Config) -> Result<disk::Settings> {
     let warning = arguments.warning.clone().transpose()?;
     let critical = arguments.critical.clone().transpose()?;
-    Ok(config.disk.clone().with_thresholds(warning, critical)?)
+    let settings = config.disk.clone();
+    let settings =
+        if arguments.paths.is_empty() { settings } else { settings.with_paths(&arguments.paths) };
+    Ok(settings.with_thresholds(warning, critical)?)
 }
 
 fn nothing_measured(report: &disk::DiskReport) -> Failure {

@@ -3,13 +3,13 @@
 use super::database::{hidden_rows, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::notify::rule_context;
-use super::{Session, log_issues};
+use super::{Session, disks, log_issues};
 use crate::config::Config;
 use crate::live::{self, LiveState};
+use crate::notify::Mode;
 use crate::outcome::Issue;
 use crate::rules::{self, Evaluation};
 use crate::store::Store;
-use crate::system::disk;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -29,11 +29,19 @@ pub(super) struct Found {
     pub issues: Vec<Issue>,
 }
 
-pub(super) fn evaluate(session: &Session, config: &Config, store: &mut dyn Store) -> Result<Found> {
-    let context = rule_context(config, config.disk.thresholds());
+pub(super) fn evaluate(
+    session: &Session,
+    config: &Config,
+    store: &mut dyn Store,
+    mode: Mode,
+) -> Result<Found> {
+    let context = rule_context(config);
     let request = live::request(session.now, config.timezone, &context.settings.live);
     let figures = store.live_figures(&request)?;
-    let disks = disk::measure(&config.disk.paths, context.disks, disk::DEADLINE);
+    let disks = match mode {
+        Mode::Deliver => disks::measure_and_remember(config, &config.disk),
+        Mode::DryRun => disks::measure(config, &config.disk),
+    };
     let mut undecided = Vec::new();
     let missed = session.missed(config).unwrap_or_else(|failure| {
         undecided.push((rules::JOB_MISSED, failure.message));

@@ -11,6 +11,7 @@ mod database;
 mod defect;
 mod demo;
 mod disk;
+mod disks;
 mod heartbeat;
 mod help;
 mod live;
@@ -31,6 +32,7 @@ use crate::job::JobRun;
 use crate::language::Language;
 use crate::outcome::{Failure, Issue, Kind, Outcome};
 use crate::store::target::Target;
+use crate::system::disk::probe;
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use clap::CommandFactory;
@@ -47,6 +49,12 @@ use std::time::{Duration, Instant, SystemTime};
 /// Runs one command; returns the exit code.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.collect();
+    if let [_, argument, path] = arguments.as_slice()
+        && argument == probe::ARGUMENT
+    {
+        // The answer is all that it says; without one, the parent knows.
+        return probe::answer(path).map_or(1, |()| 0);
+    }
     let run = || Ok(run_command(&arguments, now()?));
     defect::catch(run).unwrap_or_else(|error| {
         // Before there is a session, the document is all that can be left, and a line where no log was begun.

@@ -9,7 +9,6 @@ use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
-use crate::units::Thresholds;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -59,13 +58,9 @@ impl Session {
 }
 
 /// The alerts that are firing by a result of `stats` or `disk`.
-pub(super) fn evaluate(
-    config: &Config,
-    thresholds: Thresholds,
-    result: &impl Serialize,
-) -> Result<Evaluation> {
+pub(super) fn evaluate(config: &Config, result: &impl Serialize) -> Result<Evaluation> {
     let document = serde_json::to_value(result).context("the result is no JSON")?;
-    Ok(rules::evaluate(&rules::read(document)?, &rule_context(config, thresholds)))
+    Ok(rules::evaluate(&rules::read(document)?, &rule_context(config)))
 }
 
 fn log_alerts(summary: &Summary, mode: Mode) {
@@ -96,6 +91,6 @@ fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Ve
     deliver(outgoing.collect(), &Pauses::default())
 }
 
-pub(super) fn rule_context(config: &Config, disks: Thresholds) -> rules::Context<'_> {
-    rules::Context { settings: &config.alerts.rules, disks, language: config.language }
+pub(super) fn rule_context(config: &Config) -> rules::Context<'_> {
+    rules::Context { settings: &config.alerts.rules, language: config.language }
 }

@@ -4,7 +4,7 @@ use super::database::{hidden_rows, open_store, reading_target};
 use super::locks::{HeldUntil, Locks};
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
-use super::{Session, log_issues, milliseconds, notify, working_dir};
+use super::{Session, disks, log_issues, milliseconds, notify, working_dir};
 use crate::alert::worst_severity;
 use crate::calendar::Day;
 use crate::cli::{Format, StatsArgs};
@@ -17,7 +17,7 @@ use crate::report::{json, nagios, text};
 use crate::rules::Evaluation;
 use crate::stats::{self, DailyReport, NoBroker, Surroundings};
 use crate::store::Store;
-use crate::system::{broker, disk, resources};
+use crate::system::{broker, resources};
 use anyhow::Result;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use std::io;
@@ -95,7 +95,7 @@ impl<'a> Reports<'a> {
             report.errors.extend(hidden_rows(store));
             log_issues(&report.errors);
             log_day(&report, began.elapsed());
-            let evaluation = notify::evaluate(self.config, self.config.disk.thresholds(), &report)?;
+            let evaluation = notify::evaluate(self.config, &report)?;
             report.alerts = evaluation.alerts.clone();
             newest = Some(evaluation);
             self.days.push(report);
@@ -208,7 +208,7 @@ fn make_report(
                 NoBroker { source, error }
             })
         }),
-        disks: disk::measure(&config.disk.paths, config.disk.thresholds(), disk::DEADLINE),
+        disks: disks::measure(config, &config.disk),
         resources: resources::read(),
         now: session.now,
         seconds: session.seconds(),

@@ -40,3 +40,4 @@ mod snapshot;
 mod stats;
 mod textfile;
 mod time;
+mod volumes;

@@ -8,7 +8,7 @@ use crate::outcome::Severity;
 use crate::system::disk::{DiskReport, Status};
 use crate::units::Thresholds;
 
-pub fn disk(report: &DiskReport, thresholds: Thresholds, language: Language) -> (String, State) {
+pub fn disk(report: &DiskReport, language: Language) -> (String, State) {
     let status = report.disk_info.as_ref().map(|worst| worst.status);
     let by_status = match status {
         Some(Status::Critical) => Some(Severity::Critical),
@@ -24,6 +24,8 @@ pub fn disk(report: &DiskReport, thresholds: Thresholds, language: Language) -> 
     }));
     for disk in &report.disks {
         let path = &disk.path;
+        let thresholds =
+            Thresholds { warning: disk.warning_percent, critical: disk.critical_percent };
         line.add_percent(path, disk.usage_percent, Some(thresholds));
         line.add_figure(
             &format!("{path} used"),

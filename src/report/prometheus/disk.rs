@@ -8,7 +8,7 @@ pub fn add(text: &mut Text, job: &str, report: &DiskReport) {
     add_errors(text, job, report.errors.len() as u64);
     add_firing(text, job, &report.alerts);
     type Figure = fn(&Disk) -> Option<f64>;
-    let figures: [(&str, &str, Figure); 6] = [
+    let figures: [(&str, &str, Figure); 7] = [
         ("size_bytes", "Size of the file system.", |disk| Some(disk.bytes.total as f64)),
         ("used_bytes", "Bytes of the file system that are in use.", |disk| {
             Some(disk.bytes.used as f64)
@@ -25,6 +25,9 @@ pub fn add(text: &mut Text, job: &str, report: &DiskReport) {
         ),
         ("inodes_used_ratio", "Used inodes as a share of all.", |disk| {
             disk.inodes_usage_percent.map(share)
+        }),
+        ("read_only", "Whether it can only be read: 1 or 0.", |disk| {
+            Some(if disk.read_only { 1.0 } else { 0.0 })
         }),
         ("status", "By the thresholds: 0 normal, 1 warning, 2 critical.", |disk| {
             Some(match disk.status {

@@ -23,10 +23,16 @@ fn disk_line(disk: &Disk, language: Language) -> String {
         Some(percent) => format!("  inodes {percent}%"),
         None => String::new(),
     };
+    let read_only = if disk.read_only { language.pick("  只读", "  read-only") } else { "" };
+    let name = match &disk.label {
+        Some(label) => {
+            language.pick(format!("{label}（{}）", disk.path), format!("{label} ({})", disk.path))
+        }
+        None => disk.path.clone(),
+    };
     format!(
-        "{}  {}: {}{inodes}  ({})",
+        "{}  {name}: {}{inodes}{read_only}  ({})",
         language.pick(zh, status),
-        disk.path,
         fullness(disk.usage_percent, disk.free_gb, disk.total_gb, language),
         disk.mount.as_deref().unwrap_or("?"),
     )

@@ -13,7 +13,8 @@ use crate::config::{self, Config};
 use crate::language::Language;
 use crate::outcome::{Failure, Outcome};
 use crate::report::text;
-use crate::system::{broker, disk};
+use crate::run::disks;
+use crate::system::broker;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -115,7 +116,7 @@ fn storage(config: &Config) -> Vec<Finding> {
     let folders: Vec<PathBuf> = folders.into_iter().collect();
     // Measured first, each in a thread with a time limit: a mount that hangs is reported here before anything looks into it.
     let mut findings = storage::space(
-        &disk::measure(&folders, config.disk.thresholds(), disk::DEADLINE),
+        &disks::measure(config, &config.disk.clone().with_paths(&folders)),
         language,
     );
     let unusable = Roots::open(&config.cleanup, &config.base_dir)

@@ -103,7 +103,7 @@ impl Place {
 }
 
 /// The kernel writes blanks, newlines, backslashes and `#` as three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, tail)) = rest.split_first() {

@@ -2,8 +2,8 @@
 
 use crate::units;
 use crate::units::Thresholds;
-use rustix::fs::StatVfs;
-use serde::Serialize;
+use rustix::fs::{StatVfs, StatVfsMountFlags};
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// How bad it is, in rising order.
@@ -15,41 +15,96 @@ pub enum Status {
     Critical,
 }
 
-/// What a file system says of itself, as `statvfs(3)` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of a block (`f_frsize`, in which the next three count).
+/// The numbers with which a file system answers `statvfs(3)`, whatever they may be worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Bytes of a block, in which the next three count.
     pub block_size: u64,
     pub blocks: u64,
     /// Free to root.
     pub free: u64,
-    /// Free to everybody: `free` without the blocks reserved for root.
+    /// Free to everybody: `free` without the blocks reserved for root. Negative, in two's complement, where root has used some of those.
     pub available: u64,
     /// Inodes; 0 where the file system does not count them.
     pub files: u64,
     /// Linux keeps no inodes for root, so free to root and free to everybody are one number.
     pub files_free: u64,
+    pub is_read_only: bool,
 }
 
-impl From<StatVfs> for Usage {
+impl From<StatVfs> for Answer {
     fn from(answer: StatVfs) -> Self {
         Self {
-            block_size: answer.f_frsize,
+            // A file system that knows no fragments leaves their size at 0.
+            block_size: if answer.f_frsize == 0 { answer.f_bsize } else { answer.f_frsize },
             blocks: answer.f_blocks,
             free: answer.f_bfree,
             available: answer.f_bavail,
             files: answer.f_files,
             files_free: answer.f_ffree,
+            is_read_only: answer.f_flag.contains(StatVfsMountFlags::RDONLY),
         }
     }
 }
 
+/// How much of a file system is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    block_size: u64,
+    blocks: u64,
+    used: u64,
+    available: i64,
+    /// Used and free; `None` where they do not count.
+    inodes: Option<(u64, u64)>,
+}
+
+/// When a file system is too full.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    pub thresholds: Thresholds,
+    /// Bytes: with less to be written by users it is critical, whatever the percentage.
+    pub min_free: Option<i64>,
+}
+
+/// Whether the inodes of a file system count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inodes {
+    Counted,
+    Ignored,
+}
+
 impl Usage {
+    /// # Errors
+    /// The answer cannot be: more is free than there is, or more is free to everybody than to root. The text says so in numbers.
+    pub fn read(answer: &Answer, inodes: Inodes) -> Result<Self, String> {
+        let Answer { block_size, blocks, free, available, files, files_free, .. } = *answer;
+        let used = blocks
+            .checked_sub(free)
+            .ok_or_else(|| format!("{free} of its {blocks} blocks would be free"))?;
+        let available = available as i64;
+        if available > 0 && available.unsigned_abs() > free {
+            return Err(format!("of its {free} free blocks {available} would be available"));
+        }
+        if available < 0 && available.unsigned_abs() >= used {
+            return Err(format!("{available} blocks would be available, and {used} used"));
+        }
+        let inodes = (inodes == Inodes::Counted && files > 0).then_some((files, files_free));
+        let inodes = inodes
+            .map(|(files, free)| {
+                let used = files.checked_sub(free);
+                let used = used.ok_or(format!("{free} of its {files} inodes would be free"))?;
+                Ok::<_, String>((used, free))
+            })
+            .transpose()?;
+        Ok(Self { block_size, blocks, used, available, inodes })
+    }
+
+    /// Above 100 where root has used what is reserved for it, as `df` has it.
     pub fn space_percent(&self) -> f64 {
         self.space().percent()
     }
 
-    /// `None` where the file system does not count inodes.
+    /// `None` where inodes do not count.
     pub fn inodes_percent(&self) -> Option<f64> {
         self.inodes().map(Share::percent)
     }
@@ -60,25 +115,21 @@ impl Usage {
     }
 
     fn space(&self) -> Share {
-        Share::of(self.used(), self.available)
+        Share { part: self.used, whole: self.used.saturating_add_signed(self.available) }
     }
 
     fn inodes(&self) -> Option<Share> {
-        let used = self.files.saturating_sub(self.files_free);
-        (self.files > 0).then(|| Share::of(used, self.files_free))
-    }
-
-    /// Blocks in use. A network server may report more free than there is.
-    fn used(&self) -> u64 {
-        self.blocks.saturating_sub(self.free)
+        let (used, free) = self.inodes?;
+        Some(Share { part: used, whole: used.saturating_add(free) })
     }
 
     pub fn bytes(&self) -> Bytes {
         let bytes = |blocks: u64| blocks.saturating_mul(self.block_size);
+        let size = i64::try_from(self.block_size).unwrap_or(i64::MAX);
         Bytes {
             total: bytes(self.blocks),
-            used: bytes(self.used()),
-            available: bytes(self.available),
+            used: bytes(self.used),
+            available: self.available.saturating_mul(size),
         }
     }
 
@@ -89,11 +140,12 @@ impl Usage {
     }
 
     /// By its space and its inodes alike, on the exact shares: 80.001 % is above 80 although it reads 80.0.
-    pub fn status(&self, thresholds: Thresholds) -> Status {
+    pub fn status(&self, limits: &Limits) -> Status {
         let fullest = self.fullest();
-        if fullest.is_above(thresholds.critical) {
+        let has_too_little = limits.min_free.is_some_and(|least| self.bytes().available < least);
+        if has_too_little || fullest.is_above(limits.thresholds.critical) {
             Status::Critical
-        } else if fullest.is_above(thresholds.warning) {
+        } else if fullest.is_above(limits.thresholds.warning) {
             Status::Warning
         } else {
             Status::Normal
@@ -109,10 +161,6 @@ struct Share {
 }
 
 impl Share {
-    fn of(used: u64, free: u64) -> Self {
-        Self { part: used, whole: used.saturating_add(free) }
-    }
-
     fn percent(self) -> f64 {
         units::percent(self.part, self.whole)
     }
@@ -141,12 +189,12 @@ impl Share {
 pub struct Bytes {
     pub total: u64,
     pub used: u64,
-    /// What a user without privileges can still write.
-    pub available: u64,
+    /// What a user without privileges can still write; negative where root has used some of what is reserved for it.
+    pub available: i64,
 }
 
 #[cfg(test)]
-impl Usage {
+impl Answer {
     /// `used` of `whole` blocks, `files` of `all_files` inodes.
     pub fn filled(used: u64, whole: u64, files: u64, all_files: u64) -> Self {
         Self {
@@ -156,7 +204,15 @@ impl Usage {
             available: whole - used,
             files: all_files,
             files_free: all_files - files,
+            is_read_only: false,
         }
+    }
+}
+
+#[cfg(test)]
+impl Usage {
+    pub fn filled(used: u64, whole: u64, files: u64, all_files: u64) -> Self {
+        Self::read(&Answer::filled(used, whole, files, all_files), Inodes::Counted).unwrap()
     }
 }
 
@@ -164,7 +220,8 @@ impl Usage {
 mod tests {
     use super::*;
 
-    const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
+    const LIMITS: Limits =
+        Limits { thresholds: Thresholds { warning: 80.0, critical: 90.0 }, min_free: None };
 
     #[test]
     fn a_threshold_is_passed_above_it_and_not_at_it() {
@@ -180,11 +237,11 @@ mod tests {
             (100_000, Critical),
         ] {
             let by_space = Usage::filled(used, 100_000, 1, 100_000);
-            assert_eq!(by_space.status(LIMITS), expected, "space {used}");
+            assert_eq!(by_space.status(&LIMITS), expected, "space {used}");
             let by_inodes = Usage::filled(1, 100_000, used, 100_000);
-            assert_eq!(by_inodes.status(LIMITS), expected, "inodes {used}");
+            assert_eq!(by_inodes.status(&LIMITS), expected, "inodes {used}");
             let without_inodes = Usage::filled(used, 100_000, 0, 0);
-            assert_eq!(without_inodes.status(LIMITS), expected, "space only {used}");
+            assert_eq!(without_inodes.status(&LIMITS), expected, "space only {used}");
         }
     }
 
@@ -196,14 +253,17 @@ mod tests {
             (81, 10, Status::Warning),
             (80, 80, Status::Normal),
         ] {
-            let status = Usage::filled(space, 100, inodes, 100).status(LIMITS);
+            let status = Usage::filled(space, 100, inodes, 100).status(&LIMITS);
             assert_eq!(status, expected, "{space} {inodes}");
         }
     }
 
     #[test]
     fn thresholds_with_decimals_are_taken_at_their_word() {
-        let limits = |warning| Thresholds { warning, critical: 100.0 };
+        let limits = |warning| Limits {
+            thresholds: Thresholds { warning, critical: 100.0 },
+            min_free: None,
+        };
         for (used, warning, expected) in [
             (927, 92.7, Status::Normal),
             (928, 92.7, Status::Warning),
@@ -213,51 +273,69 @@ mod tests {
             (0, 0.0, Status::Normal),
             (1000, 100.0, Status::Normal),
         ] {
-            let status = Usage::filled(used, 1000, 0, 0).status(limits(warning));
+            let status = Usage::filled(used, 1000, 0, 0).status(&limits(warning));
             assert_eq!(status, expected, "{used} {warning}");
         }
     }
 
     #[test]
     fn the_largest_numbers_there_are_overflow_nothing() {
-        let usage = Usage {
+        let answer = Answer {
             block_size: 1 << 20,
-            blocks: u64::MAX,
-            free: 0,
-            available: u64::MAX,
-            files: u64::MAX,
             files_free: 1,
+            ..Answer::filled(u64::MAX, u64::MAX, u64::MAX, u64::MAX)
         };
-        assert_eq!(usage.status(LIMITS), Status::Critical);
+        let usage = Usage::read(&answer, Inodes::Counted).unwrap();
+        assert_eq!(usage.status(&LIMITS), Status::Critical);
         assert_eq!(usage.space_percent(), 100.0);
         assert_eq!(usage.bytes().total, u64::MAX);
     }
 
     #[test]
     fn only_root_has_room_left_and_that_is_full() {
-        let usage = Usage {
-            block_size: 4096,
-            blocks: 1000,
-            free: 50,
-            available: 0,
-            files: 0,
-            files_free: 0,
-        };
+        let answer = Answer { available: 0, ..Answer::filled(950, 1000, 0, 0) };
+        let usage = Usage::read(&answer, Inodes::Counted).unwrap();
         assert_eq!(usage.space_percent(), 100.0);
-        assert_eq!(usage.status(LIMITS), Status::Critical);
+        assert_eq!(usage.status(&LIMITS), Status::Critical);
     }
 
     #[test]
-    fn a_server_that_claims_more_free_than_there_is_has_nothing_used() {
-        let usage = Usage {
-            block_size: 4096,
-            blocks: 10,
-            free: 20,
-            available: 20,
-            files: 10,
-            files_free: 20,
-        };
-        assert_eq!(usage.space_percent(), 0.0);
-        assert_eq!(usage.inodes_percent(), Some(0.0));
+    fn root_that_has_used_some_of_its_reserve_has_more_in_use_than_there_is() {
+        let answer = Answer { available: (-10_i64) as u64, ..Answer::filled(1000, 1040, 0, 0) };
+        let usage = Usage::read(&answer, Inodes::Counted).unwrap();
+        assert_eq!(usage.space_percent(), 101.01);
+        assert_eq!(usage.status(&LIMITS), Status::Critical);
+        assert_eq!(usage.bytes().available, -40_960);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_is_none() {
+        let fine = Answer::filled(60, 100, 60, 100);
+        for (answer, why) in [
+            (Answer { free: 101, ..fine }, "101 of its 100 blocks would be free"),
+            (Answer { available: 41, ..fine }, "of its 40 free blocks 41 would be available"),
+            (
+                Answer { available: (-60_i64) as u64, ..fine },
+                "-60 blocks would be available, and 60 used",
+            ),
+            (
+                Answer { available: u64::MAX, ..Answer::filled(0, 100, 0, 0) },
+                "-1 blocks would be available, and 0 used",
+            ),
+            (Answer { files_free: 101, ..fine }, "101 of its 100 inodes would be free"),
+        ] {
+            assert_eq!(Usage::read(&answer, Inodes::Counted), Err(why.to_owned()));
+        }
+        let ignored = Answer { files_free: 101, ..fine };
+        assert_eq!(Usage::read(&ignored, Inodes::Ignored).unwrap().inodes_percent(), None);
+    }
+
+    #[test]
+    fn too_little_to_be_written_is_critical_whatever_the_percentage() {
+        let usage = Usage::filled(10, 100, 0, 0);
+        for (least, expected) in [(90 * 4096, Status::Normal), (90 * 4096 + 1, Status::Critical)] {
+            let limits = Limits { min_free: Some(least), ..LIMITS };
+            assert_eq!(usage.status(&limits), expected);
+        }
     }
 }

@@ -68,10 +68,12 @@ fn only_the_disks_that_were_measured_are_resolved() {
     std::fs::remove_dir(env.path("home")).unwrap();
     let finished = env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(1);
     finished.stderr_contains("does not exist").json();
-    assert_eq!(notified(&server).len(), 2);
+    assert_eq!(notified(&server)[2..], [["disk_unmeasured"]]);
     std::fs::create_dir(env.path("home")).unwrap();
     good_result(env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(0));
-    assert_eq!(server.requests()[2].json()["alerts"][0]["subject"], json!(home));
+    let resolved = server.requests()[3].json();
+    assert_eq!(signed_types(&resolved), ["-disk_space_warning", "-disk_unmeasured"]);
+    assert_eq!(resolved["alerts"][0]["subject"], json!(home));
 }
 
 #[test]

@@ -10,14 +10,19 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use taskmon::system::disk::{DEADLINE, Disk, DiskReport, Status, measure};
-use taskmon::units::Thresholds;
-
-const LIMITS: Thresholds = Thresholds { warning: 80.0, critical: 90.0 };
+use taskmon::system::disk::{
+    DEADLINE, Disk, DiskReport, Expected, Prober, Settings, Status, Volume, measure,
+};
 
 fn measured(paths: &[&Path]) -> DiskReport {
-    let paths: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
-    measure(&paths, LIMITS, DEADLINE)
+    measured_within(paths, DEADLINE)
+}
+
+fn measured_within(paths: &[&Path], deadline: Duration) -> DiskReport {
+    let paths = paths.iter().map(Volume::at).collect();
+    let settings = Settings { paths, warning_percent: 80.0, critical_percent: 90.0 };
+    let program = env!("CARGO_BIN_EXE_taskmon").into();
+    measure(&settings, &Expected::default(), &Prober { program, deadline })
 }
 
 /// The one disk of a report that has no errors.
