@@ -32,8 +32,23 @@ pub struct Record {
     #[serde(flatten)]
     pub alert: Alert,
     pub status: Status,
+    /// Nobody is notified of this: it only says since when something is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// By channel; the logs are the channel `log`. Empty: another origin still finds it firing.
     pub channels: BTreeMap<String, ChannelOutcome>,
+}
+
+/// What an alert is between firing and not firing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It was found, and is firing if it is for long enough.
+    Pending,
+    /// It was pending, and is not found any more.
+    Lapsed,
+    /// It is firing, and resolved if it stays away for long enough.
+    Clearing,
 }
 
 /// What happened on one channel.
@@ -69,6 +84,12 @@ pub struct Remembered {
     /// Who found it firing; it is resolved when none of them finds it any more. Empty for what is never resolved.
     pub claims: BTreeSet<Origin>,
     pub channels: BTreeMap<String, ChannelMemory>,
+    /// Since when it has been found, although it is not firing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<DateTime<Utc>>,
+    /// Since when it has not been found, although it is not resolved yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clearing_since: Option<DateTime<Utc>>,
 }
 
 impl Memory {
@@ -79,6 +100,8 @@ impl Memory {
             origin,
             claims: BTreeSet::new(),
             channels: BTreeMap::new(),
+            pending_since: None,
+            clearing_since: None,
         })
     }
 
@@ -86,6 +109,21 @@ impl Memory {
     pub fn note(&mut self, record: &Record) {
         let at = record.time.to_utc();
         let remembered = self.entry(&record.alert, record.origin);
+        match record.phase {
+            Some(Phase::Pending) => {
+                remembered.pending_since.get_or_insert(at);
+                return;
+            }
+            Some(Phase::Clearing) => {
+                remembered.clearing_since.get_or_insert(at);
+                return;
+            }
+            Some(Phase::Lapsed) => {
+                remembered.pending_since = None;
+                return;
+            }
+            None => (remembered.pending_since, remembered.clearing_since) = (None, None),
+        }
         match record.status {
             Status::Firing => {
                 (remembered.alert, remembered.origin) = (record.alert.clone(), record.origin);
@@ -113,6 +151,7 @@ impl Memory {
         self.0.retain(|_, remembered| {
             let mut channel = remembered.channels.values();
             !remembered.claims.is_empty()
+                || remembered.pending_since.is_some()
                 || channel.any(|channel| channel.matters(now, repeat_after))
         });
     }

@@ -17,12 +17,13 @@ pub use plan::notify;
 pub use settings::Settings;
 pub use summary::Summary;
 
-use crate::alert::AlertUpdate;
+use crate::alert::{Alert, AlertUpdate};
 use crate::language::Language;
 use crate::outcome::{Issue, Severity};
 use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use decide::Reason;
+use memory::Phase;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -49,6 +50,10 @@ pub struct Context<'a> {
     pub host: &'a str,
     /// Zero: whatever is firing is always sent.
     pub repeat_after: TimeDelta,
+    /// For how long an alert whose value wavers must not be found before it is resolved.
+    pub clear_after: TimeDelta,
+    /// By type, for how many minutes an alert must be found before it is firing.
+    pub for_minutes: &'a BTreeMap<String, u32>,
     pub receivers: &'a [Receiver],
     pub records_dir: &'a Path,
     pub logs_dir: &'a Path,
@@ -76,10 +81,19 @@ pub enum Mode {
 #[derive(Debug)]
 pub struct Plan {
     entries: Vec<Entry>,
+    transitions: Vec<Transition>,
     is_carried: bool,
     reservation: Option<records::Reservation>,
     issues: Vec<Issue>,
     warnings: Vec<String>,
+}
+
+/// Something that is only remembered: an alert that may be firing, or resolved, if it stays like that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    alert: Alert,
+    origin: Origin,
+    phase: Phase,
 }
 
 /// One alert of this run.

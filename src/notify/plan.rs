@@ -3,14 +3,15 @@
 use super::decide::{Reason, State, decide};
 use super::deliver::Delivery;
 use super::log::{log_line, write_logs};
-use super::memory::{Identity, Memory, Record, Remembered, Sending};
+use super::memory::{Identity, Memory, Phase, Record, Remembered, Sending};
 use super::records::{PATIENCE, Past, Records, Turn};
 use super::summary::{Outcomes, Summary, sentence};
-use super::{Context, Entry, LOG, Mode, Plan, Receiver, Retry};
+use super::{Context, Entry, LOG, Mode, Plan, Receiver, Retry, Transition};
 use crate::alert::{Alert, AlertUpdate, Notification, Status};
 use crate::channels::SendError;
 use crate::outcome::{Issue, Severity};
-use crate::rules::{Evaluation, Origin};
+use crate::rules::{self, Evaluation, Origin, Verdict};
+use chrono::TimeDelta;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Notifies of some evaluations: `deliver` gets a notification for each channel that is to get one, in the order of the receivers.
@@ -39,7 +40,8 @@ pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
     let records = Records::new(context.records_dir);
     // Most runs have nothing to send: they take no turn, and make neither a folder nor a file.
     let first_look = read_and_decide(&records, evaluations, context, None, Vec::new());
-    if context.mode == Mode::DryRun || first_look.entries.is_empty() {
+    let is_nothing = first_look.entries.is_empty() && first_look.transitions.is_empty();
+    if context.mode == Mode::DryRun || is_nothing {
         return first_look;
     }
     let mut issues = Vec::new();
@@ -65,8 +67,11 @@ fn read_and_decide(
         }
         Past::default()
     });
+    let mut decider = Decider::new(past.memory, context);
+    decider.decide(evaluations);
     Plan {
-        entries: Decider::new(past.memory, context).decide(evaluations),
+        entries: decider.entries,
+        transitions: decider.transitions,
         is_carried: past.is_carried,
         reservation: None,
         issues,
@@ -120,6 +125,7 @@ struct Decider<'a> {
     /// The logs, and then the channels.
     receivers: Vec<Receiver>,
     entries: Vec<Entry>,
+    transitions: Vec<Transition>,
     /// Alerts that this run has decided on.
     seen: BTreeSet<Identity>,
 }
@@ -132,14 +138,17 @@ impl<'a> Decider<'a> {
             context,
             receivers: [log].into_iter().chain(context.receivers.iter().cloned()).collect(),
             entries: Vec::new(),
+            transitions: Vec::new(),
             seen: BTreeSet::new(),
         }
     }
 
-    fn decide(mut self, evaluations: &[Evaluation]) -> Vec<Entry> {
+    fn decide(&mut self, evaluations: &[Evaluation]) {
         for evaluation in evaluations {
             for alert in &evaluation.alerts {
-                self.decide_alert(evaluation.origin, alert);
+                if self.is_firing(evaluation, alert) {
+                    self.decide_alert(evaluation.origin, alert);
+                }
             }
         }
         let remembered: Vec<(Identity, Remembered)> = self.memory.0.clone().into_iter().collect();
@@ -151,7 +160,45 @@ impl<'a> Decider<'a> {
                 self.decide_retries(identity, known);
             }
         }
-        self.entries
+    }
+
+    /// Whether an alert that was found is firing: not yet where it has to be found for a while, and not beside a higher one that has yet to be resolved.
+    fn is_firing(&mut self, evaluation: &Evaluation, alert: &Alert) -> bool {
+        let now = self.context.now.to_utc();
+        let origin = evaluation.origin;
+        let is_silenced = rules::higher(&alert.kind).any(|kind| {
+            let identity = Identity { kind: kind.to_owned(), subject: alert.subject.clone() };
+            let known = self.memory.0.get(&identity);
+            known.is_some_and(|known| {
+                known.claims.contains(&origin)
+                    && evaluation.verdict(kind, identity.subject.as_deref()) == Verdict::Wavering
+                    && !evaluation.finds(kind, identity.subject.as_deref())
+                    && !self.has_cleared(known)
+            })
+        });
+        if is_silenced {
+            return false;
+        }
+        let minutes = self.context.for_minutes.get(&alert.kind).copied().unwrap_or(0);
+        let wait = TimeDelta::minutes(minutes.into());
+        let known = self.memory.0.get(&Identity::of(alert));
+        let is_already = known.is_some_and(|known| !known.claims.is_empty());
+        if wait.is_zero() || is_already {
+            return true;
+        }
+        let since = known.and_then(|known| known.pending_since);
+        if since.is_none() {
+            let phase = Phase::Pending;
+            self.transitions.push(Transition { alert: alert.clone(), origin, phase });
+        }
+        since.is_some_and(|since| now.signed_duration_since(since) >= wait)
+    }
+
+    /// Whether an alert whose value wavers has not been found for long enough.
+    fn has_cleared(&self, known: &Remembered) -> bool {
+        let now = self.context.now.to_utc();
+        let since = known.clearing_since.unwrap_or(now);
+        now.signed_duration_since(since) >= self.context.clear_after
     }
 
     fn decide_alert(&mut self, origin: Origin, alert: &Alert) {
@@ -187,19 +234,25 @@ impl<'a> Decider<'a> {
         known: &Remembered,
         evaluations: &[Evaluation],
     ) {
-        let finds = |evaluation: &Evaluation| {
-            let mut alerts = evaluation.alerts.iter();
-            alerts.any(|alert| Identity::of(alert) == *identity)
-        };
-        let gone: Vec<Origin> = evaluations
-            .iter()
-            .filter(|evaluation| {
-                known.claims.contains(&evaluation.origin)
-                    && !finds(evaluation)
-                    && evaluation.judges(&identity.kind, identity.subject.as_deref())
-            })
-            .map(|evaluation| evaluation.origin)
-            .collect();
+        let subject = identity.subject.as_deref();
+        let finds = |evaluation: &Evaluation| evaluation.finds(&identity.kind, subject);
+        let mut gone: Vec<Origin> = Vec::new();
+        for evaluation in evaluations.iter().filter(|evaluation| !finds(evaluation)) {
+            let origin = evaluation.origin;
+            let transition = |phase| Transition { alert: known.alert.clone(), origin, phase };
+            match evaluation.verdict(&identity.kind, subject) {
+                Verdict::NotJudged => {}
+                _ if !known.claims.contains(&origin) => {
+                    let is_pending = known.pending_since.is_some() && known.origin == origin;
+                    self.transitions.extend(is_pending.then(|| transition(Phase::Lapsed)));
+                }
+                Verdict::Wavering if !self.has_cleared(known) => {
+                    let begins = known.clearing_since.is_none();
+                    self.transitions.extend(begins.then(|| transition(Phase::Clearing)));
+                }
+                Verdict::Wavering | Verdict::Well => gone.push(origin),
+            }
+        }
         let others_find_it =
             known.claims.iter().any(|claim| !gone.contains(claim)) || evaluations.iter().any(finds);
         let Some((last, others)) = gone.split_last() else {
@@ -320,9 +373,19 @@ impl Plan {
             origin: entry.origin,
             alert: entry.update.alert.clone(),
             status: entry.update.status,
+            phase: None,
             channels: outcomes.of(entry),
         });
-        records.collect()
+        let transitions = self.transitions.iter().map(|transition| Record {
+            time: context.now,
+            host: context.host.to_owned(),
+            origin: transition.origin,
+            alert: transition.alert.clone(),
+            status: Status::Firing,
+            phase: Some(transition.phase),
+            channels: BTreeMap::new(),
+        });
+        records.chain(transitions).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[[alerts.rules]]`: one's own thresholds.
 
 use super::document::{Look, exact, float, plain};
-use super::evaluation::{Unknown, Which};
+use super::evaluation::{Alerts, Which};
 use super::{Findings, On};
 use crate::alert::Alert;
 use crate::language::Language;
@@ -23,6 +23,9 @@ pub struct CustomRule {
     pub op: Op,
     #[serde(deserialize_with = "values::finite_number")]
     pub value: f64,
+    /// How far from the value the metric must be for the alert to be resolved at once.
+    #[serde(default, deserialize_with = "values::finite_number")]
+    pub clear_margin: f64,
     #[serde(default = "warning")]
     pub severity: Severity,
     /// `{value}`, `{metric}` and `{threshold}` stand for the three; empty: one is made of them.
@@ -77,20 +80,27 @@ impl Op {
 
 impl CustomRule {
     pub(super) fn evaluate(&self, look: &Look, findings: &mut Findings) {
-        let unknown = Unknown { kind: self.name.clone(), of: Which::Every };
+        let all = || Alerts { kind: self.name.clone(), of: Which::Every };
         match look.number(&self.metric) {
             Ok(Some(number)) => {
-                let is_exceeded = self.op.holds(float(number), self.value);
-                findings
-                    .alerts
-                    .extend(is_exceeded.then(|| self.alert(number, look.context.language)));
+                if self.op.holds(float(number), self.value) {
+                    findings.alerts.push(self.alert(number, look.context.language));
+                } else if self.on == On::Live || self.is_near(float(number)) {
+                    findings.wavering.push(all());
+                }
             }
-            Ok(None) => findings.unknown.push(unknown),
+            Ok(None) => findings.unknown.push(all()),
             Err(misfit) => {
-                findings.unknown.push(unknown);
+                findings.unknown.push(all());
                 findings.alerts.extend(look.check_error(&self.name, &[misfit]));
             }
         }
+    }
+
+    /// Whether it would be exceeded but for the margin.
+    fn is_near(&self, metric: f64) -> bool {
+        let margin = self.clear_margin;
+        self.op.holds(metric + margin, self.value) || self.op.holds(metric - margin, self.value)
     }
 
     fn alert(&self, value: &Number, language: Language) -> Alert {

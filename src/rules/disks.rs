@@ -108,6 +108,11 @@ impl Named {
 fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
     let at = |key: &str| format!("{path}.{key}");
     let named = Named::read(look, path)?;
+    for (kind, limit) in [(DISK_CRITICAL, "critical_percent"), (DISK_WARNING, "warning_percent")] {
+        if is_near(look, path, limit) {
+            found.waver(kind, Some(&named.path));
+        }
+    }
     let (kind, severity, limit, words) = match look.text(&at("status"))? {
         Some("normal") => {
             found.disks.push(named.path);
@@ -139,6 +144,16 @@ fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
     });
     found.disks.push(named.path);
     Ok(())
+}
+
+/// Whether so much of it is used that it would be too much but for the margin.
+fn is_near(look: &Look, path: &str, limit: &str) -> bool {
+    let number = |key: &str| look.number(&format!("{path}.{key}")).ok().flatten().map(float);
+    let Some(limit) = number(limit) else {
+        return false;
+    };
+    let used = ["usage_percent", "inodes_usage_percent"].into_iter().filter_map(number);
+    used.into_iter().any(|used| used > limit - look.context.settings.clear_margin)
 }
 
 /// What of a disk has come to its limit.

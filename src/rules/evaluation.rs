@@ -36,15 +36,34 @@ pub enum Judged {
     Nothing,
     /// That this job failed.
     Job(String),
-    /// All of the origin but these; of disks only those of the paths that were measured.
-    AllBut { unknown: Vec<Unknown>, disks: Vec<String> },
+    /// All of the origin but those that are not known; of disks only those of the paths that were measured.
+    AllBut { unknown: Vec<Alerts>, wavering: Vec<Alerts>, disks: Vec<String> },
 }
 
-/// Alerts of a type that were not judged.
+/// What an evaluation says of an alert that it did not find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    NotJudged,
+    /// It is not firing, and may be again at any moment: its value is near the threshold, or goes up and down as counts do.
+    Wavering,
+    Well,
+}
+
+/// Alerts of a type.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unknown {
+pub struct Alerts {
     pub kind: String,
     pub of: Which,
+}
+
+impl Alerts {
+    fn include(&self, kind: &str, subject: Option<&str>) -> bool {
+        self.kind == kind
+            && match &self.of {
+                Which::Every => true,
+                Which::Subject(of) => of.as_deref() == subject,
+            }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -54,24 +73,31 @@ pub enum Which {
 }
 
 impl Evaluation {
-    /// Whether an alert of its origin that is not among those found is resolved.
-    pub fn judges(&self, kind: &str, subject: Option<&str>) -> bool {
+    /// What it says of an alert of its origin that is not among those found.
+    pub fn verdict(&self, kind: &str, subject: Option<&str>) -> Verdict {
         match &self.judged {
-            Judged::Nothing => false,
-            Judged::Job(job) => kind == JOB_FAILED && subject == Some(job),
-            Judged::AllBut { unknown, disks } => {
-                let is_disk = OF_DISKS.contains(&kind);
+            Judged::Job(job) if kind == JOB_FAILED && subject == Some(job) => Verdict::Well,
+            Judged::Nothing | Judged::Job(_) => Verdict::NotJudged,
+            Judged::AllBut { unknown, wavering, disks } => {
                 let is_measured = |path| disks.iter().any(|disk| disk == path);
-                let is_unknown = unknown.iter().any(|unknown| {
-                    unknown.kind == kind
-                        && match &unknown.of {
-                            Which::Every => true,
-                            Which::Subject(unknown) => unknown.as_deref() == subject,
-                        }
-                });
-                !is_unknown && (!is_disk || subject.is_some_and(is_measured))
+                let is_judged = !OF_DISKS.contains(&kind) || subject.is_some_and(is_measured);
+                let is_among =
+                    |alerts: &[Alerts]| alerts.iter().any(|some| some.include(kind, subject));
+                if !is_judged || is_among(unknown) {
+                    Verdict::NotJudged
+                } else if is_among(wavering) {
+                    Verdict::Wavering
+                } else {
+                    Verdict::Well
+                }
             }
         }
+    }
+
+    /// Whether it found the alert.
+    pub fn finds(&self, kind: &str, subject: Option<&str>) -> bool {
+        let mut alerts = self.alerts.iter();
+        alerts.any(|alert| alert.kind == kind && alert.subject.as_deref() == subject)
     }
 
     /// Adds the alert that a rule could not be evaluated.

@@ -17,7 +17,7 @@ mod settings;
 mod tasks;
 
 pub use custom::{CustomRule, Op};
-pub use evaluation::{Evaluation, Origin};
+pub use evaluation::{Evaluation, Origin, Verdict};
 pub use input::{Document, given, read};
 pub use settings::Settings;
 
@@ -26,7 +26,7 @@ use crate::language::Language;
 use crate::live::LiveState;
 use anyhow::Context as _;
 use document::{Look, Misfit};
-use evaluation::{Judged, Unknown, Which};
+use evaluation::{Alerts, Judged, Which};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -95,7 +95,11 @@ pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evalua
     Evaluation {
         origin: on.into(),
         alerts: findings.alerts,
-        judged: Judged::AllBut { unknown: findings.unknown, disks: findings.disks },
+        judged: Judged::AllBut {
+            unknown: findings.unknown,
+            wavering: findings.wavering,
+            disks: findings.disks,
+        },
     }
 }
 
@@ -187,7 +191,8 @@ const BUILT_IN: &[BuiltIn] = &[
 #[derive(Default)]
 struct Findings {
     alerts: Vec<Alert>,
-    unknown: Vec<Unknown>,
+    unknown: Vec<Alerts>,
+    wavering: Vec<Alerts>,
     disks: Vec<String>,
 }
 
@@ -198,7 +203,31 @@ struct Found {
     /// Something that it looked at is null: the table has no column for it.
     is_unknown: bool,
     misfits: Vec<Misfit>,
+    wavering: Vec<Alerts>,
     disks: Vec<String>,
+}
+
+impl Found {
+    /// That alert is not firing, but near it.
+    fn waver(&mut self, kind: &str, subject: Option<&str>) {
+        let of = Which::Subject(subject.map(str::to_owned));
+        self.wavering.push(Alerts { kind: kind.to_owned(), of });
+    }
+}
+
+/// The types of alerts that silence this one if they are firing about the same.
+pub fn higher(kind: &str) -> impl Iterator<Item = &'static str> {
+    let rows = BUILT_IN.iter().map(|rule| rule.kinds);
+    let above = rows.filter_map(move |kinds| {
+        let place = kinds.iter().position(|of_rule| *of_rule == kind)?;
+        kinds.get(..place)
+    });
+    above.flatten().copied()
+}
+
+/// Whether there are alerts of a type among those of taskmon's own rules.
+fn is_built_in(kind: &str) -> bool {
+    BUILT_IN.iter().any(|rule| rule.kinds.contains(&kind))
 }
 
 impl BuiltIn {
@@ -210,19 +239,18 @@ impl BuiltIn {
         }
         for alert in &found.alerts {
             let lower = self.kinds.iter().skip_while(|kind| alert.kind != **kind);
-            findings.unknown.extend(lower.skip(1).map(|kind| Unknown {
+            findings.unknown.extend(lower.skip(1).map(|kind| Alerts {
                 kind: (*kind).to_owned(),
                 of: Which::Subject(alert.subject.clone()),
             }));
         }
         if found.is_unknown {
             findings.unknown.extend(
-                self.kinds
-                    .iter()
-                    .map(|kind| Unknown { kind: (*kind).to_owned(), of: Which::Every }),
+                self.kinds.iter().map(|kind| Alerts { kind: (*kind).to_owned(), of: Which::Every }),
             );
         }
         findings.alerts.append(&mut found.alerts);
+        findings.wavering.append(&mut found.wavering);
         findings.disks.append(&mut found.disks);
         findings.alerts.extend(look.check_error(self.name, &found.misfits));
     }

@@ -10,6 +10,7 @@ use serde_json::Number;
 
 pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     let tasks = look.known("stuck.tasks")?;
+    found.waver("stuck_tasks", None);
     if float(tasks) == 0.0 {
         return Ok(());
     }
@@ -35,6 +36,7 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
 pub fn backlog(look: &Look, found: &mut Found) -> Result<(), Misfit> {
     let (pending, older) =
         (look.known("backlog.pending")?, look.known("backlog.older_than_limit")?);
+    found.waver("backlog", None);
     let limits = &look.context.settings.live;
     let is_too_much = float(pending) > limits.backlog_max as f64;
     if !is_too_much && float(older) == 0.0 {

@@ -1,10 +1,11 @@
 //! `[alerts]`, as far as rules go by it.
 
-use super::CustomRule;
+use super::{CustomRule, is_built_in};
 use crate::live::Limits;
 use crate::units::Thresholds;
 use crate::values::{self, InvalidKey, check_names, check_thresholds};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The keys of `[alerts]` that rules go by. Percentages are exceeded above, not at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,12 @@ pub struct Settings {
     #[serde(deserialize_with = "values::percent")]
     pub error_concentration_percent: f64,
     pub no_tasks: bool,
+    /// Percent points: how far below a percentage what exceeded it must be for its alert to be resolved at once.
+    #[serde(deserialize_with = "values::percent")]
+    pub clear_margin: f64,
+    /// By the type of an alert, for how many minutes it must be found before it is firing.
+    #[serde(default)]
+    pub for_minutes: BTreeMap<String, u32>,
     #[serde(default, rename = "rules")]
     pub custom: Vec<CustomRule>,
     pub live: Limits,
@@ -33,6 +40,14 @@ impl Settings {
             ("failure_rate_warning", self.failure_rate_warning),
             ("failure_rate_critical", self.failure_rate_critical),
         )?;
-        check_names("rules", self.custom.iter().map(|rule| rule.name.as_str()))
+        check_names("rules", self.custom.iter().map(|rule| rule.name.as_str()))?;
+        let is_known =
+            |kind: &str| is_built_in(kind) || self.custom.iter().any(|rule| rule.name == kind);
+        match self.for_minutes.keys().find(|kind| !is_known(kind)) {
+            None => Ok(()),
+            Some(kind) => {
+                Err(InvalidKey::new(format!("for_minutes.{kind}"), "is the type of no alert"))
+            }
+        }
     }
 }

@@ -37,6 +37,12 @@ pub fn failure_rate(
             look.pick("任务失败率过高", "Task failure rate is high"),
         ),
     ];
+    let margin = look.context.settings.clear_margin;
+    for (kind, _, threshold, _) in &levels {
+        if float(rate) > threshold - margin {
+            found.waver(kind, subject);
+        }
+    }
     let exceeded = levels.into_iter().find(|level| float(rate) > level.2);
     found.alerts.extend(exceeded.map(|(kind, severity, threshold, words)| Alert {
         kind: kind.to_owned(),

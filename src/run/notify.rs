@@ -31,6 +31,8 @@ impl Session {
             language: config.language,
             host: &host,
             repeat_after: TimeDelta::hours(settings.repeat_after_hours.into()),
+            clear_after: TimeDelta::minutes(settings.clear_after_minutes.into()),
+            for_minutes: &config.alerts.rules.for_minutes,
             receivers: &receivers,
             records_dir: &settings.records_dir,
             logs_dir: &settings.logs_dir,

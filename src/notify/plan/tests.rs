@@ -19,6 +19,7 @@ struct Desk {
     broken: Vec<(&'static str, usize)>,
     repeat_hours: i64,
     retry: Retry,
+    for_minutes: BTreeMap<String, u32>,
     delivered: Mutex<Vec<String>>,
 }
 
@@ -32,6 +33,7 @@ impl Desk {
             broken: Vec::new(),
             repeat_hours: 24,
             retry: Retry::Nothing,
+            for_minutes: BTreeMap::new(),
             delivered: Mutex::default(),
         }
     }
@@ -54,6 +56,8 @@ impl Desk {
             language: Language::En,
             host: "h",
             repeat_after: TimeDelta::hours(self.repeat_hours),
+            clear_after: TimeDelta::hours(2),
+            for_minutes: &self.for_minutes,
             receivers: &self.receivers,
             records_dir: &records_dir,
             logs_dir: &logs_dir,
@@ -248,6 +252,78 @@ fn what_becomes_worse_is_not_over_and_both_end_together() {
         desk.delivered(4, &[disks(&[("/", "normal")])]),
         ["hook: -disk_space_critical/", "hook: -disk_space_warning/"]
     );
+}
+
+fn full_disk(percent: f64) -> Evaluation {
+    let status = match percent {
+        percent if percent > 90.0 => "critical",
+        percent if percent > 80.0 => "warning",
+        _ => "normal",
+    };
+    let disk = json!({"path": "/", "status": status, "usage_percent": percent, "warning_percent": 80, "critical_percent": 90});
+    evaluate(
+        &read(json!({"success": true, "disks": [disk], "errors": []})).unwrap(),
+        &rule_context(),
+    )
+}
+
+#[test]
+fn a_value_around_its_threshold_is_one_message_and_its_end_another() {
+    // It is resolved 2 points below, or after two hours without it.
+    for (name, percents, expected) in [
+        ("around it", &[81.0, 79.0, 81.0, 79.5, 80.5, 79.0][..], &["/"; 1][..]),
+        ("well below", &[81.0, 77.9, 81.0], &["/", "-/", "/"]),
+        ("exactly the margin", &[81.0, 78.0], &["/", "-/"]),
+        ("near for long", &[81.0, 79.0, 79.0, 79.0, 79.0, 81.0], &["/", "-/", "/"]),
+        ("not for long enough", &[81.0, 79.0, 79.0, 81.0, 79.0, 79.0], &["/"]),
+    ] {
+        let desk = Desk::new(&["hook"]);
+        let at =
+            |(hour, percent): (usize, &f64)| desk.delivered(hour as i64, &[full_disk(*percent)]);
+        let delivered: Vec<String> = percents.iter().enumerate().flat_map(at).collect();
+        let shown = |end: &&str| match end.strip_prefix('-') {
+            Some(path) => format!("hook: -disk_space_warning{path}"),
+            None => format!("hook: disk_space_warning{end}"),
+        };
+        let expected: Vec<String> = expected.iter().map(shown).collect();
+        assert_eq!(delivered, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_lesser_alert_is_silent_until_the_higher_one_is_resolved() {
+    let desk = Desk::new(&["hook"]);
+    let delivered: Vec<String> = [91.0, 89.0, 91.0, 89.0, 87.0, 77.0]
+        .iter()
+        .enumerate()
+        .flat_map(|(hour, percent)| desk.delivered(hour as i64, &[full_disk(*percent)]))
+        .collect();
+    assert_eq!(
+        delivered,
+        [
+            "hook: disk_space_critical/",
+            "hook: disk_space_warning/",
+            "hook: -disk_space_critical/",
+            "hook: -disk_space_warning/",
+        ]
+    );
+}
+
+#[test]
+fn an_alert_that_has_to_be_found_for_a_while_is_firing_after_it() {
+    for (name, percents, expected) in [
+        ("for long enough", &[85.0, 85.0, 85.0, 10.0][..], &["", "-"][..]),
+        ("not for long enough", &[85.0, 85.0, 10.0, 85.0, 85.0], &[]),
+    ] {
+        let mut desk = Desk::new(&["hook"]);
+        desk.for_minutes.insert("disk_space_warning".to_owned(), 120);
+        let at =
+            |(hour, percent): (usize, &f64)| desk.delivered(hour as i64, &[full_disk(*percent)]);
+        let delivered: Vec<String> = percents.iter().enumerate().flat_map(at).collect();
+        let expected: Vec<String> =
+            expected.iter().map(|end| format!("hook: {end}disk_space_warning/")).collect();
+        assert_eq!(delivered, expected, "{name}");
+    }
 }
 
 #[test]
@@ -478,6 +554,8 @@ fn runs_at_the_same_time_notify_of_an_alert_once() {
         language: Language::En,
         host: "h",
         repeat_after: TimeDelta::hours(24),
+        clear_after: TimeDelta::zero(),
+        for_minutes: &BTreeMap::new(),
         receivers: &desk.receivers,
         records_dir: &records_dir,
         logs_dir: &logs_dir,

@@ -44,6 +44,7 @@ fn record(kind: &str, time: DateTime<FixedOffset>) -> Record {
         origin: Origin::Live,
         alert: alert(kind),
         status: Status::Firing,
+        phase: None,
         channels: BTreeMap::from([("hook".into(), outcome)]),
     }
 }

@@ -55,7 +55,7 @@ fn configure_with(env: &TestEnv, before: &str, more: &str) {
     env.config_in(
         &zone(),
         &format!(
-            "{before}\n[disk]\nwarning_percent = 100\ncritical_percent = 100\n[alerts]\n{more}"
+            "{before}\n[disk]\nwarning_percent = 100\ncritical_percent = 100\n[alerts]\nclear_after_minutes = 0\n{more}"
         ),
     );
 }
