@@ -11,6 +11,7 @@
 use crate::files::{locked, open_lock};
 use crate::folder::{Folder, make_own, own_folders};
 use crate::outcome::{Failure, Kind};
+use crate::system::host_name;
 use anyhow::Result;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -120,10 +121,9 @@ fn held(subject: &Subject, path: &Path) -> Failure {
 fn file_name(subject: &Subject) -> String {
     let mut hasher = DefaultHasher::new();
     subject.identity.hash(&mut hasher);
-    let host = rustix::system::uname();
     // Without its dots, or `*.log.*` would fit the name of some host.
-    let host = host.nodename().to_string_lossy();
-    let host = host.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
+    let host =
+        host_name().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
     format!(".taskmon-{}-{host}-{:016x}.lock", subject.name, hasher.finish())
 }
 

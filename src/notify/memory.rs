@@ -2,23 +2,36 @@
 
 use super::decide::{ChannelMemory, Reason};
 use crate::alert::{Alert, Status};
-use crate::rules::Origin;
+use crate::rules::{self, Origin};
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which alert it is: its type and its subject.
+/// Which alert it is: its type, its subject, and the host that it is about, if it is about one: each has disks and jobs of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 impl Identity {
-    pub fn of(alert: &Alert) -> Self {
-        Self { kind: alert.kind.clone(), subject: alert.subject.clone() }
+    /// That of an alert that was found on this host.
+    pub fn of(alert: &Alert, host: &str) -> Self {
+        Self::new(&alert.kind, alert.subject.clone(), host)
+    }
+
+    pub fn new(kind: &str, subject: Option<String>, host: &str) -> Self {
+        let host = rules::is_of_host(kind).then(|| host.to_owned());
+        Self { kind: kind.to_owned(), subject, host }
+    }
+
+    /// Whether this host can say anything about it.
+    pub fn concerns(&self, host: &str) -> bool {
+        self.host.as_ref().is_none_or(|of| of == host)
     }
 }
 
@@ -81,6 +94,9 @@ pub struct Remembered {
     /// As it was last seen.
     pub alert: Alert,
     pub origin: Origin,
+    /// Where it was found. Records of earlier versions do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Who found it firing; it is resolved when none of them finds it any more. Empty for what is never resolved.
     pub claims: BTreeSet<Origin>,
     pub channels: BTreeMap<String, ChannelMemory>,
@@ -94,10 +110,11 @@ pub struct Remembered {
 
 impl Memory {
     /// What is remembered of an alert, so far perhaps nothing but that there is one.
-    pub fn entry(&mut self, alert: &Alert, origin: Origin) -> &mut Remembered {
-        self.0.entry(Identity::of(alert)).or_insert_with(|| Remembered {
+    pub fn entry(&mut self, alert: &Alert, origin: Origin, host: &str) -> &mut Remembered {
+        self.0.entry(Identity::of(alert, host)).or_insert_with(|| Remembered {
             alert: alert.clone(),
             origin,
+            host: Some(host.to_owned()),
             claims: BTreeSet::new(),
             channels: BTreeMap::new(),
             pending_since: None,
@@ -108,7 +125,7 @@ impl Memory {
     /// Adds a record to those before it.
     pub fn note(&mut self, record: &Record) {
         let at = record.time.to_utc();
-        let remembered = self.entry(&record.alert, record.origin);
+        let remembered = self.entry(&record.alert, record.origin, &record.host);
         match record.phase {
             Some(Phase::Pending) => {
                 remembered.pending_since.get_or_insert(at);
@@ -172,4 +189,7 @@ pub struct Sending {
     #[serde(flatten)]
     pub alert: Alert,
     pub channel: String,
+    /// Where it was found.
+    #[serde(default)]
+    pub host: String,
 }

@@ -37,7 +37,7 @@ pub fn notify(
 
 /// Reads what the records remember, decides, and reserves what is to be sent.
 pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
-    let records = Records::new(context.records_dir);
+    let records = Records::new(context.records_dir, context.host);
     // Most runs have nothing to send: they take no turn, and make neither a folder nor a file.
     let first_look = read_and_decide(&records, evaluations, context, None, Vec::new());
     let is_nothing = first_look.entries.is_empty() && first_look.transitions.is_empty();
@@ -81,7 +81,7 @@ fn read_and_decide(
 
 /// Records what came of a plan, and sums it up.
 pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Summary {
-    let records = Records::new(context.records_dir);
+    let records = Records::new(context.records_dir, context.host);
     let lines = plan.records(deliveries, context);
     if !lines.is_empty() {
         let mut issues = Vec::new();
@@ -151,7 +151,9 @@ impl<'a> Decider<'a> {
                 }
             }
         }
-        let remembered: Vec<(Identity, Remembered)> = self.memory.0.clone().into_iter().collect();
+        let remembered = self.memory.0.clone().into_iter();
+        let remembered: Vec<(Identity, Remembered)> =
+            remembered.filter(|(identity, _)| identity.concerns(self.context.host)).collect();
         for (identity, known) in &remembered {
             self.decide_resolved(identity, known, evaluations);
         }
@@ -167,7 +169,7 @@ impl<'a> Decider<'a> {
         let now = self.context.now.to_utc();
         let origin = evaluation.origin;
         let is_silenced = rules::higher(&alert.kind).any(|kind| {
-            let identity = Identity { kind: kind.to_owned(), subject: alert.subject.clone() };
+            let identity = Identity::new(kind, alert.subject.clone(), self.context.host);
             let known = self.memory.0.get(&identity);
             known.is_some_and(|known| {
                 known.claims.contains(&origin)
@@ -181,7 +183,7 @@ impl<'a> Decider<'a> {
         }
         let minutes = self.context.for_minutes.get(&alert.kind).copied().unwrap_or(0);
         let wait = TimeDelta::minutes(minutes.into());
-        let known = self.memory.0.get(&Identity::of(alert));
+        let known = self.memory.0.get(&Identity::of(alert, self.context.host));
         let is_already = known.is_some_and(|known| !known.claims.is_empty());
         if wait.is_zero() || is_already {
             return true;
@@ -205,7 +207,7 @@ impl<'a> Decider<'a> {
         let now = self.context.now.to_utc();
         let mut decisions = BTreeMap::new();
         for receiver in &self.receivers {
-            let known = self.memory.entry(alert, origin);
+            let known = self.memory.entry(alert, origin, self.context.host);
             let memory = known.channels.entry(receiver.name.clone()).or_default();
             let state = State::Firing { severity: alert.severity, minimum: receiver.min_severity };
             let reason = match origin {
@@ -219,7 +221,7 @@ impl<'a> Decider<'a> {
             }
             decisions.insert(receiver.name.clone(), reason);
         }
-        self.seen.insert(Identity::of(alert));
+        self.seen.insert(Identity::of(alert, self.context.host));
         self.entries.push(Entry {
             update: AlertUpdate { alert: alert.clone(), status: Status::Firing },
             origin,
@@ -352,7 +354,11 @@ impl Plan {
             let alert = entry.update.alert.clone();
             let notified = entry.decisions.clone().into_iter();
             let notified = notified.filter(|(_, reason)| reason.notifies());
-            notified.map(move |(channel, _)| Sending { alert: alert.clone(), channel })
+            notified.map(move |(channel, _)| Sending {
+                alert: alert.clone(),
+                channel,
+                host: context.host.to_owned(),
+            })
         };
         let sending: Vec<Sending> = self.entries.iter().flat_map(of).collect();
         if sending.is_empty() {

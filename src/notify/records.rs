@@ -48,6 +48,8 @@ pub struct Past {
 #[derive(Debug, Clone)]
 pub struct Records {
     folder: PathBuf,
+    /// This host, which earlier versions took everything for.
+    host: String,
 }
 
 /// Held while the records are read and written.
@@ -75,8 +77,8 @@ impl Drop for Reservation {
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Records {
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+    pub fn new(folder: &Path, host: &str) -> Self {
+        Self { folder: folder.to_owned(), host: host.to_owned() }
     }
 
     /// Waits until no other run reads or writes.
@@ -118,13 +120,16 @@ impl Records {
                 Line::Record(record) => found.memory.note(&record),
                 Line::Carried(carried) => {
                     let known = carried.carried.into_iter();
-                    let known = known.map(|known| (Identity::of(&known.alert), known));
+                    let known = known.map(|known| {
+                        let host = known.host.as_deref().unwrap_or(&self.host);
+                        (Identity::of(&known.alert, host), known)
+                    });
                     found.memory = Memory(known.collect());
                 }
             }
         }
         for sending in self.in_progress(turn)? {
-            let known = found.memory.entry(&sending.alert, Origin::Send);
+            let known = found.memory.entry(&sending.alert, Origin::Send, &sending.host);
             let memory = known.channels.entry(sending.channel).or_default();
             memory.in_progress = memory.in_progress.max(Some(sending.alert.severity));
         }

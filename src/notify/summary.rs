@@ -71,7 +71,7 @@ impl Plan {
             alerts_suppressed: count(&firing, &is_held_back),
             alerts_resolved: count(&resolved, &reached),
             channels: self.channels(&outcomes, context),
-            decisions: self.entries.iter().map(Entry::decision).collect(),
+            decisions: self.entries.iter().map(|entry| entry.decision(context.host)).collect(),
             errors: self.issues.iter().cloned().chain(failed).collect(),
             lines: self.lines(context),
             warnings: self.warnings.clone(),
@@ -113,9 +113,9 @@ impl Plan {
 }
 
 impl Entry {
-    fn decision(&self) -> Decision {
+    fn decision(&self, host: &str) -> Decision {
         Decision {
-            alert: Identity::of(&self.update.alert),
+            alert: Identity::of(&self.update.alert, host),
             status: self.update.status,
             channels: self.decisions.clone(),
         }

@@ -225,6 +225,11 @@ pub fn higher(kind: &str) -> impl Iterator<Item = &'static str> {
     above.flatten().copied()
 }
 
+/// Whether alerts of a type are about the host on which they are found: its disks and its jobs.
+pub fn is_of_host(kind: &str) -> bool {
+    OF_DISKS.contains(&kind) || [JOB_FAILED, JOB_MISSED, JOB_SKIPPED].contains(&kind)
+}
+
 /// Whether there are alerts of a type among those of taskmon's own rules.
 fn is_built_in(kind: &str) -> bool {
     BUILT_IN.iter().any(|rule| rule.kinds.contains(&kind))

@@ -9,6 +9,7 @@ use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
+use crate::system::host_name;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -24,8 +25,7 @@ impl Session {
     ) -> Summary {
         let settings = &config.alerts.notify;
         let receivers = channels::receivers(&settings.channels);
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy();
+        let host = host_name();
         let context = Context {
             now: self.now.with_timezone(&config.timezone).fixed_offset(),
             language: config.language,

@@ -6,6 +6,7 @@ use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
 use crate::schedule::runs::append::append;
 use crate::schedule::runs::{self, Holder, RunRecord};
+use crate::system::host_name;
 use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
 use std::ffi::OsString;
@@ -126,7 +127,7 @@ impl Running {
             skipped: ended.held_by.is_some(),
             held_by: ended.held_by,
             duration_seconds: super::milliseconds(self.clock.elapsed()),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             arguments: self.arguments.clone(),
             dry_run: run.is_dry_run,
         };

@@ -18,8 +18,9 @@ pub const SKIPPED_TOO_OFTEN: usize = 3;
 
 /// What is known about the jobs of this host.
 pub struct Known<'a> {
-    /// Oldest first.
+    /// Oldest first; those of other hosts, which may share the folder, do not count.
     pub runs: &'a [RunRecord],
+    pub host: &'a str,
     /// Whether a run of this command (`cleanup`) is under way.
     pub is_running: &'a dyn Fn(&str) -> bool,
     pub now: DateTime<Utc>,
@@ -37,21 +38,22 @@ pub fn missed(job: &Installed, known: &Known) -> Option<DateTime<Utc>> {
     let due = times.last(known.now.minus(GRACE), known.zone)?;
     let words = job.words();
     let command = words.first().map_or("", String::as_str);
-    let is_done = known.runs.iter().filter(|run| run.is_of(&words)).any(|run| {
-        if run.skipped {
-            run.held_by == Some(Holder::OtherHost) && run.start >= due
-        } else {
-            run.is_success() && run.end >= due
-        }
-    });
+    let is_done =
+        known.runs.iter().filter(|run| run.host == known.host && run.is_of(&words)).any(|run| {
+            if run.skipped {
+                run.held_by == Some(Holder::OtherHost) && run.start >= due
+            } else {
+                run.is_success() && run.end >= due
+            }
+        });
     let is_under_way =
         known.now.signed_duration_since(due) < LONGEST_RUN && (known.is_running)(command);
     (due > job.installed && !is_done && !is_under_way).then_some(due)
 }
 
-/// How many runs of a job a lock has skipped since the last one that ran.
-pub fn skipped_in_a_row(words: &[String], runs: &[RunRecord]) -> usize {
-    let latest = runs.iter().rev().filter(|run| run.is_of(words));
+/// How many runs of a job a lock on this host has skipped since the last one that ran.
+pub fn skipped_in_a_row(words: &[String], runs: &[RunRecord], host: &str) -> usize {
+    let latest = runs.iter().rev().filter(|run| run.host == host && run.is_of(words));
     latest.take_while(|run| run.skipped).count()
 }
 
@@ -97,11 +99,22 @@ mod tests {
     ) -> Option<String> {
         let known = Known {
             runs,
+            host: "box",
             is_running: &|command| running == Some(command),
             now: utc(now),
             zone: Tz::UTC,
         };
         missed(entry, &known).map(|due| due.format("%d %H:%M").to_string())
+    }
+
+    #[test]
+    fn a_run_on_another_host_does_not_hide_that_cron_is_dead_here() {
+        let daily = entry("0 2 * * *", "2026-11-01T00:00:00Z");
+        let here = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:03Z", 0);
+        let elsewhere = RunRecord { host: "other".into(), ..here.clone() };
+        let missed = |run| missed_at("2026-11-25T03:00:00Z", &daily, &[run], None);
+        assert_eq!(missed(here), None);
+        assert_eq!(missed(elsewhere), Some("25 02:00".to_owned()));
     }
 
     #[test]
@@ -168,8 +181,10 @@ mod tests {
         let words = ["stats".to_owned()];
         let skip = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:01Z", 75);
         let failed = run("2026-11-25T02:00:01Z", "2026-11-25T02:00:01Z", 3);
-        assert_eq!(skipped_in_a_row(&words, &[]), 0);
-        assert_eq!(skipped_in_a_row(&words, &[skip.clone(), failed.clone()]), 0);
-        assert_eq!(skipped_in_a_row(&words, &[skip.clone(), failed, skip.clone(), skip]), 2);
+        assert_eq!(skipped_in_a_row(&words, &[], "box"), 0);
+        assert_eq!(skipped_in_a_row(&words, &[skip.clone(), failed.clone()], "box"), 0);
+        let elsewhere = RunRecord { host: "other".into(), ..failed.clone() };
+        let runs = [skip.clone(), failed, skip.clone(), elsewhere, skip];
+        assert_eq!(skipped_in_a_row(&words, &runs, "box"), 2);
     }
 }

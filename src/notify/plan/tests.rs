@@ -20,6 +20,7 @@ struct Desk {
     repeat_hours: i64,
     retry: Retry,
     for_minutes: BTreeMap<String, u32>,
+    host: &'static str,
     delivered: Mutex<Vec<String>>,
 }
 
@@ -34,6 +35,7 @@ impl Desk {
             repeat_hours: 24,
             retry: Retry::Nothing,
             for_minutes: BTreeMap::new(),
+            host: "h",
             delivered: Mutex::default(),
         }
     }
@@ -54,7 +56,7 @@ impl Desk {
         let context = Context {
             now: noon + TimeDelta::hours(hours),
             language: Language::En,
-            host: "h",
+            host: self.host,
             repeat_after: TimeDelta::hours(self.repeat_hours),
             clear_after: TimeDelta::hours(2),
             for_minutes: &self.for_minutes,
@@ -288,6 +290,21 @@ fn a_value_around_its_threshold_is_one_message_and_its_end_another() {
         let expected: Vec<String> = expected.iter().map(shown).collect();
         assert_eq!(delivered, expected, "{name}");
     }
+}
+
+#[test]
+fn of_two_hosts_with_one_folder_neither_resolves_what_is_the_others() {
+    let mut desk = Desk::new(&["hook"]);
+    let full = || [disks(&[("/", "warning")]), stats(30.0)];
+    let well = || [disks(&[("/", "normal")]), stats(1.0)];
+    let both = ["hook: disk_space_warning/", "hook: high_failure_rate"];
+    assert_eq!(desk.delivered(0, &full()).len(), both.len());
+    desk.host = "other";
+    // The tasks are those of both, a disk is each one's own.
+    assert_eq!(desk.delivered(0, &full()), ["hook: disk_space_warning/"]);
+    assert_eq!(desk.delivered(1, &well()).len(), 2);
+    desk.host = "h";
+    assert_eq!(desk.delivered(2, &well()), ["hook: -disk_space_warning/"]);
 }
 
 #[test]

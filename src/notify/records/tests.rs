@@ -60,7 +60,7 @@ impl Desk {
     }
 
     fn records(&self) -> Records {
-        Records::new(self.folder.path())
+        Records::new(self.folder.path(), "h")
     }
 
     fn append(&self, time: DateTime<FixedOffset>, kinds: &[&str]) {
@@ -108,7 +108,7 @@ fn the_days_file_is_that_of_the_zone() {
 #[test]
 fn nothing_is_remembered_where_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let past = Records::new(&folder.path().join("not/there")).read(noon(), None);
+    let past = Records::new(&folder.path().join("not/there"), "h").read(noon(), None);
     assert_eq!(past.unwrap().memory, Memory::default());
 }
 
@@ -256,12 +256,12 @@ fn a_turn_is_waited_for_and_given_up_at_last() {
 
 fn sending() -> Sending {
     let alert = Alert { severity: Severity::Error, ..alert("backlog") };
-    Sending { alert, channel: "hook".into() }
+    Sending { alert, channel: "hook".into(), host: "h".into() }
 }
 
 /// What another run is known to send on the channel `hook`.
 fn in_hand(past: &Past) -> Option<Severity> {
-    let known = past.memory.0.get(&Identity::of(&alert("backlog")))?;
+    let known = past.memory.0.get(&Identity::of(&alert("backlog"), "h"))?;
     known.channels["hook"].in_progress
 }
 

@@ -14,6 +14,7 @@ use crate::schedule::missed::{self, Known};
 use crate::schedule::program::Program;
 use crate::schedule::runs::{self, RunRecord};
 use crate::schedule::shell;
+use crate::system::host_name;
 use chrono::{DateTime, Utc};
 use std::path::Path;
 
@@ -56,7 +57,8 @@ impl Session {
     ) -> Option<DateTime<Utc>> {
         let identity = identity(config);
         let is_running = |command: &str| lock::is_held(&lock_subject(command, config, &identity));
-        let known = Known { runs, is_running: &is_running, now: self.now, zone: cron_zone() };
+        let host = &host_name();
+        let known = Known { runs, host, is_running: &is_running, now: self.now, zone: cron_zone() };
         // Records have a job's words without the options of every command.
         let words = recorded_words(&job.words());
         missed::missed(&Installed { command: shell::quoted_words(&words), ..job.clone() }, &known)
@@ -67,10 +69,10 @@ impl Session {
     /// # Errors
     /// The records of runs cannot be read.
     pub(in crate::run) fn skipped(&self, config: &Config) -> Result<Vec<SkippedJob>, Failure> {
-        let runs = read_records(config, self.now)?;
+        let (runs, host) = (read_records(config, self.now)?, host_name());
         let skipped = config.schedule.jobs.iter().filter_map(|job| {
             let words = recorded_words(&shlex::split(&job.command)?);
-            let times = missed::skipped_in_a_row(&words, &runs);
+            let times = missed::skipped_in_a_row(&words, &runs, &host);
             (times >= missed::SKIPPED_TOO_OFTEN)
                 .then(|| SkippedJob { job: job.name.clone(), times })
         });
