@@ -5,7 +5,7 @@ use super::arguments::recorded_arguments;
 use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
 use crate::schedule::runs::append::append;
-use crate::schedule::runs::{self, Holder, RunRecord};
+use crate::schedule::runs::{self, Holder, RunRecord, last};
 use crate::system::host_name;
 use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
@@ -132,7 +132,11 @@ impl Running {
             dry_run: run.is_dry_run,
         };
         let path = runs::path(&records.folder);
-        match append(&records.folder, &record) {
+        let is_last_success = records.has_config_file && record.is_success();
+        let recorded = append(&records.folder, &record).and_then(|()| {
+            if is_last_success { last::remember(&records.folder, &record) } else { Ok(()) }
+        });
+        match recorded {
             Ok(()) => log::info!("the run is recorded in {}", path.display()),
             Err(error) => {
                 log::warn!("the run cannot be recorded in {}: {error}", path.display());

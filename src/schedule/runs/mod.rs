@@ -4,6 +4,7 @@
 
 pub mod append;
 pub mod follow;
+pub mod last;
 
 use crate::files::{Access, each_line, open_regular};
 use chrono::{DateTime, FixedOffset, SecondsFormat};
@@ -87,11 +88,21 @@ pub fn path(logs_dir: &Path) -> PathBuf {
     logs_dir.join("taskmon_runs.jsonl")
 }
 
-/// The records, oldest first and as many of the last as the file keeps; none where there is no file yet.
+/// The records, oldest first and as many of the last as the file keeps, before them the last success of each job that is not among them any more; none
+/// where there is no file yet.
 ///
 /// # Errors
-/// The file cannot be read.
+/// A file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
+    let found = read_kept(logs_dir)?;
+    let mut runs = last::read(logs_dir)?;
+    runs.retain(|run| !found.contains(run));
+    runs.sort_by_key(|run| run.end);
+    runs.extend(found);
+    Ok(runs)
+}
+
+fn read_kept(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
     let mut found = VecDeque::new();
     let mut note = |line: Option<&[u8]>| {
         found.extend(line.and_then(record));

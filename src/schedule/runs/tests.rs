@@ -40,6 +40,24 @@ fn a_record_is_a_line_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn the_last_success_of_each_job_survives_trimming_and_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let rare = RunRecord { arguments: vec!["stats".into(), "--month".into()], ..record(1) };
+    let elsewhere = RunRecord { host: "other".into(), ..record(2) };
+    for run in [&record(0), &rare, &elsewhere, &record(3)] {
+        append_and_trim(&path(folder.path()), run, 1).unwrap();
+        last::remember(folder.path(), run).unwrap();
+    }
+    assert_eq!(numbers(&read(folder.path()).unwrap()), [1, 2, 3]);
+    std::fs::remove_file(path(folder.path())).unwrap();
+    let mut found = numbers(&read(folder.path()).unwrap());
+    found.sort_unstable();
+    assert_eq!(found, [1, 2, 3]);
+    append(folder.path(), &record(4)).unwrap();
+    assert_eq!(numbers(&read(folder.path()).unwrap()).last(), Some(&4));
+}
+
+#[test]
 fn torn_lines_are_skipped_and_do_not_spoil_the_next() {
     let folder = tempfile::tempdir().unwrap();
     append(folder.path(), &record(1)).unwrap();
