@@ -17,7 +17,7 @@
 //!   through `channels`, `check` judges what the others know (of the databases, the disks, the broker and the installed jobs).
 //! - No SQL outside `store/`.
 //! - `report` imports the report structs only, and the settings that say what a figure is held against; `manual` nothing but words.
-//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `folder`,
+//! - The ground floor (`alert`, `outcome`, `units`, `calendar`, `timezone`, `language`, `lock`, `secret`, `values`, `job`, `files`, `folder`, `host`,
 //!   `deadline`, `printable`, `stream`, `tls`) imports nothing of taskmon but itself.
 //! - Time is a parameter: `now` is read once in `run` and handed down.
 
@@ -35,6 +35,7 @@ pub mod deadline;
 pub mod demo;
 pub mod files;
 pub mod folder;
+pub mod host;
 pub mod job;
 pub mod language;
 pub mod live;

@@ -10,8 +10,8 @@
 
 use crate::files::{locked, open_lock};
 use crate::folder::{Folder, make_own, own_folders};
+use crate::host;
 use crate::outcome::{Failure, Kind};
-use crate::system::host_name;
 use anyhow::Result;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -123,7 +123,7 @@ fn file_name(subject: &Subject) -> String {
     subject.identity.hash(&mut hasher);
     // Without its dots, or `*.log.*` would fit the name of some host.
     let host =
-        host_name().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
+        host::name().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
     format!(".taskmon-{}-{host}-{:016x}.lock", subject.name, hasher.finish())
 }
 

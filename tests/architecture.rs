@@ -19,7 +19,7 @@ struct Rule {
 }
 
 /// The words that everybody shares: they know nothing of the rest.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "mapping::**",
     "alert",
     "units",
@@ -32,6 +32,7 @@ const WORDS: [&str; 16] = [
     "job",
     "files",
     "folder",
+    "host",
     "deadline",
     "printable",
     "stream",
@@ -73,6 +74,7 @@ const RULES: &[Rule] = &[
     Rule { module: "job", may: &[] },
     Rule { module: "files", may: &[] },
     Rule { module: "folder", may: &[] },
+    Rule { module: "host", may: &[] },
     Rule { module: "deadline", may: &[] },
     Rule { module: "printable", may: &[] },
     Rule { module: "stream", may: &[] },

@@ -56,6 +56,7 @@ pub struct Context<'a> {
     pub for_minutes: &'a BTreeMap<String, u32>,
     pub receivers: &'a [Receiver],
     pub records_dir: &'a Path,
+    pub records_days: u32,
     pub logs_dir: &'a Path,
     pub retry: Retry,
     pub mode: Mode,

@@ -93,7 +93,13 @@ pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Sum
             past.memory.prune(context.now.to_utc(), context.repeat_after);
             past.memory
         });
-        if let Err(error) = records.append(context.now, carried.as_ref(), &lines) {
+        let appended = records.append(context.now, carried.as_ref(), &lines);
+        let swept = appended.and_then(|()| {
+            // Only a day's first file says all that has to be known of those before it.
+            let begins = turn.is_some() && carried.is_some();
+            if begins { records.sweep(context.now, context.records_days) } else { Ok(()) }
+        });
+        if let Err(error) = swept {
             issues.push(unusable("written", context, &error));
         }
         if plan.issues.is_empty() {

@@ -14,10 +14,11 @@
 
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
+use crate::calendar::Shift;
 use crate::files::{Access, SHARED, each_line, locked, open_lock, open_regular, read_whole};
 use crate::folder::Folder;
 use crate::rules::Origin;
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, TimeDelta};
 use fs2::FileExt;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
@@ -196,6 +197,18 @@ impl Records {
             lines.push(line_of(record)?);
         }
         append(&self.folder.join(file_name(now)), &lines)
+    }
+
+    /// Removes the files of the days that are longer ago.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file not be removed.
+    pub fn sweep(&self, now: DateTime<FixedOffset>, days: u32) -> io::Result<()> {
+        let oldest = now.to_utc().minus(TimeDelta::days(days.into()));
+        let oldest = file_name(oldest.with_timezone(now.offset()));
+        let folder = Folder::open(&self.folder)?;
+        let mut old = self.names()?.into_iter().filter(|name| *name < oldest);
+        old.try_for_each(|name| folder.remove(&OsString::from(name)))
     }
 
     /// Lets other runs know what this one is about to send.

@@ -15,6 +15,9 @@ pub struct Settings {
     /// 0: whatever is firing is always sent.
     #[serde(deserialize_with = "values::hours")]
     pub repeat_after_hours: u32,
+    /// After so many days records go; what still matters of them is carried on.
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 100_000>")]
+    pub records_days: u32,
     /// For how long what is near its threshold, or goes up and down, must not be found before its alert is resolved.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
     pub clear_after_minutes: u32,

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::files::{NewFile, SHARED, read_regular};
 use crate::folder::Folder;
+use crate::host;
 use crate::system::disk::{self, DiskReport, Expected, Prober, Seen, Settings};
-use crate::system::host_name;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ fn measured(file: &Path, settings: &Settings) -> (Expected, DiskReport) {
 
 /// Each host has disks of its own.
 fn file(config: &Config) -> PathBuf {
-    let host = host_name().replace('/', "_");
+    let host = host::name().replace('/', "_");
     config.alerts.notify.records_dir.join(format!("disks_{host}.json"))
 }
 

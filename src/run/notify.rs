@@ -5,11 +5,11 @@ use super::logging::GOOD_NEWS;
 use super::{Session, log_issues};
 use crate::alert::Notification;
 use crate::config::Config;
+use crate::host;
 use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
-use crate::system::host_name;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -25,7 +25,7 @@ impl Session {
     ) -> Summary {
         let settings = &config.alerts.notify;
         let receivers = channels::receivers(&settings.channels);
-        let host = host_name();
+        let host = host::name();
         let context = Context {
             now: self.now.with_timezone(&config.timezone).fixed_offset(),
             language: config.language,
@@ -35,6 +35,7 @@ impl Session {
             for_minutes: &config.alerts.rules.for_minutes,
             receivers: &receivers,
             records_dir: &settings.records_dir,
+            records_days: settings.records_days,
             logs_dir: &settings.logs_dir,
             retry,
             mode,

@@ -2,11 +2,11 @@
 
 use super::Session;
 use super::arguments::recorded_arguments;
+use crate::host;
 use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
 use crate::schedule::runs::append::append;
 use crate::schedule::runs::{self, Holder, RunRecord, last};
-use crate::system::host_name;
 use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
 use std::ffi::OsString;
@@ -127,7 +127,7 @@ impl Running {
             skipped: ended.held_by.is_some(),
             held_by: ended.held_by,
             duration_seconds: super::milliseconds(self.clock.elapsed()),
-            host: host_name(),
+            host: host::name(),
             arguments: self.arguments.clone(),
             dry_run: run.is_dry_run,
         };

@@ -62,6 +62,7 @@ impl Desk {
             for_minutes: &self.for_minutes,
             receivers: &self.receivers,
             records_dir: &records_dir,
+            records_days: 90,
             logs_dir: &logs_dir,
             retry: self.retry,
             mode,
@@ -305,6 +306,21 @@ fn of_two_hosts_with_one_folder_neither_resolves_what_is_the_others() {
     assert_eq!(desk.delivered(1, &well()).len(), 2);
     desk.host = "h";
     assert_eq!(desk.delivered(2, &well()), ["hook: -disk_space_warning/"]);
+}
+
+#[test]
+fn old_records_go_and_what_still_fires_is_known_all_the_same() {
+    let desk = Desk::new(&["hook"]);
+    desk.delivered(0, &[stats(30.0)]);
+    std::fs::write(desk.path("records/notes_20200101.jsonl"), "").unwrap();
+    let days = |days: i64| desk.delivered(days * 24, &[disks(&[("/", "warning")])]);
+    days(90);
+    assert!(desk.path("records/alerts_20261122.jsonl").exists());
+    days(91);
+    assert!(!desk.path("records/alerts_20261122.jsonl").exists());
+    assert!(desk.path("records/notes_20200101.jsonl").exists());
+    let delivered = desk.delivered(92 * 24, &[stats(1.0)]);
+    assert_eq!(delivered, ["hook: -high_failure_rate"]);
 }
 
 #[test]
@@ -575,6 +591,7 @@ fn runs_at_the_same_time_notify_of_an_alert_once() {
         for_minutes: &BTreeMap::new(),
         receivers: &desk.receivers,
         records_dir: &records_dir,
+        records_days: 90,
         logs_dir: &logs_dir,
         retry: Retry::Undelivered,
         mode: Mode::Deliver,

@@ -3,6 +3,7 @@
 use super::cron_zone;
 use crate::calendar::Shift;
 use crate::config::Config;
+use crate::host;
 use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
 use crate::outcome::{Failure, Kind};
@@ -14,7 +15,6 @@ use crate::schedule::missed::{self, Known};
 use crate::schedule::program::Program;
 use crate::schedule::runs::{self, RunRecord};
 use crate::schedule::shell;
-use crate::system::host_name;
 use chrono::{DateTime, Utc};
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl Session {
     ) -> Option<DateTime<Utc>> {
         let identity = identity(config);
         let is_running = |command: &str| lock::is_held(&lock_subject(command, config, &identity));
-        let host = &host_name();
+        let host = &host::name();
         let known = Known { runs, host, is_running: &is_running, now: self.now, zone: cron_zone() };
         // Records have a job's words without the options of every command.
         let words = recorded_words(&job.words());
@@ -69,7 +69,7 @@ impl Session {
     /// # Errors
     /// The records of runs cannot be read.
     pub(in crate::run) fn skipped(&self, config: &Config) -> Result<Vec<SkippedJob>, Failure> {
-        let (runs, host) = (read_records(config, self.now)?, host_name());
+        let (runs, host) = (read_records(config, self.now)?, host::name());
         let skipped = config.schedule.jobs.iter().filter_map(|job| {
             let words = recorded_words(&shlex::split(&job.command)?);
             let times = missed::skipped_in_a_row(&words, &runs, &host);
