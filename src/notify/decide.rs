@@ -22,6 +22,8 @@ pub enum Reason {
     Retry,
     /// It was notified that the alert is firing, and the alert is resolved.
     Resolved,
+    /// It was notified that the alert is firing, and what that is about is not watched any more.
+    NotWatched,
     /// It was notified not long ago, of no lesser severity.
     Suppressed,
     /// The alert is not as severe as the channel asks for.
@@ -45,7 +47,8 @@ impl Reason {
             | Reason::Worse
             | Reason::RepeatDue
             | Reason::Retry
-            | Reason::Resolved => true,
+            | Reason::Resolved
+            | Reason::NotWatched => true,
             Reason::Suppressed
             | Reason::BelowMinimum
             | Reason::InProgress
@@ -92,6 +95,8 @@ pub enum State {
     },
     /// It was firing, and whoever found it does not find it any more.
     Resolved,
+    /// What it is about was taken out of the configuration.
+    NotWatched,
     /// This run did not look, or what it looked at could not be judged.
     NotJudged,
 }
@@ -117,9 +122,10 @@ pub fn decide(
     match alert {
         State::Firing { severity, minimum } if severity < minimum => Reason::BelowMinimum,
         State::Firing { severity, .. } => decide_firing(now, repeat_after, memory, severity),
-        State::Resolved | State::NotJudged if memory.in_progress.is_some() => Reason::InProgress,
+        _ if memory.in_progress.is_some() => Reason::InProgress,
         State::Resolved if memory.notified.is_some() => Reason::Resolved,
-        State::Resolved => Reason::NeverNotified,
+        State::NotWatched if memory.notified.is_some() => Reason::NotWatched,
+        State::Resolved | State::NotWatched => Reason::NeverNotified,
         State::NotJudged if undelivered(now, memory).is_some() => Reason::Retry,
         State::NotJudged => Reason::NothingUndelivered,
     }

@@ -245,6 +245,7 @@ impl<'a> Decider<'a> {
         let subject = identity.subject.as_deref();
         let finds = |evaluation: &Evaluation| evaluation.finds(&identity.kind, subject);
         let mut gone: Vec<Origin> = Vec::new();
+        let mut state = State::Resolved;
         for evaluation in evaluations.iter().filter(|evaluation| !finds(evaluation)) {
             let origin = evaluation.origin;
             let transition = |phase| Transition { alert: known.alert.clone(), origin, phase };
@@ -259,6 +260,10 @@ impl<'a> Decider<'a> {
                     self.transitions.extend(begins.then(|| transition(Phase::Clearing)));
                 }
                 Verdict::Wavering | Verdict::Well => gone.push(origin),
+                Verdict::NotWatched => {
+                    gone.push(origin);
+                    state = State::NotWatched;
+                }
             }
         }
         let others_find_it =
@@ -271,8 +276,7 @@ impl<'a> Decider<'a> {
             origin,
             decisions,
         };
-        let decisions =
-            if others_find_it { BTreeMap::new() } else { self.decisions(known, State::Resolved) };
+        let decisions = if others_find_it { BTreeMap::new() } else { self.decisions(known, state) };
         // Another run is notifying a channel of it right now; the next run will know the result.
         if decisions.values().any(|reason| *reason == Reason::InProgress) {
             return;

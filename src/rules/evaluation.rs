@@ -5,6 +5,7 @@ use crate::alert::Alert;
 use crate::language::Language;
 use crate::outcome::Severity;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Where an alert was found; only there can it be found to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,8 +37,17 @@ pub enum Judged {
     Nothing,
     /// That this job failed.
     Job(String),
-    /// All of the origin but those that are not known; of disks only those of the paths that were measured.
-    AllBut { unknown: Vec<Alerts>, wavering: Vec<Alerts>, disks: Vec<String> },
+    /// All of the origin but those that are not known; of disks only those of the paths that were measured, and of those that are not watched.
+    AllBut { unknown: Vec<Alerts>, wavering: Vec<Alerts>, disks: Vec<String>, watched: Watched },
+}
+
+/// Which paths the configuration has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Watched {
+    /// These.
+    Only(Vec<String>),
+    /// Others as well.
+    Others,
 }
 
 /// What an evaluation says of an alert that it did not find.
@@ -47,6 +57,8 @@ pub enum Verdict {
     /// It is not firing, and may be again at any moment: its value is near the threshold, or goes up and down as counts do.
     Wavering,
     Well,
+    /// Nobody will look at what it is about any more.
+    NotWatched,
 }
 
 /// Alerts of a type.
@@ -78,12 +90,14 @@ impl Evaluation {
         match &self.judged {
             Judged::Job(job) if kind == JOB_FAILED && subject == Some(job) => Verdict::Well,
             Judged::Nothing | Judged::Job(_) => Verdict::NotJudged,
-            Judged::AllBut { unknown, wavering, disks } => {
-                let is_measured = |path| disks.iter().any(|disk| disk == path);
-                let is_judged = !OF_DISKS.contains(&kind) || subject.is_some_and(is_measured);
+            Judged::AllBut { unknown, wavering, disks, watched } => {
+                let is_in = |paths: &[String]| paths.iter().any(|path| Some(&**path) == subject);
                 let is_among =
                     |alerts: &[Alerts]| alerts.iter().any(|some| some.include(kind, subject));
-                if !is_judged || is_among(unknown) {
+                let is_of_disk = OF_DISKS.contains(&kind);
+                if is_of_disk && matches!(watched, Watched::Only(paths) if !is_in(paths)) {
+                    Verdict::NotWatched
+                } else if (is_of_disk && !is_in(disks)) || is_among(unknown) {
                     Verdict::NotJudged
                 } else if is_among(wavering) {
                     Verdict::Wavering
@@ -92,6 +106,15 @@ impl Evaluation {
                 }
             }
         }
+    }
+
+    /// The same where these are all the paths of disks that are looked at.
+    pub fn watching<'p>(mut self, paths: impl IntoIterator<Item = &'p Path>) -> Self {
+        if let Judged::AllBut { watched, .. } = &mut self.judged {
+            let paths = paths.into_iter().map(|path| path.to_string_lossy().into_owned());
+            *watched = Watched::Only(paths.collect());
+        }
+        self
     }
 
     /// Whether it found the alert.

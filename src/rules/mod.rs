@@ -26,7 +26,7 @@ use crate::language::Language;
 use crate::live::LiveState;
 use anyhow::Context as _;
 use document::{Look, Misfit};
-use evaluation::{Alerts, Judged, Which};
+use evaluation::{Alerts, Judged, Watched, Which};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -99,6 +99,7 @@ pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evalua
             unknown: findings.unknown,
             wavering: findings.wavering,
             disks: findings.disks,
+            watched: Watched::Others,
         },
     }
 }

@@ -37,7 +37,10 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> R
             }
             log_issues(&report.errors);
             log_disks(&report);
-            let evaluation = notify::evaluate(config, &report)?;
+            let mut evaluation = notify::evaluate(config, &report)?;
+            if arguments.paths.is_empty() {
+                evaluation = evaluation.watching(settings.all_paths());
+            }
             report.alerts = evaluation.alerts.clone();
             let report = Measured { report, language: config.language };
             let evaluations = vec![evaluation, Evaluation::job_succeeded("disk")];

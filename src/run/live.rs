@@ -74,7 +74,8 @@ pub(super) fn evaluate(
     let mut issues = live::issues(&figures);
     issues.extend(hidden_rows(store));
     issues.extend(disks.errors);
-    let mut evaluation = rules::evaluate_live(&state, &context)?;
+    let evaluation = rules::evaluate_live(&state, &context)?;
+    let mut evaluation = evaluation.watching(config.disk.all_paths());
     for (rule, why) in undecided {
         evaluation.add_check_error(rule, &why, config.language);
     }

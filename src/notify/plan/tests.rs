@@ -309,6 +309,19 @@ fn of_two_hosts_with_one_folder_neither_resolves_what_is_the_others() {
 }
 
 #[test]
+fn what_is_not_watched_any_more_is_resolved_for_that_reason() {
+    let desk = Desk::new(&["hook"]);
+    let both = disks(&[("/", "warning"), ("/old", "warning")]);
+    let paths = ["/", "/old"].map(std::path::Path::new);
+    assert_eq!(desk.delivered(0, &[both.watching(paths)]).len(), 2);
+    // A run that looks at some paths by hand says nothing of the others.
+    assert_eq!(desk.delivered(1, &[disks(&[("/", "warning")])]), [""; 0]);
+    let (summary, delivered) = desk.run(2, &[disks(&[("/", "warning")]).watching([paths[0]])]);
+    assert_eq!(delivered, ["hook: -disk_space_warning/old"]);
+    assert_eq!(summary.decisions[1].channels["hook"], Reason::NotWatched);
+}
+
+#[test]
 fn old_records_go_and_what_still_fires_is_known_all_the_same() {
     let desk = Desk::new(&["hook"]);
     desk.delivered(0, &[stats(30.0)]);

@@ -134,7 +134,7 @@ impl Default for Prober {
 /// deadline), `disk_implausible` (an answer that cannot be) or `disk_not_mounted`. `mounts_unreadable` says that the figures are whole but nobody
 /// knows which mounts they belong to.
 pub fn measure(settings: &Settings, expected: &Expected, prober: &Prober) -> DiskReport {
-    let paths: Vec<&Path> = settings.paths.iter().map(|volume| volume.path.as_path()).collect();
+    let paths: Vec<&Path> = settings.all_paths().collect();
     let outcomes = probe::probe_all(&paths, &prober.program, prober.deadline);
     let mut errors = Vec::new();
     // Read after the file systems were asked: asking may have mounted one (autofs).

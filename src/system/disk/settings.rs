@@ -90,6 +90,10 @@ impl Settings {
         })
     }
 
+    pub fn all_paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(|volume| volume.path.as_path())
+    }
+
     /// Those that hold where a path has none of its own.
     pub fn thresholds(&self) -> Thresholds {
         Thresholds { warning: self.warning_percent, critical: self.critical_percent }
