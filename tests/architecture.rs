@@ -85,6 +85,7 @@ const RULES: &[Rule] = &[
     Rule { module: "store::advisory", may: &["store::postgres::**"] },
     Rule { module: "store::cascades", may: &[] },
     Rule { module: "store::columns", may: &["store::refusal"] },
+    Rule { module: "store::errors", may: &[] },
     Rule { module: "store::fields", may: &["store::columns", "store::refusal"] },
     Rule {
         module: "store::inspect",
@@ -100,6 +101,7 @@ const RULES: &[Rule] = &[
             "store",
             "store::cascades",
             "store::columns",
+            "store::errors",
             "store::fields",
             "store::inspect",
             "store::prune::**",
@@ -119,6 +121,7 @@ const RULES: &[Rule] = &[
             "store",
             "store::cascades",
             "store::columns",
+            "store::errors",
             "store::fields",
             "store::inspect",
             "store::prune::**",
@@ -130,7 +133,7 @@ const RULES: &[Rule] = &[
     Rule { module: "cleanup", may: &["store", "store::prune", "system::disk::mounts"] },
     Rule { module: "alert", may: &[] },
     Rule { module: "live", may: &["store", "system::disk"] },
-    Rule { module: "rules", may: &["live", "system::disk"] },
+    Rule { module: "rules", may: &["live", "stats", "system::disk"] },
     Rule { module: "notify", may: &["rules", "channels"] },
     // A channel sends what it is given; whether, when and how often is decided outside.
     Rule { module: "channels", may: &[] },

@@ -127,12 +127,16 @@ fn over_preset(mut values: Table, given: &Given) -> Result<Table, Failure> {
         _ => Table::new(),
     };
     tables.remove("only");
-    // The queues that the preset's application has; others' are found out.
-    if let Some(Value::Table(queues)) = tables.remove("broker")
-        && let Some(Value::Table(broker)) = values.remove("broker")
-    {
-        let broker = reader::overlay(broker, queues);
-        values.insert("broker".to_owned(), Value::Table(broker));
+    // What else the preset knows of its application: its queues and, in its own tables, the kinds of its errors. Others' are found out.
+    if given.has("database.tasks.from") {
+        tables.remove("stats");
+    }
+    for section in ["broker", "stats"] {
+        if let Some(Value::Table(known)) = tables.remove(section)
+            && let Some(Value::Table(configured)) = values.get_mut(section)
+        {
+            *configured = reader::overlay(std::mem::take(configured), known);
+        }
     }
     let tables = without_forms_of(&database, tables);
     let database = reader::overlay(database, tables);

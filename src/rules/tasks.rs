@@ -4,6 +4,7 @@ use super::Found;
 use super::document::{Look, Misfit, Wrong, exact, float, plain};
 use crate::alert::Alert;
 use crate::outcome::Severity;
+use crate::stats::OTHER_ERRORS;
 use crate::units;
 use serde_json::Value;
 
@@ -95,7 +96,11 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
     let limit = look.context.settings.error_concentration_percent;
     // Exactly: 50.001 % is above 50 although it reads 50.0.
     let is_above = |tasks: u64| tasks as f64 * 100.0 > limit * all as f64;
-    for (name, tasks) in counts.into_iter().filter(|(_, tasks)| is_above(*tasks)) {
+    // What has no category in common is not concentrated in one.
+    let is_category = |name: &str| !OTHER_ERRORS.contains(&name);
+    let concentrated =
+        counts.into_iter().filter(|(name, tasks)| is_category(name) && is_above(*tasks));
+    for (name, tasks) in concentrated {
         let share = exact(units::percent(tasks, all));
         let shown = share.as_ref().map(plain).unwrap_or_default();
         found.alerts.push(Alert {

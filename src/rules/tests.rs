@@ -152,16 +152,21 @@ fn a_day_without_a_task_fires_if_it_is_to() {
 }
 
 #[test]
-fn one_category_above_the_share_of_all_fires_and_other_errors_count_like_the_rest() {
+fn one_category_above_the_share_of_all_fires_and_what_is_in_none_does_not() {
     let document = |counts: Value| with(stats(), "/error_statistics/error_categories", counts);
     assert_eq!(kinds(document(json!({}))), [""; 0]);
     assert_eq!(kinds(document(json!({"超时": 5, "其他错误": 5}))), [""; 0]);
-    let found = evaluated(document(json!({"超时": 5, "其他错误": 6})), &in_chinese()).alerts;
+    let found = evaluated(document(json!({"超时": 6, "其他错误": 5})), &in_chinese()).alerts;
     assert_eq!(
         serde_json::to_value(found).unwrap(),
-        json!([{"type": "concentrated_errors", "severity": "warning", "subject": "其他错误", "value": 54.55, "threshold": 50,
-            "message": "错误集中在「其他错误」: 54.55%（6/11）"}])
+        json!([{"type": "concentrated_errors", "severity": "warning", "subject": "超时", "value": 54.55, "threshold": 50,
+            "message": "错误集中在「超时」: 54.55%（6/11）"}])
     );
+    for others in ["其他错误", "other errors"] {
+        for counts in [json!({others: 9}), json!({"超时": 5, others: 95})] {
+            assert_eq!(kinds(document(counts)), [""; 0]);
+        }
+    }
     // 50.001 % reads 50.0 and is above all the same.
     let found = evaluated(document(json!({"a": 50_001, "b": 49_999})), &context()).alerts;
     assert_eq!(found[0].value, Some(Number::from(50)));

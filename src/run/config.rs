@@ -36,8 +36,8 @@ fn starting_point(name: &str) -> Result<String> {
     };
     let sections = preset::find(name).ok_or_else(unknown)?;
     let lines = sections.lines().filter(|line| *line != preset::POSTGRES_ONLY).map(|line| {
-        if line == "[broker]" {
-            // It is no part of the tables.
+        if ["[broker]", "[[stats.error_categories]]"].contains(&line) {
+            // They are no part of the tables.
             return line.to_owned();
         }
         if line.starts_with("[[") {

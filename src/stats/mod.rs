@@ -7,7 +7,7 @@ mod settings;
 mod tasks;
 mod trend;
 
-pub use errors::{ErrorStatistics, FailedTaskDetail};
+pub use errors::{ErrorStatistics, FailedTaskDetail, OTHER_ERRORS};
 pub use performance::{PerformanceStatistics, SlowestTask};
 pub use settings::{Category, Settings};
 pub use tasks::{ProcessingTimePercentiles, TaskStatistics};

@@ -15,6 +15,8 @@ pub struct Settings {
     /// The days before it that a day is judged by; 0: no anomalies.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 366>")]
     pub baseline_days: usize,
+    /// Empty: errors are sorted by the exception that they name. Without the key, the preset's.
+    #[serde(default)]
     pub error_categories: Vec<Category>,
 }
 

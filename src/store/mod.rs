@@ -3,6 +3,7 @@
 pub mod advisory;
 pub mod cascades;
 mod columns;
+mod errors;
 mod fields;
 pub mod inspect;
 pub mod open;
@@ -13,6 +14,7 @@ pub mod settings;
 mod sqlite;
 pub mod target;
 
+pub use errors::{ErrorGroup, LONGEST_NAME, MOST_EXCEPTIONS};
 pub use settings::RowSecurity;
 
 use crate::calendar::Day;
@@ -80,7 +82,7 @@ pub struct DayRequest {
     pub slowest: usize,
     /// How many of the failed tasks are listed.
     pub failed_details: usize,
-    /// For each category of errors the texts of which a message contains one.
+    /// For each category of errors the texts of which a message contains one. None: errors are counted by the exception that they name.
     pub categories: Vec<Vec<String>>,
 }
 
@@ -93,8 +95,8 @@ pub struct DayFigures {
     pub cells: Vec<Cell>,
     pub percentiles: Option<Percentiles>,
     pub slowest: Vec<SlowTask>,
-    /// Failed tasks with a message, by the category's place in the request; `None`: in no category.
-    pub categories: BTreeMap<Option<usize>, u64>,
+    /// Failed tasks with a message; at most [`MOST_EXCEPTIONS`] exceptions.
+    pub errors: BTreeMap<ErrorGroup, u64>,
     pub failed: Vec<FailedTask>,
     pub trend: Vec<DayCount>,
     /// Rows without the time that a task is counted by.
@@ -155,8 +157,8 @@ pub struct FailedTask {
     pub message: Option<String>,
     /// In bytes as it is stored, where these are more than [`LONGEST_MESSAGE`].
     pub message_length: Option<u64>,
-    /// As in [`DayFigures::categories`]; `None`: there is no message.
-    pub category: Option<Option<usize>>,
+    /// `None`: there is no message. An exception may be one that [`DayFigures::errors`] counts among the rest.
+    pub group: Option<ErrorGroup>,
     pub retries: Option<i64>,
     pub created_at: DateTime<Utc>,
 }

@@ -5,7 +5,10 @@ use crate::store::harness::{DAY, View, at, counts, days, failed, figures, reques
 use crate::support::rows::Task;
 use std::collections::BTreeMap;
 use taskmon::mapping::Field;
-use taskmon::store::{BacklogCount, Cell, DayFigures, FailedTask, Percentiles, SlowTask};
+use taskmon::store::ErrorGroup::{Category, Exception, Other};
+use taskmon::store::{
+    BacklogCount, Cell, DayFigures, ErrorGroup, FailedTask, MOST_EXCEPTIONS, Percentiles, SlowTask,
+};
 
 /// An open task for the backlog, its queue in a column that the preset does not map.
 fn open(n: u32, status: &str, queue: &str) -> Task {
@@ -133,8 +136,8 @@ on_each_database! {
             // Not a pattern: the percent sign is literal.
             vec!["100% full".into(), "di_k".into()],
         ];
-        let found = figures(View::of(&env).store().as_mut(), &asked).categories;
-        assert_eq!(found, BTreeMap::from([(None, 3), (Some(1), 2), (Some(2), 1), (Some(3), 1)]));
+        let found = figures(View::of(&env).store().as_mut(), &asked).errors;
+        assert_eq!(found, BTreeMap::from([(Category(1), 2), (Category(2), 1), (Category(3), 1), (Other, 3)]));
     }
 
     fn only_failed_tasks_of_the_day_that_have_a_message_are_sorted(env) {
@@ -148,8 +151,64 @@ on_each_database! {
         ]);
         let mut asked = request(DAY);
         asked.categories = vec![vec!["parser".into()]];
-        let found = figures(View::of(&env).store().as_mut(), &asked).categories;
-        assert_eq!(found, BTreeMap::from([(None, 1), (Some(0), 1)]));
+        let found = figures(View::of(&env).store().as_mut(), &asked).errors;
+        assert_eq!(found, BTreeMap::from([(Category(0), 1), (Other, 1)]));
+    }
+
+    fn without_categories_failed_tasks_are_sorted_by_the_exception_that_they_name(env) {
+        let named = |name: &str| Exception(name.into());
+        let messages = [
+            ("ValueError: no: such", named("ValueError")),
+            ("ValueError", named("ValueError")),
+            ("requests.exceptions.Timeout: 30 s", named("requests.exceptions.Timeout")),
+            ("Net::OpenTimeout: execution expired", named("Net::OpenTimeout")),
+            ("App\\Gone: 410", named("App\\Gone")),
+            ("dial tcp 10.0.0.1:443: refused", Other),
+            ("404: not found", Other),
+            ("ValueError\n", Other),
+            ("库存不足: 订单 7", named("库存不足")),
+            ("订单 7: 库存不足", Other),
+        ];
+        env.insert(messages.iter().zip(1..).map(|((message, _), n)| Task::new(n).failed(message)));
+        env.insert([
+            Task::new(20).failed("").without("error_message"),
+            Task::new(21).failed(""),
+            Task::new(22).with("error_message", "KeyError: x"),
+            Task::new(23).at("2026-11-21 08:00:00").failed("KeyError: x"),
+        ]);
+        let figures = View::of(&env).figures();
+        assert_eq!(
+            figures.errors,
+            BTreeMap::from([
+                (named("ValueError"), 2),
+                (named("requests.exceptions.Timeout"), 1),
+                (named("Net::OpenTimeout"), 1),
+                (named("App\\Gone"), 1),
+                (named("库存不足"), 1),
+                (Other, 4),
+            ])
+        );
+        let mut listed: Vec<(&str, &ErrorGroup)> = Vec::new();
+        for task in &figures.failed {
+            match &task.group {
+                Some(group) => listed.push((task.message.as_deref().unwrap(), group)),
+                None => assert!(task.message.as_deref().unwrap_or_default().is_empty()),
+            }
+        }
+        listed.sort_by_key(|(message, _)| messages.iter().position(|(text, _)| text == message));
+        assert_eq!(listed, messages.iter().map(|(text, group)| (*text, group)).collect::<Vec<_>>());
+    }
+
+    fn the_most_frequent_exceptions_are_counted_each_and_the_rest_together(env) {
+        let many = MOST_EXCEPTIONS as u32 + 10;
+        env.insert((1..=many).map(|n| Task::new(n).failed(&format!("E{n:03}: x"))));
+        env.insert((1..=3).map(|n| Task::new(1000 + n).failed("E060: x")));
+        env.insert([Task::new(2000).failed("no exception")]);
+        let errors = View::of(&env).figures().errors;
+        assert_eq!(errors.len(), MOST_EXCEPTIONS + 1);
+        assert_eq!(errors[&Exception("E060".into())], 4);
+        assert_eq!(errors[&Exception("E049".into())], 1);
+        assert_eq!(errors[&Other], 11);
     }
 
     fn failed_tasks_are_listed_newest_first_and_ties_by_key(env) {
@@ -173,7 +232,7 @@ on_each_database! {
             task: Some("task_1".into()),
             message_length: None,
             message: Some(message),
-            category: Some(None),
+            group: Some(Exception("二维码识别失败".into())),
             retries: Some(4),
             created_at: at("2026-11-22 10:15:00.000250"),
         };

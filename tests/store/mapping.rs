@@ -7,7 +7,7 @@ use crate::support::rows::Task;
 use std::collections::BTreeMap;
 use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
-use taskmon::store::{BacklogCount, DayFigures};
+use taskmon::store::{BacklogCount, DayFigures, ErrorGroup};
 
 /// A task that has every field: failed, retried, started, timed.
 fn rich_task() -> Task {
@@ -54,7 +54,7 @@ fn is_unknown(field: Field, figures: &DayFigures) -> bool {
     let (cell, failed) = (&figures.cells[0], &figures.failed[0]);
     match field {
         Field::ProcessingTime => without_times(figures),
-        Field::ErrorMessage => figures.categories.is_empty() && failed.message.is_none(),
+        Field::ErrorMessage => figures.errors.is_empty() && failed.message.is_none(),
         Field::RetryCount => cell.retries.is_none() && failed.retries.is_none(),
         Field::StartedAt => cell.waited == 0,
         Field::Queue => figures.backlog[0].queue.is_none(),
@@ -144,7 +144,7 @@ on_each_database! {
         let open: Vec<&str> = figures.backlog.iter().map(|count| count.label.as_str()).collect();
         assert_eq!(open, ["GENERATING", "PENDING"]);
         assert_eq!(failed(&figures), ["task_3"]);
-        assert_eq!(figures.categories, BTreeMap::from([(None, 1)]));
+        assert_eq!(figures.errors, BTreeMap::from([(ErrorGroup::Exception("x".into()), 1)]));
     }
 
     fn labels_of_one_state_that_differ_in_case_are_counted_each(env) {
@@ -164,7 +164,7 @@ on_each_database! {
         let figures = View::of(&env).map(|tasks| tasks.states.cancelled = vec![]).figures();
         assert_eq!(counts(&figures.cells), [(1, Some("RETURNED"), Some(0), 2)]);
         assert_eq!(days(&figures.trend), [(6, Some("RETURNED"), 2)]);
-        assert_eq!((figures.failed, figures.backlog, figures.categories), (vec![], vec![], BTreeMap::new()));
+        assert_eq!((figures.failed, figures.backlog, figures.errors), (vec![], vec![], BTreeMap::new()));
     }
 
     fn a_row_without_a_status_is_counted_and_in_no_state(env) {
@@ -184,7 +184,7 @@ on_each_database! {
             Task::new(4).without("status"),
         ]);
         let figures = View::of(&env).map(|tasks| tasks.states = Default::default()).figures();
-        assert_eq!((figures.failed, figures.backlog, figures.categories), (vec![], vec![], BTreeMap::new()));
+        assert_eq!((figures.failed, figures.backlog, figures.errors), (vec![], vec![], BTreeMap::new()));
         assert_eq!(figures.cells.len(), 4);
         // One that has labels beside one that has none.
         let figures = View::of(&env).map(|tasks| {

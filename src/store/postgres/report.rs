@@ -1,13 +1,15 @@
 //! The statements of a day's report, and their rows.
 
 use super::plan::{Bound, Draft, Figures, Plan, Statement, Writer, unsigned};
+use super::quote::literal;
 use super::schema::{Schema, TimeType};
 use super::text::text;
 use crate::mapping::{Field, State, Wait};
+use crate::store::errors::{ErrorCounts, exception_pattern};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, DayRequest, FailedTask, LONGEST_MESSAGE, PERCENTILES,
-    Percentiles, SlowTask, StoreSettings,
+    BacklogCount, Cell, DayFigures, DayRequest, ErrorGroup, FailedTask, LONGEST_MESSAGE,
+    LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask, StoreSettings,
 };
 use postgres::Row;
 use std::collections::BTreeMap;
@@ -19,15 +21,16 @@ mod part {
     pub const SLOW_TASK: i32 = 2;
 }
 
-/// A failed task's message that is in no category; NULL means that there is none.
+/// A failed task's message that is in no category; NULL means that there is none, or that errors are counted by their exceptions.
 const NO_CATEGORY: i32 = -1;
 
 impl Plan {
     pub fn day(settings: &StoreSettings, schema: &Schema, request: &DayRequest) -> Self {
         let writer = Writer::new(settings, schema, request);
         // The longest first: two connections that share the list then end at about the same time.
-        let statements =
+        let mut statements =
             vec![writer.day(), writer.trend(), writer.backlog(), writer.failed(), writer.undated()];
+        statements.extend(writer.exceptions());
         writer.plan(schema.time, statements)
     }
 
@@ -63,8 +66,8 @@ impl Plan {
         let (label, retries): (_, Option<i64>) = (text(row, 2)?, row.try_get(3)?);
         let tasks = unsigned(row.try_get(5)?);
         if let Some(category) = row.try_get::<_, Option<i32>>(4)? {
-            let place = usize::try_from(category).ok();
-            *figures.categories.entry(place).or_default() += tasks;
+            let group = ErrorGroup::of_category(category.into());
+            *figures.errors.entry(group).or_default() += tasks;
         }
         let cell = cells.entry((hour, label.clone(), retries)).or_insert_with(|| Cell {
             hour,
@@ -133,7 +136,7 @@ impl Writer<'_> {
     /// The category of a failed task's message: the first of which it contains a text, [`NO_CATEGORY`] if it is in none; NULL
     /// for tasks that have not failed or have no message.
     fn category(&self, draft: &mut Draft) -> String {
-        if !self.has(Field::ErrorMessage) {
+        if !self.has(Field::ErrorMessage) || self.request.categories.is_empty() {
             return "NULL::int4".to_owned();
         }
         let mut cases = String::new();
@@ -229,19 +232,50 @@ impl Writer<'_> {
                 let (task, message, retries) = (text(row, 0)?, text(row, 1)?, row.try_get(2)?);
                 let message_length: Option<i64> = row.try_get(4)?;
                 let message_length = message_length.map(unsigned);
-                let category: Option<i32> = row.try_get(5)?;
-                let category = category.map(|place| usize::try_from(place).ok());
+                let said = message.as_deref().filter(|message| !message.is_empty());
+                let group = match row.try_get::<_, Option<i32>>(5)? {
+                    Some(category) => Some(ErrorGroup::of_category(category.into())),
+                    None => said.map(ErrorGroup::of_message),
+                };
                 figures.day.failed.push(FailedTask {
                     task,
                     message,
                     message_length,
-                    category,
+                    group,
                     retries,
                     created_at,
                 });
             }
             Ok(())
         })
+    }
+
+    /// Failed tasks by the exception that their message names, the most frequent ones first; `None`: they are counted by category, with the day.
+    fn exceptions(&self) -> Option<Statement> {
+        if !self.has(Field::ErrorMessage) || !self.request.categories.is_empty() {
+            return None;
+        }
+        let mut draft = self.draft();
+        let sql = format!(
+            "WITH named AS (SELECT substring(left(t.error_message, {LONGEST_NAME}) FROM {exception}) AS name FROM {source} \
+             WHERE {failed} AND {in_day} AND t.error_message <> ''), \
+             counted AS MATERIALIZED (SELECT name, count(*) AS tasks FROM named GROUP BY name) \
+             SELECT {shown}, tasks, (SELECT sum(tasks)::int8 FROM counted) FROM counted \
+             ORDER BY name IS NULL, tasks DESC, name COLLATE \"C\" LIMIT {MOST_EXCEPTIONS}",
+            shown = self.shown("name"),
+            exception = literal(&exception_pattern()),
+            source = self.source,
+            failed = draft.in_states(&[State::Failed]),
+            in_day = draft.in_day(),
+        );
+        Some(draft.finish("sorting the errors", sql, |_, rows, figures| {
+            let mut counted = ErrorCounts::default();
+            for row in rows {
+                counted.note(text(row, 0)?, unsigned(row.try_get(1)?), unsigned(row.try_get(2)?));
+            }
+            figures.day.errors = counted.groups();
+            Ok(())
+        }))
     }
 
     fn backlog(&self) -> Statement {

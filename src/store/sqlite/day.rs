@@ -2,14 +2,16 @@
 
 use super::bounds;
 use super::conditions::DayCondition;
-use super::connection::{each_row, read_rows};
+use super::connection::{add_function, each_row, read_rows};
 use super::labels::Labels;
 use super::report::{Report, text};
 use super::time::{self, Moment};
 use crate::mapping::{Field, State, Wait};
+use crate::store::errors::{ErrorCounts, exception};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, FailedTask, LONGEST_MESSAGE, PERCENTILES, Percentiles, SlowTask,
+    BacklogCount, Cell, DayFigures, ErrorGroup, FailedTask, LONGEST_MESSAGE, LONGEST_NAME,
+    MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask,
 };
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -98,7 +100,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// The category of a message as an expression, as [`DayFigures::categories`] numbers it; its texts are appended to the values that are bound.
+    /// The category of a message as an expression, by its place in the request; its texts are appended to the values that are bound.
     fn category(&self, values: &mut Vec<Value>) -> String {
         let mut cases = String::new();
         for (place, texts) in self.request.categories.iter().enumerate() {
@@ -114,7 +116,41 @@ impl Report<'_> {
         if cases.is_empty() { "NULL".to_owned() } else { format!("CASE{cases} END") }
     }
 
-    pub fn categories(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+    pub fn errors(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        if self.request.categories.is_empty() {
+            self.exceptions(day, figures)
+        } else {
+            self.categories(day, figures)
+        }
+    }
+
+    /// The most frequent names, counted there: there may be as many as failed tasks. Without its limit the inner query would be merged into the
+    /// other, and whole messages be sorted.
+    fn exceptions(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        add_function(self.connection, "taskmon_exception", |value| {
+            let text = value.as_bytes().map(String::from_utf8_lossy).unwrap_or_default();
+            exception(&text).map(str::to_owned)
+        })?;
+        let sql = format!(
+            "SELECT name, tasks, sum(tasks) OVER () FROM (SELECT name, count(*) AS tasks FROM \
+             (SELECT taskmon_exception(substr(t.error_message, 1, {LONGEST_NAME})) AS name FROM {} \
+             WHERE {} AND {} AND t.error_message <> '' LIMIT -1) GROUP BY name) \
+             ORDER BY name IS NULL, tasks DESC, name LIMIT {MOST_EXCEPTIONS}",
+            self.source,
+            self.in_states(&[State::Failed]),
+            day.sql,
+        );
+        let mut counted = ErrorCounts::default();
+        each_row(self.connection, &sql, params_from_iter(&day.values), |row| {
+            let (tasks, all): (i64, i64) = (row.get(1)?, row.get(2)?);
+            counted.note(text(row, 0)?, tasks.unsigned_abs(), all.unsigned_abs());
+            Ok(())
+        })?;
+        figures.errors = counted.groups();
+        Ok(())
+    }
+
+    fn categories(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let mut values = day.values.clone();
         let category = self.category(&mut values);
         let sql = format!(
@@ -126,8 +162,8 @@ impl Report<'_> {
         // Counted here: SQLite would put whole messages into what it groups by.
         each_row(self.connection, &sql, params_from_iter(&values), |row| {
             let place: Option<i64> = row.get(0)?;
-            let place = place.map(|place| place.unsigned_abs() as usize);
-            *figures.categories.entry(place).or_default() += 1;
+            let group = place.map_or(ErrorGroup::Other, ErrorGroup::of_category);
+            *figures.errors.entry(group).or_default() += 1;
             Ok(())
         })
     }
@@ -156,14 +192,18 @@ impl Report<'_> {
         each_row(self.connection, &sql, params_from_iter(&values), |row| {
             if let Some(created) = time::read(row.get_ref(3)?) {
                 let message = text(row, 1)?;
-                let has_text = message.as_ref().is_some_and(|message| !message.is_empty());
+                let said = message.as_deref().filter(|message| !message.is_empty());
                 let place: Option<i64> = row.get(5)?;
-                let place = place.map(|place| place.unsigned_abs() as usize);
+                let group = said.map(|said| match place {
+                    Some(place) => ErrorGroup::of_category(place),
+                    None if self.request.categories.is_empty() => ErrorGroup::of_message(said),
+                    None => ErrorGroup::Other,
+                });
                 figures.failed.push(FailedTask {
                     task: text(row, 0)?,
                     message,
                     message_length: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
-                    category: has_text.then_some(place),
+                    group,
                     retries: row.get(2)?,
                     created_at: self.instant(created),
                 });

@@ -74,7 +74,7 @@ impl<'a> Report<'a> {
             while_doing("finding the slowest tasks", self.slowest(&day, &mut figures))?;
         }
         if self.fields.has(Field::ErrorMessage) {
-            while_doing("sorting the errors", self.categories(&day, &mut figures))?;
+            while_doing("sorting the errors", self.errors(&day, &mut figures))?;
         }
         while_doing("listing failed tasks", self.failed(&day, &mut figures))?;
         while_doing("counting open tasks", self.backlog(&mut figures))?;

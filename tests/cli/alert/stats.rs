@@ -100,6 +100,37 @@ on_each_database! {
         );
     }
 
+    fn errors_that_have_nothing_in_common_are_not_concentrated(env) {
+        let failed = |n, message: &str| Task::new(n).at(&format!("{} 10:00:00", yesterday())).failed(message);
+        let ok = |n| Task::new(n).at(&format!("{} 10:00:00", yesterday()));
+        let report = || good_result(env.taskmon(["stats", "--no-alert", "--no-save"]).exits(0));
+        replace(&env, (1..=20).map(|n| if n <= 3 { failed(n, &format!("order {n} is lost")) } else { ok(n) }));
+        configure(&env, "");
+        let of_preset = report();
+        assert_eq!(of_preset["error_statistics"]["error_categories"], json!({"其他错误": 3}));
+        assert_eq!(kinds(&of_preset), [""; 0]);
+        // In tables of one's own, the preset's categories mean nothing.
+        let own = "[database.tasks]\nfrom = 'tasks'\ndelete_from = 'tasks'";
+        configure_with(&env, own, "");
+        let own_tables = report();
+        assert_eq!(own_tables["error_statistics"]["error_categories"], json!({"other errors": 3}));
+        assert_eq!(kinds(&own_tables), [""; 0]);
+        env.insert([failed(30, "ValueError: no stock"), failed(31, "ValueError"), failed(32, "KeyError: 7")]);
+        env.insert((33..=35).map(|n| failed(n, "ValueError: no such parcel")));
+        let by_exception = report();
+        assert_eq!(
+            by_exception["error_statistics"]["error_categories"].to_string(),
+            r#"{"ValueError":5,"KeyError":1,"other errors":3}"#
+        );
+        assert_eq!(kinds(&by_exception), ["high_failure_rate", "concentrated_errors"]);
+        assert_eq!(by_exception["alerts"][1]["subject"], "ValueError");
+        assert_eq!(by_exception["error_statistics"]["failed_tasks"][0]["category"], "other errors");
+        // One's own categories come before either.
+        let stock = "[[stats.error_categories]]\nname = 'stock'\ncontains = ['no stock']";
+        configure_with(&env, &format!("{own}\n{stock}"), "");
+        assert_eq!(report()["error_statistics"]["error_categories"], json!({"stock": 1, "其他错误": 8}));
+    }
+
     fn an_alert_of_one_job_is_not_resolved_by_another(env) {
         let server = Server::plain(vec![status(200)]);
         configure(&env, &webhook(&server));

@@ -30,6 +30,7 @@ fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
         schema: include_str!("../../fixtures/presets/pg_boss.sql"),
         left: "SELECT data ->> 'story' FROM pgboss.job",
         message: Some("TypeError: x is undefined"),
+        error: Some("TypeError"),
         slowest: Some(90.0),
         wait: Some(378.0),
         states: json!({"completed": 3, "failed": 1, "pending": 1, "processing": 1}),
@@ -46,6 +47,7 @@ fn river() {
         schema: include_str!("../../fixtures/presets/river.sql"),
         left: "SELECT kind FROM river_job",
         message: Some("dial tcp: refused"),
+        error: Some("other errors"),
         slowest: Some(90.0),
         wait: Some(472.5),
         ..Queue::default()
@@ -64,6 +66,7 @@ fn oban() {
             schema,
             left: "SELECT worker FROM oban_jobs",
             message: Some("RuntimeError: no stock"),
+            error: Some("RuntimeError"),
             slowest: Some(90.0),
             wait: Some(472.5),
             ..Queue::default()
@@ -79,6 +82,7 @@ fn oban_with_its_engine_for_sqlite() {
         schema: include_str!("../../fixtures/presets/oban_sqlite.sql"),
         left: "SELECT worker FROM oban_jobs",
         message: Some("RuntimeError: no stock"),
+        error: Some("RuntimeError"),
         slowest: Some(90.0),
         wait: Some(472.5),
         ..Queue::default()
@@ -94,6 +98,7 @@ fn graphile_worker_through_its_view() {
         schema: include_str!("../../fixtures/presets/graphile_worker.sql"),
         left: "SELECT task FROM graphile_worker._private_jobs",
         message: Some("no stock"),
+        error: Some("other errors"),
         wait: Some(1800.0),
         states: json!({"failed": 1, "pending": 1, "processing": 1}),
         cleaned: 1,

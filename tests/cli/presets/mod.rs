@@ -19,6 +19,8 @@ struct Queue {
     left: &'static str,
     /// The failed task's message, its retries, and the seconds of `old` and `late`, as far as the table knows.
     message: Option<&'static str>,
+    /// What its error is counted under.
+    error: Option<&'static str>,
     retries: Option<u64>,
     slowest: Option<f64>,
     /// Seconds from when a task was due to its start, on average: `old` began at once, `bad` after 60 seconds, `late` after 30, and `runs` after half
@@ -39,6 +41,7 @@ impl Default for Queue {
             schema: "",
             left: "",
             message: None,
+            error: None,
             retries: Some(2),
             slowest: None,
             wait: None,
@@ -83,6 +86,10 @@ fn check(env: &TestEnv, queue: &Queue) {
     assert_eq!(report["task_statistics"]["status_breakdown"], states, "{report:#}");
     let failed = &report["error_statistics"]["failed_tasks"][0];
     assert_eq!(failed["error_message"], json!(queue.message), "{report:#}");
+    assert_eq!(failed["category"], json!(queue.error), "{report:#}");
+    let errors = report["error_statistics"]["error_categories"].as_object();
+    let counted = |error| errors.unwrap()[error].as_u64();
+    assert_eq!(queue.error.and_then(counted), queue.error.map(|_| 1), "{report:#}");
     assert_eq!(failed["retry_count"], json!(queue.retries), "{report:#}");
     let slowest = &report["performance_statistics"]["slowest_tasks"][0]["processing_time"];
     match queue.slowest {

@@ -13,6 +13,7 @@ fn solid_queue(schema: &'static str) -> Queue {
         schema,
         left: "SELECT class_name FROM solid_queue_jobs",
         message: Some("Net::ReadTimeout: execution expired"),
+        error: Some("Net::ReadTimeout"),
         wait: Some(1800.0),
         unavailable: &NO_DURATIONS,
         ..Queue::default()
@@ -27,6 +28,7 @@ fn good_job_with_its_executions() {
         schema: include_str!("../../fixtures/presets/good_job.sql"),
         left: "SELECT job_class FROM good_jobs",
         message: Some("ArgumentError: no stock"),
+        error: Some("ArgumentError"),
         slowest: Some(90.0),
         wait: Some(472.5),
         ..Queue::default()
