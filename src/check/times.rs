@@ -1,12 +1,22 @@
 //! What the time columns say, as taskmon understands them: a column in another unit is found here, and not by cleanup.
 
 use super::Finding;
+use crate::calendar::Shift;
 use crate::language::Language;
 use crate::store::prune::plausible::Plausible;
 use crate::store::prune::sample::{SampledTime, TimeSample, Written};
 use crate::timezone::Tz;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use std::collections::BTreeSet;
+
+const DUE_AT: &str = "tasks.due_at";
+
+/// A task may be due a long time from now, or at the end of the calendar, which means never.
+const DUE_WITHIN: TimeDelta = TimeDelta::days(3_652_500);
+
+fn due(plausible: Plausible) -> Plausible {
+    Plausible { latest: plausible.latest.plus(DUE_WITHIN), ..plausible }
+}
 
 /// The oldest and the newest of each column, or what is wrong with it.
 pub fn times(
@@ -20,6 +30,7 @@ pub fn times(
 
 fn of_column(sample: &TimeSample, plausible: Plausible, zone: Tz, language: Language) -> Finding {
     let TimeSample { column, values } = sample;
+    let plausible = if column == DUE_AT { due(plausible) } else { plausible };
     let is_wrong = |value: &&SampledTime| !value.time.is_some_and(|time| plausible.contains(time));
     let wrong: Vec<&SampledTime> = values.iter().filter(is_wrong).collect();
     if let Some(first) = wrong.first() {
@@ -154,6 +165,7 @@ fn has_slashes(shown: &str) -> bool {
 mod tests {
     use super::*;
     use crate::check::Status;
+    use chrono::NaiveDate;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -162,8 +174,12 @@ mod tests {
     }
 
     fn found_in(language: Language, values: Vec<SampledTime>) -> Finding {
+        of("tasks.created_at", language, values)
+    }
+
+    fn of(column: &str, language: Language, values: Vec<SampledTime>) -> Finding {
         let now = DateTime::from_timestamp(NOW, 0).unwrap();
-        let sample = TimeSample { column: "tasks.created_at".into(), values };
+        let sample = TimeSample { column: column.into(), values };
         let plausible = Plausible::new(1990, now);
         times(&[sample], plausible, Tz::UTC, language).remove(0)
     }
@@ -235,6 +251,20 @@ mod tests {
         }
         let mixed = vec![at(NOW, Some(Written::Number)), at(NOW, Some(Written::ZonedText))];
         assert!(found_in(Language::Zh, mixed).message.ends_with("写法不一：数字、带时区的文本"));
+    }
+
+    #[test]
+    fn a_task_may_be_due_in_the_future_and_not_before_there_were_any() {
+        let never = NaiveDate::from_ymd_opt(9999, 12, 31).unwrap().and_time(Default::default());
+        for (seconds, status) in [
+            (NOW + 30 * 86_400, Status::Ok),
+            (never.and_utc().timestamp(), Status::Ok),
+            (NOW * 1000, Status::Failed),
+            (0, Status::Failed),
+        ] {
+            let found = of(DUE_AT, Language::En, vec![at(NOW, None), at(seconds, None)]);
+            assert_eq!(found.status, status, "{seconds}: {}", found.message);
+        }
     }
 
     #[test]

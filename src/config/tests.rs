@@ -414,7 +414,7 @@ fn the_default_file_has_every_key() {
         ),
         (
             "database.tasks.",
-            "from delete_from key label status created_at started_at completed_at updated_at processing_time \
+            "from delete_from key label status created_at due_at started_at completed_at updated_at processing_time \
              error_message retry_count queue name files naive_timestamps link guard",
         ),
         ("database.tasks.states.", "pending processing completed failed cancelled"),

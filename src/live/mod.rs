@@ -3,8 +3,9 @@
 //! | key | meaning |
 //! |---|---|
 //! | `time` | of the state, RFC 3339, in the configured zone |
-//! | `backlog.pending` | pending tasks |
-//! | `backlog.older_than_limit` | those that were made more than `backlog_after_minutes` ago |
+//! | `backlog.pending` | pending tasks that are due |
+//! | `backlog.scheduled_tasks` | pending tasks that are not due yet; null: the table does not know when tasks are due |
+//! | `backlog.older_than_limit` | those that were made, and were due, more than `backlog_after_minutes` ago |
 //! | `backlog.oldest_seconds`, `backlog.oldest_task` | the age of the oldest, in whole seconds, and what reports call it; null: there is none |
 //! | `backlog.finished_last_hour` | completed and failed tasks of the last hour, of those made within the last 24; null: the table has neither a time of completion nor of the last update |
 //! | `backlog.drain_seconds` | how long the pending tasks take at that rate; null: unknown, or nothing finished |
@@ -72,6 +73,7 @@ pub struct LiveState {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Backlog {
     pub pending: u64,
+    pub scheduled_tasks: Option<u64>,
     pub older_than_limit: u64,
     pub oldest_seconds: Option<u64>,
     pub oldest_task: Option<String>,

@@ -18,6 +18,7 @@ const MADE_WITHIN_HOURS: i64 = 24;
 pub fn request(now: DateTime<Utc>, zone: Tz, limits: &Limits) -> LiveRequest {
     let ago = |minutes: u32| now.minus(TimeDelta::minutes(minutes.into()));
     LiveRequest {
+        now,
         today: Day::new(now.with_timezone(&zone).date_naive(), zone),
         stuck_before: ago(limits.stuck_after_minutes),
         waiting_before: ago(limits.backlog_after_minutes),
@@ -53,6 +54,7 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
         missed.collect()
     });
     let mut unavailable = Vec::new();
+    unavailable.extend(figures.scheduled.is_none().then_some("backlog.scheduled_tasks"));
     if figures.finished.is_none() {
         unavailable.extend(["backlog.finished_last_hour", "backlog.drain_seconds"]);
     }
@@ -84,6 +86,7 @@ pub(super) fn backlog(figures: &LiveFigures, now: DateTime<Utc>) -> Backlog {
     };
     Backlog {
         pending: pending.tasks,
+        scheduled_tasks: figures.scheduled,
         older_than_limit: pending.older,
         oldest_seconds,
         oldest_task,

@@ -33,6 +33,7 @@ pub(crate) fn count(label: &str, tasks: u64) -> DayCount {
 pub(crate) fn healthy() -> LiveFigures {
     LiveFigures {
         finished: Some(60),
+        scheduled: Some(7),
         today: vec![count("DONE", 90), count("FAILED", 10)],
         ..LiveFigures::default()
     }
@@ -93,7 +94,7 @@ pub fn limits() -> Limits {
 fn what_is_asked_follows_from_the_limits() {
     let asked = request(now(), zone("Asia/Shanghai"), &limits());
     assert_eq!(asked.today.date.to_string(), "2026-11-22");
-    assert_eq!((asked.stuck_before, asked.waiting_before), (ago(60), ago(30)));
+    assert_eq!((asked.now, asked.stuck_before, asked.waiting_before), (now(), ago(60), ago(30)));
     assert_eq!(asked.finished_in, (ago(60), now()));
     assert_eq!(asked.finished_made_since, ago(24 * 60));
 }
@@ -108,7 +109,7 @@ fn the_document_has_the_keys_that_it_is_documented_with() {
         serde_json::to_value(state).unwrap(),
         serde_json::json!({
             "time": "2026-11-22T12:00:00+08:00",
-            "backlog": {"pending": 120, "older_than_limit": 3, "oldest_seconds": 2700, "oldest_task": "task_7",
+            "backlog": {"pending": 120, "scheduled_tasks": 7, "older_than_limit": 3, "oldest_seconds": 2700, "oldest_task": "task_7",
                 "finished_last_hour": 60, "drain_seconds": 7200},
             "stuck": {"tasks": 0, "processing": 5, "oldest_seconds": 1800, "oldest_task": "task_7"},
             "today": {"date": "2026-11-22", "total": 100, "failed": 10, "failure_rate": 10.0},
@@ -133,6 +134,14 @@ fn a_backlog_drains_at_the_rate_of_the_last_hour_or_the_time_is_unknown() {
         let drain = backlog(&figures, now()).drain_seconds;
         assert_eq!(drain, seconds, "{pending} pending, {finished:?} finished");
     }
+}
+
+#[test]
+fn what_is_scheduled_is_unknown_where_the_table_does_not_say_when_tasks_are_due() {
+    let figures = LiveFigures { scheduled: None, ..healthy() };
+    let state = state_of(&figures, Some(&disk(Status::Normal, 1.0)), Some(&[]));
+    assert_eq!(state.backlog.scheduled_tasks, None);
+    assert_eq!(state.unavailable, ["backlog.scheduled_tasks"]);
 }
 
 #[test]

@@ -168,6 +168,7 @@ pub enum Field {
     Status,
     Label,
     CreatedAt,
+    DueAt,
     StartedAt,
     CompletedAt,
     UpdatedAt,
@@ -179,10 +180,11 @@ pub enum Field {
 }
 
 impl Field {
-    pub const ALL: [Field; 11] = [
+    pub const ALL: [Field; 12] = [
         Field::Status,
         Field::Label,
         Field::CreatedAt,
+        Field::DueAt,
         Field::StartedAt,
         Field::CompletedAt,
         Field::UpdatedAt,
@@ -199,6 +201,7 @@ impl Field {
             Field::Status => "status",
             Field::Label => "label",
             Field::CreatedAt => "created_at",
+            Field::DueAt => "due_at",
             Field::StartedAt => "started_at",
             Field::CompletedAt => "completed_at",
             Field::UpdatedAt => "updated_at",

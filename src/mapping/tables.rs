@@ -46,6 +46,9 @@ pub struct TaskTable {
     pub status: Expression,
     #[serde(default, with = "values::optional_text")]
     pub created_at: Option<Expression>,
+    /// Before it a task does not wait: it is scheduled.
+    #[serde(default, with = "values::optional_text")]
+    pub due_at: Option<Expression>,
     #[serde(default, with = "values::optional_text")]
     pub started_at: Option<Expression>,
     #[serde(default, with = "values::optional_text")]
@@ -91,7 +94,7 @@ pub struct TaskTable {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Wait {
-    /// From its creation to its start, where the table knows both.
+    /// From its creation, or from when it was due if that is later, to its start, where the table knows these.
     #[default]
     SinceCreation,
     /// Seconds.
@@ -193,6 +196,7 @@ impl TaskTable {
             Field::Status => Some(&self.status),
             Field::Label => Some(&self.label),
             Field::CreatedAt => self.created_at.as_deref(),
+            Field::DueAt => self.due_at.as_deref(),
             Field::StartedAt => self.started_at.as_deref(),
             Field::CompletedAt => self.completed_at.as_deref(),
             Field::UpdatedAt => self.updated_at.as_deref(),

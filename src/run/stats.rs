@@ -199,7 +199,7 @@ fn make_report(
         tasks: &config.database.store.mapping.tasks,
         settings: &config.stats,
     };
-    let request = stats::request(date, &context);
+    let request = stats::request(date, session.now, &context);
     let figures = store.day_figures(&request)?;
     let surroundings = Surroundings {
         broker: broker::ask(&config.broker, session.now).map(|answer| {

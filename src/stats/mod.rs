@@ -129,9 +129,10 @@ pub struct NoBroker {
 const LISTED_DAYS: usize = 7;
 
 /// What the store is asked for a day's report.
-pub fn request(date: NaiveDate, context: &Context) -> DayRequest {
+pub fn request(date: NaiveDate, now: DateTime<Utc>, context: &Context) -> DayRequest {
     let days = LISTED_DAYS.max(context.settings.baseline_days + 1);
     DayRequest {
+        now,
         day: Day::new(date, context.timezone),
         trend: days_up_to(date, days, context.timezone),
         slowest: context.settings.slowest_tasks,
@@ -157,7 +158,7 @@ impl DailyReport {
         let missing = Missing { figures, context };
         let queue = queue_statistics(queue(figures, context, &missing), surroundings.broker);
         let mut unavailable = missing.paths();
-        unavailable.extend(queue.unavailable());
+        unavailable.extend(queue.unavailable(&figures.missing));
         let mut errors = issues(figures);
         errors.extend(surroundings.disks.errors);
         let now = surroundings.now.with_timezone(&context.timezone);
@@ -262,7 +263,7 @@ fn queue(figures: &DayFigures, context: &Context, missing: &Missing) -> QueueSta
     }
     QueueStatistics {
         active_tasks: Some(total(State::Processing)),
-        scheduled_tasks: None,
+        scheduled_tasks: figures.scheduled,
         reserved_tasks: None,
         total_pending: Some(total(State::Pending)),
         queues: (!missing.field(Field::Queue)).then_some(queues),
@@ -272,10 +273,15 @@ fn queue(figures: &DayFigures, context: &Context, missing: &Missing) -> QueueSta
 }
 
 impl QueueStatistics {
-    /// The key that is null because the table has no column for it. A broker needs none.
-    pub fn unavailable(&self) -> Option<String> {
-        let is_missing = self.source == "database" && self.queues.is_none();
-        is_missing.then(|| "system_statistics.queue_statistics.queues".to_owned())
+    /// The keys that are null because the table has no column for them. A broker needs none. That a table does not know when tasks are due is
+    /// nothing unusual; a column that is configured and missing is.
+    fn unavailable(&self, missing: &[Field]) -> Vec<String> {
+        let keys = [
+            ("queues", self.queues.is_none()),
+            ("scheduled_tasks", missing.contains(&Field::DueAt)),
+        ];
+        let keys = keys.into_iter().filter(|(_, is_null)| self.source == "database" && *is_null);
+        keys.map(|(key, _)| format!("system_statistics.queue_statistics.{key}")).collect()
     }
 
     /// The broker's figures instead of the table's, which has its say on what was lost.
@@ -290,7 +296,9 @@ impl QueueStatistics {
             _ if !is_known("lost_tasks") => None,
             (true, Some(pending)) => {
                 let held = waiting + reserved + figures.scheduled.unwrap_or(0);
-                Some(pending.saturating_sub(held))
+                // A broker that does not know what is scheduled may not hold it at all yet.
+                let scheduled = figures.scheduled.and(from_table.scheduled_tasks);
+                Some((pending + scheduled.unwrap_or(0)).saturating_sub(held))
             }
             (true, None) => None,
             (false, _) => {

@@ -21,7 +21,7 @@ pub struct TaskStatistics {
     /// Seconds, over the tasks that have a processing time.
     pub average_processing_time: Option<f64>,
     pub processing_time_percentiles: Option<ProcessingTimePercentiles>,
-    /// Seconds from creation to start, over the tasks that have a start.
+    /// Seconds from creation, or from when they were due if that is later, to start, over the tasks that have a start.
     pub average_wait_time: Option<f64>,
 }
 

@@ -75,6 +75,8 @@ pub struct StoreSettings {
 /// What a day's report wants to know.
 #[derive(Debug, Clone)]
 pub struct DayRequest {
+    /// A pending task that is due later does not wait yet.
+    pub now: DateTime<Utc>,
     pub day: Day,
     /// The days whose tasks are counted by status, oldest first.
     pub trend: Vec<Day>,
@@ -103,8 +105,10 @@ pub struct DayFigures {
     pub undated: u64,
     /// Rows whose time cannot be read, as far as they were looked at, with one of the values.
     pub unreadable: Option<(u64, String)>,
-    /// Tasks in states that are not final, now, on any day.
+    /// Tasks in states that are not final, now, on any day; without those that are scheduled.
     pub backlog: Vec<BacklogCount>,
+    /// Pending tasks that are not due yet; `None`: the table does not know when tasks are due.
+    pub scheduled: Option<u64>,
 }
 
 /// The tasks of one hour, status label and retry count.
@@ -183,11 +187,13 @@ pub struct BacklogCount {
 /// What the live rules want to know. A time that says "before" does not belong to what it bounds.
 #[derive(Debug, Clone)]
 pub struct LiveRequest {
+    /// A pending task that is due later does not wait yet.
+    pub now: DateTime<Utc>,
     /// The day so far; a task belongs to it as to a report's day.
     pub today: Day,
     /// A processing task that started before it is stuck.
     pub stuck_before: DateTime<Utc>,
-    /// A pending task that was made before it waits too long.
+    /// A pending task that was made, and was due, before it waits too long.
     pub waiting_before: DateTime<Utc>,
     /// Tasks that finished in this time are counted: from its start on, up to and including its end …
     pub finished_in: (DateTime<Utc>, DateTime<Utc>),
@@ -199,6 +205,7 @@ impl LiveRequest {
     /// Today as the one day that tasks are counted on.
     pub fn day(&self) -> DayRequest {
         DayRequest {
+            now: self.now,
             day: self.today.clone(),
             trend: vec![self.today.clone()],
             slowest: 0,
@@ -211,8 +218,10 @@ impl LiveRequest {
 /// What a store knows of the tasks that are not final, and of today's.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct LiveFigures {
-    /// By the time that tasks are counted by.
+    /// Those that are due, by the time that tasks are counted by, or by when they were due if that is later.
     pub pending: OpenTasks,
+    /// As [`DayFigures::scheduled`].
+    pub scheduled: Option<u64>,
     /// By their start, else their last update, else their creation.
     pub processing: OpenTasks,
     /// Completed and failed tasks that finished in the time asked for: completed ones by their completion, else their last update, failed ones

@@ -1,7 +1,7 @@
 //! The figures of a day: which rows count, and for what.
 
 use crate::on_each_database;
-use crate::store::harness::{DAY, View, at, counts, days, failed, figures, request, slowest};
+use crate::store::harness::{DAY, NOW, View, at, counts, days, failed, figures, request, slowest};
 use crate::support::rows::Task;
 use std::collections::BTreeMap;
 use taskmon::mapping::Field;
@@ -68,6 +68,21 @@ on_each_database! {
         env.insert([Task::new(1).at("2026-11-22 10:00:00").with("started_at", "2026-11-22 09:59:58.500000")]);
         let cells = View::of(&env).figures().cells;
         assert_eq!((cells[0].waited, cells[0].wait_micros), (1, -1_500_000));
+    }
+
+    fn a_task_waits_since_it_was_made_or_due_whichever_is_later(env) {
+        let made = |n| Task::new(n).at("2026-11-22 10:00:00").with("started_at", "2026-11-22 11:00:00");
+        env.insert([
+            made(1).with("updated_at", "2026-11-22 10:59:58.500000"),
+            made(2).with("updated_at", "2026-11-20 08:00:00"),
+            made(3).without("updated_at"),
+            // It was due again after it had begun: when it had been due at first, nobody knows.
+            made(4).with("updated_at", "2026-11-22 11:00:00.000001"),
+            made(5).with("updated_at", "2026-11-22 11:00:00"),
+        ]);
+        let cells = View::of(&env).map(|tasks| tasks.due_at = tasks.updated_at.take()).figures().cells;
+        assert_eq!((cells[0].tasks, cells[0].waited), (5, 4));
+        assert_eq!(cells[0].wait_micros, 1_500_000 + 2 * 3_600_000_000);
     }
 
     fn the_day_starts_with_its_first_microsecond_and_ends_before_the_next_ones(env) {
@@ -314,6 +329,30 @@ on_each_database! {
                 backlog("RECOGNIZING", Some("file"), 1),
             ]
         );
+    }
+
+    fn what_is_not_due_yet_is_scheduled_and_not_in_the_backlog(env) {
+        let due = |n, status: &str, due| open(n, status, "file").at("2026-11-20 08:00:00").with("completed_at", due);
+        env.insert([
+            due(1, "PENDING", NOW),
+            due(2, "PENDING", "2026-11-22 12:00:00.000001"),
+            due(3, "PENDING", "2031-01-01 00:00:00"),
+            due(4, "GENERATING", "2031-01-01 00:00:00"),
+            due(5, "COMPLETED", "2031-01-01 00:00:00"),
+            open(6, "PENDING", "receipt").without("completed_at"),
+        ]);
+        let view = || View::of(&env).map(|tasks| tasks.queue = Some("courier_company".into()));
+        let figures = view().map(|tasks| tasks.due_at = tasks.completed_at.take()).figures();
+        assert_eq!(
+            figures.backlog,
+            [
+                backlog("GENERATING", Some("file"), 1),
+                backlog("PENDING", Some("file"), 1),
+                backlog("PENDING", Some("receipt"), 1),
+            ]
+        );
+        assert_eq!(figures.scheduled, Some(2));
+        assert_eq!(view().figures().scheduled, None);
     }
 
     // ---- all of it

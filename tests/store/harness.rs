@@ -27,6 +27,9 @@ pub fn local() -> Tz {
 /// The day that the rows of [`crate::support::rows`] are made on.
 pub use crate::support::rows::DAY;
 
+/// When reports are made.
+pub const NOW: &str = "2026-11-22 12:00:00";
+
 /// How the database is looked at: the mapping of the preset `taskmon`, changed as the case needs it.
 pub struct View {
     url: String,
@@ -168,6 +171,7 @@ fn preset_tasks() -> TaskTable {
 pub fn request(day: &str) -> DayRequest {
     let date: NaiveDate = day.parse().unwrap();
     DayRequest {
+        now: at(NOW),
         day: Day::new(date, local()),
         trend: days_up_to(date, 7, local()),
         slowest: 5,

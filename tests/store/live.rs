@@ -1,7 +1,7 @@
 //! The live figures: what is open, how old it is, what finished lately, and today so far.
 
 use crate::on_each_database;
-use crate::store::harness::{View, at, local};
+use crate::store::harness::{NOW, View, at, local};
 use crate::support::env::TestEnv;
 use crate::support::rows::Task;
 use crate::support::zone;
@@ -14,11 +14,12 @@ use taskmon::timezone::Tz;
 
 /// Twelve o'clock on the day of the rows. What waits or works for more than an hour is too old, what finished in the last hour counts
 /// if it was made in the last day.
-const NOON: &str = "2026-11-22 12:00:00";
+const NOON: &str = NOW;
 
 fn request(now: DateTime<Utc>, zone: Tz) -> LiveRequest {
     let hour = TimeDelta::hours(1);
     LiveRequest {
+        now,
         today: Day::new(now.with_timezone(&zone).date_naive(), zone),
         stuck_before: now - hour,
         waiting_before: now - hour,
@@ -37,6 +38,18 @@ fn live_at(view: &View, now: DateTime<Utc>, zone: Tz) -> LiveFigures {
     let mut figures = view.store().live_figures(&request(now, zone)).unwrap();
     figures.today.sort_by_key(|count| count.label.clone());
     figures
+}
+
+/// The table knows in its `completed_at` when a task is due.
+fn due(env: &TestEnv) -> View {
+    View::of(env).map(|tasks| {
+        tasks.due_at = tasks.completed_at.take();
+        tasks.updated_at = None;
+    })
+}
+
+fn pending_due(n: u32, created: &str, due: &str) -> Task {
+    pending(n, created).with("completed_at", due)
 }
 
 fn open_tasks(tasks: u64, older: u64, oldest: Option<(&str, &str)>) -> OpenTasks {
@@ -164,6 +177,58 @@ on_each_database! {
         assert_eq!((figures.pending.tasks, figures.processing.tasks), (1, 2));
     }
 
+    fn a_pending_task_is_scheduled_until_it_is_due_and_does_not_wait(env) {
+        env.insert((1..=40).map(|n| pending_due(n, "2026-11-20 08:00:00", "2026-11-29 08:00:00")));
+        env.insert([pending_due(41, "2026-11-20 08:00:00", "2026-11-22 12:00:00.000001")]);
+        let figures = live(&due(&env));
+        assert_eq!((figures.pending, figures.scheduled), (open_tasks(0, 0, None), Some(41)));
+        // From then on it waits, however long ago it was made.
+        env.insert([pending_due(42, "2026-11-20 08:00:00", NOON)]);
+        let figures = live(&due(&env));
+        assert_eq!((figures.pending, figures.scheduled), (open_tasks(1, 0, Some(("task_42", NOON))), Some(41)));
+        // Tasks in other states are not scheduled, whatever was said of them.
+        env.insert([
+            Task::new(43).with("completed_at", "2026-11-29 08:00:00"),
+            processing(44, NOON).with("completed_at", "2026-11-29 08:00:00"),
+        ]);
+        let figures = live(&due(&env));
+        assert_eq!((figures.pending.tasks, figures.processing.tasks, figures.scheduled), (1, 1, Some(41)));
+        assert_eq!(live(&View::of(&env)).scheduled, None);
+    }
+
+    fn a_pending_task_waits_since_it_was_made_or_due_whichever_is_later(env) {
+        env.insert([pending_due(1, "2026-11-20 08:00:00", "2026-11-22 11:00:00")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(1, 0, Some(("task_1", "2026-11-22 11:00:00"))));
+        env.insert([pending_due(2, "2026-11-22 10:59:59.999999", "2026-11-01 08:00:00")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(2, 1, Some(("task_2", "2026-11-22 10:59:59.999999"))));
+        env.insert([pending_due(3, "2026-11-20 08:00:00", "2026-11-22 10:30:00")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(3, 2, Some(("task_3", "2026-11-22 10:30:00"))));
+        env.insert([pending(4, "2026-11-22 10:00:00").without("completed_at")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(4, 3, Some(("task_4", "2026-11-22 10:00:00"))));
+        env.insert([pending_due(5, NOON, "2026-11-22 09:00:00").without("created_at")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(5, 4, Some(("task_5", "2026-11-22 09:00:00"))));
+        env.insert([pending(6, NOON).without("created_at").without("completed_at")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(6, 4, Some(("task_5", "2026-11-22 09:00:00"))));
+        // A zero that means "at once".
+        env.insert([pending_due(7, "2026-11-22 08:00:00", "1970-01-01 00:00:00")]);
+        assert_eq!(live(&due(&env)).pending, open_tasks(7, 5, Some(("task_7", "2026-11-22 08:00:00"))));
+    }
+
+    fn without_its_column_of_due_times_a_table_is_read_as_if_there_were_none(env) {
+        env.insert([pending(1, "2026-11-22 10:00:00")]);
+        let view = View::of(&env).map(|tasks| tasks.due_at = Some("no_such_time".into()));
+        let figures = live(&view);
+        assert_eq!(figures.pending, open_tasks(1, 1, Some(("task_1", "2026-11-22 10:00:00"))));
+        assert_eq!((figures.scheduled, view.store().missing()), (None, &[Field::DueAt][..]));
+    }
+
+    fn a_naive_due_time_is_of_its_own_zone(env) {
+        // 12:00 in Shanghai is 04:00 UTC.
+        env.insert([pending_due(1, "2026-11-22 01:00:00", "2026-11-22 02:59:59"), pending_due(2, "2026-11-22 01:00:00", "2026-11-22 04:00:01")]);
+        let figures = live(&due(&env).naive_zone(Tz::UTC));
+        assert_eq!((figures.pending, figures.scheduled), (open_tasks(1, 1, Some(("task_1", "2026-11-22 10:59:59"))), Some(1)));
+    }
+
     // ---- processing
 
     fn a_processing_task_is_stuck_a_microsecond_before_the_limit_and_not_at_it(env) {
@@ -279,6 +344,71 @@ on_each_database! {
         assert_eq!(figures.processing, open_tasks(1, 0, Some(("task_2", "2026-11-22 11:00:00"))));
         assert_eq!(figures.finished, Some(1));
     }
+}
+
+#[test]
+fn on_postgres_a_due_time_of_any_type_is_compared_with_a_creation_of_another() {
+    let env = TestEnv::postgres();
+    env.insert([
+        pending_due(1, "2026-11-20 08:00:00", "2026-11-22 10:00:00"),
+        pending_due(2, "2026-11-22 10:30:00", "2026-11-22 09:00:00"),
+        pending_due(3, "2026-11-20 08:00:00", "2026-11-22 12:00:01"),
+    ]);
+    let expected = (open_tasks(2, 2, Some(("task_1", "2026-11-22 10:00:00"))), Some(1));
+    let to_instant = |column: &str| {
+        env.sql(&format!(
+            "ALTER TABLE tasks ALTER {column} TYPE timestamptz USING {column} AT TIME ZONE 'Asia/Shanghai'"
+        ));
+    };
+    for column in ["completed_at", "created_at"] {
+        to_instant(column);
+        let figures = live(&due(&env));
+        assert_eq!((figures.pending, figures.scheduled), expected, "{column}");
+    }
+    env.sql("UPDATE tasks SET completed_at = 'infinity' WHERE id = 1");
+    env.sql("UPDATE tasks SET completed_at = '-infinity' WHERE id = 2");
+    let figures = live(&due(&env));
+    let expected = open_tasks(1, 1, Some(("task_2", "2026-11-22 10:30:00")));
+    assert_eq!((figures.pending, figures.scheduled), (expected, Some(2)));
+    // A date is due at its midnight.
+    env.sql("ALTER TABLE tasks ALTER completed_at TYPE date; UPDATE tasks SET completed_at = '2026-11-23'");
+    assert_eq!(live(&due(&env)).scheduled, Some(3));
+    env.sql("UPDATE tasks SET completed_at = '2026-11-22'");
+    let figures = live(&due(&env));
+    let expected = open_tasks(3, 3, Some(("task_1", "2026-11-22 00:00:00")));
+    assert_eq!((figures.pending, figures.scheduled), (expected, Some(0)));
+}
+
+#[test]
+fn a_due_time_in_any_form_of_sqlite_is_read_and_one_that_is_none_is_reported() {
+    let env = TestEnv::sqlite();
+    for (n, due) in (1..).zip([
+        "2026-11-22T12:00:01",
+        "2026-11-22 04:00:01Z",
+        "2026-11-22T13:00:00+09:00",
+        "2026-11-22",
+        "1795320000",
+        "1795320001",
+        "1795319999000",
+    ]) {
+        env.insert([pending_due(n, "2026-11-20 08:00:00", due)]);
+    }
+    // 1795320000 is noon in Shanghai.
+    let figures = live(&due(&env));
+    assert_eq!(figures.scheduled, Some(3), "{figures:?}");
+    let expected = open_tasks(4, 1, Some(("task_4", "2026-11-22 00:00:00")));
+    assert_eq!((figures.pending, figures.unreadable), (expected, None));
+    env.insert([pending_due(8, "2026-11-20 08:00:00", "morgen")]);
+    let figures = live(&due(&env));
+    assert_eq!((figures.pending.tasks, figures.pending.older), (5, 1));
+    assert_eq!(figures.unreadable, Some((1, "morgen".into())));
+}
+
+#[test]
+fn a_due_time_of_another_type_is_refused_by_postgres() {
+    let env = TestEnv::postgres();
+    let view = View::of(&env).map(|tasks| tasks.due_at = Some("user_id".into()));
+    view.refused(Kind::MappingMismatch, &["database.tasks.due_at", "user_id", "integer"]);
 }
 
 #[test]

@@ -48,7 +48,12 @@ fn add_live(text: &mut Text, live: &LiveState) {
     text.figures(
         "taskmon_live",
         &[
-            ("pending_tasks", "Pending tasks.", count(backlog.pending)),
+            ("pending_tasks", "Pending tasks that are due.", count(backlog.pending)),
+            (
+                "scheduled_tasks",
+                "Pending tasks that are not due yet.",
+                backlog.scheduled_tasks.and_then(count),
+            ),
             (
                 "overdue_pending_tasks",
                 "Tasks that have waited longer than backlog_after_minutes.",

@@ -80,7 +80,7 @@ fn add_tasks(text: &mut Text, tasks: &TaskStatistics) {
             ),
             (
                 "wait_average_seconds",
-                "Mean time from the creation to the start of the day's tasks.",
+                "Mean time that the day's tasks waited before they started.",
                 tasks.average_wait_time,
             ),
         ],

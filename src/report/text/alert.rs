@@ -123,6 +123,9 @@ fn live_state(page: &mut Page, live: &LiveState) {
     let (waiting, working) = (&live.backlog, &live.stuck);
     let late = of(waiting.older_than_limit, "超时", "too long");
     page.entry("待处理", "waiting", format!("{}{late}", waiting.pending));
+    if let Some(scheduled) = waiting.scheduled_tasks {
+        page.entry("定时", "scheduled", scheduled.to_string());
+    }
     let stuck = of(working.tasks, "卡住", "stuck");
     page.entry("处理中", "active", format!("{}{stuck}", working.processing));
     let today = &live.today;

@@ -20,6 +20,9 @@ pub fn queue(page: &mut Page, queue: &QueueStatistics) {
     }
     page.entry("处理中", "active", known(queue.active_tasks));
     if !is_broker {
+        if let Some(scheduled) = queue.scheduled_tasks {
+            page.entry("定时", "scheduled", scheduled.to_string());
+        }
         return;
     }
     page.entry("已领取", "reserved", known(queue.reserved_tasks));

@@ -4,22 +4,17 @@
 //! statement sorts by the creation time with a limit: the planner would then walk the index on it from the oldest task on, past
 //! every finished one, to the first that is open.
 
-use super::plan::{Draft, Plan, Statement, Writer, unsigned};
+use super::plan::{Plan, Statement, Writer, unsigned};
 use super::schema::{Schema, TimeType};
 use super::text::text;
+use super::waiting::Clock;
 use crate::calendar::Shift;
 use crate::mapping::{Field, State};
 use crate::outcome::Failure;
 use crate::store::fields::key_order;
 use crate::store::{LiveRequest, OpenTask, OpenTasks, StoreSettings};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use postgres::Row;
-
-/// A time column as it is computed, and its type.
-struct Clock {
-    sql: String,
-    time: TimeType,
-}
 
 /// Several times of a task, of which the first that a row has counts.
 struct Clocks(Vec<Clock>);
@@ -39,6 +34,7 @@ impl Plan {
         statements.extend(writer.finished(request)?);
         statements.push(writer.processing(request, &since));
         statements.push(writer.pending(request));
+        statements.extend(writer.scheduled());
         Ok(writer.plan(since.time(), statements))
     }
 }
@@ -71,22 +67,22 @@ impl Writer<'_> {
     /// Counts and the earliest time from the index alone, as one aggregate; then the task of that time.
     fn pending(&self, request: &LiveRequest) -> Statement {
         let mut draft = self.draft();
-        let (time, source) = (self.time(), &self.source);
-        let states = draft.in_states(&[State::Pending]);
-        let before = draft.bind_times(vec![request.waiting_before]);
+        let (source, Clock { sql: since, time }) = (&self.source, self.waiting_since());
+        let states = draft.in_states(&[State::Pending]) + &draft.and_due();
+        let before = draft.bind_times_in(time, vec![request.waiting_before]);
         let sql = format!(
             "WITH waiting AS MATERIALIZED (SELECT count(*) AS tasks, \
-             count(*) FILTER (WHERE {is_known} AND {time} < ({before})[1]) AS older, \
-             min({time}) FILTER (WHERE {is_known}) AS oldest FROM {source} WHERE {states}) \
+             count(*) FILTER (WHERE {is_known} AND {since} < ({before})[1]) AS older, \
+             min({since}) FILTER (WHERE {is_known}) AS oldest FROM {source} WHERE {states}) \
              SELECT NULL::text, oldest, older, tasks FROM waiting \
              UNION ALL (SELECT {label}, NULL, NULL, NULL FROM {source} \
-             WHERE {states} AND {time} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
-            is_known = self.schema.time.overlaid().is_in_calendar(&time),
+             WHERE {states} AND {since} = (SELECT oldest FROM waiting) ORDER BY {keys} LIMIT 1)",
+            is_known = time.is_in_calendar(&since),
             label = self.shown("t.label"),
             keys = key_order(&self.settings.mapping.tasks),
         );
         draft.finish("counting pending tasks", sql, |plan, rows, figures| {
-            figures.live.pending = plan.open_tasks(rows, plan.time)?;
+            figures.live.pending = plan.open_tasks(rows, plan.waiting)?;
             Ok(())
         })
     }
@@ -148,13 +144,6 @@ impl Writer<'_> {
     }
 }
 
-impl Draft<'_> {
-    fn bind_times_in(&mut self, time: TimeType, times: Vec<DateTime<Utc>>) -> String {
-        let bound = self.writer.times_in(time, times);
-        self.bind(bound)
-    }
-}
-
 impl Clocks {
     /// `say` of the first time that a row has and that is in the calendar.
     fn each(&self, mut say: impl FnMut(&Clock) -> String) -> String {
@@ -178,9 +167,7 @@ impl Clocks {
     fn value(&self, zone: &str) -> String {
         let type_of_all = self.time();
         self.each(|clock| match (type_of_all, clock.time) {
-            (TimeType::Instant, TimeType::WallClock | TimeType::Date) => {
-                format!("{} AT TIME ZONE '{zone}'", clock.sql)
-            }
+            (TimeType::Instant, _) => clock.absolute(zone),
             _ => clock.sql.clone(),
         })
     }

@@ -26,6 +26,7 @@ pub mod settings;
 mod text;
 mod trend;
 mod view_key;
+mod waiting;
 pub mod worker;
 
 use super::{DayFigures, DayRequest, LiveFigures, LiveRequest, Store, StoreSettings};
@@ -186,6 +187,7 @@ impl Store for PostgresStore {
         let Figures { day, mut live } =
             self.figures(&|settings, schema| Plan::live(settings, schema, request))?;
         live.today = day.trend;
+        live.scheduled = day.scheduled;
         live.today.retain(|count| count.tasks > 0);
         Ok(live)
     }

@@ -22,6 +22,8 @@ pub struct Plan {
     pub fields: Fields,
     pub naive_zone: Tz,
     pub time: TimeType,
+    /// Of the time since which pending tasks wait.
+    pub waiting: TimeType,
     /// Of the time since which tasks are processed.
     pub since: TimeType,
     pub hours: Buckets<u8>,
@@ -88,6 +90,11 @@ impl Draft<'_> {
 
     pub fn bind_times(&mut self, times: Vec<DateTime<Utc>>) -> String {
         let bound = self.writer.times(times);
+        self.bind(bound)
+    }
+
+    pub fn bind_times_in(&mut self, time: TimeType, times: Vec<DateTime<Utc>>) -> String {
+        let bound = self.writer.times_in(time, times);
         self.bind(bound)
     }
 
@@ -225,6 +232,9 @@ pub fn overlay(table: &TaskTable, schema: &Schema) -> Vec<(Field, String)> {
     if schema.started == Some(TimeType::Date) {
         read_as(Field::StartedAt, &as_wall_clock);
     }
+    if schema.due == Some(TimeType::Date) {
+        read_as(Field::DueAt, &as_wall_clock);
+    }
     overlay
 }
 
@@ -249,6 +259,7 @@ impl<'a> Writer<'a> {
             fields: self.schema.fields.clone(),
             naive_zone: self.settings.naive_zone,
             time: self.schema.time,
+            waiting: self.waiting_since().time,
             since,
             hours: self.hours,
             days: self.days,

@@ -2,8 +2,9 @@
 
 use super::plan::{Bound, Draft, Figures, Plan, Statement, Writer, unsigned};
 use super::quote::literal;
-use super::schema::{Schema, TimeType};
+use super::schema::Schema;
 use super::text::text;
+use super::waiting::Clock;
 use crate::mapping::{Field, State, Wait};
 use crate::store::errors::{ErrorCounts, exception_pattern};
 use crate::store::fields::key_order;
@@ -31,6 +32,7 @@ impl Plan {
         let mut statements =
             vec![writer.day(), writer.trend(), writer.backlog(), writer.failed(), writer.undated()];
         statements.extend(writer.exceptions());
+        statements.extend(writer.scheduled());
         writer.plan(schema.time, statements)
     }
 
@@ -181,7 +183,8 @@ impl Writer<'_> {
         }
     }
 
-    /// From a task's creation to its start, as an interval; NULL where there is no start.
+    /// From a task's creation, or when it was due if that is later, to its start, as an interval; NULL where there is no start, or it was due again
+    /// after that.
     fn since_creation(&self) -> String {
         let (Some(started), Field::CreatedAt) =
             (self.schema.started, self.schema.fields.counted_by)
@@ -189,22 +192,19 @@ impl Writer<'_> {
             return "NULL::interval".to_owned();
         };
         let zone = self.settings.naive_zone.name();
-        let absolute = |column: &str, time: TimeType| match time {
-            TimeType::Instant => column.to_owned(),
-            _ => format!("{column} AT TIME ZONE '{zone}'"),
-        };
-        let alike = (started == TimeType::Instant) == (self.schema.time == TimeType::Instant);
-        let is_known = started.overlaid().is_in_calendar("t.started_at");
-        if alike {
+        let since = self.waiting_since();
+        let started = Clock { sql: "t.started_at".to_owned(), time: started.overlaid() };
+        let mut is_known = started.time.is_in_calendar(&started.sql);
+        let (since, started) = if started.time == since.time {
             // Both on one clock: no conversion for each row.
-            format!("CASE WHEN {is_known} THEN t.started_at - t.created_at END")
+            (since.sql, started.sql)
         } else {
-            format!(
-                "CASE WHEN {is_known} THEN {} - {} END",
-                absolute("t.started_at", started),
-                absolute("t.created_at", self.schema.time)
-            )
+            (since.absolute(zone), started.absolute(zone))
+        };
+        if self.schema.due.is_some() {
+            is_known += &format!(" AND {started} >= {since}");
         }
+        format!("CASE WHEN {is_known} THEN {started} - {since} END")
     }
 
     fn failed(&self) -> Statement {
@@ -286,7 +286,7 @@ impl Writer<'_> {
             status = self.shown("status"),
             queue = self.shown(&self.column(Field::Queue, "NULL")),
             source = self.source,
-            open = draft.in_states(&[State::Pending, State::Processing]),
+            open = draft.in_states(&[State::Pending, State::Processing]) + &draft.and_due(),
         );
         draft.finish("counting open tasks", sql, |_, rows, figures| {
             for row in rows {

@@ -21,6 +21,7 @@ pub struct Schema {
     /// Of the time that tasks are counted by.
     pub time: TimeType,
     pub started: Option<TimeType>,
+    pub due: Option<TimeType>,
     pub status: StatusType,
     /// What the type of each field that there is is called.
     pub types: Vec<(Field, String)>,
@@ -130,6 +131,7 @@ pub fn read(bounded: &mut Bounded, settings: &StoreSettings) -> Result<Schema> {
     bounded.set_encoding(&encoding);
     let time = time_type(table, fields.counted_by, &types)?.unwrap_or(TimeType::Instant);
     let started = time_type(table, Field::StartedAt, &types)?;
+    let due = time_type(table, Field::DueAt, &types)?;
     let indexes = rows.next();
     let status = match (type_of(Field::Status, &types).unwrap_or_default(), row.get("labels")) {
         (name, Some(labels)) => enum_type(name, labels, indexes)?,
@@ -143,7 +145,7 @@ pub fn read(bounded: &mut Bounded, settings: &StoreSettings) -> Result<Schema> {
         RowSecurity::Accept => None,
     };
     let shown = Shown::AsStored;
-    Ok(Schema { fields, time, started, status, types, hidden_rows, encoding, shown })
+    Ok(Schema { fields, time, started, due, status, types, hidden_rows, encoding, shown })
 }
 
 /// The field that a report failed on, if it is one field's fault. The connection is used up.

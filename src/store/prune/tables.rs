@@ -221,7 +221,13 @@ fn typed_key(key: &[String], types: &Types) -> Vec<Typed> {
 
 impl Table {
     fn of_tasks(tasks: &TaskTable, cut: &Cut, types: &Types) -> Self {
-        let times = [Field::CreatedAt, Field::StartedAt, Field::UpdatedAt, Field::CompletedAt];
+        let times = [
+            Field::CreatedAt,
+            Field::DueAt,
+            Field::StartedAt,
+            Field::UpdatedAt,
+            Field::CompletedAt,
+        ];
         let time = |field: Field| Some((field, typed(tasks.field(field)?, field.name(), types)));
         Self {
             from: tasks.from.clone(),

@@ -4,7 +4,9 @@ use super::connection::add_function;
 use super::quote::text_literal;
 use super::report::Report;
 use super::time::{self, Forms, Ruler};
-use crate::mapping::{Membership, State};
+use crate::calendar::Shift;
+use crate::mapping::{Field, Membership, State};
+use chrono::TimeDelta;
 use rusqlite::types::Value;
 
 /// "The task belongs to the day", and the values that the text binds.
@@ -15,6 +17,9 @@ pub struct DayCondition {
 
 /// The function that says whether a time in any form lies within the day.
 const IN_DAY: &str = "taskmon_in_day";
+
+/// The function that says whether a time in any form is yet to come.
+const LATER: &str = "taskmon_later";
 
 impl Report<'_> {
     /// The day's condition: bounds in the one form that all values have, else wide ranges and a function that knows every form.
@@ -46,6 +51,36 @@ impl Report<'_> {
         }
         let sql = format!("(({}) AND {IN_DAY}(t.{time}))", conditions.join(" OR "));
         Ok(DayCondition { sql, values })
+    }
+
+    /// How many pending tasks are not due yet; `None`: the table does not know it.
+    pub fn scheduled(&self) -> rusqlite::Result<Option<u64>> {
+        let Some(scheduled) = self.is_scheduled()? else {
+            return Ok(None);
+        };
+        let sql = format!("SELECT count(*) FROM {} WHERE {scheduled}", self.source);
+        let count: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+        Ok(Some(count.unsigned_abs()))
+    }
+
+    /// What a condition on open tasks goes on with, so that those are left out that are not due yet.
+    pub fn and_due(&self) -> rusqlite::Result<String> {
+        let scheduled = self.is_scheduled()?;
+        Ok(scheduled.map_or(String::new(), |scheduled| format!(" AND NOT ({scheduled})")))
+    }
+
+    /// "The task is pending and not due yet."
+    fn is_scheduled(&self) -> rusqlite::Result<Option<String>> {
+        if !self.fields.has(Field::DueAt) {
+            return Ok(None);
+        }
+        let after_now = self.request.now.plus(TimeDelta::microseconds(1));
+        let ruler = Ruler::new(&[after_now], self.settings.naive_zone);
+        add_function(self.connection, LATER, move |value| {
+            time::read(value).is_some_and(|due| ruler.place(due) == 1)
+        })?;
+        let pending = self.in_states(&[State::Pending]);
+        Ok(Some(format!("{pending} AND {LATER}(t.{})", Field::DueAt.name())))
     }
 
     fn register_in_day(&self) -> rusqlite::Result<()> {

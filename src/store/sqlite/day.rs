@@ -20,8 +20,9 @@ use std::collections::HashMap;
 impl Report<'_> {
     /// The day's tasks by hour, label and retries, and the percentiles of their processing times: 8 bytes of memory for each.
     pub fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+        let knows_due = self.fields.has(Field::DueAt);
         let sql = format!(
-            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {} FROM {} WHERE {}",
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {}{due} FROM {} WHERE {}",
             self.column(Field::RetryCount),
             self.column(Field::ProcessingTime),
             self.column(Field::StartedAt),
@@ -29,6 +30,7 @@ impl Report<'_> {
             self.source,
             day.sql,
             time = self.time(),
+            due = if knows_due { ", t.due_at" } else { "" },
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&day.values))?;
@@ -58,7 +60,9 @@ impl Report<'_> {
             }
             let wait = match self.settings.mapping.tasks.wait {
                 Wait::SinceCreation => {
-                    self.since_creation(created, time::read(row.get_ref(4)?)).map(i128::from)
+                    let started = time::read(row.get_ref(4)?);
+                    let due = if knows_due { time::read(row.get_ref(6)?) } else { None };
+                    self.since_creation(created, due, started).map(i128::from)
                 }
                 Wait::Seconds(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
             };
@@ -72,17 +76,29 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Microseconds from a task's creation to its start.
-    fn since_creation(&self, created: Moment, started: Option<Moment>) -> Option<i64> {
-        let started = started?;
+    /// Microseconds from a task's creation, or when it was due if that is later, to its start; `None` where it was due again after that.
+    fn since_creation(
+        &self,
+        created: Moment,
+        due: Option<Moment>,
+        started: Option<Moment>,
+    ) -> Option<i64> {
         if self.fields.counted_by != Field::CreatedAt {
             return None;
         }
-        if created.form.is_instant() == started.form.is_instant() {
-            return started.micros.checked_sub(created.micros);
+        let started = started?;
+        let mut wait = self.micros_between(created, started)?;
+        if let Some(due) = due {
+            wait = wait.min(self.micros_between(due, started)?);
         }
-        let (created, started) = (self.instant(created), self.instant(started));
-        started.signed_duration_since(created).num_microseconds()
+        (wait >= 0 || !self.fields.has(Field::DueAt)).then_some(wait)
+    }
+
+    fn micros_between(&self, from: Moment, to: Moment) -> Option<i64> {
+        if from.form.is_instant() == to.form.is_instant() {
+            return to.micros.checked_sub(from.micros);
+        }
+        self.instant(to).signed_duration_since(self.instant(from)).num_microseconds()
     }
 
     pub fn slowest(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
@@ -214,10 +230,11 @@ impl Report<'_> {
 
     pub fn backlog(&self, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let sql = format!(
-            "SELECT CAST(t.status AS TEXT), CAST({} AS TEXT), count(*) FROM {} WHERE {} GROUP BY 1, 2",
+            "SELECT CAST(t.status AS TEXT), CAST({} AS TEXT), count(*) FROM {} WHERE {}{} GROUP BY 1, 2",
             self.column(Field::Queue),
             self.source,
             self.in_states(&[State::Pending, State::Processing]),
+            self.and_due()?,
         );
         figures.backlog = read_rows(self.connection, &sql, [], |row| {
             Ok(BacklogCount {

@@ -11,8 +11,8 @@ use crate::mapping::{Field, State};
 use crate::store::fields::key_order;
 use crate::store::{DayFigures, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Row, params_from_iter};
 
 /// The function that says whether a task was made recently enough to be looked at.
 const RECENT: &str = "taskmon_recent";
@@ -25,21 +25,33 @@ struct Ages {
 }
 
 impl Ages {
-    /// Notes the time of a task and says whether none before was as early. Of several values the first that is not null counts.
-    fn note(&mut self, report: &Report, values: &[ValueRef]) -> bool {
+    /// Notes a task and says whether none before was as early. Of its times the first that is not null counts.
+    fn note_first(&mut self, report: &Report, times: &[ValueRef]) -> bool {
+        let first = times.iter().find(|time| **time != ValueRef::Null);
+        self.note(report, first.into_iter())
+    }
+
+    /// The same; of its times the latest counts.
+    fn note_latest(&mut self, report: &Report, times: &[ValueRef]) -> bool {
+        self.note(report, times.iter().filter(|time| **time != ValueRef::Null))
+    }
+
+    fn note<'a>(&mut self, report: &Report, times: impl Iterator<Item = &'a ValueRef<'a>>) -> bool {
         self.found.tasks += 1;
-        let Some(&value) = values.iter().find(|value| **value != ValueRef::Null) else {
-            return false;
-        };
-        let Some(moment) = time::read(value) else {
-            let (count, _) = self.unreadable.get_or_insert_with(|| (0, shown(value)));
-            *count += 1;
-            return false;
-        };
-        if self.limit.place(moment) == 0 {
-            self.found.older += 1;
+        let (mut latest, mut is_older) = (None, true);
+        for value in times {
+            let Some(moment) = time::read(*value) else {
+                let (count, _) = self.unreadable.get_or_insert_with(|| (0, shown(*value)));
+                *count += 1;
+                return false;
+            };
+            latest = latest.max(Some(report.instant(moment)));
+            is_older &= self.limit.place(moment) == 0;
         }
-        let since = report.instant(moment);
+        let Some(since) = latest else {
+            return false;
+        };
+        self.found.older += u64::from(is_older);
         let earliest = self.found.oldest.as_ref().map(|oldest| oldest.since);
         let is_earlier = earliest.is_none_or(|earliest| since < earliest);
         if is_earlier {
@@ -62,6 +74,7 @@ impl Report<'_> {
             *count += unreadable.0;
         }
         (figures.pending, figures.processing) = (pending.found, processing.found);
+        figures.scheduled = while_doing("counting scheduled tasks", self.scheduled())?;
         figures.finished = while_doing("counting finished tasks", self.finished(request))?;
         Ok(figures)
     }
@@ -76,23 +89,38 @@ impl Report<'_> {
 
     /// Times from the index alone; then the task that has the earliest.
     fn pending(&self, request: &LiveRequest) -> rusqlite::Result<Ages> {
-        let (time, states) = (self.time(), self.in_states(&[State::Pending]));
+        let mut times = vec![self.time()];
+        times.extend(self.fields.has(Field::DueAt).then_some(Field::DueAt.name()));
+        let waiting = self.in_states(&[State::Pending]) + &self.and_due()?;
         let mut ages = self.ages(request.waiting_before);
-        let mut earliest = Value::Null;
-        let sql = format!("SELECT t.{time} FROM {} WHERE {states}", self.source);
+        let mut earliest: Vec<Value> = Vec::new();
+        let columns: Vec<String> = times.iter().map(|time| format!("t.{time}")).collect();
+        let sql = format!("SELECT {} FROM {} WHERE {waiting}", columns.join(", "), self.source);
         each_row(self.connection, &sql, [], |row| {
-            if ages.note(self, &[row.get_ref(0)?]) {
-                earliest = row.get(0)?;
+            let values: Vec<ValueRef> =
+                (0..times.len()).map(|place| row.get_ref(place)).collect::<Result<_, _>>()?;
+            if ages.note_latest(self, &values) {
+                earliest =
+                    (0..times.len()).map(|place| row.get(place)).collect::<Result<_, _>>()?;
             }
             Ok(())
         })?;
         if let Some(oldest) = &mut ages.found.oldest {
+            let same = match times.as_slice() {
+                [time] => format!("t.{time} = ?1"),
+                times => {
+                    let numbered = (1..).zip(times);
+                    let same = numbered.map(|(place, time)| format!("t.{time} IS ?{place}"));
+                    same.collect::<Vec<_>>().join(" AND ")
+                }
+            };
             let sql = format!(
-                "SELECT CAST(t.label AS TEXT) FROM {} WHERE {states} AND t.{time} = ?1 ORDER BY {} LIMIT 1",
+                "SELECT CAST(t.label AS TEXT) FROM {} WHERE {waiting} AND {same} ORDER BY {} LIMIT 1",
                 self.source,
                 key_order(&self.settings.mapping.tasks),
             );
-            oldest.task = self.connection.query_row(&sql, [earliest], |row| text(row, 0))?;
+            oldest.task =
+                self.connection.query_row(&sql, params_from_iter(earliest), |row| text(row, 0))?;
         }
         Ok(ages)
     }
@@ -109,7 +137,8 @@ impl Report<'_> {
             key_order(&self.settings.mapping.tasks),
         );
         each_row(self.connection, &sql, [], |row| {
-            let is_earliest = ages.note(self, &[row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]);
+            let is_earliest =
+                ages.note_first(self, &[row.get_ref(1)?, row.get_ref(2)?, row.get_ref(3)?]);
             if is_earliest && let Some(oldest) = &mut ages.found.oldest {
                 oldest.task = text(row, 0)?;
             }

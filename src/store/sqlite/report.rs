@@ -78,6 +78,7 @@ impl<'a> Report<'a> {
         }
         while_doing("listing failed tasks", self.failed(&day, &mut figures))?;
         while_doing("counting open tasks", self.backlog(&mut figures))?;
+        figures.scheduled = while_doing("counting scheduled tasks", self.scheduled())?;
         while_doing("counting tasks without a date", self.undated(&mut figures))?;
         Ok(figures)
     }

@@ -9,6 +9,7 @@ fn celery(schema: &'static str) -> Queue {
         left: "SELECT task_id FROM celery_taskmeta",
         message: Some("库存不足: 订单 7, 还差 3 件"),
         error: Some("库存不足"),
+        scheduled: None,
         states: json!({"completed": 1, "failed": 2, "pending": 1, "processing": 1}),
         cleaned: 3,
         remaining: &["began", "late", "runs", "waits"],
@@ -29,6 +30,7 @@ fn django(schema: &'static str) -> Queue {
         left: "SELECT task_id FROM django_celery_results_taskresult",
         message: Some("KeyError: address"),
         error: Some("KeyError"),
+        scheduled: None,
         retries: None,
         slowest: Some(90.0),
         unavailable: &[

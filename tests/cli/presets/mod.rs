@@ -26,6 +26,8 @@ struct Queue {
     /// Seconds from when a task was due to its start, on average: `old` began at once, `bad` after 60 seconds, `late` after 30, and `runs` after half
     /// an hour. `waits` will be due some day.
     wait: Option<f64>,
+    /// `waits` is due some day; `None`: the table does not know it.
+    scheduled: Option<u64>,
     /// Tasks of the day by state; what is not there is 0.
     states: Value,
     /// Tasks that the history has gone.
@@ -45,6 +47,7 @@ impl Default for Queue {
             retries: Some(2),
             slowest: None,
             wait: None,
+            scheduled: Some(1),
             states: json!({"completed": 2, "failed": 1, "pending": 1, "processing": 1}),
             cleaned: 2,
             remaining: &["late", "runs", "waits"],
@@ -99,6 +102,14 @@ fn check(env: &TestEnv, queue: &Queue) {
     }
     let wait = &report["task_statistics"]["average_wait_time"];
     assert_eq!(wait, &json!(queue.wait), "{report:#}");
+    let waiting = queue.scheduled.map_or(1, |_| 0);
+    let queues = &report["system_statistics"]["queue_statistics"];
+    assert_eq!(queues["scheduled_tasks"], json!(queue.scheduled), "{report:#}");
+    assert_eq!(queues["total_pending"], waiting, "{report:#}");
+    let live = env.taskmon(["-q", "-q", "alert", "--dry-run"]).success().json();
+    let backlog = &live["live"]["backlog"];
+    assert_eq!(backlog["scheduled_tasks"], json!(queue.scheduled), "{live:#}");
+    assert_eq!(backlog["pending"], waiting, "{live:#}");
     let unavailable: Vec<&str> = report["unavailable"]
         .as_array()
         .unwrap()
