@@ -23,6 +23,9 @@ pub struct Alert {
     pub value: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<Number>,
+    /// How many things it is about, where `value` is the age of the oldest, or may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 
 pub fn worst_severity(alerts: &[Alert]) -> Option<Severity> {

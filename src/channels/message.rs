@@ -222,6 +222,7 @@ mod tests {
             subject: Some("/var".to_owned()),
             value: None,
             threshold: None,
+            count: None,
         };
         AlertUpdate { alert, status }
     }

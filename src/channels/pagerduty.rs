@@ -116,6 +116,7 @@ mod tests {
             subject: Some(subject.to_owned()),
             value: None,
             threshold: None,
+            count: None,
         };
         AlertUpdate { alert, status: Status::Firing }
     }

@@ -1,11 +1,12 @@
 //! Whether a channel is notified of an alert, and why: a pure function of the time, of what the channel was notified of before, and of
 //! the alert's state now.
 
-use crate::alert::Status;
+use crate::alert::{Alert, Status};
 use crate::calendar::Shift;
 use crate::outcome::Severity;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 /// Why a channel is notified, or is not. The names are those of the records and of `decisions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum Reason {
     /// It has not been notified since the alert began to fire.
     First,
-    /// It was notified of a lesser severity.
+    /// It was notified of a lesser severity, or of much less.
     Worse,
     /// The last notification is long enough ago.
     RepeatDue,
@@ -76,6 +77,52 @@ pub struct ChannelMemory {
 pub struct LastNotified {
     pub severity: Severity,
     pub at: DateTime<Utc>,
+    /// Unknown in what an earlier version wrote.
+    #[serde(default, flatten)]
+    pub extent: Extent,
+}
+
+/// How bad an alert is, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Extent {
+    /// `None`: there is none, or it is an age, which grows by itself: how many are that old says then how bad it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    threshold: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    count: Option<f64>,
+}
+
+/// A value that has grown to so many times what a channel was notified of is worth another notification, and so is a count.
+const GROWN_VALUE: f64 = 1.5;
+const GROWN_COUNT: f64 = 10.0;
+
+impl Extent {
+    pub fn of(alert: &Alert) -> Self {
+        let count = alert.count.map(|count| count as f64);
+        let value = alert.value.as_ref().and_then(Number::as_f64);
+        Self {
+            value: value.filter(|value| count.is_none_or(|count| count == *value)),
+            threshold: alert.threshold.as_ref().and_then(Number::as_f64),
+            count,
+        }
+    }
+
+    /// Whether it is much worse than another one. What fires below its threshold gets better as it grows.
+    fn outgrows(&self, last: &Self) -> bool {
+        let has_grown = |now: Option<f64>, then: Option<f64>, factor: f64| {
+            let grown = now.zip(then).filter(|(now, then)| now > then && *now >= then * factor);
+            grown.is_some()
+        };
+        if self.threshold != last.threshold {
+            // By another threshold the value is another one: a backlog by age has become one by number.
+            return has_grown(self.count, last.count, GROWN_VALUE);
+        }
+        let is_below = self.value.zip(self.threshold).is_some_and(|(value, limit)| value < limit);
+        !is_below && has_grown(self.value, last.value, GROWN_VALUE)
+            || has_grown(self.count, last.count, GROWN_COUNT)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -92,6 +139,7 @@ pub enum State {
         severity: Severity,
         /// The channel's `min_severity`.
         minimum: Severity,
+        extent: Extent,
     },
     /// It was firing, and whoever found it does not find it any more.
     Resolved,
@@ -120,8 +168,10 @@ pub fn decide(
     alert: State,
 ) -> Reason {
     match alert {
-        State::Firing { severity, minimum } if severity < minimum => Reason::BelowMinimum,
-        State::Firing { severity, .. } => decide_firing(now, repeat_after, memory, severity),
+        State::Firing { severity, minimum, .. } if severity < minimum => Reason::BelowMinimum,
+        State::Firing { severity, extent, .. } => {
+            decide_firing(now, repeat_after, memory, severity, extent)
+        }
         _ if memory.in_progress.is_some() => Reason::InProgress,
         State::Resolved if memory.notified.is_some() => Reason::Resolved,
         State::NotWatched if memory.notified.is_some() => Reason::NotWatched,
@@ -136,6 +186,7 @@ fn decide_firing(
     repeat_after: TimeDelta,
     memory: &ChannelMemory,
     severity: Severity,
+    extent: Extent,
 ) -> Reason {
     if memory.in_progress.is_some_and(|in_progress| in_progress >= severity) {
         return Reason::InProgress;
@@ -143,7 +194,7 @@ fn decide_firing(
     match memory.notified {
         None if undelivered(now, memory) == Some(Status::Firing) => Reason::Retry,
         None => Reason::First,
-        Some(last) if last.severity < severity => Reason::Worse,
+        Some(last) if last.severity < severity || extent.outgrows(&last.extent) => Reason::Worse,
         Some(last) if is_repeat_due(now, repeat_after, last.at) => Reason::RepeatDue,
         Some(_) => Reason::Suppressed,
     }
@@ -162,10 +213,11 @@ fn undelivered(now: DateTime<Utc>, memory: &ChannelMemory) -> Option<Status> {
 
 impl ChannelMemory {
     /// It accepted a notification at this time.
-    pub fn record_accepted(&mut self, status: Status, severity: Severity, at: DateTime<Utc>) {
+    pub fn record_accepted(&mut self, status: Status, alert: &Alert, at: DateTime<Utc>) {
         self.undelivered = None;
+        let (severity, extent) = (alert.severity, Extent::of(alert));
         self.notified = match status {
-            Status::Firing => Some(LastNotified { severity, at }),
+            Status::Firing => Some(LastNotified { severity, at, extent }),
             Status::Resolved => None,
         };
     }
@@ -209,7 +261,9 @@ mod tests {
 
     fn notified(severity: Severity, seconds: i64) -> ChannelMemory {
         let at = ago(seconds);
-        ChannelMemory { notified: Some(LastNotified { severity, at }), ..ChannelMemory::default() }
+        let extent = Extent::default();
+        let notified = Some(LastNotified { severity, at, extent });
+        ChannelMemory { notified, ..ChannelMemory::default() }
     }
 
     fn undelivered_since(status: Status, seconds: i64) -> ChannelMemory {
@@ -222,6 +276,22 @@ mod tests {
 
     fn in_progress(severity: Severity) -> ChannelMemory {
         ChannelMemory { in_progress: Some(severity), ..ChannelMemory::default() }
+    }
+
+    fn firing(severity: Severity, minimum: Severity) -> State {
+        State::Firing { severity, minimum, extent: Extent::default() }
+    }
+
+    fn alert(value: Option<f64>, threshold: Option<i64>, count: Option<u64>) -> Alert {
+        Alert {
+            kind: "backlog".into(),
+            severity: Severity::Warning,
+            message: String::new(),
+            subject: None,
+            value: value.and_then(Number::from_f64),
+            threshold: threshold.map(Number::from),
+            count,
+        }
     }
 
     fn reason(hours: i64, memory: &ChannelMemory, alert: State) -> Reason {
@@ -265,9 +335,76 @@ mod tests {
             ("in progress", in_progress(Warning), Warning, Reason::InProgress),
             ("a lesser one in progress", in_progress(Warning), Error, Reason::First),
         ] {
-            let alert = State::Firing { severity, minimum: Warning };
+            let alert = firing(severity, Warning);
             assert_eq!(reason(24, &memory, alert), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_has_grown_much_since_the_last_notification_is_worse() {
+        for (name, last, now, is_worse) in [
+            ("as it was", (Some(20.0), Some(10), None), (Some(20.0), Some(10), None), false),
+            ("a little more", (Some(20.0), Some(10), None), (Some(29.9), Some(10), None), false),
+            ("half again", (Some(20.0), Some(10), None), (Some(30.0), Some(10), None), true),
+            ("less", (Some(30.0), Some(10), None), (Some(20.0), Some(10), None), false),
+            ("half again of nothing", (Some(0.0), None, None), (Some(0.0), None, None), false),
+            ("something of nothing", (Some(0.0), None, None), (Some(1.0), None, None), true),
+            ("no value now", (Some(20.0), None, None), (None, None, None), false),
+            ("no value before", (None, None, None), (Some(20.0), None, None), false),
+            (
+                "still below a limit",
+                (Some(2.0), Some(10), None),
+                (Some(4.0), Some(10), None),
+                false,
+            ),
+            ("an age", (Some(60.0), Some(30), Some(4)), (Some(600.0), Some(30), Some(4)), false),
+            (
+                "nine times",
+                (Some(60.0), Some(30), Some(4)),
+                (Some(61.0), Some(30), Some(36)),
+                false,
+            ),
+            ("ten times", (Some(60.0), Some(30), Some(4)), (Some(61.0), Some(30), Some(40)), true),
+            ("a count", (Some(4.0), Some(3), Some(4)), (Some(6.0), Some(3), Some(6)), true),
+            (
+                "an age and then a count",
+                (Some(60.0), Some(30), Some(40)),
+                (Some(5040.0), Some(1000), Some(5040)),
+                true,
+            ),
+            (
+                "a count and then an age",
+                (Some(5040.0), Some(1000), Some(5040)),
+                (Some(600.0), Some(30), Some(900)),
+                false,
+            ),
+            ("another limit", (Some(20.0), Some(10), None), (Some(40.0), Some(15), None), false),
+        ] {
+            let alert_of = |(value, threshold, count)| alert(value, threshold, count);
+            let mut memory = ChannelMemory::default();
+            memory.record_accepted(Status::Firing, &alert_of(last), ago(HOUR));
+            let found = State::Firing {
+                severity: Severity::Warning,
+                minimum: Severity::Warning,
+                extent: Extent::of(&alert_of(now)),
+            };
+            let expected = if is_worse { Reason::Worse } else { Reason::Suppressed };
+            assert_eq!(reason(24, &memory, found), expected, "{name}");
+            // What an earlier version remembers says nothing of values.
+            let forgotten = notified(Severity::Warning, HOUR);
+            assert_eq!(reason(24, &forgotten, found), Reason::Suppressed, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_remembers_is_read() {
+        let text = r#"{"severity": "warning", "at": "2026-11-22T03:00:00Z"}"#;
+        let last: LastNotified = serde_json::from_str(text).unwrap();
+        assert_eq!(Some(last), notified(Severity::Warning, HOUR).notified);
+        let mut memory = ChannelMemory::default();
+        memory.record_accepted(Status::Firing, &alert(Some(2.5), Some(1), None), ago(HOUR));
+        let text = serde_json::to_string(&memory).unwrap();
+        assert_eq!(serde_json::from_str::<ChannelMemory>(&text).unwrap(), memory, "{text}");
     }
 
     #[test]
@@ -276,14 +413,14 @@ mod tests {
             undelivered: undelivered_since(Status::Firing, HOUR).undelivered,
             ..notified(Severity::Warning, DAY + HOUR)
         };
-        let alert = State::Firing { severity: Severity::Warning, minimum: Severity::Warning };
+        let alert = firing(Severity::Warning, Severity::Warning);
         assert_eq!(reason(24, &memory, alert), Reason::RepeatDue);
     }
 
     #[test]
     fn no_hours_means_always() {
         for seconds in [0, 1, DAY] {
-            let alert = State::Firing { severity: Severity::Warning, minimum: Severity::Warning };
+            let alert = firing(Severity::Warning, Severity::Warning);
             let memory = notified(Severity::Critical, seconds);
             assert_eq!(reason(0, &memory, alert), Reason::RepeatDue);
         }
@@ -296,12 +433,12 @@ mod tests {
             for severity in [Warning, Error, Critical] {
                 let expected =
                     if severity >= minimum { Reason::First } else { Reason::BelowMinimum };
-                let alert = State::Firing { severity, minimum };
+                let alert = firing(severity, minimum);
                 assert_eq!(reason(24, &ChannelMemory::default(), alert), expected);
             }
         }
         // What it got before its minimum was raised is no reason to send it more.
-        let alert = State::Firing { severity: Warning, minimum: Error };
+        let alert = firing(Warning, Error);
         assert_eq!(reason(0, &notified(Warning, DAY), alert), Reason::BelowMinimum);
     }
 
@@ -335,8 +472,8 @@ mod tests {
     #[test]
     fn what_ended_and_returns_is_new() {
         let mut memory = notified(Severity::Critical, HOUR);
-        memory.record_accepted(Status::Resolved, Severity::Critical, ago(60));
-        let alert = State::Firing { severity: Severity::Warning, minimum: Severity::Warning };
+        memory.record_accepted(Status::Resolved, &alert(None, None, None), ago(60));
+        let alert = firing(Severity::Warning, Severity::Warning);
         assert_eq!(reason(24, &memory, alert), Reason::First);
         assert_eq!(reason(24, &memory, State::Resolved), Reason::NeverNotified);
     }
@@ -347,7 +484,7 @@ mod tests {
         memory.record_rejected(Status::Firing, ago(DAY + 1));
         memory.record_rejected(Status::Firing, ago(60));
         assert_eq!(reason(24, &memory, State::NotJudged), Reason::NothingUndelivered);
-        memory.record_accepted(Status::Firing, Severity::Warning, ago(50));
+        memory.record_accepted(Status::Firing, &alert(None, None, None), ago(50));
         memory.record_rejected(Status::Resolved, ago(40));
         assert_eq!(memory, undelivered_since(Status::Resolved, 40));
         assert_eq!(reason(24, &memory, State::NotJudged), Reason::Retry);

@@ -154,7 +154,7 @@ impl Memory {
             let channel = remembered.channels.entry(name.clone()).or_default();
             match (outcome.result, record.status) {
                 (DeliveryResult::Sent, status) => {
-                    channel.record_accepted(status, record.alert.severity, at)
+                    channel.record_accepted(status, &record.alert, at)
                 }
                 (DeliveryResult::Failed, status) => channel.record_rejected(status, at),
                 (DeliveryResult::Suppressed, Status::Resolved) => channel.forget(),

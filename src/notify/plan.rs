@@ -1,6 +1,6 @@
 //! Which channel is notified of what: the records are read and decisions made, and what is decided is carried out.
 
-use super::decide::{Reason, State, decide};
+use super::decide::{Extent, Reason, State, decide};
 use super::deliver::Delivery;
 use super::log::{log_line, write_logs};
 use super::memory::{Identity, Memory, Phase, Record, Remembered, Sending};
@@ -215,7 +215,11 @@ impl<'a> Decider<'a> {
         for receiver in &self.receivers {
             let known = self.memory.entry(alert, origin, self.context.host);
             let memory = known.channels.entry(receiver.name.clone()).or_default();
-            let state = State::Firing { severity: alert.severity, minimum: receiver.min_severity };
+            let state = State::Firing {
+                severity: alert.severity,
+                minimum: receiver.min_severity,
+                extent: Extent::of(alert),
+            };
             let reason = match origin {
                 // It is meant to be seen, whatever was sent before and whatever `min_severity` is.
                 Origin::Test => Reason::First,
@@ -223,7 +227,7 @@ impl<'a> Decider<'a> {
             };
             if reason.notifies() {
                 // A second alert of the same identity in this run finds the channel notified.
-                memory.record_accepted(Status::Firing, alert.severity, now);
+                memory.record_accepted(Status::Firing, alert, now);
             }
             decisions.insert(receiver.name.clone(), reason);
         }

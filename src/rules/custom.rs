@@ -124,6 +124,7 @@ impl CustomRule {
             subject: None,
             value: Some(value.clone()),
             threshold,
+            count: None,
         }
     }
 }

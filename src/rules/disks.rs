@@ -33,6 +33,7 @@ pub fn read_only(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfi
             subject: Some(disk.path),
             value: None,
             threshold: None,
+            count: None,
         });
         Ok(())
     })
@@ -61,6 +62,7 @@ pub fn unmeasured(look: &Look, path: &str, found: &mut Found) -> Result<(), Misf
             subject: path.map(str::to_owned),
             value: None,
             threshold: None,
+            count: None,
         });
         Ok(())
     })
@@ -141,6 +143,7 @@ fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
         subject: Some(named.path.clone()),
         value: Some(scarce.value.clone()),
         threshold: scarce.threshold.and_then(|threshold| exact(float(threshold))),
+        count: None,
     });
     found.disks.push(named.path);
     Ok(())

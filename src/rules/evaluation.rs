@@ -141,6 +141,7 @@ impl Evaluation {
             subject: job.map(str::to_owned),
             value: None,
             threshold: None,
+            count: None,
         };
         Self { origin: Origin::Job, alerts: vec![alert], judged: Judged::Nothing }
     }
@@ -169,6 +170,7 @@ impl Evaluation {
             subject: None,
             value: None,
             threshold: None,
+            count: None,
         };
         Self { origin: Origin::Test, alerts: vec![alert], judged: Judged::Nothing }
     }
@@ -186,5 +188,6 @@ pub fn check_error(rule: &str, why: &str, language: Language) -> Alert {
         subject: Some(rule.to_owned()),
         value: None,
         threshold: None,
+        count: None,
     }
 }

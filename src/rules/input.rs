@@ -123,6 +123,7 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
             subject,
             value: number("value")?,
             threshold: number("threshold")?,
+            count: None,
         })
     };
     elements.into_iter().enumerate().map(alert).collect()

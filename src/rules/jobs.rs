@@ -24,6 +24,7 @@ pub fn missed(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             subject: Some(name.to_owned()),
             value: None,
             threshold: None,
+            count: None,
         });
     }
     Ok(())
@@ -54,6 +55,7 @@ pub fn skipped(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             subject: Some(name.to_owned()),
             value: Some(times.clone()),
             threshold: None,
+            count: None,
         });
     }
     Ok(())

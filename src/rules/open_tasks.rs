@@ -15,6 +15,7 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         return Ok(());
     }
     let minutes = look.context.settings.live.stuck_after_minutes;
+    let count = tasks.as_u64();
     let (tasks, oldest) = (plain(tasks), oldest(look, "stuck")?);
     let longest = oldest.in_words(look);
     found.alerts.push(Alert {
@@ -29,6 +30,7 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         subject: None,
         value: oldest.minutes(),
         threshold: Some(Number::from(minutes)),
+        count,
     });
     Ok(())
 }
@@ -73,6 +75,7 @@ pub fn backlog(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         subject: None,
         value,
         threshold,
+        count: pending.as_u64(),
     });
     Ok(())
 }

@@ -52,6 +52,7 @@ pub fn failure_rate(
         subject: subject.map(str::to_owned),
         value: Some(rate.clone()),
         threshold: exact(threshold),
+        count: None,
     }));
     Ok(())
 }
@@ -75,6 +76,7 @@ pub fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             subject: None,
             value: Some(total.clone()),
             threshold: None,
+            count: None,
         });
     }
     Ok(())
@@ -113,6 +115,7 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
             subject: Some(name),
             value: share,
             threshold: exact(limit),
+            count: None,
         });
     }
     Ok(())

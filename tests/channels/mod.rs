@@ -88,6 +88,7 @@ fn alert(kind: &str, severity: Severity, message: &str) -> Alert {
         subject: None,
         value: None,
         threshold: None,
+        count: None,
     }
 }
 

@@ -28,6 +28,7 @@ fn alert(kind: &str) -> Alert {
         subject: Some("/data".into()),
         value: Some(1200.into()),
         threshold: None,
+        count: None,
     }
 }
 

@@ -126,6 +126,47 @@ on_each_database! {
         assert!(page.contains("任务积压: 4 个任务等待处理（上限 3），最近一小时完成 2 个，按此速度还需 2 小时"), "{page}");
     }
 
+    fn tasks_that_are_due_later_are_no_backlog_and_hide_none(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure_with(&env, "[database.tasks]\ndue_at = 'completed_at'\ncompleted_at = ''", &webhook(&server));
+        let due = |n, time| pending(n, TimeDelta::days(2)).with("completed_at", ago(time));
+        env.insert((1..=40).map(|n| due(n, TimeDelta::days(-7))));
+        let result = alerted(&env);
+        assert_eq!(kinds(&result), [""; 0]);
+        let backlog = &result["live"]["backlog"];
+        assert_eq!((&backlog["pending"], &backlog["scheduled_tasks"]), (&json!(0), &json!(40)));
+        assert_eq!((&backlog["oldest_seconds"], &backlog["drain_seconds"]), (&json!(null), &json!(0)));
+        assert!(page(&env, "en").contains("scheduled       40"), "{}", page(&env, "en"));
+
+        env.insert((101..=104).map(|n| due(n, minutes(40))));
+        let first = alerted(&env);
+        assert_eq!(counts(&first), [1, 0, 0]);
+        assert_eq!((&first["alerts"][0]["count"], &first["alerts"][0]["threshold"]), (&json!(4), &json!(30)));
+        let message = first["alerts"][0]["message"].as_str().unwrap();
+        let expected = "Backlog: 4 pending; 4 of them for more than 30 minutes, the oldest is task_101 (40 min)";
+        assert!(message.starts_with(expected), "{message}");
+        // The same, only older: nothing new.
+        env.sql("DELETE FROM tasks WHERE id > 100");
+        env.insert((101..=104).map(|n| due(n, minutes(140))));
+        assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
+        // Ten times as many, long before the alert would be repeated.
+        env.insert((105..=140).map(|n| due(n, minutes(40))));
+        let worse = alerted(&env);
+        assert_eq!(counts(&worse), [1, 0, 0]);
+        assert_eq!(worse["decisions"][0]["channels"], json!({"log": "worse", "webhook": "worse"}));
+        assert_eq!(counts(&alerted(&env)), [0, 1, 0]);
+        assert_eq!(notified(&server), [["backlog"], ["backlog"]]);
+    }
+
+    fn a_value_that_grows_by_half_again_is_notified_again(env) {
+        let server = Server::plain(vec![status(200)]);
+        configure(&env, &format!("{}[alerts.live]\nbacklog_max = 3\nbacklog_after_minutes = 10000\n", webhook(&server)));
+        for (tasks, expected) in [(4, [1, 0, 0]), (5, [0, 1, 0]), (6, [1, 0, 0]), (8, [0, 1, 0]), (4, [0, 1, 0]), (9, [1, 0, 0])] {
+            replace(&env, (1..=tasks).map(|n| pending(n, minutes(5))));
+            assert_eq!(counts(&alerted(&env)), expected, "{tasks}");
+        }
+    }
+
     fn todays_failure_rate_is_judged_from_enough_tasks_on(env) {
         configure(&env, "");
         for (total, failed, expected) in [
