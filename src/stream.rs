@@ -3,7 +3,7 @@
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,6 +60,16 @@ impl Stream {
             ServerName::try_from(without_brackets(host).to_owned()).map_err(io::Error::other)?;
         let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         Ok(Self::Tls(Box::new(StreamOwned::new(connection, socket))))
+    }
+
+    /// This machine's address on the connection; `None`: it is no connection of TCP.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        let socket = match self {
+            Stream::Socket(_) => return None,
+            Stream::Tcp(socket) => socket,
+            Stream::Tls(tls) => &tls.sock,
+        };
+        socket.local_addr().ok().map(|address| address.ip())
     }
 
     /// Bounds each read and each write from now on.

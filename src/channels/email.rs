@@ -4,9 +4,9 @@ use super::common::{mail_url, secrets};
 pub use super::mail_server::Encryption;
 use super::mail_server::MailServer;
 use super::message::{self, Form, Tone, bytes};
-use super::smtp::{Letter, Relay, hello};
+use super::smtp::{Letter, Relay};
 use super::text;
-use super::{Built, Channel, Clock, Destination, Machine, SecretSource, SendError};
+use super::{Built, Channel, Clock, Destination, Machine, SecretSource, SendError, helo};
 use crate::alert::{AlertUpdate, Notification};
 use crate::deadline::{self, NoAnswer};
 use crate::language::Language;
@@ -37,6 +37,13 @@ pub struct Config {
     /// `None`: `tls` with `smtps://`, else `starttls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Encryption>,
+    /// What this host introduces itself as. `None`: its fully qualified name, if it has one, else its address.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "helo::deserialize"
+    )]
+    pub helo: Option<String>,
 }
 
 secrets!(Config: url, password);
@@ -51,7 +58,8 @@ pub(super) fn build(config: &Config, timeout: Duration, machine: &Machine) -> Bu
         return Err(SendError::permanent("`to` names nobody"));
     }
     let relay = Arc::new(Relay::new(server, timeout, machine)?);
-    Ok(Box::new(Email { relay, from, to, clock: machine.clock.clone() }))
+    let hello = config.helo.clone().or_else(|| machine.qualified_name.clone());
+    Ok(Box::new(Email { relay, from, to, hello, clock: machine.clock.clone() }))
 }
 
 fn mailbox(key: &str, address: &str) -> Result<Mailbox, SendError> {
@@ -69,6 +77,7 @@ struct Email {
     relay: Arc<Relay>,
     from: Mailbox,
     to: Vec<Mailbox>,
+    hello: Option<String>,
     clock: Clock,
 }
 
@@ -117,7 +126,7 @@ impl Email {
             SendError::permanent(format!("the mail cannot be written: {error}"))
         })?;
         Ok(Letter {
-            hello: hello(&notification.host),
+            hello: self.hello.clone(),
             from: self.from.email.clone(),
             to: self.to.iter().map(|to| to.email.clone()).collect(),
             content: message.formatted(),

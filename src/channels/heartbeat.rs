@@ -64,7 +64,7 @@ pub fn ping(
     timeout: Duration,
     machine: &Machine,
 ) -> Result<(), SendError> {
-    Endpoint::new(url, [], timeout, machine)?.post(&Request {
+    Endpoint::new(url, [], timeout, machine)?.send(&Request {
         beneath: beneath.to_owned(),
         content: Content::Text,
         body: body.to_owned(),

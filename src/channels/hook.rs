@@ -81,7 +81,7 @@ struct Hook<F> {
 impl<F: Fn(&Notification) -> Vec<Request>> Channel for Hook<F> {
     fn send(&self, notification: &Notification) -> Result<(), SendError> {
         (self.requests)(notification).iter().try_for_each(|request| match self.success {
-            Success::Status => self.endpoint.post(request),
+            Success::Status => self.endpoint.send(request),
             Success::Reply(check) => check(&self.endpoint.ask(request)?),
         })
     }

@@ -3,16 +3,15 @@
 use super::redact::Redactor;
 use super::tls::tls_issue;
 use super::url::{self, beneath, with_query};
-use super::{Clock, Machine, Roots, SendError, Server};
+use super::{Clock, Machine, SendError, Server};
 use crate::secret::Secret;
+use crate::tls::{agent, client_config};
 use chrono::DateTime;
 use serde_json::Value;
 use std::io::{ErrorKind, Read};
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{Response, StatusCode};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 /// How much of an answer is read. A service's answer has a few hundred bytes.
 const LARGEST_ANSWER: u64 = 64 * 1024;
@@ -34,13 +33,22 @@ pub struct Endpoint {
 /// What is sent beside the URL's own parts.
 #[derive(Default)]
 pub struct Request {
+    pub method: Method,
     /// Added to the URL's path, in front of a query; empty: nothing.
     pub beneath: String,
-    /// Added to the URL's query.
+    /// Set in the URL's query.
     pub query: Vec<(&'static str, String)>,
     pub headers: Vec<(&'static str, String)>,
     pub content: Content,
+    /// Nothing of it is sent with `GET`.
     pub body: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    #[default]
+    Post,
+    Get,
 }
 
 impl Request {
@@ -50,7 +58,7 @@ impl Request {
 }
 
 /// What a body is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Content {
     #[default]
     Json,
@@ -58,7 +66,7 @@ pub enum Content {
 }
 
 impl Content {
-    fn kind(self) -> &'static str {
+    fn kind(&self) -> &str {
         match self {
             Content::Json => "application/json; charset=utf-8",
             Content::Text => "text/plain; charset=utf-8",
@@ -159,20 +167,20 @@ impl Endpoint {
             .max_idle_connections(0)
             .user_agent(concat!("taskmon/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
+        let mut tls = None;
         if is_https {
             let roots = machine.roots.as_ref().map_err(|why| failed(why.clone()))?;
-            builder = builder.tls_config(tls(roots));
-            if let Some(proxy) = &machine.proxy {
+            tls = Some(client_config(roots).map_err(failed)?);
+            let proxy = machine.proxy.as_ref();
+            if let Some(proxy) = proxy.filter(|proxy| !proxy.spares(&server.host, server.port)) {
                 redactor.add_url(&proxy.url);
                 let proxy = proxy.parse().map_err(failed)?;
-                if !proxy.is_no_proxy(&uri) {
-                    server.proxy = Some((proxy.host().to_owned(), proxy.port()));
-                }
+                server.proxy = Some((proxy.host().to_owned(), proxy.port()));
                 builder = builder.proxy(Some(proxy));
             }
         }
         Ok(Self {
-            agent: builder.build().new_agent(),
+            agent: agent(builder.build(), tls),
             url: url::without_login(url),
             login: url::login(&uri),
             shown,
@@ -192,11 +200,11 @@ impl Endpoint {
         &self.server
     }
 
-    /// Posts a request whose answer is in its status alone.
+    /// Sends a request whose answer is in its status alone.
     ///
     /// # Errors
     /// Every status but 2xx.
-    pub fn post(&self, request: &Request) -> Result<(), SendError> {
+    pub fn send(&self, request: &Request) -> Result<(), SendError> {
         let response = self.exchange(request)?;
         if response.status().is_success() {
             return Ok(());
@@ -204,7 +212,7 @@ impl Endpoint {
         Err(self.read(response)?.error(""))
     }
 
-    /// Posts a request and returns what it was answered with, whatever the status.
+    /// Sends a request and returns what it was answered with, whatever the status.
     ///
     /// # Errors
     /// An answer of success that breaks off, comes too slowly or is too large.
@@ -215,14 +223,28 @@ impl Endpoint {
     fn exchange(&self, request: &Request) -> Result<Response<Body>, SendError> {
         let url = beneath(self.url.expose(), &request.beneath);
         let url = with_query(&url, &request.query);
-        let mut builder = self.agent.post(url).content_type(request.content.kind());
+        let sent = match request.method {
+            Method::Get => self.with_headers(self.agent.get(url), request).call(),
+            Method::Post => {
+                let post = self.agent.post(url).content_type(request.content.kind());
+                self.with_headers(post, request).send(&request.body)
+            }
+        };
+        sent.map_err(|error| self.failure(&error))
+    }
+
+    fn with_headers<B>(
+        &self,
+        mut builder: RequestBuilder<B>,
+        request: &Request,
+    ) -> RequestBuilder<B> {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
-        if let Some(login) = &self.login {
-            builder = builder.header("Authorization", login.expose());
+        match &self.login {
+            Some(login) => builder.header("Authorization", login.expose()),
+            None => builder,
         }
-        builder.send(&request.body).map_err(|error| self.failure(&error))
     }
 
     fn read(&self, mut response: Response<Body>) -> Result<Reply<'_>, SendError> {
@@ -259,7 +281,12 @@ impl Endpoint {
 
     fn failure(&self, error: &ureq::Error) -> SendError {
         let (what, permanent) = self.explain(error);
-        SendError { message: format!("{}: {what}", self.shown), permanent, retry_after: None }
+        let through = match &self.server.proxy {
+            Some((host, port)) => format!("through the proxy {host}:{port}: "),
+            None => String::new(),
+        };
+        let message = format!("{}: {through}{what}", self.shown);
+        SendError { message, permanent, retry_after: None }
     }
 
     /// What went wrong, and whether it would again.
@@ -274,10 +301,14 @@ impl Endpoint {
             },
             ureq::Error::HostNotFound => ("the host name has no address".to_owned(), false),
             ureq::Error::ConnectionFailed => ("the connection failed".to_owned(), false),
-            ureq::Error::Rustls(error) => (format!("the TLS handshake failed: {error}"), true),
-            ureq::Error::ConnectProxyFailed(why) => {
-                (format!("the proxy refused: {}", self.redactor.quote(why)), false)
-            }
+            ureq::Error::ConnectProxyFailed(why) => match refused_status(why) {
+                Some(status) => (
+                    format!("it answered with status {status}{}", meaning(status)),
+                    // 502 and the like may be about the service, which may be back by the next attempt.
+                    !(status == 408 || status == 429 || status >= 500),
+                ),
+                None => (format!("it made no tunnel: {}", self.redactor.quote(why)), false),
+            },
             ureq::Error::Protocol(error) => {
                 let said = self.redactor.quote(&error.to_string());
                 (format!("the answer is not HTTP: {said}"), true)
@@ -290,10 +321,17 @@ impl Endpoint {
     }
 }
 
-fn tls(roots: &Roots) -> TlsConfig {
-    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-    TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build()
+/// The status in the library's "proxy server responded 407/407".
+fn refused_status(why: &str) -> Option<u16> {
+    why.rsplit(' ').next()?.split('/').next()?.parse().ok()
+}
+
+/// What a proxy's status means.
+fn meaning(status: u16) -> &'static str {
+    match status {
+        407 => " (it wants a user and a password: http://USER:PASSWORD@HOST:PORT, percent-encoded)",
+        403 => " (it does not let this host through, or not to there)",
+        502..=504 => " (it does not reach the server)",
+        _ => "",
+    }
 }

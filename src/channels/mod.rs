@@ -8,6 +8,7 @@
 mod codes;
 mod common;
 pub mod heartbeat;
+mod helo;
 mod hook;
 mod http;
 mod mail_server;
@@ -36,6 +37,7 @@ pub mod wecom;
 
 pub use common::{Common, SecretSource};
 pub use heartbeat::ping;
+pub use helo::qualified_name;
 pub use proxy::Proxy;
 pub use reach::{reach, reach_url};
 
@@ -270,6 +272,8 @@ pub struct Machine {
     pub roots: Result<Roots, String>,
     /// What requests over `https` go through.
     pub proxy: Option<Proxy>,
+    /// The host's fully qualified name, if it has one.
+    pub qualified_name: Option<String>,
     /// Every secret in the environment: a program inherits it, and may print it when it fails.
     pub inherited: Arc<[Secret]>,
     /// Reads an environment variable; empty counts as unset.

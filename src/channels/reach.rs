@@ -1,10 +1,11 @@
 //! Whether a channel's destination can be reached, without sending anything there.
 
 use super::http::Endpoint;
-use super::tls::{client_config, tls_issue};
+use super::tls::tls_issue;
 use super::{Machine, SendError, Server};
 use crate::secret::Secret;
 use crate::stream::Stream;
+use crate::tls::client_config;
 use std::io::Write;
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ use std::time::Duration;
 /// Why not. The text holds no part of a URL but its host.
 pub fn reach(server: &Server, timeout: Duration, machine: &Machine) -> Result<String, SendError> {
     if let Some((proxy, port)) = &server.proxy {
-        connect(proxy, *port, timeout)?;
+        connect(proxy, *port, timeout).map_err(|error| SendError {
+            message: format!("{}, through the proxy {}", server.host, error.message),
+            ..error
+        })?;
         return Ok(format!("{}, through the proxy {proxy}:{port}", server.host));
     }
     let shown = format!("{}:{}", server.host, server.port);

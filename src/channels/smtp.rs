@@ -2,10 +2,11 @@
 
 use super::mail_server::{Encryption, MailServer};
 use super::smtp_connection::{Connection, Error};
-use super::tls::{client_config, tls_issue};
-use super::{Machine, SendError};
+use super::tls::tls_issue;
+use super::{Machine, SendError, helo};
 use crate::deadline;
 use crate::stream::Stream;
+use crate::tls::client_config;
 use lettre::Address;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, MailParameter};
@@ -16,20 +17,11 @@ use std::time::{Duration, Instant};
 
 /// A message and whom it is for.
 pub struct Letter {
-    pub hello: ClientId,
+    /// What this host introduces itself as; `None`: by its address.
+    pub hello: Option<String>,
     pub from: Address,
     pub to: Vec<Address>,
     pub content: Vec<u8>,
-}
-
-/// What the host introduces itself as, or the address literal that RFC 5321 wants of a host without a proper name.
-pub fn hello(host: &str) -> ClientId {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    if !host.is_empty() && host.len() <= 255 && host.chars().all(is_name) {
-        ClientId::Domain(host.to_owned())
-    } else {
-        ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST)
-    }
 }
 
 /// Talks to the server.
@@ -54,7 +46,7 @@ impl Relay {
                 Encryption::None => None,
                 Encryption::Starttls | Encryption::Tls => {
                     let roots = machine.roots.as_ref().map_err(Clone::clone);
-                    let config = roots.and_then(client_config);
+                    let config = roots.and_then(|roots| client_config(roots));
                     Some(config.map_err(|why| {
                         SendError::permanent(format!("{}: {why}", server.shown()))
                     })?)
@@ -77,7 +69,7 @@ impl Relay {
 
     /// Connects, encrypts, logs in.
     fn open(&self, letter: &Letter, deadline: Instant) -> Result<Connection, SendError> {
-        let (server, hello) = (&self.server, &letter.hello);
+        let server = &self.server;
         let failed = |error: Error| self.failure("refused", error);
         let left = deadline.saturating_duration_since(Instant::now());
         let stream = Stream::connect(&server.host, server.port, left);
@@ -86,6 +78,10 @@ impl Relay {
             let encrypted = stream.encrypt(&server.host, tls.clone());
             stream = encrypted.map_err(|error| failed(error.into()))?;
         }
+        let hello = &match &letter.hello {
+            Some(name) => ClientId::Domain(name.clone()),
+            None => helo::address_literal(&stream),
+        };
         let mut connection = Connection::greet(stream, hello, deadline).map_err(failed)?;
         if let (Encryption::Starttls, Some(tls)) = (server.encryption, &self.tls) {
             if !connection.supports("STARTTLS") {

@@ -1,22 +1,8 @@
-//! TLS to a service: which certificates are trusted, and what is wrong with a server's, in words.
+//! What is wrong with the TLS of a service, in words.
 
-use super::Roots;
-use rustls::{ClientConfig, RootCertStore};
+use crate::tls::describe;
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
-
-/// Checks the server's certificate with these.
-pub fn client_config(roots: &Roots) -> Result<ClientConfig, String> {
-    let mut store = RootCertStore::empty();
-    // The system's bundle may hold some that rustls does not understand.
-    store.add_parsable_certificates(roots.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    Ok(builder.with_root_certificates(store).with_no_client_auth())
-}
 
 /// Of an error of a connection; `None`: it is not about TLS.
 pub fn tls_issue(error: &(dyn Error + 'static)) -> Option<String> {
@@ -36,10 +22,10 @@ pub fn tls_issue(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn explain(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(why) => format!(
-            "the server's certificate is not trusted: {why}; SSL_CERT_FILE can name a file with the certificate of its authority"
+    match describe(error) {
+        Some(what) => format!(
+            "the server's certificate is not trusted: it {what}; SSL_CERT_FILE can name a file with the certificate of its authority, or with its own"
         ),
-        other => format!("the TLS handshake failed: {other}"),
+        None => format!("the TLS handshake failed: {error}"),
     }
 }

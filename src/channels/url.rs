@@ -4,7 +4,7 @@ use super::SendError;
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ureq::http::Uri;
 
 /// # Errors
@@ -60,17 +60,25 @@ pub fn beneath(url: &str, part: &str) -> String {
     format!("{}/{part}{rest}", path.trim_end_matches('/'))
 }
 
-/// A URL with more parameters, their values percent-encoded.
-pub fn with_query(url: &str, added: &[(&str, String)]) -> String {
+/// A URL with these parameters, their values percent-encoded. Those of the same names that it has already give way: of two, one service
+/// takes the first, and another a list that it does not understand.
+pub fn with_query(url: &str, set: &[(&str, String)]) -> String {
     // What follows `#` is never sent, and must not swallow the query.
-    let mut url = url.split('#').next().unwrap_or_default().to_owned();
-    for (name, value) in added {
-        url.push(if url.contains('?') { '&' } else { '?' });
-        let encoded = utf8_percent_encode(value, NON_ALPHANUMERIC);
-        url.push_str(&format!("{name}={encoded}"));
+    let url = url.split('#').next().unwrap_or_default();
+    if set.is_empty() {
+        return url.to_owned();
     }
-    url
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let is_set = |pair: &str| set.iter().any(|(name, _)| pair.split('=').next() == Some(*name));
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !is_set(pair));
+    let set =
+        set.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, RESERVED)));
+    let pairs: Vec<String> = kept.map(str::to_owned).chain(set).collect();
+    format!("{path}?{}", pairs.join("&"))
 }
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -89,5 +97,25 @@ mod tests {
             assert_eq!(beneath(url, "start"), expected, "{url}");
             assert_eq!(beneath(url, ""), url);
         }
+    }
+
+    #[test]
+    fn a_parameter_replaces_that_of_its_name() {
+        let set = [("status", "in_progress".to_owned()), ("msg", "a b&c".to_owned())];
+        for (url, expected) in [
+            ("https://h/t", "https://h/t?status=in_progress&msg=a%20b%26c"),
+            ("https://h/t?", "https://h/t?status=in_progress&msg=a%20b%26c"),
+            (
+                "https://h/t?status=up&msg=OK&ping=&k=v#x",
+                "https://h/t?ping=&k=v&status=in_progress&msg=a%20b%26c",
+            ),
+            (
+                "https://h/t?statuses=1&status",
+                "https://h/t?statuses=1&status=in_progress&msg=a%20b%26c",
+            ),
+        ] {
+            assert_eq!(with_query(url, &set), expected, "{url}");
+        }
+        assert_eq!(with_query("https://h/t?a=b#c", &[]), "https://h/t?a=b");
     }
 }

@@ -244,9 +244,20 @@ fn machine_with(
         clock: Arc::new(clock),
         roots,
         proxy: proxy(env),
+        qualified_name: qualified_name(channels),
         inherited: inherited_secrets(channels, env),
         variable: Arc::new(move |name| variables.text(name).map_err(|failure| failure.to_string())),
     }
+}
+
+/// Only mail needs it.
+fn qualified_name(channels: &[ChannelConfig]) -> Option<String> {
+    let is_mail = |channel: &ChannelConfig| matches!(channel.service, Service::Email(_));
+    if !channels.iter().any(is_mail) {
+        return None;
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    channels::qualified_name(&host, &std::fs::read_to_string("/etc/hosts").unwrap_or_default())
 }
 
 /// Variables that may hold a password of the database's or the proxy's.

@@ -24,10 +24,7 @@ fn wecom(server: &Server) -> Service {
 }
 
 fn webhook(server: &Server) -> Service {
-    Service::Webhook(service::webhook::Config {
-        url: hidden(&server.url("/hook")),
-        secret: SecretSource::Unset,
-    })
+    Service::Webhook(webhook_keys(hidden(&server.url("/hook")), SecretSource::Unset))
 }
 
 fn one(outgoing: Outgoing) -> Delivery {

@@ -13,10 +13,12 @@ mod feishu;
 mod ntfy;
 mod pagerduty;
 mod prepared;
+mod proxy;
 mod secrets;
 mod slack;
 mod teams;
 mod telegram;
+mod trust;
 mod webhook;
 mod wecom;
 
@@ -50,6 +52,7 @@ fn machine() -> Machine {
         clock: Arc::new(now),
         roots: Ok(certificates::roots()),
         proxy: None,
+        qualified_name: None,
         inherited: Arc::new([]),
         variable: Arc::new(|_| Ok(None)),
     }
@@ -74,6 +77,11 @@ impl Channel for Unusable {
     fn destination(&self) -> Destination {
         Destination::Program(String::new())
     }
+}
+
+/// A webhook with the body of the contract.
+fn webhook_keys(url: SecretSource, secret: SecretSource) -> service::webhook::Config {
+    service::webhook::Config { url, secret }
 }
 
 fn hidden(text: &str) -> SecretSource {

@@ -51,7 +51,7 @@ fn over_http(base: &str) -> Vec<(&'static str, Service)> {
     let topic = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/{PATH}?key={QUERY}"));
     let api = || hidden(&format!("{scheme}://user:{USER_PASSWORD}@{host}/{QUERY}"));
     vec![
-        ("webhook", Service::Webhook(service::webhook::Config { url: url(), secret: secret() })),
+        ("webhook", Service::Webhook(webhook_keys(url(), secret()))),
         ("slack", Service::Slack(service::slack::Config { url: url() })),
         ("feishu", Service::Feishu(service::feishu::Config { url: url(), secret: secret() })),
         ("dingtalk", Service::Dingtalk(service::dingtalk::Config { url: url(), secret: secret() })),

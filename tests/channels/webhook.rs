@@ -1,16 +1,12 @@
 //! The generic webhook, and what all channels over HTTP have in common.
 
 use super::*;
-use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
+use crate::support::server::{Answer, Server, dead_port, ok, status};
 use serde_json::json;
 use std::time::Instant;
-use taskmon::channels::Proxy;
 
 fn webhook(url: &str, timeout: Duration) -> Box<dyn Channel + Send> {
-    let place = Service::Webhook(service::webhook::Config {
-        url: hidden(url),
-        secret: SecretSource::Unset,
-    });
+    let place = Service::Webhook(webhook_keys(hidden(url), SecretSource::Unset));
     channel(place, timeout)
 }
 
@@ -21,10 +17,8 @@ fn example() -> Notification {
 #[test]
 fn the_body_is_the_contracts_and_is_signed() {
     let server = Server::tls(vec![status(204)]);
-    let place = Service::Webhook(service::webhook::Config {
-        url: hidden(&server.url("/hook?token=1")),
-        secret: hidden("签名 key"),
-    });
+    let place =
+        Service::Webhook(webhook_keys(hidden(&server.url("/hook?token=1")), hidden("签名 key")));
     channel(place, PATIENCE).send(&example()).unwrap();
     let request = server.only();
     assert_eq!(request.method, "POST");
@@ -210,10 +204,8 @@ fn nothing_is_sent_to_a_server_whose_certificate_is_not_trusted() {
     let server = Server::tls(vec![status(200)]);
     let strange = Machine { roots: Ok(no_roots()), ..machine() };
     let by_name = |name: &str, machine| {
-        let place = Service::Webhook(service::webhook::Config {
-            url: hidden(&format!("https://{name}:{}/", server.port)),
-            secret: SecretSource::Unset,
-        });
+        let url = hidden(&format!("https://{name}:{}/", server.port));
+        let place = Service::Webhook(webhook_keys(url, SecretSource::Unset));
         channel_in(place, PATIENCE, machine)
     };
     for channel in [
@@ -233,10 +225,7 @@ fn without_certificates_https_fails_and_http_does_not() {
     let bare = || Machine { roots: Err("there are no certificates".to_owned()), ..machine() };
     let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
     let to = |server: &Server| {
-        let place = Service::Webhook(service::webhook::Config {
-            url: hidden(&server.url("/")),
-            secret: SecretSource::Unset,
-        });
+        let place = Service::Webhook(webhook_keys(hidden(&server.url("/")), SecretSource::Unset));
         channel_in(place, PATIENCE, bare())
     };
     let error = refusal(&*to(&secure), &example());
@@ -275,51 +264,6 @@ fn an_invalid_url_is_refused_without_being_quoted() {
         );
         assert!(!error.message.contains("hunter2"), "{error}");
     }
-}
-
-#[test]
-fn https_goes_through_the_proxy_and_http_does_not() {
-    let (secure, plain) = (Server::tls(vec![status(200)]), Server::plain(vec![status(200)]));
-    let (port, tunnels) = proxy();
-    let within = |except: &str| Machine {
-        proxy: Some(Proxy {
-            url: Secret::new(format!("http://user:pass%21@localhost:{port}")),
-            except: except.to_owned(),
-        }),
-        ..machine()
-    };
-    let send = |server: &Server, machine| {
-        let place = Service::Webhook(service::webhook::Config {
-            url: hidden(&server.url("/hook")),
-            secret: SecretSource::Unset,
-        });
-        channel_in(place, PATIENCE, machine).send(&example()).unwrap();
-    };
-    send(&secure, within(""));
-    send(&secure, within("example.org, localhost"));
-    send(&plain, within(""));
-    assert_eq!(secure.requests().len(), 2);
-    assert_eq!(plain.requests().len(), 1);
-    let tunnels = tunnels.lock().unwrap();
-    assert_eq!(tunnels.len(), 1, "{tunnels:?}");
-    assert_eq!(tunnels[0].target, format!("localhost:{}", secure.port));
-    // user:pass!
-    assert_eq!(tunnels[0].header("proxy-authorization"), Some("Basic dXNlcjpwYXNzIQ=="));
-}
-
-#[test]
-fn a_proxy_of_another_kind_is_refused_and_not_bypassed() {
-    let server = Server::tls(vec![status(200)]);
-    for url in ["socks5://localhost:1080", "http://"] {
-        let machine = Machine {
-            proxy: Some(Proxy { url: Secret::new(url), except: String::new() }),
-            ..machine()
-        };
-        let place = Service::Slack(service::slack::Config { url: hidden(&server.url("/")) });
-        let error = refusal(&*channel_in(place, PATIENCE, machine), &example());
-        assert!(error.permanent && error.message.contains("proxy"), "{error}");
-    }
-    assert_eq!(server.requests().len(), 0);
 }
 
 /// What Python prints.

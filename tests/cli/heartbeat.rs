@@ -215,6 +215,20 @@ fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
     assert_eq!(tunnels.lock().unwrap().len(), 2);
 }
 
+#[test]
+fn a_heartbeat_to_a_self_signed_server_comes_with_ssl_cert_file() {
+    let env = TestEnv::new();
+    env.config("");
+    let server = Server::self_signed(vec![ok("OK")]);
+    beating(&env, &server.url("/x1y2z3w4"));
+    let disk = || env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"]);
+    disk().success().stderr_contains("it is self-signed").json();
+    assert_eq!(pings(&server), [""; 0]);
+    let certificate = crate::support::certificates::file("self.crt");
+    disk().env("SSL_CERT_FILE", certificate).success().json();
+    assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
+}
+
 /// Nor does the log of the library that sends it.
 #[test]
 fn no_log_shows_the_url() {

@@ -10,7 +10,12 @@ use taskmon::channels::Roots;
 use tempfile::TempDir;
 
 pub fn roots() -> Roots {
-    let root = CertificateDer::from_pem_file(file("ca.crt")).unwrap();
+    roots_in("ca.crt")
+}
+
+/// The one certificate of a file.
+pub fn roots_in(name: &str) -> Roots {
+    let root = CertificateDer::from_pem_file(file(name)).unwrap();
     Roots::from([root])
 }
 
@@ -20,8 +25,17 @@ pub fn file(name: &str) -> PathBuf {
 
 /// What a TLS server for `localhost` needs.
 pub fn server_config() -> Arc<ServerConfig> {
-    let chain = vec![CertificateDer::from_pem_file(file("server.crt")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    config_of("server")
+}
+
+/// The same with the certificate that `openssl req -x509` makes: it signs itself, and says that it is an authority's.
+pub fn self_signed_config() -> Arc<ServerConfig> {
+    config_of("self")
+}
+
+fn config_of(name: &str) -> Arc<ServerConfig> {
+    let chain = vec![CertificateDer::from_pem_file(file(&format!("{name}.crt"))).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -50,6 +64,9 @@ fn make() -> TempDir {
     };
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(&format!("req -x509 {key} -days 30 -subj /CN=taskmon-test -keyout ca.key -out ca.crt"));
+    openssl(&format!(
+        "req -x509 {key} -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout self.key -out self.crt"
+    ));
     openssl(&format!("req {key} -subj /CN=localhost -keyout server.key -out server.csr"));
     std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     openssl(

@@ -72,6 +72,11 @@ impl Server {
         Self::start("https", Some(certificates::server_config()), answers)
     }
 
+    /// The same with a certificate that signs itself.
+    pub fn self_signed(answers: Vec<Answer>) -> Self {
+        Self::start("https", Some(certificates::self_signed_config()), answers)
+    }
+
     fn start(scheme: &'static str, tls: Option<Arc<ServerConfig>>, answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

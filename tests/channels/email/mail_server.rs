@@ -18,10 +18,15 @@ pub struct MailServer {
 
 impl MailServer {
     pub fn start(mode: &str) -> Self {
+        Self::start_as("server", mode)
+    }
+
+    /// The same with the certificate and the key of this name.
+    pub fn start_as(name: &str, mode: &str) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/channels/smtp_server.py");
         let mut process = Command::new("/usr/bin/python3")
             .args([script, mode])
-            .args([certificates::file("server.crt"), certificates::file("server.key")])
+            .args(["crt", "key"].map(|end| certificates::file(&format!("{name}.{end}"))))
             .args([USER, PASSWORD])
             .env("PYTHONWARNINGS", "ignore")
             .stdout(Stdio::piped())

@@ -22,6 +22,7 @@ pub fn mail(url: &str) -> service::email::Config {
         from: "任务监控 <taskmon@example.org>".to_owned(),
         to: vec!["ops@example.org".to_owned(), "\"值班, 一线\" <duty@example.org>".to_owned()],
         tls: None,
+        helo: None,
     }
 }
 
@@ -44,7 +45,7 @@ fn a_mail_arrives_with_its_headers_and_both_parts() {
     let server = MailServer::start("starttls");
     post(mail(&format!("smtp://{LOGIN}@localhost:{}", server.port))).send(&example()).unwrap();
     let got = server.mail();
-    assert_eq!(got["hello"], "web-1");
+    assert_eq!(got["hello"], "[127.0.0.1]", "no name of the host is known");
     assert_eq!(got["encrypted"], true);
     assert_eq!(got["login"], USER);
     assert_eq!(got["from"], "taskmon@example.org");
@@ -157,7 +158,7 @@ fn no_text_begins_a_header_or_a_tag() {
     });
     assert_eq!(names, known);
     assert_eq!(got["defects"], json!([]));
-    assert_eq!(got["hello"], "[127.0.0.1]", "a host name that is none is not said");
+    assert_eq!(got["hello"], "[127.0.0.1]", "the name in the notification is not said");
     let text = got["parts"]["text/plain"].as_str().unwrap();
     assert_eq!(text.lines().count(), 4, "{text}");
     let html = got["parts"]["text/html"].as_str().unwrap();
@@ -167,5 +168,25 @@ fn no_text_begins_a_header_or_a_tag() {
     assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{html}");
     for part in [text, html] {
         assert!(!part.contains(['\r', '\0', '\u{1b}', '\u{202e}']), "{part:?}");
+    }
+}
+
+#[test]
+fn the_host_is_introduced_by_helo_else_its_qualified_name_else_its_address() {
+    let server = MailServer::start("none");
+    for (helo, qualified_name, expected) in [
+        (Some("relay.example.net"), Some("web-1.example.org"), "relay.example.net"),
+        (Some("[192.0.2.1]"), None, "[192.0.2.1]"),
+        (None, Some("web-1.example.org"), "web-1.example.org"),
+        (None, None, "[127.0.0.1]"),
+    ] {
+        let plain = service::email::Config {
+            tls: Some(Encryption::None),
+            helo: helo.map(str::to_owned),
+            ..mail(&format!("smtp://localhost:{}", server.port))
+        };
+        let host = Machine { qualified_name: qualified_name.map(str::to_owned), ..machine() };
+        channel_in(Service::Email(plain), PATIENCE, host).send(&example()).unwrap();
+        assert_eq!(server.mail()["hello"], expected);
     }
 }

@@ -33,7 +33,7 @@ fn nothing_is_sent_where_starttls_is_stripped_from_the_answer() {
     let error = refusal(&*post(mail(&format!("smtp://{LOGIN}@localhost:{port}"))), &example());
     assert!(error.permanent, "{error}");
     let lines: Vec<String> = received.iter().collect();
-    assert_eq!(lines[0], "EHLO web-1");
+    assert_eq!(lines[0], "EHLO [127.0.0.1]");
     assert!(!lines.concat().contains("AUTH"), "{lines:?}");
 }
 
@@ -288,8 +288,8 @@ fn extensions_are_found_whatever_their_case_and_blank_ones_are_none() {
         (received.iter().collect::<Vec<_>>(), error.message)
     };
     let (lines, _) = sent(&["220 hello\r\n", "250-here\r\n250 StartTls\r\n", "454 not now\r\n"]);
-    assert_eq!(lines[..2], ["EHLO web-1", "STARTTLS"]);
+    assert_eq!(lines[..2], ["EHLO [127.0.0.1]", "STARTTLS"]);
     let (lines, message) = sent(&["220 hello\r\n", "250-here\r\n250-  \r\n250\r\n"]);
-    assert_eq!(lines[..1], ["EHLO web-1"]);
+    assert_eq!(lines[..1], ["EHLO [127.0.0.1]"]);
     assert!(message.contains("does not support STARTTLS"), "{message}");
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL: what a URL, the variables and the files that libpq reads say, and the connection that comes of it.
 
 pub mod attempt;
+mod certificate;
 mod complete;
 pub mod connector;
 mod hosts;
@@ -12,7 +13,6 @@ mod problem;
 pub mod target;
 mod tls;
 pub mod url;
-mod verify;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Why a connection could not be had, in words, and what to do about it.
 
 use super::super::failure::{cause_of, find_cause, server_message};
+use super::certificate;
 use super::connector::Unnegotiated;
 use super::target::Host;
-use super::verify;
 use crate::outcome::{Failure, Kind};
 use postgres::error::{DbError, SqlState};
 use std::io::{self, ErrorKind};
@@ -57,7 +57,7 @@ pub fn explain_connect(error: &postgres::Error, host: &Host, limit: Duration) ->
         return explain_refusal(db);
     }
     if let Some(error) = find_cause::<rustls::Error>(error) {
-        let (cause, hint) = verify::explain(error);
+        let (cause, hint) = certificate::explain(error);
         return Problem::tls(cause, hint);
     }
     let words = cause_of(error);

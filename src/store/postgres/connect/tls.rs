@@ -1,9 +1,8 @@
 //! The client's side of TLS for each `sslmode`: which certificates are trusted, and what is checked.
 
 use super::target::{ClientCertificate, PostgresTarget, RootCertificate, SslMode};
-use super::verify::{Check, Verifier};
 use crate::outcome::{Failure, Kind};
-use crate::tls::{AcceptAny, system_roots};
+use crate::tls::{AcceptAny, Check, Verifier, system_roots};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -62,37 +61,30 @@ fn choose_verifier(
         Some(_) => read_roots(&target.root_certificate, target.ssl_mode)?,
     };
     Ok(match (check, roots) {
-        (Some(check), Some((given, roots))) => {
-            Arc::new(Verifier { check, roots, given, provider: provider.clone() })
-        }
+        (Some(check), Some(roots)) => Arc::new(Verifier::new(check, roots, provider.clone())),
         _ => Arc::new(AcceptAny { provider: provider.clone() }),
     })
 }
 
-/// The certificates that are trusted, as they were given and as rustls has them.
-type Roots = (Vec<CertificateDer<'static>>, RootCertStore);
+type Certificates = Vec<CertificateDer<'static>>;
 
 /// `Ok(None)`: nothing was asked for and nothing is there, which only `require` allows. A file that was asked
 /// for has to be there in every case, else a typing error would turn the check off.
-fn read_roots(root: &RootCertificate, mode: SslMode) -> Result<Option<Roots>, Failure> {
-    let system = match root {
-        RootCertificate::File(path) => return trust_file(path).map(Some),
-        RootCertificate::Default(Some(path)) if path.exists() => {
-            return trust_file(path).map(Some);
-        }
-        RootCertificate::Default(_) if mode == SslMode::Require => return Ok(None),
-        RootCertificate::Default(path) => return Err(no_roots(path.as_deref())),
-        RootCertificate::System(Some(path)) => read_certificates(path)?,
+fn read_roots(root: &RootCertificate, mode: SslMode) -> Result<Option<Certificates>, Failure> {
+    match root {
+        RootCertificate::File(path) => trust_file(path).map(Some),
+        RootCertificate::Default(Some(path)) if path.exists() => trust_file(path).map(Some),
+        RootCertificate::Default(_) if mode == SslMode::Require => Ok(None),
+        RootCertificate::Default(path) => Err(no_roots(path.as_deref())),
+        RootCertificate::System(Some(path)) => read_certificates(path).map(Some),
         RootCertificate::System(None) => system_roots()
-            .map_err(|why| failed(format!("sslrootcert=system cannot be honoured: {why}")))?,
-    };
-    let mut store = RootCertStore::empty();
-    // A bundle of the system may hold some that rustls does not understand.
-    store.add_parsable_certificates(system.iter().cloned());
-    Ok(Some((system, store)))
+            .map(Some)
+            .map_err(|why| failed(format!("sslrootcert=system cannot be honoured: {why}"))),
+    }
 }
 
-fn trust_file(path: &Path) -> Result<Roots, Failure> {
+/// Each certificate of a file of one's own has to be one that can be used.
+fn trust_file(path: &Path) -> Result<Certificates, Failure> {
     let certificates = read_certificates(path)?;
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
@@ -104,7 +96,7 @@ fn trust_file(path: &Path) -> Result<Roots, Failure> {
             .hint("sslrootcert names a file of CA certificates in PEM form")
         })?;
     }
-    Ok((certificates, store))
+    Ok(certificates)
 }
 
 fn no_roots(path: Option<&Path>) -> Failure {
@@ -118,7 +110,7 @@ fn no_roots(path: Option<&Path>) -> Failure {
     .hint("name the file of the CA's certificate with sslrootcert=PATH, or take sslrootcert=system for a certificate that a public CA signed")
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+fn read_certificates(path: &Path) -> Result<Certificates, Failure> {
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates =
@@ -139,7 +131,7 @@ fn unreadable(what: &str, path: &Path, error: &pem::Error) -> Failure {
         .hint("check the path and the rights on the file")
 }
 
-type ClientIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type ClientIdentity = (Certificates, PrivateKeyDer<'static>);
 
 fn read_client_certificate(files: &ClientCertificate) -> Result<ClientIdentity, Failure> {
     let chain = read_certificates(&files.certificate)?;

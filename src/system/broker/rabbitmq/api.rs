@@ -5,7 +5,7 @@
 use crate::secret::Secret;
 use crate::system::broker::Settings;
 use crate::system::broker::explain::explain;
-use crate::tls::system_roots;
+use crate::tls::{agent, client_config, system_roots};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -13,9 +13,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::io::{self, BufReader, Read};
-use std::sync::Arc;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// Some thousands of queues.
 const LARGEST_ANSWER: u64 = 16 * 1024 * 1024;
@@ -110,19 +108,17 @@ impl Api {
     }
 
     pub fn queues(&self, settings: &Settings) -> Result<Vec<Queue>, String> {
-        let mut builder = Agent::config_builder()
+        let config = Agent::config_builder()
             .timeout_global(Some(settings.timeout()))
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(None);
-        if self.url.starts_with("https:") {
-            builder = builder.tls_config(tls()?);
-        }
+            .proxy(None)
+            .build();
+        let is_https = self.url.starts_with("https:");
+        let tls = is_https.then(|| client_config(&system_roots()?)).transpose()?;
         let authorization = format!("Basic {}", STANDARD.encode(&self.login));
-        let mut response = builder
-            .build()
-            .new_agent()
+        let mut response = agent(config, tls)
             .get(&self.url)
             .header("Authorization", &authorization)
             .call()
@@ -160,15 +156,6 @@ impl Api {
             Err(_) => Err("its answer is not that of RabbitMQ's management API".to_owned()),
         }
     }
-}
-
-fn tls() -> Result<TlsConfig, String> {
-    let roots = system_roots()?;
-    let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::Specific(Arc::new(roots)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
 }
 
 /// A URL in pieces, as far as it is needed here.

@@ -4,10 +4,11 @@ use super::address::{Address, Server, Tls};
 use super::error::Error;
 use super::resp::{Reply, Room, encode, read_reply};
 use crate::stream::Stream;
-use crate::tls::{AcceptAny, system_roots};
+use crate::tls::{AcceptAny, Check, Verifier, system_roots};
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use std::io::{self, BufReader, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -93,11 +94,13 @@ fn configure(tls: &Tls) -> Result<ClientConfig, Error> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(&error))?;
-    let builder = if tls.trusts_all {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny { provider }))
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.trusts_all {
+        Arc::new(AcceptAny { provider })
     } else {
-        builder.with_root_certificates(trusted(tls.roots.as_deref())?)
+        let trusted = trusted(tls.roots.as_deref())?;
+        Arc::new(Verifier::new(Check::ChainAndName, trusted, provider))
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     match &tls.client {
         None => Ok(builder.with_no_client_auth()),
         Some((certificate, key)) => builder
@@ -110,15 +113,11 @@ fn configure(tls: &Tls) -> Result<ClientConfig, Error> {
     }
 }
 
-fn trusted(roots: Option<&Path>) -> Result<RootCertStore, Error> {
-    let certificates = match roots {
-        Some(path) => read_certificates("ssl_ca_certs", path)?,
-        None => system_roots().map_err(Error::File)?,
-    };
-    let mut store = RootCertStore::empty();
-    // The system's bundle may hold some that rustls does not understand.
-    store.add_parsable_certificates(certificates);
-    Ok(store)
+fn trusted(roots: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
+    match roots {
+        Some(path) => read_certificates("ssl_ca_certs", path),
+        None => system_roots().map_err(Error::File),
+    }
 }
 
 fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

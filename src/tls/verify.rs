@@ -1,4 +1,4 @@
-//! Checks a server's certificate, and says in words what is wrong with it.
+//! Checks a server's certificate, and says in words what is wrong with it: one rule for databases, brokers, channels and heartbeats.
 //!
 //! What rustls cannot verify: certificates of X.509 version 1, and host names that are in the common name only.
 
@@ -21,13 +21,24 @@ pub enum Check {
 /// Checks a server's certificate against the given ones.
 #[derive(Debug)]
 pub struct Verifier {
-    pub check: Check,
-    pub roots: RootCertStore,
-    pub given: Vec<CertificateDer<'static>>,
-    pub provider: Arc<CryptoProvider>,
+    check: Check,
+    given: Vec<CertificateDer<'static>>,
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Verifier {
+    /// Of the given certificates, those are left out that rustls does not understand: a system's bundle may hold some.
+    pub fn new(
+        check: Check,
+        given: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(given.iter().cloned());
+        Self { check, given, roots, provider }
+    }
+
     fn verify_chain(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -57,7 +68,7 @@ impl Verifier {
 }
 
 /// A certificate that says it is a CA's. rustls has no variant of its own for this error.
-fn is_ca_as_server(error: &rustls::Error) -> bool {
+pub fn is_ca_as_server(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
             other.to_string() == "CaUsedAsEndEntity"
@@ -108,61 +119,38 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What is wrong with a server's certificate, in words, and what to do about it.
-pub fn explain(error: &rustls::Error) -> (String, String) {
+/// What is wrong with a server's certificate, in words that go on after "the server's certificate"; `None`: the error is another one.
+pub fn describe(error: &rustls::Error) -> Option<String> {
     use CertificateError as Wrong;
     let rustls::Error::InvalidCertificate(wrong) = error else {
-        return (
-            format!("the TLS handshake failed: {error}"),
-            "check the server's TLS settings (ssl_min_protocol_version, ssl_ciphers, clientcert in pg_hba.conf) and its log".to_owned(),
-        );
+        return None;
     };
-    let (what, hint) = match wrong {
-        Wrong::Expired | Wrong::ExpiredContext { .. } => (
-            "the server's certificate has expired".to_owned(),
-            "renew it on the server, or correct this machine's clock",
-        ),
-        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => (
-            "the server's certificate is not valid yet".to_owned(),
-            "check the clock of this machine and of the one that made the certificate",
-        ),
-        Wrong::UnknownIssuer | Wrong::BadSignature => (
-            "the server's certificate was not signed by a CA that is trusted here".to_owned(),
-            "let sslrootcert name the certificate of the CA that signed the server's",
-        ),
-        Wrong::NotValidForName => {
-            ("the server's certificate is for another host name".to_owned(), NAME_HINT)
+    Some(match wrong {
+        Wrong::Expired | Wrong::ExpiredContext { .. } => "has expired".to_owned(),
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "is not valid yet".to_owned(),
+        Wrong::UnknownIssuer | Wrong::BadSignature => {
+            "was not signed by a CA that is trusted here".to_owned()
         }
+        Wrong::NotValidForName => "is for another host name".to_owned(),
         Wrong::NotValidForNameContext { expected, presented } => {
-            (wrong_name(&expected.to_str(), presented), NAME_HINT)
+            wrong_name(&expected.to_str(), presented)
         }
-        Wrong::Other(other) if other.to_string() == "UnsupportedCertVersion" => (
-            "the server's certificate is of X.509 version 1, which cannot be verified".to_owned(),
-            "make a new one with a subjectAltName (openssl: -addext subjectAltName=DNS:NAME)",
-        ),
-        _ if is_ca_as_server(error) => (
-            "the server's certificate is self-signed, and not one of those that are trusted here"
-                .to_owned(),
-            "let sslrootcert name a copy of the server's certificate",
-        ),
-        other => (
-            format!("the server's certificate is not valid: {other}"),
-            "check the certificate on the server",
-        ),
-    };
-    (what, hint.to_owned())
+        Wrong::Other(other) if other.to_string() == "UnsupportedCertVersion" => {
+            "is of X.509 version 1, which cannot be verified".to_owned()
+        }
+        _ if is_ca_as_server(error) => {
+            "is self-signed, and not one of those that are trusted here".to_owned()
+        }
+        other => format!("is not valid: {other}"),
+    })
 }
-
-const NAME_HINT: &str = "connect by a name that is in the certificate's subjectAltName (hostaddr can say where it is), or use sslmode=verify-ca";
 
 fn wrong_name(expected: &str, presented: &[String]) -> String {
     if presented.is_empty() {
-        return format!(
-            "the server's certificate has no subjectAltName, so it is not for {expected}"
-        );
+        return format!("has no subjectAltName, so it is not for {expected}");
     }
     let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
-    format!("the server's certificate is for {}, not for {expected}", names.join(", "))
+    format!("is for {}, not for {expected}", names.join(", "))
 }
 
 /// The name within rustls' `DnsName("name")`.
@@ -223,11 +211,8 @@ b20wCgYIKoZIzj0EAwIDSQAwRgIhAMOyu1edmI3b8DrBTIWrrx05a00sCXL3TCQ3
         shown: &str,
         host: &str,
     ) -> Result<(), rustls::Error> {
-        let given = vec![certificate(trusted)];
-        let mut roots = RootCertStore::empty();
-        roots.add(given[0].clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier { check, roots, given, provider };
+        let verifier = Verifier::new(check, vec![certificate(trusted)], provider);
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let seconds = (year - 1970) * 31_556_952;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
@@ -241,7 +226,7 @@ b20wCgYIKoZIzj0EAwIDSQAwRgIhAMOyu1edmI3b8DrBTIWrrx05a00sCXL3TCQ3
         for check in [Check::Chain, Check::ChainAndName] {
             assert_eq!(verify(check, SELF_SIGNED, SELF_SIGNED, host), Ok(()));
             let error = verify(check, OTHER, SELF_SIGNED, host).unwrap_err();
-            assert!(explain(&error).0.contains("self-signed"), "{error}");
+            assert!(describe(&error).unwrap().contains("self-signed"), "{error}");
         }
     }
 
@@ -250,12 +235,12 @@ b20wCgYIKoZIzj0EAwIDSQAwRgIhAMOyu1edmI3b8DrBTIWrrx05a00sCXL3TCQ3
         let elsewhere = "other.example.com";
         assert_eq!(verify(Check::Chain, SELF_SIGNED, SELF_SIGNED, elsewhere), Ok(()));
         let error = verify(Check::ChainAndName, SELF_SIGNED, SELF_SIGNED, elsewhere).unwrap_err();
-        let (what, _) = explain(&error);
+        let what = describe(&error).unwrap();
         assert!(what.contains("is for db.example.com, not for other.example.com"), "{what}");
         for (year, expected) in [(2200, "expired"), (2000, "not valid yet")] {
             let error =
                 verify_in(year, Check::Chain, SELF_SIGNED, SELF_SIGNED, elsewhere).unwrap_err();
-            assert!(explain(&error).0.contains(expected), "{error}");
+            assert!(describe(&error).unwrap().contains(expected), "{error}");
         }
     }
 }
