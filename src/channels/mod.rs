@@ -36,7 +36,6 @@ pub mod webhook;
 pub mod wecom;
 
 pub use common::{Common, SecretSource};
-pub use heartbeat::ping;
 pub use helo::qualified_name;
 pub use proxy::Proxy;
 pub use reach::{reach, reach_url};

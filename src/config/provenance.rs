@@ -128,7 +128,7 @@ fn quoted(key: &str, value: &Value) -> String {
 fn holds_a_secret(key: &str) -> bool {
     let name = key.rsplit('.').next().unwrap_or(key);
     let mut of_channels = Service::TYPES.iter().filter_map(|name| Service::secret_keys(name));
-    key.starts_with("heartbeat.")
+    (key.starts_with("heartbeat.") && name != "style")
         || ["url", "read_url", "management_url"].contains(&name)
         || of_channels.any(|keys| keys.contains(&name))
 }

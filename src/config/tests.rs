@@ -444,7 +444,7 @@ fn the_default_file_has_every_key() {
             "broker.",
             "url management_url queues priority_steps separator global_keyprefix visibility_timeout_seconds timeout_seconds",
         ),
-        ("heartbeat.", "cleanup stats"),
+        ("heartbeat.", "style cleanup stats"),
         ("schedule.jobs.", "name cron command queue priority"),
     ] {
         for name in names.split_whitespace() {

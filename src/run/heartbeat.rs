@@ -1,12 +1,13 @@
 //! Heartbeats: a ping when a job starts, and one that says how it ended.
 
 use super::{Session, channels};
-use crate::channels::{SendError, ping};
+use crate::channels::SendError;
+use crate::channels::heartbeat::{Details, Monitor, Signal};
 use crate::config::Config;
 use crate::deadline::{self, Pending};
 use crate::job::JobRun;
 use crate::outcome::{Kind, Outcome};
-use crate::secret::{Secret, masked_url};
+use crate::secret::masked_url;
 use std::time::{Duration, Instant};
 
 /// The most that one ping may take, and the most by which both together delay the end of the run.
@@ -40,13 +41,15 @@ impl Ping {
 impl Session {
     /// Says that a job starts, and does not wait for an answer. To be called with the lock in hand: a run that a lock skips pings nothing.
     pub(super) fn ping_start(&self, run: JobRun, config: &Config) {
-        if let Some(url) = config.heartbeat.url(run.job.name()).filter(|_| run.has_heartbeat) {
-            let ping = self.ping(url.clone(), "start".to_owned(), String::new(), LIMIT);
+        if let Some(monitor) =
+            config.heartbeat.monitor(run.job.name()).filter(|_| run.has_heartbeat)
+        {
+            let ping = self.ping(monitor, Signal::Start, Details::default(), LIMIT);
             self.start_ping.replace(ping);
         }
     }
 
-    /// Says how a job ended: the URL itself after success, which the exit codes 0, 1 and 4 are, else the exit code beneath it.
+    /// Says how a job ended: the exit codes 0, 1 and 4 are a success.
     ///
     /// Nothing is said of dry runs, of runs that another one held up, and of `alert` beside the live rules, which is no job of cron's.
     pub(super) fn ping_end(&self, run: JobRun, outcome: Outcome) {
@@ -57,8 +60,7 @@ impl Session {
         if !run.has_heartbeat || is_locked_out(outcome) {
             return;
         }
-        let job = run.job.name();
-        let Some(url) = config.heartbeat.url(job) else {
+        let Some(monitor) = config.heartbeat.monitor(run.job.name()) else {
             return;
         };
         // Heard after the end, the start would look like a run that never ends.
@@ -71,23 +73,35 @@ impl Session {
             log::warn!("no heartbeat says how the run ended: its start was not taken");
             return;
         }
-        let beneath =
-            if outcome.is_success() { String::new() } else { outcome.exit_code().to_string() };
-        if let Some(ping) = self.ping(url.clone(), beneath, self.log.end(), left) {
+        let signal = if outcome.is_success() {
+            Signal::Success
+        } else {
+            Signal::Failure(outcome.exit_code())
+        };
+        let details = Details { log: self.log.end(), duration: ended.duration_since(self.started) };
+        if let Some(ping) = self.ping(monitor, signal, details, left) {
             ping.wait();
         }
     }
 
-    fn ping(&self, url: Secret, beneath: String, body: String, limit: Duration) -> Option<Ping> {
+    /// `None`: the service has no such signal, or it cannot be sent.
+    fn ping(
+        &self,
+        monitor: Monitor,
+        signal: Signal,
+        details: Details,
+        limit: Duration,
+    ) -> Option<Ping> {
+        if !monitor.takes(signal) {
+            return None;
+        }
         let (now, started, sent) = (self.now, self.started, Instant::now());
-        let what = match beneath.as_str() {
-            "" => format!("the heartbeat of the end to {}", masked_url(url.expose())),
-            beneath => format!("the heartbeat \"{beneath}\" to {}", masked_url(url.expose())),
-        };
+        let shown = masked_url(monitor.url.expose());
+        let what = format!("the heartbeat of the {} to {shown}", signal.name());
         let env = self.env.clone();
         let answer = deadline::start(move || {
-            let machine = channels::machine_for_url(&url, &env, now, started);
-            ping(&url, &beneath, &body, limit, &machine)
+            let machine = channels::machine_for_url(&monitor.url, &env, now, started);
+            monitor.ping(signal, &details, limit, &machine)
         });
         answer
             .inspect_err(|error| log::warn!("a heartbeat could not be sent: {error}"))

@@ -2,7 +2,7 @@
 
 use crate::support::env::{TestEnv, lock_tasks};
 use crate::support::rows::{Task, long_ago};
-use crate::support::server::{Answer, Server, dead_port, ok, proxy, status};
+use crate::support::server::{Answer, Request, Server, dead_port, ok, proxy, status};
 use std::time::Duration;
 
 /// A configuration that pings `url` for every job.
@@ -36,6 +36,110 @@ fn every_job_pings_its_start_and_its_success() {
             assert_eq!(request.header("content-type"), Some("text/plain; charset=utf-8"));
         }
     }
+}
+
+/// What a server got of a run, a line for each request; how long it took is left out.
+fn lines(server: &Server) -> Vec<String> {
+    let line = |request: Request| {
+        let target = match request.target.split_once("ping=") {
+            Some((before, milliseconds)) => {
+                assert!(milliseconds.parse::<u32>().is_ok(), "{}", request.target);
+                format!("{before}ping=…")
+            }
+            None => request.target,
+        };
+        let body = if request.body.is_empty() { "" } else { " and the log" };
+        format!("{} {target}{body}", request.method)
+    };
+    server.requests().into_iter().map(line).collect()
+}
+
+/// In the words of each service, and without a warning: it is sent nothing that it does not know.
+#[test]
+fn each_service_is_pinged_as_its_documentation_says() {
+    let style = |name: &str| format!("style = \"{name}\"\n");
+    for (style, url, success, failure) in [
+        (
+            style("healthchecks"),
+            "/ping/s3cret",
+            vec!["POST /ping/s3cret/start", "POST /ping/s3cret and the log"],
+            vec!["POST /ping/s3cret/start", "POST /ping/s3cret/3 and the log"],
+        ),
+        // Found by its path; what the page of the monitor has copied into the URL gives way.
+        (
+            String::new(),
+            "/api/push/s3cret?status=up&msg=OK&ping=",
+            vec!["GET /api/push/s3cret?status=up&msg=OK&ping=…"],
+            vec!["GET /api/push/s3cret?status=down&msg=exit%20code%203&ping=…"],
+        ),
+        (
+            style("uptime_kuma"),
+            "/kuma/s3cret?k=v",
+            vec!["GET /kuma/s3cret?k=v&status=up&msg=OK&ping=…"],
+            vec!["GET /kuma/s3cret?k=v&status=down&msg=exit%20code%203&ping=…"],
+        ),
+        (
+            style("cronitor"),
+            "/p/s3cret/disk?env=staging&state=run",
+            vec![
+                "GET /p/s3cret/disk?env=staging&state=run",
+                "GET /p/s3cret/disk?env=staging&state=complete",
+            ],
+            vec![
+                "GET /p/s3cret/disk?env=staging&state=run",
+                "GET /p/s3cret/disk?env=staging&state=fail&status_code=3",
+            ],
+        ),
+        (
+            style("better_stack"),
+            "/api/v1/heartbeat/s3cret",
+            vec!["POST /api/v1/heartbeat/s3cret and the log"],
+            vec!["POST /api/v1/heartbeat/s3cret/fail and the log"],
+        ),
+        (
+            style("sentry"),
+            "/api/0/cron/disk/s3cret/?environment=dev",
+            vec![
+                "GET /api/0/cron/disk/s3cret/?environment=dev&status=in_progress",
+                "GET /api/0/cron/disk/s3cret/?environment=dev&status=ok",
+            ],
+            vec![
+                "GET /api/0/cron/disk/s3cret/?environment=dev&status=in_progress",
+                "GET /api/0/cron/disk/s3cret/?environment=dev&status=error",
+            ],
+        ),
+        (style("plain"), "/s3cret?a=b", vec!["GET /s3cret?a=b"], vec![]),
+    ] {
+        let env = TestEnv::sqlite();
+        let (good, bad) = (Server::plain(vec![ok("OK")]), Server::plain(vec![ok("OK")]));
+        let config = env.read("taskmon.toml");
+        let (good_url, bad_url) = (good.url(url), bad.url(url));
+        env.write(
+            "taskmon.toml",
+            &format!(
+                "{config}\n[heartbeat]\n{style}disk = \"{good_url}\"\nstats = \"{bad_url}\"\n"
+            ),
+        );
+        env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"])
+            .success()
+            .json();
+        assert_eq!(lines(&good), success, "{style}{url}");
+        let failed = env.taskmon(["stats", "--database-url", "sqlite:gone.db"]).exits(3);
+        failed.json();
+        assert!(!failed.stderr().contains("heartbeat"), "{}", failed.stderr());
+        assert_eq!(lines(&bad), failure, "{style}{url}");
+    }
+}
+
+#[test]
+fn an_unknown_style_is_refused_by_its_name() {
+    let env = TestEnv::new();
+    env.write("taskmon.toml", "[heartbeat]\nstyle = \"healthcheck\"\n");
+    let finished = env.taskmon(["disk"]).exits(2);
+    finished.failure(
+        "config_invalid",
+        &["line 2", "`heartbeat.style`", "\"healthcheck\"", "\"uptime_kuma\"", "\"plain\""],
+    );
 }
 
 #[test]
@@ -229,33 +333,35 @@ fn a_heartbeat_to_a_self_signed_server_comes_with_ssl_cert_file() {
     assert_eq!(pings(&server), ["/x1y2z3w4/start", "/x1y2z3w4"]);
 }
 
-/// Nor does the log of the library that sends it.
+/// Nor does the log of the library that sends it, by `POST` or by `GET`.
 #[test]
 fn no_log_shows_the_url() {
-    let env = TestEnv::new();
-    env.config("");
-    let server = Server::plain(vec![ok("OK")]);
-    beating(&env, &server.url("/ping/s3cret-9f8e7d6c?key=s3cret-1a2b3c"));
-    let finished = env
-        .taskmon([
-            "disk",
-            "--no-alert",
-            "--warning",
-            "100",
-            "--critical",
-            "100",
-            "--log-file",
-            "taskmon.log",
-        ])
-        .env("RUST_LOG", "trace")
-        .success();
-    finished.json();
-    assert!(!finished.stderr().is_empty(), "the library says something");
-    let bodies: String = server.requests().into_iter().map(|request| request.body).collect();
-    let log = env.read("taskmon.log");
-    assert!(!log.is_empty());
-    for text in [finished.stderr(), &log, &bodies] {
-        assert!(!text.contains("9f8e7d6c") && !text.contains("1a2b3c"), "{text}");
+    for style in ["healthchecks", "uptime_kuma", "cronitor", "better_stack", "sentry", "plain"] {
+        let env = TestEnv::new();
+        let server = Server::plain(vec![ok("OK"), status(404)]);
+        let url = server.url("/ping/s3cret-9f8e7d6c?key=s3cret-1a2b3c");
+        env.config(&format!("[heartbeat]\nstyle = \"{style}\"\ndisk = \"{url}\"\n"));
+        let finished = env
+            .taskmon([
+                "disk",
+                "--no-alert",
+                "--warning",
+                "100",
+                "--critical",
+                "100",
+                "--log-file",
+                "taskmon.log",
+            ])
+            .env("RUST_LOG", "trace")
+            .success();
+        finished.json();
+        assert!(!finished.stderr().is_empty(), "the library says something");
+        let bodies: String = server.requests().into_iter().map(|request| request.body).collect();
+        let log = env.read("taskmon.log");
+        assert!(log.contains("the heartbeat of the"), "{log}");
+        for text in [finished.stderr(), &log, &bodies] {
+            assert!(!text.contains("9f8e7d6c") && !text.contains("1a2b3c"), "{style}: {text}");
+        }
     }
 }
 
