@@ -63,6 +63,8 @@ pub enum Content {
     #[default]
     Json,
     Text,
+    /// As the header `Content-Type` has it.
+    Other(String),
 }
 
 impl Content {
@@ -70,6 +72,7 @@ impl Content {
         match self {
             Content::Json => "application/json; charset=utf-8",
             Content::Text => "text/plain; charset=utf-8",
+            Content::Other(kind) => kind,
         }
     }
 }

@@ -24,10 +24,15 @@ pub fn document(notification: &Notification) -> String {
     let document = json!({
         "schema_version": 1,
         "host": notification.host,
-        "time": notification.time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
+        "time": timestamp(notification),
         "alerts": notification.alerts,
     });
     document.to_string()
+}
+
+/// The time as programs read it.
+pub fn timestamp(notification: &Notification) -> String {
+    notification.time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false)
 }
 
 /// What a notification is about, for colours and titles.
@@ -140,7 +145,11 @@ pub fn parts(update: &AlertUpdate, language: Language) -> Parts {
     Parts {
         state: is_resolved.then(|| Tone::Resolved.word(language)),
         kind: shorten(&plain(&alert.kind), LONGEST_KIND),
-        subject: alert.subject.as_ref().map(|subject| shorten(&plain(subject), LONGEST_SUBJECT)),
+        subject: alert
+            .subject
+            .as_ref()
+            .filter(|subject| **subject != alert.message)
+            .map(|subject| shorten(&plain(subject), LONGEST_SUBJECT)),
         message: shorten(&plain(&alert.message), LONGEST_MESSAGE),
     }
 }

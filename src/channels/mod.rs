@@ -18,6 +18,7 @@ mod reach;
 mod redact;
 mod smtp;
 mod smtp_connection;
+mod template;
 mod text;
 mod tls;
 mod url;
@@ -42,6 +43,7 @@ pub use reach::{reach, reach_url};
 
 use crate::alert::Notification;
 use crate::secret::Secret;
+use crate::values::InvalidKey;
 use chrono::{DateTime, Utc};
 use ring::hmac;
 use rustls::pki_types::CertificateDer;
@@ -146,6 +148,15 @@ services! {
 pub type Built = Result<Box<dyn Channel + Send>, SendError>;
 
 impl ChannelConfig {
+    /// # Errors
+    /// A key whose value is of the right type and cannot be used.
+    pub fn check(&self) -> Result<(), InvalidKey> {
+        match &self.service {
+            Service::Webhook(config) => config.check(),
+            _ => Ok(()),
+        }
+    }
+
     pub fn build(&self, machine: &Machine) -> Built {
         self.service.build(self.common.timeout(), machine)
     }

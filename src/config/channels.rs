@@ -69,7 +69,9 @@ fn read_entry(mut keys: Table, entry: Entry) -> Result<ChannelConfig, Failure> {
         .map_err(|problem| entry.explain(problem))?;
     let service = Service::read(&kind, Reader(&Value::Table(keys)))
         .map_err(|problem| explain_for_type(&kind, problem, &entry))?;
-    Ok(ChannelConfig { service, common })
+    let channel = ChannelConfig { service, common };
+    channel.check().map_err(|invalid| entry.given.invalid(&entry.path, invalid))?;
+    Ok(channel)
 }
 
 /// `KEY_env = "X"` becomes `KEY = {env = "X"}`, and `KEY_file` likewise.

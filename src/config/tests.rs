@@ -437,7 +437,7 @@ fn the_default_file_has_every_key() {
         ("alerts.rules.", "name on metric op value severity message"),
         (
             "alerts.channels.",
-            "type url min_severity timeout_seconds retries secret_env secret_file password_file url_env from to tls helo command token_env tags chat_id message_thread_id api_url username thread_id routing_key_env",
+            "type url min_severity timeout_seconds retries secret_env secret_file password_file url_env from to tls helo body content_type command token_env tags chat_id message_thread_id api_url username thread_id routing_key_env",
         ),
         ("alerts.live.", "stuck_after_minutes backlog_after_minutes backlog_max min_tasks"),
         (
@@ -785,6 +785,18 @@ fn channels_have_the_keys_of_their_type() {
         (
             "type = 'email'\nurl = 'smtp://h'\nfrom = 'a'\nto = ['b']\nhelo = \"a\\r\\nMAIL\"",
             ["`alerts.channels[1].helo` is \"a\\r\\nMAIL\"", "[192.0.2.1]"],
+        ),
+        (
+            "type = 'webhook'\nurl = 'https://h/x'\nbody = '{\"text\": \"{mesage}\"}'",
+            ["`alerts.channels[1].body` has the field {mesage}", "{message}"],
+        ),
+        (
+            "type = 'webhook'\nurl = 'https://h/x'\nbody = '{\"text\": {message}}'",
+            ["`alerts.channels[1].body` is no JSON once its fields are filled in", "column"],
+        ),
+        (
+            "type = 'webhook'\nurl = 'https://h/x'\ncontent_type = 'json'",
+            ["`alerts.channels[1].content_type` is \"json\"", "text/plain"],
         ),
         (
             "type = 'command'\ncommand = 'send'",

@@ -25,7 +25,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/channels/delivery.rs", dates: 2, to: MESSAGE },
     Given { file: "tests/channels/email/mod.rs", dates: 4, to: MESSAGE },
     Given { file: "tests/channels/mod.rs", dates: 2, to: MESSAGE },
-    Given { file: "tests/channels/webhook.rs", dates: 3, to: MESSAGE },
+    Given { file: "tests/channels/webhook.rs", dates: 4, to: MESSAGE },
     Given { file: "tests/cli/cleanup/expiry.rs", dates: 22, to: AS_OF },
     Given { file: "tests/cli/cleanup/hostile_paths.rs", dates: 8, to: AS_OF },
     Given { file: "tests/cli/cleanup/mod.rs", dates: 4, to: AS_OF },

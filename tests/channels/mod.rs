@@ -81,7 +81,8 @@ impl Channel for Unusable {
 
 /// A webhook with the body of the contract.
 fn webhook_keys(url: SecretSource, secret: SecretSource) -> service::webhook::Config {
-    service::webhook::Config { url, secret }
+    let content_type = "application/json; charset=utf-8".to_owned();
+    service::webhook::Config { url, secret, body: None, content_type }
 }
 
 fn hidden(text: &str) -> SecretSource {

@@ -44,6 +44,70 @@ fn the_body_is_the_contracts_and_is_signed() {
     assert_eq!(request.header("x-taskmon-signature"), Some(expected.as_str()));
 }
 
+/// As a service of one's own may want it: what is in the texts breaks no JSON, and what is sent is what is signed.
+#[test]
+fn a_template_makes_the_body() {
+    let server = Server::plain(vec![status(200)]);
+    let template = r#"{"title": "{title}", "sev": "{severity}", "status": "{status}", "text": "{text}",
+        "from": {"host": "{host}", "at": "{time}"}, "first": ["{type}", "{message}", "{subject}", {value}, {threshold}],
+        "n": {count}, "all": {alerts}, "none": {}}"#;
+    let keys = service::webhook::Config {
+        body: Some(template.to_owned()),
+        ..webhook_keys(hidden(&server.url("/hook")), hidden("key"))
+    };
+    let place = Service::Webhook(keys);
+    channel(place, PATIENCE).send(&example()).unwrap();
+    let request = server.only();
+    assert_eq!(request.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(
+        request.json(),
+        json!({
+            "title": "[严重] web-1: 1 条告警，1 条已恢复", "sev": "critical", "status": "firing",
+            "text": "任务失败率过高: 63.5% (critical_failure_rate)\n[已恢复] 磁盘空间不足: 95% (disk_space_critical, /var)",
+            "from": {"host": "web-1", "at": "2023-12-02T02:00:01+08:00"},
+            "first": ["critical_failure_rate", "任务失败率过高: 63.5%", "", 63.5, 50],
+            "n": 2,
+            "all": [
+                {"type": "critical_failure_rate", "severity": "critical", "message": "任务失败率过高: 63.5%", "value": 63.5, "threshold": 50, "status": "firing"},
+                {"type": "disk_space_critical", "severity": "critical", "message": "磁盘空间不足: 95%", "subject": "/var", "status": "resolved"},
+            ],
+            "none": {},
+        })
+    );
+    let expected = python(
+        "import hmac, sys; print('sha256=' + hmac.new(b'key', sys.argv[1].encode(), 'sha256').hexdigest())",
+        &[&request.body],
+    );
+    assert_eq!(request.header("x-taskmon-signature"), Some(expected.as_str()));
+
+    // Whatever the texts hold, in JSON and in a form.
+    for (content_type, body, text) in [
+        ("application/json", r#"{"text": "{message}"}"#, "json.loads(sys.argv[1])['text']"),
+        (
+            "application/x-www-form-urlencoded",
+            "a=b&text={message}",
+            "urllib.parse.parse_qs(sys.argv[1])['text'][0]",
+        ),
+        ("text/plain; charset=utf-8", "{message}", "sys.argv[1]"),
+    ] {
+        let server = Server::plain(vec![status(200)]);
+        let keys = service::webhook::Config {
+            body: Some(body.to_owned()),
+            content_type: content_type.to_owned(),
+            ..webhook_keys(hidden(&server.url("/")), SecretSource::Unset)
+        };
+        let awkward = "\"a\" & b=c\\\n{value} 任务 {alerts}";
+        let alerts = vec![firing(alert("t", Severity::Error, awkward))];
+        channel(Service::Webhook(keys), PATIENCE)
+            .send(&notification(Language::En, alerts))
+            .unwrap();
+        let request = server.only();
+        assert_eq!(request.header("content-type"), Some(content_type));
+        let program = format!("import json, sys, urllib.parse; print({text})");
+        assert_eq!(python(&program, &[&request.body]), awkward, "{content_type}");
+    }
+}
+
 #[test]
 fn without_a_secret_nothing_is_signed() {
     let server = Server::plain(vec![ok("whatever")]);
