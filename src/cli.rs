@@ -301,6 +301,7 @@ Examples:
   taskmon alert --dry-run | jq .live      the state of now; nothing is sent or written
   taskmon alert --test --output text      does each channel work?
   taskmon stats --date 2023-12-01 | taskmon alert --report -
+  taskmon alert -m \"the backup of /srv failed\" --severity error
   taskmon alert --send '[{\"type\": \"deploy\", \"message\": \"done\", \"severity\": \"warning\"}]'
 
 An alert is a line in logs/{critical,warning,error}_alerts.log and on standard error, a record in
@@ -309,9 +310,15 @@ pub struct AlertArgs {
     /// Raise alerts from a result of stats or disk, or from an error document: a file, or - for standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["send", "test"])]
     pub report: Option<PathBuf>,
-    /// Send these: a JSON list of {"type", "message", "severity"}, @FILE, or - for standard input
-    #[arg(long, value_name = "JSON", conflicts_with = "test")]
+    /// Send these: a text, a JSON list of {"type", "message", "severity"}, @FILE with either, or - for standard input
+    #[arg(long, value_name = "TEXT", conflicts_with = "test")]
     pub send: Option<String>,
+    /// Send this text, whatever it looks like, as an alert of the type "message"
+    #[arg(short, long, value_name = "TEXT", conflicts_with_all = ["report", "send", "test"])]
+    pub message: Option<String>,
+    /// How severe the text of --message or --send is; without it a warning
+    #[arg(long, value_name = "SEVERITY", conflicts_with_all = ["report", "test"])]
+    pub severity: Option<Severity>,
     /// Send a test alert through every channel
     #[arg(long)]
     pub test: bool,
@@ -332,7 +339,8 @@ impl AlertArgs {
 
     /// Whether it is the live state that is looked at, for real.
     fn is_live(&self) -> bool {
-        self.report.is_none() && self.send.is_none() && !self.test && !self.dry_run
+        let is_given = self.report.is_some() || self.send.is_some() || self.message.is_some();
+        !is_given && !self.test && !self.dry_run
     }
 }
 

@@ -217,8 +217,6 @@ impl Outcome {
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Warning,
-    /// No value of an option: `--fail-on warning` includes it.
-    #[value(skip)]
     Error,
     Critical,
 }

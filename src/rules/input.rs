@@ -1,7 +1,7 @@
 //! What `alert` is given: a result of `stats` or `disk`, an error document, or alerts themselves.
 
 use crate::alert::Alert;
-use crate::outcome::{Failure, Kind};
+use crate::outcome::{Failure, Kind, Severity};
 use serde_json::{Map, Value};
 
 /// A result that alerts can be raised from.
@@ -75,6 +75,26 @@ fn newest(reports: Vec<Value>) -> Result<Value, Failure> {
 fn no_result(why: &str) -> Failure {
     Failure::new(Kind::Usage, format!("--report is no result of stats or disk: {why}"))
         .hint("give it what `taskmon stats` or `taskmon disk` printed")
+}
+
+/// An alert of a text that somebody sends. Its text is what it is: another one is another alert.
+///
+/// # Errors
+/// [`Kind::Usage`] if there is no text; `flag` is what it was given by.
+pub fn message(flag: &str, text: &str, severity: Severity) -> Result<Alert, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::new(Kind::Usage, format!("{flag} is empty")));
+    }
+    Ok(Alert {
+        kind: "message".to_owned(),
+        severity,
+        message: text.to_owned(),
+        subject: Some(text.to_owned()),
+        value: None,
+        threshold: None,
+        count: None,
+    })
 }
 
 /// The alerts of `--send`: a list of `{"type", "message", "severity"}`, each perhaps with a `key`, which distinguishes alerts of one type.

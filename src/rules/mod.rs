@@ -18,7 +18,7 @@ mod tasks;
 
 pub use custom::{CustomRule, Op};
 pub use evaluation::{Evaluation, Origin, Verdict};
-pub use input::{Document, given, read};
+pub use input::{Document, given, message, read};
 pub use settings::Settings;
 
 use crate::alert::Alert;

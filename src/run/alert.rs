@@ -3,7 +3,7 @@
 use super::output::{Done, Printed};
 use super::pipeline::{JobReport, Plan, Work};
 use super::{Session, live};
-use crate::alert::worst_severity;
+use crate::alert::{Alert, worst_severity};
 use crate::cli::{AlertArgs, Format};
 use crate::config::Config;
 use crate::files::{read_given, read_stdin};
@@ -73,7 +73,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
     )
 }
 
-/// What `--report`, `--send` or `--test` give to notify of; `None`: it is the live state that is looked at.
+/// What `--report`, `--send`, `--message` or `--test` give to notify of; `None`: it is the live state that is looked at.
 fn given(arguments: &AlertArgs, config: &Config) -> Result<Option<Evaluation>> {
     if let Some(file) = &arguments.report {
         let document = rules::read(read_json("--report", file)?)?;
@@ -81,7 +81,14 @@ fn given(arguments: &AlertArgs, config: &Config) -> Result<Option<Evaluation>> {
         return Ok(Some(rules::evaluate(&document, &context)));
     }
     if let Some(given) = &arguments.send {
-        return Ok(Some(Evaluation::given(rules::given(given_json(given)?)?)));
+        return Ok(Some(Evaluation::given(given_alerts(given, arguments.severity)?)));
+    }
+    if let Some(text) = &arguments.message {
+        let alert = rules::message("--message", text, arguments.severity.unwrap_or(TEXT_SEVERITY))?;
+        return Ok(Some(Evaluation::given(vec![alert])));
+    }
+    if arguments.severity.is_some() {
+        return Err(usage("--severity goes with --message, or with the text of --send").into());
     }
     Ok(arguments.test.then(|| Evaluation::test(config.language)))
 }
@@ -124,28 +131,52 @@ impl JobReport for AlertReport<'_> {
     }
 }
 
+/// The severity of a text of which nothing else is said.
+const TEXT_SEVERITY: Severity = Severity::Warning;
+
+/// The alerts of `--send`: of a JSON list, or one of a text, from the argument, `@FILE` or `-`.
+fn given_alerts(given: &str, severity: Option<Severity>) -> Result<Vec<Alert>> {
+    let content = match given.strip_prefix('@') {
+        Some(file) => read_content("--send", Path::new(file))?,
+        None if given == "-" => read_content("--send", Path::new("-"))?,
+        None => given.as_bytes().to_vec(),
+    };
+    match serde_json::from_slice(&content) {
+        Ok(_) if severity.is_some() => {
+            Err(usage("--severity is for a text; alerts in JSON have each their own").into())
+        }
+        Ok(document) => Ok(rules::given(document)?),
+        // Whoever began a list meant one.
+        Err(error) if matches!(content.trim_ascii_start().first(), Some(b'[' | b'{')) => {
+            Err(usage(format!("--send is no JSON: {error}"))
+                .hint("give it a JSON list, a text, @FILE, or - for standard input; --message takes any text")
+                .into())
+        }
+        Err(_) => {
+            let text = std::str::from_utf8(&content)
+                .map_err(|_| usage("--send is neither JSON nor UTF-8 text"))?;
+            Ok(vec![rules::message("--send", text, severity.unwrap_or(TEXT_SEVERITY))?])
+        }
+    }
+}
+
 /// The JSON in a file, or on standard input (`-`).
 fn read_json(flag: &str, file: &Path) -> Result<Value> {
+    let parsed = serde_json::from_slice(&read_content(flag, file)?);
+    Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
+}
+
+fn read_content(flag: &str, file: &Path) -> Result<Vec<u8>> {
     let read = if file == Path::new("-") { read_stdin() } else { read_given(file) };
-    let usage = |message: String| Failure::new(Kind::Usage, message);
     let content =
         read.map_err(|error| usage(format!("{flag} {} cannot be read: {error}", file.display())))?;
     // A command before the pipe that broke off leaves nothing, and the parser's words for that are no help.
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(usage(format!("{flag} {} is empty", file.display())).into());
     }
-    let parsed = serde_json::from_slice(&content);
-    Ok(parsed.map_err(|error| usage(format!("{flag} {} is no JSON: {error}", file.display())))?)
+    Ok(content)
 }
 
-/// `--send JSON`, `--send @FILE`, `--send -`.
-fn given_json(given: &str) -> Result<Value> {
-    match given.strip_prefix('@') {
-        Some(file) => read_json("--send", Path::new(file)),
-        None if given == "-" => read_json("--send", Path::new("-")),
-        None => Ok(serde_json::from_str(given).map_err(|error| {
-            Failure::new(Kind::Usage, format!("--send is no JSON: {error}"))
-                .hint("give it a JSON list, @FILE, or - for standard input")
-        })?),
-    }
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Usage, message)
 }

@@ -5,7 +5,7 @@ use clap::{Args, Command};
 use std::ffi::OsString;
 
 /// The command and its own arguments, without the options that every command has: they say how a result is shown rather than what is done, and may
-/// hold secrets (`--database-url`). The text of an alert (`--send`) is left out too.
+/// hold secrets (`--database-url`). The text of an alert (`--send`, `--message`) is left out too.
 pub(super) fn recorded_arguments(arguments: &[OsString]) -> Vec<String> {
     let common = Common::augment_args(Command::new("taskmon"));
     let globals: Vec<_> = common.get_arguments().collect();
@@ -23,8 +23,8 @@ pub(super) fn recorded_arguments(arguments: &[OsString]) -> Vec<String> {
             match long(name) {
                 Some(global) if value.is_none() && takes_value(&global) => drop(words.next()),
                 Some(_) => {}
-                None if name == "send" => {
-                    kept.extend(["--send".to_owned(), "…".to_owned()]);
+                None if ["send", "message"].contains(&name) => {
+                    kept.extend([format!("--{name}"), "…".to_owned()]);
                     if value.is_none() {
                         words.next();
                     }
@@ -35,6 +35,15 @@ pub(super) fn recorded_arguments(arguments: &[OsString]) -> Vec<String> {
             let valued = letters
                 .char_indices()
                 .find(|(_, letter)| short(*letter).as_ref().is_some_and(takes_value));
+            // `-m TEXT`, perhaps behind letters such as `-v`.
+            let text = letters.find('m').filter(|at| valued.is_none_or(|(before, _)| *at < before));
+            if let Some(at) = text {
+                kept.extend(["-m".to_owned(), "…".to_owned()]);
+                if at + 1 == letters.len() {
+                    words.next();
+                }
+                continue;
+            }
             match (letters.chars().next().and_then(short), valued) {
                 (None, _) => kept.push(word),
                 (Some(_), Some((at, letter))) if at + letter.len_utf8() == letters.len() => {

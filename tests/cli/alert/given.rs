@@ -134,12 +134,64 @@ fn given_alerts_come_from_the_argument_a_file_or_standard_input() {
 }
 
 #[test]
+fn a_text_is_an_alert_of_its_own() {
+    let (env, server) = with_webhook();
+    env.write("text", "from a file\nin two lines\n");
+    let send = |arguments: &[&str], input: &str| {
+        let words: Vec<&str> = ["alert"].into_iter().chain(arguments.iter().copied()).collect();
+        good_result(env.taskmon(words).input(input).exits(0))
+    };
+    for (arguments, input, message, severity) in [
+        (&["--send", "deploy done"][..], "", "deploy done", "warning"),
+        (&["--send", "部署: 17 台"], "", "部署: 17 台", "warning"),
+        (&["--send", "-"], "from standard input\n", "from standard input", "warning"),
+        (&["--send", "@text", "--severity", "error"], "", "from a file\nin two lines", "error"),
+        (&["-m", "[no list"], "", "[no list", "warning"),
+        (&["--message", "42", "--severity", "critical"], "", "42", "critical"),
+    ] {
+        let before = server.requests().len();
+        assert_eq!(counts(&send(arguments, input)), [1, 0, 0], "{arguments:?}");
+        let sent = server.requests()[before].json()["alerts"][0].clone();
+        assert_eq!(
+            (&sent["type"], &sent["message"], &sent["severity"]),
+            (&json!("message"), &json!(message), &json!(severity)),
+            "{arguments:?}"
+        );
+    }
+    // The same text again is the same alert; another one is another.
+    assert_eq!(counts(&send(&["-m", "deploy done"], "")), [0, 1, 0]);
+    assert_eq!(counts(&send(&["-m", "deploy done", "--severity", "error"], "")), [1, 0, 0]);
+    // No record of a run says what the text was.
+    let runs = env.read("logs/taskmon_runs.jsonl");
+    assert!(
+        runs.contains("\"-m\"") && !runs.contains("deploy") && !runs.contains("no list"),
+        "{runs}"
+    );
+}
+
+#[test]
+fn a_severity_goes_with_a_text_alone() {
+    let (env, server) = with_webhook();
+    let list = r#"[{"type": "t", "message": "m", "severity": "warning"}]"#;
+    for arguments in [&["--severity", "error"][..], &["--send", list, "--severity", "error"]] {
+        let words: Vec<&str> = ["alert"].into_iter().chain(arguments.iter().copied()).collect();
+        env.taskmon(words).exits(2).failure("usage", &["--severity"]);
+    }
+    env.taskmon(["alert", "-m", "  "]).exits(2).failure("usage", &["--message is empty"]);
+    assert_eq!(notified(&server), [[""; 0]; 0]);
+}
+
+#[test]
 fn an_invalid_list_of_alerts_is_refused_and_nothing_of_it_is_sent() {
     let (env, server) = with_webhook();
     let good = r#"{"type": "t", "message": "m", "severity": "warning"}"#;
     let rest = |element: &str| format!("[{good}, {element}]");
     for (given, names) in [
-        ("deploy done".to_owned(), vec!["--send", "no JSON"]),
+        // Whoever begins a list or an object means one.
+        ("[deploy done".to_owned(), vec!["--send", "no JSON"]),
+        (" {\"type\": \"t\"".to_owned(), vec!["--send", "no JSON"]),
+        ("17".to_owned(), vec!["--send", "not a JSON list"]),
+        (" ".to_owned(), vec!["--send is empty"]),
         ("@missing.json".to_owned(), vec!["--send", "missing.json"]),
         (good.to_owned(), vec!["not a JSON list"]),
         (rest("17"), vec!["element 1", "not an object"]),
@@ -259,9 +311,12 @@ fn a_test_is_not_remembered() {
 #[test]
 fn only_one_thing_is_asked_for_at_a_time() {
     let (env, server) = with_webhook();
-    for arguments in
-        [["--test", "--send=[]"], ["--test", "--report=-"], ["--send=[]", "--report=-"]]
-    {
+    for arguments in [
+        ["--test", "--send=[]"],
+        ["--test", "--report=-"],
+        ["--send=[]", "--report=-"],
+        ["--send=[]", "-mtext"],
+    ] {
         alert(&env, 2, &arguments).stderr_contains("cannot be used with");
     }
     assert_eq!(notified(&server), [[""; 0]; 0]);
