@@ -51,6 +51,8 @@ pub struct AlertUpdate {
 /// What a channel is sent in one message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
+    /// What the system that is watched is called: `name` of the configuration, else the database's name.
+    pub name: Option<String>,
     /// The host that found it.
     pub host: String,
     /// When it was found, in the configured zone.

@@ -304,7 +304,7 @@ Examples:
   taskmon alert -m \"the backup of /srv failed\" --severity error
   taskmon alert --send '[{\"type\": \"deploy\", \"message\": \"done\", \"severity\": \"warning\"}]'
 
-An alert is a line in logs/{critical,warning,error}_alerts.log and on standard error, a record in
+An alert is a line in logs/{critical,error,warning,info}_alerts.log and on standard error, a record in
 reports/alerts/alerts_YYYYMMDD.jsonl, and a message to each channel of [[alerts.channels]].")]
 pub struct AlertArgs {
     /// Raise alerts from a result of stats or disk, or from an error document: a file, or - for standard input

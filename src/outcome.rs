@@ -216,14 +216,21 @@ impl Outcome {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Nothing is wrong: a test, a message.
+    Info,
     Warning,
     Error,
     Critical,
 }
 
 impl Severity {
+    /// In rising order.
+    pub const ALL: [Severity; 4] =
+        [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
+
     pub fn name(self) -> &'static str {
         match self {
+            Severity::Info => "info",
             Severity::Warning => "warning",
             Severity::Error => "error",
             Severity::Critical => "critical",

@@ -81,6 +81,17 @@ pub fn check_scheme(key: &str, url: &str, schemes: &[&str]) -> Result<(), Invali
     Err(InvalidKey::new(key, message))
 }
 
+/// A name that is shown in messages: a text on one line.
+pub fn optional_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name.trim().is_empty() || name.contains(char::is_control) {
+        return Err(D::Error::custom("a name on one line, such as \"shop\""));
+    }
+    Ok(Some(name))
+}
+
 /// A whole number from `MIN` to `MAX`. Every range used fits the field's type and a double's 53 bits.
 pub fn whole_number<'de, D: Deserializer<'de>, T: TryFrom<u64>, const MIN: u64, const MAX: u64>(
     deserializer: D,

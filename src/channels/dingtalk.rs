@@ -15,6 +15,8 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: full_width_markdown,
     bullet: "- ",
+    // One line break alone is none to DingTalk.
+    newline: "  \n  ",
     // A message may have 20,000 bytes.
     limit: 16_000,
     measure: message::json_bytes,

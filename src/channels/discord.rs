@@ -12,8 +12,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// An embed's description may have 4096 characters, and all of the embed 6000.
-const FORM: Form =
-    Form { escape: escaped, bullet: "• ", limit: 4096, measure: message::utf16_units };
+const FORM: Form = Form {
+    escape: escaped,
+    bullet: "• ",
+    newline: "\n  ",
+    limit: 4096,
+    measure: message::utf16_units,
+};
 
 /// How much of a title is shown, in characters: escaped, it may have 256.
 const LONGEST_TITLE: usize = 120;

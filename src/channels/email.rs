@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
-const FORM: Form = Form { escape: str::to_owned, bullet: "- ", limit: 100_000, measure: bytes };
+const FORM: Form =
+    Form { escape: str::to_owned, bullet: "- ", newline: "\n  ", limit: 100_000, measure: bytes };
 
 /// `type = "email"`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -171,7 +172,7 @@ fn row(update: &AlertUpdate, language: Language) -> String {
         parts.subject.map_or(String::new(), |subject| format!(", {}", text::html(&subject)));
     format!(
         "<li><b style=\"color:{colour}\">{word}</b> {} <small>({}{subject})</small></li>\n",
-        text::html(&parts.message),
+        text::html(&parts.message).replace('\n', "<br>"),
         text::html(&parts.kind),
     )
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: str::to_owned,
     bullet: "• ",
+    newline: "\n  ",
     // A request may have 20 KB; the rest of the card takes less than 2.
     limit: 16_000,
     measure: message::json_bytes,
@@ -78,6 +79,7 @@ fn template(tone: Tone) -> &'static str {
         Tone::Firing(Severity::Critical) => "red",
         Tone::Firing(Severity::Error) => "orange",
         Tone::Firing(Severity::Warning) => "yellow",
+        Tone::Firing(Severity::Info) => "blue",
         Tone::Resolved => "green",
     }
 }

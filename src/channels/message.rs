@@ -1,9 +1,9 @@
 //! The words of a notification: what people read in chat and mail, and what programs read as JSON.
 //!
-//! Everything in an alert is somebody else's text. It is put on one line, its control characters are replaced, and each channel
+//! Everything in an alert is somebody else's text. Of its control characters only a message's line breaks are kept, and each channel
 //! escapes it for its own markup.
 
-use super::text::{plain, shorten, shorten_to_characters};
+use super::text::{plain, plain_lines, shorten, shorten_to_characters};
 use crate::alert::{AlertUpdate, Notification, Status};
 use crate::language::Language;
 use crate::outcome::Severity;
@@ -21,12 +21,15 @@ const LONGEST_IN_TITLE: usize = 80;
 
 /// The JSON for programs: the contract's, whole and as it is.
 pub fn document(notification: &Notification) -> String {
-    let document = json!({
+    let mut document = json!({
         "schema_version": 1,
         "host": notification.host,
         "time": timestamp(notification),
         "alerts": notification.alerts,
     });
+    if let Some(name) = &notification.name {
+        document["name"] = json!(name);
+    }
     document.to_string()
 }
 
@@ -63,16 +66,18 @@ impl Tone {
             Tone::Firing(Severity::Critical) => language.pick("严重", "Critical"),
             Tone::Firing(Severity::Error) => language.pick("错误", "Error"),
             Tone::Firing(Severity::Warning) => language.pick("警告", "Warning"),
+            Tone::Firing(Severity::Info) => language.pick("信息", "Info"),
             Tone::Resolved => language.pick("已恢复", "Resolved"),
         }
     }
 
-    /// Red, orange, yellow or green, as `#RRGGBB`.
+    /// Red, orange, yellow, blue or green, as `#RRGGBB`.
     pub fn colour(self) -> &'static str {
         match self {
             Tone::Firing(Severity::Critical) => "#d32f2f",
             Tone::Firing(Severity::Error) => "#ef6c00",
             Tone::Firing(Severity::Warning) => "#f9a825",
+            Tone::Firing(Severity::Info) => "#1976d2",
             Tone::Resolved => "#2e7d32",
         }
     }
@@ -89,7 +94,16 @@ pub fn title(notification: &Notification) -> String {
         [only] => shorten_to_characters(&plain(&only.alert.message), LONGEST_IN_TITLE),
         _ => counted(notification),
     };
-    format!("[{word}] {}: {what}", host(notification))
+    format!("[{word}] {}: {what}", place(notification))
+}
+
+/// What is watched and where: "shop (web-1)".
+fn place(notification: &Notification) -> String {
+    let host = host(notification);
+    match &notification.name {
+        Some(name) => format!("{} ({host})", shorten(&plain(name), LONGEST_HOST)),
+        None => host,
+    }
 }
 
 /// "3 alerts, 1 resolved"
@@ -150,12 +164,12 @@ pub fn parts(update: &AlertUpdate, language: Language) -> Parts {
             .as_ref()
             .filter(|subject| **subject != alert.message)
             .map(|subject| shorten(&plain(subject), LONGEST_SUBJECT)),
-        message: shorten(&plain(&alert.message), LONGEST_MESSAGE),
+        message: shorten(&plain_lines(&alert.message), LONGEST_MESSAGE),
     }
 }
 
-/// One alert on one line: `[Resolved] message (type, subject)`.
-pub fn line(update: &AlertUpdate, language: Language) -> String {
+/// One alert: `[Resolved] message (type, subject)`, over as many lines as the message has.
+fn line(update: &AlertUpdate, language: Language) -> String {
     let parts = parts(update, language);
     let state = parts.state.map_or(String::new(), |word| format!("[{word}] "));
     let subject = parts.subject.map_or(String::new(), |subject| format!(", {subject}"));
@@ -165,8 +179,10 @@ pub fn line(update: &AlertUpdate, language: Language) -> String {
 /// A service's markup and its limit.
 pub struct Form {
     pub escape: fn(&str) -> String,
-    /// Comes before each alert's line.
+    /// Comes before each alert's first line.
     pub bullet: &'static str,
+    /// A line break within a message, with what keeps the next line from being markup: an indent, such as `> `.
+    pub newline: &'static str,
     /// The most that all lines together may measure.
     pub limit: usize,
     pub measure: fn(&str) -> usize,
@@ -178,7 +194,8 @@ pub fn lines(notification: &Notification, form: &Form) -> String {
         .alerts
         .iter()
         .map(|update| line(update, notification.language))
-        .map(|line| format!("{}{}", form.bullet, (form.escape)(&line)))
+        .map(|line| (form.escape)(&line).replace('\n', form.newline))
+        .map(|line| format!("{}{line}", form.bullet))
         .collect();
     (0..=lines.len())
         .rev()
@@ -238,6 +255,7 @@ mod tests {
 
     fn notification(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
         Notification {
+            name: None,
             host: "web-1".to_owned(),
             time: DateTime::parse_from_rfc3339("2023-12-02T02:00:01+08:00").unwrap(),
             language,
@@ -245,11 +263,16 @@ mod tests {
         }
     }
 
-    const FORM: Form =
-        Form { escape: full_width_markdown, bullet: "- ", limit: 4096, measure: bytes };
+    const FORM: Form = Form {
+        escape: full_width_markdown,
+        bullet: "- ",
+        newline: "\n  ",
+        limit: 4096,
+        measure: bytes,
+    };
 
     #[test]
-    fn a_title_has_the_severity_the_host_and_the_message() {
+    fn a_title_has_the_severity_the_name_the_host_and_the_message() {
         let firing_one = || update("磁盘\n将满", Status::Firing);
         let resolved_one = || update("gone", Status::Resolved);
         for (language, alerts, expected) in [
@@ -269,6 +292,11 @@ mod tests {
         ] {
             assert_eq!(title(&notification(language, alerts)), expected);
         }
+        let named = Notification {
+            name: Some("shop\n".to_owned()),
+            ..notification(Language::En, vec![update("gone", Status::Resolved)])
+        };
+        assert_eq!(title(&named), "[Resolved] shop  (web-1): gone");
     }
 
     #[test]
@@ -296,15 +324,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_lines_of_a_message_stay_lines() {
+        let message = "disk is full:\r\n  /var 99%\n\n> /srv 98%\n";
+        let text = lines(&notification(Language::En, vec![update(message, Status::Firing)]), &FORM);
+        assert_eq!(text, "- disk is full:\n  /var 99%\n  ＞ /srv 98% (disk_space_warning, /var)");
+    }
+
     proptest! {
         #[test]
-        fn a_line_is_one_line_and_fits(message in ".*", kind in ".*", subject in ".*") {
+        fn a_line_holds_no_control_characters_and_fits(message in "(?s).*", kind in ".*", subject in ".*") {
             let mut any = update(&message, Status::Firing);
             any.alert.kind = kind;
             any.alert.subject = Some(subject);
-            let text = line(&any, Language::En);
-            prop_assert!(!text.contains(char::is_control), "{:?}", text);
-            prop_assert!(text.len() <= 1000, "{}", text.len());
+            let text = lines(&notification(Language::En, vec![any]), &FORM);
+            let mut further = text.split('\n').skip(1);
+            prop_assert!(further.all(|line| line.starts_with("  ")), "{:?}", text);
+            prop_assert!(!text.replace('\n', "").contains(char::is_control), "{:?}", text);
+            prop_assert!(text.len() <= 4096, "{}", text.len());
         }
     }
 }

@@ -77,6 +77,7 @@ fn body(notification: &Notification, topic: &Secret, tags: &[String]) -> Value {
     let form = Form {
         escape: str::to_owned,
         bullet: "• ",
+        newline: "\n  ",
         limit: LIMIT - origin.len(),
         measure: message::bytes,
     };
@@ -97,6 +98,7 @@ fn priority_and_tag(tone: Tone) -> (u8, &'static str) {
         Tone::Firing(Severity::Critical) => (5, "rotating_light"),
         Tone::Firing(Severity::Error) => (4, "x"),
         Tone::Firing(Severity::Warning) => (3, "warning"),
+        Tone::Firing(Severity::Info) => (2, "information_source"),
         Tone::Resolved => (2, "white_check_mark"),
     }
 }

@@ -69,6 +69,7 @@ fn payload(notification: &Notification, update: &AlertUpdate) -> Value {
         // Its severities have the same names.
         "severity": alert.severity,
         "timestamp": notification.time.to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
+        "group": notification.name.as_deref().map(plain),
         "class": plain(&alert.kind),
         "component": alert.subject.as_deref().map(plain),
         "custom_details": {"value": alert.value, "threshold": alert.threshold},

@@ -13,6 +13,7 @@ const FORM: Form = Form {
     // Slack's own rule: `<!channel>` and `<http://…|text>` are then plain text.
     escape: text::html_brackets,
     bullet: "• ",
+    newline: "\n  ",
     // Slack itself cuts a message of more than 40,000 characters, without a word.
     limit: 30_000,
     measure: message::bytes,

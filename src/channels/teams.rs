@@ -13,6 +13,7 @@ use std::time::Duration;
 const FORM: Form = Form {
     escape: str::to_owned,
     bullet: "• ",
+    newline: "\n  ",
     limit: 25_000,
     measure: |text| json_bytes(text) + text.lines().count() * BLOCK,
 };
@@ -70,6 +71,7 @@ fn colour(tone: Tone) -> &'static str {
     match tone {
         Tone::Firing(Severity::Critical | Severity::Error) => "attention",
         Tone::Firing(Severity::Warning) => "warning",
+        Tone::Firing(Severity::Info) => "accent",
         Tone::Resolved => "good",
     }
 }

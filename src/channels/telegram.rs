@@ -80,6 +80,7 @@ fn text(notification: &Notification) -> String {
     let form = Form {
         escape: escaped,
         bullet: "• ",
+        newline: "\n  ",
         limit: LIMIT - shown_units(&head) - shown_units(&origin),
         measure: shown_units,
     };

@@ -9,8 +9,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 /// The lines of `{text}`.
-const FORM: Form =
-    Form { escape: str::to_owned, bullet: "", limit: 16_000, measure: message::bytes };
+const FORM: Form = Form {
+    escape: str::to_owned,
+    bullet: "",
+    newline: "\n  ",
+    limit: 16_000,
+    measure: message::bytes,
+};
 
 /// How a text becomes part of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +109,7 @@ fn fields(notification: &Notification) -> Vec<(&'static str, Value)> {
     vec![
         ("alerts", json!(notification.alerts)),
         ("count", json!(notification.alerts.len())),
+        ("name", json!(notification.name.clone().unwrap_or_default())),
         ("host", json!(notification.host)),
         ("time", json!(message::timestamp(notification))),
         ("title", json!(message::title(notification))),
@@ -163,6 +169,7 @@ fn sample(value: Option<u32>) -> Notification {
         count: None,
     };
     Notification {
+        name: Some("shop".to_owned()),
         host: "web-1".to_owned(),
         time: DateTime::UNIX_EPOCH.fixed_offset(),
         language: Language::En,

@@ -34,6 +34,13 @@ pub fn plain(text: &str) -> String {
     text.chars().map(harmless).collect()
 }
 
+/// The same of each line, without what is blank.
+pub fn plain_lines(text: &str) -> String {
+    let lines = text.split(['\n', '\r', '\u{2028}', '\u{2029}', '\u{85}']);
+    let lines = lines.map(|line| plain(line).trim().to_owned()).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn harmless(c: char) -> char {
     match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}' => ' ',

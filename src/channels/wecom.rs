@@ -7,6 +7,7 @@ use super::message::{self, Form, Tone};
 use super::text::full_width_markdown;
 use super::{Built, Grouping, Machine};
 use crate::alert::Notification;
+use crate::outcome::Severity;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ fn content(notification: &Notification) -> String {
     let form = Form {
         escape: full_width_markdown,
         bullet: "> ",
+        newline: "\n> ",
         limit: LIMIT - head.len() - origin.len(),
         measure: message::bytes,
     };
@@ -58,6 +60,7 @@ fn content(notification: &Notification) -> String {
 /// WeCom knows three colours: orange, green and grey.
 fn colour(tone: Tone) -> &'static str {
     match tone {
+        Tone::Firing(Severity::Info) => "comment",
         Tone::Firing(_) => "warning",
         Tone::Resolved => "info",
     }

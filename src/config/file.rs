@@ -29,6 +29,9 @@ pub struct File {
     /// Relative to the folder of the file.
     #[serde(deserialize_with = "values::path", serialize_with = "values::show_path")]
     pub base_dir: PathBuf,
+    /// What messages call the system that is watched. `None`: what its database is called.
+    #[serde(default, deserialize_with = "values::optional_name")]
+    pub name: Option<String>,
     /// `None`: the system's.
     pub timezone: Option<String>,
     /// `None`: from the environment.

@@ -117,7 +117,7 @@ pub fn resolve(request: Request) -> Result<Config, Failure> {
 /// The values of a file, with what flags and the environment say.
 fn combine(
     path: Option<PathBuf>,
-    values: File,
+    mut values: File,
     given: Given,
     request: Request,
 ) -> Result<Config, Failure> {
@@ -129,6 +129,7 @@ fn combine(
     let read_url = urls.read()?;
     let target = url.as_ref().map(|url| urls.target(url)).transpose()?;
     let read_target = read_url.as_ref().map(|url| urls.target(url)).transpose()?;
+    let name = values.name.clone().or_else(|| target.as_ref().and_then(Target::name));
     for warning in target.iter().chain(&read_target).flat_map(Target::warnings) {
         // Both databases may have the same password file.
         if !warnings.contains(warning) {
@@ -161,6 +162,7 @@ fn combine(
         timezone: timezone_source,
         language: language_source,
     };
+    values.name = name;
     Ok(Config {
         file: path,
         timezone,

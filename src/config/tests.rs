@@ -766,8 +766,8 @@ fn channels_have_the_keys_of_their_type() {
             ["`alerts.channels[1].url_env`", "beside `url`"],
         ),
         (
-            "type = 'webhook'\nurl = 'https://h/x'\nmin_severity = 'info'",
-            ["`alerts.channels[1].min_severity` is \"info\"", "\"critical\""],
+            "type = 'webhook'\nurl = 'https://h/x'\nmin_severity = 'notice'",
+            ["`alerts.channels[1].min_severity` is \"notice\"", "\"critical\""],
         ),
         (
             "type = 'email'\nurl = 'https://h'\nfrom = 'a'\nto = ['b']",

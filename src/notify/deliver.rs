@@ -182,8 +182,9 @@ fn messages(notification: &Notification, grouping: Grouping) -> Vec<Notification
     match grouping {
         Grouping::Run => vec![with(&notification.alerts)],
         Grouping::Alert => notification.alerts.chunks(1).map(with).collect(),
-        Grouping::Severity => [Severity::Critical, Severity::Error, Severity::Warning]
+        Grouping::Severity => Severity::ALL
             .into_iter()
+            .rev()
             .flat_map(|severity| {
                 let alerts = of_severity(&notification.alerts, severity);
                 alerts.chunks(MAX_ALERTS).map(with).collect::<Vec<_>>()

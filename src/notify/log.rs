@@ -1,4 +1,4 @@
-//! The text logs: `critical_alerts.log`, `error_alerts.log` and `warning_alerts.log`.
+//! The text logs: `critical_alerts.log`, `error_alerts.log`, `warning_alerts.log` and `info_alerts.log`.
 
 use super::lines::append;
 use crate::outcome::Severity;
@@ -16,13 +16,13 @@ pub fn log_line(time: DateTime<FixedOffset>, severity: Severity, message: &str) 
     )
 }
 
-/// Appends lines to the log of their severity: `critical_alerts.log`, `error_alerts.log`, `warning_alerts.log`.
+/// Appends lines to the log of their severity: `critical_alerts.log` and so on.
 ///
 /// # Errors
 /// The first that cannot be written, with its path; the others are written all the same.
 pub fn write_logs(folder: &Path, lines: &[(Severity, String)]) -> Result<(), String> {
     let mut failed = None;
-    for severity in [Severity::Critical, Severity::Error, Severity::Warning] {
+    for severity in Severity::ALL.into_iter().rev() {
         let of_severity = lines.iter().filter(|(of, _)| *of == severity);
         let text: Vec<String> = of_severity.map(|(_, line)| format!("{line}\n")).collect();
         let path = folder.join(format!("{}_alerts.log", severity.name()));

@@ -47,6 +47,8 @@ pub struct Context<'a> {
     /// In the configured zone.
     pub now: DateTime<FixedOffset>,
     pub language: Language,
+    /// What the messages call the system that is watched.
+    pub name: Option<&'a str>,
     pub host: &'a str,
     /// Zero: whatever is firing is always sent.
     pub repeat_after: TimeDelta,

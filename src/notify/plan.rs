@@ -138,7 +138,7 @@ struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     fn new(memory: Memory, context: &'a Context<'a>) -> Self {
-        let log = Receiver { name: LOG.to_owned(), min_severity: Severity::Warning };
+        let log = Receiver { name: LOG.to_owned(), min_severity: Severity::Info };
         Self {
             memory,
             context,
@@ -334,6 +334,7 @@ impl Plan {
         let receivers = context.receivers.iter();
         let notifications = receivers.map(|receiver| {
             let notification = Notification {
+                name: context.name.map(str::to_owned),
                 host: context.host.to_owned(),
                 time: context.now,
                 language: context.language,

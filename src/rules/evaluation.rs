@@ -160,7 +160,7 @@ impl Evaluation {
     pub fn test(language: Language) -> Self {
         let alert = Alert {
             kind: "test".to_owned(),
-            severity: Severity::Warning,
+            severity: Severity::Info,
             message: language
                 .pick(
                     "这是 taskmon 的测试告警，无需处理",

@@ -122,7 +122,9 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
         let (kind, message) = (text("type")?.to_owned(), text("message")?.to_owned());
         let severity = element.get("severity").cloned().unwrap_or_default();
         let severity = serde_json::from_value(severity).map_err(|_| {
-            usage(format!("element {place} has no \"severity\" that is warning, error or critical"))
+            usage(format!(
+                "element {place} has no \"severity\" that is info, warning, error or critical"
+            ))
         })?;
         let given = |key: &str| element.get(key).filter(|value| !value.is_null());
         let wrong = |key: &str, what| usage(format!("\"{key}\" of element {place} is not {what}"));

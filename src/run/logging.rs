@@ -107,7 +107,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// The least that the end of the log is made of: whatever standard error shows, a heartbeat's body says what was done.
 const KEPT_LEVEL: log::LevelFilter = log::LevelFilter::Info;
 
-/// Alerts that are resolved: shown by default as firing ones are, at a lesser level.
+/// Alerts that are resolved, or say that nothing is wrong: shown by default as others are, at a lesser level.
 pub const GOOD_NEWS: &str = "taskmon::resolved";
 
 /// Starts the log. Warnings and worse by default; `-v` says what is done, `-vv` every statement. Only taskmon's own lines: `$RUST_LOG` asks for

@@ -29,6 +29,7 @@ impl Session {
         let context = Context {
             now: self.now.with_timezone(&config.timezone).fixed_offset(),
             language: config.language,
+            name: config.name.as_deref(),
             host: &host,
             repeat_after: TimeDelta::hours(settings.repeat_after_hours.into()),
             clear_after: TimeDelta::minutes(settings.clear_after_minutes.into()),
@@ -48,7 +49,7 @@ impl Session {
             match severity {
                 Some(Severity::Warning) => log::warn!("{line}"),
                 Some(Severity::Error | Severity::Critical) => log::error!("{line}"),
-                None => log::info!(target: GOOD_NEWS, "{line}"),
+                Some(Severity::Info) | None => log::info!(target: GOOD_NEWS, "{line}"),
             }
         }
         for warning in &summary.warnings {

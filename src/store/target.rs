@@ -68,6 +68,16 @@ impl Target {
         }
     }
 
+    /// What people call the database: its name, or that of its file without its ending.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Target::Postgres(target) => Some(target.database.clone()),
+            Target::Sqlite(path) | Target::SqliteReadOnly(path) => {
+                path.file_stem().map(|name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+
     /// The database for messages, without a password: `postgresql://user@host:5432/db`, `sqlite:/path`.
     pub fn display(&self) -> String {
         match self {

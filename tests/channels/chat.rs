@@ -30,6 +30,29 @@ fn without_a_secret_nothing_is_signed() {
     assert_eq!(d.only().target, "/robot/send?access_token=tok");
 }
 
+/// A list of disks stays a list, and no line of it is at the start of one of the message's, where it might be markup.
+#[test]
+fn the_line_breaks_of_a_message_survive() {
+    let message = "two disks are full:\r\n# /var 99%\n\n> /srv 98%";
+    let example = notification(Language::En, vec![firing(alert("t", Severity::Error, message))]);
+    for ((place, server), newline) in services().into_iter().zip(["\n  ", "\n  ", "  \n  ", "\n> "])
+    {
+        let name = place.name();
+        send(place, &example);
+        let body = server.only().json();
+        let strings = [
+            "/attachments/0/text",
+            "/card/elements/0/text/content",
+            "/markdown/text",
+            "/markdown/content",
+        ];
+        let text = strings.iter().find_map(|at| body.pointer(at)?.as_str()).unwrap();
+        let shown = text.replace("&gt;", ">").replace('＞', ">").replace('＃', "#");
+        let expected = ["two disks are full:", "# /var 99%", "> /srv 98% (t)"].join(newline);
+        assert!(shown.contains(&expected), "{name}: {text}");
+    }
+}
+
 #[test]
 fn severities_and_recovery_have_colours_of_their_own() {
     for (status_of, severity, expected) in [
@@ -40,6 +63,7 @@ fn severities_and_recovery_have_colours_of_their_own() {
         ),
         (firing, Severity::Error, ["#ef6c00", "orange", "#ef6c00", "warning"]),
         (firing, Severity::Warning, ["#f9a825", "yellow", "#f9a825", "warning"]),
+        (firing, Severity::Info, ["#1976d2", "blue", "#1976d2", "comment"]),
         (resolved, Severity::Critical, ["#2e7d32", "green", "#2e7d32", "info"]),
     ] {
         let one = notification(Language::En, vec![status_of(alert("t", severity, "m"))]);

@@ -124,14 +124,14 @@ fn two_alerts() -> Vec<AlertUpdate> {
 }
 
 fn notification(language: Language, alerts: Vec<AlertUpdate>) -> Notification {
-    Notification { host: "web-1".to_owned(), time: time(), language, alerts }
+    Notification { name: None, host: "web-1".to_owned(), time: time(), language, alerts }
 }
 
 /// One alert whose every text contains markup, mentions and control characters.
 fn hostile() -> Notification {
     let text = "[x](http://evil.example) <script>alert(1)</script> **b** @all <at user_id=\"all\">a</at> <!channel> <@U1> & \r\n\r\nBcc: x@evil.example\n> `c` \u{202e}rtl \0 \u{1b}[31m";
     let evil = Alert {
-        subject: Some(text.to_owned()),
+        subject: Some(format!("subject {text}")),
         ..alert(&format!("kind {text}"), Severity::Error, text)
     };
     Notification {

@@ -50,6 +50,7 @@ fn each_alert_is_an_event_of_its_own() {
                     "source": "web-1",
                     "severity": "critical",
                     "timestamp": time().to_rfc3339(),
+                    "group": null,
                     "class": "critical_failure_rate",
                     "component": null,
                     "custom_details": {"value": 63.5, "threshold": 50},

@@ -96,12 +96,15 @@ fn endless_alerts_fit_into_28_kilobytes() {
 }
 
 #[test]
-fn no_text_of_an_alert_mentions_anybody_or_is_on_another_line() {
+fn no_text_of_an_alert_mentions_anybody_or_begins_a_line() {
     let server = Server::plain(vec![status(202)]);
     channel(teams(&server), PATIENCE).send(&hostile()).unwrap();
     let json = server.only().json();
     assert_harmless(&json);
     // A mention needs an entry here beside `<at>` in the text.
     assert_eq!(json["attachments"][0]["content"]["msteams"], json!({"width": "Full"}));
-    assert_eq!(texts(&json).len(), 3);
+    // The title, three lines of the message, the origin.
+    let texts = texts(&json);
+    assert_eq!(texts.len(), 5);
+    assert!(texts[2..4].iter().all(|line| line.starts_with("  ")), "{texts:?}");
 }

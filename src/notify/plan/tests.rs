@@ -56,6 +56,7 @@ impl Desk {
         let context = Context {
             now: noon + TimeDelta::hours(hours),
             language: Language::En,
+            name: None,
             host: self.host,
             repeat_after: TimeDelta::hours(self.repeat_hours),
             clear_after: TimeDelta::hours(2),
@@ -598,6 +599,7 @@ fn runs_at_the_same_time_notify_of_an_alert_once() {
     let context = Context {
         now: DateTime::parse_from_rfc3339("2026-11-22T12:00:00+08:00").unwrap(),
         language: Language::En,
+        name: None,
         host: "h",
         repeat_after: TimeDelta::hours(24),
         clear_after: TimeDelta::zero(),

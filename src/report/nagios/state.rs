@@ -37,7 +37,7 @@ impl State {
             Some(Severity::Critical) => State::Critical,
             _ if !errors.is_empty() => State::Unknown,
             Some(Severity::Warning | Severity::Error) => State::Warning,
-            None => State::Ok,
+            Some(Severity::Info) | None => State::Ok,
         }
     }
 }

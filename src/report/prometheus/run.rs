@@ -75,8 +75,7 @@ pub fn add_errors(text: &mut Text, job: &str, errors: u64) {
 
 /// All severities, so that a rule on one finds a sample also on a quiet day.
 pub fn add_firing(text: &mut Text, job: &str, alerts: &[Alert]) {
-    let all = [Severity::Warning, Severity::Error, Severity::Critical];
-    let samples = all.map(|severity| {
+    let samples = Severity::ALL.map(|severity| {
         let firing = alerts.iter().filter(|alert| alert.severity == severity).count();
         (vec![("job", job), ("severity", severity.name())], count(firing as u64))
     });

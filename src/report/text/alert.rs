@@ -104,6 +104,7 @@ fn tested(summary: &Summary, asked: AlertPage, language: Language) -> String {
 
 fn alert_line(page: &mut Page, alert: &Alert) {
     let (zh, en) = match alert.severity {
+        Severity::Info => ("信息", "info"),
         Severity::Warning => ("警告", "warning"),
         Severity::Error => ("错误", "error"),
         Severity::Critical => ("严重", "critical"),

@@ -160,7 +160,7 @@ fn no_text_begins_a_header_or_a_tag() {
     assert_eq!(got["defects"], json!([]));
     assert_eq!(got["hello"], "[127.0.0.1]", "the name in the notification is not said");
     let text = got["parts"]["text/plain"].as_str().unwrap();
-    assert_eq!(text.lines().count(), 4, "{text}");
+    assert_eq!(text.lines().count(), 6, "{text}");
     let html = got["parts"]["text/html"].as_str().unwrap();
     for tag in ["<script", "<at", "<!channel"] {
         assert!(!html.contains(tag), "{html}");

@@ -169,6 +169,68 @@ fn a_text_is_an_alert_of_its_own() {
     );
 }
 
+/// Nothing is wrong: only who wants to know of it is notified, and no standard error looks like trouble.
+#[test]
+fn an_info_goes_to_its_log_and_to_channels_that_want_it() {
+    let env = TestEnv::new();
+    let (calm, curious) = (Server::plain(vec![status(200)]), Server::plain(vec![status(200)]));
+    configure(&env, &format!("{}{}min_severity = \"info\"\n", webhook(&calm), webhook(&curious)));
+    let finished = env.taskmon(["alert", "-m", "backup done", "--severity", "info"]).exits(0);
+    finished.stderr_contains("INFO ] backup done");
+    let result = finished.json();
+    assert_eq!(
+        (&result["alerts"][0]["severity"], &result["success"]),
+        (&json!("info"), &json!(true))
+    );
+    assert_eq!(curious.only().json()["alerts"][0]["severity"], "info");
+    assert_eq!(calm.requests().len(), 0);
+    assert!(env.read("logs/info_alerts.log").ends_with(" - INFO - backup done\n"));
+    assert!(!env.path("logs/warning_alerts.log").exists());
+    let nagios = env
+        .taskmon([
+            "alert",
+            "-m",
+            "more",
+            "--severity",
+            "info",
+            "--output",
+            "nagios",
+            "--fail-on",
+            "warning",
+        ])
+        .exits(0);
+    nagios.stderr();
+    nagios.stdout_contains("OK");
+}
+
+#[test]
+fn a_message_names_the_system_by_the_configuration_or_its_database() {
+    let env = TestEnv::sqlite();
+    let server = Server::plain(vec![status(200)]);
+    let template = "body = '{\"title\": \"{title}\", \"name\": \"{name}\"}'\n";
+    configure(&env, &format!("{}{}{template}", webhook(&server), webhook(&server)));
+    let text = env.read("taskmon.toml");
+    let send = |message: &str| {
+        let before = server.requests().len();
+        let finished = env.taskmon(["alert", "-m", message]).exits(0);
+        finished.stderr();
+        finished.json();
+        server.requests().split_off(before)
+    };
+    for (top, name) in [("", "tasks"), ("name = \"商店 A\"\n", "商店 A")] {
+        env.write("taskmon.toml", &format!("{top}{text}"));
+        let mut requests = send(name);
+        requests.sort_by_key(|request| request.body.contains("schema_version"));
+        assert_eq!(requests[0].json()["name"], name);
+        let title = requests[0].json()["title"].to_string();
+        assert!(title.contains(&format!("] {name} (")), "{title}");
+        assert_eq!(requests[1].json()["name"], name);
+    }
+    assert_eq!(env.taskmon(["config"]).success().json()["name"], "商店 A");
+    env.write("taskmon.toml", &format!("name = \" \"\n{text}"));
+    env.taskmon(["config"]).exits(2).failure("config_invalid", &["`name`", "line 1"]);
+}
+
 #[test]
 fn a_severity_goes_with_a_text_alone() {
     let (env, server) = with_webhook();
