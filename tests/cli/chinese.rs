@@ -11,6 +11,7 @@ fn chinese() -> (TestEnv, Server) {
     let config = env.read("taskmon.toml").replace("\"en\"", "\"zh\"");
     let more = format!(
         "[disk]\nwarning_percent = 100\ncritical_percent = 100\n\
+         [alerts]\nclear_after_minutes = 0\n\
          [[alerts.channels]]\ntype = 'webhook'\nurl = '{}'\nretries = 0\n",
         server.url("/hook")
     );

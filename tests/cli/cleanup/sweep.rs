@@ -149,7 +149,18 @@ fn logs_and_temp_files_need_no_database() {
     let mut left = names(&env.path("logs"));
     left.retain(|name| !name.ends_with(".lock"));
     // A program may not start without the folder of its logs.
-    assert_eq!(left, ["app.log", "deep", "link", "mixed", "notes.txt", "taskmon_runs.jsonl"]);
+    assert_eq!(
+        left,
+        [
+            ".taskmon_last_runs.json",
+            "app.log",
+            "deep",
+            "link",
+            "mixed",
+            "notes.txt",
+            "taskmon_runs.jsonl"
+        ]
+    );
     assert!(names(&env.path("logs/deep/er")).is_empty());
     assert_eq!(names(&env.path("logs/mixed")), ["b.txt"]);
     assert!(names(&env.path("uploads/temp")).is_empty());
