@@ -52,7 +52,7 @@ pub fn unmeasured(look: &Look, path: &str, found: &mut Found) -> Result<(), Misf
         }
         let (message, path) = (text("message")?.unwrap_or_default(), text("path")?);
         let (kind, zh, en) = match kind {
-            NOT_MOUNTED => (DISK_NOT_MOUNTED, "磁盘未挂载", "Disk is not mounted"),
+            NOT_MOUNTED => (DISK_NOT_MOUNTED, "磁盘未挂载", "A volume is missing"),
             _ => (DISK_UNMEASURED, "磁盘无法测量", "Disk cannot be measured"),
         };
         found.alerts.push(Alert {

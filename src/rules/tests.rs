@@ -214,7 +214,7 @@ fn what_was_not_measured_fires_and_resolves_nothing_of_its_path() {
         raised(document.clone(), &context()),
         [
             ("disk_unmeasured".into(), "Disk cannot be measured: /gone does not exist".into()),
-            ("disk_not_mounted".into(), "Disk is not mounted: /usb is not mounted".to_string()),
+            ("disk_not_mounted".into(), "A volume is missing: /usb is not mounted".to_string()),
         ]
     );
     let evaluation = evaluated(document, &context());

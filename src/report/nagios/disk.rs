@@ -5,7 +5,7 @@ use super::state::State;
 use crate::alert::worst_severity;
 use crate::language::Language;
 use crate::outcome::Severity;
-use crate::system::disk::{DiskReport, Status};
+use crate::system::disk::{DiskReport, NOT_MEASURED, Status};
 use crate::units::Thresholds;
 
 pub fn disk(report: &DiskReport, language: Language) -> (String, State) {
@@ -17,7 +17,9 @@ pub fn disk(report: &DiskReport, language: Language) -> (String, State) {
     };
     let mut line = Line::default();
     line.add_texts(messages(&report.alerts));
-    line.add_texts(report.errors.iter().map(|issue| issue.message.clone()));
+    // What could not be measured is among the alerts.
+    let others = report.errors.iter().filter(|issue| !NOT_MEASURED.contains(&issue.kind));
+    line.add_texts(others.map(|issue| issue.message.clone()));
     line.add_texts(report.disks.iter().map(|disk| {
         let free = language.pick("可用", "free");
         format!("{} {}% ({free} {} GiB)", disk.path, disk.usage_percent, disk.free_gb)

@@ -202,9 +202,11 @@ impl Surroundings<'_> {
             return Ok(());
         };
         match mounts::find_mount(path, self.mounts) {
-            Some(mount) if mount.point.starts_with(&point) => Ok(()),
             // Without the list nobody knows.
             None => Ok(()),
+            Some(mount) if mount.point.starts_with(&point) => Ok(()),
+            // A link leads elsewhere now: that is no folder beneath the mount point.
+            Some(mount) if !point.starts_with(&mount.point) => Ok(()),
             Some(mount) => Err(not_mounted(&volume.path, &point, reason, mount).into()),
         }
     }
@@ -284,7 +286,8 @@ fn implausible(path: &Path, why: &str) -> Issue {
 }
 
 fn not_mounted(path: &Path, point: &Path, reason: Reason, mount: &Mount) -> Issue {
-    let (path, point) = (path.to_string_lossy(), point.display());
+    let what = if point == path { "it".to_owned() } else { point.display().to_string() };
+    let path = path.to_string_lossy();
     let reason = match reason {
         Reason::Configured => "by the configuration",
         Reason::Fstab => "by /etc/fstab",
@@ -293,7 +296,7 @@ fn not_mounted(path: &Path, point: &Path, reason: Reason, mount: &Mount) -> Issu
         }
     };
     let message = format!(
-        "{path} is not mounted: {point} should be a mount point {reason}, and is a folder of {} now",
+        "{path} is not mounted: {what} should be a mount point {reason}, and is a folder of {} now",
         mount.point.display()
     );
     Issue::new(NOT_MOUNTED, message).path(path)
@@ -481,7 +484,7 @@ mod tests {
         assert_eq!((issue.kind, issue.path.as_deref()), (NOT_MOUNTED, Some("/data")));
         assert_eq!(
             issue.message,
-            "/data is not mounted: /data should be a mount point by the configuration, and is a folder of / now"
+            "/data is not mounted: it should be a mount point by the configuration, and is a folder of / now"
         );
         // It was one when it was measured last.
         let seen = Seen::default().updated(&[must(None)], &[disk]);
@@ -489,6 +492,14 @@ mod tests {
         let issue = judged(must(None), answer, root, &before).unwrap_err();
         assert!(issue.message.contains("as it was before"), "{issue:?}");
         assert!(judged(must(Some(false)), answer, root, &before).is_ok());
+        // A link may lead to another volume one day.
+        let moved = format!("{mounted}22 20 8:3 / /other rw - xfs /dev/sdc rw\n");
+        let probed = Probed { real_path: "/other".into(), answer };
+        let mounts = mounts::parse_mounts(moved.as_bytes());
+        let settings = settings(vec![must(None)]);
+        let surroundings = Surroundings { settings: &settings, expected: &before, mounts: &mounts };
+        let outcome = Outcome::Answered(probed);
+        assert!(surroundings.judge(&settings.paths[0], outcome, DEADLINE).is_ok());
         // What cannot be measured is remembered as it was.
         assert_eq!(before.seen.updated(&[must(None)], &[]), before.seen);
     }
