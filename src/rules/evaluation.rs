@@ -1,6 +1,6 @@
 //! What a run found out: the alerts that are firing, and of which it can be said that they are resolved.
 
-use super::{JOB_FAILED, OF_DISKS};
+use super::{JOB_FAILED, OF_DISKS, REPORT_NOT_SAVED};
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::outcome::Severity;
@@ -126,6 +126,27 @@ impl Evaluation {
     /// Adds the alert that a rule could not be evaluated.
     pub fn add_check_error(&mut self, rule: &str, why: &str, language: Language) {
         self.alerts.push(check_error(rule, why, language));
+    }
+
+    /// Says that a report could not be saved, which is resolved by the next one that can be.
+    pub fn add_not_saved(&mut self, why: &str, language: Language) {
+        self.alerts.push(Alert {
+            kind: REPORT_NOT_SAVED.to_owned(),
+            severity: Severity::Error,
+            message: language
+                .pick(format!("报告未能保存: {why}"), format!("The report was not saved: {why}")),
+            subject: None,
+            value: None,
+            threshold: None,
+            count: None,
+        });
+    }
+
+    /// Nothing is said of alerts of this type.
+    pub fn leave_open(&mut self, kind: &str) {
+        if let Judged::AllBut { unknown, .. } = &mut self.judged {
+            unknown.push(Alerts { kind: kind.to_owned(), of: Which::Every });
+        }
     }
 
     /// A job that failed. Its alert is firing until the job succeeds; one without a name is never resolved.

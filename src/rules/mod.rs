@@ -41,6 +41,8 @@ const DISK_WARNING: &str = "disk_space_warning";
 const DISK_NOT_MOUNTED: &str = "disk_not_mounted";
 const DISK_UNMEASURED: &str = "disk_unmeasured";
 const DISK_READ_ONLY: &str = "disk_read_only";
+/// A report that could not be saved.
+pub const REPORT_NOT_SAVED: &str = "report_not_saved";
 /// Those about a disk's path.
 const OF_DISKS: [&str; 5] =
     [DISK_CRITICAL, DISK_WARNING, DISK_NOT_MOUNTED, DISK_UNMEASURED, DISK_READ_ONLY];
@@ -233,7 +235,8 @@ pub fn is_of_host(kind: &str) -> bool {
 
 /// Whether there are alerts of a type among those of taskmon's own rules.
 fn is_built_in(kind: &str) -> bool {
-    BUILT_IN.iter().any(|rule| rule.kinds.contains(&kind))
+    let of_jobs = [JOB_FAILED, REPORT_NOT_SAVED, CHECK_ERROR];
+    of_jobs.contains(&kind) || BUILT_IN.iter().any(|rule| rule.kinds.contains(&kind))
 }
 
 impl BuiltIn {

@@ -14,7 +14,7 @@ use crate::notify::{Mode, Retry};
 use crate::outcome::{Issue, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
-use crate::rules::Evaluation;
+use crate::rules::{Evaluation, REPORT_NOT_SAVED};
 use crate::stats::{self, DailyReport, NoBroker, Surroundings};
 use crate::store::Store;
 use crate::system::{broker, resources};
@@ -95,33 +95,40 @@ impl<'a> Reports<'a> {
             report.errors.extend(hidden_rows(store));
             log_issues(&report.errors);
             log_day(&report, began.elapsed());
-            let evaluation = notify::evaluate(self.config, &report)?;
+            let mut evaluation = notify::evaluate(self.config, &report)?;
             report.alerts = evaluation.alerts.clone();
-            newest = Some(evaluation);
             self.days.push(report);
-            if self.are_saved {
-                self.save_newest(session.layout())?;
+            if !self.are_saved {
+                evaluation.leave_open(REPORT_NOT_SAVED);
+            } else if let Some(issue) = self.save_newest(session.layout())? {
+                evaluation.add_not_saved(&issue.message, self.config.language);
+                self.add_issue(issue);
+                self.show_alerts(&evaluation);
             }
+            newest = Some(evaluation);
             progress.inc(1);
         }
         progress.finish_and_clear();
         Ok(newest)
     }
 
+    fn show_alerts(&mut self, evaluation: &Evaluation) {
+        if let Some(newest) = self.days.last_mut() {
+            newest.alerts.clone_from(&evaluation.alerts);
+        }
+    }
+
     /// A folder that cannot be written costs the file, not the report, which has to say so.
-    fn save_newest(&mut self, layout: json::Layout) -> Result<()> {
+    fn save_newest(&mut self, layout: json::Layout) -> Result<Option<Issue>> {
         let Some(report) = self.days.last_mut() else {
-            return Ok(());
+            return Ok(None);
         };
         let name = format!("daily_report_{}.json", report.date.format("%Y%m%d"));
         let path = self.config.stats.reports_dir.join(name);
         report.report_path = Some(path.strip_prefix(working_dir()?).unwrap_or(&path).to_owned());
         self.file = Some(path);
         self.is_changed = true;
-        if let Some(issue) = self.save(layout)? {
-            self.add_issue(issue);
-        }
-        Ok(())
+        self.save(layout)
     }
 }
 

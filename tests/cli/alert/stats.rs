@@ -5,6 +5,21 @@ use crate::on_each_database;
 use crate::support::server::status;
 
 on_each_database! {
+    fn a_report_that_could_not_be_saved_fires_until_one_is(env) {
+        let server = Server::plain(vec![status(200)]);
+        env.insert(of_yesterday(20, 0));
+        configure_with(&env, "[stats]\nreports_dir = 'a file'", &webhook(&server));
+        env.write("a file", "");
+        let finished = env.taskmon(["stats"]).exits(1);
+        finished.stderr_contains("The report was not saved");
+        assert_eq!(kinds(&finished.json()), ["report_not_saved"]);
+        // A run that saves nothing says nothing of it.
+        good_result(env.taskmon(["stats", "--no-save"]).exits(0));
+        std::fs::remove_file(env.path("a file")).unwrap();
+        good_result(env.taskmon(["stats"]).exits(0));
+        assert_eq!(notified(&server), [["report_not_saved"], ["-report_not_saved"]]);
+    }
+
     fn stats_notifies_for_yesterday_and_for_a_date_only_with_alert(env) {
         let server = Server::plain(vec![status(200)]);
         configure(&env, &webhook(&server));
