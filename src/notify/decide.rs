@@ -222,9 +222,10 @@ impl ChannelMemory {
         };
     }
 
-    /// It rejected a notification at this time. The day of retries begins with the first rejection.
+    /// It rejected a notification at this time. The day of retries begins with the first rejection, and anew with the first after it.
     pub fn record_rejected(&mut self, status: Status, at: DateTime<Utc>) {
-        let before = self.undelivered.filter(|undelivered| undelivered.status == status);
+        let is_same_day = undelivered(at, self) == Some(status);
+        let before = self.undelivered.filter(|_| is_same_day);
         let since = before.map_or(at, |undelivered| undelivered.since);
         self.undelivered = Some(Undelivered { status, since });
         if status == Status::Resolved {

@@ -25,6 +25,9 @@ pub struct Summary {
     pub channels: Vec<ChannelSummary>,
     pub decisions: Vec<Decision>,
     pub errors: Vec<Issue>,
+    /// The messages of those errors that an earlier run has said already.
+    #[serde(skip)]
+    pub known: Vec<String>,
     /// What was notified, for standard error: one line, with the severity of what is firing; `None`: it is resolved.
     #[serde(skip)]
     pub lines: Vec<(Option<Severity>, String)>,
@@ -64,7 +67,9 @@ impl Plan {
         let count = |entries: &[&Entry], holds: &dyn Fn(&Entry) -> bool| {
             entries.iter().filter(|entry| holds(entry)).count()
         };
-        let failed = deliveries.iter().filter_map(failed);
+        let failed = deliveries.iter().filter_map(failed_issue);
+        let known = deliveries.iter().filter(|delivery| !self.is_news(delivery));
+        let known = known.filter_map(failed_issue).map(|issue| issue.message).collect();
         Summary {
             alerts: firing.iter().map(|entry| entry.update.alert.clone()).collect(),
             alerts_sent: count(&firing, &reached),
@@ -73,9 +78,22 @@ impl Plan {
             channels: self.channels(&outcomes, context),
             decisions: self.entries.iter().map(|entry| entry.decision(context.host)).collect(),
             errors: self.issues.iter().cloned().chain(failed).collect(),
+            known,
             lines: self.lines(context),
             warnings: self.warnings.clone(),
         }
+    }
+
+    /// Whether a channel rejected more than what it had rejected before. One that is down is said when it goes down and once a day then, when what it
+    /// rejected is new again, and not by every run that tries again.
+    fn is_news(&self, delivery: &Delivery) -> bool {
+        let mut rejected = delivery.rejected.iter().flat_map(|rejection| &rejection.alerts);
+        rejected.any(|update| {
+            self.entries_for(&delivery.name).any(|entry| {
+                entry.update == *update
+                    && entry.decisions.get(&delivery.name) != Some(&Reason::Retry)
+            })
+        })
     }
 
     fn channels(&self, outcomes: &Outcomes, context: &Context) -> Vec<ChannelSummary> {
@@ -134,7 +152,7 @@ pub fn sentence(update: &AlertUpdate, language: Language) -> String {
 }
 
 /// An entry of `errors` for a channel that did not accept something.
-fn failed(delivery: &Delivery) -> Option<Issue> {
+fn failed_issue(delivery: &Delivery) -> Option<Issue> {
     let error = delivery.error()?;
     Some(match delivery.name.as_str() {
         LOG => Issue::new(

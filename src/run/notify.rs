@@ -1,8 +1,8 @@
 //! What the rules say of a result, and who is notified of it.
 
+use super::Session;
 use super::channels::{self, Prepared};
 use super::logging::GOOD_NEWS;
-use super::{Session, log_issues};
 use crate::alert::Notification;
 use crate::config::Config;
 use crate::host;
@@ -56,7 +56,13 @@ impl Session {
             log::warn!("{warning}");
         }
         log_alerts(&summary, mode);
-        log_issues(&summary.errors);
+        for issue in &summary.errors {
+            if summary.known.contains(&issue.message) {
+                log::info!("as before: {}", issue.message);
+            } else {
+                log::error!("{}", issue.message);
+            }
+        }
         summary
     }
 }

@@ -458,6 +458,21 @@ fn a_channel_that_fails_keeps_no_other_from_receiving_and_is_retried() {
 }
 
 #[test]
+fn a_channel_that_is_down_is_said_once_a_day() {
+    let mut desk = Desk::new(&["hook"]);
+    desk.retry = Retry::Undelivered;
+    desk.broken = vec![("hook", 0)];
+    let run = |hour| desk.run(hour, &[stats(30.0)]).0;
+    // The result says it each time.
+    let said = (0..60).filter(|hour| {
+        let summary = run(*hour);
+        assert_eq!(summary.errors.len(), 1, "{hour}");
+        !summary.known.contains(&summary.errors[0].message)
+    });
+    assert_eq!(said.collect::<Vec<i64>>(), [0, 25, 50]);
+}
+
+#[test]
 fn what_is_undelivered_is_retried_for_a_day() {
     let mut desk = Desk::new(&["hook"]);
     (desk.retry, desk.broken) = (Retry::Undelivered, vec![("hook", 0)]);

@@ -186,7 +186,8 @@ on_each_database! {
         configure(&env, &format!("repeat_after_hours = 0\n{}", webhook(&refusing)));
         assert_eq!(code(&["alert"]), 1);
         let finished = env.taskmon(["alert", "--fail-on", "warning"]).exits(4);
-        finished.stderr_contains("the channel webhook failed");
+        // Standard error has said so once; cron mails it every five minutes.
+        assert!(!finished.stderr().contains("the channel webhook failed"));
         assert_eq!(finished.json()["errors"][0]["kind"], "channel_failed");
         assert_eq!(code(&["stats", "--fail-on", "critical"]), 1);
         replace(&env, of_yesterday(20, 16));
