@@ -7,6 +7,7 @@ use super::settings::Volume;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,14 @@ pub enum Reason {
 impl Expected {
     /// Without /etc/fstab, as in most containers, nothing is planned.
     pub fn new(seen: Seen) -> Self {
-        let fstab = std::fs::read(FSTAB).unwrap_or_default();
+        let fstab = std::fs::read(FSTAB).unwrap_or_else(|error| {
+            if error.kind() != ErrorKind::NotFound {
+                log::warn!(
+                    "{FSTAB} cannot be read, so nobody knows what should be mounted: {error}"
+                );
+            }
+            Vec::new()
+        });
         Self { fstab: parse_fstab(&fstab), seen }
     }
 

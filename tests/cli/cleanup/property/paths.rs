@@ -232,12 +232,7 @@ impl Places {
                 places._in_use.push(file);
             }
         }
-        // A plain bind of all of it leaves out what is mounted in it, where paths are taken to lead to the same: a file may stay that no row names.
-        let is_whole = |way: &&Way| matches!(way, Way::Bind { option: "--bind", from: "", .. });
-        let is_mount = |way: &Way| !is_whole(&way) && !matches!(way, Way::Link { .. });
-        let leaves_out = ways.iter().any(is_mount);
-        let made = ways.iter().filter(|way| !leaves_out || !is_whole(way));
-        made.for_each(|way| places.add(env, files, way));
+        ways.iter().for_each(|way| places.add(env, files, way));
         places
     }
 
