@@ -60,6 +60,14 @@ pub fn drawn() -> impl Strategy<Value = Drawn> {
         .prop_map(|(folder, minutes, is_in_use)| Drawn { folder, minutes, is_in_use })
 }
 
+/// Whether all of it is bound somewhere without what is mounted in it. The text of a path through that is taken to lead to the mount, so that a file there
+/// may stay that no row names; it never goes too early.
+pub fn leave_a_mount_out(ways: &[Way]) -> bool {
+    let is_whole = |way: &Way| matches!(way, Way::Bind { option: "--bind", from: "", .. });
+    let is_other = |way: &Way| !is_whole(way) && !matches!(way, Way::Link { .. });
+    ways.iter().any(is_whole) && ways.iter().any(is_other)
+}
+
 /// One more way to a folder or a file, in the order in which they are made.
 #[derive(Debug, Clone)]
 pub enum Way {
