@@ -5,7 +5,7 @@ mod values;
 pub use values::{AsOf, Parsed};
 
 use crate::cleanup::Part;
-use crate::job::{Job, JobRun};
+use crate::job::{ByHand, Job, JobRun, Notify};
 use crate::language::Language;
 use crate::outcome::Severity;
 use chrono::NaiveDate;
@@ -71,6 +71,15 @@ pub struct Common {
     /// Run even if another run of the same job is in progress
     #[arg(long, global = true)]
     pub no_lock: bool,
+    /// Seconds to wait for another run of the same job to end
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "30",
+        allow_hyphen_values = true,
+        global = true
+    )]
+    pub wait: u32,
     /// Also write the result of a job as Prometheus text to this file, for the node exporter; a file for each job
     #[arg(long, value_name = "FILE.prom", global = true)]
     pub textfile: Option<PathBuf>,
@@ -135,7 +144,7 @@ Examples:
 impl Cli {
     /// Options that do not fit the command, which clap cannot refuse where an option is global.
     pub fn misfit(&self) -> Option<String> {
-        let job = self.command.job_run().map(|run| run.job);
+        let job = self.command.job_run(None).map(|run| run.job);
         let is_service = matches!(job, Some(Job::Disk | Job::Stats | Job::Alert));
         if self.common.output == Format::Nagios && !is_service {
             return Some("--output nagios is for disk, stats and alert".to_owned());
@@ -148,48 +157,66 @@ impl Cli {
 }
 
 impl Command {
-    /// The run of a job that it is; `None`: it is none of cron's jobs.
-    pub fn job_run(&self) -> Option<JobRun> {
+    /// The run of a job that it is, and what else shows that it is one by hand; `None`: it is none of cron's jobs.
+    pub fn job_run(&self, by_hand: Option<ByHand>) -> Option<JobRun> {
         match self {
-            Command::Cleanup(arguments) => Some(arguments.job_run()),
-            Command::Stats(arguments) => Some(arguments.job_run()),
-            Command::Disk(arguments) => Some(arguments.job_run()),
-            Command::Alert(arguments) => Some(arguments.job_run()),
+            Command::Cleanup(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Stats(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Disk(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Alert(arguments) => Some(arguments.job_run(by_hand)),
             _ => None,
         }
     }
 }
 
-impl CleanupArgs {
-    pub fn job_run(&self) -> JobRun {
-        JobRun {
-            job: Job::Cleanup,
-            is_dry_run: self.dry_run,
-            raises_alerts: !self.dry_run && !self.no_alert,
-            has_heartbeat: !self.dry_run,
+/// Whether to notify.
+#[derive(Debug, Args)]
+pub struct Notifying {
+    /// Notify nobody, whatever comes of it
+    #[arg(long, conflicts_with = "alert")]
+    pub no_alert: bool,
+    /// Notify although it is run by hand: on a terminal, or with an option that cron's run does not have
+    #[arg(long)]
+    pub alert: bool,
+}
+
+impl Notifying {
+    fn notify(&self) -> Notify {
+        match self {
+            Notifying { alert: true, .. } => Notify::Always,
+            Notifying { no_alert: true, .. } => Notify::Never,
+            _ => Notify::IfNotByHand,
         }
+    }
+}
+
+/// The first of these options that was given.
+fn first_given<const N: usize>(options: [(&'static str, bool); N]) -> Option<ByHand> {
+    let given = options.into_iter().find(|(_, is_given)| *is_given);
+    given.map(|(option, _)| ByHand::Option(option))
+}
+
+impl CleanupArgs {
+    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+        if self.dry_run {
+            return JobRun::dry(Job::Cleanup);
+        }
+        JobRun::new(Job::Cleanup, self.notifying.notify(), by_hand)
     }
 }
 
 impl StatsArgs {
-    pub fn job_run(&self) -> JobRun {
-        JobRun {
-            job: Job::Stats,
-            is_dry_run: false,
-            raises_alerts: self.alert || (self.date.is_none() && !self.no_alert),
-            has_heartbeat: true,
-        }
+    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+        let options = [("--date", self.date.is_some()), ("--no-save", self.no_save)];
+        JobRun::new(Job::Stats, self.notifying.notify(), first_given(options).or(by_hand))
     }
 }
 
 impl DiskArgs {
-    pub fn job_run(&self) -> JobRun {
-        JobRun {
-            job: Job::Disk,
-            is_dry_run: false,
-            raises_alerts: !self.no_alert,
-            has_heartbeat: true,
-        }
+    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+        let options =
+            [("--warning", self.warning.is_some()), ("--critical", self.critical.is_some())];
+        JobRun::new(Job::Disk, self.notifying.notify(), first_given(options).or(by_hand))
     }
 }
 
@@ -212,12 +239,8 @@ pub struct StatsArgs {
     /// Print the report without saving it
     #[arg(long)]
     pub no_save: bool,
-    /// Notify nobody, whatever the report says
-    #[arg(long, conflicts_with = "alert")]
-    pub no_alert: bool,
-    /// Notify although --date is given
-    #[arg(long)]
-    pub alert: bool,
+    #[command(flatten)]
+    pub notifying: Notifying,
 }
 
 #[derive(Debug, Args)]
@@ -266,9 +289,8 @@ pub struct CleanupArgs {
     /// Ignore the clock check, the brake and missing storage roots
     #[arg(long)]
     pub force: bool,
-    /// Notify nobody if the run fails
-    #[arg(long)]
-    pub no_alert: bool,
+    #[command(flatten)]
+    pub notifying: Notifying,
 }
 
 #[derive(Debug, Args)]
@@ -289,9 +311,8 @@ pub struct DiskArgs {
     /// Above this percentage of space or inodes the status is critical
     #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = values::parser(values::critical))]
     pub critical: Option<Parsed<f64>>,
-    /// Notify nobody
-    #[arg(long)]
-    pub no_alert: bool,
+    #[command(flatten)]
+    pub notifying: Notifying,
 }
 
 #[derive(Debug, Args)]
@@ -325,22 +346,27 @@ pub struct AlertArgs {
     /// Report who would be notified; send and write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Notify although the live rules are evaluated by hand: on a terminal, or with --database-url
+    #[arg(long, conflicts_with_all = ["report", "send", "message", "test", "dry_run"])]
+    pub alert: bool,
 }
 
 impl AlertArgs {
-    pub fn job_run(&self) -> JobRun {
-        JobRun {
-            job: Job::Alert,
-            is_dry_run: self.dry_run,
-            raises_alerts: self.is_live(),
-            has_heartbeat: self.is_live(),
+    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+        if self.dry_run {
+            return JobRun::dry(Job::Alert);
         }
+        if self.is_given() {
+            // Whoever gives alerts means them to be sent, and says nothing about the job that cron runs.
+            return JobRun { is_dry_run: false, ..JobRun::dry(Job::Alert) };
+        }
+        let notify = if self.alert { Notify::Always } else { Notify::IfNotByHand };
+        JobRun::new(Job::Alert, notify, by_hand)
     }
 
-    /// Whether it is the live state that is looked at, for real.
-    fn is_live(&self) -> bool {
-        let is_given = self.report.is_some() || self.send.is_some() || self.message.is_some();
-        !is_given && !self.test && !self.dry_run
+    /// Whether it is given what to notify of, and does not look at the live state.
+    fn is_given(&self) -> bool {
+        self.report.is_some() || self.send.is_some() || self.message.is_some() || self.test
     }
 }
 

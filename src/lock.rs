@@ -1,20 +1,25 @@
-//! One run of a job at a time, on this host.
+//! One run of a job at a time, on this machine.
 //!
 //! The lock is an exclusive `flock` on a small file, which the kernel releases however the process ends: a file that is left behind blocks
-//! nobody. Files stand in the folder of the runs' records, where cron's run and one by hand find the same one, and in which no stranger can
+//! nobody. Files are in the folder of the runs' records, where cron's run and one by hand find the same one, and in which no stranger can
 //! put anything in their way as in `/tmp`. They are readable for others: a second user who runs the same configuration has the first one's file,
-//! for a lock takes no right to write. Names hold the host, because the folder may be on a network mount.
+//! for a lock takes no right to write. A run takes its file away when it ends.
+//!
+//! The folder may be on a network mount, so names hold the machine: not by the host's name, which containers draw at random, but by the id of the
+//! kernel's boot, which all containers of a machine share and no other machine has. A lock lives no longer than that.
 //!
 //! Where that folder cannot be written to, a folder of the user's own takes its place: always the same one, since cron's environment is
 //! another than that of a shell.
 
-use crate::files::{locked, open_lock};
+use crate::files::{Access, is_still, locked, open_lock, open_regular};
 use crate::folder::{Folder, make_own, own_folders};
 use crate::host;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
+use fs2::FileExt;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,9 +27,18 @@ use std::time::Duration;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
     /// That it does not stand where it should, and which runs do not heed it.
     pub warning: Option<String>,
+}
+
+impl Drop for Lock {
+    /// Takes the file away before the lock is given back: whoever waits for it finds that it is gone, and makes another.
+    fn drop(&mut self) {
+        // One that stays, as another user's does where only its owner may remove it, blocks nobody.
+        let _ = remove(&self.path, &self.file);
+    }
 }
 
 /// A glob of the files' names, for whoever clears folders: with the file gone, a second run would find another one.
@@ -40,12 +54,12 @@ pub struct Subject<'a> {
     pub identity: &'a str,
 }
 
-/// Takes the lock of a job.
+/// Takes the lock of a job; waits for another run that holds it no longer than `patience`.
 ///
 /// # Errors
 /// [`Kind::Locked`] where another run holds it, [`Kind::LockFailed`] where there is no place for its file.
-pub fn acquire(subject: &Subject) -> Result<Lock> {
-    acquire_in(subject, &own_folders())
+pub fn acquire(subject: &Subject, patience: Duration) -> Result<Lock> {
+    acquire_in(subject, patience, &own_folders())
 }
 
 /// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
@@ -56,6 +70,34 @@ pub fn is_held(subject: &Subject) -> bool {
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut files = folders.map(|folder| folder.join(file_name(subject)));
     files.any(|file| is_listed(&file, &locks))
+}
+
+/// Removes the file of a lock that this process holds.
+fn remove(path: &Path, file: &File) -> io::Result<()> {
+    let name = path.file_name().filter(|_| is_still(path, file).unwrap_or(false));
+    name.map_or(Ok(()), |name| Folder::above(path)?.remove(name))
+}
+
+/// How old the file of a run that was killed is before it goes.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Removes the files of runs that were killed, on machines and in containers that may not be there any more. What cannot be removed blocks nobody.
+pub fn sweep(folder: &Path) {
+    let names = Folder::open(folder).and_then(|folder| folder.names()).unwrap_or_default();
+    let is_lock = |name: &str| name.starts_with(".taskmon-") && name.ends_with(".lock");
+    for name in names.iter().filter(|name| name.to_str().is_some_and(is_lock)) {
+        let path = folder.join(name);
+        if let Err(error) = remove_old(&path) {
+            log::info!("the lock file {} stays: {error}", path.display());
+        }
+    }
+}
+
+fn remove_old(path: &Path) -> io::Result<()> {
+    let file = open_regular(path, Access::Read)?;
+    let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+    let is_void = age >= KEPT && FileExt::try_lock_exclusive(&file).is_ok();
+    if is_void { remove(path, &file) } else { Ok(()) }
 }
 
 fn is_listed(file: &Path, locks: &str) -> bool {
@@ -70,23 +112,23 @@ fn is_listed(file: &Path, locks: &str) -> bool {
     })
 }
 
-fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
+fn acquire_in(subject: &Subject, patience: Duration, private: &[PathBuf]) -> Result<Lock> {
     let mut why = None;
     if let Some(folder) = subject.folder {
         let path = folder.join(file_name(subject));
-        let taken = Folder::make(folder).and_then(|_| locked(&path, Duration::ZERO, open_lock));
+        let taken = Folder::make(folder).and_then(|_| locked(&path, patience, open_lock));
         match taken {
             Ok(Some(file)) => {
-                return Ok(Lock { _file: file, warning: None });
+                return Ok(Lock { file, path, warning: None });
             }
             Ok(None) => return Err(held(subject, &path).into()),
             Err(error) => why = Some(format!("{} cannot be locked: {error}", path.display())),
         }
     }
     let mut refused = Vec::new();
-    for folder in own {
+    for folder in private {
         let path = folder.join(file_name(subject));
-        match make_own(folder).and_then(|()| locked(&path, Duration::ZERO, open_lock)) {
+        match make_own(folder).and_then(|()| locked(&path, patience, open_lock)) {
             Ok(Some(file)) => {
                 let warning = why.map(|why| {
                     format!(
@@ -94,7 +136,7 @@ fn acquire_in(subject: &Subject, own: &[PathBuf]) -> Result<Lock> {
                         path.display()
                     )
                 });
-                return Ok(Lock { _file: file, warning });
+                return Ok(Lock { file, path, warning });
             }
             Ok(None) => return Err(held(subject, &path).into()),
             Err(error) => refused.push(format!("{}: {error}", folder.display())),
@@ -115,16 +157,22 @@ fn held(subject: &Subject, path: &Path) -> Failure {
         Kind::Locked,
         format!("another run of {name} with this configuration is under way; nothing was done"),
     )
-    .hint(format!("its lock is {}; --no-lock runs all the same", path.display()))
+    .hint(format!(
+        "its lock is {}; --wait SECONDS waits longer, --no-lock runs all the same",
+        path.display()
+    ))
 }
 
 fn file_name(subject: &Subject) -> String {
     let mut hasher = DefaultHasher::new();
     subject.identity.hash(&mut hasher);
-    // Without its dots, or `*.log.*` would fit the name of some host.
-    let host =
-        host::name().replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-', "_");
-    format!(".taskmon-{}-{host}-{:016x}.lock", subject.name, hasher.finish())
+    machine().hash(&mut hasher);
+    format!(".taskmon-{}-{:016x}.lock", subject.name, hasher.finish())
+}
+
+/// What this machine is called by all that runs on it until it starts anew; without `/proc`, the host's name.
+fn machine() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_else(|_| host::name())
 }
 
 #[cfg(test)]
@@ -141,7 +189,7 @@ mod tests {
 
     /// Takes a lock in a folder alone.
     fn acquire_there(folder: &Path, name: &str, identity: &str) -> Result<Lock> {
-        acquire_in(&job(Some(folder), name, identity), &[])
+        acquire_in(&job(Some(folder), name, identity), Duration::ZERO, &[])
     }
 
     #[test]
@@ -154,19 +202,19 @@ mod tests {
         let path = logs.join(file_name(&stats));
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let held = acquire_in(&stats, &private).unwrap();
+        let held = acquire_in(&stats, Duration::ZERO, &private).unwrap();
         let warning = held.warning.as_ref().unwrap();
         for part in [&path, &private[0]] {
             let part = part.display().to_string();
             assert!(warning.contains(&part), "{part} in {warning}");
         }
-        let second = acquire_in(&stats, &private).unwrap_err();
+        let second = acquire_in(&stats, Duration::ZERO, &private).unwrap_err();
         assert_eq!(kind(&second), Kind::Locked);
         drop(held);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert!(acquire_in(&stats, &private).unwrap().warning.is_some());
-        assert_eq!(kind(&acquire_in(&stats, &[]).unwrap_err()), Kind::LockFailed);
+        assert!(acquire_in(&stats, Duration::ZERO, &private).unwrap().warning.is_some());
+        assert_eq!(kind(&acquire_in(&stats, Duration::ZERO, &[]).unwrap_err()), Kind::LockFailed);
     }
 
     #[test]

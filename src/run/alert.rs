@@ -38,12 +38,13 @@ struct AlertReport<'a> {
 }
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> Result<Done> {
-    let run = arguments.job_run();
-    let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Deliver };
+    let run = arguments.job_run(session.by_hand);
+    let is_quiet = run.is_dry_run || run.by_hand.is_some();
+    let mode = if is_quiet { Mode::DryRun } else { Mode::Deliver };
     let mut plan = Plan { run, config, locks: None, notify: Some(mode) };
     let report = || AlertReport {
         success: true,
-        dry_run: arguments.dry_run,
+        dry_run: is_quiet,
         summary: Summary::default(),
         live: None,
         execution_time: 0.0,
@@ -59,7 +60,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> 
             |()| Ok(Work { report: report(), evaluations, retry }),
         );
     }
-    plan.locks = (!arguments.dry_run).then(|| live::locks(config));
+    plan.locks = (!is_quiet).then(|| live::locks(config));
     session.run_job(
         &plan,
         || super::database::open_store(config),

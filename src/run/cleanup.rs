@@ -38,13 +38,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -> Result<Done> {
-    let run = arguments.job_run();
+    let run = arguments.job_run(session.by_hand);
     let (settings, roots) = cleanup_settings(session, arguments, config)?;
     let asked_to_end = Arc::new(AtomicBool::new(false));
     let locks = Locks {
         // Temp files and logs are each host's own.
         database: config.database.target.as_ref().filter(|_| settings.needs_rows()),
-        patience: Duration::ZERO,
         held_until: HeldUntil::RunEnds,
     };
     let plan = Plan {

@@ -15,14 +15,14 @@ use crate::report::{nagios, text};
 use crate::rules::Evaluation;
 use crate::system::disk::{self, DiskReport};
 use anyhow::Result;
-use std::time::Duration;
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> Result<Done> {
-    let run = arguments.job_run();
+    let run = arguments.job_run(session.by_hand);
     let settings = disk_settings(arguments, config)?;
-    let locks = Locks { database: None, patience: Duration::ZERO, held_until: HeldUntil::RunEnds };
+    let locks = Locks { database: None, held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);
-    let plan = Plan { run, config, locks: Some(locks), notify };
+    // Two runs that only measure do not disturb each other.
+    let plan = Plan { run, config, locks: notify.map(|_| locks), notify };
     session.run_job(
         &plan,
         || Ok(()),

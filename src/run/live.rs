@@ -11,15 +11,11 @@ use crate::outcome::Issue;
 use crate::rules::{self, Evaluation};
 use crate::store::Store;
 use anyhow::Result;
-use std::time::Duration;
-
-/// How long a run waits for one on another host: it is short.
-const TURN: Duration = Duration::from_secs(30);
 
 /// Every host looks at its own disks and jobs, so that one which finds another at work waits its turn. They are held until the state is known: two
 /// runs that notify at the same time know of each other by the records.
 pub(super) fn locks(config: &Config) -> Locks<'_> {
-    Locks { database: reading_target(config), patience: TURN, held_until: HeldUntil::WorkIsDone }
+    Locks { database: reading_target(config), held_until: HeldUntil::WorkIsDone }
 }
 
 /// The state, and what there is to be said about it.

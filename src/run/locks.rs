@@ -16,8 +16,6 @@ use std::time::Duration;
 pub(super) struct Locks<'a> {
     /// Where the lock among all hosts is; `None`: the job is each host's own.
     pub database: Option<&'a Target>,
-    /// How long a run on another host is waited for.
-    pub patience: Duration,
     pub held_until: HeldUntil,
 }
 
@@ -48,12 +46,27 @@ impl Session {
             return Ok(None);
         }
         let identity = identity(config);
-        let lock = lock::acquire(&lock_subject(job.name(), config, &identity))?;
+        let subject = lock_subject(job.name(), config, &identity);
+        let lock = match lock::acquire(&subject, Duration::ZERO) {
+            Err(error) if Failure::of(&error).kind == Kind::Locked && self.common.wait > 0 => {
+                log::info!("another run of {} is under way: waiting for it", job.name());
+                lock::acquire(&subject, self.patience())?
+            }
+            taken => taken?,
+        };
         if let Some(warning) = &lock.warning {
             log::warn!("{warning}");
         }
+        if job == Job::Cleanup {
+            lock::sweep(&config.alerts.notify.logs_dir);
+        }
         log::info!("the lock of {} on this host is taken", job.name());
         Ok(Some(lock))
+    }
+
+    /// How much longer the run waits for another one to end.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.common.wait.into()).saturating_sub(self.started.elapsed())
     }
 
     /// The lock across hosts, taken when the job's own connection is there already: where no other is left to be had, the job goes on without it.
@@ -69,7 +82,7 @@ impl Session {
             return Ok(None);
         };
         let job = job.name();
-        match open::lock(target, lock_key(job, config), locks.patience) {
+        match open::lock(target, lock_key(job, config), self.patience()) {
             Ok(Attempt::Held(held)) if opened.answers(STARVED) => {
                 log::info!("the lock of {job} among all hosts is taken");
                 Ok(Some(held))
@@ -83,7 +96,7 @@ impl Session {
                 Kind::LockedElsewhere,
                 format!("a run of {job} on another host, with this configuration and database, is under way; nothing was done"),
             )
-            .hint("--no-lock runs all the same")
+            .hint("--wait SECONDS waits longer, --no-lock runs all the same")
             .into()),
             Err(error) => {
                 log::info!("runs on other hosts are not kept from running at the same time: {error:#}");

@@ -28,7 +28,7 @@ mod usage;
 
 use crate::cli::{Cli, Command, Common};
 use crate::config::{Config, Env, Request};
-use crate::job::JobRun;
+use crate::job::{ByHand, JobRun};
 use crate::language::Language;
 use crate::outcome::{Failure, Issue, Kind, Outcome};
 use crate::store::target::Target;
@@ -41,7 +41,7 @@ use output::Done;
 use recorder::{Ended, Recorder};
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -84,7 +84,7 @@ fn run_command(arguments: &[OsString], now: DateTime<Utc>) -> u8 {
         Err(error) => return usage::refuse(&error, arguments),
     };
     let session = Session::new(cli.common, now);
-    let job_run = cli.command.job_run();
+    let job_run = cli.command.job_run(session.by_hand);
     let recorder = Recorder::new(&session, job_run, arguments);
     recorder.record_when_a_signal_ends_the_run();
     let mut done =
@@ -128,6 +128,8 @@ struct Session {
     env: Env,
     config: Result<Config, Failure>,
     log: Arc<LogSink>,
+    /// What shows that somebody runs the command by hand, besides its own options.
+    by_hand: Option<ByHand>,
     /// The ping that said that the job started.
     start_ping: RefCell<Option<heartbeat::Ping>>,
 }
@@ -142,7 +144,8 @@ impl Session {
             Err(_) => crate::config::system_zone(&env),
         };
         let log = logging::start(&common, zone);
-        Self { common, now, started, env, config, log, start_ping: RefCell::default() }
+        let by_hand = by_hand(&common);
+        Self { common, now, started, env, config, log, by_hand, start_ping: RefCell::default() }
     }
 
     fn dispatch(&self, command: &Command) -> Result<Done> {
@@ -213,6 +216,25 @@ impl Session {
     fn seconds(&self) -> f64 {
         milliseconds(self.started.elapsed())
     }
+}
+
+/// What shows that somebody runs the command by hand. To have a terminal is not enough: what `crond` starts in a container has that of the container,
+/// but is not in its foreground, as what a shell starts is.
+fn by_hand(common: &Common) -> Option<ByHand> {
+    if common.database_url.is_some() {
+        return Some(ByHand::Option("--database-url"));
+    }
+    let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+    (has_terminal && is_in_foreground().unwrap_or(false)).then_some(ByHand::Terminal)
+}
+
+/// Whether the process belongs to those that its terminal listens to, by proc(5): `pid (command) state parent group session terminal foreground-group`.
+/// rustix' `getpgrp` panics where that group is in another PID namespace.
+fn is_in_foreground() -> Option<bool> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
+    let (group, foreground) = (fields.next()?, fields.nth(2)?);
+    Some(group == foreground && group != "0")
 }
 
 fn resolve(common: &Common, env: &Env) -> Result<Config, Failure> {

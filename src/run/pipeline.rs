@@ -7,7 +7,7 @@ use super::locks::{HeldUntil, Locks, Opened};
 use super::output::{Done, Printed};
 use crate::cli::Format;
 use crate::config::Config;
-use crate::job::{Job, JobRun};
+use crate::job::{ByHand, Job, JobRun};
 use crate::notify::{Mode, Retry, Summary};
 use crate::outcome::{Failure, Issue, Kind, Outcome, Severity};
 use crate::report::prometheus::Figures;
@@ -98,6 +98,9 @@ impl Session {
         if let Some(mode) = notify {
             report.notified(self.notify(config, &evaluations, retry, *mode));
         }
+        if let Some(by_hand) = run.by_hand {
+            log_by_hand(by_hand, report.worst_alert());
+        }
         let mut outcome = judge(self.common.fail_on, &report);
         if !run.is_dry_run
             && let Some(issue) = self.write_textfile(run.job, outcome, report.figures())
@@ -149,6 +152,9 @@ impl Session {
             return;
         };
         if is_expected || !run.raises_alerts {
+            if let Some(by_hand) = run.by_hand {
+                log_by_hand(by_hand, None);
+            }
             return;
         }
         let evaluation =
@@ -167,6 +173,15 @@ impl Session {
             // What could not be done has been logged, and a run that failed has no `errors`.
             let _ = self.write_textfile(run.job, outcome, Figures::None);
         }
+    }
+}
+
+/// Says that a run by hand notifies nobody: on a terminal, and where an alert is firing, so that it is seen.
+fn log_by_hand(by_hand: ByHand, worst: Option<Severity>) {
+    let why = format!("it is a run by hand ({by_hand}), which notifies nobody without --alert");
+    match (by_hand, worst) {
+        (ByHand::Terminal, Some(severity)) => log::warn!("{} alert: {why}", severity.name()),
+        _ => log::info!("{why}"),
     }
 }
 

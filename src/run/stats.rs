@@ -25,15 +25,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> Result<Done> {
-    let run = arguments.job_run();
+    let run = arguments.job_run(session.by_hand);
     let dates = dates(arguments, config, session.now)?;
-    let locks = Locks {
-        database: reading_target(config),
-        patience: Duration::ZERO,
-        held_until: HeldUntil::RunEnds,
-    };
+    let locks = Locks { database: reading_target(config), held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);
-    let plan = Plan { run, config, locks: Some(locks), notify };
+    // Runs that only print a report do not disturb each other.
+    let is_changing = run.raises_alerts || !arguments.no_save;
+    let plan = Plan { run, config, locks: is_changing.then_some(locks), notify };
     session.run_job(
         &plan,
         || open_store(config),

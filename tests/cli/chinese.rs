@@ -87,7 +87,7 @@ fn the_page_of_alert_is_in_chinese() {
 #[test]
 fn the_failure_of_a_job_and_of_a_rule_are_in_chinese() {
     let (env, server) = chinese();
-    let failed = env.taskmon(["alert", "--database-url", "sqlite:gone.db"]).exits(3);
+    let failed = env.taskmon(["alert", "--alert", "--database-url", "sqlite:gone.db"]).exits(3);
     failed.json();
     failed.stderr();
     let message = server.only().json()["alerts"][0]["message"].as_str().unwrap().to_owned();

@@ -120,11 +120,9 @@ fn each_service_is_pinged_as_its_documentation_says() {
                 "{config}\n[heartbeat]\n{style}disk = \"{good_url}\"\nstats = \"{bad_url}\"\n"
             ),
         );
-        env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"])
-            .success()
-            .json();
+        env.taskmon(["disk", "--alert", "--warning", "100", "--critical", "100"]).success().json();
         assert_eq!(lines(&good), success, "{style}{url}");
-        let failed = env.taskmon(["stats", "--database-url", "sqlite:gone.db"]).exits(3);
+        let failed = env.taskmon(["stats", "--alert", "--database-url", "sqlite:gone.db"]).exits(3);
         failed.json();
         assert!(!failed.stderr().contains("heartbeat"), "{}", failed.stderr());
         assert_eq!(lines(&bad), failure, "{style}{url}");
@@ -147,7 +145,7 @@ fn a_failure_pings_its_exit_code_and_the_end_of_the_log() {
     let env = TestEnv::sqlite();
     let server = Server::plain(vec![ok("OK")]);
     beating(&env, &server.url("/ping/0b1c2d3e/"));
-    let finished = env.taskmon(["stats", "--database-url", "sqlite:gone.db"]).exits(3);
+    let finished = env.taskmon(["stats", "--alert", "--database-url", "sqlite:gone.db"]).exits(3);
     finished.json();
     let last = server.requests().pop().unwrap();
     assert_eq!(pings(&server), ["/ping/0b1c2d3e/start", "/ping/0b1c2d3e/3"]);
@@ -183,12 +181,13 @@ fn runs_with_errors_or_alerts_ping_success() {
     let server = Server::plain(vec![ok("OK")]);
     env.config("");
     beating(&env, &server.url("/x1y2z3w4"));
-    let partly =
-        env.taskmon(["disk", "/", "/missing", "--warning", "100", "--critical", "100"]).exits(1);
+    let partly = env
+        .taskmon(["disk", "/", "/missing", "--alert", "--warning", "100", "--critical", "100"])
+        .exits(1);
     partly.json();
     partly.stderr();
     let full = env
-        .taskmon(["disk", "--warning", "0", "--critical", "0", "--fail-on", "critical"])
+        .taskmon(["disk", "--alert", "--warning", "0", "--critical", "0", "--fail-on", "critical"])
         .exits(4);
     full.json();
     full.stderr();
@@ -217,7 +216,7 @@ fn dry_runs_locked_out_runs_and_manual_alerts_ping_nothing() {
     let held = lock_tasks(&mut blocker);
     let first = env.taskmon(["stats"]).spawn();
     env.wait_until_blocked(1);
-    env.taskmon(["stats"]).exits(75).failure("locked", &[]);
+    env.taskmon(["stats", "--wait", "0"]).exits(75).failure("locked", &[]);
     assert_eq!(pings(&server), [""; 0]);
     drop(held);
     let first = first.wait();
@@ -235,7 +234,7 @@ fn runs_that_are_locked_out_by_another_host_ping_nothing() {
     let mut other = env.client();
     for job in ["cleanup", "stats"] {
         let held = crate::cli::schedule::hold(&mut other, &env, job);
-        let refused = env.taskmon([job]).exits(75);
+        let refused = env.taskmon([job, "--wait", "0"]).exits(75);
         refused.failure("locked_elsewhere", &[job]);
         assert_eq!(pings(&server), [""; 0], "{job}");
         drop(held);
@@ -268,7 +267,7 @@ fn a_heartbeat_that_hangs_refuses_or_redirects_does_not_affect_the_job() {
         let finished = env
             .taskmon([
                 "disk",
-                "--no-alert",
+                "--alert",
                 "--warning",
                 "100",
                 "--critical",
@@ -305,7 +304,7 @@ fn a_heartbeat_goes_over_tls_and_through_a_proxy() {
     env.config("");
     let server = Server::tls(vec![ok("OK")]);
     beating(&env, &server.url("/ping/s3cret-9f8e7d6c"));
-    let disk = || env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"]);
+    let disk = || env.taskmon(["disk", "--alert", "--warning", "100", "--critical", "100"]);
     let distrusting = disk().success();
     distrusting.stderr_contains("certificate").json();
     assert_eq!(pings(&server), [""; 0]);
@@ -325,7 +324,7 @@ fn a_heartbeat_to_a_self_signed_server_comes_with_ssl_cert_file() {
     env.config("");
     let server = Server::self_signed(vec![ok("OK")]);
     beating(&env, &server.url("/x1y2z3w4"));
-    let disk = || env.taskmon(["disk", "--no-alert", "--warning", "100", "--critical", "100"]);
+    let disk = || env.taskmon(["disk", "--alert", "--warning", "100", "--critical", "100"]);
     disk().success().stderr_contains("it is self-signed").json();
     assert_eq!(pings(&server), [""; 0]);
     let certificate = crate::support::certificates::file("self.crt");
@@ -344,7 +343,7 @@ fn no_log_shows_the_url() {
         let finished = env
             .taskmon([
                 "disk",
-                "--no-alert",
+                "--alert",
                 "--warning",
                 "100",
                 "--critical",

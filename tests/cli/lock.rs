@@ -8,7 +8,10 @@ use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-const STATS: [&str; 4] = ["stats", "--date", DAY, "--no-save"];
+const STATS: [&str; 6] = ["stats", "--date", DAY, "--no-alert", "--wait", "0"];
+
+/// A job that takes its lock, and finds nothing to do.
+const SWEEP: [&str; 6] = ["cleanup", "--only", "logs", "--no-alert", "--wait", "0"];
 
 /// The locks' files in a folder.
 fn locks(folder: PathBuf) -> Vec<PathBuf> {
@@ -17,8 +20,21 @@ fn locks(folder: PathBuf) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
 }
 
-fn disk(env: &TestEnv) -> Run<'_> {
-    env.taskmon(["disk", "/", "--no-alert"])
+fn sweep(env: &TestEnv) -> Run<'_> {
+    env.taskmon(SWEEP)
+}
+
+/// The file that [`SWEEP`] locks, which nobody holds: that of a killed run of another job, but for the job's name.
+fn lock_of_sweep(env: &TestEnv) -> PathBuf {
+    let blocker = env.connection();
+    blocker.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let killed = env.taskmon(STATS).spawn();
+    wait_until("it has its lock", || !locks(env.path("logs")).is_empty());
+    drop(killed);
+    let left = locks(env.path("logs")).remove(0);
+    let name = left.file_name().unwrap().to_str().unwrap().replace("-stats-", "-cleanup-");
+    std::fs::rename(&left, env.path("logs").join(&name)).unwrap();
+    env.path("logs").join(name)
 }
 
 fn mode(env: &TestEnv, path: &str, bits: u32) {
@@ -33,31 +49,106 @@ fn as_nobody<'e>(env: &'e TestEnv, words: &[&str]) -> Run<'e> {
     );
     mode(env, "", 0o755);
     let mut all = vec!["--reuid=65534", "--regid=65534", "--clear-groups"];
-    all.extend([env!("CARGO_BIN_EXE_taskmon"), "disk", "/", "--no-alert"]);
+    all.push(env!("CARGO_BIN_EXE_taskmon"));
+    all.extend(SWEEP);
     all.extend(words);
     env.program("/usr/bin/setpriv", all)
 }
 
 #[test]
-fn the_lock_is_beside_the_records_and_named_by_job_and_host() {
+fn the_lock_is_beside_the_records_while_a_run_lasts() {
     let env = TestEnv::sqlite();
-    disk(&env).success().json();
-    let found = locks(env.path("logs"));
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy().replace('.', "_");
-    let name = found[0].file_name().unwrap().to_str().unwrap();
-    assert!(found.len() == 1 && name.starts_with(&format!(".taskmon-disk-{host}-")), "{found:?}");
-    // A file that is left behind does not block, one that is held does, and it is named.
-    disk(&env).success().json();
-    let file = found[0].to_str().unwrap();
-    let words = ["-n", file, env!("CARGO_BIN_EXE_taskmon"), "disk", "/", "--no-alert"];
-    let refused = env.program("flock", words).exits(75);
-    let hint = refused.failure("locked", &["disk"])["error"]["hint"].to_string();
+    sweep(&env).success().json();
+    assert!(locks(env.path("logs")).is_empty(), "{}", env.tree());
+    let file = lock_of_sweep(&env);
+    // A file that is left behind does not block, and goes with the next run.
+    sweep(&env).success().json();
+    assert!(!file.exists(), "{}", env.tree());
+    // One that is held does, and it is named.
+    let file = file.to_str().unwrap();
+    let words = || ["-n", file, env!("CARGO_BIN_EXE_taskmon")].into_iter().chain(SWEEP);
+    let refused = env.program("flock", words()).exits(75);
+    let hint = refused.failure("locked", &["cleanup"])["error"]["hint"].to_string();
     assert!(hint.contains(file), "{hint}");
     // Another database is another configuration.
     let other = ["--database-url", "sqlite:other.db"];
-    let words = words.iter().chain(&other).copied();
-    env.program("flock", words).success().json();
+    env.program("flock", words().chain(other)).success().json();
+}
+
+#[test]
+fn a_run_waits_for_another_one_to_end() {
+    let env = TestEnv::sqlite();
+    let file = lock_of_sweep(&env);
+    let held = std::fs::File::open(&file).unwrap();
+    held.lock().unwrap();
+    let waiting = env.taskmon(["cleanup", "--only", "logs", "--no-alert", "-v"]).spawn();
+    let log = env.path("logs/taskmon_runs.jsonl");
+    env.taskmon(["cleanup", "--only", "logs", "--no-alert", "--wait", "1"])
+        .exits(75)
+        .failure("locked", &[]);
+    drop(held);
+    waiting.wait().stderr_contains("another run of cleanup is under way: waiting for it").json();
+    let runs = std::fs::read_to_string(log).unwrap();
+    let codes: Vec<Value> = runs.lines().map(|run| serde_json::from_str(run).unwrap()).collect();
+    let codes: Vec<&Value> = codes.iter().map(|run: &Value| &run["exit_code"]).collect();
+    assert_eq!(codes, [75, 0]);
+}
+
+/// Containers draw their names at random: a run in one keeps a run in another from its work, and neither leaves a file.
+#[test]
+fn two_containers_of_one_machine_share_the_lock() {
+    let env = TestEnv::sqlite();
+    let file = lock_of_sweep(&env);
+    let held = std::fs::File::open(&file).unwrap();
+    held.lock().unwrap();
+    let run = |host: &str| {
+        let script = format!("hostname {host} && exec taskmon {}", SWEEP.join(" "));
+        env.program("unshare", ["--uts", "sh", "-c", &script])
+    };
+    run("f3a91c").exits(75).failure("locked", &["cleanup"]);
+    drop(held);
+    for host in ["f3a91c", "0b77d2"] {
+        run(host).success().json();
+    }
+    assert!(locks(env.path("logs")).is_empty(), "{}", env.tree());
+}
+
+#[test]
+fn files_of_runs_that_were_killed_go_after_a_week() {
+    let env = TestEnv::sqlite();
+    sweep(&env).success().json();
+    for (name, days) in [("old", 8), ("new", 6), ("held", 8)] {
+        let file = format!("logs/.taskmon-disk-{name}.lock");
+        env.write(&file, "");
+        env.program("touch", ["-d", &format!("{days} days ago"), &file]).success();
+    }
+    let held = std::fs::File::open(env.path("logs/.taskmon-disk-held.lock")).unwrap();
+    held.lock().unwrap();
+    sweep(&env).success().json();
+    let mut left = locks(env.path("logs"));
+    left.sort();
+    let names = left.iter().map(|path| path.file_name().unwrap().to_str().unwrap());
+    let expected = [".taskmon-disk-held.lock", ".taskmon-disk-new.lock"];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}
+
+/// Eight at once have all an answer, and none has to wait for another.
+#[test]
+fn a_run_that_only_prints_takes_no_lock() {
+    let env = TestEnv::postgres();
+    env.config("statement_timeout_seconds = 60\n");
+    let mut blocker = env.client();
+    let held = lock_tasks(&mut blocker);
+    let words = ["stats", "--date", DAY, "--no-save", "--no-alert"];
+    let runs: Vec<_> = (0..8).map(|_| env.taskmon(words).spawn()).collect();
+    env.wait_until_blocked(8);
+    held.rollback().unwrap();
+    for run in runs {
+        let finished = run.wait();
+        assert_eq!(finished.code, Some(0));
+        finished.json();
+    }
+    assert!(locks(env.path("logs")).is_empty(), "{}", env.tree());
 }
 
 #[test]
@@ -66,15 +157,18 @@ fn a_dry_run_takes_no_lock_and_makes_no_file_for_one() {
     env.taskmon(["cleanup", "--dry-run"]).success().json();
     env.taskmon(["alert", "--dry-run"]).success().json();
     assert!(locks(env.path("logs")).is_empty(), "{}", env.tree());
-    env.taskmon(["cleanup", "--no-alert"]).success().json();
-    assert_eq!(locks(env.path("logs")).len(), 1);
+    let locked = lock_of_sweep(&env);
+    let held = std::fs::File::open(&locked).unwrap();
+    held.lock().unwrap();
+    env.taskmon(["cleanup", "--dry-run"]).success().json();
+    sweep(&env).exits(75).failure("locked", &[]);
 }
 
 /// Other users who fill `/tmp` do not block a job.
 #[test]
 fn a_tmp_that_cannot_be_written_to_does_not_stop_a_job() {
     let env = TestEnv::sqlite();
-    let script = "mount --bind /tmp /tmp && cd \"$FOLDER\" && mount --bind . . && mount -o remount,bind,ro /tmp && cd \"$FOLDER\" && exec taskmon disk / --no-alert";
+    let script = "mount --bind /tmp /tmp && cd \"$FOLDER\" && mount --bind . . && mount -o remount,bind,ro /tmp && cd \"$FOLDER\" && exec taskmon cleanup --only logs --no-alert";
     let run = env.program("unshare", ["--mount", "sh", "-c", script]).env("FOLDER", env.path(""));
     // Standard error is empty.
     run.success().json();
@@ -85,20 +179,19 @@ fn a_second_user_of_the_configuration_is_kept_out_by_the_first_ones_file() {
     let env = TestEnv::sqlite();
     std::fs::create_dir(env.path("logs")).unwrap();
     mode(&env, "logs", 0o777);
-    let private = "umask 077 && taskmon disk / --no-alert";
-    env.program("sh", ["-c", private]).success().json();
-    let found = locks(env.path("logs"));
-    assert_eq!(found[0].metadata().unwrap().mode() & 0o777, 0o644);
+    let file = lock_of_sweep(&env);
+    assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o644);
+    sweep(&env).success().json();
     std::fs::set_permissions(
         env.path("logs/taskmon_runs.jsonl"),
         std::fs::Permissions::from_mode(0o666),
     )
     .unwrap();
     as_nobody(&env, &[]).success().json();
-    assert_eq!(locks(env.path("logs")), found);
-    let held = std::fs::File::open(&found[0]).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let held = std::fs::File::open(&file).unwrap();
     held.lock().unwrap();
-    as_nobody(&env, &[]).exits(75).failure("locked", &["disk"]);
+    as_nobody(&env, &[]).exits(75).failure("locked", &["cleanup"]);
 }
 
 #[test]
@@ -110,17 +203,18 @@ fn a_folder_that_cannot_be_written_to_is_warned_of_and_the_lock_goes_to_the_user
     let logs = env.path("logs").display().to_string();
     finished
         .stderr_contains("WARN")
-        .stderr_contains(&format!("{logs}/.taskmon-disk-"))
-        .stderr_contains("/taskmon-65534/.taskmon-disk-");
+        .stderr_contains(&format!("{logs}/.taskmon-cleanup-"))
+        .stderr_contains("/taskmon-65534/.taskmon-cleanup-");
     let said = finished.stderr();
     let lock = said.split("the lock is ").nth(1).unwrap();
     let lock = PathBuf::from(lock.split(" instead").next().unwrap());
     let folder = lock.parent().unwrap().metadata().unwrap();
     assert_eq!((folder.mode() & 0o777, folder.uid()), (0o700, 65534));
+    std::fs::write(&lock, "").unwrap();
     let held = std::fs::File::open(&lock).unwrap();
     held.lock().unwrap();
     let refused = as_nobody(&env, &["-qq"]).exits(75);
-    refused.failure("locked", &["disk"]);
+    refused.failure("locked", &["cleanup"]);
     drop(held);
     as_nobody(&env, &["-qq"]).success().json();
 }
@@ -128,16 +222,20 @@ fn a_folder_that_cannot_be_written_to_is_warned_of_and_the_lock_goes_to_the_user
 #[test]
 fn a_sweep_of_the_logs_neither_deletes_nor_counts_the_locks() {
     let env = TestEnv::sqlite();
-    env.config("[cleanup]\nlog_dirs = ['logs']\nlog_patterns = ['*']\nprotect = ['*.jsonl']");
-    disk(&env).success().json();
-    env.write("logs/old.log", "x");
-    for path in ["logs/old.log", locks(env.path("logs"))[0].to_str().unwrap()] {
+    env.config(
+        "[cleanup]\nlog_dirs = ['logs']\nlog_patterns = ['*']\nprotect = ['*.jsonl', '.*.json']",
+    );
+    sweep(&env).success().json();
+    let held = "logs/.taskmon-disk-1.lock";
+    for path in ["logs/old.log", held] {
+        env.write(path, "x");
         env.program("touch", ["-d", "2000 days ago", path]).success();
     }
-    let words = ["cleanup", "--only", "logs", "--no-alert"];
-    let result: Value = env.taskmon(words).success().json();
+    let other = std::fs::File::open(env.path(held)).unwrap();
+    other.lock().unwrap();
+    let result: Value = sweep(&env).success().json();
     assert_eq!(result["logs_cleaned"], 1, "{result:#}");
-    assert_eq!(locks(env.path("logs")).len(), 2, "{}", env.tree());
+    assert_eq!(locks(env.path("logs")), [env.path(held)], "{}", env.tree());
 }
 
 #[test]
@@ -145,13 +243,13 @@ fn one_configuration_has_one_lock_by_whichever_path() {
     let env = TestEnv::sqlite();
     std::os::unix::fs::symlink("taskmon.toml", env.path("linked.toml")).unwrap();
     std::fs::create_dir(env.path("sub")).unwrap();
+    let held = std::fs::File::open(lock_of_sweep(&env)).unwrap();
+    held.lock().unwrap();
     for config in ["taskmon.toml", "sub/../taskmon.toml", "linked.toml"] {
-        env.taskmon(["disk", "/", "--no-alert", "-c", config]).success().json();
+        sweep(&env).arg("-c").arg(config).exits(75).failure("locked", &[]);
     }
-    assert_eq!(locks(env.path("logs")).len(), 1);
     // Another database is another configuration.
-    disk(&env).env("TASKMON_DATABASE_URL", "sqlite:other.db").success().json();
-    assert_eq!(locks(env.path("logs")).len(), 2);
+    sweep(&env).env("TASKMON_DATABASE_URL", "sqlite:other.db").success().json();
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn the_package_is_installed_used_upgraded_removed_and_purged() {
         "{installed:#}"
     );
     debian.printed("(crontab -u taskmon -l; echo '1 1 * * * true') | crontab -u taskmon -");
-    as_user("disk / --warning 0.001 --critical 99.9 -qq").success().json();
+    as_user("disk / --alert --warning 0.001 --critical 99.9 -qq").success().json();
     let logs = debian.printed("stat -c '%n %U:%G' /var/log/taskmon/*");
     assert!(logs.contains("/var/log/taskmon/warning_alerts.log taskmon:adm"), "{logs}");
     // The rotation that comes along works as root runs it, and the next line begins a new file.

@@ -248,9 +248,11 @@ fn a_run_that_is_locked_out_has_exit_code_75() {
     let day = Utc::now().date_naive() - Days::new(1);
     let mut blocker = env.client();
     let held = lock_tasks(&mut blocker);
-    let first = stats(&env, day).spawn();
+    let day = day.to_string();
+    let words = ["stats", "--date", &day, "--no-alert", "--textfile", "stats.prom", "--wait", "0"];
+    let first = env.taskmon(words).spawn();
     env.wait_until_blocked(1);
-    stats(&env, day).exits(75).failure("locked", &[]);
+    env.taskmon(words).exits(75).failure("locked", &[]);
     let samples = Samples::read(&env, &["stats.prom"]);
     assert_eq!(samples.only("taskmon_last_run_exit_code"), 75.0);
     assert_eq!(samples.only("taskmon_last_run_success"), 0.0);

@@ -19,7 +19,7 @@ use crate::schedule::program::Program;
 use crate::schedule::report::Change;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a change of a crontab waits for another one.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -161,19 +161,8 @@ impl Session {
         if self.common.no_lock || change.dry_run {
             return Ok(None);
         }
-        let begin = Instant::now();
         let subject = lock::Subject { folder: None, name: "schedule", identity: "" };
-        loop {
-            match lock::acquire(&subject) {
-                Err(error)
-                    if Failure::of(&error).kind == Kind::Locked
-                        && begin.elapsed() < LOCK_TIMEOUT =>
-                {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                taken => return taken.map(Some),
-            }
-        }
+        lock::acquire(&subject, LOCK_TIMEOUT).map(Some)
     }
 
     fn installation(&self, config: &Config) -> Result<Installation> {

@@ -105,7 +105,7 @@ fn eight_jobs_at_once_notify_once() {
     let env = TestEnv::new();
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
-    let limits = ["--warning", "0", "--critical", "0"];
+    let limits = ["--alert", "--warning", "0", "--critical", "0"];
     let runs: Vec<_> = (0..8)
         .map(|_| {
             let run = env.taskmon(["disk", "/", "--no-lock"]);
@@ -227,7 +227,8 @@ fn alerts_that_cannot_be_recorded_are_an_error_of_the_job() {
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
     env.write("reports", "not a folder");
-    let finished = env.taskmon(["disk", "/", "--warning", "0", "--critical", "100"]).exits(1);
+    let finished =
+        env.taskmon(["disk", "/", "--alert", "--warning", "0", "--critical", "100"]).exits(1);
     finished.stderr_contains("records");
     let result = finished.json();
     assert_eq!(result["errors"][0]["kind"], "records_unusable");

@@ -60,17 +60,17 @@ fn only_the_disks_that_were_measured_are_resolved() {
     let home = env.path("home").display().to_string();
     let result = good_result(env.taskmon(["disk", "/", &home]).exits(0));
     assert_eq!(kinds(&result), ["disk_space_warning"; 2]);
-    good_result(env.taskmon(["disk", "/", "--warning", "100"]).exits(0));
+    good_result(env.taskmon(["disk", "/", "--alert", "--warning", "100"]).exits(0));
     let resolved = server.requests()[1].json();
     assert_eq!(signed_types(&resolved), ["-disk_space_warning"]);
     assert_eq!(resolved["alerts"][0]["subject"], "/");
     // A path that cannot be measured is not resolved either.
     std::fs::remove_dir(env.path("home")).unwrap();
-    let finished = env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(1);
+    let finished = env.taskmon(["disk", "/", &home, "--alert", "--warning", "100"]).exits(1);
     finished.stderr_contains("does not exist").json();
     assert_eq!(notified(&server)[2..], [["disk_unmeasured"]]);
     std::fs::create_dir(env.path("home")).unwrap();
-    good_result(env.taskmon(["disk", "/", &home, "--warning", "100"]).exits(0));
+    good_result(env.taskmon(["disk", "/", &home, "--alert", "--warning", "100"]).exits(0));
     let resolved = server.requests()[3].json();
     assert_eq!(signed_types(&resolved), ["-disk_space_warning", "-disk_unmeasured"]);
     assert_eq!(resolved["alerts"][0]["subject"], json!(home));

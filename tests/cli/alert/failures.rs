@@ -152,7 +152,7 @@ fn a_run_that_is_locked_out_is_not_notified() {
     for (at, job) in ["stats", "alert", "cleanup"].into_iter().enumerate() {
         let first = env.taskmon([job]).spawn();
         env.wait_until_blocked(at + 1);
-        env.taskmon([job]).exits(75).failure("locked", &[]);
+        env.taskmon([job, "--wait", "0"]).exits(75).failure("locked", &[]);
         assert_eq!(notified(&server), [[""; 0]; 0], "{job}");
         // Asked to end, it leaves no alert behind either.
         drop(first);

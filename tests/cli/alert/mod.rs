@@ -1,5 +1,6 @@
 //! `taskmon alert`, and the alerts that the other jobs raise: real databases, real receivers, and the files that are left.
 
+mod by_hand;
 mod delivery;
 mod disks;
 mod failures;

@@ -176,7 +176,7 @@ fn the_alert_of_a_failed_job_does_not_show_the_databases_password() {
     let server = Server::plain(vec![status(200)]);
     configure(&env, &webhook(&server));
     let url = env.url_of("locked:Wr0ngPassw0rd");
-    let finished = env.taskmon(["stats", "--database-url", &url]).exits(3);
+    let finished = env.taskmon(["stats", "--alert", "--database-url", &url]).exits(3);
     assert_eq!(finished.json()["error"]["kind"], "database_refused");
     for text in [
         finished.stdout().to_owned(),

@@ -9,7 +9,7 @@ fn a_run_that_a_lock_keeps_from_running_is_recorded_as_skipped() {
     let held = lock_tasks(&mut blocker);
     let first = env.taskmon(["stats", "--no-alert"]).spawn();
     env.wait_until_blocked(1);
-    let second = env.taskmon(["stats", "--no-alert"]).exits(75);
+    let second = env.taskmon(["stats", "--no-alert", "--wait", "0"]).exits(75);
     second.failure("locked", &["stats"]);
     drop(held);
     first.wait().stdout();
@@ -26,7 +26,7 @@ fn a_job_that_runs_on_another_host_is_skipped_and_recorded() {
     let mut other = env.client();
     for job in ["cleanup", "stats"] {
         let held = hold(&mut other, &env, job);
-        let refused = env.taskmon([job, "--no-alert"]).exits(75);
+        let refused = env.taskmon([job, "--no-alert", "--wait", "0"]).exits(75);
         refused.failure("locked_elsewhere", &[job, "another host"]);
         // What is each host's own, a dry run, and a run that wants no lock.
         if job == "cleanup" {
@@ -59,10 +59,10 @@ fn a_job_that_is_skipped_three_times_in_a_row_is_an_alert() {
     };
     let held = hold(&mut other, &env, "cleanup");
     for _ in 0..2 {
-        env.taskmon(["cleanup", "-qq"]).exits(75).json();
+        env.taskmon(["cleanup", "-qq", "--wait", "0"]).exits(75).json();
     }
     assert_eq!(skipped_jobs(&env), Vec::<Value>::new());
-    env.taskmon(["cleanup", "-qq"]).exits(75).json();
+    env.taskmon(["cleanup", "-qq", "--wait", "0"]).exits(75).json();
     assert_eq!(skipped_jobs(&env), [json!(["cleanup-expired-tasks", "warning", 3])]);
     drop(held);
     env.taskmon(["cleanup", "-qq"]).success().json();

@@ -14,7 +14,8 @@ fn a_pipe_or_device_in_the_place_of_a_record_or_a_log_blocks_nothing() {
         };
         put("logs/taskmon_runs.jsonl");
         put("logs/warning_alerts.log");
-        let run = env.taskmon(["disk", "/", "--warning", "0", "--critical", "100"]).exits(1);
+        let run =
+            env.taskmon(["disk", "/", "--alert", "--warning", "0", "--critical", "100"]).exits(1);
         let result = run.json();
         assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
         run.stderr_contains("taskmon_runs.jsonl: it is not a regular file")
