@@ -7,8 +7,9 @@ pub use values::{AsOf, Parsed};
 use crate::cleanup::Part;
 use crate::job::{ByHand, Job, JobRun, Notify};
 use crate::language::Language;
+use crate::notify::silences::Matcher;
 use crate::outcome::Severity;
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -163,6 +164,7 @@ impl Command {
             Command::Cleanup(arguments) => Some(arguments.job_run(by_hand)),
             Command::Stats(arguments) => Some(arguments.job_run(by_hand)),
             Command::Disk(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Alert(arguments) if arguments.silences.is_given() => None,
             Command::Alert(arguments) => Some(arguments.job_run(by_hand)),
             _ => None,
         }
@@ -323,6 +325,7 @@ Examples:
   taskmon alert --test --output text      does each channel work?
   taskmon stats --date 2023-12-01 | taskmon alert --report -
   taskmon alert -m \"the backup of /srv failed\" --severity error
+  taskmon alert --silence disk_space_warning=/data --for 2h --reason \"moving the archive\"
   taskmon alert --send '[{\"type\": \"deploy\", \"message\": \"done\", \"severity\": \"warning\"}]'
 
 An alert is a line in logs/{critical,error,warning,info}_alerts.log and on standard error, a record in
@@ -349,6 +352,35 @@ pub struct AlertArgs {
     /// Notify although the live rules are evaluated by hand: on a terminal, or with --database-url
     #[arg(long, conflicts_with_all = ["report", "send", "message", "test", "dry_run"])]
     pub alert: bool,
+    #[command(flatten)]
+    pub silences: SilenceArgs,
+}
+
+/// What is silenced.
+#[derive(Debug, Args)]
+#[group(conflicts_with_all = ["report", "send", "message", "test", "dry_run", "alert"])]
+pub struct SilenceArgs {
+    /// Notify nobody of these alerts for a while: a type, or *, and perhaps what they are about
+    #[arg(long, value_name = "TYPE[=SUBJECT]", requires = "duration", conflicts_with_all = ["unsilence", "silences"], value_parser = values::parser(values::silence))]
+    pub silence: Option<Parsed<Matcher>>,
+    /// For how long, as 30m, 2h, 1d or 1h 30m
+    #[arg(long = "for", id = "duration", value_name = "DURATION", requires = "silence", value_parser = values::parser(values::duration))]
+    pub duration: Option<Parsed<TimeDelta>>,
+    /// Why
+    #[arg(long, value_name = "TEXT", requires = "silence")]
+    pub reason: Option<String>,
+    /// End a silence
+    #[arg(long, value_name = "TYPE[=SUBJECT]", conflicts_with = "silences", value_parser = values::parser(values::unsilence))]
+    pub unsilence: Option<Parsed<Matcher>>,
+    /// List what is silenced now
+    #[arg(long)]
+    pub silences: bool,
+}
+
+impl SilenceArgs {
+    pub fn is_given(&self) -> bool {
+        self.silence.is_some() || self.unsilence.is_some() || self.silences
+    }
 }
 
 impl AlertArgs {

@@ -207,6 +207,31 @@ pub fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     Ok(words)
 }
 
+/// The form of a cron expression: five fields, or a word such as `@daily`. What it means is read when a command needs the jobs, so that an expression
+/// that a cron may know does not keep the other jobs from their work.
+pub fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    const WORDS: [&str; 8] = [
+        "@reboot",
+        "@hourly",
+        "@daily",
+        "@midnight",
+        "@weekly",
+        "@monthly",
+        "@yearly",
+        "@annually",
+    ];
+    let text = String::deserialize(deserializer)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "*/,-~".contains(c);
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let has_form = fields.len() == 5 && fields.iter().all(|field| field.chars().all(is_plain));
+    if has_form || WORDS.contains(&text.trim()) {
+        return Ok(text);
+    }
+    Err(D::Error::custom(
+        "a cron expression of five fields, such as \"0 2 * * *\", or a word such as \"@daily\"",
+    ))
+}
+
 pub fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     PathText::deserialize(deserializer).map(|PathText(path)| path)
 }

@@ -3,8 +3,9 @@
 //! One that cannot be read is a failure of the run rather than clap's: the run is recorded, its error document is in the format that was
 //! asked for, and a job's heartbeat and textfile say how it ended.
 
+use crate::notify::silences::Matcher;
 use crate::outcome::{Failure, Kind};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::convert::Infallible;
 
 /// A value, or why it is none.
@@ -54,6 +55,30 @@ pub fn as_of(text: &str) -> Parsed<AsOf> {
             Err(usage(format!("--as-of is \"{text}\" ({error}); expected {expected}")))
         }
     }
+}
+
+/// The longest that alerts are silenced for.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::days(366);
+
+pub fn duration(text: &str) -> Parsed<TimeDelta> {
+    let parsed = humantime::parse_duration(text).ok();
+    let parsed = parsed.and_then(|duration| TimeDelta::from_std(duration).ok());
+    parsed.filter(|duration| (TimeDelta::minutes(1)..=LONGEST_SILENCE).contains(duration)).ok_or_else(|| {
+        usage(format!("--for is \"{text}\"; expected from 1m to 366days, such as 30m, 2h, 1d or \"1h 30m\""))
+    })
+}
+
+pub fn silence(text: &str) -> Parsed<Matcher> {
+    matcher("--silence", text)
+}
+
+pub fn unsilence(text: &str) -> Parsed<Matcher> {
+    matcher("--unsilence", text)
+}
+
+fn matcher(option: &str, text: &str) -> Parsed<Matcher> {
+    let parsed = text.parse();
+    parsed.map_err(|expected| usage(format!("{option} is \"{text}\"; expected {expected}")))
 }
 
 pub fn warning(text: &str) -> Parsed<f64> {

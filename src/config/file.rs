@@ -12,13 +12,15 @@ use crate::channels::heartbeat;
 use crate::cleanup;
 use crate::language::Language;
 use crate::mapping::preset;
-use crate::notify;
+use crate::notify::silences::Matcher;
+use crate::notify::{self, MaintenanceWindow};
 use crate::outcome::{Failure, Kind};
 use crate::rules;
+use crate::schedule::expression::Times;
 use crate::stats;
 use crate::store;
 use crate::system::{broker, disk};
-use crate::values::{self, absolute};
+use crate::values::{self, InvalidKey, absolute};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -176,9 +178,26 @@ fn check(file: &File, given: &Given) -> Result<(), Failure> {
     let within = |section: &'static str| move |invalid| given.invalid(section, invalid);
     file.disk.check().map_err(within("disk"))?;
     file.alerts.rules.check().map_err(within("alerts"))?;
+    for (place, window) in file.alerts.notify.maintenance.iter().enumerate() {
+        check_window(place, window).map_err(within("alerts"))?;
+    }
     file.schedule.check().map_err(within("schedule"))?;
     file.broker.check().map_err(within("broker"))?;
     file.heartbeat.check().map_err(within("heartbeat"))
+}
+
+/// # Errors
+/// The window never opens, or what it silences is no alert.
+fn check_window(place: usize, window: &MaintenanceWindow) -> Result<(), InvalidKey> {
+    let key = |name: &str| format!("maintenance[{}].{name}", place + 1);
+    let times = Times::read(&window.cron).map_err(|why| InvalidKey::new(key("cron"), why))?;
+    if !times.has_times() {
+        return Err(InvalidKey::new(key("cron"), "is no time of the clock"));
+    }
+    let misfit = window.alerts.iter().find_map(|text| text.parse::<Matcher>().err());
+    misfit.map_or(Ok(()), |expected| {
+        Err(InvalidKey::new(key("alerts"), format!("has an entry that is not {expected}")))
+    })
 }
 
 impl File {

@@ -16,6 +16,8 @@ pub enum Reason {
     First,
     /// It was notified of a lesser severity, or of much less.
     Worse,
+    /// It was silenced, is not any more, and is still firing.
+    SilenceEnded,
     /// The last notification is long enough ago.
     RepeatDue,
     /// It did not accept the alert within the last day.
@@ -27,6 +29,8 @@ pub enum Reason {
     NotWatched,
     /// It was notified not long ago, of no lesser severity.
     Suppressed,
+    /// Somebody silenced it, or there is a maintenance window.
+    Silenced,
     /// The alert is not as severe as the channel asks for.
     BelowMinimum,
     /// Another run is notifying it right now.
@@ -46,11 +50,13 @@ impl Reason {
         match self {
             Reason::First
             | Reason::Worse
+            | Reason::SilenceEnded
             | Reason::RepeatDue
             | Reason::Retry
             | Reason::Resolved
             | Reason::NotWatched => true,
             Reason::Suppressed
+            | Reason::Silenced
             | Reason::BelowMinimum
             | Reason::InProgress
             | Reason::NeverNotified
@@ -68,6 +74,9 @@ pub struct ChannelMemory {
     /// What it did not accept.
     #[serde(default, rename = "owed", skip_serializing_if = "Option::is_none")]
     pub undelivered: Option<Undelivered>,
+    /// Whether it was last found while it was silenced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_silenced: bool,
     /// The severity that another run is notifying it of right now.
     #[serde(skip)]
     pub in_progress: Option<Severity>,
@@ -141,6 +150,8 @@ pub enum State {
         minimum: Severity,
         extent: Extent,
     },
+    /// It is firing, and silenced.
+    Silenced,
     /// It was firing, and whoever found it does not find it any more.
     Resolved,
     /// What it is about was taken out of the configuration.
@@ -168,6 +179,7 @@ pub fn decide(
     alert: State,
 ) -> Reason {
     match alert {
+        State::Silenced => Reason::Silenced,
         State::Firing { severity, minimum, .. } if severity < minimum => Reason::BelowMinimum,
         State::Firing { severity, extent, .. } => {
             decide_firing(now, repeat_after, memory, severity, extent)
@@ -195,6 +207,7 @@ fn decide_firing(
         None if undelivered(now, memory) == Some(Status::Firing) => Reason::Retry,
         None => Reason::First,
         Some(last) if last.severity < severity || extent.outgrows(&last.extent) => Reason::Worse,
+        Some(_) if memory.was_silenced => Reason::SilenceEnded,
         Some(last) if is_repeat_due(now, repeat_after, last.at) => Reason::RepeatDue,
         Some(_) => Reason::Suppressed,
     }
@@ -214,7 +227,7 @@ fn undelivered(now: DateTime<Utc>, memory: &ChannelMemory) -> Option<Status> {
 impl ChannelMemory {
     /// It accepted a notification at this time.
     pub fn record_accepted(&mut self, status: Status, alert: &Alert, at: DateTime<Utc>) {
-        self.undelivered = None;
+        (self.undelivered, self.was_silenced) = (None, false);
         let (severity, extent) = (alert.severity, Extent::of(alert));
         self.notified = match status {
             Status::Firing => Some(LastNotified { severity, at, extent }),

@@ -158,6 +158,11 @@ impl Memory {
                 }
                 (DeliveryResult::Failed, status) => channel.record_rejected(status, at),
                 (DeliveryResult::Suppressed, Status::Resolved) => channel.forget(),
+                (DeliveryResult::Suppressed, Status::Firing)
+                    if outcome.reason == Reason::Silenced =>
+                {
+                    channel.was_silenced = true;
+                }
                 (DeliveryResult::Suppressed | DeliveryResult::BelowMinimum, _) => {}
             }
         }

@@ -11,10 +11,11 @@ pub mod memory;
 pub mod plan;
 pub mod records;
 mod settings;
+pub mod silences;
 pub mod summary;
 
 pub use plan::notify;
-pub use settings::Settings;
+pub use settings::{MaintenanceWindow, Settings};
 pub use summary::Summary;
 
 use crate::alert::{Alert, AlertUpdate};
@@ -24,6 +25,7 @@ use crate::rules::Origin;
 use chrono::{DateTime, FixedOffset, TimeDelta};
 use decide::Reason;
 use memory::Phase;
+use silences::Silence;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -41,6 +43,9 @@ pub struct Receiver {
 /// The kind of the error that a channel failed.
 pub const CHANNEL_FAILED: &str = "channel_failed";
 
+/// The kind of the error that nothing is known of what was notified before.
+pub const RECORDS_UNUSABLE: &str = "records_unusable";
+
 /// What a run knows besides its alerts.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
@@ -57,6 +62,8 @@ pub struct Context<'a> {
     /// By type, for how many minutes an alert must be found before it is firing.
     pub for_minutes: &'a BTreeMap<String, u32>,
     pub receivers: &'a [Receiver],
+    /// Those that hold now.
+    pub silences: &'a [Silence],
     pub records_dir: &'a Path,
     pub records_days: u32,
     pub logs_dir: &'a Path,

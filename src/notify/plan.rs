@@ -5,8 +5,9 @@ use super::deliver::Delivery;
 use super::log::{log_line, write_logs};
 use super::memory::{Identity, Memory, Phase, Record, Remembered, Sending};
 use super::records::{PATIENCE, Past, Records, Turn};
+use super::silences::silencing;
 use super::summary::{Outcomes, Summary, sentence};
-use super::{Context, Entry, LOG, Mode, Plan, Receiver, Retry, Transition};
+use super::{Context, Entry, LOG, Mode, Plan, RECORDS_UNUSABLE, Receiver, Retry, Transition};
 use crate::alert::{Alert, AlertUpdate, Notification, Status};
 use crate::channels::SendError;
 use crate::outcome::{Issue, Severity};
@@ -118,7 +119,7 @@ fn take_turn(records: &Records, context: &Context, issues: &mut Vec<Issue>) -> O
 fn unusable(what: &str, context: &Context, error: &std::io::Error) -> Issue {
     let folder = context.records_dir.display();
     Issue::new(
-        "records_unusable",
+        RECORDS_UNUSABLE,
         format!("the alerts' records in {folder} cannot be {what}, so an alert may be sent again too soon: {error}"),
     )
     .path(folder.to_string())
@@ -215,10 +216,13 @@ impl<'a> Decider<'a> {
         for receiver in &self.receivers {
             let known = self.memory.entry(alert, origin, self.context.host);
             let memory = known.channels.entry(receiver.name.clone()).or_default();
-            let state = State::Firing {
-                severity: alert.severity,
-                minimum: receiver.min_severity,
-                extent: Extent::of(alert),
+            let state = match silencing(self.context.silences, alert) {
+                Some(_) => State::Silenced,
+                None => State::Firing {
+                    severity: alert.severity,
+                    minimum: receiver.min_severity,
+                    extent: Extent::of(alert),
+                },
             };
             let reason = match origin {
                 // It is meant to be seen, whatever was sent before and whatever `min_severity` is.
@@ -302,6 +306,10 @@ impl<'a> Decider<'a> {
             known.channels.get(name)?.undelivered.map(|undelivered| undelivered.status)
         };
         for status in [Status::Firing, Status::Resolved] {
+            let is_silenced = silencing(self.context.silences, &known.alert).is_some();
+            if status == Status::Firing && is_silenced {
+                continue;
+            }
             let of_status: BTreeMap<String, Reason> = decisions
                 .iter()
                 .filter(|(name, _)| undelivered(name) == Some(status))

@@ -21,6 +21,23 @@ pub struct Settings {
     /// For how long what is near its threshold, or goes up and down, must not be found before its alert is resolved.
     #[serde(deserialize_with = "values::whole_number::<_, _, 0, 100_000>")]
     pub clear_after_minutes: u32,
+    #[serde(default)]
+    pub maintenance: Vec<MaintenanceWindow>,
     #[serde(default, deserialize_with = "values::read_later")]
     pub channels: Vec<ChannelConfig>,
+}
+
+/// `[[alerts.maintenance]]`: a time that comes again, in which nobody is notified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaintenanceWindow {
+    /// When it begins, in the configured zone.
+    #[serde(deserialize_with = "values::cron")]
+    pub cron: String,
+    #[serde(deserialize_with = "values::whole_number::<_, _, 1, 44_640>")]
+    pub minutes: u32,
+    /// `TYPE` or `TYPE=SUBJECT`; empty: all alerts.
+    #[serde(default, deserialize_with = "values::texts")]
+    pub alerts: Vec<String>,
+    #[serde(default)]
+    pub reason: String,
 }

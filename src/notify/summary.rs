@@ -3,6 +3,7 @@
 use super::decide::Reason;
 use super::deliver::Delivery;
 use super::memory::{ChannelOutcome, DeliveryResult, Identity};
+use super::silences::{Silence, silencing};
 use super::{CHANNEL_FAILED, Context, Entry, LOG, Mode, Plan};
 use crate::alert::{Alert, AlertUpdate, Status};
 use crate::language::Language;
@@ -24,6 +25,9 @@ pub struct Summary {
     pub alerts_resolved: usize,
     pub channels: Vec<ChannelSummary>,
     pub decisions: Vec<Decision>,
+    /// Those that hold now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<Silence>,
     pub errors: Vec<Issue>,
     /// The messages of those errors that an earlier run has said already.
     #[serde(skip)]
@@ -51,6 +55,9 @@ pub struct Decision {
     pub alert: Identity,
     pub status: Status,
     pub channels: BTreeMap<String, Reason>,
+    /// Until when it is silenced, RFC 3339, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
 }
 
 impl Plan {
@@ -76,7 +83,8 @@ impl Plan {
             alerts_suppressed: count(&firing, &is_held_back),
             alerts_resolved: count(&resolved, &reached),
             channels: self.channels(&outcomes, context),
-            decisions: self.entries.iter().map(|entry| entry.decision(context.host)).collect(),
+            decisions: self.entries.iter().map(|entry| entry.decision(context)).collect(),
+            silences: context.silences.to_vec(),
             errors: self.issues.iter().cloned().chain(failed).collect(),
             known,
             lines: self.lines(context),
@@ -131,11 +139,15 @@ impl Plan {
 }
 
 impl Entry {
-    fn decision(&self, host: &str) -> Decision {
+    fn decision(&self, context: &Context) -> Decision {
+        let alert = &self.update.alert;
+        let is_silenced = self.decisions.values().any(|reason| *reason == Reason::Silenced);
+        let silence = silencing(context.silences, alert).filter(|_| is_silenced);
         Decision {
-            alert: Identity::of(&self.update.alert, host),
+            alert: Identity::of(alert, context.host),
             status: self.update.status,
             channels: self.decisions.clone(),
+            silence: silence.cloned(),
         }
     }
 }

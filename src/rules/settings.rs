@@ -33,6 +33,11 @@ impl Settings {
         Thresholds { warning: self.failure_rate_warning, critical: self.failure_rate_critical }
     }
 
+    /// Whether some rule raises alerts of this type.
+    pub fn is_known(&self, kind: &str) -> bool {
+        is_built_in(kind) || self.custom.iter().any(|rule| rule.name == kind)
+    }
+
     /// # Errors
     /// A warning is above its critical threshold, or two rules have one name.
     pub fn check(&self) -> Result<(), InvalidKey> {
@@ -41,9 +46,7 @@ impl Settings {
             ("failure_rate_critical", self.failure_rate_critical),
         )?;
         check_names("rules", self.custom.iter().map(|rule| rule.name.as_str()))?;
-        let is_known =
-            |kind: &str| is_built_in(kind) || self.custom.iter().any(|rule| rule.name == kind);
-        match self.for_minutes.keys().find(|kind| !is_known(kind)) {
+        match self.for_minutes.keys().find(|kind| !self.is_known(kind)) {
             None => Ok(()),
             Some(kind) => {
                 Err(InvalidKey::new(format!("for_minutes.{kind}"), "is the type of no alert"))

@@ -22,6 +22,7 @@ mod output;
 mod pipeline;
 mod recorder;
 mod schedule;
+mod silences;
 mod stats;
 mod textfile;
 mod usage;
@@ -153,6 +154,9 @@ impl Session {
             Command::Cleanup(arguments) => cleanup::run(self, self.configuration()?, arguments),
             Command::Stats(arguments) => stats::run(self, self.configuration()?, arguments),
             Command::Disk(arguments) => disk::run(self, self.configuration()?, arguments),
+            Command::Alert(arguments) if arguments.silences.is_given() => {
+                silences::run(self, self.configuration()?, &arguments.silences)
+            }
             Command::Alert(arguments) => alert::run(self, self.configuration()?, arguments),
             Command::Schedule(command) => self.schedule(command, self.configuration()?),
             Command::Demo(arguments) => demo::run(self, self.configuration()?, arguments),

@@ -3,11 +3,12 @@
 use super::Session;
 use super::channels::{self, Prepared};
 use super::logging::GOOD_NEWS;
+use super::silences;
 use crate::alert::Notification;
 use crate::config::Config;
 use crate::host;
 use crate::notify::deliver::{Delivery, Pauses, deliver};
-use crate::notify::{Context, Mode, Retry, Summary};
+use crate::notify::{Context, Mode, RECORDS_UNUSABLE, Retry, Summary};
 use crate::outcome::Severity;
 use crate::rules::{self, Evaluation};
 use anyhow::{Context as _, Result};
@@ -26,6 +27,7 @@ impl Session {
         let settings = &config.alerts.notify;
         let receivers = channels::receivers(&settings.channels);
         let host = host::name();
+        let (silences, unreadable) = silences::holding(self, config);
         let context = Context {
             now: self.now.with_timezone(&config.timezone).fixed_offset(),
             language: config.language,
@@ -35,16 +37,20 @@ impl Session {
             clear_after: TimeDelta::minutes(settings.clear_after_minutes.into()),
             for_minutes: &config.alerts.rules.for_minutes,
             receivers: &receivers,
+            silences: &silences,
             records_dir: &settings.records_dir,
             records_days: settings.records_days,
             logs_dir: &settings.logs_dir,
             retry,
             mode,
         };
-        let summary = crate::notify::notify(evaluations, &context, |notifications| {
+        let mut summary = crate::notify::notify(evaluations, &context, |notifications| {
             let prepared = channels::prepare(&settings.channels, &self.env, self.now, self.started);
             send(prepared, notifications)
         });
+        // A folder that fails, fails for both: one entry is enough.
+        let is_said = summary.errors.iter().any(|issue| issue.kind == RECORDS_UNUSABLE);
+        summary.errors.extend(unreadable.filter(|_| !is_said));
         for (severity, line) in &summary.lines {
             match severity {
                 Some(Severity::Warning) => log::warn!("{line}"),

@@ -22,6 +22,11 @@ pub(super) struct Pattern {
 }
 
 impl Times {
+    /// Whether the clock says when it is due, as it does not of `@reboot`.
+    pub fn has_times(&self) -> bool {
+        self.pattern.is_some()
+    }
+
     /// Reads five fields or a word such as `@daily`.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use crate::outcome::{Failure, Kind};
 use crate::values::{self, InvalidKey};
-use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 /// `[schedule]`
@@ -16,7 +15,7 @@ pub struct Settings {
 pub struct JobSettings {
     #[serde(deserialize_with = "values::non_empty_text")]
     pub name: String,
-    #[serde(deserialize_with = "cron")]
+    #[serde(deserialize_with = "values::cron")]
     pub cron: String,
     /// Arguments of taskmon: `cleanup --only temp,logs`.
     #[serde(deserialize_with = "values::non_empty_text")]
@@ -51,29 +50,4 @@ impl JobSettings {
 
 fn five() -> u8 {
     5
-}
-
-/// The form of a cron expression: five fields, or a word such as `@daily`. What it means is read when a command needs the jobs, so that an expression
-/// that a cron may know does not keep the other jobs from their work.
-fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    const WORDS: [&str; 8] = [
-        "@reboot",
-        "@hourly",
-        "@daily",
-        "@midnight",
-        "@weekly",
-        "@monthly",
-        "@yearly",
-        "@annually",
-    ];
-    let text = String::deserialize(deserializer)?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "*/,-~".contains(c);
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    let has_form = fields.len() == 5 && fields.iter().all(|field| field.chars().all(is_plain));
-    if has_form || WORDS.contains(&text.trim()) {
-        return Ok(text);
-    }
-    Err(D::Error::custom(
-        "a cron expression of five fields, such as \"0 2 * * *\", or a word such as \"@daily\"",
-    ))
 }

@@ -5,8 +5,10 @@ use super::page::Page;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::live::LiveState;
+use crate::notify::silences::{EVERY, MAINTENANCE, Silence};
 use crate::notify::{CHANNEL_FAILED, Summary};
 use crate::outcome::{Issue, Severity};
+use crate::printable::escaped;
 use crate::units::text_width;
 
 /// What an alert run was asked to do, as far as its page says it.
@@ -33,6 +35,12 @@ pub fn alert(summary: &Summary, asked: AlertPage, language: Language) -> String 
         let count = summary.alerts_resolved;
         page.line(language.pick(format!("  已恢复 {count} 条"), format!("  {count} resolved")));
     }
+    if !summary.silences.is_empty() {
+        page.heading("静默", "Silenced");
+        for silence in &summary.silences {
+            silence_line(&mut page, silence);
+        }
+    }
     if let Some(live) = asked.live {
         live_state(&mut page, live);
     }
@@ -49,6 +57,36 @@ pub fn alert(summary: &Summary, asked: AlertPage, language: Language) -> String 
     }
     page.issues(&other_issues(summary));
     page.text
+}
+
+/// The silences that hold.
+pub fn silences(silences: &[Silence], language: Language) -> String {
+    let mut page = Page::new(language);
+    if silences.is_empty() {
+        page.line(language.pick("没有静默的告警", "Nothing is silenced"));
+    } else {
+        page.line(language.pick("静默的告警：", "Silenced:"));
+    }
+    for silence in silences {
+        silence_line(&mut page, silence);
+    }
+    page.text
+}
+
+fn silence_line(page: &mut Page, silence: &Silence) {
+    let until = silence.until.format("%Y-%m-%d %H:%M %:z");
+    let alerts = match (silence.alerts.kind.as_str(), &silence.alerts.subject) {
+        (EVERY, None) => page.language.pick("全部", "everything").to_owned(),
+        _ => silence.alerts.to_string(),
+    };
+    let by = match silence.by.as_str() {
+        MAINTENANCE => page.language.pick("维护时段", "a maintenance window"),
+        by => by,
+    };
+    let until = page.language.pick(format!("至 {until}"), format!("until {until}"));
+    let why = [by, &silence.reason].map(escaped);
+    let why: Vec<&str> = why.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    page.line(format!("  {}  {until}  ({})", escaped(&alerts), why.join(": ")));
 }
 
 /// A channel's own failure is shown in its line.

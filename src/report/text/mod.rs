@@ -11,7 +11,7 @@ mod stats;
 
 use crate::language::Language;
 use crate::outcome::Failure;
-pub use alert::{AlertPage, alert};
+pub use alert::{AlertPage, alert, silences};
 pub use check::check;
 pub use cleanup::cleanup;
 pub use disk::disk;

@@ -7,6 +7,7 @@ mod failures;
 mod given;
 mod live;
 mod secrets;
+mod silences;
 mod stats;
 
 use crate::support::env::TestEnv;
