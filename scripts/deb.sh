@@ -49,6 +49,8 @@ gzip -9n "$made"/man/man?/* "$made"/man/*/man?/*
 sed -e 's|^base_dir = "."$|base_dir = "/var/lib/taskmon"|' -e 's|^reports_dir = "|&/var/lib/taskmon/|' \
     -e 's|^records_dir = "|&/var/lib/taskmon/|' -e 's|^logs_dir = "logs"$|logs_dir = "/var/log/taskmon"|' "$made/default" >"$made/taskmon.toml"
 [ "$(diff "$made/default" "$made/taskmon.toml" | grep -c '^>')" -eq 4 ] || fail "the default configuration has other folders than this script knows"
+# Its lines name the program where the package puts it.
+sed 's|/usr/local/bin/taskmon|/usr/bin/taskmon|' crontab.example >"$made/crontab.example"
 version=$(cargo pkgid | sed 's/.*[#@]//')
 maintainer=$(sed -n 's/^maintainer = "\(.*\)"$/\1/p' Cargo.toml)
 printf 'taskmon (%s-1) unstable; urgency=medium\n\n  * What changed is in the history of the sources.\n\n -- %s  %s\n' "$version" "$maintainer" \

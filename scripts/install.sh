@@ -109,7 +109,9 @@ done
 put "$made/bash" "$prefix/share/bash-completion/completions/taskmon" 644
 put "$made/zsh" "$prefix/share/zsh/site-functions/_taskmon" 644
 put "$made/fish" "$prefix/share/fish/vendor_completions.d/taskmon.fish" 644
-put "$root/crontab.example" "$prefix/share/taskmon/crontab.example" 644
+# Its lines name the program where it is installed; a user's own configuration is found from there.
+sed "s|/usr/local/bin/taskmon|${prefix#"${DESTDIR-}"}/bin/taskmon|" "$root/crontab.example" >"$made/crontab.example"
+put "$made/crontab.example" "$prefix/share/taskmon/crontab.example" 644
 "$binary" config --default >"$made/taskmon.toml"
 put "$made/taskmon.toml" "$prefix/share/taskmon/taskmon.toml" 644
 if [ -e "$config/taskmon.toml" ]; then
@@ -121,4 +123,5 @@ case :$PATH: in
     *":$prefix/bin:"*) ;;
     *) say "note: $prefix/bin is not on PATH" ;;
 esac
-say "next: edit $config/taskmon.toml, then taskmon check --output text"
+say "next: edit $config/taskmon.toml, then run: $prefix/bin/taskmon check --output text"
+say "the jobs: $prefix/bin/taskmon schedule install, or lines copied from $prefix/share/taskmon/crontab.example"

@@ -185,7 +185,8 @@ fn the_example_is_a_crontab_and_has_the_jobs_of_the_defaults() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(json!(words[..5].join(" ")), job["cron"]);
         let nice = 2 * (9 - job["priority"].as_u64().unwrap());
-        let expected = ["nice".into(), "-n".into(), nice.to_string(), "taskmon".into()];
+        let expected =
+            ["nice".into(), "-n".into(), nice.to_string(), "/usr/local/bin/taskmon".into()];
         assert_eq!(words[5..9], expected);
         assert_eq!(json!(words[9]), job["command"]);
         let named = format!(

@@ -2,6 +2,7 @@
 
 use crate::cli::debian::{BINARY, Debian};
 use crate::cli::schedule::uncommented;
+use crate::support::env::TestEnv;
 use serde_json::{Value, json};
 
 /// A folder whose name the shell and cron would both read wrongly if it were not quoted.
@@ -46,6 +47,44 @@ fn the_example_is_a_crontab_of_cronie() {
     }
     debian.write("/tmp/new", "61 2 * * * true\n");
     debian.shell("crontab -T /tmp/new").exits(1).stderr_contains("bad minute");
+}
+
+/// The lines of the example's jobs, at every minute, and nothing else: without a line that sets a variable.
+fn copied_lines() -> String {
+    let lines = include_str!("../../../crontab.example").lines();
+    let jobs = lines.filter(|line| line.contains(" nice -n ") && !line.starts_with('#'));
+    let commands = jobs.map(|line| line.split_once("nice -n ").unwrap().1);
+    commands.map(|command| format!("* * * * * nice -n {command}\n")).collect()
+}
+
+/// A host with the program and a configuration where `scripts/install.sh --system` puts them.
+fn fresh_host() -> Debian {
+    let debian = Debian::with_taskmon();
+    let database = "language = \"en\"\n[database]\nurl = \"sqlite:tasks.db\"\n";
+    debian.write("/etc/taskmon/taskmon.toml", database);
+    let env = TestEnv::sqlite();
+    std::fs::copy(env.path("tasks.db"), debian.path("/etc/taskmon/tasks.db")).unwrap();
+    debian
+}
+
+#[test]
+fn lines_that_are_copied_from_the_example_work_by_themselves() {
+    let debian = fresh_host();
+    debian.write("/tmp/new", &copied_lines());
+    debian.printed("crontab /tmp/new");
+    let records = "/etc/taskmon/logs/taskmon_runs.jsonl";
+    let script = format!(
+        "crond -n > /tmp/crond.log 2>&1 &
+         for try in $(seq 750); do [ \"$(cat {records} 2>/dev/null | wc -l)\" -ge 4 ] && break; sleep 0.1; done"
+    );
+    debian.shell(&script).success().stderr();
+    let runs: Vec<Value> =
+        debian.read(records).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for job in ["stats", "cleanup", "disk", "alert"] {
+        let run = runs.iter().find(|run| run["job"] == job);
+        let run = run.unwrap_or_else(|| panic!("{job}: {runs:#?}"));
+        assert!(matches!(run["exit_code"].as_u64(), Some(0 | 1 | 4)), "{run:#}");
+    }
 }
 
 /// Containers have the host's file in place of the link that names a zone; cron goes by the file.
