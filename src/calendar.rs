@@ -3,9 +3,11 @@
 //! A local day has 23, 24 or 25 hours, sometimes half of one more; where clocks went back across midnight it is not even one
 //! piece. So a day is a list of spans, each within one local hour, and everything else follows from the list.
 
+use crate::language::Language;
 use crate::timezone::Tz;
 use chrono::{
-    DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
+    DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, SecondsFormat,
+    TimeZone, Utc,
 };
 
 /// Moves a time, at most to an end of the calendar. The operators panic there, and a row may hold any time.
@@ -43,6 +45,40 @@ impl Shift for NaiveDate {
 
     fn minus(self, span: Duration) -> Self {
         self.and_time(NaiveTime::MIN).minus(span).date()
+    }
+}
+
+/// How pages show times: in one zone, each with how far it is from now.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    pub now: DateTime<Utc>,
+    pub zone: Tz,
+    pub language: Language,
+}
+
+impl Clock {
+    /// `2026-12-01T02:00:00+08:00 (in 5 h)`
+    pub fn show(&self, at: DateTime<Utc>) -> String {
+        let time = at.with_timezone(&self.zone).to_rfc3339_opts(SecondsFormat::Secs, false);
+        let distance = self.distance(at);
+        self.language.pick(format!("{time}（{distance}）"), format!("{time} ({distance})"))
+    }
+
+    /// `in 42 s`, `2 min ago`: of seconds, minutes, hours and days the largest of which there is a whole one.
+    fn distance(&self, at: DateTime<Utc>) -> String {
+        let seconds = at.signed_duration_since(self.now).num_seconds();
+        let (count, [zh, en]) = match seconds.unsigned_abs() {
+            0 => return self.language.pick("现在", "now").to_owned(),
+            size @ ..60 => (size, ["秒", "s"]),
+            size @ ..3_600 => (size / 60, ["分钟", "min"]),
+            size @ ..86_400 => (size / 3_600, ["小时", "h"]),
+            size => (size / 86_400, ["天", "d"]),
+        };
+        if seconds > 0 {
+            self.language.pick(format!("{count} {zh}后"), format!("in {count} {en}"))
+        } else {
+            self.language.pick(format!("{count} {zh}前"), format!("{count} {en} ago"))
+        }
     }
 }
 
@@ -229,6 +265,26 @@ mod tests {
         let day = Day::new(date(text), zone);
         let seconds: i64 = day.spans.iter().map(|span| (span.end - span.start).num_seconds()).sum();
         seconds as f64 / 3600.0
+    }
+
+    #[test]
+    fn times_are_shown_in_one_zone_with_their_distance() {
+        let now = DateTime::parse_from_rfc3339("2026-11-30T13:00:00Z").unwrap().to_utc();
+        let clock = |language| Clock { now, zone: zone("Asia/Shanghai"), language };
+        let shown = |seconds| clock(Language::En).show(now + Duration::seconds(seconds));
+        assert_eq!(shown(18_000), "2026-12-01T02:00:00+08:00 (in 5 h)");
+        for (seconds, en, zh) in [
+            (0, "now", "现在"),
+            (42, "in 42 s", "42 秒后"),
+            (-125, "2 min ago", "2 分钟前"),
+            (3_599, "in 59 min", "59 分钟后"),
+            (-86_399, "23 h ago", "23 小时前"),
+            (172_800, "in 2 d", "2 天后"),
+        ] {
+            let at = now + Duration::seconds(seconds);
+            assert_eq!(clock(Language::En).distance(at), en);
+            assert_eq!(clock(Language::Zh).distance(at), zh);
+        }
     }
 
     #[test]

@@ -407,6 +407,7 @@ Examples:
   taskmon schedule install --dry-run --output text    the lines for the crontab
   taskmon schedule install                  write them; again, nothing changes
   taskmon schedule install --queues receipt,file    what this host serves
+  taskmon schedule install --replace        in place of lines that were written by hand
   taskmon schedule status --output text     is cron running, what is overdue?
   taskmon schedule logs --lines 5 | jq '.runs[] | [.job, .start, .exit_code]'
   taskmon schedule logs --follow            each run as it ends
@@ -467,6 +468,9 @@ pub struct ScheduleInstallArgs {
     /// Only the jobs of these queues, and those without one
     #[arg(long, value_name = "QUEUES", value_delimiter = ',', num_args = 1.., value_parser = queue)]
     pub queues: Vec<String>,
+    /// Turn lines of the crontab that start the same jobs, and that somebody wrote by hand, into comments
+    #[arg(long, conflicts_with = "systemd")]
+    pub replace: bool,
     /// Report what would be written, and change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -1,10 +1,12 @@
 //! Whether cron runs the jobs, and as they are configured.
 
 use super::Finding;
+use crate::calendar::Clock;
 use crate::language::Language;
+use chrono::{DateTime, Utc};
 
 /// The cron side, as far as it can be known here.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Scheduled {
     /// `None`: other users' processes are hidden here.
     pub cron_running: Option<bool>,
@@ -13,6 +15,7 @@ pub struct Scheduled {
     pub jobs: Vec<ScheduledJob>,
     /// Why the records of runs cannot be read.
     pub unreadable: Option<String>,
+    pub clock: Clock,
     /// What is not as it should be in the crontab and among the units, or not known.
     pub findings: Vec<Finding>,
 }
@@ -20,6 +23,9 @@ pub struct Scheduled {
 #[derive(Debug, Clone, Default)]
 pub struct ScheduledJob {
     pub name: String,
+    /// The place of a line that somebody wrote by hand.
+    pub by_hand: Option<String>,
+    pub next: Option<DateTime<Utc>>,
     /// `None`: not known.
     pub installed: Option<bool>,
     /// Whether it is installed otherwise than configured.
@@ -86,14 +92,35 @@ pub fn cron(scheduled: &Scheduled, language: Language) -> Vec<Finding> {
                 "启动 cron，例如 systemctl start cron；改用 systemd 定时器则无需理会",
                 "start it, as by systemctl start cron; timers of systemd do without it",
             )),
-        Some(true) => Finding::ok(language.pick(
-            format!("cron 正在运行；已安装 {} 项作业", installed.len()),
-            format!("cron is running; {} jobs are installed", installed.len()),
-        )),
+        Some(true) => {
+            let (count, next) = (installed.len(), next(scheduled, language));
+            Finding::ok(language.pick(
+                format!("cron 正在运行；已安装 {count} 项作业{next}"),
+                format!("cron is running; {count} jobs are installed{next}"),
+            ))
+        }
         None => Finding::skipped(language.pick(
             "看不到其他用户的进程，无从得知 cron 是否在运行",
             "other users' processes are hidden here, so that nobody knows whether cron is running",
         )),
     });
+    findings.extend(scheduled.jobs.iter().filter_map(|job| {
+        let (place, next) = (job.by_hand.as_ref()?, job.next.map(|at| scheduled.clock.show(at)));
+        let (name, next) = (&job.name, next.unwrap_or_else(|| "-".to_owned()));
+        Some(Finding::ok(language.pick(
+            format!("手工写入的 {name}（{place}），下次 {next}"),
+            format!("{name} is written by hand ({place}), next {next}"),
+        )))
+    }));
     findings
+}
+
+/// Which installed job is due next, as the end of a sentence.
+fn next(scheduled: &Scheduled, language: Language) -> String {
+    let installed = scheduled.jobs.iter().filter(|job| job.installed == Some(true));
+    let first = installed.filter_map(|job| Some((job.next?, &job.name))).min();
+    first.map_or(String::new(), |(at, name)| {
+        let at = scheduled.clock.show(at);
+        language.pick(format!("，下一项是 {name}：{at}"), format!(", next {name} at {at}"))
+    })
 }

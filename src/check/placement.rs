@@ -4,19 +4,32 @@ use super::Finding;
 use crate::language::Language;
 use crate::schedule::crontab::Crontab;
 use crate::schedule::entry::Entry;
-use crate::schedule::installed::Installed;
 use crate::schedule::settings::Settings;
 use crate::schedule::shell;
+use crate::schedule::starts::Unclear;
 use crate::timezone::Tz;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Jobs whose lines start what is not there.
 pub fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
     let mut obstacles: Vec<(String, Vec<&str>)> = Vec::new();
+    let mut by_hand = Vec::new();
     for entry in entries.iter().filter(|entry| entry.runs) {
         let Some(why) = entry.obstacle() else {
             continue;
         };
+        if entry.line.is_some() {
+            let position = entry.position();
+            by_hand.push(
+                Finding::failed(language.pick(
+                    format!("{position} 无法运行（{why}）"),
+                    format!("{position} cannot run ({why})"),
+                ))
+                .hint(language.pick("改正这一行", "put the line right")),
+            );
+            continue;
+        }
         match obstacles.iter_mut().find(|(other, _)| *other == why) {
             Some((_, names)) => names.push(&entry.job.name),
             None => obstacles.push((why, vec![&entry.job.name])),
@@ -30,7 +43,73 @@ pub fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
         ))
         .hint(language.pick("运行 `taskmon schedule install`（定时器则加 --systemd），重新写入本程序和配置文件的路径", "`taskmon schedule install`, for timers with --systemd, writes the paths of this program and of the configuration anew"))
     });
-    findings.collect()
+    findings.chain(by_hand).collect()
+}
+
+/// A crontab of the system that cannot be read.
+pub fn unreadable(path: &Path, error: &io::Error, language: Language) -> Finding {
+    let path = path.display();
+    let message = language.pick(
+        format!("无法读取 {path}（{error}）：其中的作业不得而知"),
+        format!("{path} cannot be read ({error}): jobs in it are not known"),
+    );
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return Finding::skipped(message);
+    }
+    Finding::warning(message).hint(language.pick(
+        "cron 也不会读取不是普通文件的内容：请看看它是什么",
+        "cron reads no such file either: look what it is",
+    ))
+}
+
+/// A line that names taskmon, and is not understood. `position`: its file and number.
+pub fn unclear(position: &str, unclear: &Unclear, language: Language) -> Finding {
+    let why = match unclear {
+        Unclear::Shell => {
+            language.pick("引号没有闭合，或用了 << ", "a quote is open, or it uses <<")
+        }
+        Unclear::Expands => language.pick(
+            "参数、目录或变量要由 shell 计算",
+            "a shell computes its arguments, its folder or a variable",
+        ),
+        Unclear::Behind => language
+            .pick("taskmon 由脚本或其他程序启动", "a script or another program starts taskmon"),
+        Unclear::Times => {
+            language.pick("不是每种 cron 都认识它的时间", "not every cron knows its times")
+        }
+        Unclear::Refused(why) => why,
+    };
+    Finding::warning(language.pick(
+        format!("{position} 提到 taskmon 而无法理解（{why}）：其中的作业不受监视"),
+        format!("{position} names taskmon and is not understood ({why}): its jobs are not watched"),
+    ))
+    .hint(language.pick(
+        "写成 `taskmon 作业 选项`，前面最多有 nice、ionice、env、flock、timeout、cd 或 sh -c",
+        "write it as `taskmon JOB OPTIONS`, with nothing before it but nice, ionice, env, flock, timeout, cd or sh -c",
+    ))
+}
+
+/// A line that starts taskmon by its name alone, which cron may not find.
+pub fn not_on_path(position: &str, path: &str, language: Language) -> Finding {
+    Finding::warning(language.pick(
+        format!("{position} 只写了 taskmon 而没有路径，而 cron 的 PATH（{path}）中没有它"),
+        format!(
+            "{position} starts taskmon without its path, and cron's PATH ({path}) does not have it"
+        ),
+    ))
+    .hint(language.pick(
+        "写出绝对路径：`command -v taskmon` 会给出",
+        "write the whole path, which `command -v taskmon` prints",
+    ))
+}
+
+/// Jobs that `install --replace` leaves to whoever may write the file.
+pub fn to_take_out(positions: &[String], language: Language) -> Finding {
+    let positions = positions.join(", ");
+    Finding::warning(language.pick(
+        format!("请自行去掉这些行，否则作业会运行两遍：{positions}"),
+        format!("take these lines out yourself, or the jobs run twice: {positions}"),
+    ))
 }
 
 /// Timers that are written and will never run.
@@ -76,21 +155,30 @@ pub fn other_configuration(config: Option<PathBuf>, language: Language) -> Findi
 
 /// The jobs that are installed in more than one place.
 pub fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
-    let is_same = |one: &Installed, other: &Installed| {
-        one.name == other.name || (&one.cron, &one.command) == (&other.cron, &other.command)
+    let is_same = |one: &Entry, other: &Entry| {
+        let (job, again) = (&one.job, &other.job);
+        let is_equal = (&job.cron, &job.command) == (&again.cron, &again.command);
+        // By hand a job may be written twice on purpose, at different times.
+        let is_by_hand = one.line.is_some() && other.line.is_some();
+        is_equal || (job.name == again.name && !is_by_hand)
     };
     let mut names: Vec<&str> = Vec::new();
-    let mut places: Vec<&str> = Vec::new();
+    let mut places: Vec<String> = Vec::new();
+    let mut by_hand: Vec<String> = Vec::new();
     for entry in entries {
         let again = entries
             .iter()
-            .find(|other| other.place != entry.place && is_same(&other.job, &entry.job));
+            .find(|other| other.position() != entry.position() && is_same(other, entry));
         if let Some(again) = again {
             names.push(&entry.job.name);
-            places.extend([entry.place.as_str(), again.place.as_str()]);
+            let both = [entry, again];
+            places.extend(both.map(Entry::position));
+            by_hand.extend(both.iter().filter(|one| one.line.is_some()).map(|one| one.position()));
         }
     }
-    for list in [&mut names, &mut places] {
+    names.sort_unstable();
+    names.dedup();
+    for list in [&mut places, &mut by_hand] {
         list.sort_unstable();
         list.dedup();
     }
@@ -100,7 +188,15 @@ pub fn doubled(entries: &[Entry], language: Language) -> Option<Finding> {
             format!("同一作业安装了不止一处（{places}），每次会运行两遍：{names}"),
             format!("installed in more than one place ({places}), so that each would run twice: {names}"),
         ))
-        .hint(language.pick("`taskmon schedule remove` 去掉 crontab 中的行，`taskmon schedule remove --systemd` 去掉单元", "`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away"))
+        .hint(if by_hand.is_empty() {
+            language.pick("`taskmon schedule remove` 去掉 crontab 中的行，`taskmon schedule remove --systemd` 去掉单元", "`taskmon schedule remove` takes the lines out of the crontab, `taskmon schedule remove --systemd` the units away").to_owned()
+        } else {
+            let lines = by_hand.join(", ");
+            language.pick(
+                format!("只留一处：去掉手工写的行（{lines}），自己 crontab 中的可由 `taskmon schedule install --replace` 取代；或用 `taskmon schedule remove` 去掉安装的"),
+                format!("keep one: take out what is written by hand ({lines}), which `taskmon schedule install --replace` does in your crontab, or what is installed, with `taskmon schedule remove`"),
+            )
+        })
     })
 }
 

@@ -210,6 +210,15 @@ fn find_file(request: &Request) -> Result<Option<(PathBuf, Vec<u8>)>, Failure> {
     Ok(None)
 }
 
+/// The file that a run would go by, be it readable or not; `None`: there is none.
+pub fn file_of(request: &Request) -> Option<PathBuf> {
+    let variable = || request.env.path("TASKMON_CONFIG");
+    match request.config_flag.clone().or_else(variable) {
+        Some(named) => Some(absolute(&request.working_dir, &named)),
+        None => usual_files(request).into_iter().find(|path| path.symlink_metadata().is_ok()),
+    }
+}
+
 fn open_found(path: &Path) -> io::Result<std::fs::File> {
     if geteuid().is_root() { open_regular(path, Access::Read) } else { open_named(path) }
 }

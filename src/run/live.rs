@@ -39,7 +39,7 @@ pub(super) fn evaluate(
         Mode::DryRun => disks::measure(config, &config.disk),
     };
     let mut undecided = Vec::new();
-    let missed = session.missed(config).unwrap_or_else(|failure| {
+    let missed = session.missed(config, mode).unwrap_or_else(|failure| {
         undecided.push((rules::JOB_MISSED, failure.message));
         None
     });

@@ -142,6 +142,13 @@ impl Crontab<'_> {
         jobs
     }
 
+    /// The lines that are nobody's block, each in its place: those of the block are blank.
+    pub fn outside(&self) -> Vec<u8> {
+        let blank = |byte: &u8| if *byte == b'\n' { b'\n' } else { b' ' };
+        let block: Vec<u8> = self.block.unwrap_or_default().iter().map(blank).collect();
+        [self.before, &block, self.after].concat()
+    }
+
     /// The variables that lines above the block set for its jobs, and their values.
     pub fn variables(&self) -> Vec<(String, String)> {
         let lines = self.before.split(|byte| *byte == b'\n');
@@ -176,6 +183,21 @@ impl Crontab<'_> {
     }
 }
 
+/// What stays of a line that `schedule install --replace` takes out of force.
+const REPLACED: &[u8] = b"# replaced by the block of taskmon: ";
+
+/// The text with these lines, counted from 1, as comments.
+pub fn comment_out(text: &[u8], lines: &[usize]) -> Vec<u8> {
+    let mut new = Vec::new();
+    for (at, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if lines.contains(&at.saturating_add(1)) {
+            new.extend(REPLACED);
+        }
+        new.extend(line);
+    }
+    new
+}
+
 /// Whether it is the line that taskmon wrote for the job: its times, any program and configuration, the job's words, and nothing else.
 fn is_line_of(line: &str, job: &Installed) -> bool {
     let Some(command) =
@@ -192,7 +214,7 @@ fn is_line_of(line: &str, job: &Installed) -> bool {
 }
 
 /// Reads `NAME = value`, with or without quotes, as cron does; a job's line never has its first `=` right behind its first word.
-fn variable(line: &[u8]) -> Option<(String, String)> {
+pub(super) fn variable(line: &[u8]) -> Option<(String, String)> {
     let line = String::from_utf8_lossy(line);
     let (name, value) = line.split_once('=')?;
     let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();

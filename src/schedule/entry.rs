@@ -7,8 +7,10 @@ use std::path::Path;
 
 /// A job that is installed with a configuration.
 pub struct Entry {
-    /// "crontab", or the folder of its units.
+    /// "crontab", a file such as /etc/crontab, or the folder of its units.
     pub place: String,
+    /// The line of a crontab, if somebody wrote it by hand.
+    pub line: Option<usize>,
     pub is_timer: bool,
     /// A timer that is not enabled does not.
     pub runs: bool,
@@ -18,6 +20,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Where it is, for people: "crontab", "/etc/cron.d/shop:3".
+    pub fn position(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.place),
+            None => self.place.clone(),
+        }
+    }
+
     /// Why what it starts cannot run: the program, or the file that it names with `-c`.
     pub fn obstacle(&self) -> Option<String> {
         let words = match self.words.as_slice() {

@@ -2,7 +2,7 @@
 
 use super::runs::RunRecord;
 use crate::outcome::Issue;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -16,6 +16,9 @@ pub struct JobLine {
     pub priority: u8,
     /// RFC 3339 in the zone that cron goes by; `None`: never, or at boot.
     pub next_run: Option<String>,
+    /// The same, for pages.
+    #[serde(skip)]
+    pub next: Option<DateTime<Utc>>,
 }
 
 /// The result of `schedule list`.
@@ -64,6 +67,12 @@ pub struct JobStatus {
     pub line: JobLine,
     /// `None`: not known.
     pub installed: Option<bool>,
+    /// Where it is: "crontab", a file such as /etc/cron.d/shop, or the folder of its units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The line there, if somebody wrote it by hand.
+    #[serde(rename = "line", skip_serializing_if = "Option::is_none")]
+    pub line_number: Option<usize>,
     /// Whether it is installed otherwise than configured; `None`: it is not installed.
     pub outdated: Option<bool>,
     pub last_run: Option<LastRun>,
@@ -73,6 +82,12 @@ pub struct JobStatus {
 
 #[derive(Debug, Serialize)]
 pub struct LastRun {
+    /// For pages: when it began.
+    #[serde(skip)]
+    pub began: DateTime<Utc>,
+    /// For pages: when it ended.
+    #[serde(skip)]
+    pub ended: DateTime<Utc>,
     pub start: String,
     pub end: String,
     pub exit_code: u8,
@@ -86,6 +101,8 @@ impl LastRun {
             time.to_rfc3339_opts(SecondsFormat::Secs, false)
         };
         Self {
+            began: run.start.to_utc(),
+            ended: run.end.to_utc(),
             start: text(&run.start),
             end: text(&run.end),
             exit_code: run.exit_code,
@@ -120,6 +137,9 @@ pub struct Change {
     /// Lines of the block that taskmon had not written, and that are gone with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
+    /// Lines by hand that are comments now, as they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
     /// Units that were written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<PathBuf>,

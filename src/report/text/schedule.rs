@@ -1,16 +1,17 @@
 //! The pages of `schedule`.
 
 use super::page::Page;
+use crate::calendar::Clock;
 use crate::language::Language;
 use crate::schedule::report::{Change, JobLine, JobStatus, ScheduleReport, StatusReport};
 use crate::schedule::runs::{Holder, RunRecord};
-use chrono::SecondsFormat;
 
-pub fn list(report: &ScheduleReport, language: Language) -> String {
+pub fn list(report: &ScheduleReport, clock: Clock) -> String {
+    let language = clock.language;
     let rows = report.jobs.iter().map(|job| {
         let (name, cron, command) = (job.name.clone(), job.cron.clone(), job.command.clone());
         let (queue, priority) = (job.queue.clone(), job.priority.to_string());
-        [name, cron, command, queue, priority, next_run(job, language)]
+        [name, cron, command, queue, priority, next_run(job, clock)]
     });
     let mut page = Page::new(language);
     page.table(
@@ -24,15 +25,16 @@ pub fn list(report: &ScheduleReport, language: Language) -> String {
     page.text
 }
 
-fn next_run(job: &JobLine, language: Language) -> String {
-    match (&job.next_run, job.cron.as_str()) {
-        (Some(time), _) => time.clone(),
-        (None, "@reboot") => language.pick("开机时", "at boot").to_owned(),
-        (None, _) => language.pick("从不", "never").to_owned(),
+fn next_run(job: &JobLine, clock: Clock) -> String {
+    match (job.next, job.cron.as_str()) {
+        (Some(time), _) => clock.show(time),
+        (None, "@reboot") => clock.language.pick("开机时", "at boot").to_owned(),
+        (None, _) => clock.language.pick("从不", "never").to_owned(),
     }
 }
 
-pub fn status(report: &StatusReport, language: Language) -> String {
+pub fn status(report: &StatusReport, clock: Clock) -> String {
+    let language = clock.language;
     let cron = match report.cron_running {
         _ if report.by_timers => {
             language.pick("作业由 systemd 定时器运行", "the jobs are run by systemd's timers")
@@ -49,19 +51,26 @@ pub fn status(report: &StatusReport, language: Language) -> String {
             None => ("-".to_owned(), "-".to_owned()),
             Some(run) if run.skipped => {
                 let skipped = language.pick("因锁跳过", "skipped for a lock");
-                (run.start.clone(), skipped.to_owned())
+                (clock.show(run.began), skipped.to_owned())
             }
-            Some(run) => (run.start.clone(), result(run.exit_code, run.duration_seconds, language)),
+            Some(run) => {
+                (clock.show(run.began), result(run.exit_code, run.duration_seconds, language))
+            }
         };
         let (name, state) = (job.line.name.clone(), state(job, language).to_owned());
-        [name, state, start, ended, next_run(&job.line, language)]
+        let place = match (&job.source, job.line_number) {
+            (Some(source), Some(line)) => format!("{source}:{line}"),
+            (Some(source), None) => source.clone(),
+            (None, _) => "-".to_owned(),
+        };
+        [name, state, place, start, ended, next_run(&job.line, clock)]
     });
     let mut page = Page::new(language);
     page.line(cron);
     page.line("");
     page.table(
-        ["作业", "状态", "上次运行", "结果", "下次运行"],
-        ["job", "state", "last run", "result", "next run"],
+        ["作业", "状态", "位置", "上次运行", "结果", "下次运行"],
+        ["job", "state", "where", "last run", "result", "next run"],
         rows,
     );
     for warning in &report.warnings {
@@ -76,6 +85,9 @@ pub fn status(report: &StatusReport, language: Language) -> String {
 fn state(job: &JobStatus, language: Language) -> &'static str {
     match (job.installed, job.outdated, job.overdue) {
         (_, _, Some(true)) => language.pick("! 逾期未运行", "! overdue"),
+        (Some(true), ..) if job.line_number.is_some() => {
+            language.pick("手工写入", "written by hand")
+        }
         (Some(true), Some(true), _) => language.pick("已安装（与配置不同）", "installed, outdated"),
         (Some(true), ..) => language.pick("已安装", "installed"),
         (Some(false), ..) => language.pick("未安装", "not installed"),
@@ -94,7 +106,8 @@ fn result(exit_code: u8, seconds: f64, language: Language) -> String {
 }
 
 /// A line for each run.
-pub fn logs(runs: &[RunRecord], language: Language) -> String {
+pub fn logs(runs: &[RunRecord], clock: Clock) -> String {
+    let language = clock.language;
     let mut page = Page::new(language);
     for run in runs {
         let said = match run.held_by {
@@ -104,7 +117,7 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
                 .pick("跳过：另一台主机正在运行", "skipped: running on another host")
                 .to_owned(),
         };
-        let start = run.start.to_rfc3339_opts(SecondsFormat::Secs, false);
+        let start = clock.show(run.start.to_utc());
         let dry_run = if run.dry_run { language.pick("（试运行）", " (dry run)") } else { "" };
         let command =
             if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
@@ -113,7 +126,8 @@ pub fn logs(runs: &[RunRecord], language: Language) -> String {
     page.text
 }
 
-pub fn change(change: &Change, language: Language) -> String {
+pub fn change(change: &Change, clock: Clock) -> String {
+    let language = clock.language;
     let mut page = Page::new(language);
     // A dry run prints what would be written, ready to be looked at or piped on.
     if change.dry_run {
@@ -131,7 +145,11 @@ pub fn change(change: &Change, language: Language) -> String {
         (false, true) => language.pick("没有可移除的内容", "There was nothing to remove"),
     });
     for job in &change.jobs {
-        page.line(format!("  {}  {}  {}", job.cron, job.command, next_run(job, language)));
+        page.line(format!("  {}  {}  {}", job.cron, job.command, next_run(job, clock)));
+    }
+    for line in &change.replaced {
+        let word = language.pick("已改为注释", "now a comment");
+        page.line(format!("  {word}: {line}"));
     }
     for path in &change.files {
         page.line(format!("  + {}", path.display()));

@@ -13,6 +13,7 @@ use crate::run::Session;
 use crate::run::locks::real;
 use crate::run::output::Done;
 use crate::schedule::crontab::{self, Crontab};
+use crate::schedule::entry::Entry;
 use crate::schedule::installed::Installation;
 use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
@@ -31,14 +32,14 @@ impl Session {
         let place = &arguments.place;
         let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         change.left_out = left_out.into_iter().map(|job| job.name).collect();
-        let set = if place.systemd {
+        let (set, replaced) = if place.systemd {
             install_units(&served, place, &installation, &mut change)?;
-            Vec::new()
+            (Vec::new(), Vec::new())
         } else {
-            self.install_lines(config, &served, place, &installation, &mut change)?
+            self.install_lines(config, &served, arguments, &installation, &mut change)?
         };
         change.warnings.extend(self.missing_variables(config, &set, place)?);
-        let doubled = self.doubled_by(config, &served, place);
+        let doubled = self.doubled_by(config, &served, place, &replaced);
         change.warnings.extend(doubled.iter().map(Finding::sentence));
         change.jobs = served.iter().map(|job| self.line(job, cron_zone())).collect();
         self.changed(change, config)
@@ -74,18 +75,24 @@ impl Session {
         Ok((served, left_out))
     }
 
-    /// Returns the variables that the crontab sets for the lines.
+    /// Returns the variables that the crontab sets for the lines, and the lines that a dry run would turn into comments.
     fn install_lines(
         &self,
         config: &Config,
         jobs: &[CronJob],
-        place: &SchedulePlace,
+        arguments: &ScheduleInstallArgs,
         installation: &Installation,
         change: &mut Change,
-    ) -> Result<Vec<String>> {
-        let program = program(place.user.as_deref())?;
+    ) -> Result<(Vec<String>, Vec<usize>)> {
+        let program = program(arguments.place.user.as_deref())?;
         let _lock = self.crontab_lock(change)?;
-        let text = program.read()?.unwrap_or_default();
+        let before = program.read()?.unwrap_or_default();
+        let replaced = if arguments.replace {
+            self.replaced_lines(config, &program, jobs, &before, change)?
+        } else {
+            Vec::new()
+        };
+        let text = crontab::comment_out(&before, &replaced);
         let crontab = crontab::read(&text)?;
         refuse_other_configuration(&crontab, installation)?;
         let zones = placement::zones_above(
@@ -97,7 +104,7 @@ impl Session {
         change.warnings.extend(zones.iter().map(Finding::sentence));
         report_foreign_lines(&crontab, change, config.language);
         let new = crontab.with(jobs, installation);
-        change.changed = new != text;
+        change.changed = new != before;
         change.block =
             crontab::read(&new)?.block().map(|block| String::from_utf8_lossy(block).into_owned());
         if change.changed && !change.dry_run {
@@ -105,7 +112,36 @@ impl Session {
         }
         // A variable that is set to nothing counts as unset.
         let set = crontab.variables().into_iter().filter(|(_, value)| !value.is_empty());
-        Ok(set.map(|(name, _)| name).collect())
+        let set = set.map(|(name, _)| name).collect();
+        Ok((set, if change.dry_run { replaced } else { Vec::new() }))
+    }
+
+    /// The lines by hand that start the same jobs and that this crontab has; those in files of the system are named in a warning.
+    fn replaced_lines(
+        &self,
+        config: &Config,
+        program: &Program,
+        jobs: &[CronJob],
+        text: &[u8],
+        change: &mut Change,
+    ) -> Result<Vec<usize>> {
+        let entries = self.by_hand(config, program, Some(&crontab::read(text)?)).entries;
+        let is_same = |entry: &&Entry| jobs.iter().any(|job| job.name == entry.job.name);
+        let (here, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
+            entries.iter().filter(is_same).partition(|entry| entry.place == "crontab");
+        let elsewhere: Vec<String> = elsewhere.into_iter().map(Entry::position).collect();
+        if !elsewhere.is_empty() {
+            let finding = placement::to_take_out(&elsewhere, config.language);
+            change.warnings.push(finding.sentence());
+        }
+        let mut numbers: Vec<usize> = here.into_iter().filter_map(|entry| entry.line).collect();
+        numbers.dedup();
+        let text = String::from_utf8_lossy(text);
+        let lines = text.lines().enumerate();
+        let is_replaced = |at: usize| numbers.contains(&at.saturating_add(1));
+        let replaced = lines.filter(|(at, _)| is_replaced(*at));
+        change.replaced = replaced.map(|(_, line)| line.to_owned()).collect();
+        Ok(numbers)
     }
 
     pub(super) fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
@@ -153,7 +189,7 @@ impl Session {
             log::warn!("{warning}");
         }
         change.notes = change.warnings.clone();
-        self.done(&change, Outcome::Done, || page::change(&change, config.language))
+        self.done(&change, Outcome::Done, || page::change(&change, self.clock(config)))
     }
 
     /// Waits for another `install` or `remove`, which must not write between this one's reading and writing of the crontab.

@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
 use crate::run::locks::real;
-use crate::schedule::crontab;
+use crate::schedule::crontab::{self, Crontab};
 use crate::schedule::entry::Entry;
 use crate::schedule::installed::{Installed, rename_former};
 use crate::schedule::job::CronJob;
@@ -20,7 +20,7 @@ pub(super) struct InstalledJobs {
     /// Those that run.
     pub(super) jobs: Vec<Installed>,
     /// All of them.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// What is not as it should be.
     pub(super) findings: Vec<Finding>,
     /// Time zones that the crontab sets for them.
@@ -33,11 +33,25 @@ impl InstalledJobs {
     /// The names of those that the configuration does not have.
     pub(super) fn leftover(&self, config: &Config) -> Vec<String> {
         let is_configured = |name: &str| config.schedule.names().any(|job| job == name);
-        let names = self.entries.iter().map(|entry| entry.job.name.clone());
+        let installed = self.entries.iter().filter(|entry| entry.line.is_none());
+        let names = installed.map(|entry| entry.job.name.clone());
         let mut names: Vec<String> = names.filter(|name| !is_configured(name)).collect();
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Those that somebody wrote by hand.
+    pub(super) fn by_hand(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.line.is_some())
+    }
+
+    /// Where a job runs: as it was installed, else as somebody wrote it.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        let mut named = self.entries.iter().filter(|entry| entry.runs && entry.job.name == name);
+        let first = named.next()?;
+        let installed = std::iter::once(first).chain(named).find(|entry| entry.line.is_none());
+        Some(installed.unwrap_or(first))
     }
 
     /// The names of those that are only units that are not enabled.
@@ -60,6 +74,7 @@ impl Session {
         let (mut entries, mut findings) = timers(config, &is_this);
         let mut is_known = !entries.is_empty();
         let mut zones = Vec::new();
+        let by_hand = |crontab: Option<&Crontab>| self.by_hand(config, program, crontab);
         match program.read() {
             Ok(text) => {
                 let text = text.unwrap_or_default();
@@ -73,6 +88,7 @@ impl Session {
                     );
                     entries.extend(crontab.jobs().into_iter().map(|(job, words)| Entry {
                         place: "crontab".to_owned(),
+                        line: None,
                         is_timer: false,
                         runs: true,
                         words,
@@ -82,16 +98,26 @@ impl Session {
                     findings
                         .push(placement::other_configuration(crontab.config(), config.language));
                 }
+                let mut found = by_hand(Some(&crontab));
+                entries.append(&mut found.entries);
+                findings.append(&mut found.findings);
                 is_known = true;
             }
-            // Where there is no cron, or none for this user, the timers are what there is.
-            Err(failure)
-                if matches!(failure.kind, Kind::CrontabUnavailable | Kind::CrontabRefused)
-                    && is_known => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                let mut found = by_hand(None);
+                is_known |= !found.entries.is_empty();
+                entries.append(&mut found.entries);
+                findings.append(&mut found.findings);
+                // Where there is no cron, or none for this user, the timers and the system's crontabs are what there is.
+                let is_without =
+                    matches!(failure.kind, Kind::CrontabUnavailable | Kind::CrontabRefused);
+                if !is_without || !is_known {
+                    return Err(failure);
+                }
+            }
         }
         let configured: Vec<&str> = config.schedule.names().collect();
-        for entry in &mut entries {
+        for entry in entries.iter_mut().filter(|entry| entry.line.is_none()) {
             rename_former(&mut entry.job, &configured);
         }
         findings.extend(placement::doubled(&entries, config.language));
@@ -102,12 +128,13 @@ impl Session {
         Ok(is_known.then_some(InstalledJobs { jobs, by_timers, entries, findings, zones }))
     }
 
-    /// What would run twice once these jobs are installed at a place, besides what does so already.
+    /// What would run twice once these jobs are installed at a place, besides what does so already. `replaced`: lines of the crontab that will be comments.
     pub(super) fn doubled_by(
         &self,
         config: &Config,
         jobs: &[CronJob],
         place: &SchedulePlace,
+        replaced: &[usize],
     ) -> Vec<Finding> {
         let target = if place.systemd {
             unit_dir(place).map_or_else(|_| String::new(), |dir| dir.display().to_string())
@@ -120,9 +147,15 @@ impl Session {
             None
         });
         let entries = installed.into_iter().flat_map(|found| found.entries);
-        let mut entries: Vec<Entry> = entries.filter(|entry| entry.place != target).collect();
+        let is_other = |entry: &Entry| {
+            let is_replaced =
+                entry.place == "crontab" && entry.line.is_some_and(|line| replaced.contains(&line));
+            (entry.place != target || entry.line.is_some()) && !is_replaced
+        };
+        let mut entries: Vec<Entry> = entries.filter(is_other).collect();
         entries.extend(jobs.iter().map(|job| Entry {
             place: target.clone(),
+            line: None,
             is_timer: place.systemd,
             runs: true,
             job: Installed::of(job, &[], self.now),
@@ -153,6 +186,7 @@ fn timers(config: &Config, is_this: &dyn Fn(&Path) -> bool) -> (Vec<Entry>, Vec<
             let place = folder.display().to_string();
             jobs.into_iter().map(move |job| Entry {
                 place: place.clone(),
+                line: None,
                 is_timer: true,
                 runs,
                 job: job.job,

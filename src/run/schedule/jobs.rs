@@ -32,13 +32,8 @@ impl Session {
 
 /// Whether taskmon would take these words, and do a job by them; else why not.
 fn check_command(words: &[String], config: &Config, now: DateTime<Utc>) -> Result<(), String> {
-    let line = ["taskmon", "-c", "taskmon.toml"].into_iter();
-    let parsed = Cli::try_parse_from(line.chain(words.iter().map(String::as_str)));
-    let cli = parsed.map_err(|error| {
-        let message = error.to_string();
-        let first = message.lines().next().unwrap_or_default();
-        first.trim_start_matches("error: ").to_owned()
-    })?;
+    let line = ["-c", "taskmon.toml"].map(str::to_owned);
+    let cli = parse_words(line.iter().chain(words))?;
     if cli.common.config.as_deref() != Some(Path::new("taskmon.toml")) {
         return Err(
             "which names a configuration with --config; a job has that of its file".to_owned()
@@ -55,4 +50,14 @@ fn check_command(words: &[String], config: &Config, now: DateTime<Utc>) -> Resul
         _ => return Err("which is none of cleanup, stats, disk and alert".to_owned()),
     };
     checked.map_err(|error| Failure::of(&error).message)
+}
+
+/// What these arguments of taskmon mean, or why they are refused.
+pub(super) fn parse_words<'w>(words: impl Iterator<Item = &'w String>) -> Result<Cli, String> {
+    let line = std::iter::once("taskmon").chain(words.map(String::as_str));
+    Cli::try_parse_from(line).map_err(|error| {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default();
+        first.trim_start_matches("error: ").to_owned()
+    })
 }

@@ -1,6 +1,7 @@
 //! `schedule logs`: the records of the runs.
 
 use super::missed::unreadable_records;
+use crate::calendar::Clock;
 use crate::cli::{Format, ScheduleLogsArgs};
 use crate::config::Config;
 use crate::outcome::{Failure, Kind, Outcome};
@@ -13,6 +14,7 @@ use crate::schedule::report::LogReport;
 use crate::schedule::runs::RunRecord;
 use crate::schedule::runs::follow::Follower;
 use anyhow::Result;
+use chrono::Utc;
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ impl Session {
         let (mut follower, found) = Follower::start(folder, arguments.lines).map_err(unreadable)?;
         if !arguments.follow {
             let report = LogReport { success: true, runs: found };
-            return self.done(&report, Outcome::Done, || page::logs(&report.runs, config.language));
+            return self
+                .done(&report, Outcome::Done, || page::logs(&report.runs, self.clock(config)));
         }
         let asked_to_end = Arc::new(AtomicBool::new(false));
         listen_for_signals(&asked_to_end)?;
@@ -46,7 +49,11 @@ impl Session {
     fn print_runs(&self, runs: &[RunRecord], config: &Config) -> Result<ControlFlow<()>> {
         for run in runs {
             let line = match self.common.output {
-                Format::Text => page::logs(std::slice::from_ref(run), config.language),
+                Format::Text => {
+                    // Each comes as it ends: that is now.
+                    let clock = Clock { now: Utc::now(), ..self.clock(config) };
+                    page::logs(std::slice::from_ref(run), clock)
+                }
                 _ => json::render(run, json::Layout::Compact)?,
             };
             match write_out(&line) {

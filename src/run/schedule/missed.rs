@@ -1,11 +1,13 @@
 //! Which jobs are missed or were skipped too often, for `schedule status` and the live rules.
 
+use super::by_hand::remember_seen;
 use super::cron_zone;
 use crate::calendar::Shift;
 use crate::config::Config;
 use crate::host;
 use crate::live::{MissedJob, SkippedJob};
 use crate::lock;
+use crate::notify::Mode;
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
 use crate::run::arguments::recorded_words;
@@ -26,9 +28,15 @@ impl Session {
     pub(in crate::run) fn missed(
         &self,
         config: &Config,
+        mode: Mode,
     ) -> Result<Option<Vec<MissedJob>>, Failure> {
         let installed = match self.installed(config, &Program::default()) {
-            Ok(Some(installed)) if !installed.jobs.is_empty() => installed.jobs,
+            Ok(Some(installed)) if !installed.jobs.is_empty() => {
+                if mode == Mode::Deliver {
+                    remember_seen(config, &installed.entries);
+                }
+                installed.jobs
+            }
             Ok(_) => return Ok(None),
             // A user who may have no crontab has no jobs in one; to say so at every run would be mail every five minutes.
             Err(failure)

@@ -1,5 +1,6 @@
 //! `taskmon schedule`: the jobs of the configuration, where they are installed, and how they went.
 
+mod by_hand;
 mod environment;
 mod install;
 mod installed;
@@ -10,6 +11,7 @@ mod status;
 mod units;
 
 use super::{Done, Session};
+use crate::calendar::Clock;
 use crate::check::{Finding, placement};
 use crate::cli::ScheduleCommand;
 use crate::config::{self, Config};
@@ -57,7 +59,7 @@ impl Session {
             leftover,
             warnings: findings.iter().map(Finding::sentence).collect(),
         };
-        self.done(&report, Outcome::Done, || page::list(&report, config.language))
+        self.done(&report, Outcome::Done, || page::list(&report, self.clock(config)))
     }
 
     fn line(&self, job: &CronJob, zone: Tz) -> JobLine {
@@ -68,7 +70,13 @@ impl Session {
             queue: job.queue.clone(),
             priority: job.priority,
             next_run: job.times.next(self.now, zone).map(|at| shown(at, zone)),
+            next: job.times.next(self.now, zone),
         }
+    }
+
+    /// How pages show times.
+    pub(super) fn clock(&self, config: &Config) -> Clock {
+        Clock { now: self.now, zone: config.timezone, language: config.language }
     }
 }
 

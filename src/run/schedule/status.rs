@@ -1,9 +1,9 @@
 //! `schedule status`: whether each job is installed, how it went last and whether it is overdue.
 
-use super::cron_zone;
 use super::install::program;
 use super::installed::InstalledJobs;
 use super::missed::read_records;
+use super::{cron_zone, shown};
 use crate::check::cron::{Scheduled, ScheduledJob};
 use crate::check::{Finding, Status, placement};
 use crate::cli::ScheduleStatusArgs;
@@ -14,8 +14,10 @@ use crate::run::arguments::recorded_words;
 use crate::run::output::Done;
 use crate::run::{Session, log_issues};
 use crate::schedule::daemon;
+use crate::schedule::entry::Entry;
+use crate::schedule::expression::Times;
 use crate::schedule::job::CronJob;
-use crate::schedule::report::{JobStatus, LastRun, StatusReport};
+use crate::schedule::report::{JobLine, JobStatus, LastRun, StatusReport};
 use crate::schedule::runs::{self, RunRecord};
 use anyhow::Result;
 use std::path::Path;
@@ -26,25 +28,35 @@ impl Session {
         log_issues(&report.errors);
         let outcome =
             if report.errors.is_empty() { Outcome::Done } else { Outcome::DoneWithErrors };
-        self.done(&report, outcome, || page::status(&report, config.language))
+        self.done(&report, outcome, || page::status(&report, self.clock(config)))
     }
 
     /// The same for `check`.
     pub(in crate::run) fn scheduled(&self, config: &Config) -> Result<Scheduled> {
         let (status, findings) = self.status_report(config, &ScheduleStatusArgs::default())?;
+        let clock = self.clock(config);
         let jobs = status.jobs.into_iter().map(|job| ScheduledJob {
+            by_hand: job
+                .line_number
+                .zip(job.source.as_ref())
+                .map(|(line, source)| format!("{source}:{line}")),
+            next: job.line.next,
             // A timer that is written and not enabled has a finding of its own: installing it again would not help.
             installed: job.installed.filter(|_| !status.idle.contains(&job.line.name)),
             name: job.line.name,
             outdated: job.outdated == Some(true),
             overdue: job.overdue == Some(true),
-            last: job.last_run.filter(|run| !run.skipped).map(|run| (run.end, run.exit_code)),
+            last: job
+                .last_run
+                .filter(|run| !run.skipped)
+                .map(|run| (clock.show(run.ended), run.exit_code)),
         });
         Ok(Scheduled {
             unreadable: status.errors.first().map(|issue| issue.message.clone()),
             cron_running: status.cron_running,
             by_timers: status.by_timers,
             jobs: jobs.collect(),
+            clock,
             findings,
         })
     }
@@ -86,7 +98,13 @@ impl Session {
             let path = runs::path(&config.alerts.notify.logs_dir).display().to_string();
             errors.push(Issue::new("records_unreadable", failure.message.clone()).path(path));
         });
-        let status = |job| self.job_status(job, installed.as_ref(), runs.as_deref().ok(), config);
+        let known = runs.as_deref().ok();
+        let status = |job| self.job_status(job, installed.as_ref(), known, config);
+        let mut lines: Vec<JobStatus> = served.map(status).collect();
+        lines.extend(installed.iter().flat_map(|installed| {
+            let by_hand = installed.by_hand().filter(|entry| !is_shown(entry, installed, &jobs));
+            by_hand.map(|entry| self.line_status(entry, known, config)).collect::<Vec<_>>()
+        }));
         let warnings: Vec<String> = findings.iter().map(Finding::sentence).collect();
         let report = StatusReport {
             success: true,
@@ -97,7 +115,7 @@ impl Session {
             by_timers: installed.as_ref().is_some_and(|installed| installed.by_timers),
             idle: installed.as_ref().map_or_else(Vec::new, InstalledJobs::idle),
             timezone: zone.name().to_owned(),
-            jobs: served.map(status).collect(),
+            jobs: lines,
             leftover,
             notes: warnings.clone(),
             warnings,
@@ -114,21 +132,67 @@ impl Session {
         runs: Option<&[RunRecord]>,
         config: &Config,
     ) -> JobStatus {
-        let entry =
-            installed.and_then(|found| found.jobs.iter().find(|entry| entry.name == job.name));
-        let words = recorded_words(&job.words);
-        let last = runs.unwrap_or_default().iter().rev().find(|run| run.is_of(&words));
+        let entry = installed.and_then(|found| found.entry(&job.name));
+        if let Some(entry) = entry.filter(|entry| entry.line.is_some()) {
+            return self.line_status(entry, runs, config);
+        }
         JobStatus {
             line: self.line(job, cron_zone()),
             installed: installed.map(|_| entry.is_some()),
-            outdated: entry.map(|entry| {
+            source: entry.map(|entry| entry.place.clone()),
+            line_number: None,
+            outdated: entry.map(|Entry { job: entry, .. }| {
                 (entry.cron.as_str(), entry.command.as_str(), entry.priority)
                     != (job.cron.trim(), job.command().as_str(), job.priority)
             }),
-            overdue: entry
-                .zip(runs)
-                .map(|(entry, runs)| self.missed_since(entry, runs, config).is_some()),
-            last_run: last.map(LastRun::of),
+            overdue: self.is_overdue(entry, runs, config),
+            last_run: last_run(&job.words, runs),
         }
     }
+
+    /// The state of a line that somebody wrote by hand: its own times hold.
+    fn line_status(&self, entry: &Entry, runs: Option<&[RunRecord]>, config: &Config) -> JobStatus {
+        let (job, zone) = (&entry.job, cron_zone());
+        let next = Times::read(&job.cron).ok().and_then(|times| times.next(self.now, zone));
+        JobStatus {
+            line: JobLine {
+                name: job.name.clone(),
+                cron: job.cron.clone(),
+                command: job.command.clone(),
+                queue: job.queue.clone(),
+                priority: job.priority,
+                next_run: next.map(|at| shown(at, zone)),
+                next,
+            },
+            installed: Some(true),
+            source: Some(entry.place.clone()),
+            line_number: entry.line,
+            outdated: Some(false),
+            overdue: self.is_overdue(Some(entry), runs, config),
+            last_run: last_run(&job.words(), runs),
+        }
+    }
+
+    fn is_overdue(
+        &self,
+        entry: Option<&Entry>,
+        runs: Option<&[RunRecord]>,
+        config: &Config,
+    ) -> Option<bool> {
+        let (entry, runs) = entry.zip(runs)?;
+        Some(self.missed_since(&entry.job, runs, config).is_some())
+    }
+}
+
+/// Whether the row of a configured job is about this line.
+fn is_shown(entry: &Entry, installed: &InstalledJobs, jobs: &[CronJob]) -> bool {
+    let is_configured = jobs.iter().any(|job| job.name == entry.job.name);
+    let shown = installed.entry(&entry.job.name).map(Entry::position);
+    is_configured && shown == Some(entry.position())
+}
+
+fn last_run(words: &[String], runs: Option<&[RunRecord]>) -> Option<LastRun> {
+    let words = recorded_words(words);
+    let last = runs.unwrap_or_default().iter().rev().find(|run| run.is_of(&words));
+    last.map(LastRun::of)
 }

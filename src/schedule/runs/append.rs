@@ -48,7 +48,7 @@ pub(super) fn append_and_trim(path: &Path, record: &RunRecord, kept: usize) -> i
 }
 
 /// The file that the name leads to, locked: it may have been trimmed, or rotated by another program, while this run waited for the lock.
-pub(super) fn open_locked(path: &Path) -> io::Result<File> {
+pub(in crate::schedule) fn open_locked(path: &Path) -> io::Result<File> {
     let open = |path: &Path| open_regular(path, Access::Append);
     let busy = || io::Error::new(ErrorKind::TimedOut, "another program holds its lock");
     locked(path, LOCK_TIMEOUT, open)?.ok_or_else(busy)

@@ -4,6 +4,7 @@
 //! these tests fail, they never skip.
 
 mod across_hosts;
+mod by_hand;
 mod check;
 mod crontab;
 mod environment;

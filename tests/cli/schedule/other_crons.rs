@@ -75,9 +75,26 @@ fn lines_that_are_copied_from_the_example_work_by_themselves() {
     let records = "/etc/taskmon/logs/taskmon_runs.jsonl";
     let script = format!(
         "crond -n > /tmp/crond.log 2>&1 &
-         for try in $(seq 750); do [ \"$(cat {records} 2>/dev/null | wc -l)\" -ge 4 ] && break; sleep 0.1; done"
+         for try in $(seq 750); do [ \"$(cat {records} 2>/dev/null | wc -l)\" -ge 4 ] && break; sleep 0.1; done
+         taskmon check --output text"
     );
-    debian.shell(&script).success().stderr();
+    let check = debian.shell(&script).run();
+    check.stderr();
+    check
+        .stdout_contains("✓ cron ")
+        .stdout_contains("cron is running; 4 jobs are installed, next ");
+    for (number, name) in [
+        "generate-daily-statistics",
+        "cleanup-expired-tasks",
+        "disk-space-check",
+        "check-live-alerts",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let known = format!("{name} is written by hand (crontab:{}), next ", number + 1);
+        check.stdout_contains(&known);
+    }
     let runs: Vec<Value> =
         debian.read(records).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for job in ["stats", "cleanup", "disk", "alert"] {
