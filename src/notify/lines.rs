@@ -15,8 +15,16 @@ pub fn append(path: &Path, lines: &[String]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         Folder::make(folder)?;
     }
-    let mut file = open_regular(path, Access::Append)?;
-    if !ends_a_line(&file)? {
+    let file = open_regular(path, Access::Append)?;
+    let before = file.metadata()?.len();
+    write_lines(&file, lines).inspect_err(|_| {
+        // On a full disk half a line would be a torn one; without the permission to cut it, it is one.
+        let _ = file.set_len(before);
+    })
+}
+
+fn write_lines(mut file: &File, lines: &[String]) -> io::Result<()> {
+    if !ends_a_line(file)? {
         file.write_all(b"\n")?;
     }
     for line in lines {

@@ -92,7 +92,6 @@ pub enum Mode {
 pub struct Plan {
     entries: Vec<Entry>,
     transitions: Vec<Transition>,
-    is_carried: bool,
     reservation: Option<records::Reservation>,
     issues: Vec<Issue>,
     warnings: Vec<String>,

@@ -4,7 +4,8 @@ use super::decide::{Extent, Reason, State, decide};
 use super::deliver::Delivery;
 use super::log::{log_line, write_logs};
 use super::memory::{Identity, Memory, Phase, Record, Remembered, Sending};
-use super::records::{PATIENCE, Past, Records, Turn};
+use super::records::places::{Places, Written};
+use super::records::{PATIENCE, Past, Turn};
 use super::silences::silencing;
 use super::summary::{Outcomes, Summary, sentence};
 use super::{Context, Entry, LOG, Mode, Plan, RECORDS_UNUSABLE, Receiver, Retry, Transition};
@@ -38,7 +39,7 @@ pub fn notify(
 
 /// Reads what the records remember, decides, and reserves what is to be sent.
 pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
-    let records = Records::new(context.records_dir, context.host);
+    let records = Places::new(context.records_dir, context.host);
     // Most runs have nothing to send: they take no turn, and make neither a folder nor a file.
     let first_look = read_and_decide(&records, evaluations, context, None, Vec::new());
     let is_nothing = first_look.entries.is_empty() && first_look.transitions.is_empty();
@@ -55,7 +56,7 @@ pub fn plan(evaluations: &[Evaluation], context: &Context) -> Plan {
 }
 
 fn read_and_decide(
-    records: &Records,
+    records: &Places,
     evaluations: &[Evaluation],
     context: &Context,
     turn: Option<&Turn>,
@@ -73,7 +74,6 @@ fn read_and_decide(
     Plan {
         entries: decider.entries,
         transitions: decider.transitions,
-        is_carried: past.is_carried,
         reservation: None,
         issues,
         warnings: past.warnings,
@@ -82,26 +82,16 @@ fn read_and_decide(
 
 /// Records what came of a plan, and sums it up.
 pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Summary {
-    let records = Records::new(context.records_dir, context.host);
+    let records = Places::new(context.records_dir, context.host);
     let lines = plan.records(deliveries, context);
     if !lines.is_empty() {
         let mut issues = Vec::new();
         let turn = take_turn(&records, context, &mut issues);
-        // Read again: another run may have begun the day's file since.
-        let past =
-            if plan.is_carried { None } else { records.read(context.now, turn.as_ref()).ok() };
-        let carried = past.filter(|past| !past.is_carried).map(|mut past| {
-            past.memory.prune(context.now.to_utc(), context.repeat_after);
-            past.memory
-        });
-        let appended = records.append(context.now, carried.as_ref(), &lines);
-        let swept = appended.and_then(|()| {
-            // Only a day's first file says all that has to be known of those before it.
-            let begins = turn.is_some() && carried.is_some();
-            if begins { records.sweep(context.now, context.records_days) } else { Ok(()) }
-        });
-        if let Err(error) = swept {
-            issues.push(unusable("written", context, &error));
+        match write(&records, turn.as_ref(), &lines, context) {
+            Ok(Written::InPlace) => {}
+            Ok(Written::Elsewhere { warning, is_news: true }) => plan.warnings.push(warning),
+            Ok(Written::Elsewhere { warning, is_news: false }) => log::info!("{warning}"),
+            Err(error) => issues.push(unusable("written", context, &error)),
         }
         if plan.issues.is_empty() {
             issues.truncate(1);
@@ -111,7 +101,26 @@ pub fn record(mut plan: Plan, deliveries: &[Delivery], context: &Context) -> Sum
     plan.summary(deliveries, context)
 }
 
-fn take_turn(records: &Records, context: &Context, issues: &mut Vec<Issue>) -> Option<Turn> {
+/// Appends records to what is remembered now: another run may have begun the day's file since.
+fn write(
+    records: &Places,
+    turn: Option<&Turn>,
+    lines: &[Record],
+    context: &Context,
+) -> std::io::Result<Written> {
+    let past = records.read(context.now, turn).ok().map(|mut past| {
+        past.memory.prune(context.now.to_utc(), context.repeat_after);
+        past
+    });
+    let written = records.append(context.now, past.as_ref().map(|past| &past.memory), lines)?;
+    // Only a day's first run says all that has to be known of the days before it.
+    if turn.is_some() && past.is_some_and(|past| !past.is_carried) {
+        records.sweep(context.now, context.records_days)?;
+    }
+    Ok(written)
+}
+
+fn take_turn(records: &Places, context: &Context, issues: &mut Vec<Issue>) -> Option<Turn> {
     let turn = records.turn(PATIENCE);
     turn.map_err(|error| issues.push(unusable("written", context, &error))).ok()
 }
@@ -372,7 +381,7 @@ impl Plan {
         }
     }
 
-    fn reserve(&mut self, records: &Records, context: &Context) {
+    fn reserve(&mut self, records: &Places, context: &Context) {
         let of = |entry: &Entry| {
             let alert = entry.update.alert.clone();
             let notified = entry.decisions.clone().into_iter();

@@ -12,6 +12,8 @@
 //! result is recorded: another run leaves that alone. The kernel releases the lock of a run that died, whose file is then void: at
 //! worst a notification is repeated.
 
+pub mod places;
+
 use super::lines::append;
 use super::memory::{Identity, Memory, Record, Remembered, Sending};
 use crate::calendar::Shift;
@@ -96,11 +98,9 @@ impl Records {
     /// What the files remember. Reads the newest, and those before it as far as they are needed. Days to come are left out: a clock that was wrong
     /// wrote them, and they would hide today's for ever.
     ///
-    /// `turn`, if it is this run's, lets it clear away what runs that died left behind.
-    ///
     /// # Errors
     /// The folder or a file cannot be read; a folder that is not there remembers nothing.
-    pub fn read(&self, now: DateTime<FixedOffset>, turn: Option<&Turn>) -> io::Result<Past> {
+    pub fn read(&self, now: DateTime<FixedOffset>) -> io::Result<Past> {
         let today = file_name(now);
         let mut found = Past::default();
         let mut files = Vec::new();
@@ -129,12 +129,19 @@ impl Records {
                 }
             }
         }
+        Ok(found)
+    }
+
+    /// Notes what other runs are about to send.
+    ///
+    /// `turn`, if it is this run's, lets it clear away what runs that died left behind.
+    fn note_in_progress(&self, memory: &mut Memory, turn: Option<&Turn>) -> io::Result<()> {
         for sending in self.in_progress(turn)? {
-            let known = found.memory.entry(&sending.alert, Origin::Send, &sending.host);
+            let known = memory.entry(&sending.alert, Origin::Send, &sending.host);
             let memory = known.channels.entry(sending.channel).or_default();
             memory.in_progress = memory.in_progress.max(Some(sending.alert.severity));
         }
-        Ok(found)
+        Ok(())
     }
 
     /// The files' names, oldest first.

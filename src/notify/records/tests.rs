@@ -69,8 +69,11 @@ impl Desk {
         self.records().append(time, None, &records).unwrap();
     }
 
+    /// With what other runs are about to send.
     fn past(&self, now: DateTime<FixedOffset>) -> Past {
-        self.records().read(now, None).unwrap()
+        let mut past = self.records().read(now).unwrap();
+        self.records().note_in_progress(&mut past.memory, None).unwrap();
+        past
     }
 
     /// The types that are remembered.
@@ -109,7 +112,7 @@ fn the_days_file_is_that_of_the_zone() {
 #[test]
 fn nothing_is_remembered_where_there_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let past = Records::new(&folder.path().join("not/there"), "h").read(noon(), None);
+    let past = Records::new(&folder.path().join("not/there"), "h").read(noon());
     assert_eq!(past.unwrap().memory, Memory::default());
 }
 
@@ -284,7 +287,8 @@ fn what_a_dead_run_was_about_to_send_is_void_and_cleared_away_by_whose_turn_it_i
     assert_eq!(in_hand(&desk.past(noon())), None);
     assert!(left.exists(), "a dry run removes nothing");
     let turn = desk.records().turn(PATIENCE).unwrap();
-    let past = desk.records().read(noon(), Some(&turn)).unwrap();
+    let mut past = desk.records().read(noon()).unwrap();
+    desk.records().note_in_progress(&mut past.memory, Some(&turn)).unwrap();
     assert_eq!(in_hand(&past), None);
     assert!(!left.exists());
 }

@@ -4,6 +4,7 @@ mod by_hand;
 mod delivery;
 mod disks;
 mod failures;
+mod full_disk;
 mod given;
 mod live;
 mod secrets;
