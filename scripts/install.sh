@@ -51,8 +51,8 @@ remove_jobs() {
         say "left the crontab of $(id -un) as it is: crontab -l does not end. See whether it has a block of taskmon, and take that out"
     block=$(sed -n '/^# BEGIN taskmon/,/^# END taskmon/p' <<<"$block")
     if [[ $block = *"$program"* || $block = *"$real"* ]]; then
-        # Whatever the user's configuration has become, this one can be read.
-        if "$program" -c "$prefix/share/taskmon/taskmon.toml" schedule remove >/dev/null; then
+        # Whatever the users' configurations have become, this one can be read. The blocks of all that this program runs go.
+        if "$program" -c "$prefix/share/taskmon/taskmon.toml" schedule remove --all >/dev/null; then
             say "removed the jobs from the crontab of $(id -un)"
         else
             say "left the jobs in the crontab of $(id -un): take the lines from \"# BEGIN taskmon\" to \"# END taskmon\" out with crontab -e"

@@ -424,7 +424,7 @@ pub enum ScheduleCommand {
     Logs(ScheduleLogsArgs),
     /// Write the jobs into the crontab, as one marked block; other lines stay as they are
     Install(ScheduleInstallArgs),
-    /// Take the block out of the crontab
+    /// Take this configuration's block out of the crontab
     Remove(ScheduleRemoveArgs),
 }
 
@@ -480,6 +480,9 @@ pub struct ScheduleInstallArgs {
 
 #[derive(Debug, Args)]
 pub struct ScheduleRemoveArgs {
+    /// The jobs of every configuration that this program runs, not only of this one
+    #[arg(long)]
+    pub all: bool,
     /// Report what would be removed, and change nothing
     #[arg(long)]
     pub dry_run: bool,

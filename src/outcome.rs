@@ -57,7 +57,7 @@ pub enum Kind {
     CrontabTimeout,
     /// The `crontab` program refuses.
     CrontabRefused,
-    /// The crontab's block cannot be distinguished from what is not taskmon's, or is for another configuration.
+    /// The crontab's blocks cannot be distinguished from what is not taskmon's, or one configuration has two.
     CrontabDamaged,
     /// The records of runs cannot be read.
     RecordsUnreadable,

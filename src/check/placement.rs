@@ -2,14 +2,13 @@
 
 use super::Finding;
 use crate::language::Language;
-use crate::schedule::crontab::Crontab;
 use crate::schedule::entry::Entry;
 use crate::schedule::settings::Settings;
 use crate::schedule::shell;
 use crate::schedule::starts::Unclear;
 use crate::timezone::Tz;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Jobs whose lines start what is not there.
 pub fn broken(entries: &[Entry], language: Language) -> Vec<Finding> {
@@ -126,31 +125,28 @@ pub fn not_enabled(folder: &Path, control: &str, timers: &[String], language: La
     ))
 }
 
-/// A block that is for another configuration, perhaps for one that has been moved away.
-pub fn other_configuration(config: Option<PathBuf>, language: Language) -> Finding {
+/// A block whose configuration is not known or has been moved away; those of other configurations are no concern.
+pub fn unusable_block(config: Option<&Path>, language: Language) -> Option<Finding> {
+    let hint = language.pick(
+        "`taskmon schedule remove --all` 去掉所有区块，`taskmon schedule install` 为这份配置写入新的区块",
+        "`taskmon schedule remove --all` takes all blocks out, `taskmon schedule install` writes one for this configuration",
+    );
     let Some(config) = config else {
-        return Finding::warning(language.pick(
-            "crontab 中 taskmon 的区块没有写明属于哪份配置",
-            "the crontab's block of taskmon does not say for which configuration it is",
-        ))
-        .hint(language.pick(
-            "`taskmon schedule remove` 去掉它，`taskmon schedule install` 重新写入",
-            "`taskmon schedule remove` takes it out, `taskmon schedule install` writes it anew",
+        let warning = Finding::warning(language.pick(
+            "crontab 中 taskmon 的一个区块没有写明属于哪份配置",
+            "a block of taskmon in the crontab does not say for which configuration it is",
         ));
+        return Some(warning.hint(hint));
     };
-    let shown = config.display();
-    match config.try_exists() {
-        Ok(false) => Finding::failed(language.pick(
-            format!("crontab 中的区块属于配置 {shown}，而该文件不存在：其中的作业无法运行"),
-            format!("the crontab's block is for the configuration {shown}, which does not exist: its jobs cannot run"),
+    let is_gone = matches!(config.try_exists(), Ok(false));
+    is_gone.then(|| {
+        let shown = config.display();
+        Finding::failed(language.pick(
+            format!("crontab 中有配置 {shown} 的区块，而该文件不存在：其中的作业无法运行"),
+            format!("the crontab has a block for the configuration {shown}, which does not exist: its jobs cannot run"),
         ))
-        .hint(language.pick("`taskmon schedule remove` 去掉它，`taskmon schedule install` 为这份配置写入新的区块", "`taskmon schedule remove` takes it out, `taskmon schedule install` writes one for this configuration")),
-        _ => Finding::warning(language.pick(
-            format!("crontab 中的区块属于另一份配置 {shown}"),
-            format!("the crontab's block is for another configuration, {shown}"),
-        ))
-        .hint(language.pick("另一份配置的作业可以属于另一个用户（--user），或用定时器（--systemd）", "another configuration's jobs can be another user's (--user) or timers (--systemd)")),
-    }
+        .hint(hint)
+    })
 }
 
 /// The jobs that are installed in more than one place.
@@ -227,14 +223,13 @@ pub fn no_jobs(settings: &Settings, language: Language) -> Option<Finding> {
 
 /// The zones that lines above the block set: cronie goes by `CRON_TZ`, and the jobs have as their zone what a crontab sets as `TZ`.
 ///
-/// `host`: the zone that cron itself goes by; `configured`: the configuration's `timezone`.
+/// `set`: their names and values; `host`: the zone that cron itself goes by; `configured`: the configuration's `timezone`.
 pub fn zones_above(
-    crontab: &Crontab,
+    set: &[(String, String)],
     host: Option<Tz>,
     configured: Option<&str>,
     language: Language,
 ) -> Vec<Finding> {
-    let set = crontab.variables();
     let last = |name: &str| {
         let found = set.iter().rev().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())

@@ -1,4 +1,4 @@
-//! The block of lines that is taskmon's own in a crontab, as text.
+//! The blocks of lines that are taskmon's own in a crontab, as text: one for each configuration.
 //!
 //! ```text
 //! # BEGIN taskmon {"config":"/etc/taskmon/taskmon.toml"}
@@ -11,9 +11,11 @@
 
 use super::installed::{Installation, Installed};
 use super::job::CronJob;
+use super::lines::{Form, lines, variable};
 use super::shell::quoted_words;
 use crate::outcome::{Failure, Kind};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 const BEGIN: &str = "# BEGIN taskmon";
@@ -31,18 +33,26 @@ struct Header {
     newline_added: bool,
 }
 
-/// A crontab with the place of the block in it.
+/// A crontab with the blocks in it: one for each configuration that has jobs there.
 #[derive(Debug)]
 pub struct Crontab<'t> {
-    before: &'t [u8],
-    block: Option<&'t [u8]>,
-    after: &'t [u8],
+    text: &'t [u8],
+    blocks: Vec<Block<'t>>,
 }
 
-/// Finds the block.
+/// The lines from one marker to the other.
+#[derive(Debug)]
+pub struct Block<'t> {
+    range: Range<usize>,
+    text: &'t [u8],
+    /// The configuration that it is for, as its first line names it, else its jobs; `None`: neither does.
+    pub config: Option<PathBuf>,
+}
+
+/// Finds the blocks.
 ///
 /// # Errors
-/// [`Kind::CrontabDamaged`]: a beginning without an end, an end without a beginning, two blocks. It is not known what is whose.
+/// [`Kind::CrontabDamaged`]: a beginning without an end, an end without a beginning. It is not known what is whose.
 pub fn read(text: &[u8]) -> Result<Crontab<'_>, Failure> {
     let mut begins = Vec::new();
     let mut ends = Vec::new();
@@ -55,31 +65,29 @@ pub fn read(text: &[u8]) -> Result<Crontab<'_>, Failure> {
         }
         at += line.len();
     }
-    match (begins.as_slice(), ends.as_slice()) {
-        ([], []) => Ok(Crontab { before: text, block: None, after: &[] }),
-        ([(from, _)], [(to, _)]) if from < to => Ok(Crontab {
-            before: &text[..*from],
-            block: Some(&text[*from..*to]),
-            after: &text[*to..],
-        }),
-        _ => {
-            let lines = |marks: &[(usize, usize)]| match marks {
-                [] => "nowhere".to_owned(),
-                marks => {
-                    let lines: Vec<String> =
-                        marks.iter().map(|(_, line)| line.to_string()).collect();
-                    format!("in line {}", lines.join(" and "))
-                }
-            };
-            let message = format!(
-                "the crontab's block of taskmon is damaged: \"{BEGIN}\" is {}, \"{END}\" {}",
-                lines(&begins),
-                lines(&ends)
-            );
-            Err(Failure::new(Kind::CrontabDamaged, message)
-                .hint("nothing was changed; put the markers right with `crontab -e`"))
-        }
+    let pairs = || begins.iter().zip(&ends);
+    let follows = |(end, begin): (&(usize, usize), &(usize, usize))| end.1 < begin.1;
+    let is_whole = begins.len() == ends.len()
+        && pairs().all(|(begin, end)| begin.1 < end.1)
+        && ends.iter().zip(begins.iter().skip(1)).all(follows);
+    if is_whole {
+        let blocks = pairs().map(|((from, _), (to, _))| Block::at(*from..*to, text)).collect();
+        return Ok(Crontab { text, blocks });
     }
+    let lines = |marks: &[(usize, usize)]| match marks {
+        [] => "nowhere".to_owned(),
+        marks => {
+            let lines: Vec<String> = marks.iter().map(|(_, line)| line.to_string()).collect();
+            format!("in line {}", lines.join(" and "))
+        }
+    };
+    let message = format!(
+        "the crontab's block of taskmon is damaged: \"{BEGIN}\" is {}, \"{END}\" {}",
+        lines(&begins),
+        lines(&ends)
+    );
+    Err(Failure::new(Kind::CrontabDamaged, message)
+        .hint("nothing was changed; put the markers right with `crontab -e`"))
 }
 
 /// The marker alone or followed by a blank; `# BEGIN taskmonitor` is somebody else's.
@@ -88,24 +96,41 @@ fn is_marker(line: &[u8], marker: &str) -> bool {
     rest.is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
-impl Crontab<'_> {
-    pub fn block(&self) -> Option<&[u8]> {
-        self.block
+impl<'t> Block<'t> {
+    fn at(range: Range<usize>, crontab: &'t [u8]) -> Self {
+        let mut block = Self { text: &crontab[range.clone()], range, config: None };
+        block.config = block.header().map(|header| header.config).or_else(|| block.named_config());
+        block
     }
 
-    /// The configuration that the block is for.
-    pub fn config(&self) -> Option<PathBuf> {
-        self.header().map(|header| header.config)
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.text).into_owned()
     }
 
     fn header(&self) -> Option<Header> {
-        let line = self.block?.split(|byte| *byte == b'\n').next()?;
+        let line = self.text.split(|byte| *byte == b'\n').next()?;
         serde_json::from_slice(line.strip_prefix(BEGIN.as_bytes())?).ok()
+    }
+
+    /// The configuration that its lines name with `-c`.
+    fn named_config(&self) -> Option<PathBuf> {
+        let starts = lines(self.text, Form::User).into_iter().filter_map(|line| line.starts.ok());
+        let mut words = starts.flatten().map(|start| start.words);
+        words.find_map(|words| {
+            let at = words.iter().position(|word| word == "-c" || word == "--config")?;
+            words.get(at + 1).map(PathBuf::from)
+        })
+    }
+
+    /// The programs that its lines start.
+    pub fn programs(&self) -> Vec<String> {
+        let starts = lines(self.text, Form::User).into_iter().filter_map(|line| line.starts.ok());
+        starts.flatten().map(|start| start.program).collect()
     }
 
     /// The lines in the block that taskmon did not write, or that somebody changed.
     pub fn foreign(&self) -> Vec<String> {
-        let block = String::from_utf8_lossy(self.block.unwrap_or_default());
+        let block = self.text();
         let mut lines = block.lines().skip(1).peekable();
         let mut foreign = Vec::new();
         while let Some(line) = lines.next() {
@@ -125,7 +150,7 @@ impl Crontab<'_> {
     /// The jobs in the block, each with the words that its line starts: the program and its arguments as the shell gets them. A job whose comment or line
     /// somebody has spoilt is none: cron runs it at another time, or not at all.
     pub fn jobs(&self) -> Vec<(Installed, Vec<String>)> {
-        let mut lines = self.block.unwrap_or_default().split(|byte| *byte == b'\n').peekable();
+        let mut lines = self.text.split(|byte| *byte == b'\n').peekable();
         let mut jobs = Vec::new();
         while let Some(line) = lines.next() {
             let comment = line.strip_prefix(JOB.as_bytes());
@@ -141,45 +166,95 @@ impl Crontab<'_> {
         }
         jobs
     }
+}
 
-    /// The lines that are nobody's block, each in its place: those of the block are blank.
-    pub fn outside(&self) -> Vec<u8> {
-        let blank = |byte: &u8| if *byte == b'\n' { b'\n' } else { b' ' };
-        let block: Vec<u8> = self.block.unwrap_or_default().iter().map(blank).collect();
-        [self.before, &block, self.after].concat()
+impl<'t> Crontab<'t> {
+    pub fn blocks(&self) -> &[Block<'t>] {
+        &self.blocks
     }
 
-    /// The variables that lines above the block set for its jobs, and their values.
-    pub fn variables(&self) -> Vec<(String, String)> {
-        let lines = self.before.split(|byte| *byte == b'\n');
-        lines.filter_map(variable).collect()
-    }
-
-    /// The whole crontab with these jobs in place of those that it has.
-    pub fn with(&self, jobs: &[CronJob], installation: &Installation) -> Vec<u8> {
-        let newline_added = match self.header() {
-            Some(header) => header.newline_added,
-            None => !self.before.is_empty() && !self.before.ends_with(b"\n"),
-        };
-        let header = Header { config: installation.config.clone(), newline_added };
-        let mut text = self.before.to_vec();
-        if self.block.is_none() && newline_added {
-            text.push(b'\n');
+    /// The block of a configuration.
+    ///
+    /// # Errors
+    /// [`Kind::CrontabDamaged`]: it has two.
+    pub fn block_of(
+        &self,
+        is_meant: &dyn Fn(&Path) -> bool,
+    ) -> Result<Option<&Block<'t>>, Failure> {
+        let is_its = |block: &&Block| block.config.as_deref().is_some_and(is_meant);
+        let found: Vec<&Block> = self.blocks.iter().filter(is_its).collect();
+        match found[..] {
+            [] => Ok(None),
+            [block] => Ok(Some(block)),
+            _ => Err(Failure::new(
+                Kind::CrontabDamaged,
+                "the crontab has several blocks of taskmon for this configuration",
+            )
+            .hint("nothing was changed; leave one of them with `crontab -e`")),
         }
-        let old: Vec<Installed> = self.jobs().into_iter().map(|(job, _)| job).collect();
-        text.extend(block(&header, jobs, &old, installation).bytes());
-        text.extend(self.after);
+    }
+
+    /// The lines that are in no block, each in its place: those of the blocks are blank.
+    pub fn outside(&self) -> Vec<u8> {
+        let mut text = self.text.to_vec();
+        for block in &self.blocks {
+            let inside = text.get_mut(block.range.clone()).unwrap_or_default();
+            inside.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+        }
         text
     }
 
-    /// The whole crontab without the block, as it was before there was one.
-    pub fn without(&self) -> Vec<u8> {
-        let is_added = self.header().is_some_and(|header| header.newline_added);
-        let before = match self.before.strip_suffix(b"\n") {
-            Some(bare) if is_added && self.after.is_empty() => bare,
-            _ => self.before,
+    /// What is above a block, or above the place where one would be put.
+    fn above(&self, block: Option<&Block>) -> &'t [u8] {
+        block.map_or(self.text, |block| &self.text[..block.range.start])
+    }
+
+    /// The variables that lines above a block set for its jobs, and their values; without a block, those that one would have.
+    pub fn variables(&self, block: Option<&Block>) -> Vec<(String, String)> {
+        self.above(block).split(|byte| *byte == b'\n').filter_map(variable).collect()
+    }
+
+    /// The whole crontab with these jobs in place of those that the block has, or in a block at its end.
+    pub fn with(
+        &self,
+        block: Option<&Block>,
+        jobs: &[CronJob],
+        installation: &Installation,
+    ) -> Vec<u8> {
+        let above = self.above(block);
+        let newline_added = match block.and_then(Block::header) {
+            Some(header) => header.newline_added,
+            None => !above.is_empty() && !above.ends_with(b"\n"),
         };
-        [before, self.after].concat()
+        let header = Header { config: installation.config.clone(), newline_added };
+        let mut text = above.to_vec();
+        if block.is_none() && newline_added {
+            text.push(b'\n');
+        }
+        let old = block.map(Block::jobs).unwrap_or_default();
+        let old: Vec<Installed> = old.into_iter().map(|(job, _)| job).collect();
+        text.extend(written(&header, jobs, &old, installation).bytes());
+        text.extend(block.map_or(&[][..], |block| &self.text[block.range.end..]));
+        text
+    }
+
+    /// The whole crontab without these blocks, as it was before they were there.
+    pub fn without(&self, blocks: &[&Block]) -> Vec<u8> {
+        let mut text = self.text.to_vec();
+        let mut ranges: Vec<Range<usize>> =
+            blocks.iter().map(|block| block.range.clone()).collect();
+        ranges.sort_by_key(|range| std::cmp::Reverse(range.start));
+        for range in ranges {
+            let added =
+                blocks.iter().find(|block| block.range == range).and_then(|block| block.header());
+            let is_last = range.end == text.len();
+            text.drain(range);
+            if is_last && added.is_some_and(|header| header.newline_added) && text.ends_with(b"\n")
+            {
+                text.pop();
+            }
+        }
+        text
     }
 }
 
@@ -213,17 +288,7 @@ fn is_line_of(line: &str, job: &Installed) -> bool {
     matches!(words, [_, flag, _, rest @ ..] if flag == "-c" && rest == job.words())
 }
 
-/// Reads `NAME = value`, with or without quotes, as cron does; a job's line never has its first `=` right behind its first word.
-pub(super) fn variable(line: &[u8]) -> Option<(String, String)> {
-    let line = String::from_utf8_lossy(line);
-    let (name, value) = line.split_once('=')?;
-    let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
-    let name = bare(name);
-    let is_name = !name.is_empty() && !name.starts_with('#') && !name.contains(char::is_whitespace);
-    is_name.then(|| (name, bare(value)))
-}
-
-fn block(
+fn written(
     header: &Header,
     jobs: &[CronJob],
     old: &[Installed],
@@ -317,9 +382,19 @@ mod tests {
         ]
     }
 
+    fn installed(text: &[u8], jobs: &[CronJob], installation: &Installation) -> Vec<u8> {
+        let crontab = read(text).unwrap();
+        let block = crontab.block_of(&|config| config == installation.config).unwrap();
+        crontab.with(block, jobs, installation)
+    }
+
     fn written(text: &[u8], jobs: &[CronJob], installation: &Installation) -> String {
-        let new = read(text).unwrap().with(jobs, installation);
-        String::from_utf8(new).unwrap()
+        String::from_utf8(installed(text, jobs, installation)).unwrap()
+    }
+
+    fn removed(text: &[u8]) -> Vec<u8> {
+        let crontab = read(text).unwrap();
+        crontab.without(&[&crontab.blocks()[0]])
     }
 
     #[test]
@@ -348,20 +423,19 @@ mod tests {
             b"# BEGIN taskmonitor\n# END taskmonitor\n",
             b"   # BEGIN taskmon\n",
         ] {
-            let new = read(text).unwrap().with(&jobs(), &installation("/a.toml"));
+            let new = installed(text, &jobs(), &installation("/a.toml"));
             assert!(new.starts_with(text), "{new:?}");
-            let again = read(&new).unwrap();
-            assert_eq!(again.jobs().len(), 2);
-            assert_eq!(again.config().as_deref(), Some(Path::new("/a.toml")));
+            let crontab = read(&new).unwrap();
+            assert_eq!(crontab.blocks()[0].jobs().len(), 2);
+            assert_eq!(crontab.blocks()[0].config.as_deref(), Some(Path::new("/a.toml")));
             let later =
                 Installation { now: utc("2027-01-01T00:00:00Z"), ..installation("/a.toml") };
-            assert_eq!(again.with(&jobs(), &later), new, "installing again changes something");
-            assert_eq!(again.without(), text);
+            assert_eq!(installed(&new, &jobs(), &later), new, "installing again changes something");
+            assert_eq!(removed(&new), text);
             // Lines that somebody adds behind it stay too, and keep the line feed before them.
             let followed = [new.as_slice(), b"@daily /bin/later\n"].concat();
-            let again = read(&followed).unwrap();
-            assert_eq!(again.with(&jobs(), &later), followed);
-            let rest = again.without();
+            assert_eq!(installed(&followed, &jobs(), &later), followed);
+            let rest = removed(&followed);
             assert!(rest.starts_with(text) && rest.ends_with(b"@daily /bin/later\n"));
         }
     }
@@ -374,8 +448,7 @@ mod tests {
         changed.push(job("disk", "15 * * * *", &["disk"], 4));
         let later = Installation { now: utc("2026-12-01T00:00:00Z"), ..installation("/a.toml") };
         let new = written(old.as_bytes(), &changed, &later);
-        let since: Vec<String> = read(new.as_bytes())
-            .unwrap()
+        let since: Vec<String> = read(new.as_bytes()).unwrap().blocks()[0]
             .jobs()
             .iter()
             .map(|(job, _)| format!("{} {}", job.name, job.installed.format("%m-%d")))
@@ -393,8 +466,8 @@ mod tests {
             (format!("{line}{end}"), "nowhere, \"# END taskmon\" in line 2"),
             (format!("{end}{begin}"), "in line 2, \"# END taskmon\" in line 1"),
             (
-                format!("{begin}{end}{line}{begin}{end}"),
-                "in line 1 and 4, \"# END taskmon\" in line 2 and 5",
+                format!("{begin}{line}{begin}{end}{end}"),
+                "in line 1 and 3, \"# END taskmon\" in line 4 and 5",
             ),
             (format!("{begin}{begin}{end}"), "in line 1 and 2, \"# END taskmon\" in line 3"),
         ] {
@@ -414,8 +487,44 @@ mod tests {
             r"0 2 * * * /usr/local/bin/taskmon -c '/srv/my app/100'\%.toml stats 50\% \% 'it'\''s $HOME' 'a\'\%b 'a\''\''\b' '' > /dev/null"
         );
         assert_eq!(
-            read(text.as_bytes()).unwrap().config().as_deref(),
+            read(text.as_bytes()).unwrap().blocks()[0].config.as_deref(),
             Some(Path::new("/srv/my app/100%.toml"))
         );
+    }
+
+    #[test]
+    fn each_configuration_has_a_block_and_changes_that_alone() {
+        for text in ["5 4 * * * /bin/true\n", "5 4 * * * /bin/true"] {
+            let one = written(text.as_bytes(), &jobs(), &installation("/a.toml"));
+            let both = written(one.as_bytes(), &jobs()[..1], &installation("/b.toml"));
+            assert!(both.starts_with(&one), "{both}");
+            let changed = written(both.as_bytes(), &jobs()[1..], &installation("/a.toml"));
+            let crontab = read(changed.as_bytes()).unwrap();
+            let names: Vec<Vec<String>> = (crontab.blocks().iter())
+                .map(|block| block.jobs().into_iter().map(|(job, _)| job.name).collect())
+                .collect();
+            assert_eq!(names, [["sweep"], ["daily"]]);
+            assert_eq!(
+                crontab.without(&crontab.blocks().iter().collect::<Vec<_>>()),
+                text.as_bytes()
+            );
+            let outside = String::from_utf8(crontab.outside()).unwrap();
+            assert_eq!(
+                (outside.trim(), outside.lines().count()),
+                (text.trim(), changed.lines().count())
+            );
+        }
+        let twice = written(b"", &jobs(), &installation("/a.toml")).repeat(2);
+        let crontab = read(twice.as_bytes()).unwrap();
+        assert!(crontab.block_of(&|config| config == Path::new("/a.toml")).is_err());
+        assert!(crontab.block_of(&|config| config == Path::new("/b.toml")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_block_without_a_name_is_that_of_the_configuration_in_its_lines() {
+        let text = written(b"", &jobs(), &installation("/a.toml"));
+        let unnamed = text.replace(" {\"config\":\"/a.toml\"}", "");
+        assert_ne!(unnamed, text);
+        assert_eq!(written(unnamed.as_bytes(), &jobs(), &installation("/a.toml")), text);
     }
 }

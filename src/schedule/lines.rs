@@ -1,6 +1,5 @@
 //! The lines of a crontab that start taskmon and that somebody wrote by hand.
 
-use super::crontab::variable;
 use super::expression::Times;
 use super::starts::{Start, Unclear, starts};
 
@@ -49,6 +48,16 @@ pub fn lines(text: &[u8], form: Form) -> Vec<Line> {
         found.push(Line { number: at + 1, user, cron, variables: variables.clone(), starts });
     }
     found
+}
+
+/// Reads `NAME = value`, with or without quotes, as cron does; a job's line never has its first `=` right behind its first word.
+pub(super) fn variable(line: &[u8]) -> Option<(String, String)> {
+    let line = String::from_utf8_lossy(line);
+    let (name, value) = line.split_once('=')?;
+    let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let name = bare(name);
+    let is_name = !name.is_empty() && !name.starts_with('#') && !name.contains(char::is_whitespace);
+    is_name.then(|| (name, bare(value)))
 }
 
 /// The times, the user and the command of a line; `None`: it is no job.

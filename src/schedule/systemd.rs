@@ -17,12 +17,14 @@ pub struct Unit {
     pub text: String,
 }
 
-/// The service and the timer of a job. `old` is what is installed already.
+/// The service and the timer of a job. `old` is what is installed already; `label` is a part of their names, if other configurations have units of
+/// the usual names.
 ///
 /// # Errors
 /// The expression cannot be said as `OnCalendar=`: a sentence.
 pub fn units(
     job: &CronJob,
+    label: Option<&str>,
     old: &[Installed],
     installation: &Installation,
 ) -> Result<[Unit; 2], String> {
@@ -40,7 +42,7 @@ pub fn units(
     let heading = OWN.to_owned()
         + &comment(CONFIG, serde_json::to_string(&installation.config))
         + &comment(JOB, serde_json::to_string(&Installed::of(job, old, installation.now)));
-    let name = unit_name(&job.name);
+    let name = unit_name(label, &job.name);
     let words = [
         installation.binary.display().to_string(),
         "-c".to_owned(),
@@ -98,9 +100,10 @@ fn described(name: &str) -> String {
 }
 
 /// Letters that a unit's name may have stay, others become `\xNN`, as systemd-escape(1) writes them.
-fn unit_name(job: &str) -> String {
+fn unit_name(label: Option<&str>, job: &str) -> String {
     let mut name = "taskmon-".to_owned();
-    for byte in job.bytes() {
+    let label = label.map(|label| format!("{label}-")).unwrap_or_default();
+    for byte in label.bytes().chain(job.bytes()) {
         if byte.is_ascii_alphanumeric() || b"_.-".contains(&byte) {
             name.push(char::from(byte))
         } else {
@@ -113,10 +116,18 @@ fn unit_name(job: &str) -> String {
 /// What taskmon has written into a folder of units.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Absolute paths.
-    pub files: Vec<PathBuf>,
+    /// By their paths, which are absolute.
+    pub files: Vec<WrittenFile>,
     /// By their timers.
     pub jobs: Vec<WrittenJob>,
+}
+
+/// A file of a unit that taskmon has written.
+#[derive(Debug, Clone)]
+pub struct WrittenFile {
+    pub path: PathBuf,
+    /// The configuration that it is for; `None`: it does not say so.
+    pub config: Option<PathBuf>,
 }
 
 /// A job that is written in a folder of units.
@@ -169,9 +180,10 @@ pub fn read(folder: &Path) -> io::Result<Written> {
             continue;
         }
         let value = |mark: &str| text.lines().find_map(|line| line.strip_prefix(mark));
-        let config = value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
+        let config: Option<PathBuf> =
+            value(CONFIG).and_then(|text| serde_json::from_str(text).ok());
         let job = value(JOB).and_then(|text| serde_json::from_str(text).ok());
-        if let (true, Some(config), Some(job)) = (is_timer, config, job) {
+        if let (true, Some(config), Some(job)) = (is_timer, config.clone(), job) {
             let service = std::fs::read_to_string(path.with_extension("service"));
             let service = service.unwrap_or_default();
             let start = service.lines().find_map(|line| line.strip_prefix("ExecStart="));
@@ -182,9 +194,9 @@ pub fn read(folder: &Path) -> io::Result<Written> {
                 job,
             });
         }
-        written.files.push(path);
+        written.files.push(WrittenFile { path, config });
     }
-    written.files.sort();
+    written.files.sort_by(|one, other| one.path.cmp(&other.path));
     written.jobs.sort_by(|one, other| one.job.name.cmp(&other.job.name));
     Ok(written)
 }
@@ -195,8 +207,8 @@ mod tests {
 
     #[test]
     fn names_and_words_are_written_as_systemd_reads_them() {
-        assert_eq!(unit_name("daily-stats_2.x"), "taskmon-daily-stats_2.x");
-        assert_eq!(unit_name("a b/c@统"), "taskmon-a\\x20b\\x2fc\\x40\\xe7\\xbb\\x9f");
+        assert_eq!(unit_name(None, "daily-stats_2.x"), "taskmon-daily-stats_2.x");
+        assert_eq!(unit_name(None, "a b/c@统"), "taskmon-a\\x20b\\x2fc\\x40\\xe7\\xbb\\x9f");
         for (word, expected) in [
             ("--only", "--only"),
             ("temp,logs", "temp,logs"),

@@ -140,6 +140,15 @@ fn removing_the_program_removes_its_jobs() {
     assert!(said.contains("removed the jobs from the crontab"), "{said}");
     assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
 
+    // Those of all its configurations.
+    install(&["--binary", env!("CARGO_BIN_EXE_taskmon")]);
+    let both = crontab(&format!(
+        "cp home/.config/taskmon/taskmon.toml second.toml && {program} -c second.toml schedule install > installed && {jobs}"
+    ).replace("echo '1 1 * * * true' | crontab - && ", ""));
+    assert_eq!(both.matches("# BEGIN taskmon").count(), 2, "{both}");
+    install(&["--uninstall"]);
+    assert_eq!(crontab("crontab -l"), "1 1 * * * true\n");
+
     // The lines name the program without the link on the way to it.
     let binary = env!("CARGO_BIN_EXE_taskmon");
     let said = crontab(&format!(

@@ -1,9 +1,9 @@
 //! `schedule install` and `schedule remove`: the block in a crontab.
 
-use super::cron_zone;
 use super::units::{install_units, remove_units};
+use super::{cron_zone, is_file};
 use crate::check::{Finding, placement};
-use crate::cli::{ScheduleInstallArgs, SchedulePlace, ScheduleRemoveArgs};
+use crate::cli::{ScheduleInstallArgs, ScheduleRemoveArgs};
 use crate::config::{self, Config};
 use crate::language::Language;
 use crate::lock;
@@ -12,14 +12,14 @@ use crate::report::text::schedule as page;
 use crate::run::Session;
 use crate::run::locks::real;
 use crate::run::output::Done;
-use crate::schedule::crontab::{self, Crontab};
+use crate::schedule::crontab::{self, Block};
 use crate::schedule::entry::Entry;
 use crate::schedule::installed::Installation;
 use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::report::Change;
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a change of a crontab waits for another one.
@@ -33,7 +33,7 @@ impl Session {
         let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         change.left_out = left_out.into_iter().map(|job| job.name).collect();
         let (set, replaced) = if place.systemd {
-            install_units(&served, place, &installation, &mut change)?;
+            install_units(config, &served, place, &installation, &mut change)?;
             (Vec::new(), Vec::new())
         } else {
             self.install_lines(config, &served, arguments, &installation, &mut change)?
@@ -94,24 +94,25 @@ impl Session {
         };
         let text = crontab::comment_out(&before, &replaced);
         let crontab = crontab::read(&text)?;
-        refuse_other_configuration(&crontab, installation)?;
+        let is_this = is_file(Some(&installation.config));
+        let block = crontab.block_of(&is_this)?;
+        let set = crontab.variables(block);
         let zones = placement::zones_above(
-            &crontab,
+            &set,
             config::of_the_host(),
             config.values.timezone.as_deref(),
             config.language,
         );
         change.warnings.extend(zones.iter().map(Finding::sentence));
-        report_foreign_lines(&crontab, change, config.language);
-        let new = crontab.with(jobs, installation);
+        report_foreign_lines(block.into_iter(), change, config.language);
+        let new = crontab.with(block, jobs, installation);
         change.changed = new != before;
-        change.block =
-            crontab::read(&new)?.block().map(|block| String::from_utf8_lossy(block).into_owned());
+        change.block = crontab::read(&new)?.block_of(&is_this)?.map(Block::text);
         if change.changed && !change.dry_run {
             program.write(&new)?;
         }
         // A variable that is set to nothing counts as unset.
-        let set = crontab.variables().into_iter().filter(|(_, value)| !value.is_empty());
+        let set = set.into_iter().filter(|(_, value)| !value.is_empty());
         let set = set.map(|(name, _)| name).collect();
         Ok((set, if change.dry_run { replaced } else { Vec::new() }))
     }
@@ -147,9 +148,9 @@ impl Session {
     pub(super) fn remove(&self, config: &Config, arguments: &ScheduleRemoveArgs) -> Result<Done> {
         let mut change = Change { success: true, dry_run: arguments.dry_run, ..Change::default() };
         if arguments.place.systemd {
-            remove_units(&arguments.place, &mut change)?
+            remove_units(config, arguments, &mut change)?
         } else {
-            self.remove_lines(config, &arguments.place, &mut change)?
+            self.remove_lines(config, arguments, &mut change)?
         }
         self.changed(change, config)
     }
@@ -157,20 +158,28 @@ impl Session {
     fn remove_lines(
         &self,
         config: &Config,
-        place: &SchedulePlace,
+        arguments: &ScheduleRemoveArgs,
         change: &mut Change,
     ) -> Result<()> {
-        let program = program(place.user.as_deref())?;
+        let program = program(arguments.place.user.as_deref())?;
         let _lock = self.crontab_lock(change)?;
         let text = program.read()?.unwrap_or_default();
         let crontab = crontab::read(&text)?;
-        change.changed = crontab.block().is_some();
-        report_foreign_lines(&crontab, change, config.language);
-        change.block = crontab.block().map(|block| String::from_utf8_lossy(block).into_owned());
+        let blocks: Vec<&Block> = if arguments.all {
+            let this = current_program()?;
+            crontab.blocks().iter().filter(|block| is_started(block, &this)).collect()
+        } else {
+            let is_this = is_file(config.file.as_deref());
+            crontab.block_of(&is_this)?.into_iter().collect()
+        };
+        change.changed = !blocks.is_empty();
+        report_foreign_lines(blocks.iter().copied(), change, config.language);
+        let texts: String = blocks.iter().map(|block| block.text()).collect();
+        change.block = Some(texts).filter(|text| !text.is_empty());
         if !change.changed || change.dry_run {
             return Ok(());
         }
-        let rest = crontab.without();
+        let rest = crontab.without(&blocks);
         if rest.is_empty() {
             return Ok(program.clear()?);
         }
@@ -225,27 +234,20 @@ impl Session {
     }
 }
 
-fn refuse_other_configuration(
-    crontab: &Crontab,
-    installation: &Installation,
-) -> Result<(), Failure> {
-    let other = crontab.config();
-    let is_same = other.as_deref().is_some_and(|other| real(other) == real(&installation.config));
-    if crontab.block().is_none() || is_same {
-        return Ok(());
-    }
-    let other =
-        other.map_or("one that cannot be read".to_owned(), |other| other.display().to_string());
-    Err(Failure::new(
-        Kind::CrontabDamaged,
-        format!("the crontab has a block of taskmon for another configuration, {other}"),
-    )
-    .hint("`taskmon schedule remove` takes it out; another configuration's jobs can be another user's (--user) or timers (--systemd)"))
+/// Whether a block's lines start this program, or none that is there.
+fn is_started(block: &Block, program: &Path) -> bool {
+    let programs = block.programs();
+    let mut others = programs.iter().map(|other| real(Path::new(other)));
+    programs.is_empty() || others.any(|other| other == real(program) || !other.exists())
 }
 
-/// Reports the lines in the block that somebody else wrote: they go with it.
-fn report_foreign_lines(crontab: &Crontab, change: &mut Change, language: Language) {
-    change.dropped = crontab.foreign();
+/// Reports the lines in the blocks that somebody else wrote: they go with them.
+fn report_foreign_lines<'b>(
+    blocks: impl Iterator<Item = &'b Block<'b>>,
+    change: &mut Change,
+    language: Language,
+) {
+    change.dropped = blocks.flat_map(Block::foreign).collect();
     if change.dropped.is_empty() {
         return;
     }

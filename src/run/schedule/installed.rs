@@ -1,12 +1,12 @@
 //! Where the jobs are installed: in the crontab and as units.
 
+use super::is_file;
 use super::units::{enabled_elsewhere, unit_dir, unit_folders};
 use crate::check::{Finding, placement};
 use crate::cli::SchedulePlace;
 use crate::config::{self, Config};
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
-use crate::run::locks::real;
 use crate::schedule::crontab::{self, Crontab};
 use crate::schedule::entry::Entry;
 use crate::schedule::installed::{Installed, rename_former};
@@ -69,8 +69,7 @@ impl Session {
         config: &Config,
         program: &Program,
     ) -> Result<Option<InstalledJobs>, Failure> {
-        let file = config.file.as_deref().map(real);
-        let is_this = |other: &Path| file.as_ref() == Some(&real(other));
+        let is_this = is_file(config.file.as_deref());
         let (mut entries, mut findings) = timers(config, &is_this);
         let mut is_known = !entries.is_empty();
         let mut zones = Vec::new();
@@ -79,14 +78,14 @@ impl Session {
             Ok(text) => {
                 let text = text.unwrap_or_default();
                 let crontab = crontab::read(&text)?;
-                if crontab.config().as_deref().is_some_and(is_this) {
+                if let Some(block) = crontab.block_of(&is_this)? {
                     zones = placement::zones_above(
-                        &crontab,
+                        &crontab.variables(Some(block)),
                         config::of_the_host(),
                         config.values.timezone.as_deref(),
                         config.language,
                     );
-                    entries.extend(crontab.jobs().into_iter().map(|(job, words)| Entry {
+                    entries.extend(block.jobs().into_iter().map(|(job, words)| Entry {
                         place: "crontab".to_owned(),
                         line: None,
                         is_timer: false,
@@ -94,10 +93,11 @@ impl Session {
                         words,
                         job,
                     }));
-                } else if crontab.block().is_some() {
-                    findings
-                        .push(placement::other_configuration(crontab.config(), config.language));
                 }
+                let blocks = crontab.blocks().iter();
+                findings.extend(blocks.filter_map(|block| {
+                    placement::unusable_block(block.config.as_deref(), config.language)
+                }));
                 let mut found = by_hand(Some(&crontab));
                 entries.append(&mut found.entries);
                 findings.append(&mut found.findings);

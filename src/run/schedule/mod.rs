@@ -17,12 +17,14 @@ use crate::cli::ScheduleCommand;
 use crate::config::{self, Config};
 use crate::outcome::Outcome;
 use crate::report::text::schedule as page;
+use crate::run::locks::real;
 use crate::schedule::job::CronJob;
 use crate::schedule::program::Program;
 use crate::schedule::report::{JobLine, ScheduleReport};
 use crate::timezone::Tz;
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, Utc};
+use std::path::Path;
 
 impl Session {
     pub(super) fn schedule(&self, command: &ScheduleCommand, config: &Config) -> Result<Done> {
@@ -78,6 +80,12 @@ impl Session {
     pub(super) fn clock(&self, config: &Config) -> Clock {
         Clock { now: self.now, zone: config.timezone, language: config.language }
     }
+}
+
+/// Whether a path leads to the file.
+pub(super) fn is_file(file: Option<&Path>) -> impl Fn(&Path) -> bool {
+    let file = file.map(real);
+    move |other| file.as_ref() == Some(&real(other))
 }
 
 /// The zone that cron goes by.

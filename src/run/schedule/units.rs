@@ -1,13 +1,15 @@
 //! The jobs as units of systemd: their folders, `schedule install --systemd` and `schedule remove --systemd`.
 
-use crate::cli::SchedulePlace;
-use crate::config;
+use super::is_file;
+use crate::cli::{SchedulePlace, ScheduleRemoveArgs};
+use crate::config::{self, Config};
 use crate::files::{self, ALL_MAY_READ};
 use crate::outcome::{Failure, Kind};
 use crate::run::working_dir;
 use crate::schedule::installed::{Installation, Installed};
 use crate::schedule::job::CronJob;
 use crate::schedule::report::Change;
+use crate::schedule::systemd::WrittenFile;
 use crate::schedule::{shell, systemd};
 use crate::values;
 use anyhow::{Context, Result};
@@ -59,6 +61,7 @@ fn systemctl(place: &SchedulePlace) -> &'static str {
 }
 
 pub(super) fn install_units(
+    config: &Config,
     jobs: &[CronJob],
     place: &SchedulePlace,
     installation: &Installation,
@@ -66,15 +69,39 @@ pub(super) fn install_units(
 ) -> Result<()> {
     let folder = unit_dir(place)?;
     let written = systemd::read(&folder).with_context(|| unreadable(&folder))?;
-    let old: Vec<Installed> = written.jobs.into_iter().map(|written| written.job).collect();
-    let mut units = Vec::new();
-    for job in jobs {
-        let made = systemd::units(job, &old, installation)
-            .map_err(|why| Failure::new(Kind::ConfigInvalid, why))?;
-        units.extend(made.map(|unit| (folder.join(&unit.name), unit.text)));
+    let is_this = is_file(Some(&installation.config));
+    let (mine, others): (Vec<WrittenFile>, Vec<WrittenFile>) =
+        (written.files.into_iter()).partition(|file| file.config.as_deref().is_none_or(&is_this));
+    let old = written.jobs.into_iter().filter(|written| is_this(&written.config));
+    let old: Vec<Installed> = old.map(|written| written.job).collect();
+    let units_of = |label: Option<&str>| -> Result<Vec<(PathBuf, String)>> {
+        let mut units = Vec::new();
+        for job in jobs {
+            let made = systemd::units(job, label, &old, installation)
+                .map_err(|why| Failure::new(Kind::ConfigInvalid, why))?;
+            units.extend(made.map(|unit| (folder.join(&unit.name), unit.text)));
+        }
+        Ok(units)
+    };
+    let has = |files: &[WrittenFile], units: &[(PathBuf, String)]| {
+        files.iter().any(|file| units.iter().any(|(path, _)| *path == file.path))
+    };
+    let (plain, labelled) = (units_of(None)?, units_of(Some(&label(config, installation)))?);
+    // Once it has names with a label it keeps them, also when the others are gone.
+    let units = if has(&others, &plain) || has(&mine, &labelled) { labelled } else { plain };
+    if let Some(other) = others.iter().find(|file| units.iter().any(|(path, _)| *path == file.path))
+    {
+        let theirs = other.config.as_deref().unwrap_or(Path::new("?")).display();
+        return Err(Failure::new(
+            Kind::OutputFailed,
+            format!("{} is a unit of another configuration, {theirs}", other.path.display()),
+        )
+        .hint("say `name` in this configuration: it becomes a part of its units' names")
+        .into());
     }
     let paths: Vec<&PathBuf> = units.iter().map(|(path, _)| path).collect();
-    if let Some(path) = paths.iter().find(|path| path.exists() && !written.files.contains(path)) {
+    let is_mine = |path: &Path| mine.iter().any(|file| file.path == path);
+    if let Some(path) = paths.iter().find(|path| path.exists() && !is_mine(path)) {
         return Err(Failure::new(
             Kind::OutputFailed,
             format!("{} is there already and not taskmon's own", path.display()),
@@ -82,7 +109,8 @@ pub(super) fn install_units(
         .into());
     }
     // Units of jobs that are no more are removed, as from the crontab. systemd goes on with a timer that was not stopped.
-    change.removed = written.files.iter().filter(|path| !paths.contains(path)).cloned().collect();
+    let mine = mine.into_iter().map(|file| file.path);
+    change.removed = mine.filter(|path| !paths.contains(&path)).collect();
     let stopped = timers_of(&change.removed);
     let control = systemctl(place);
     if !stopped.is_empty() {
@@ -110,9 +138,18 @@ pub(super) fn install_units(
     Ok(())
 }
 
-pub(super) fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result<()> {
+pub(super) fn remove_units(
+    config: &Config,
+    arguments: &ScheduleRemoveArgs,
+    change: &mut Change,
+) -> Result<()> {
+    let place = &arguments.place;
     let folder = unit_dir(place)?;
-    change.removed = systemd::read(&folder).with_context(|| unreadable(&folder))?.files;
+    let is_this = is_file(config.file.as_deref());
+    let is_meant =
+        |file: &WrittenFile| arguments.all || file.config.as_deref().is_none_or(&is_this);
+    let files = systemd::read(&folder).with_context(|| unreadable(&folder))?.files.into_iter();
+    change.removed = files.filter(is_meant).map(|file| file.path).collect();
     let timers = timers_of(&change.removed);
     let control = systemctl(place);
     if !timers.is_empty() {
@@ -126,6 +163,12 @@ pub(super) fn remove_units(place: &SchedulePlace, change: &mut Change) -> Result
     }
     change.changed = !change.removed.is_empty();
     Ok(())
+}
+
+/// What distinguishes a configuration's units from those of others: its `name`, else its file's.
+fn label(config: &Config, installation: &Installation) -> String {
+    let file = installation.config.file_stem().unwrap_or_default().to_string_lossy();
+    config.values.name.clone().unwrap_or_else(|| file.into_owned())
 }
 
 /// The names of the timers among these files.

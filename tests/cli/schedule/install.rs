@@ -127,7 +127,7 @@ fn a_damaged_block_is_refused_and_the_crontab_stays() {
     for text in [
         "# BEGIN taskmon {}\n5 4 * * * /bin/true\n",
         "5 4 * * * /bin/true\n# END taskmon\n",
-        "# BEGIN taskmon {}\n# END taskmon\n# BEGIN taskmon {}\n# END taskmon\n",
+        "# BEGIN taskmon {}\n# BEGIN taskmon {}\n# END taskmon\n# END taskmon\n",
     ] {
         put(&env, text);
         for command in ["install", "remove"] {
@@ -139,17 +139,84 @@ fn a_damaged_block_is_refused_and_the_crontab_stays() {
 }
 
 #[test]
-fn a_block_of_another_configuration_is_not_replaced() {
+fn each_configuration_has_a_block_of_its_own() {
+    let env = environment();
+    put(&env, "5 4 * * * /bin/true\n");
+    schedule(&env, &["install"]).success().json();
+    let first = crontab(&env);
+    let job = "[[schedule.jobs]]\nname = \"disks\"\ncron = \"30 * * * *\"\ncommand = \"disk\"\n";
+    env.write("other/taskmon.toml", &format!("language = \"en\"\n{job}"));
+    let of_other = |words: &[&str]| {
+        let mut all = words.to_vec();
+        all.extend(["-c", "other/taskmon.toml"]);
+        schedule(&env, &all).success().json()
+    };
+    let installed = |status: &Value| -> Vec<bool> {
+        let jobs = status["jobs"].as_array().unwrap().iter();
+        jobs.map(|job| job["installed"] == true).collect()
+    };
+    assert_eq!(installed(&of_other(&["status"])), [false]);
+    let other = of_other(&["install"]);
+    assert_eq!(other["warnings"], Value::Null);
+    let both = crontab(&env);
+    assert_eq!(both, format!("{first}{}", other["block"].as_str().unwrap()));
+    for (status, count) in
+        [(of_other(&["status"]), 1), (schedule(&env, &["status"]).success().json(), 4)]
+    {
+        assert_eq!(installed(&status), vec![true; count], "{status:#}");
+        assert_eq!(status["warnings"], json!([]), "{status:#}");
+    }
+    // A change of the first one stays within its block.
+    add_jobs(&env, &[("report", "0 2 * * *", "stats", "")]);
+    schedule(&env, &["install"]).success().json();
+    let changed = crontab(&env);
+    assert!(changed.ends_with(other["block"].as_str().unwrap()), "{changed}");
+    assert_eq!(commands(&changed).len(), 3);
+    let removed = schedule(&env, &["remove"]).success().json();
+    assert!(!removed["block"].as_str().unwrap().contains("other/taskmon.toml"));
+    assert_eq!(crontab(&env), format!("5 4 * * * /bin/true\n{}", other["block"].as_str().unwrap()));
+    schedule(&env, &["install"]).success().json();
+    let all = schedule(&env, &["remove", "--all"]).success().json();
+    assert_eq!(all["block"].as_str().unwrap().matches("# BEGIN taskmon").count(), 2);
+    assert_eq!(crontab(&env), "5 4 * * * /bin/true\n");
+}
+
+/// Those of another program are left to it.
+#[test]
+fn all_blocks_are_those_that_this_program_runs() {
     let env = environment();
     schedule(&env, &["install"]).success().json();
-    let before = crontab(&env);
-    env.write("other/taskmon.toml", "timezone = \"UTC\"\n");
-    let finished = schedule(&env, &["install", "-c", "other/taskmon.toml"]).exits(3);
-    let file = env.path("taskmon.toml").display().to_string();
-    finished.failure("crontab_damaged", &[&file]);
-    assert_eq!(crontab(&env), before);
-    let status = schedule(&env, &["status", "-c", "other/taskmon.toml"]).success().json();
-    assert_eq!(status["jobs"][0]["installed"], false);
+    let block = crontab(&env);
+    let theirs = block.replace(binary(), "/bin/true").replace("/taskmon.toml", "/other.toml");
+    let theirs = theirs.replace("/bin/true", "/opt/taskmon");
+    env.write("opt/taskmon", "#!/bin/sh\n");
+    env.program("chmod", ["755", "opt/taskmon"]).success();
+    let there = env.path("opt/taskmon").display().to_string();
+    let theirs = theirs.replace("/opt/taskmon", &there);
+    put(&env, &format!("{theirs}{block}"));
+    schedule(&env, &["remove", "--all"]).success().json();
+    assert_eq!(crontab(&env), theirs);
+    // A program that is gone runs nothing.
+    std::fs::remove_file(env.path("opt/taskmon")).unwrap();
+    schedule(&env, &["remove", "--all"]).success().json();
+    no_crontab(&env);
+}
+
+#[test]
+fn a_block_without_a_name_is_brought_up_to_date() {
+    let env = environment();
+    schedule(&env, &["install"]).success().json();
+    let named = crontab(&env);
+    let header = named.lines().next().unwrap();
+    put(&env, &named.replace(header, "# BEGIN taskmon"));
+    let status = schedule(&env, &["status"]).success().json();
+    assert_eq!((&status["jobs"][0]["installed"], &status["warnings"]), (&json!(true), &json!([])));
+    schedule(&env, &["install"]).success().json();
+    assert_eq!(crontab(&env), named);
+    let twice = named.repeat(2);
+    put(&env, &twice);
+    schedule(&env, &["install"]).exits(3).failure("crontab_damaged", &["several blocks"]);
+    assert_eq!(crontab(&env), twice);
 }
 
 #[test]

@@ -133,6 +133,42 @@ fn jobs_in_the_crontab_and_as_units_would_run_twice_and_are_warned_of() {
     }
 }
 
+#[test]
+fn units_of_two_configurations_do_not_collide() {
+    let env = environment();
+    add_jobs(&env, &[("disks", "15 * * * *", "disk", "")]);
+    let job = "[[schedule.jobs]]\nname = \"disks\"\ncron = \"30 * * * *\"\ncommand = \"disk\"\n";
+    env.write("shop.toml", &format!("language = \"en\"\n{job}"));
+    let files = |words: &[&str], config: &str| -> Vec<String> {
+        let mut all = words.to_vec();
+        all.extend(["--systemd", "--unit-dir", "units", "-c", config]);
+        schedule(&env, &all).success().json();
+        let files = unit_files(&env.path("units")).into_iter();
+        let timers = files.filter(|file| file.extension().is_some_and(|end| end == "timer"));
+        timers.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    let (plain, labelled) = ("taskmon-disks.timer", "taskmon-shop-disks.timer");
+    assert_eq!(files(&["install"], "taskmon.toml"), [plain]);
+    assert_eq!(files(&["install"], "shop.toml"), [plain, labelled]);
+    assert_eq!(files(&["install"], "taskmon.toml"), [plain, labelled]);
+    assert_eq!(files(&["remove"], "taskmon.toml"), [labelled]);
+    // It keeps the names that it has.
+    assert_eq!(files(&["install"], "shop.toml"), [labelled]);
+    assert_eq!(files(&["install"], "taskmon.toml"), [plain, labelled]);
+    // A third one whose file is called the same.
+    env.write("third/shop.toml", &format!("language = \"en\"\n{job}"));
+    let words = ["install", "--systemd", "--unit-dir", "units", "-c", "third/shop.toml"];
+    let refused = schedule(&env, &words).exits(3);
+    let theirs = env.path("shop.toml").display().to_string();
+    refused.failure("output_failed", &["another configuration", &theirs]);
+    env.write("third/shop.toml", &format!("language = \"en\"\nname = \"third\"\n{job}"));
+    assert_eq!(
+        files(&["install"], "third/shop.toml"),
+        [plain, labelled, "taskmon-third-disks.timer"]
+    );
+    assert_eq!(files(&["remove", "--all"], "taskmon.toml"), Vec::<String>::new());
+}
+
 /// Their timers have to be disabled before their files are gone.
 #[test]
 fn timers_of_jobs_that_are_no_more_are_to_be_stopped() {
