@@ -3,6 +3,8 @@
 //! Every figure of a report is rounded half away from zero on its exact decimal value, so that PostgreSQL, SQLite and a
 //! calculation by hand agree: SQL's `numeric`, binary floats and other languages' `round` all differ at the half.
 
+use chrono::{DateTime, Utc};
+
 /// Percent above which, not at which, a figure is worth a warning, and critical.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
@@ -50,6 +52,11 @@ pub fn mean_seconds(micros: i128, count: u64) -> Option<f64> {
     }
     let size = ratio(micros.unsigned_abs(), u128::from(count) * 1_000_000);
     Some(if micros < 0 && size != 0.0 { -size } else { size })
+}
+
+/// Whole seconds from a time until now; 0 where that is yet to come.
+pub fn whole_seconds(since: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
+    u64::try_from(now.signed_duration_since(since).num_seconds()).unwrap_or(0)
 }
 
 /// `above / below`, 2 decimals, half away from zero; 0 where there is nothing to divide by.

@@ -130,7 +130,7 @@ fn described(columns: &Columns) -> String {
     });
     let others = columns.others.iter();
     let mut others: Vec<String> = others.map(|(name, kind)| format!("{name} {kind}")).collect();
-    for name in ["name", "link", "guard", "files"] {
+    for name in ["link", "guard", "files"] {
         if !columns.others.iter().any(|(other, _)| other.starts_with(name)) {
             others.push(format!("{name} -"));
         }

@@ -859,13 +859,13 @@ fn retention_has_no_number_for_never() {
 #[test]
 fn overrides_change_the_fields_that_they_name_and_no_other() {
     let plain = Desk::new().config().database.store.mapping;
-    let text = "[database.tasks]\nname = ''\nstarted_at = ' '\nkey = ['a', 'b']\n[database.tasks.states]\nfailed = ['DEAD', 'GONE']\n\
+    let text = "[database.tasks]\nretry_count = ''\nstarted_at = ' '\nkey = ['a', 'b']\n[database.tasks.states]\nfailed = ['DEAD', 'GONE']\n\
                 [[database.receipts.dependents]]\nfrom = 'x'\nforeign_key = 'y'";
     let mapping = Desk::with_file(text).config().database.store.mapping;
-    assert_eq!(plain.tasks.name.as_deref(), Some("task_name"));
+    assert_eq!(plain.tasks.retry_count.as_deref(), Some("retry_count"));
     assert_eq!(plain.tasks.queue, None);
     let mut expected = plain.clone();
-    expected.tasks.name = None;
+    expected.tasks.retry_count = None;
     expected.tasks.started_at = None;
     expected.tasks.key = vec!["a".to_owned(), "b".to_owned()];
     expected.tasks.states.failed = vec!["DEAD".to_owned(), "GONE".to_owned()];

@@ -13,6 +13,8 @@
 //! | `stuck.processing` | tasks that are processed |
 //! | `stuck.oldest_seconds`, `stuck.oldest_task` | as above, of those that are processed, stuck or not |
 //! | `today.date`, `today.total`, `today.failed`, `today.failure_rate` | the day so far, the rate in percent of all its tasks |
+//! | `queues`, `names` | for each queue, and each name of tasks, at most 50 that have most pending tasks, and those that rules name: its `name` and `pending`, `processing`, `scheduled`, `older_than_limit`, `oldest_seconds` as above; null: the table has no column for it |
+//! | `other.queues`, `other.names` | the same of all that are not listed; null: there are none |
 //! | `disk.disk_info`, `disk.disks` | as `taskmon disk` prints them |
 //! | `disk.unmeasured` | the entries of its `errors` about paths that could not be measured |
 //! | `jobs.missed` | a `{"job", "due"}` for each scheduled job without a successful run when one was due; null: not known |
@@ -65,6 +67,11 @@ pub struct LiveState {
     pub backlog: Backlog,
     pub stuck: Stuck,
     pub today: Today,
+    /// At most 50; `None`: the table has no column for it.
+    pub queues: Option<Vec<TaskGroup>>,
+    /// By the tasks' name, likewise.
+    pub names: Option<Vec<TaskGroup>>,
+    pub other: OtherOpen,
     pub disk: Option<Disks>,
     pub jobs: Jobs,
     pub unavailable: Vec<&'static str>,
@@ -95,6 +102,34 @@ pub struct Today {
     pub total: u64,
     pub failed: u64,
     pub failure_rate: f64,
+}
+
+/// The open tasks of one queue, or of one name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TaskGroup {
+    /// `None`: those that have none.
+    pub name: Option<String>,
+    #[serde(flatten)]
+    pub figures: OpenFigures,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OpenFigures {
+    /// Those that are due.
+    pub pending: u64,
+    pub processing: u64,
+    /// `None`: the table does not know when tasks are due.
+    pub scheduled: Option<u64>,
+    pub older_than_limit: u64,
+    /// Of the pending ones that are due; `None`: there are none.
+    pub oldest_seconds: Option<u64>,
+}
+
+/// The open tasks of all queues, and of all names, that are not listed; `None`: there are no others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct OtherOpen {
+    pub queues: Option<OpenFigures>,
+    pub names: Option<OpenFigures>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,10 +1,13 @@
 //! The live state from the table's figures and what a run measured.
 
-use super::{Backlog, Disks, Jobs, Limits, LiveState, Missed, MissedJob, SkippedJob, Stuck, Today};
+use super::{
+    Backlog, Disks, Jobs, Limits, LiveState, Missed, MissedJob, OpenFigures, OtherOpen, SkippedJob,
+    Stuck, TaskGroup, Today,
+};
 use crate::calendar::{Day, Shift};
 use crate::mapping::{State, States};
 use crate::outcome::Issue;
-use crate::store::{LiveFigures, LiveRequest, OpenTasks};
+use crate::store::{Groups, ListedFirst, LiveFigures, LiveRequest, OpenGroup, OpenTasks};
 use crate::system::disk::DiskReport;
 use crate::timezone::Tz;
 use crate::units;
@@ -15,7 +18,12 @@ const RATE_HOURS: i64 = 1;
 const MADE_WITHIN_HOURS: i64 = 24;
 
 /// What the store is asked at this time.
-pub fn request(now: DateTime<Utc>, zone: Tz, limits: &Limits) -> LiveRequest {
+pub fn request(
+    now: DateTime<Utc>,
+    zone: Tz,
+    limits: &Limits,
+    listed_first: ListedFirst,
+) -> LiveRequest {
     let ago = |minutes: u32| now.minus(TimeDelta::minutes(minutes.into()));
     LiveRequest {
         now,
@@ -24,6 +32,7 @@ pub fn request(now: DateTime<Utc>, zone: Tz, limits: &Limits) -> LiveRequest {
         waiting_before: ago(limits.backlog_after_minutes),
         finished_in: (now.minus(TimeDelta::hours(RATE_HOURS)), now),
         finished_made_since: now.minus(TimeDelta::hours(MADE_WITHIN_HOURS)),
+        listed_first,
     }
 }
 
@@ -58,6 +67,17 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
     if figures.finished.is_none() {
         unavailable.extend(["backlog.finished_last_hour", "backlog.drain_seconds"]);
     }
+    let groups = &figures.groups;
+    for (groups, key, scheduled) in [
+        (&groups.queues, "queues", "queues.scheduled"),
+        (&groups.names, "names", "names.scheduled"),
+    ] {
+        match groups {
+            None => unavailable.push(key),
+            Some(_) if figures.scheduled.is_none() => unavailable.push(scheduled),
+            Some(_) => {}
+        }
+    }
     unavailable.extend(facts.disk.is_none().then_some("disk"));
     unavailable.extend(missed.is_none().then_some("jobs.missed"));
     unavailable.extend(facts.skipped.is_none().then_some("jobs.skipped"));
@@ -66,6 +86,12 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
         backlog: backlog(figures, facts.now),
         stuck: stuck(&figures.processing, facts.now),
         today: today(figures, facts),
+        queues: listed(&groups.queues, facts.now),
+        names: listed(&groups.names, facts.now),
+        other: OtherOpen {
+            queues: other(&groups.queues, facts.now),
+            names: other(&groups.names, facts.now),
+        },
         disk: facts.disk.map(|report| Disks {
             disk_info: report.disk_info.clone(),
             disks: report.disks.clone(),
@@ -102,11 +128,32 @@ fn stuck(processing: &OpenTasks, now: DateTime<Utc>) -> Stuck {
 
 /// The age of the oldest in whole seconds, and its name. A task whose clock is ahead has no age yet.
 fn oldest(open: &OpenTasks, now: DateTime<Utc>) -> (Option<u64>, Option<String>) {
-    let age = |since: DateTime<Utc>| {
-        u64::try_from(now.signed_duration_since(since).num_seconds()).unwrap_or(0)
-    };
     let oldest = open.oldest.as_ref();
-    (oldest.map(|oldest| age(oldest.since)), oldest.and_then(|oldest| oldest.task.clone()))
+    (
+        oldest.map(|oldest| units::whole_seconds(oldest.since, now)),
+        oldest.and_then(|oldest| oldest.task.clone()),
+    )
+}
+
+fn listed(groups: &Option<Groups<OpenGroup>>, now: DateTime<Utc>) -> Option<Vec<TaskGroup>> {
+    let listed = groups.as_ref()?.listed.iter();
+    let listed =
+        listed.map(|(name, group)| TaskGroup { name: name.clone(), figures: open(group, now) });
+    Some(listed.collect())
+}
+
+fn other(groups: &Option<Groups<OpenGroup>>, now: DateTime<Utc>) -> Option<OpenFigures> {
+    groups.as_ref()?.other.as_ref().map(|group| open(group, now))
+}
+
+fn open(group: &OpenGroup, now: DateTime<Utc>) -> OpenFigures {
+    OpenFigures {
+        pending: group.pending,
+        processing: group.processing,
+        scheduled: group.scheduled,
+        older_than_limit: group.older,
+        oldest_seconds: group.oldest.map(|since| units::whole_seconds(since, now)),
+    }
 }
 
 fn today(figures: &LiveFigures, facts: &Facts) -> Today {

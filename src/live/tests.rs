@@ -1,7 +1,9 @@
 use super::state::backlog;
 use super::*;
 use crate::mapping::States;
-use crate::store::{DayCount, LiveFigures, OpenTask, OpenTasks};
+use crate::store::{
+    DayCount, Grouped, Groups, ListedFirst, LiveFigures, OpenGroup, OpenTask, OpenTasks,
+};
 use crate::system::disk::{DiskReport, Status};
 use crate::timezone::zone;
 use chrono::TimeDelta;
@@ -92,7 +94,7 @@ pub fn limits() -> Limits {
 
 #[test]
 fn what_is_asked_follows_from_the_limits() {
-    let asked = request(now(), zone("Asia/Shanghai"), &limits());
+    let asked = request(now(), zone("Asia/Shanghai"), &limits(), ListedFirst::default());
     assert_eq!(asked.today.date.to_string(), "2026-11-22");
     assert_eq!((asked.now, asked.stuck_before, asked.waiting_before), (now(), ago(60), ago(30)));
     assert_eq!(asked.finished_in, (ago(60), now()));
@@ -101,8 +103,24 @@ fn what_is_asked_follows_from_the_limits() {
 
 #[test]
 fn the_document_has_the_keys_that_it_is_documented_with() {
-    let figures =
-        LiveFigures { pending: open(120, 3, 45), processing: open(5, 0, 30), ..healthy() };
+    let mail = OpenGroup {
+        pending: 3,
+        older: 2,
+        oldest: Some(ago(50)),
+        processing: 1,
+        scheduled: Some(4),
+    };
+    let rest = OpenGroup { pending: 9, ..OpenGroup::default() };
+    let queues = Groups {
+        listed: vec![(Some("mail".into()), mail), (None, rest.clone())],
+        other: Some(rest),
+    };
+    let figures = LiveFigures {
+        pending: open(120, 3, 45),
+        processing: open(5, 0, 30),
+        groups: Grouped { queues: Some(queues), names: None },
+        ..healthy()
+    };
     let missed = [MissedJob { job: "stats".into(), due: ago(600) }];
     let state = state_of(&figures, None, Some(&missed));
     assert_eq!(
@@ -113,9 +131,18 @@ fn the_document_has_the_keys_that_it_is_documented_with() {
                 "finished_last_hour": 60, "drain_seconds": 7200},
             "stuck": {"tasks": 0, "processing": 5, "oldest_seconds": 1800, "oldest_task": "task_7"},
             "today": {"date": "2026-11-22", "total": 100, "failed": 10, "failure_rate": 10.0},
+            "queues": [
+                {"name": "mail", "pending": 3, "processing": 1, "scheduled": 4, "older_than_limit": 2, "oldest_seconds": 3000},
+                {"name": null, "pending": 9, "processing": 0, "scheduled": null, "older_than_limit": 0, "oldest_seconds": null},
+            ],
+            "names": null,
+            "other": {
+                "queues": {"pending": 9, "processing": 0, "scheduled": null, "older_than_limit": 0, "oldest_seconds": null},
+                "names": null,
+            },
             "disk": null,
             "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}], "skipped": []},
-            "unavailable": ["disk"],
+            "unavailable": ["names", "disk"],
         })
     );
 }
@@ -138,10 +165,14 @@ fn a_backlog_drains_at_the_rate_of_the_last_hour_or_the_time_is_unknown() {
 
 #[test]
 fn what_is_scheduled_is_unknown_where_the_table_does_not_say_when_tasks_are_due() {
-    let figures = LiveFigures { scheduled: None, ..healthy() };
+    let groups = Grouped { queues: Some(Groups::default()), names: Some(Groups::default()) };
+    let figures = LiveFigures { scheduled: None, groups, ..healthy() };
     let state = state_of(&figures, Some(&disk(Status::Normal, 1.0)), Some(&[]));
     assert_eq!(state.backlog.scheduled_tasks, None);
-    assert_eq!(state.unavailable, ["backlog.scheduled_tasks"]);
+    assert_eq!(
+        state.unavailable,
+        ["backlog.scheduled_tasks", "queues.scheduled", "names.scheduled"]
+    );
 }
 
 #[test]

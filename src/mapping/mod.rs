@@ -177,10 +177,11 @@ pub enum Field {
     ErrorMessage,
     RetryCount,
     Queue,
+    Name,
 }
 
 impl Field {
-    pub const ALL: [Field; 12] = [
+    pub const ALL: [Field; 13] = [
         Field::Status,
         Field::Label,
         Field::CreatedAt,
@@ -193,6 +194,7 @@ impl Field {
         Field::ErrorMessage,
         Field::RetryCount,
         Field::Queue,
+        Field::Name,
     ];
 
     /// The field's key in a configuration.
@@ -210,6 +212,7 @@ impl Field {
             Field::ErrorMessage => "error_message",
             Field::RetryCount => "retry_count",
             Field::Queue => "queue",
+            Field::Name => "name",
         }
     }
 }

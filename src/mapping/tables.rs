@@ -208,6 +208,7 @@ impl TaskTable {
             Field::ErrorMessage => self.error_message.as_deref(),
             Field::RetryCount => self.retry_count.as_deref(),
             Field::Queue => self.queue.as_deref(),
+            Field::Name => self.name.as_deref(),
         }
     }
 }

@@ -26,11 +26,18 @@ pub enum Wrong {
     NoObject,
     NoList,
     NoText,
+    /// The table has no column for it.
+    NotInTable,
 }
 
 impl Misfit {
     pub fn new(path: &str, wrong: Wrong) -> Self {
         Self { path: path.to_owned(), wrong }
+    }
+
+    /// The same below a place.
+    pub fn within(self, place: &str) -> Self {
+        Self { path: format!("{place}.{}", self.path), ..self }
     }
 
     fn in_words(&self, language: Language) -> String {
@@ -40,6 +47,8 @@ impl Misfit {
             Wrong::NoObject => language.pick("不是对象", "is not an object"),
             Wrong::NoList => language.pick("不是列表", "is not a list"),
             Wrong::NoText => language.pick("不是文本", "is not a text"),
+            Wrong::NotInTable => language
+                .pick("未知：该表没有对应的列", "is not known: the table has no column for it"),
         };
         format!("{} {words}", self.path)
     }
@@ -110,6 +119,15 @@ impl<'a> Look<'a> {
     /// Whether it is there, and true.
     pub fn is_true(&self, path: &str) -> bool {
         matches!(self.value(path), Ok(Some(Value::Bool(true))))
+    }
+
+    /// Whether a path, or one above it, is null because nothing provides it.
+    pub fn is_unavailable(&self, path: &str) -> bool {
+        let paths = self.document.get("unavailable").and_then(Value::as_array);
+        let mut paths = paths.into_iter().flatten().filter_map(Value::as_str);
+        paths.any(|above| {
+            path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
     }
 
     /// A number that cannot be null.

@@ -16,7 +16,7 @@ mod open_tasks;
 mod settings;
 mod tasks;
 
-pub use custom::{CustomRule, Op};
+pub use custom::{CustomRule, List, Op};
 pub use evaluation::{Evaluation, Origin, Verdict};
 pub use input::{Document, given, message, read};
 pub use settings::Settings;

@@ -91,6 +91,8 @@ fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
         clear_margin: 0.0,
         severity: Severity::Error,
         message: String::new(),
+        queue: None,
+        task: None,
     }
 }
 

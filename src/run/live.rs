@@ -2,13 +2,13 @@
 
 use super::database::{hidden_rows, reading_target};
 use super::locks::{HeldUntil, Locks};
-use super::notify::rule_context;
+use super::notify::{listed_first, rule_context};
 use super::{Session, disks, log_issues};
 use crate::config::Config;
 use crate::live::{self, LiveState};
 use crate::notify::Mode;
 use crate::outcome::Issue;
-use crate::rules::{self, Evaluation};
+use crate::rules::{self, Evaluation, On};
 use crate::store::Store;
 use anyhow::Result;
 
@@ -32,7 +32,8 @@ pub(super) fn evaluate(
     mode: Mode,
 ) -> Result<Found> {
     let context = rule_context(config);
-    let request = live::request(session.now, config.timezone, &context.settings.live);
+    let listed_first = listed_first(config, On::Live);
+    let request = live::request(session.now, config.timezone, &context.settings.live, listed_first);
     let figures = store.live_figures(&request)?;
     let disks = match mode {
         Mode::Deliver => disks::measure_and_remember(config, &config.disk),

@@ -10,7 +10,8 @@ use crate::host;
 use crate::notify::deliver::{Delivery, Pauses, deliver};
 use crate::notify::{Context, Mode, RECORDS_UNUSABLE, Retry, Summary};
 use crate::outcome::Severity;
-use crate::rules::{self, Evaluation};
+use crate::rules::{self, Evaluation, List, On};
+use crate::store::ListedFirst;
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -109,4 +110,10 @@ fn send(prepared: Vec<Prepared>, notifications: &[(String, Notification)]) -> Ve
 
 pub(super) fn rule_context(config: &Config) -> rules::Context<'_> {
     rules::Context { settings: &config.alerts.rules, language: config.language }
+}
+
+/// The queues and names that rules on results of a kind are about.
+pub(super) fn listed_first(config: &Config, on: On) -> ListedFirst {
+    let rules = &config.alerts.rules;
+    ListedFirst { queues: rules.targets(on, List::Queues), names: rules.targets(on, List::Names) }
 }

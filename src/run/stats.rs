@@ -14,7 +14,7 @@ use crate::notify::{Mode, Retry};
 use crate::outcome::{Issue, Severity};
 use crate::report::prometheus::Figures;
 use crate::report::{json, nagios, text};
-use crate::rules::{Evaluation, REPORT_NOT_SAVED};
+use crate::rules::{Evaluation, On, REPORT_NOT_SAVED};
 use crate::stats::{self, DailyReport, NoBroker, Surroundings};
 use crate::store::Store;
 use crate::system::{broker, resources};
@@ -204,7 +204,8 @@ fn make_report(
         tasks: &config.database.store.mapping.tasks,
         settings: &config.stats,
     };
-    let request = stats::request(date, session.now, &context);
+    let listed_first = notify::listed_first(config, On::Stats);
+    let request = stats::request(date, session.now, &context, listed_first);
     let figures = store.day_figures(&request)?;
     let surroundings = Surroundings {
         broker: broker::ask(&config.broker, session.now).map(|answer| {

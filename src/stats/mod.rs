@@ -2,12 +2,14 @@
 
 pub mod anomalies;
 mod errors;
+mod groups;
 mod performance;
 mod settings;
 mod tasks;
 mod trend;
 
 pub use errors::{ErrorStatistics, FailedTaskDetail, OTHER_ERRORS};
+pub use groups::{GroupFigures, OtherGroups, TaskGroup};
 pub use performance::{PerformanceStatistics, SlowestTask};
 pub use settings::{Category, Settings};
 pub use tasks::{ProcessingTimePercentiles, TaskStatistics};
@@ -18,7 +20,7 @@ use crate::calendar::{Day, days_up_to};
 use crate::language::Language;
 use crate::mapping::{Field, State, TaskTable, Wait};
 use crate::outcome::Issue;
-use crate::store::{DayFigures, DayRequest};
+use crate::store::{DayFigures, DayRequest, ListedFirst};
 use crate::system::broker;
 use crate::system::disk::DiskReport;
 use crate::system::resources::ResourceUsage;
@@ -39,6 +41,12 @@ pub struct DailyReport {
     pub error_statistics: ErrorStatistics,
     pub system_statistics: SystemStatistics,
     pub trend_analysis: TrendAnalysis,
+    /// By queue, at most 50 of them; `None`: the table has no column for it.
+    pub queues: Option<Vec<TaskGroup>>,
+    /// By the tasks' name, likewise.
+    pub names: Option<Vec<TaskGroup>>,
+    /// The tasks of the queues and of the names that are not listed.
+    pub other: OtherGroups,
     /// The field that says to which day a task belongs.
     pub counted_by: &'static str,
     /// Rows without that field.
@@ -129,7 +137,12 @@ pub struct NoBroker {
 const LISTED_DAYS: usize = 7;
 
 /// What the store is asked for a day's report.
-pub fn request(date: NaiveDate, now: DateTime<Utc>, context: &Context) -> DayRequest {
+pub fn request(
+    date: NaiveDate,
+    now: DateTime<Utc>,
+    context: &Context,
+    listed_first: ListedFirst,
+) -> DayRequest {
     let days = LISTED_DAYS.max(context.settings.baseline_days + 1);
     DayRequest {
         now,
@@ -143,6 +156,7 @@ pub fn request(date: NaiveDate, now: DateTime<Utc>, context: &Context) -> DayReq
             .iter()
             .map(|category| category.contains.clone())
             .collect(),
+        listed_first,
     }
 }
 
@@ -159,6 +173,7 @@ impl DailyReport {
         let queue = queue_statistics(queue(figures, context, &missing), surroundings.broker);
         let mut unavailable = missing.paths();
         unavailable.extend(queue.unavailable(&figures.missing));
+        unavailable.extend(groups::unavailable(&missing));
         let mut errors = issues(figures);
         errors.extend(surroundings.disks.errors);
         let now = surroundings.now.with_timezone(&context.timezone);
@@ -180,6 +195,9 @@ impl DailyReport {
                 resource_usage: surroundings.resources,
             },
             trend_analysis: trend::compute(request, figures, context),
+            queues: groups::listed(&figures.groups.queues, surroundings.now),
+            names: groups::listed(&figures.groups.names, surroundings.now),
+            other: OtherGroups::compute(&figures.groups, surroundings.now),
             counted_by: figures.counted_by.map_or("created_at", |field| field.name()),
             undated_tasks: figures.undated,
             unavailable,

@@ -2,7 +2,7 @@
 
 use super::{Context, Missing};
 use crate::mapping::{Field, State};
-use crate::store::DayFigures;
+use crate::store::{DayFigures, Percentiles};
 use crate::units::{mean_seconds, percent, round2};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -35,6 +35,13 @@ pub struct ProcessingTimePercentiles {
     pub max: f64,
 }
 
+impl From<Percentiles> for ProcessingTimePercentiles {
+    fn from(seconds: Percentiles) -> Self {
+        let Percentiles { p50, p90, p95, p99, max } = seconds.each(round2);
+        Self { p50, p90, p95, p99, max }
+    }
+}
+
 /// The label of a row without a status.
 const NO_LABEL: &str = "null";
 
@@ -60,13 +67,7 @@ pub(super) fn compute(
                 figures.cells.iter().map(|cell| cell.timed).sum(),
             )
         },
-        processing_time_percentiles: figures.percentiles.map(|seconds| ProcessingTimePercentiles {
-            p50: round2(seconds.p50),
-            p90: round2(seconds.p90),
-            p95: round2(seconds.p95),
-            p99: round2(seconds.p99),
-            max: round2(seconds.max),
-        }),
+        processing_time_percentiles: figures.percentiles.map(ProcessingTimePercentiles::from),
         average_wait_time: if missing.wait() {
             None
         } else {

@@ -33,7 +33,7 @@ pub fn numbered<'a>(name: &'a str, expressions: &'a [String]) -> impl Iterator<I
 pub fn task_columns(table: &TaskTable) -> Vec<Column> {
     let fields =
         Field::ALL.into_iter().filter_map(|field| Some(column(field.name(), table.field(field)?)));
-    let others = [("name", &table.name), ("link", &table.link), ("guard", &table.guard)];
+    let others = [("link", &table.link), ("guard", &table.guard)];
     let others = others
         .into_iter()
         .filter_map(|(name, expression)| Some(column(name, expression.as_ref()?)));

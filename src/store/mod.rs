@@ -5,6 +5,7 @@ pub mod cascades;
 mod columns;
 mod errors;
 mod fields;
+mod groups;
 pub mod inspect;
 pub mod open;
 pub mod postgres;
@@ -15,6 +16,7 @@ mod sqlite;
 pub mod target;
 
 pub use errors::{ErrorGroup, LONGEST_NAME, MOST_EXCEPTIONS};
+pub use groups::{DayGroup, GROUPED_BY, Grouped, Groups, ListedFirst, MOST_GROUPS, OpenGroup};
 pub use settings::RowSecurity;
 
 use crate::calendar::Day;
@@ -86,6 +88,7 @@ pub struct DayRequest {
     pub failed_details: usize,
     /// For each category of errors the texts of which a message contains one. None: errors are counted by the exception that they name.
     pub categories: Vec<Vec<String>>,
+    pub listed_first: ListedFirst,
 }
 
 /// What a store knows of one day. A field that the table has no column for is `None`.
@@ -109,6 +112,7 @@ pub struct DayFigures {
     pub backlog: Vec<BacklogCount>,
     /// Pending tasks that are not due yet; `None`: the table does not know when tasks are due.
     pub scheduled: Option<u64>,
+    pub groups: Grouped<DayGroup>,
 }
 
 /// The tasks of one hour, status label and retry count.
@@ -135,6 +139,14 @@ pub struct Percentiles {
     pub p95: f64,
     pub p99: f64,
     pub max: f64,
+}
+
+impl Percentiles {
+    pub fn each(self, change: impl Fn(f64) -> f64) -> Self {
+        let Self { p50, p90, p95, p99, max } = self;
+        let [p50, p90, p95, p99, max] = [p50, p90, p95, p99, max].map(change);
+        Self { p50, p90, p95, p99, max }
+    }
 }
 
 /// How many characters of a label, a status or a queue are read.
@@ -199,6 +211,7 @@ pub struct LiveRequest {
     pub finished_in: (DateTime<Utc>, DateTime<Utc>),
     /// … as far as they were made at this time or later: tables have no index on the time of finishing, so this is what bounds the search.
     pub finished_made_since: DateTime<Utc>,
+    pub listed_first: ListedFirst,
 }
 
 impl LiveRequest {
@@ -211,6 +224,7 @@ impl LiveRequest {
             slowest: 0,
             failed_details: 0,
             categories: Vec::new(),
+            listed_first: self.listed_first.clone(),
         }
     }
 }
@@ -231,6 +245,7 @@ pub struct LiveFigures {
     pub today: Vec<DayCount>,
     /// Open tasks whose time cannot be read, with one of the values; they are counted, and never as too old.
     pub unreadable: Option<(u64, String)>,
+    pub groups: Grouped<OpenGroup>,
 }
 
 /// The tasks of one state.

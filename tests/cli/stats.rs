@@ -123,7 +123,9 @@ on_each_database! {
         assert_eq!(report["timezone"], "Asia/Shanghai");
         assert_eq!(report["counted_by"], "created_at");
         assert_eq!(report["undated_tasks"], 1);
-        assert_eq!(report["unavailable"], json!(["system_statistics.queue_statistics.queues"]));
+        let unavailable = ["system_statistics.queue_statistics.queues", "queues", "names"];
+        assert_eq!(report["unavailable"], json!(unavailable));
+        assert_eq!([&report["queues"], &report["names"]], [&Value::Null; 2]);
         assert!(report["system_statistics"]["queue_statistics"]["queues"].is_null());
         // They are in the report though nobody is notified: there is no channel, and the date was given.
         assert_eq!(
@@ -140,6 +142,47 @@ on_each_database! {
         chrono::DateTime::parse_from_rfc3339(report["generated_at"].as_str().unwrap()).unwrap();
         let queues = &report["system_statistics"]["queue_statistics"];
         assert_eq!(queues["source"], "database");
+    }
+
+    fn the_day_by_queue_and_by_name(env) {
+        env.config("[database.tasks]\nqueue = 'courier_company'\nname = 'remarks'");
+        let task = |n: u32, queue: &str| Task::new(n).with("courier_company", queue).with("remarks", "send");
+        env.insert([
+            task(1, "mail").at("2026-11-22 10:00:00").with("started_at", "2026-11-22 10:00:02").with("processing_time", 1),
+            task(2, "mail").at("2026-11-22 10:00:00").with("started_at", "2026-11-22 10:00:04").with("processing_time", 2),
+            task(3, "mail").failed("x").without("started_at").without("processing_time"),
+            task(4, "x").without("courier_company").status("PENDING").without("started_at").without("processing_time"),
+        ]);
+        // There are more queues than are listed.
+        env.insert((100..160).map(|n| task(n, &format!("q{n}")).without("started_at").without("processing_time")));
+        let report = report(&env);
+        let queues = report["queues"].as_array().unwrap();
+        assert_eq!(queues.len(), 50);
+        assert_eq!(
+            queues[0],
+            json!({"name": "mail", "count": 3, "failed": 1, "oldest_open_seconds": null,
+                "waiting_time_percentiles": {"p50": 3.0, "p90": 3.8, "p95": 3.9, "p99": 3.98, "max": 4.0},
+                "processing_time_percentiles": {"p50": 1.5, "p90": 1.9, "p95": 1.95, "p99": 1.99, "max": 2.0}})
+        );
+        assert_eq!((&queues[1]["name"], &queues[1]["count"]), (&Value::Null, &json!(1)));
+        assert!(queues[1]["oldest_open_seconds"].as_u64().is_some());
+        assert_eq!(
+            report["other"],
+            json!({"names": null, "queues": {"count": 12, "failed": 0, "oldest_open_seconds": null,
+                "waiting_time_percentiles": null, "processing_time_percentiles": null}})
+        );
+        assert_eq!(report["names"].as_array().unwrap().len(), 1);
+        assert_eq!((&report["names"][0]["name"], &report["names"][0]["count"]), (&json!("send"), &json!(64)));
+        assert_eq!(report["unavailable"], json!([]));
+        for (language, heading, bare, other, more) in [
+            ("en", "By queue\n  name     tasks  failed", "  (none)   1 ", "  (other)  12 ", "  and 40 more"),
+            ("zh", "按队列\n  名称    任务  失败", "  （无）  1 ", "  其他    12 ", "  另有 40 个"),
+        ] {
+            let page = env.taskmon(["stats", "--date", DAY, "--no-save", "--output", "text", "--lang", language]).success();
+            for part in [heading, bare, other, more, "3.9 s"] {
+                assert!(page.stdout().contains(part), "{part:?} in {}", page.stdout());
+            }
+        }
     }
 
     fn a_day_without_tasks_has_zeros_and_nulls(env) {
@@ -162,7 +205,9 @@ on_each_database! {
         assert_eq!(report["error_statistics"]["retry_statistics"], json!({}));
         assert_eq!(report["trend_analysis"]["trend_percent"], 0.0);
         assert_eq!(report["trend_analysis"]["trend_direction"], "flat");
-        assert_eq!(report["unavailable"], json!(["system_statistics.queue_statistics.queues"]));
+        let unavailable = ["system_statistics.queue_statistics.queues", "queues", "names"];
+        assert_eq!(report["unavailable"], json!(unavailable));
+        assert_eq!([&report["queues"], &report["names"]], [&Value::Null; 2]);
         assert!(report["system_statistics"]["queue_statistics"]["queues"].is_null());
     }
 

@@ -131,6 +131,46 @@ fn a_report_as_prometheus_metrics() {
     samples.assert("taskmon_stats_queue_pending_tasks", json!({}), 1.0);
 }
 
+#[test]
+fn queues_and_names_as_prometheus_metrics() {
+    let env = TestEnv::sqlite();
+    env.config("[database.tasks]\nqueue = 'courier_company'\nname = 'remarks'");
+    let day = Utc::now().with_timezone(&zone("Asia/Shanghai")).date_naive() - Days::new(1);
+    let task = |n: u32, queue: &str| {
+        let task = Task::new(n).at(&format!("{day} 10:00:00")).with("remarks", "send");
+        task.with("courier_company", queue).with("processing_time", n)
+    };
+    env.insert((1..=55).map(|n| task(n, &format!("q{n:02}"))));
+    env.insert([
+        task(60, "a \"b\"\\c\n字").status("PENDING"),
+        task(61, "a \"b\"\\c\n字").failed("x"),
+        task(62, "x").without("courier_company").status("TRACKING"),
+    ]);
+    stats(&env, day).success().json();
+    let finished = env.taskmon(["alert", "--textfile", "alert.prom"]).success();
+    finished.json();
+    finished.stderr();
+    let samples = Samples::read(&env, &["stats.prom", "alert.prom"]);
+    let odd = json!({"queue": "a \"b\"\\c\n字"});
+    samples.assert("taskmon_stats_by_queue_tasks", odd.clone(), 2.0);
+    samples.assert("taskmon_stats_by_queue_failed_tasks", odd.clone(), 1.0);
+    samples.assert("taskmon_stats_by_queue_tasks", json!({"queue": "(none)"}), 1.0);
+    samples.assert("taskmon_stats_by_queue_tasks", json!({"queue": "(other)"}), 55.0 - 48.0);
+    samples.assert("taskmon_stats_by_name_tasks", json!({"name": "send"}), 58.0);
+    let p50 = json!({"queue": "q07", "percentile": "50"});
+    samples.assert("taskmon_stats_by_queue_processing_percentile_seconds", p50.clone(), 7.0);
+    assert!(samples.find("taskmon_stats_by_queue_wait_percentile_seconds", &p50).is_some());
+    let age = samples.find("taskmon_stats_by_queue_oldest_open_seconds", &odd);
+    assert!(age.is_some_and(|age| age > 3600.0), "{age:?}");
+    samples.assert("taskmon_live_by_queue_pending_tasks", odd.clone(), 1.0);
+    samples.assert("taskmon_live_by_queue_overdue_pending_tasks", odd.clone(), 1.0);
+    assert!(samples.find("taskmon_live_by_queue_oldest_pending_seconds", &odd) >= age);
+    samples.assert("taskmon_live_by_queue_processing_tasks", json!({"queue": "(none)"}), 1.0);
+    samples.assert("taskmon_live_by_name_processing_tasks", json!({"name": "send"}), 1.0);
+    // The table does not know when tasks are due.
+    samples.assert_none("taskmon_live_by_queue_scheduled_tasks");
+}
+
 fn stats(env: &TestEnv, day: NaiveDate) -> Run<'_> {
     env.taskmon(["stats", "--date", &day.to_string(), "--no-save", "--textfile", "stats.prom"])
 }

@@ -325,6 +325,7 @@ fn every_metric_is_listed_and_no_other() {
                 format!("\"{metric}\""),
                 format!("\"{rest}\""),
                 format!("\"{}\"", rest.trim_start_matches("queue_")),
+                format!("\"{}\"", rest.trim_start_matches("by_queue_")),
             ];
             assert!(forms.iter().any(|form| source.contains(form)), "{}: {metric}", document.name);
         }

@@ -15,7 +15,7 @@ use taskmon::store::prune::plausible::Plausible;
 use taskmon::store::prune::{Mode, PruneSettings, Pruner};
 use taskmon::store::target::{Target, UrlContext};
 use taskmon::store::{
-    Cell, DayCount, DayFigures, DayRequest, RowSecurity, Store, StoreSettings, open,
+    Cell, DayCount, DayFigures, DayRequest, ListedFirst, RowSecurity, Store, StoreSettings, open,
 };
 use taskmon::timezone::Tz;
 
@@ -177,6 +177,7 @@ pub fn request(day: &str) -> DayRequest {
         slowest: 5,
         failed_details: 20,
         categories: Vec::new(),
+        listed_first: ListedFirst::default(),
     }
 }
 

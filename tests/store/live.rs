@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use taskmon::calendar::Day;
 use taskmon::mapping::Field;
 use taskmon::outcome::Kind;
-use taskmon::store::{DayCount, LiveFigures, LiveRequest, OpenTask, OpenTasks};
+use taskmon::store::{DayCount, ListedFirst, LiveFigures, LiveRequest, OpenTask, OpenTasks};
 use taskmon::timezone::Tz;
 
 /// Twelve o'clock on the day of the rows. What waits or works for more than an hour is too old, what finished in the last hour counts
@@ -25,6 +25,7 @@ fn request(now: DateTime<Utc>, zone: Tz) -> LiveRequest {
         waiting_before: now - hour,
         finished_in: (now - hour, now),
         finished_made_since: now - TimeDelta::days(1),
+        listed_first: ListedFirst::default(),
     }
 }
 

@@ -10,6 +10,7 @@
 mod connect;
 mod day;
 mod frozen;
+mod groups;
 mod harness;
 mod limits;
 mod live;

@@ -1,8 +1,8 @@
 //! The figures of `alert`, and of the live state.
 
-use super::exposition::{Text, count, share};
+use super::exposition::{OTHER, Text, count, group_label, share};
 use super::run::{add_errors, add_firing};
-use crate::live::LiveState;
+use crate::live::{LiveState, OpenFigures};
 use crate::notify::Summary;
 
 pub fn add(text: &mut Text, job: &str, summary: &Summary, live: Option<&LiveState>) {
@@ -39,6 +39,7 @@ pub fn add(text: &mut Text, job: &str, summary: &Summary, live: Option<&LiveStat
     );
     if let Some(live) = live {
         add_live(text, live);
+        add_groups(text, live);
     }
 }
 
@@ -99,4 +100,38 @@ fn add_live(text: &mut Text, live: &LiveState) {
             ),
         ],
     );
+}
+
+type Figure = fn(&OpenFigures) -> Option<f64>;
+
+/// Open tasks by queue, and by name, each with the rest as one.
+fn add_groups(text: &mut Text, live: &LiveState) {
+    let lists =
+        [("queue", &live.queues, &live.other.queues), ("name", &live.names, &live.other.names)];
+    for (label, listed, other) in lists {
+        let listed = listed.iter().flatten();
+        let listed = listed.map(|group| (group_label(group.name.as_deref()), &group.figures));
+        let groups: Vec<(&str, &OpenFigures)> =
+            listed.chain(other.iter().map(|figures| (OTHER, figures))).collect();
+        let figures: [(&str, &str, Figure); 5] = [
+            ("pending_tasks", "Pending tasks that are due.", |of| count(of.pending)),
+            ("processing_tasks", "Tasks in processing.", |of| count(of.processing)),
+            ("scheduled_tasks", "Pending tasks that are not due yet.", |of| {
+                of.scheduled.and_then(count)
+            }),
+            (
+                "overdue_pending_tasks",
+                "Tasks that have waited longer than backlog_after_minutes.",
+                |of| count(of.older_than_limit),
+            ),
+            ("oldest_pending_seconds", "How long the oldest pending task has waited.", |of| {
+                of.oldest_seconds.and_then(count)
+            }),
+        ];
+        for (metric, help, value) in figures {
+            let samples =
+                groups.iter().map(|(name, figures)| (vec![(label, *name)], value(figures)));
+            text.family(&format!("taskmon_live_by_{label}_{metric}"), help, samples);
+        }
+    }
 }

@@ -70,6 +70,14 @@ pub fn escape(value: &str) -> String {
     out
 }
 
+/// The label of all queues, or names, that are not listed. Of one that is called the same, which nobody does by accident, the figures count.
+pub const OTHER: &str = "(other)";
+
+/// The label of a queue or a name; tasks may have none.
+pub fn group_label(name: Option<&str>) -> &str {
+    name.unwrap_or("(none)")
+}
+
 /// Percent of 2 decimals as a share of 4: dividing by 100 would make 3.6 % a 0.036000000000000004.
 pub fn share(percent: f64) -> f64 {
     (percent * 100.0).round() / 10_000.0

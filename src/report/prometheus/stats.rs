@@ -1,9 +1,11 @@
 //! The figures of a day's report.
 
-use super::exposition::{Sample, Text, count, share};
+use super::exposition::{OTHER, Sample, Text, count, group_label, share};
 use super::run::{add_errors, add_firing};
 use crate::mapping::State;
-use crate::stats::{DailyReport, QueueStatistics, TaskStatistics};
+use crate::stats::{
+    DailyReport, GroupFigures, ProcessingTimePercentiles, QueueStatistics, TaskStatistics,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -45,6 +47,7 @@ pub fn add(text: &mut Text, job: &str, report: &DailyReport, day_start: Option<D
         vec![],
         count(report.trend_analysis.anomalies.len() as u64),
     );
+    add_groups(text, report);
     add_queue(text, &report.system_statistics.queue_statistics);
 }
 
@@ -86,14 +89,11 @@ fn add_tasks(text: &mut Text, tasks: &TaskStatistics) {
         ],
     );
     // Not `quantile`, which is the label of summaries alone.
-    let sample = |name, value: f64| (vec![("percentile", name)], Some(value));
-    let samples = percentiles.map(|of| {
-        [sample("50", of.p50), sample("90", of.p90), sample("95", of.p95), sample("99", of.p99)]
-    });
+    let samples = percentiles.map(by_percentile).into_iter().flatten();
     text.family(
         "taskmon_stats_processing_percentile_seconds",
         "Percentiles of the processing time of the day's tasks.",
-        samples.into_iter().flatten(),
+        samples.map(|(name, value)| (vec![("percentile", name)], Some(value))),
     );
 }
 
@@ -129,6 +129,57 @@ fn add_queue(text: &mut Text, queue: &QueueStatistics) {
         "Tasks that wait by queue, at the time of the report.",
         queues.map(|(queue, waiting)| (vec![("queue", queue.as_str())], waiting.and_then(count))),
     );
+}
+
+/// The day by queue, and by name, each with the rest as one.
+fn add_groups(text: &mut Text, report: &DailyReport) {
+    let lists = [
+        ("queue", &report.queues, &report.other.queues),
+        ("name", &report.names, &report.other.names),
+    ];
+    for (label, listed, other) in lists {
+        let listed = listed.iter().flatten();
+        let listed = listed.map(|group| (group_label(group.name.as_deref()), &group.figures));
+        let groups: Vec<(&str, &GroupFigures)> =
+            listed.chain(other.iter().map(|figures| (OTHER, figures))).collect();
+        let mut add = |metric: &str, help: &str, value: &dyn Fn(&GroupFigures) -> Option<f64>| {
+            let samples =
+                groups.iter().map(|(name, figures)| (vec![(label, *name)], value(figures)));
+            text.family(&format!("taskmon_stats_by_{label}_{metric}"), help, samples);
+        };
+        add("tasks", "Tasks of the day.", &|of| count(of.count));
+        add("failed_tasks", "Failed tasks of the day.", &|of| count(of.failed));
+        add(
+            "oldest_open_seconds",
+            "How long the oldest task of the day that is not final has been open.",
+            &|of| of.oldest_open_seconds.and_then(count),
+        );
+        let percentiles: [(&str, &str, PercentilesOf); 2] = [
+            (
+                "wait_percentile_seconds",
+                "Percentiles of the time that tasks waited before they started.",
+                |of| of.waiting_time_percentiles.as_ref(),
+            ),
+            ("processing_percentile_seconds", "Percentiles of the processing time.", |of| {
+                of.processing_time_percentiles.as_ref()
+            }),
+        ];
+        for (metric, help, percentiles) in percentiles {
+            let samples = groups.iter().flat_map(|(name, figures)| {
+                let samples = percentiles(figures).map(by_percentile).into_iter().flatten();
+                samples.map(|(percentile, value)| {
+                    (vec![(label, *name), ("percentile", percentile)], Some(value))
+                })
+            });
+            text.family(&format!("taskmon_stats_by_{label}_{metric}"), help, samples);
+        }
+    }
+}
+
+type PercentilesOf = fn(&GroupFigures) -> Option<&ProcessingTimePercentiles>;
+
+fn by_percentile(of: &ProcessingTimePercentiles) -> [(&'static str, f64); 4] {
+    [("50", of.p50), ("90", of.p90), ("95", of.p95), ("99", of.p99)]
 }
 
 /// One sample for each entry of a map that may be missing altogether.

@@ -1,6 +1,7 @@
 //! What an alert run found, and what became of it.
 
 use super::disk::fullness;
+use super::groups;
 use super::page::Page;
 use crate::alert::Alert;
 use crate::language::Language;
@@ -181,4 +182,5 @@ fn live_state(page: &mut Page, live: &LiveState) {
             fullness(worst.usage_percent, worst.free_gb, worst.total_gb, language),
         );
     }
+    groups::of_now(page, live);
 }

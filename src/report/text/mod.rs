@@ -4,6 +4,7 @@ mod alert;
 mod check;
 mod cleanup;
 mod disk;
+mod groups;
 mod page;
 mod queue;
 pub mod schedule;

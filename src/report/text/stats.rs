@@ -1,6 +1,7 @@
 //! A day's report.
 
 use super::disk::fullness;
+use super::groups;
 use super::page::Page;
 use super::queue::queue;
 use crate::alert::Alert;
@@ -28,6 +29,7 @@ pub fn stats(report: &DailyReport, language: Language) -> String {
     tasks(&mut page, report);
     errors(&mut page, report);
     curve(&mut page, report);
+    groups::of_day(&mut page, report);
     trend(&mut page, report);
     alerts(&mut page, &report.alerts);
     system(&mut page, report);

@@ -35,6 +35,7 @@ impl Plan {
         statements.push(writer.processing(request, &since));
         statements.push(writer.pending(request));
         statements.extend(writer.scheduled());
+        statements.extend(writer.open_groups(request));
         Ok(writer.plan(since.time(), statements))
     }
 }

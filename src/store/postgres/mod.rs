@@ -1,6 +1,6 @@
 //! PostgreSQL.
 //!
-//! A day's report is five statements, the live figures are four; `parallel` has them answered from one snapshot. Every statement is sent unnamed with
+//! A day's report is five statements, the live figures four, and one more by queue and name; `parallel` has them answered from one snapshot. Every statement is sent unnamed with
 //! its parameters' types (`query_typed`): one round trip, and nothing that a pooler between transactions could trip over.
 
 pub mod answer;
@@ -10,6 +10,7 @@ pub mod connect;
 mod encoding;
 pub mod failure;
 mod foreign_keys;
+mod groups;
 mod identity;
 mod indexes;
 pub mod inspect;
@@ -152,6 +153,18 @@ impl PostgresStore {
         Ok(false)
     }
 
+    /// Removes the texts that the database cannot hold.
+    fn retain<'t>(&mut self, lists: impl Iterator<Item = &'t mut Vec<String>>) -> Result<()> {
+        self.connections.with_leader(|leader| {
+            let mut bounded = Bounded::new(leader, self.settings.statement_timeout);
+            for texts in lists {
+                self.schema.encoding.retain(texts, &mut |sql| bounded.try_simple(sql))?;
+            }
+            bounded.into_worker()
+        })?;
+        Ok(())
+    }
+
     fn blame(&mut self) -> Option<Failure> {
         let overlay = plan::overlay(&self.settings.mapping.tasks, &self.schema);
         let leader = self.connections.take_leader()?;
@@ -173,19 +186,17 @@ fn silent(waited: Duration) -> Failure {
 impl Store for PostgresStore {
     fn day_figures(&mut self, request: &DayRequest) -> Result<DayFigures> {
         let mut request = request.clone();
-        self.connections.with_leader(|leader| {
-            let mut bounded = Bounded::new(leader, self.settings.statement_timeout);
-            for texts in &mut request.categories {
-                self.schema.encoding.retain(texts, &mut |sql| bounded.try_simple(sql))?;
-            }
-            bounded.into_worker()
-        })?;
+        let first = &mut request.listed_first;
+        self.retain(request.categories.iter_mut().chain([&mut first.queues, &mut first.names]))?;
         Ok(self.figures(&|settings, schema| Ok(Plan::day(settings, schema, &request)))?.day)
     }
 
     fn live_figures(&mut self, request: &LiveRequest) -> Result<LiveFigures> {
+        let mut request = request.clone();
+        let first = &mut request.listed_first;
+        self.retain([&mut first.queues, &mut first.names].into_iter())?;
         let Figures { day, mut live } =
-            self.figures(&|settings, schema| Plan::live(settings, schema, request))?;
+            self.figures(&|settings, schema| Plan::live(settings, schema, &request))?;
         live.today = day.trend;
         live.scheduled = day.scheduled;
         live.today.retain(|count| count.tasks > 0);

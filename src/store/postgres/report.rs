@@ -9,8 +9,9 @@ use crate::mapping::{Field, State, Wait};
 use crate::store::errors::{ErrorCounts, exception_pattern};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, DayRequest, ErrorGroup, FailedTask, LONGEST_MESSAGE,
-    LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask, StoreSettings,
+    BacklogCount, Cell, DayFigures, DayRequest, ErrorGroup, FailedTask, GROUPED_BY, Groups,
+    LONGEST_MESSAGE, LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask,
+    StoreSettings,
 };
 use postgres::Row;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ mod part {
     pub const CELL: i32 = 0;
     pub const PERCENTILES: i32 = 1;
     pub const SLOW_TASK: i32 = 2;
+    /// The first of those of [`super::Writer::grouped_by`].
+    pub const GROUPS: i32 = 3;
 }
 
 /// A failed task's message that is in no category; NULL means that there is none, or that errors are counted by their exceptions.
@@ -39,16 +42,30 @@ impl Plan {
     fn read_day(&self, rows: &[Row], figures: &mut Figures) -> Result<(), postgres::Error> {
         let figures = &mut figures.day;
         let mut cells = BTreeMap::new();
+        let fields: Vec<Field> = GROUPED_BY.into_iter().filter(|of| self.fields.has(*of)).collect();
+        for field in &fields {
+            *figures.groups.of(*field) = Some(Groups::default());
+        }
         for row in rows {
             match row.try_get::<_, i32>(0)? {
                 part::CELL => self.read_cell(row, &mut cells, figures)?,
-                part::PERCENTILES => read_percentiles(row, figures)?,
-                _ => figures.slowest.push(SlowTask {
+                part::PERCENTILES => figures.percentiles = percentiles(row, 11)?,
+                part::SLOW_TASK => figures.slowest.push(SlowTask {
                     task: text(row, 10)?,
                     processing_time: row.try_get(11)?,
                     label: text(row, 2)?,
                 }),
+                group => {
+                    let place = usize::try_from(group - part::GROUPS).unwrap_or_default();
+                    if let Some(field) = fields.get(place) {
+                        self.read_day_group(row, *field, figures)?;
+                    }
+                }
             }
+        }
+        for groups in [&mut figures.groups.queues, &mut figures.groups.names].into_iter().flatten()
+        {
+            groups.sort(|group| group.tasks);
         }
         figures.cells = cells.into_values().collect();
         Ok(())
@@ -95,25 +112,33 @@ impl Writer<'_> {
         let tasks = self.day_tasks(&mut draft);
         let cells = format!(
             "SELECT {}, hour::int8, {}, retries, category, tasks, timed, micros::text, waited, wait_micros::text, \
-             NULL::text, NULL::float8, NULL::float8[] FROM (SELECT hour, status, retries, category, count(*) AS tasks, count(seconds) AS timed, \
+             NULL::text, NULL::float8, NULL::float8[], NULL::float8, NULL::float8[], NULL::{} FROM (SELECT hour, status, retries, category, count(*) AS tasks, count(seconds) AS timed, \
              sum((seconds * 1000000)::int8) AS micros, count(wait) AS waited, sum(wait) AS wait_micros FROM day \
              GROUP BY hour, status, retries, category) AS cells",
             part::CELL,
-            self.shown("status")
+            self.shown("status"),
+            self.type_of_waiting(),
         );
-        let sql = if self.has(Field::ProcessingTime) {
-            format!(
-                "WITH day AS ({tasks}), shares AS (SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY seconds) AS seconds, \
-                 max(seconds) AS longest, count(seconds) AS timed FROM day) {cells} \
-                 UNION ALL SELECT {percentiles}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, longest, seconds FROM shares \
-                 UNION ALL ({slowest}) ORDER BY 1, 2",
-                percentiles = part::PERCENTILES,
-                shares = draft.bind(Bound::Shares(PERCENTILES.to_vec())),
-                slowest = self.slowest(&mut draft),
-            )
-        } else {
-            format!("WITH day AS ({tasks}) {cells}")
-        };
+        let (mut tables, mut answers) = (vec![format!("day AS ({tasks})")], vec![cells]);
+        let shares = draft.bind(Bound::Shares(PERCENTILES.to_vec()));
+        if self.has(Field::ProcessingTime) {
+            tables.push(format!(
+                "shares AS (SELECT percentile_cont({shares}) WITHIN GROUP (ORDER BY seconds) AS seconds, \
+                 max(seconds) AS longest, count(seconds) AS timed FROM day)"
+            ));
+            answers.push(format!(
+                "SELECT {}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, longest, seconds, NULL, NULL, NULL FROM shares",
+                part::PERCENTILES
+            ));
+            answers.push(format!("({})", self.slowest(&mut draft)));
+        }
+        for (field, part) in self.grouped_by().into_iter().zip(part::GROUPS..) {
+            let (table, answer) = draft.day_groups(field, part, &shares);
+            tables.push(table);
+            answers.push(answer);
+        }
+        let sql =
+            format!("WITH {} {} ORDER BY 1, 2", tables.join(", "), answers.join(" UNION ALL "));
         draft.finish("counting the day's tasks", sql, Plan::read_day)
     }
 
@@ -121,7 +146,7 @@ impl Writer<'_> {
     fn day_tasks(&self, draft: &mut Draft) -> String {
         format!(
             "SELECT width_bucket({time}, {bounds}) AS hour, t.status, {retries} AS retries, {seconds} AS seconds, \
-             ({wait} * 1000000)::int8 AS wait, {category} AS category, t.label, {keys} \
+             ({wait} * 1000000)::int8 AS wait, {category} AS category, {labels}t.label, {keys} \
              FROM {source} WHERE {in_day}",
             time = self.time(),
             bounds = draft.bind_times(self.hours.bounds.clone()),
@@ -129,6 +154,7 @@ impl Writer<'_> {
             seconds = self.column(Field::ProcessingTime, "NULL::float8"),
             wait = self.wait(),
             category = self.category(draft),
+            labels = self.day_labels(draft),
             keys = key_order(&self.settings.mapping.tasks),
             source = self.source,
             in_day = draft.in_day(),
@@ -163,7 +189,7 @@ impl Writer<'_> {
         let enough = ((self.request.slowest + 2) as f64 / (1.0 - highest)).ceil();
         format!(
             "SELECT {part}, row_number() OVER (ORDER BY seconds DESC, {keys}), {status}, \
-             NULL, NULL, NULL, NULL, NULL, NULL, NULL, {label}, seconds, NULL FROM day \
+             NULL, NULL, NULL, NULL, NULL, NULL, NULL, {label}, seconds, NULL, NULL, NULL, NULL FROM day \
              WHERE seconds >= (SELECT CASE WHEN timed >= {enough} THEN seconds[{last}] ELSE '-Infinity' END FROM shares) \
              ORDER BY 2 LIMIT {limit}",
             part = part::SLOW_TASK,
@@ -310,13 +336,14 @@ impl Writer<'_> {
     }
 }
 
-fn read_percentiles(row: &Row, figures: &mut DayFigures) -> Result<(), postgres::Error> {
-    let max: Option<f64> = row.try_get(11)?;
-    let shares: Option<Vec<f64>> = row.try_get(12)?;
-    if let (Some(&[p50, p90, p95, p99]), Some(max)) = (shares.as_deref(), max) {
-        figures.percentiles = Some(Percentiles { p50, p90, p95, p99, max });
-    }
-    Ok(())
+/// Of a row's column for the maximum, and the next one for the shares.
+pub fn percentiles(row: &Row, column: usize) -> Result<Option<Percentiles>, postgres::Error> {
+    let max: Option<f64> = row.try_get(column)?;
+    let shares: Option<Vec<f64>> = row.try_get(column + 1)?;
+    Ok(match (shares.as_deref(), max) {
+        (Some(&[p50, p90, p95, p99]), Some(max)) => Some(Percentiles { p50, p90, p95, p99, max }),
+        _ => None,
+    })
 }
 
 /// A sum that the database printed as text; a sum of nothing is 0.

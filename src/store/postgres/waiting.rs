@@ -60,7 +60,7 @@ impl Writer<'_> {
 
 impl Draft<'_> {
     /// "The task is pending and not due yet."
-    fn is_scheduled(&mut self) -> Option<String> {
+    pub fn is_scheduled(&mut self) -> Option<String> {
         let due = self.writer.due()?;
         let now = self.bind_times_in(due.time, vec![self.writer.request.now]);
         let pending = self.in_states(&[State::Pending]);

@@ -70,7 +70,7 @@ impl Report<'_> {
     }
 
     /// "The task is pending and not due yet."
-    fn is_scheduled(&self) -> rusqlite::Result<Option<String>> {
+    pub fn is_scheduled(&self) -> rusqlite::Result<Option<String>> {
         if !self.fields.has(Field::DueAt) {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 use super::bounds;
 use super::conditions::DayCondition;
 use super::connection::{add_function, each_row, read_rows};
+use super::groups::{Sorted, grouped};
 use super::labels::Labels;
 use super::report::{Report, text};
 use super::time::{self, Moment};
@@ -10,31 +11,60 @@ use crate::mapping::{Field, State, Wait};
 use crate::store::errors::{ErrorCounts, exception};
 use crate::store::fields::key_order;
 use crate::store::{
-    BacklogCount, Cell, DayFigures, ErrorGroup, FailedTask, LONGEST_MESSAGE, LONGEST_NAME,
-    MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask,
+    BacklogCount, Cell, DayFigures, DayGroup, ErrorGroup, FailedTask, LONGEST_MESSAGE,
+    LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask,
 };
+use chrono::{DateTime, Utc};
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 use std::collections::HashMap;
 
+/// What is counted of the day's tasks of one queue or name.
+#[derive(Default)]
+struct Tally {
+    tasks: u64,
+    failed: u64,
+    seconds: Vec<f64>,
+    /// Microseconds.
+    waits: Vec<f64>,
+    oldest_open: Option<DateTime<Utc>>,
+}
+
+impl Tally {
+    fn finish(self) -> DayGroup {
+        let waiting = percentiles(self.waits);
+        DayGroup {
+            tasks: self.tasks,
+            failed: self.failed,
+            waiting: waiting.map(|waits| waits.each(|micros| micros / 1e6)),
+            processing: percentiles(self.seconds),
+            oldest_open: self.oldest_open,
+        }
+    }
+}
+
 impl Report<'_> {
-    /// The day's tasks by hour, label and retries, and the percentiles of their processing times: 8 bytes of memory for each.
+    /// The day's tasks by hour, label and retries, by queue and by name, and the percentiles of their times: 8 bytes of memory for each, and
+    /// twice as many for each of what they are grouped by.
     pub fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
         let knows_due = self.fields.has(Field::DueAt);
+        let mut sorted: Vec<Sorted<Tally>> = self.sorted(&day.sql, &day.values, "count(*)")?;
         let sql = format!(
-            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {}{due} FROM {} WHERE {}",
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {}, {due}{} FROM {} WHERE {}",
             self.column(Field::RetryCount),
             self.column(Field::ProcessingTime),
             self.column(Field::StartedAt),
             self.column(Field::WaitTime),
+            self.labels(&sorted),
             self.source,
             day.sql,
             time = self.time(),
-            due = if knows_due { ", t.due_at" } else { "" },
+            due = if knows_due { "t.due_at" } else { "NULL" },
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(&day.values))?;
         let mut labels = Labels::default();
+        let mut states: Vec<State> = Vec::new();
         let mut cells: HashMap<(u8, usize, Option<i64>), Cell> = HashMap::new();
         let mut durations = Vec::new();
         while let Some(row) = rows.next()? {
@@ -53,15 +83,16 @@ impl Report<'_> {
                 ..Cell::default()
             });
             cell.tasks += 1;
-            if let Some(seconds) = row.get::<_, Option<f64>>(3)? {
+            let seconds: Option<f64> = row.get(3)?;
+            if let Some(seconds) = seconds {
                 cell.timed += 1;
                 cell.micros += micros(seconds);
                 durations.push(seconds);
             }
+            let due = time::read(row.get_ref(6)?);
             let wait = match self.settings.mapping.tasks.wait {
                 Wait::SinceCreation => {
                     let started = time::read(row.get_ref(4)?);
-                    let due = if knows_due { time::read(row.get_ref(6)?) } else { None };
                     self.since_creation(created, due, started).map(i128::from)
                 }
                 Wait::Seconds(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
@@ -70,10 +101,41 @@ impl Report<'_> {
                 cell.waited += 1;
                 cell.wait_micros += wait;
             }
+            if label == states.len() {
+                let label = labels.label(label);
+                states.push(self.settings.mapping.tasks.states.of(label.as_deref()));
+            }
+            let state = states[label];
+            let open_since = self.open_since(state, created, due);
+            for (sorted, column) in sorted.iter_mut().zip(7..) {
+                let tally = sorted.at(row.get_ref(column)?);
+                tally.tasks += 1;
+                tally.failed += u64::from(state == State::Failed);
+                tally.seconds.extend(seconds);
+                tally.waits.extend(wait.map(|micros| micros as f64));
+                tally.oldest_open = open_since.into_iter().chain(tally.oldest_open).min();
+            }
         }
         figures.cells = cells.into_values().collect();
+        figures.groups = grouped(sorted, Tally::finish, |group| group.tasks);
         figures.percentiles = percentiles(durations);
         Ok(())
+    }
+
+    /// Since when a task is open; `None`: it is not, or it is scheduled.
+    fn open_since(
+        &self,
+        state: State,
+        created: Moment,
+        due: Option<Moment>,
+    ) -> Option<DateTime<Utc>> {
+        let due = due.map(|due| self.instant(due));
+        let is_open = match state {
+            State::Pending => due.is_none_or(|due| due <= self.request.now),
+            State::Processing => true,
+            _ => false,
+        };
+        is_open.then(|| due.into_iter().fold(self.instant(created), DateTime::max))
     }
 
     /// Microseconds from a task's creation, or when it was due if that is later, to its start; `None` where it was due again after that.

@@ -4,12 +4,13 @@
 //! final those whose creation a function finds recent, before anything else of their rows is looked up.
 
 use super::connection::{add_function, each_row};
+use super::groups::{Sorted, grouped};
 use super::report::{Broken, Report, shown, text, while_doing};
 use super::time::{self, Moment, Ruler};
 use crate::calendar::Shift;
 use crate::mapping::{Field, State};
 use crate::store::fields::key_order;
-use crate::store::{DayFigures, LiveFigures, LiveRequest, OpenTask, OpenTasks};
+use crate::store::{DayFigures, Grouped, LiveFigures, LiveRequest, OpenGroup, OpenTask, OpenTasks};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Row, params_from_iter};
@@ -38,18 +39,14 @@ impl Ages {
 
     fn note<'a>(&mut self, report: &Report, times: impl Iterator<Item = &'a ValueRef<'a>>) -> bool {
         self.found.tasks += 1;
-        let (mut latest, mut is_older) = (None, true);
-        for value in times {
-            let Some(moment) = time::read(*value) else {
+        let (since, is_older) = match latest(report, &self.limit, times) {
+            Ok(Some(waits)) => waits,
+            Ok(None) => return false,
+            Err(value) => {
                 let (count, _) = self.unreadable.get_or_insert_with(|| (0, shown(*value)));
                 *count += 1;
                 return false;
-            };
-            latest = latest.max(Some(report.instant(moment)));
-            is_older &= self.limit.place(moment) == 0;
-        }
-        let Some(since) = latest else {
-            return false;
+            }
         };
         self.found.older += u64::from(is_older);
         let earliest = self.found.oldest.as_ref().map(|oldest| oldest.since);
@@ -59,6 +56,24 @@ impl Ages {
         }
         is_earlier
     }
+}
+
+/// The latest of a task's times, and whether all of them lie before a limit.
+///
+/// # Errors
+/// One of them, which cannot be read.
+fn latest<'a>(
+    report: &Report,
+    limit: &Ruler,
+    times: impl Iterator<Item = &'a ValueRef<'a>>,
+) -> Result<Option<(DateTime<Utc>, bool)>, &'a ValueRef<'a>> {
+    let (mut latest, mut is_older) = (None, true);
+    for value in times {
+        let moment = time::read(*value).ok_or(value)?;
+        latest = latest.max(Some(report.instant(moment)));
+        is_older &= limit.place(moment) == 0;
+    }
+    Ok(latest.map(|latest| (latest, is_older)))
 }
 
 impl Report<'_> {
@@ -76,6 +91,8 @@ impl Report<'_> {
         (figures.pending, figures.processing) = (pending.found, processing.found);
         figures.scheduled = while_doing("counting scheduled tasks", self.scheduled())?;
         figures.finished = while_doing("counting finished tasks", self.finished(request))?;
+        let groups = self.open_groups(request);
+        figures.groups = while_doing("counting open tasks by queue and name", groups)?;
         Ok(figures)
     }
 
@@ -145,6 +162,57 @@ impl Report<'_> {
             Ok(())
         })?;
         Ok(ages)
+    }
+
+    /// Open tasks, read once for both.
+    fn open_groups(&self, request: &LiveRequest) -> rusqlite::Result<Grouped<OpenGroup>> {
+        let open = self.in_states(&[State::Pending, State::Processing]);
+        let pending = self.in_states(&[State::Pending]);
+        let scheduled = self.is_scheduled()?;
+        let knows_due = scheduled.is_some();
+        let scheduled = scheduled.map_or(String::new(), |sql| format!("WHEN {sql} THEN 1 "));
+        let kind = format!("CASE {scheduled}WHEN {pending} THEN 0 ELSE 2 END");
+        let mut sorted: Vec<Sorted<OpenGroup>> =
+            self.sorted(&open, &[], &format!("sum({kind} = 0)"))?;
+        if sorted.is_empty() {
+            return Ok(Grouped::default());
+        }
+        let limit = Ruler::new(&[request.waiting_before], self.settings.naive_zone);
+        let due = if knows_due { "t.due_at" } else { "NULL" };
+        let sql = format!(
+            "SELECT {kind}, t.{}, {due}{} FROM {} WHERE {open}",
+            self.time(),
+            self.labels(&sorted),
+            self.source
+        );
+        each_row(self.connection, &sql, [], |row| {
+            let kind: i64 = row.get(0)?;
+            let times = [row.get_ref(1)?, row.get_ref(2)?];
+            let known = times.iter().filter(|time| **time != ValueRef::Null);
+            // What cannot be read is reported with the pending tasks.
+            let waits = latest(self, &limit, known).ok().flatten();
+            for (sorted, column) in sorted.iter_mut().zip(3..) {
+                let group = sorted.at(row.get_ref(column)?);
+                match kind {
+                    0 => {
+                        group.pending += 1;
+                        if let Some((since, is_older)) = waits {
+                            group.older += u64::from(is_older);
+                            let earliest = group.oldest.map_or(since, |oldest| oldest.min(since));
+                            group.oldest = Some(earliest);
+                        }
+                    }
+                    1 => *group.scheduled.get_or_insert(0) += 1,
+                    _ => group.processing += 1,
+                }
+            }
+            Ok(())
+        })?;
+        let finish = |mut group: OpenGroup| {
+            group.scheduled = knows_due.then(|| group.scheduled.unwrap_or(0));
+            group
+        };
+        Ok(grouped(sorted, finish, |group| group.pending))
     }
 
     /// `None`: nothing says when a task finished.

@@ -10,6 +10,7 @@ mod cascades;
 mod conditions;
 mod connection;
 mod day;
+mod groups;
 pub mod inspect;
 mod labels;
 mod live;

@@ -119,7 +119,7 @@ pub fn shown(value: ValueRef) -> String {
 /// Fields that are not read as they are stored.
 pub fn overlay(table: &TaskTable) -> Vec<(Field, String)> {
     let mut overlay = Vec::new();
-    for field in [Field::Label, Field::Queue] {
+    for field in [Field::Label, Field::Queue, Field::Name] {
         if let Some(text) = table.field(field) {
             overlay.push((field, bounds::cut(&format!("({text})"), LONGEST_LABEL)));
         }

@@ -7,6 +7,7 @@ mod failures;
 mod full_disk;
 mod given;
 mod live;
+mod queues;
 mod secrets;
 mod silences;
 mod stats;

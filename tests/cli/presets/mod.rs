@@ -115,8 +115,18 @@ fn check(env: &TestEnv, queue: &Queue) {
         .unwrap()
         .iter()
         .map(|path| path.as_str().unwrap())
+        .filter(|path| !path.starts_with("queues") && !path.starts_with("names"))
         .collect();
     assert_eq!(unavailable, queue.unavailable);
+    for list in ["queues", "names"] {
+        let Some(groups) = report[list].as_array() else {
+            assert_eq!((queue.preset, list), ("django-celery-results", "queues"), "{report:#}");
+            continue;
+        };
+        let counts = groups.iter().map(|group| group["count"].as_u64().unwrap());
+        let total = report["task_statistics"]["total_tasks"].as_u64();
+        assert_eq!(Some(counts.sum::<u64>()), total, "{report:#}");
+    }
 
     let all = left(env, queue.left);
     let clean = |more: &[&str]| -> Value {
