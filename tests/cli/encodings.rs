@@ -154,6 +154,12 @@ fn bytes_that_are_no_text_are_replaced() {
     assert!(slowest.to_string().contains("a\u{fffd}b4"), "{slowest:#}");
     let alert = env.taskmon(["-q", "-q", "alert", "--dry-run"]).exits(0).json();
     assert_eq!(alert["live"]["backlog"]["oldest_task"], "a\u{fffd}b3", "{alert:#}");
+    for (list, queue) in
+        [(&report["queues"], "a\u{fffd}b1"), (&alert["live"]["queues"], "a\u{fffd}b3")]
+    {
+        let mut groups = list.as_array().unwrap().iter();
+        assert!(groups.any(|group| group["name"] == queue), "{list:#}");
+    }
     let checked = env.taskmon(["check"]).run().json();
     assert!(
         checked["checks"].to_string().contains("the statuses of all 4 tasks are known"),

@@ -79,6 +79,7 @@ fn every_job_works_where_a_pooler_has_one_connection_for_all() {
         for mode in ["transaction", "session"] {
             scope.spawn(move || {
                 let env = TestEnv::postgres();
+                env.config("[database.tasks]\nqueue = 'courier_company'\nname = 'remarks'");
                 env.insert([Task::new(1), Task::new(2).at(&long_ago())]);
                 env.write("uploads/keep", "");
                 env.write("static/keep", "");

@@ -6,7 +6,7 @@ use crate::on_each_database;
 use crate::support::env::TestEnv;
 use crate::support::rows::{DAY, Task};
 use chrono::{TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The column that tasks are called by: one without an index, which would hold no such value.
 const LABEL: &str = "[database.tasks]\nlabel = 'task_name'";
@@ -246,4 +246,45 @@ fn a_time_of_100_mb_is_none() {
     lengthen(&env, "created_at", 1, "2026-01-01");
     let failed = run(&env, 3, &["stats", "--date", DAY, "--no-save", "--no-alert"]);
     failed.failure("query_failed", &["longer than"]);
+}
+
+/// More names than anybody could list, in one day and among the open tasks: the database chooses the largest.
+#[test]
+fn a_million_names_are_not_held_on_postgres() {
+    check_names(&TestEnv::postgres(), "generate_series(0, 999999) AS series(n)");
+}
+
+#[test]
+fn a_million_names_are_not_held_on_sqlite() {
+    let series = "(WITH RECURSIVE series(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM series WHERE n < 999999) SELECT n FROM series)";
+    check_names(&TestEnv::sqlite(), series);
+}
+
+/// Every second task is pending; the names of three are one.
+#[track_caller]
+fn check_names(env: &TestEnv, numbers: &str) {
+    env.sql(&format!(
+        "CREATE TABLE jobs (id integer, name text, state text, made timestamp);
+         INSERT INTO jobs SELECT n, CASE WHEN n IN (2, 5, 8) THEN 'three' ELSE 'send_invoice_of_customer_number_' || n END, \
+             CASE WHEN n % 2 = 0 THEN 'queued' ELSE 'done' END, '{DAY} 10:00:00' FROM {numbers}"
+    ));
+    env.config(
+        "[database.tasks]\nfrom = 'jobs'\ndelete_from = ''\nkey = ['id']\nlabel = 'id'\nstatus = 'state'\ncreated_at = 'made'\n\
+         started_at = ''\ncompleted_at = ''\nupdated_at = ''\nprocessing_time = ''\nerror_message = ''\nretry_count = ''\n\
+         name = 'name'\nlink = ''\nfiles = []\n[database.tasks.states]\npending = ['queued']\nprocessing = []\ncompleted = ['done']\n\
+         failed = []\ncancelled = []\n",
+    );
+    let report = run(env, 0, &["stats", "--date", DAY, "--no-save", "--no-alert"]).json();
+    let names = report["names"].as_array().unwrap();
+    assert_eq!(
+        (names.len(), &names[0]["name"], &names[0]["count"]),
+        (50, &json!("three"), &json!(3))
+    );
+    assert_eq!(report["other"]["names"]["count"], 1_000_000 - 52);
+    let live = run(env, 0, &["alert", "--dry-run"]).json()["live"].clone();
+    assert_eq!(
+        (&live["names"][0]["name"], &live["names"][0]["pending"]),
+        (&json!("three"), &json!(2))
+    );
+    assert_eq!(live["other"]["names"]["pending"], 500_000 - 51);
 }

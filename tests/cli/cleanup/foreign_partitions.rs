@@ -4,7 +4,7 @@
 use super::*;
 
 /// What two runs on the same rows say of themselves, of the machine and of the time since.
-const VARIES: [&str; 9] = [
+const VARIES: [&str; 10] = [
     "execution_time",
     "generated_at",
     "resource_usage",
@@ -14,6 +14,7 @@ const VARIES: [&str; 9] = [
     "value",
     "message",
     "oldest_seconds",
+    "oldest_open_seconds",
 ];
 
 /// A server that has the tasks of two others.
@@ -131,6 +132,10 @@ fn same_as_on_one_server(foreign_receipts: Option<&str>) {
     }
     several.coordinator.client().batch_execute(&receipts()).unwrap();
     let config = several.env.read("taskmon.toml");
+    // As many queues as tasks, and few names.
+    let groups = "[database.tasks]\nqueue = 'courier_company'\nname = 'CAST(user_id % 3 AS text)'";
+    let config = format!("{config}\n{groups}\n");
+    several.env.write("taskmon.toml", &config);
     one.write("taskmon.toml", &config.replace(&several.coordinator.url(), &one.url()));
     for env in [&one, &several.env] {
         make_files(env, &tasks);
