@@ -5,7 +5,7 @@ mod values;
 pub use values::{AsOf, Parsed};
 
 use crate::cleanup::Part;
-use crate::job::{ByHand, Job, JobRun, Notify};
+use crate::job::{ByHand, Caller, Job, JobRun, Notify};
 use crate::language::Language;
 use crate::notify::silences::Matcher;
 use crate::outcome::Severity;
@@ -145,7 +145,7 @@ Examples:
 impl Cli {
     /// Options that do not fit the command, which clap cannot refuse where an option is global.
     pub fn misfit(&self) -> Option<String> {
-        let job = self.command.job_run(None).map(|run| run.job);
+        let job = self.command.job_run(Caller::Unknown).map(|run| run.job);
         let is_service = matches!(job, Some(Job::Disk | Job::Stats | Job::Alert));
         if self.common.output == Format::Nagios && !is_service {
             return Some("--output nagios is for disk, stats and alert".to_owned());
@@ -158,14 +158,14 @@ impl Cli {
 }
 
 impl Command {
-    /// The run of a job that it is, and what else shows that it is one by hand; `None`: it is none of cron's jobs.
-    pub fn job_run(&self, by_hand: Option<ByHand>) -> Option<JobRun> {
+    /// The run of a job that it is; `None`: it is none of cron's jobs.
+    pub fn job_run(&self, caller: Caller) -> Option<JobRun> {
         match self {
-            Command::Cleanup(arguments) => Some(arguments.job_run(by_hand)),
-            Command::Stats(arguments) => Some(arguments.job_run(by_hand)),
-            Command::Disk(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Cleanup(arguments) => Some(arguments.job_run(caller)),
+            Command::Stats(arguments) => Some(arguments.job_run(caller)),
+            Command::Disk(arguments) => Some(arguments.job_run(caller)),
             Command::Alert(arguments) if arguments.silences.is_given() => None,
-            Command::Alert(arguments) => Some(arguments.job_run(by_hand)),
+            Command::Alert(arguments) => Some(arguments.job_run(caller)),
             _ => None,
         }
     }
@@ -199,26 +199,26 @@ fn first_given<const N: usize>(options: [(&'static str, bool); N]) -> Option<ByH
 }
 
 impl CleanupArgs {
-    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+    pub fn job_run(&self, caller: Caller) -> JobRun {
         if self.dry_run {
             return JobRun::dry(Job::Cleanup);
         }
-        JobRun::new(Job::Cleanup, self.notifying.notify(), by_hand)
+        JobRun::new(Job::Cleanup, self.notifying.notify(), caller.by_hand(None))
     }
 }
 
 impl StatsArgs {
-    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+    pub fn job_run(&self, caller: Caller) -> JobRun {
         let options = [("--date", self.date.is_some()), ("--no-save", self.no_save)];
-        JobRun::new(Job::Stats, self.notifying.notify(), first_given(options).or(by_hand))
+        JobRun::new(Job::Stats, self.notifying.notify(), caller.by_hand(first_given(options)))
     }
 }
 
 impl DiskArgs {
-    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+    pub fn job_run(&self, caller: Caller) -> JobRun {
         let options =
             [("--warning", self.warning.is_some()), ("--critical", self.critical.is_some())];
-        JobRun::new(Job::Disk, self.notifying.notify(), first_given(options).or(by_hand))
+        JobRun::new(Job::Disk, self.notifying.notify(), caller.by_hand(first_given(options)))
     }
 }
 
@@ -384,7 +384,7 @@ impl SilenceArgs {
 }
 
 impl AlertArgs {
-    pub fn job_run(&self, by_hand: Option<ByHand>) -> JobRun {
+    pub fn job_run(&self, caller: Caller) -> JobRun {
         if self.dry_run {
             return JobRun::dry(Job::Alert);
         }
@@ -393,7 +393,7 @@ impl AlertArgs {
             return JobRun { is_dry_run: false, ..JobRun::dry(Job::Alert) };
         }
         let notify = if self.alert { Notify::Always } else { Notify::IfNotByHand };
-        JobRun::new(Job::Alert, notify, by_hand)
+        JobRun::new(Job::Alert, notify, caller.by_hand(None))
     }
 
     /// Whether it is given what to notify of, and does not look at the live state.

@@ -46,6 +46,27 @@ pub enum ByHand {
     Option(&'static str),
 }
 
+/// Who runs a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// It is the command of one of `[[schedule.jobs]]`, whatever its options are.
+    Scheduled,
+    ByHand(ByHand),
+    /// A line of a crontab, a script: its options show it.
+    Unknown,
+}
+
+impl Caller {
+    /// What shows that it is a run by hand; `option`: an option of the command that does.
+    pub fn by_hand(self, option: Option<ByHand>) -> Option<ByHand> {
+        match self {
+            Caller::Scheduled => None,
+            Caller::ByHand(by_hand) => Some(by_hand),
+            Caller::Unknown => option,
+        }
+    }
+}
+
 impl fmt::Display for ByHand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,10 +16,11 @@ use crate::folder::{Folder, make_own, own_folders};
 use crate::host;
 use crate::outcome::{Failure, Kind};
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 use fs2::FileExt;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,14 +63,22 @@ pub fn acquire(subject: &Subject, patience: Duration) -> Result<Lock> {
     acquire_in(subject, patience, &own_folders())
 }
 
-/// Whether a run of the job holds its lock now. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
+/// Since when a run of the job holds its lock, `None` if none does. It is read from the kernel's list: to try the lock would keep a run that begins at that moment from
 /// having it. Where that list cannot be read, nobody is known to hold it.
-pub fn is_held(subject: &Subject) -> bool {
+pub fn held_since(subject: &Subject) -> Option<DateTime<Utc>> {
     let private = own_folders();
     let folders = subject.folder.into_iter().chain(private.iter().map(PathBuf::as_path));
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut files = folders.map(|folder| folder.join(file_name(subject)));
-    files.any(|file| is_listed(&file, &locks))
+    let held = files.find(|file| is_listed(file, &locks))?;
+    std::fs::metadata(held).and_then(|data| data.modified()).map(DateTime::from).ok()
+}
+
+/// A file that a killed run left behind has the time of that run: whatever is written gives it that of now.
+fn note_start(mut file: &File) {
+    if let Err(error) = file.write_all(b"\n") {
+        log::info!("the lock's file keeps its time: {error}");
+    }
 }
 
 /// Removes the file of a lock that this process holds.
@@ -119,6 +128,7 @@ fn acquire_in(subject: &Subject, patience: Duration, private: &[PathBuf]) -> Res
         let taken = Folder::make(folder).and_then(|_| locked(&path, patience, open_lock));
         match taken {
             Ok(Some(file)) => {
+                note_start(&file);
                 return Ok(Lock { file, path, warning: None });
             }
             Ok(None) => return Err(held(subject, &path).into()),
@@ -136,6 +146,7 @@ fn acquire_in(subject: &Subject, patience: Duration, private: &[PathBuf]) -> Res
                         path.display()
                     )
                 });
+                note_start(&file);
                 return Ok(Lock { file, path, warning });
             }
             Ok(None) => return Err(held(subject, &path).into()),
@@ -231,7 +242,7 @@ mod tests {
     #[test]
     fn whether_a_lock_is_held_is_known_without_touching_it() {
         let folder = tempfile::tempdir().unwrap();
-        let is_held = |identity| is_held(&job(Some(folder.path()), "stats", identity));
+        let is_held = |identity| held_since(&job(Some(folder.path()), "stats", identity)).is_some();
         assert!(!is_held("a"));
         let held = acquire_there(folder.path(), "stats", "a").unwrap();
         assert!(is_held("a"));

@@ -207,6 +207,28 @@ pub fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     Ok(words)
 }
 
+/// A time of at least a second, as `"2h"`, `"1h 30m"`, or a number of seconds; in seconds.
+pub fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Seconds(u32),
+        Text(String),
+    }
+    let expected =
+        || D::Error::custom("a time such as \"2h\" or \"1h 30m\", or a number of seconds");
+    let seconds = match Given::deserialize(deserializer).map_err(|_| expected())? {
+        Given::Seconds(seconds) => Some(seconds),
+        Given::Text(text) => {
+            let parsed = humantime::parse_duration(&text).ok();
+            parsed.and_then(|duration| u32::try_from(duration.as_secs()).ok())
+        }
+    };
+    seconds.filter(|seconds| *seconds > 0).ok_or_else(expected).map(Some)
+}
+
 /// The form of a cron expression: five fields, or a word such as `@daily`. What it means is read when a command needs the jobs, so that an expression
 /// that a cron may know does not keep the other jobs from their work.
 pub fn cron<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -445,7 +445,7 @@ fn the_default_file_has_every_key() {
             "url management_url queues priority_steps separator global_keyprefix visibility_timeout_seconds timeout_seconds",
         ),
         ("heartbeat.", "style cleanup stats"),
-        ("schedule.jobs.", "name cron command queue priority"),
+        ("schedule.jobs.", "name cron command queue priority max_runtime"),
     ] {
         for name in names.split_whitespace() {
             let key = format!("{section}{name}");

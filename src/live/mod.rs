@@ -19,6 +19,7 @@
 //! | `disk.unmeasured` | the entries of its `errors` about paths that could not be measured |
 //! | `jobs.missed` | a `{"job", "due"}` for each scheduled job without a successful run when one was due; null: not known |
 //! | `jobs.skipped` | a `{"job", "times"}` for each job whose last runs were all skipped for a lock, three or more of them; null: not known |
+//! | `jobs.unusual` | a `{"job", "because", "seconds", "limit", "usual", "is_running"}` for each job whose last run took far longer ("longer") or far less time ("shorter") than its runs before, or more than its `max_runtime` ("max_runtime"); null: not known |
 //! | `unavailable` | the paths that are null because nothing is known about them |
 
 mod state;
@@ -51,6 +52,19 @@ pub struct MissedJob {
     pub job: String,
     /// The last time that it was due.
     pub due: DateTime<Utc>,
+}
+
+/// A job whose last run took far longer, or far less time, than is usual or allowed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UnusualJob {
+    pub job: String,
+    /// `longer`, `shorter` or `max_runtime`.
+    pub because: &'static str,
+    pub seconds: f64,
+    pub limit: f64,
+    /// `None`: it is `max_runtime` that says what is allowed.
+    pub usual: Option<f64>,
+    pub is_running: bool,
 }
 
 /// A job whose last runs were all skipped for a lock.
@@ -144,6 +158,7 @@ pub struct Disks {
 pub struct Jobs {
     pub missed: Option<Vec<Missed>>,
     pub skipped: Option<Vec<SkippedJob>>,
+    pub unusual: Option<Vec<UnusualJob>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

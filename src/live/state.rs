@@ -2,7 +2,7 @@
 
 use super::{
     Backlog, Disks, Jobs, Limits, LiveState, Missed, MissedJob, OpenFigures, OtherOpen, SkippedJob,
-    Stuck, TaskGroup, Today,
+    Stuck, TaskGroup, Today, UnusualJob,
 };
 use crate::calendar::{Day, Shift};
 use crate::mapping::{State, States};
@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub missed: Option<&'a [MissedJob]>,
     /// `None`: the records of runs cannot be read.
     pub skipped: Option<&'a [SkippedJob]>,
+    /// The same.
+    pub unusual: Option<&'a [UnusualJob]>,
 }
 
 /// The live state.
@@ -81,6 +83,7 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
     unavailable.extend(facts.disk.is_none().then_some("disk"));
     unavailable.extend(missed.is_none().then_some("jobs.missed"));
     unavailable.extend(facts.skipped.is_none().then_some("jobs.skipped"));
+    unavailable.extend(facts.unusual.is_none().then_some("jobs.unusual"));
     LiveState {
         time: zoned(facts.now),
         backlog: backlog(figures, facts.now),
@@ -97,7 +100,11 @@ pub fn state(figures: &LiveFigures, facts: &Facts) -> LiveState {
             disks: report.disks.clone(),
             unmeasured: report.unmeasured().cloned().collect(),
         }),
-        jobs: Jobs { missed, skipped: facts.skipped.map(<[SkippedJob]>::to_vec) },
+        jobs: Jobs {
+            missed,
+            skipped: facts.skipped.map(<[SkippedJob]>::to_vec),
+            unusual: facts.unusual.map(<[UnusualJob]>::to_vec),
+        },
         unavailable,
     }
 }

@@ -84,6 +84,7 @@ pub(crate) fn state_of(
             disk,
             missed,
             skipped: Some(&[]),
+            unusual: Some(&[]),
         },
     )
 }
@@ -141,7 +142,7 @@ fn the_document_has_the_keys_that_it_is_documented_with() {
                 "names": null,
             },
             "disk": null,
-            "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}], "skipped": []},
+            "jobs": {"missed": [{"job": "stats", "due": "2026-11-22T02:00:00+08:00"}], "skipped": [], "unusual": []},
             "unavailable": ["names", "disk"],
         })
     );

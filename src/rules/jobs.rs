@@ -1,7 +1,8 @@
 //! Rules about scheduled jobs.
 
-use super::document::{Look, Misfit, Wrong};
-use super::{Found, JOB_MISSED, JOB_SKIPPED};
+use super::document::{Look, Misfit, Wrong, float};
+use super::open_tasks::duration;
+use super::{Found, JOB_DURATION, JOB_MISSED, JOB_SKIPPED};
 use crate::alert::Alert;
 use crate::outcome::Severity;
 
@@ -56,6 +57,55 @@ pub fn skipped(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             value: Some(times.clone()),
             threshold: None,
             count: None,
+        });
+    }
+    Ok(())
+}
+
+/// A run that goes on takes longer by itself: that its value grows is nothing new, so how many there are is 1.
+pub fn durations(look: &Look, found: &mut Found) -> Result<(), Misfit> {
+    let Some(jobs) = look.list("jobs.unusual")? else {
+        found.is_unknown = true;
+        return Ok(());
+    };
+    for place in 0..jobs.len() {
+        let at = |key: &str| format!("jobs.unusual.{place}.{key}");
+        let text =
+            |key: &str| look.text(&at(key))?.ok_or_else(|| Misfit::new(&at(key), Wrong::NoText));
+        let in_words =
+            |seconds: &serde_json::Number| duration(float(seconds), look.context.language);
+        let (name, because) = (text("job")?, text("because")?);
+        let (seconds, limit) = (look.known(&at("seconds"))?, look.known(&at("limit"))?);
+        let took = in_words(seconds);
+        let is_running = look.is_true(&at("is_running"));
+        let took = match (is_running, because) {
+            (true, _) => {
+                look.pick(format!("已运行 {took}"), format!("has been running for {took}"))
+            }
+            (false, "shorter") => look.pick(format!("只用了 {took}"), format!("took only {took}")),
+            (false, _) => look.pick(format!("用了 {took}"), format!("took {took}")),
+        };
+        let expected = match look.number(&at("usual"))? {
+            Some(usual) => {
+                let usual = in_words(usual);
+                look.pick(format!("通常为 {usual}"), format!("usually it takes {usual}"))
+            }
+            None => {
+                let limit = in_words(limit);
+                look.pick(format!("允许 {limit}"), format!("its max_runtime is {limit}"))
+            }
+        };
+        found.alerts.push(Alert {
+            kind: JOB_DURATION.to_owned(),
+            severity: Severity::Warning,
+            message: look.pick(
+                format!("作业 {name} {took}，{expected}"),
+                format!("The scheduled job {name} {took}; {expected}"),
+            ),
+            subject: Some(name.to_owned()),
+            value: Some(seconds.clone()),
+            threshold: Some(limit.clone()),
+            count: Some(1),
         });
     }
     Ok(())

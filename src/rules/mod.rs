@@ -36,6 +36,7 @@ pub const CHECK_ERROR: &str = "alert_check_error";
 pub const JOB_FAILED: &str = "job_failed";
 pub const JOB_MISSED: &str = "job_missed";
 pub const JOB_SKIPPED: &str = "job_skipped";
+pub const JOB_DURATION: &str = "job_duration";
 const DISK_CRITICAL: &str = "disk_space_critical";
 const DISK_WARNING: &str = "disk_space_warning";
 const DISK_NOT_MOUNTED: &str = "disk_not_mounted";
@@ -188,6 +189,7 @@ const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn { name: "jobs", on: On::Live, kinds: &[JOB_MISSED], evaluate: jobs::missed },
     BuiltIn { name: "skipped", on: On::Live, kinds: &[JOB_SKIPPED], evaluate: jobs::skipped },
+    BuiltIn { name: "durations", on: On::Live, kinds: &[JOB_DURATION], evaluate: jobs::durations },
 ];
 
 /// What all rules found.
@@ -230,7 +232,7 @@ pub fn higher(kind: &str) -> impl Iterator<Item = &'static str> {
 
 /// Whether alerts of a type are about the host on which they are found: its disks and its jobs.
 pub fn is_of_host(kind: &str) -> bool {
-    OF_DISKS.contains(&kind) || [JOB_FAILED, JOB_MISSED, JOB_SKIPPED].contains(&kind)
+    OF_DISKS.contains(&kind) || [JOB_FAILED, JOB_MISSED, JOB_SKIPPED, JOB_DURATION].contains(&kind)
 }
 
 /// Whether there are alerts of a type among those of taskmon's own rules.

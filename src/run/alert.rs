@@ -38,7 +38,7 @@ struct AlertReport<'a> {
 }
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &AlertArgs) -> Result<Done> {
-    let run = arguments.job_run(session.by_hand);
+    let run = arguments.job_run(session.caller);
     let is_quiet = run.is_dry_run || run.by_hand.is_some();
     let mode = if is_quiet { Mode::DryRun } else { Mode::Deliver };
     let mut plan = Plan { run, config, locks: None, notify: Some(mode) };

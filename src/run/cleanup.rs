@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &CleanupArgs) -> Result<Done> {
-    let run = arguments.job_run(session.by_hand);
+    let run = arguments.job_run(session.caller);
     let (settings, roots) = cleanup_settings(session, arguments, config)?;
     let asked_to_end = Arc::new(AtomicBool::new(false));
     let locks = Locks {

@@ -17,7 +17,7 @@ use crate::system::disk::{self, DiskReport};
 use anyhow::Result;
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &DiskArgs) -> Result<Done> {
-    let run = arguments.job_run(session.by_hand);
+    let run = arguments.job_run(session.caller);
     let settings = disk_settings(arguments, config)?;
     let locks = Locks { database: None, held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);

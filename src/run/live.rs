@@ -47,6 +47,9 @@ pub(super) fn evaluate(
     let skipped = session
         .skipped(config)
         .map_err(|failure| undecided.push((rules::JOB_SKIPPED, failure.message)));
+    let unusual = session
+        .unusual(config)
+        .map_err(|failure| undecided.push((rules::JOB_DURATION, failure.message)));
     let state = live::state(
         &figures,
         &live::Facts {
@@ -56,6 +59,7 @@ pub(super) fn evaluate(
             disk: Some(&disks),
             missed: missed.as_deref(),
             skipped: skipped.as_deref().ok(),
+            unusual: unusual.as_deref().ok(),
         },
     );
     let (pending, processing) = (&state.backlog, &state.stuck);

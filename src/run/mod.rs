@@ -3,6 +3,7 @@
 
 mod alert;
 mod arguments;
+mod caller;
 pub mod channels;
 mod check;
 mod cleanup;
@@ -29,7 +30,7 @@ mod usage;
 
 use crate::cli::{Cli, Command, Common};
 use crate::config::{Config, Env, Request};
-use crate::job::{ByHand, JobRun};
+use crate::job::{Caller, JobRun};
 use crate::language::Language;
 use crate::outcome::{Failure, Issue, Kind, Outcome};
 use crate::store::target::Target;
@@ -42,7 +43,7 @@ use output::Done;
 use recorder::{Ended, Recorder};
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -84,8 +85,8 @@ fn run_command(arguments: &[OsString], now: DateTime<Utc>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return usage::refuse(&error, arguments),
     };
-    let session = Session::new(cli.common, now);
-    let job_run = cli.command.job_run(session.by_hand);
+    let session = Session::new(cli.common, arguments, now);
+    let job_run = cli.command.job_run(session.caller);
     let recorder = Recorder::new(&session, job_run, arguments);
     recorder.record_when_a_signal_ends_the_run();
     let mut done =
@@ -129,14 +130,14 @@ struct Session {
     env: Env,
     config: Result<Config, Failure>,
     log: Arc<LogSink>,
-    /// What shows that somebody runs the command by hand, besides its own options.
-    by_hand: Option<ByHand>,
+    /// As far as it shows, besides by the command's own options.
+    caller: Caller,
     /// The ping that said that the job started.
     start_ping: RefCell<Option<heartbeat::Ping>>,
 }
 
 impl Session {
-    fn new(common: Common, now: DateTime<Utc>) -> Self {
+    fn new(common: Common, arguments: &[OsString], now: DateTime<Utc>) -> Self {
         let started = Instant::now();
         let env = Env::read();
         let config = resolve(&common, &env);
@@ -145,8 +146,8 @@ impl Session {
             Err(_) => crate::config::system_zone(&env),
         };
         let log = logging::start(&common, zone);
-        let by_hand = by_hand(&common);
-        Self { common, now, started, env, config, log, by_hand, start_ping: RefCell::default() }
+        let caller = caller::caller(&common, arguments, config.as_ref().ok());
+        Self { common, now, started, env, config, log, caller, start_ping: RefCell::default() }
     }
 
     fn dispatch(&self, command: &Command) -> Result<Done> {
@@ -220,25 +221,6 @@ impl Session {
     fn seconds(&self) -> f64 {
         milliseconds(self.started.elapsed())
     }
-}
-
-/// What shows that somebody runs the command by hand. To have a terminal is not enough: what `crond` starts in a container has that of the container,
-/// but is not in its foreground, as what a shell starts is.
-fn by_hand(common: &Common) -> Option<ByHand> {
-    if common.database_url.is_some() {
-        return Some(ByHand::Option("--database-url"));
-    }
-    let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
-    (has_terminal && is_in_foreground().unwrap_or(false)).then_some(ByHand::Terminal)
-}
-
-/// Whether the process belongs to those that its terminal listens to, by proc(5): `pid (command) state parent group session terminal foreground-group`.
-/// rustix' `getpgrp` panics where that group is in another PID namespace.
-fn is_in_foreground() -> Option<bool> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2);
-    let (group, foreground) = (fields.next()?, fields.nth(2)?);
-    Some(group == foreground && group != "0")
 }
 
 fn resolve(common: &Common, env: &Env) -> Result<Config, Failure> {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &StatsArgs) -> Result<Done> {
-    let run = arguments.job_run(session.by_hand);
+    let run = arguments.job_run(session.caller);
     let dates = dates(arguments, config, session.now)?;
     let locks = Locks { database: reading_target(config), held_until: HeldUntil::RunEnds };
     let notify = run.raises_alerts.then_some(Mode::Deliver);

@@ -12,6 +12,7 @@
 
 pub mod crontab;
 pub mod daemon;
+pub mod durations;
 pub mod entry;
 pub mod expression;
 pub mod installed;

@@ -26,6 +26,13 @@ pub struct JobSettings {
     /// 9 highest, 1 lowest.
     #[serde(default = "five", deserialize_with = "values::whole_number::<_, _, 1, 9>")]
     pub priority: u8,
+    /// Seconds; a run that takes longer raises an alert.
+    #[serde(
+        default,
+        deserialize_with = "values::optional_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub max_runtime: Option<u32>,
 }
 
 impl Settings {

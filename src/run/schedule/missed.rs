@@ -5,18 +5,22 @@ use super::cron_zone;
 use crate::calendar::Shift;
 use crate::config::Config;
 use crate::host;
-use crate::live::{MissedJob, SkippedJob};
+use crate::job::Job;
+use crate::live::{MissedJob, SkippedJob, UnusualJob};
 use crate::lock;
 use crate::notify::Mode;
 use crate::outcome::{Failure, Kind};
 use crate::run::Session;
 use crate::run::arguments::recorded_words;
 use crate::run::locks::{identity, lock_subject};
+use crate::schedule::durations::judge;
 use crate::schedule::installed::Installed;
 use crate::schedule::missed::{self, Known};
 use crate::schedule::program::Program;
 use crate::schedule::runs::{self, RunRecord};
+use crate::schedule::settings::JobSettings;
 use crate::schedule::shell;
+use crate::units::round2;
 use chrono::{DateTime, Utc};
 use std::path::Path;
 
@@ -64,7 +68,8 @@ impl Session {
         config: &Config,
     ) -> Option<DateTime<Utc>> {
         let identity = identity(config);
-        let is_running = |command: &str| lock::is_held(&lock_subject(command, config, &identity));
+        let is_running =
+            |command: &str| lock::held_since(&lock_subject(command, config, &identity)).is_some();
         let host = &host::name();
         let known = Known { runs, host, is_running: &is_running, now: self.now, zone: cron_zone() };
         // Records have a job's words without the options of every command.
@@ -85,6 +90,46 @@ impl Session {
                 .then(|| SkippedJob { job: job.name.clone(), times })
         });
         Ok(skipped.collect())
+    }
+}
+
+impl Session {
+    /// The jobs whose last run took far longer, or far less time, than is usual or allowed. The run that asks is one of `alert` itself.
+    ///
+    /// # Errors
+    /// The records of runs cannot be read.
+    pub(in crate::run) fn unusual(&self, config: &Config) -> Result<Vec<UnusualJob>, Failure> {
+        let (runs, host) = (read_records(config, self.now)?, host::name());
+        let jobs = config.schedule.jobs.iter();
+        let jobs: Vec<(&JobSettings, Vec<String>)> = jobs
+            .filter_map(|job| Some((job, recorded_words(&shlex::split(&job.command)?))))
+            .collect();
+        let unusual = jobs.iter().filter_map(|(job, words)| {
+            let command = words.first()?;
+            let own_runs = runs.iter().filter(|run| run.host == host && run.is_of(words));
+            // A lock is one of a command: it does not say which of its jobs is running.
+            let same = jobs.iter().filter(|(_, other)| other.first() == Some(command)).count();
+            let running = (same == 1).then(|| self.running_for(command, config)).flatten();
+            let found = judge(&own_runs.collect::<Vec<_>>(), running, job.max_runtime)?;
+            Some(UnusualJob {
+                job: job.name.clone(),
+                because: found.because.name(),
+                seconds: round2(found.seconds),
+                limit: round2(found.limit),
+                usual: found.usual.map(round2),
+                is_running: running.is_some(),
+            })
+        });
+        Ok(unusual.collect())
+    }
+
+    /// For how many seconds a run of this command has been under way.
+    fn running_for(&self, command: &str, config: &Config) -> Option<f64> {
+        if command == Job::Alert.name() {
+            return None;
+        }
+        let since = lock::held_since(&lock_subject(command, config, &identity(config)))?;
+        Some(self.now.signed_duration_since(since).as_seconds_f64().max(0.0))
     }
 }
 

@@ -92,6 +92,23 @@ fn options_that_cron_does_not_have_make_a_run_by_hand() {
     }
 }
 
+/// Whatever its options are; but not on a terminal.
+#[test]
+fn the_command_of_a_scheduled_job_is_no_run_by_hand() {
+    let env = TestEnv::sqlite();
+    let (channel, monitor) = full(&env);
+    let config = env.read("taskmon.toml");
+    let job =
+        "[[schedule.jobs]]\nname = 'disks'\ncron = '5 * * * *'\ncommand = 'disk / --warning 0'\n";
+    env.write("taskmon.toml", &format!("{config}\n{job}"));
+    on_terminal(&env, "taskmon disk / --warning 0").success().stdout();
+    assert_eq!(channel.requests().len(), 0);
+    let finished = env.taskmon(["disk", "/", "--warning", "0", "-q"]).success();
+    finished.json();
+    finished.stderr();
+    assert_eq!((channel.requests().len(), monitor.requests().len()), (1, 2));
+}
+
 #[test]
 fn alert_and_no_alert_are_not_given_together() {
     let env = TestEnv::sqlite();

@@ -3,6 +3,7 @@
 mod by_hand;
 mod delivery;
 mod disks;
+mod durations;
 mod failures;
 mod full_disk;
 mod given;
