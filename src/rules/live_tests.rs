@@ -1,11 +1,11 @@
 //! The rules that look at the live state.
 
-use super::tests::{context, judges};
+use super::tests::{context, custom, judges, with_custom};
 use super::*;
 use crate::live::MissedJob;
 use crate::live::tests::{ago, count, disk, healthy, open, state_of};
 use crate::outcome::Severity;
-use crate::store::LiveFigures;
+use crate::store::{Grouped, Groups, LiveFigures, OpenGroup};
 use crate::system::disk::Status;
 
 /// The types, severities and messages that are firing.
@@ -101,4 +101,48 @@ fn a_disk_and_a_missed_job_are_firing_under_their_names() {
         ]
     );
     assert!(judges(&evaluation, "job_missed", Some("cleanup")));
+}
+
+/// A queue in which so many tasks wait, the oldest for so many minutes.
+fn queue(name: &str, pending: u64, minutes: i64) -> (Option<String>, OpenGroup) {
+    let group = OpenGroup { pending, oldest: Some(ago(minutes)), ..OpenGroup::default() };
+    (Some(name.to_owned()), group)
+}
+
+fn of_mail(metric: &str, value: f64) -> CustomRule {
+    let queue = Some("mail".to_owned());
+    CustomRule { on: On::Live, queue, ..custom(metric, Op::Above, value) }
+}
+
+fn evaluated(rule: CustomRule, listed: Vec<(Option<String>, OpenGroup)>) -> Evaluation {
+    let groups = Grouped { queues: Some(Groups { listed, other: None }), names: None };
+    let figures = LiveFigures { groups, scheduled: None, ..healthy() };
+    let state = state_of(&figures, Some(&disk(Status::Normal, 10.0)), Some(&[]));
+    let context = Context { language: Language::Zh, ..with_custom(rule) };
+    evaluate_live(&state, &context).unwrap()
+}
+
+#[test]
+fn a_rule_about_a_queue_looks_at_no_other() {
+    let rule = || of_mail("oldest_seconds", 600.0);
+    let others = || vec![queue("post", 9, 90), queue("Mail", 9, 90), (None, queue("", 9, 90).1)];
+    let found = evaluated(rule(), [others(), vec![queue("mail", 1, 10)]].concat());
+    assert_eq!((found.alerts.len(), judges(&found, "own", Some("mail"))), (0, true));
+    let found = evaluated(rule(), [others(), vec![queue("mail", 1, 11)]].concat());
+    assert_eq!(found.alerts[0].message, "队列 mail 的 oldest_seconds 为 660（> 600）");
+    assert_eq!(found.alerts[0].subject.as_deref(), Some("mail"));
+    let found = evaluated(rule(), others());
+    assert_eq!((found.alerts.len(), judges(&found, "own", Some("mail"))), (0, true));
+}
+
+#[test]
+fn a_figure_of_a_queue_that_the_table_does_not_know_resolves_nothing() {
+    for listed in [vec![queue("mail", 1, 11)], vec![]] {
+        let found = evaluated(of_mail("scheduled", 3.0), listed);
+        assert_eq!((found.alerts.len(), judges(&found, "own", Some("mail"))), (0, false));
+    }
+    let rule = CustomRule { task: Some("send".to_owned()), queue: None, ..of_mail("pending", 0.0) };
+    let found = evaluated(rule, vec![]);
+    assert_eq!(found.alerts[0].message, "告警规则 own 无法评估: names 未知：该表没有对应的列");
+    assert!(!judges(&found, "own", Some("send")));
 }

@@ -81,7 +81,7 @@ fn rate(percent: f64) -> Value {
     with(stats(), "/task_statistics/failure_rate", json!(percent))
 }
 
-fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
+pub fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
     CustomRule {
         name: "own".into(),
         on: On::Stats,
@@ -96,7 +96,7 @@ fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
     }
 }
 
-fn with_custom(rule: CustomRule) -> Context<'static> {
+pub fn with_custom(rule: CustomRule) -> Context<'static> {
     context_of(Settings { custom: vec![rule], ..settings() })
 }
 
