@@ -100,6 +100,12 @@ impl Transport<'_> {
         }
     }
 
+    /// The steps that are configured, and all of 0 to 9: no other has messages, whatever the application's `priority_steps` are, because Celery's
+    /// transport takes every priority for one of these.
+    fn steps(&self) -> BTreeSet<u32> {
+        self.settings.priority_steps.iter().copied().chain(0..=9).collect()
+    }
+
     /// What waits in each queue; `None`: it is no list, or one of its priorities is none, as `reasons` says.
     pub fn lengths(
         &mut self,
@@ -110,11 +116,16 @@ impl Transport<'_> {
         for name in names {
             self.check_time()?;
             let mut waiting = Some(0);
-            for step in &self.settings.priority_steps {
+            for step in self.steps() {
                 let list = match step {
-                    0 => self.key(name),
-                    step => self.key(&format!("{name}{}{step}", self.settings.separator)),
+                    0 => name.clone(),
+                    step => format!("{name}{}{step}", self.settings.separator),
                 };
+                // A queue of its own, which a short separator makes look like a step of this one.
+                if list != *name && names.contains(&list) {
+                    continue;
+                }
+                let list = self.key(&list);
                 match self.count(&list, Command::new("LLEN").arg(&list)) {
                     Ok(length) => waiting = waiting.map(|waiting| waiting + length),
                     Err(error @ Error::WrongKind(_)) => {

@@ -109,3 +109,19 @@ fn a_delivery_of_many_megabytes_is_counted_and_not_read() {
     assert_eq!(figures["unacknowledged"], json!({"?": 8, "file": 1}), "{figures:#}");
     assert_eq!(figures["reserved_tasks"], 9);
 }
+
+/// The application's `priority_steps` may be others than those of this configuration; and a list that is named as one of a step may be a queue.
+#[test]
+fn messages_of_every_priority_count_whatever_steps_are_configured() {
+    let env = TestEnv::sqlite();
+    let redis = Redis::start(&env, json!({"priority_steps": [0, 5, 7]}));
+    for (priority, count) in [("0", "1"), ("5", "2"), ("8", "4")] {
+        redis.send(&["send", "receipt", priority, count]);
+    }
+    assert_eq!(redis.cli(&["LLEN", "receipt\u{6}\u{16}7"]).trim(), "4");
+    configure(&env, &redis.url(), "queues = ['receipt']");
+    assert_eq!(stats(&env)["queues"], json!({"receipt": 7}));
+    configure(&env, &redis.url(), r#"queues = ["receipt", "receipt\u0006\u00165"]"#);
+    let figures = stats(&env);
+    assert_eq!(figures["queues"]["receipt"], 5, "{figures:#}");
+}
