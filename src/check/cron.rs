@@ -1,6 +1,6 @@
 //! Whether cron runs the jobs, and as they are configured.
 
-use super::Finding;
+use super::{Finding, Started};
 use crate::calendar::Clock;
 use crate::language::Language;
 use chrono::{DateTime, Utc};
@@ -33,6 +33,20 @@ pub struct ScheduledJob {
     pub overdue: bool,
     /// The end and the exit code of its last run that no lock skipped.
     pub last: Option<(String, u8)>,
+}
+
+/// Whether cron or systemd starts at least one job.
+pub fn started(scheduled: &Scheduled) -> Started {
+    let is_any =
+        |installed: Option<bool>| scheduled.jobs.iter().any(|job| job.installed == installed);
+    match scheduled.cron_running {
+        _ if scheduled.by_timers => Started::Yes,
+        Some(true) if is_any(Some(true)) => Started::Yes,
+        Some(false) if is_any(Some(true)) => Started::NoCron,
+        None if is_any(Some(true)) => Started::Unknown,
+        _ if is_any(None) => Started::Unknown,
+        _ => Started::NoJob,
+    }
 }
 
 /// What crontab holds, and whether cron runs it with this configuration.

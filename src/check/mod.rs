@@ -42,17 +42,31 @@ pub const NAMES: [&str; 11] = [
 pub struct CheckReport {
     pub success: bool,
     pub checks: Vec<Check>,
+    /// For pages.
+    #[serde(skip)]
+    pub started: Started,
 }
 
 impl CheckReport {
-    pub fn new(checks: Vec<Check>) -> Self {
-        Self { success: true, checks }
+    pub fn new(checks: Vec<Check>, started: Started) -> Self {
+        Self { success: true, checks, started }
     }
 
     /// Whether something keeps a job from its work.
     pub fn has_failed(&self) -> bool {
         self.checks.iter().any(|check| check.status == Status::Failed)
     }
+}
+
+/// Whether something starts the jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    Yes,
+    /// None is installed, or written by hand.
+    NoJob,
+    /// cron is not running.
+    NoCron,
+    Unknown,
 }
 
 /// In rising order: the worst of several findings is the check's.

@@ -3,7 +3,11 @@
 use super::Finding;
 use crate::language::Language;
 use crate::store::inspect::{Inspection, Rights};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, Mode, access};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use std::fs::DirEntry;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What this user may do with the tables.
@@ -80,6 +84,69 @@ pub fn writable(key: &str, folder: &Path, language: Language) -> Finding {
             ))
         }
     }
+}
+
+/// What cleanup does in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emptied {
+    /// It looks for what has expired.
+    Swept,
+    /// Rows name the files that go.
+    ByRows,
+}
+
+/// The most folders beneath one that are looked at.
+const MOST_FOLDERS: usize = 1_000;
+
+/// Why this user may not remove files from a folder that is there, or from one right beneath it. `key`: what configures it.
+pub fn emptied(key: &str, folder: &Path, by: Emptied, language: Language) -> Option<Finding> {
+    if let Some(why) = kept_from(folder, by, language) {
+        return Some(not_emptied(key, folder, &why, language));
+    }
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let mut beneath = entries.filter(is_folder).take(MOST_FOLDERS).map(|entry| entry.path());
+    beneath.find_map(|folder| {
+        let why = kept_from(&folder, by, language)?;
+        Some(not_emptied(key, &folder, &why, language))
+    })
+}
+
+fn not_emptied(key: &str, folder: &Path, why: &str, language: Language) -> Finding {
+    let (shown, user) = (folder.display(), geteuid().as_raw());
+    Finding::failed(language.pick(
+        format!("{key}：用户 {user} 无法删除 {shown} 中的文件：{why}"),
+        format!("{key}: user {user} may not remove files from {shown}: {why}"),
+    ))
+    .hint(language.pick(
+        format!("给 cron 所用的用户写入和进入 {shown} 的权限，或以文件的所有者运行"),
+        format!("let the user that cron runs the jobs as write to and enter {shown}, or run them as the files' owner"),
+    ))
+}
+
+fn kept_from(folder: &Path, by: Emptied, language: Language) -> Option<String> {
+    let needed = match by {
+        Emptied::Swept => Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+        Emptied::ByRows => Access::WRITE_OK | Access::EXEC_OK,
+    };
+    match access(folder, needed) {
+        // It went meanwhile, or is reported as missing.
+        Err(Errno::NOENT) => return None,
+        Err(error) => return Some(error.to_string()),
+        Ok(()) => {}
+    }
+    let found = folder.metadata().ok()?;
+    let user = geteuid();
+    let is_sticky = found.mode() & Mode::SVTX.bits() != 0;
+    (is_sticky && !user.is_root() && found.uid() != user.as_raw()).then(|| {
+        let owner = found.uid();
+        language.pick(
+            format!("它属于用户 {owner} 并带粘滞位，其他人的文件不能删除"),
+            format!(
+                "it is sticky and belongs to user {owner}, so that only one's own files can go"
+            ),
+        )
+    })
 }
 
 /// The folder, or the nearest ancestor that exists.

@@ -25,6 +25,16 @@ impl Mapping {
         }
         Ok(Self { tasks, receipts })
     }
+
+    /// Whether rows name files, which go with them.
+    pub fn names_files(&self) -> bool {
+        let receipts = self.receipts.iter();
+        let of_tasks = std::iter::once(&self.tasks.files);
+        let files = of_tasks.chain(receipts.clone().map(|receipts| &receipts.files));
+        let dependents = self.tasks.dependents.iter();
+        let dependents = dependents.chain(receipts.flat_map(|receipts| &receipts.dependents));
+        files.chain(dependents.map(|table| &table.files)).any(|files| !files.is_empty())
+    }
 }
 
 /// `[database.tasks]`: where tasks are and what their columns mean. A field that is `None`, for which people write `""` or nothing, does

@@ -1,7 +1,7 @@
 //! The checklist: ✓ it works, ! somebody should know, ✗ it does not work, – not looked at.
 
 use super::page::Page;
-use crate::check::{CheckReport, Finding, Status};
+use crate::check::{CheckReport, Finding, Started, Status};
 use crate::language::Language;
 use crate::units::text_width;
 
@@ -32,10 +32,24 @@ pub fn check(report: &CheckReport, language: Language) -> String {
     let failed = report.checks.iter().filter(|check| check.status == Status::Failed).count();
     page.line("");
     page.line(match failed {
-        0 => language.pick(
-            "没有发现妨碍运行的问题".to_owned(),
-            "nothing prevents the jobs from running".to_owned(),
-        ),
+        0 => match report.started {
+            Started::Yes => {
+                language.pick("没有发现妨碍运行的问题", "nothing prevents the jobs from running")
+            }
+            Started::NoJob => language.pick(
+                "没有不通过的项目，但没有安装任何作业：taskmon schedule install",
+                "no check failed, but no job is installed: taskmon schedule install",
+            ),
+            Started::NoCron => language.pick(
+                "没有不通过的项目，但 cron 没有运行",
+                "no check failed, but cron is not running",
+            ),
+            Started::Unknown => language.pick(
+                "没有不通过的项目，但无法得知作业是否会启动",
+                "no check failed, but whether the jobs are started is not known",
+            ),
+        }
+        .to_owned(),
         n => language.pick(format!("{n} 项不通过"), format!("{n} failed")),
     });
     page.text

@@ -6,8 +6,8 @@ mod tables;
 use super::cleanup::needed;
 use super::output::Done;
 use super::{Session, channels};
-use crate::check::permissions::{existing, writable};
-use crate::check::{self, Check, CheckReport, Finding, storage};
+use crate::check::permissions::{Emptied, emptied, existing, writable};
+use crate::check::{self, Check, CheckReport, Finding, Started, Status, storage};
 use crate::cleanup::{self, Roots};
 use crate::config::{self, Config};
 use crate::language::Language;
@@ -26,30 +26,35 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Session {
     pub(super) fn check(&self) -> Result<Done> {
-        let (language, checks) = match &self.config {
+        let (language, (checks, started)) = match &self.config {
             Ok(config) => (config.language, self.all_checks(config)),
-            Err(failure) => (Language::En, without_config(failure)),
+            Err(failure) => (Language::En, (without_config(failure), Started::Unknown)),
         };
-        let report = CheckReport::new(checks);
+        let report = CheckReport::new(checks, started);
         let outcome = if report.has_failed() { Outcome::DoneWithErrors } else { Outcome::Done };
         self.done(&report, outcome, || text::check(&report, language))
     }
 
-    fn all_checks(&self, config: &Config) -> Vec<Check> {
+    fn all_checks(&self, config: &Config) -> (Vec<Check>, Started) {
         let language = config.language;
         let tables = tables::tables(config);
         let mut clock = tables.clock;
         let system = config::of_the_host().unwrap_or_else(|| config::system_zone(&self.env));
         clock.extend(check::clock::zones(system, config.timezone, Utc::now(), language));
         let mut permissions = tables.permissions;
-        permissions.extend(folders(config));
-        let (cron, runs) = match self.scheduled(config) {
-            Ok(scheduled) => {
-                (check::cron::cron(&scheduled, language), check::runs::runs(&scheduled, language))
-            }
+        // If the rights on the tables are not known, folders that can be written to say little.
+        let is_known = permissions.iter().any(|finding| finding.status != Status::Skipped);
+        let folders = folders(config).into_iter();
+        permissions.extend(folders.filter(|finding| is_known || finding.status != Status::Ok));
+        let (cron, runs, started) = match self.scheduled(config) {
+            Ok(scheduled) => (
+                check::cron::cron(&scheduled, language),
+                check::runs::runs(&scheduled, language),
+                check::cron::started(&scheduled),
+            ),
             Err(error) => {
                 let why = Finding::of(&Failure::of(&error));
-                (vec![why.clone()], vec![why])
+                (vec![why.clone()], vec![why], Started::Unknown)
             }
         };
         let findings = [
@@ -65,7 +70,8 @@ impl Session {
             ("cron", cron),
             ("runs", runs),
         ];
-        findings.into_iter().map(|(name, findings)| Check::of(name, findings)).collect()
+        let checks = findings.into_iter().map(|(name, findings)| Check::of(name, findings));
+        (checks.collect(), started)
     }
 
     fn configuration_findings(&self, config: &Config) -> Vec<Finding> {
@@ -109,8 +115,12 @@ fn folders(config: &Config) -> Vec<Finding> {
 
 fn storage(config: &Config) -> Vec<Finding> {
     let (cleanup, language) = (&config.cleanup, config.language);
-    let folders = [&cleanup.storage_roots, &cleanup.temp_dirs, &cleanup.log_dirs];
-    let folders = folders.into_iter().flatten();
+    // Without rows that name files nothing happens beneath the storage roots.
+    let roots: &[PathBuf] =
+        if config.database.store.mapping.names_files() { &cleanup.storage_roots } else { &[] };
+    let swept = cleanup.temp_dirs.iter().chain(&cleanup.log_dirs);
+    let swept = swept.filter(|folder| folder.symlink_metadata().is_ok());
+    let folders = roots.iter().chain(swept);
     let folders = folders.chain([&config.stats.reports_dir, &config.alerts.notify.records_dir]);
     let folders: BTreeSet<PathBuf> = folders.map(|folder| existing(folder)).collect();
     let folders: Vec<PathBuf> = folders.into_iter().collect();
@@ -119,12 +129,17 @@ fn storage(config: &Config) -> Vec<Finding> {
         &disks::measure(config, &config.disk.clone().with_paths(&folders)),
         language,
     );
-    let unusable = Roots::open(&config.cleanup, &config.base_dir)
-        .unusable()
-        .into_iter()
-        .map(|(_, why)| why)
-        .collect();
-    findings.extend(storage::roots(&cleanup.storage_roots, unusable, language));
+    if config.database.store.mapping.names_files() {
+        let unusable = Roots::open(&config.cleanup, &config.base_dir).unusable();
+        let is_usable = |root: &&PathBuf| !unusable.iter().any(|(path, _)| path == *root);
+        findings.extend(
+            roots.iter().filter(is_usable).filter_map(|root| {
+                emptied("cleanup.storage_roots", root, Emptied::ByRows, language)
+            }),
+        );
+        let unusable = unusable.into_iter().map(|(_, why)| why).collect();
+        findings.extend(storage::roots(roots, unusable, language));
+    }
     findings.extend(swept_folders(config));
     findings
 }
@@ -141,8 +156,14 @@ fn swept_folders(config: &Config) -> Vec<Finding> {
     for (key, folders) in folders {
         match cleanup::resolve_targets(key, folders, &needed, &homes) {
             Ok(targets) => findings.extend(targets.iter().filter_map(|target| {
-                let why = target.folder.as_ref().err()?;
-                Some(storage::unswept(key, &target.path, why, config.language))
+                match (emptied(key, &target.path, Emptied::Swept, config.language), &target.folder)
+                {
+                    (Some(finding), _) => Some(finding),
+                    (None, Ok(_)) => None,
+                    (None, Err(why)) => {
+                        Some(storage::unswept(key, &target.path, why, config.language))
+                    }
+                }
             })),
             Err(failure) => findings.push(Finding::of(&failure)),
         }

@@ -54,6 +54,16 @@ pub(super) fn tables(config: &Config) -> Tables {
     database.extend(read_target(config, &settings));
     let Fit { mapping, indexes, gap, refused } = fit(config, target, settings, &found);
     let mut permissions = permissions::rights(&found, language);
+    let mut indexes = indexes;
+    if mapping.iter().any(|finding| finding.status == Status::Failed) {
+        // Other tables and columns may be meant: what is found of these is not what cleanup will need.
+        let why = language.pick("先要改正映射", "the mapping has to be put right first");
+        indexes = vec![Finding::skipped(why)];
+        permissions.retain(|finding| finding.status == Status::Failed);
+        if permissions.is_empty() {
+            permissions.push(Finding::skipped(why));
+        }
+    }
     // A FROM clause is no table whose rights could be asked for: that it may not be read is only known from trying.
     if !permissions.iter().any(|finding| finding.status == Status::Failed) {
         permissions.extend(refused.map(|refused| Finding::of(&refused)));

@@ -216,6 +216,62 @@ fn storage_that_is_not_mounted_and_folders_that_are_never_swept() {
     assert_check(&run_check(&env, &[], 1), "storage", "failed", &["cleanup.temp_dirs", "/tmp"]);
 }
 
+/// No row names a file, so nothing is looked for beneath the roots.
+#[test]
+fn storage_roots_are_of_no_concern_where_rows_name_no_files() {
+    let env = TestEnv::sqlite();
+    let url = env.url();
+    env.write(
+        "taskmon.toml",
+        &format!("language = 'en'\n[database]\nurl = '{url}'\npreset = 'celery'\n"),
+    );
+    env.sql("CREATE TABLE celery_taskmeta (id integer PRIMARY KEY, task_id text, status text, result blob, date_done text, traceback text, name text, queue text, retries integer)");
+    let found = run_check(&env, &[], 0);
+    assert_check(&found, "storage", "ok", &[]);
+    assert!(!found["storage"].to_string().contains("uploads"), "{:#}", found["storage"]);
+}
+
+/// As a user that is not root, which may do everything.
+#[test]
+fn folders_that_cleanup_may_not_empty_fail_the_check() {
+    let env = TestEnv::sqlite();
+    volumes(&env);
+    for file in ["uploads/2026/a.png", "uploads/temp/x", "static/temp/x", "logs/x.log"] {
+        env.write(file, "x");
+    }
+    let all = "chmod -R a+rwX . && chown -R 65534:65534 .";
+    let storage_after = |script: &str| {
+        env.program("sh", ["-c", &format!("{all} && {script}")]).success();
+        let words = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let command = [env!("CARGO_BIN_EXE_taskmon"), "check"];
+        let finished = env.program("/usr/bin/setpriv", words.into_iter().chain(command)).run();
+        let result = finished.json();
+        let mut checks = result["checks"].as_array().unwrap().iter();
+        checks.find(|check| check["name"] == "storage").unwrap().clone()
+    };
+    assert_eq!(storage_after("true")["status"], "ok");
+    for (script, parts) in [
+        ("chmod a-w uploads", ["cleanup.storage_roots", "/uploads:"]),
+        ("chmod a-x static", ["static", "Permission denied"]),
+        ("chmod a-w uploads/2026", ["cleanup.storage_roots", "/uploads/2026:"]),
+        ("chmod a-w static/temp", ["cleanup.temp_dirs", "/static/temp:"]),
+        ("chmod a-r logs", ["cleanup.log_dirs", "/logs:"]),
+        (
+            "chown 0 uploads/temp && chmod 1777 uploads/temp",
+            ["cleanup.temp_dirs", "sticky and belongs to user 0"],
+        ),
+    ] {
+        let storage = storage_after(script);
+        assert_eq!(storage["status"], "failed", "{script}: {storage:#}");
+        let message = storage["message"].as_str().unwrap();
+        for part in parts {
+            assert!(message.contains(part), "{part} in {storage:#}");
+        }
+        assert!(message.contains("user 65534"), "{storage:#}");
+    }
+    env.program("sh", ["-c", "chmod -R a+rwX . && chown -R 0:0 ."]).success();
+}
+
 #[test]
 fn unreadable_records_are_reported_and_hide_nothing_else() {
     let env = TestEnv::sqlite();
@@ -247,13 +303,13 @@ fn a_checklist_for_people() {
         "✓ clock",
         "! storage",
         "– channels",
-        "nothing prevents the jobs",
+        "no check failed, but no job is installed: taskmon schedule install",
     ] {
         assert!(page.contains(line), "{line} in {page}");
     }
     let chinese = env.taskmon(["check", "--output", "text", "--lang", "zh"]).success();
     let page = chinese.stdout();
-    for line in ["✓ 配置", "✓ 数据库", "✓ 时钟", "! 存储", "– 告警渠道", "没有发现妨碍运行的问题"]
+    for line in ["✓ 配置", "✓ 数据库", "✓ 时钟", "! 存储", "– 告警渠道", "但没有安装任何作业"]
     {
         assert!(page.contains(line), "{line} in {page}");
     }

@@ -156,3 +156,48 @@ fn pages_say_the_same_in_both_languages() {
     schedule(&env, &["status", "--output", "text"]).success().stdout_contains("installed");
     schedule(&env, &["remove", "--output", "text"]).success().stdout_contains("Removed");
 }
+
+#[test]
+fn pages_show_all_times_in_the_configured_zone_with_their_distance() {
+    let env = environment();
+    let config = env.read("taskmon.toml").replace("Asia/Shanghai", "Asia/Kathmandu");
+    env.write("taskmon.toml", &config);
+    schedule(&env, &["install"]).success().json();
+    isolated(&env, &["taskmon", "disk", "-qq"]).run().stdout();
+    for (language, after, before) in [("en", "(in ", " ago)"), ("zh", "后）", "前）")] {
+        let page = |words: &[&str]| {
+            let mut all = words.to_vec();
+            all.extend(["--output", "text", "--lang", language]);
+            let finished = isolated(&env, &all).run();
+            finished.stderr();
+            finished.stdout().to_owned()
+        };
+        // A run within this second is now.
+        let before =
+            |page: &str| page.contains(before) || page.contains("now") || page.contains("现在");
+        let list = page(&["taskmon", "schedule", "list"]);
+        assert_eq!(list.matches("+05:45").count(), 4, "{list}");
+        assert_eq!(list.matches(after).count(), 4, "{list}");
+        let status = page(&["taskmon", "schedule", "status"]);
+        assert_eq!(status.matches("+05:45").count(), 5, "{status}");
+        assert!(before(&status), "{status}");
+        let logs = page(&["taskmon", "schedule", "logs"]);
+        assert!(logs.contains("+05:45") && before(&logs), "{logs}");
+        let check = page(&["taskmon", "check"]);
+        assert!(before(&check), "{check}");
+    }
+}
+
+#[test]
+fn a_checklist_says_that_nothing_prevents_the_jobs_only_if_they_are_started() {
+    let env = environment();
+    let last = || {
+        let page = isolated(&env, &["taskmon", "check", "--output", "text"]).run();
+        page.stderr();
+        page.stdout().trim_end().lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last(), "no check failed, but no job is installed: taskmon schedule install");
+    schedule(&env, &["install", "--systemd"]).success().json();
+    enable(&env);
+    assert_eq!(last(), "nothing prevents the jobs from running");
+}
