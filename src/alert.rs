@@ -26,6 +26,22 @@ pub struct Alert {
     /// How many things it is about, where `value` is the age of the oldest, or may be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// The first of the failed tasks that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<FailedTask>,
+    /// Where to read more: a runbook, or the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// A failed task, as an alert names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedTask {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The beginning of its error message, on one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 pub fn worst_severity(alerts: &[Alert]) -> Option<Severity> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 const FORM: Form = Form {
     escape: full_width_markdown,
+    link: str::to_owned,
     bullet: "- ",
     // One line break alone is none to DingTalk.
     newline: "  \n  ",

@@ -14,6 +14,7 @@ use std::time::Duration;
 /// An embed's description may have 4096 characters, and all of the embed 6000.
 const FORM: Form = Form {
     escape: escaped,
+    link: escaped,
     bullet: "• ",
     newline: "\n  ",
     limit: 4096,

@@ -20,8 +20,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// The alerts' lines in the text part; servers take messages of some megabytes.
-const FORM: Form =
-    Form { escape: str::to_owned, bullet: "- ", newline: "\n  ", limit: 100_000, measure: bytes };
+const FORM: Form = Form {
+    escape: str::to_owned,
+    link: str::to_owned,
+    bullet: "- ",
+    newline: "\n  ",
+    limit: 100_000,
+    measure: bytes,
+};
 
 /// `type = "email"`
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -170,8 +176,12 @@ fn row(update: &AlertUpdate, language: Language) -> String {
     let (word, colour) = (tone.word(language), tone.colour());
     let subject =
         parts.subject.map_or(String::new(), |subject| format!(", {}", text::html(&subject)));
+    let tasks = parts.tasks.iter().map(|task| format!("<br>{}", text::html(task)));
+    let link = parts.url.as_deref().map(text::html);
+    let link = link.map(|url| format!("<br><a href=\"{url}\">{url}</a>"));
+    let more: String = tasks.chain(link).collect();
     format!(
-        "<li><b style=\"color:{colour}\">{word}</b> {} <small>({}{subject})</small></li>\n",
+        "<li><b style=\"color:{colour}\">{word}</b> {} <small>({}{subject})</small>{more}</li>\n",
         text::html(&parts.message).replace('\n', "<br>"),
         text::html(&parts.kind),
     )

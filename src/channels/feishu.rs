@@ -14,6 +14,7 @@ use std::time::Duration;
 
 const FORM: Form = Form {
     escape: str::to_owned,
+    link: str::to_owned,
     bullet: "• ",
     newline: "\n  ",
     // A request may have 20 KB; the rest of the card takes less than 2.

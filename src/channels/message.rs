@@ -4,7 +4,7 @@
 //! escapes it for its own markup.
 
 use super::text::{plain, plain_lines, shorten, shorten_to_characters};
-use crate::alert::{AlertUpdate, Notification, Status};
+use crate::alert::{AlertUpdate, FailedTask, Notification, Status};
 use crate::language::Language;
 use crate::outcome::Severity;
 use serde_json::json;
@@ -15,6 +15,8 @@ const LONGEST_MESSAGE: usize = 600;
 const LONGEST_SUBJECT: usize = 200;
 const LONGEST_KIND: usize = 100;
 const LONGEST_HOST: usize = 100;
+const LONGEST_TASK: usize = 60;
+const LONGEST_ERROR: usize = 120;
 
 /// How much of a message goes into a title, in characters.
 const LONGEST_IN_TITLE: usize = 80;
@@ -151,6 +153,10 @@ pub struct Parts {
     pub kind: String,
     pub subject: Option<String>,
     pub message: String,
+    /// The failed tasks that it is about, a line each: `task_7: error`.
+    pub tasks: Vec<String>,
+    /// Of printable ASCII.
+    pub url: Option<String>,
 }
 
 pub fn parts(update: &AlertUpdate, language: Language) -> Parts {
@@ -165,20 +171,35 @@ pub fn parts(update: &AlertUpdate, language: Language) -> Parts {
             .filter(|subject| **subject != alert.message)
             .map(|subject| shorten(&plain(subject), LONGEST_SUBJECT)),
         message: shorten(&plain_lines(&alert.message), LONGEST_MESSAGE),
+        tasks: if is_resolved { Vec::new() } else { alert.tasks.iter().map(task_line).collect() },
+        url: alert.url.clone(),
     }
 }
 
-/// One alert: `[Resolved] message (type, subject)`, over as many lines as the message has.
-fn line(update: &AlertUpdate, language: Language) -> String {
+fn task_line(task: &FailedTask) -> String {
+    let parts = [(&task.task, LONGEST_TASK), (&task.error, LONGEST_ERROR)];
+    let parts = parts
+        .into_iter()
+        .filter_map(|(part, longest)| part.as_ref().map(|part| shorten(&plain(part), longest)));
+    parts.collect::<Vec<_>>().join(": ")
+}
+
+/// One alert: `[Resolved] message (type, subject)`, over as many lines as the message has, and then those of its tasks and its link.
+fn line(update: &AlertUpdate, language: Language, form: &Form) -> String {
     let parts = parts(update, language);
     let state = parts.state.map_or(String::new(), |word| format!("[{word}] "));
     let subject = parts.subject.map_or(String::new(), |subject| format!(", {subject}"));
-    format!("{state}{} ({}{subject})", parts.message, parts.kind)
+    let first = format!("{state}{} ({}{subject})", parts.message, parts.kind);
+    let texts = [first].into_iter().chain(parts.tasks).map(|text| (form.escape)(&text));
+    let lines: Vec<String> = texts.chain(parts.url.map(|url| (form.link)(&url))).collect();
+    format!("{}{}", form.bullet, lines.join("\n").replace('\n', form.newline))
 }
 
 /// A service's markup and its limit.
 pub struct Form {
     pub escape: fn(&str) -> String,
+    /// The same for a URL, which has to stay one.
+    pub link: fn(&str) -> String,
     /// Comes before each alert's first line.
     pub bullet: &'static str,
     /// A line break within a message, with what keeps the next line from being markup: an indent, such as `> `.
@@ -193,9 +214,7 @@ pub fn lines(notification: &Notification, form: &Form) -> String {
     let lines: Vec<String> = notification
         .alerts
         .iter()
-        .map(|update| line(update, notification.language))
-        .map(|line| (form.escape)(&line).replace('\n', form.newline))
-        .map(|line| format!("{}{line}", form.bullet))
+        .map(|update| line(update, notification.language, form))
         .collect();
     (0..=lines.len())
         .rev()
@@ -249,6 +268,8 @@ mod tests {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         };
         AlertUpdate { alert, status }
     }
@@ -265,6 +286,7 @@ mod tests {
 
     const FORM: Form = Form {
         escape: full_width_markdown,
+        link: str::to_owned,
         bullet: "- ",
         newline: "\n  ",
         limit: 4096,
@@ -299,6 +321,33 @@ mod tests {
         assert_eq!(title(&named), "[Resolved] shop  (web-1): gone");
     }
 
+    /// Of what is firing: whoever is notified that it is resolved has no use for them.
+    #[test]
+    fn the_lines_of_an_alert_are_its_message_its_tasks_and_its_link() {
+        let task = |task: Option<&str>, error: Option<&str>| FailedTask {
+            task: task.map(str::to_owned),
+            error: error.map(str::to_owned),
+        };
+        let with = |status| {
+            let mut update = update("9 failed", status);
+            update.alert.tasks = vec![
+                task(Some("task_7"), Some("*boom*\nat x")),
+                task(None, Some("lost")),
+                task(Some("task_9"), None),
+            ];
+            update.alert.url = Some("https://e.org/a_b?c=[d]&e=*#f".to_owned());
+            lines(&notification(Language::En, vec![update]), &FORM)
+        };
+        let link = "\n  https://e.org/a_b?c=[d]&e=*#f";
+        let expected =
+            "- 9 failed (disk_space_warning, /var)\n  task_7: ＊boom＊ at x\n  lost\n  task_9";
+        assert_eq!(with(Status::Firing), format!("{expected}{link}"));
+        assert_eq!(
+            with(Status::Resolved),
+            format!("- ［Resolved］ 9 failed (disk_space_warning, /var){link}")
+        );
+    }
+
     #[test]
     fn what_does_not_fit_is_counted() {
         let alerts = (0..50).map(|_| update(&"长".repeat(1000), Status::Firing)).collect();
@@ -318,9 +367,13 @@ mod tests {
         let mut worst = update(&"\u{1}&".repeat(5000), Status::Resolved);
         worst.alert.kind = "*".repeat(5000);
         worst.alert.subject = Some("<".repeat(5000));
+        worst.status = Status::Firing;
+        worst.alert.url = Some(format!("https://{}", "x".repeat(292)));
+        worst.alert.tasks =
+            vec![FailedTask { task: Some("#".repeat(5000)), error: Some("[".repeat(5000)) }; 3];
         for language in [Language::Zh, Language::En] {
             let text = lines(&notification(language, vec![worst.clone()]), &FORM);
-            assert!(text.len() < 3800 && text.starts_with("- ［"), "{} {text}", text.len());
+            assert!(text.len() < FORM.limit && text.len() > 3000, "{} {text}", text.len());
         }
     }
 

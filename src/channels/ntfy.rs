@@ -76,6 +76,7 @@ fn body(notification: &Notification, topic: &Secret, tags: &[String]) -> Value {
     let origin = format!("\n{}", message::origin(notification));
     let form = Form {
         escape: str::to_owned,
+        link: str::to_owned,
         bullet: "• ",
         newline: "\n  ",
         limit: LIMIT - origin.len(),

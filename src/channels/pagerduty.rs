@@ -57,6 +57,9 @@ fn event(notification: &Notification, update: &AlertUpdate, routing_key: &str) -
     if update.status == Status::Firing {
         event["payload"] = payload(notification, update);
         event["client"] = json!("taskmon");
+        if let Some(url) = &update.alert.url {
+            event["links"] = json!([{"href": url, "text": url}]);
+        }
     }
     event
 }
@@ -72,7 +75,7 @@ fn payload(notification: &Notification, update: &AlertUpdate) -> Value {
         "group": notification.name.as_deref().map(plain),
         "class": plain(&alert.kind),
         "component": alert.subject.as_deref().map(plain),
-        "custom_details": {"value": alert.value, "threshold": alert.threshold},
+        "custom_details": {"value": alert.value, "threshold": alert.threshold, "tasks": alert.tasks},
     })
 }
 
@@ -118,6 +121,8 @@ mod tests {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         };
         AlertUpdate { alert, status: Status::Firing }
     }

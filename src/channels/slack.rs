@@ -12,6 +12,7 @@ use std::time::Duration;
 const FORM: Form = Form {
     // Slack's own rule: `<!channel>` and `<http://…|text>` are then plain text.
     escape: text::html_brackets,
+    link: text::html_brackets,
     bullet: "• ",
     newline: "\n  ",
     // Slack itself cuts a message of more than 40,000 characters, without a word.

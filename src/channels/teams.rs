@@ -12,6 +12,7 @@ use std::time::Duration;
 /// A message may have 28 KB; title, origin and the frame take less than 3.
 const FORM: Form = Form {
     escape: str::to_owned,
+    link: str::to_owned,
     bullet: "• ",
     newline: "\n  ",
     limit: 25_000,

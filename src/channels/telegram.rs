@@ -79,6 +79,7 @@ fn text(notification: &Notification) -> String {
     let origin = format!("\n\n<i>{}</i>", escaped(&message::origin(notification)));
     let form = Form {
         escape: escaped,
+        link: escaped,
         bullet: "• ",
         newline: "\n  ",
         limit: LIMIT - shown_units(&head) - shown_units(&origin),

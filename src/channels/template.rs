@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 /// The lines of `{text}`.
 const FORM: Form = Form {
     escape: str::to_owned,
+    link: str::to_owned,
     bullet: "",
     newline: "\n  ",
     limit: 16_000,
@@ -167,6 +168,8 @@ fn sample(value: Option<u32>) -> Notification {
         value: value.map(Into::into),
         threshold: value.map(Into::into),
         count: None,
+        tasks: Vec::new(),
+        url: None,
     };
     Notification {
         name: Some("shop".to_owned()),

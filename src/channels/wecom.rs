@@ -49,6 +49,7 @@ fn content(notification: &Notification) -> String {
     );
     let form = Form {
         escape: full_width_markdown,
+        link: str::to_owned,
         bullet: "> ",
         newline: "\n> ",
         limit: LIMIT - head.len() - origin.len(),

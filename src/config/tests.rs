@@ -338,7 +338,7 @@ fn the_defaults_are_the_documented_ones() {
         shown["alerts"],
         json!({"logs_dir": at_base("logs"), "records_dir": at_base("reports/alerts"),
                "failure_rate_warning": 20.0, "failure_rate_critical": 50.0, "error_concentration_percent": 50.0,
-               "records_days": 90, "clear_margin": 2.0, "clear_after_minutes": 10, "for_minutes": {}, "no_tasks": true, "repeat_after_hours": 24, "rules": [], "maintenance": [], "channels": [],
+               "records_days": 90, "clear_margin": 2.0, "clear_after_minutes": 10, "for_minutes": {}, "runbooks": {}, "no_tasks": true, "repeat_after_hours": 24, "rules": [], "maintenance": [], "channels": [],
                "live": {"stuck_after_minutes": 60, "backlog_after_minutes": 30, "backlog_max": 1000, "min_tasks": 20}})
     );
     assert_eq!(

@@ -305,6 +305,8 @@ mod tests {
             value: value.and_then(Number::from_f64),
             threshold: threshold.map(Number::from),
             count,
+            tasks: Vec::new(),
+            url: None,
         }
     }
 

@@ -120,6 +120,8 @@ mod tests {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         }
     }
 

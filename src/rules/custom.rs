@@ -35,6 +35,9 @@ pub struct CustomRule {
     /// The same for tasks of a name, under `names`.
     #[serde(default, with = "values::optional_text", skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// Where to read what to do about it.
+    #[serde(default, with = "values::optional_text", skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
     /// `{queue}`, `{task}`, `{value}`, `{metric}` and `{threshold}` stand for these; empty: one is made of them.
     #[serde(default)]
     pub message: String,
@@ -226,6 +229,8 @@ impl CustomRule {
             value: Some(value.clone()),
             threshold,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub fn read_only(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfi
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         });
         Ok(())
     })
@@ -63,6 +65,8 @@ pub fn unmeasured(look: &Look, path: &str, found: &mut Found) -> Result<(), Misf
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         });
         Ok(())
     })
@@ -144,6 +148,8 @@ fn disk(look: &Look, path: &str, found: &mut Found) -> Result<(), Misfit> {
         value: Some(scarce.value.clone()),
         threshold: scarce.threshold.and_then(|threshold| exact(float(threshold))),
         count: None,
+        tasks: Vec::new(),
+        url: None,
     });
     found.disks.push(named.path);
     Ok(())

@@ -139,6 +139,8 @@ impl Evaluation {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         });
     }
 
@@ -163,6 +165,8 @@ impl Evaluation {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         };
         Self { origin: Origin::Job, alerts: vec![alert], judged: Judged::Nothing }
     }
@@ -192,6 +196,8 @@ impl Evaluation {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         };
         Self { origin: Origin::Test, alerts: vec![alert], judged: Judged::Nothing }
     }
@@ -210,5 +216,7 @@ pub fn check_error(rule: &str, why: &str, language: Language) -> Alert {
         value: None,
         threshold: None,
         count: None,
+        tasks: Vec::new(),
+        url: None,
     }
 }

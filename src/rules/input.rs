@@ -94,6 +94,8 @@ pub fn message(flag: &str, text: &str, severity: Severity) -> Result<Alert, Fail
         value: None,
         threshold: None,
         count: None,
+        tasks: Vec::new(),
+        url: None,
     })
 }
 
@@ -146,6 +148,8 @@ pub fn given(document: Value) -> Result<Vec<Alert>, Failure> {
             value: number("value")?,
             threshold: number("threshold")?,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         })
     };
     elements.into_iter().enumerate().map(alert).collect()

@@ -26,6 +26,8 @@ pub fn missed(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             value: None,
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         });
     }
     Ok(())
@@ -56,7 +58,7 @@ pub fn skipped(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             subject: Some(name.to_owned()),
             value: Some(times.clone()),
             threshold: None,
-            count: None,
+            count: None, tasks: Vec::new(), url: None,
         });
     }
     Ok(())
@@ -106,6 +108,8 @@ pub fn durations(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             value: Some(seconds.clone()),
             threshold: Some(limit.clone()),
             count: Some(1),
+            tasks: Vec::new(),
+            url: None,
         });
     }
     Ok(())

@@ -95,6 +95,9 @@ pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evalua
     for rule in context.settings.custom.iter().filter(|rule| rule.on == on) {
         rule.evaluate(&look, &mut findings);
     }
+    for alert in &mut findings.alerts {
+        alert.url = link(alert, on, document, context.settings);
+    }
     Evaluation {
         origin: on.into(),
         alerts: findings.alerts,
@@ -105,6 +108,15 @@ pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evalua
             watched: Watched::Others,
         },
     }
+}
+
+/// Where to read more of an alert: what to do about it, else the report of the day.
+fn link(alert: &Alert, on: On, document: &Value, settings: &Settings) -> Option<String> {
+    let report = || {
+        let url = settings.report_url.as_ref().filter(|_| on == On::Stats)?;
+        Some(url.replace("{date}", document.get("date")?.as_str()?))
+    };
+    settings.runbook(&alert.kind).map(str::to_owned).or_else(report)
 }
 
 /// Evaluates the rules that look at the live state.

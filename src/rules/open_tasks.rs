@@ -31,6 +31,8 @@ pub fn stuck(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         value: oldest.minutes(),
         threshold: Some(Number::from(minutes)),
         count,
+        tasks: Vec::new(),
+        url: None,
     });
     Ok(())
 }
@@ -76,6 +78,8 @@ pub fn backlog(look: &Look, found: &mut Found) -> Result<(), Misfit> {
         value,
         threshold,
         count: pending.as_u64(),
+        tasks: Vec::new(),
+        url: None,
     });
     Ok(())
 }

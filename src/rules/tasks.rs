@@ -2,7 +2,7 @@
 
 use super::Found;
 use super::document::{Look, Misfit, Wrong, exact, float, plain};
-use crate::alert::Alert;
+use crate::alert::{Alert, FailedTask};
 use crate::outcome::Severity;
 use crate::stats::OTHER_ERRORS;
 use crate::units;
@@ -45,6 +45,10 @@ pub fn failure_rate(
         }
     }
     let exceeded = levels.into_iter().find(|level| float(rate) > level.2);
+    let tasks = match subject {
+        None => failed_tasks(look, |_| true),
+        Some(_) => Vec::new(),
+    };
     found.alerts.extend(exceeded.map(|(kind, severity, threshold, words)| Alert {
         kind: kind.to_owned(),
         severity,
@@ -53,8 +57,33 @@ pub fn failure_rate(
         value: Some(rate.clone()),
         threshold: exact(threshold),
         count: None,
+        tasks,
+        url: None,
     }));
     Ok(())
+}
+
+/// How many of the failed tasks an alert names.
+const NAMED: usize = 3;
+
+/// How much of an error an alert has, in characters.
+const LONGEST_ERROR: usize = 200;
+
+/// The first of the day's failed tasks whose category is one of these, as far as the report lists them.
+fn failed_tasks(look: &Look, is_of: impl Fn(&str) -> bool) -> Vec<FailedTask> {
+    let listed = look.list("error_statistics.failed_tasks").ok().flatten();
+    let tasks = listed
+        .into_iter()
+        .flatten()
+        .filter(|task| is_of(task.get("category").and_then(Value::as_str).unwrap_or_default()));
+    let text = |task: &Value, key: &str| {
+        let text = task.get(key)?.as_str()?;
+        let first = text.lines().find(|line| !line.trim().is_empty())?;
+        Some(first.chars().take(LONGEST_ERROR).collect::<String>())
+    };
+    let task =
+        |task| FailedTask { task: text(task, "task_id"), error: text(task, "error_message") };
+    tasks.take(NAMED).map(task).collect()
 }
 
 pub fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
@@ -77,6 +106,8 @@ pub fn no_tasks(look: &Look, found: &mut Found) -> Result<(), Misfit> {
             value: Some(total.clone()),
             threshold: None,
             count: None,
+            tasks: Vec::new(),
+            url: None,
         });
     }
     Ok(())
@@ -103,6 +134,7 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
     let concentrated =
         counts.into_iter().filter(|(name, tasks)| is_category(name) && is_above(*tasks));
     for (name, tasks) in concentrated {
+        let named = failed_tasks(look, |category| category == name);
         let share = exact(units::percent(tasks, all));
         let shown = share.as_ref().map(plain).unwrap_or_default();
         found.alerts.push(Alert {
@@ -116,6 +148,8 @@ pub fn concentrated_errors(look: &Look, found: &mut Found) -> Result<(), Misfit>
             value: share,
             threshold: exact(limit),
             count: None,
+            tasks: named,
+            url: None,
         });
     }
     Ok(())

@@ -12,6 +12,8 @@ pub fn settings() -> Settings {
         no_tasks: true,
         clear_margin: 2.0,
         for_minutes: Default::default(),
+        runbooks: Default::default(),
+        report_url: None,
         live: limits(),
         custom: Vec::new(),
     }
@@ -90,6 +92,7 @@ pub fn custom(metric: &str, op: Op, value: f64) -> CustomRule {
         value,
         clear_margin: 0.0,
         severity: Severity::Error,
+        runbook: None,
         message: String::new(),
         queue: None,
         task: None,

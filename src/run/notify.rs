@@ -26,6 +26,7 @@ impl Session {
         mode: Mode,
     ) -> Summary {
         let settings = &config.alerts.notify;
+        let evaluations = &with_runbooks(evaluations, config);
         let receivers = channels::receivers(&settings.channels);
         let host = host::name();
         let (silences, unreadable) = silences::holding(self, config);
@@ -72,6 +73,16 @@ impl Session {
         }
         summary
     }
+}
+
+/// What was found without a result, such as that a job failed, has its runbook too.
+fn with_runbooks(evaluations: &[Evaluation], config: &Config) -> Vec<Evaluation> {
+    let mut evaluations = evaluations.to_vec();
+    for alert in evaluations.iter_mut().flat_map(|evaluation| &mut evaluation.alerts) {
+        let runbook = || config.alerts.rules.runbook(&alert.kind).map(str::to_owned);
+        alert.url = alert.url.take().or_else(runbook);
+    }
+    evaluations
 }
 
 /// The alerts that are firing by a result of `stats` or `disk`.

@@ -98,6 +98,8 @@ fn alert(kind: &str, severity: Severity, message: &str) -> Alert {
         value: None,
         threshold: None,
         count: None,
+        tasks: Vec::new(),
+        url: None,
     }
 }
 

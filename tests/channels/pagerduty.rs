@@ -53,7 +53,7 @@ fn each_alert_is_an_event_of_its_own() {
                     "group": null,
                     "class": "critical_failure_rate",
                     "component": null,
-                    "custom_details": {"value": 63.5, "threshold": 50},
+                    "custom_details": {"value": 63.5, "threshold": 50, "tasks": []},
                 },
                 "client": "taskmon",
             }),

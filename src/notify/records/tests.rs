@@ -29,6 +29,8 @@ fn alert(kind: &str) -> Alert {
         value: Some(1200.into()),
         threshold: None,
         count: None,
+        tasks: Vec::new(),
+        url: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod durations;
 mod failures;
 mod full_disk;
 mod given;
+mod links;
 mod live;
 mod queues;
 mod secrets;

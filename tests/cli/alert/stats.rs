@@ -41,7 +41,8 @@ on_each_database! {
         finished.stderr_contains("WARN ] Task failure rate is high: 30%");
         assert_eq!(
             finished.json()["alerts"],
-            json!([{"type": "high_failure_rate", "severity": "warning", "message": "Task failure rate is high: 30%", "value": 30.0, "threshold": 20}])
+            json!([{"type": "high_failure_rate", "severity": "warning", "message": "Task failure rate is high: 30%", "value": 30.0, "threshold": 20,
+                "tasks": [{"task": "task_1", "error": "物流查询失败"}, {"task": "task_2", "error": "任务超时"}, {"task": "task_3", "error": "物流查询失败"}]}])
         );
         assert_eq!(notified(&server), [["high_failure_rate"]]);
         assert_eq!(logged(&env), ["WARNING - Task failure rate is high: 30%"]);
@@ -105,7 +106,8 @@ on_each_database! {
         assert_eq!(
             report["alerts"],
             json!([{"type": "concentrated_errors", "severity": "warning", "subject": "二维码识别错误", "value": 66.67, "threshold": 50,
-                "message": "Errors are concentrated in \"二维码识别错误\": 66.67% (2 of 3)"}])
+                "message": "Errors are concentrated in \"二维码识别错误\": 66.67% (2 of 3)",
+                "tasks": [{"task": "task_1", "error": "二维码"}, {"task": "task_2", "error": "二维码"}]}])
         );
         replace(&env, of_yesterday(20, 2));
         assert_eq!(kinds(&stats()), [""; 0]);
