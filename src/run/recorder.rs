@@ -5,7 +5,7 @@ use super::arguments::recorded_arguments;
 use crate::host;
 use crate::job::{Job, JobRun};
 use crate::outcome::{Kind, Outcome};
-use crate::schedule::runs::append::append;
+use crate::schedule::runs::append::{Written, append};
 use crate::schedule::runs::{self, Holder, RunRecord, last};
 use crate::timezone::Tz;
 use chrono::{DateTime, Utc};
@@ -133,11 +133,23 @@ impl Running {
         };
         let path = runs::path(&records.folder);
         let is_last_success = records.has_config_file && record.is_success();
-        let recorded = append(&records.folder, &record).and_then(|()| {
-            if is_last_success { last::remember(&records.folder, &record) } else { Ok(()) }
+        let recorded = append(&records.folder, &record).and_then(|written| {
+            if is_last_success && matches!(written, Written::InPlace) {
+                last::remember(&records.folder, &record)?;
+            }
+            Ok(written)
         });
         match recorded {
-            Ok(()) => log::info!("the run is recorded in {}", path.display()),
+            Ok(Written::InPlace) => log::info!("the run is recorded in {}", path.display()),
+            Ok(Written::Elsewhere { path: second, why, is_first }) => {
+                let level = if is_first { log::Level::Warn } else { log::Level::Info };
+                log::log!(
+                    level,
+                    "the run cannot be recorded in {} ({why}); until it can, runs are recorded in {}",
+                    path.display(),
+                    second.display()
+                );
+            }
             Err(error) => {
                 log::warn!("the run cannot be recorded in {}: {error}", path.display());
             }

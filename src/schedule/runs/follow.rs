@@ -1,6 +1,6 @@
 //! Following the file as it grows, for `schedule logs --follow`.
 
-use super::{LONGEST_LINE, RunRecord, path, records};
+use super::{LONGEST_LINE, RunRecord, add_those_elsewhere, path, records};
 use crate::files::{Access, Lines, is_still, open_regular};
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, SeekFrom};
@@ -31,6 +31,7 @@ impl Follower {
             position: 0,
         };
         let mut found = follower.poll()?;
+        add_those_elsewhere(logs_dir, &mut found);
         let from = found.len().saturating_sub(lines);
         Ok((follower, found.split_off(from)))
     }

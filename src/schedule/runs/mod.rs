@@ -94,7 +94,8 @@ pub fn path(logs_dir: &Path) -> PathBuf {
 /// # Errors
 /// A file cannot be read.
 pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
-    let found = read_kept(logs_dir)?;
+    let mut found = read_kept(&path(logs_dir))?;
+    add_those_elsewhere(logs_dir, &mut found);
     let mut runs = last::read(logs_dir)?;
     runs.retain(|run| !found.contains(run));
     runs.sort_by_key(|run| run.end);
@@ -102,7 +103,18 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
     Ok(runs)
 }
 
-fn read_kept(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
+/// Adds the records that the folder does not take at present.
+fn add_those_elsewhere(logs_dir: &Path, found: &mut Vec<RunRecord>) {
+    let others = append::second_places(logs_dir).into_iter().map(|folder| path(&folder));
+    let others: Vec<RunRecord> =
+        others.filter_map(|path| read_kept(&path).ok()).flatten().collect();
+    if !others.is_empty() {
+        found.extend(others);
+        found.sort_by_key(|run| run.end);
+    }
+}
+
+fn read_kept(path: &Path) -> io::Result<Vec<RunRecord>> {
     let mut found = VecDeque::new();
     let mut note = |line: Option<&[u8]>| {
         found.extend(line.and_then(record));
@@ -111,7 +123,7 @@ fn read_kept(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
             found.pop_front();
         }
     };
-    let opened = open_regular(&path(logs_dir), Access::Read);
+    let opened = open_regular(path, Access::Read);
     match opened.and_then(|file| each_line(file, LONGEST_LINE, &mut note)) {
         Ok(()) => Ok(found.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),

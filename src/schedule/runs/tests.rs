@@ -102,7 +102,7 @@ fn what_is_followed_goes_on_across_a_trim_a_rotation_and_a_truncation() {
     let folder = tempfile::tempdir().unwrap();
     let (mut follower, first) = Follower::start(folder.path(), 2).unwrap();
     assert_eq!(first, []);
-    let mut next = |number: u32| append(folder.path(), &record(number)).unwrap();
+    let mut next = |number: u32| drop(append(folder.path(), &record(number)).unwrap());
     (1..=3).for_each(&mut next);
     assert_eq!(numbers(&follower.poll().unwrap()), [1, 2, 3]);
     assert_eq!(follower.poll().unwrap(), []);

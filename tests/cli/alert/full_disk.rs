@@ -88,3 +88,33 @@ fn space_is_kept_for_the_records_on_their_disk() {
     assert_eq!(notified(&server), [["stuck_tasks"]]);
     finished.stderr();
 }
+
+/// Else a job whose runs leave no record would be taken for missed.
+#[test]
+fn runs_are_recorded_though_the_disk_of_the_logs_is_full_or_read_only() {
+    for (away, back) in [
+        ("cat /dev/zero > logs/ballast 2> /dev/null || true", "rm logs/ballast"),
+        ("mount -o remount,ro logs", "mount -o remount,rw logs"),
+    ] {
+        let (env, _server) = stuck();
+        let script = format!(
+            "set -e; mount -t tmpfs none /run; mkdir logs; mount -t tmpfs -o size=64k none logs
+             runs() {{ taskmon schedule logs --lines 1000 --compact | jq -c '[.runs[].exit_code]'; }}
+             for run in $(seq 20); do taskmon disk --no-alert > /dev/null; done
+             {away}; for run in $(seq 20); do taskmon disk --no-alert > /dev/null; done
+             taskmon disk --no-alert --warning x > /dev/null 2>&1 || true
+             runs | jq length; wc -l < logs/taskmon_runs.jsonl | xargs -I N test N -lt 41
+             {back}; taskmon disk --no-alert > /dev/null; runs | jq -c '[length, .[40], .[41]]'
+             wc -l < logs/taskmon_runs.jsonl; jq -e . logs/taskmon_runs.jsonl > /dev/null
+             ls /run/taskmon-0/runs-*/taskmon_runs.jsonl 2> /dev/null || true"
+        );
+        let finished = env.program("unshare", ["--mount", "sh", "-c", &script]).success();
+        assert_eq!(finished.stdout(), "41\n[42,2,0]\n42\n", "{away}");
+        let said = finished.stderr();
+        assert_eq!(
+            said.matches("until it can, runs are recorded in /run/taskmon-0/runs-").count(),
+            1,
+            "{said}"
+        );
+    }
+}

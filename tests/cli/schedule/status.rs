@@ -18,7 +18,7 @@ fn a_pipe_or_device_in_the_place_of_a_record_or_a_log_blocks_nothing() {
             env.taskmon(["disk", "/", "--alert", "--warning", "0", "--critical", "100"]).exits(1);
         let result = run.json();
         assert_eq!(result["errors"][0]["kind"], "alert_log_unwritable");
-        run.stderr_contains("taskmon_runs.jsonl: it is not a regular file")
+        run.stderr_contains("taskmon_runs.jsonl (it is not a regular file)")
             .stderr_contains("warning_alerts.log: it is not a regular file");
         let status = env.taskmon(["schedule", "status"]).exits(1);
         status.stderr_contains("taskmon_runs.jsonl cannot be read: it is not a regular file");
