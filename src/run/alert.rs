@@ -126,7 +126,8 @@ impl JobReport for AlertReport<'_> {
             }
             _ => {
                 let page = AlertPage { is_test: self.is_test, is_dry_run: self.dry_run, live };
-                session.show(self, || text::alert(&self.summary, page, language))?.into()
+                let clock = session.clock(self.config);
+                session.show(self, || text::alert(&self.summary, page, clock))?.into()
             }
         })
     }

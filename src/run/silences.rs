@@ -57,7 +57,9 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &SilenceArgs) -
     }
     let silences = active(config, now).map_err(|error| unusable(config, &error))?;
     let document = Silences { success: true, silences };
-    session.done(&document, Outcome::Done, || text::silences(&document.silences, config.language))
+    session.done(&document, Outcome::Done, || {
+        text::silences(&document.silences, session.clock(config))
+    })
 }
 
 /// What is silenced now; if the silences cannot be read, only maintenance windows are, and the entry for `errors`.

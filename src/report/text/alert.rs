@@ -4,6 +4,7 @@ use super::disk::fullness;
 use super::groups;
 use super::page::Page;
 use crate::alert::Alert;
+use crate::calendar::Clock;
 use crate::language::Language;
 use crate::live::LiveState;
 use crate::notify::silences::{EVERY, MAINTENANCE, Silence};
@@ -22,7 +23,8 @@ pub struct AlertPage<'a> {
     pub live: Option<&'a LiveState>,
 }
 
-pub fn alert(summary: &Summary, asked: AlertPage, language: Language) -> String {
+pub fn alert(summary: &Summary, asked: AlertPage, clock: Clock) -> String {
+    let language = clock.language;
     let mut page = Page::new(language);
     page.line(if asked.is_test {
         tested(summary, asked, language)
@@ -39,7 +41,7 @@ pub fn alert(summary: &Summary, asked: AlertPage, language: Language) -> String 
     if !summary.silences.is_empty() {
         page.heading("静默", "Silenced");
         for silence in &summary.silences {
-            silence_line(&mut page, silence);
+            silence_line(&mut page, silence, clock);
         }
     }
     if let Some(live) = asked.live {
@@ -61,7 +63,8 @@ pub fn alert(summary: &Summary, asked: AlertPage, language: Language) -> String 
 }
 
 /// The silences that hold.
-pub fn silences(silences: &[Silence], language: Language) -> String {
+pub fn silences(silences: &[Silence], clock: Clock) -> String {
+    let language = clock.language;
     let mut page = Page::new(language);
     if silences.is_empty() {
         page.line(language.pick("没有静默的告警", "Nothing is silenced"));
@@ -69,13 +72,13 @@ pub fn silences(silences: &[Silence], language: Language) -> String {
         page.line(language.pick("静默的告警：", "Silenced:"));
     }
     for silence in silences {
-        silence_line(&mut page, silence);
+        silence_line(&mut page, silence, clock);
     }
     page.text
 }
 
-fn silence_line(page: &mut Page, silence: &Silence) {
-    let until = silence.until.format("%Y-%m-%d %H:%M %:z");
+fn silence_line(page: &mut Page, silence: &Silence, clock: Clock) {
+    let until = clock.show(silence.until.to_utc());
     let alerts = match (silence.alerts.kind.as_str(), &silence.alerts.subject) {
         (EVERY, None) => page.language.pick("全部", "everything").to_owned(),
         _ => silence.alerts.to_string(),

@@ -200,6 +200,7 @@ fn the_page_says_what_is_silenced_by_whom_and_until_when() {
     let shown = env.taskmon(words).env("USER", "ann").success();
     shown
         .stdout_contains("Silenced:\n  everything  until ")
+        .stdout_contains(" (in ")
         .stdout_contains("(ann@")
         .stdout_contains(": moving house)");
     let page = env.taskmon(["alert", "--output", "text", "--lang", "zh"]).success();
