@@ -4,8 +4,8 @@
 
 use crate::alert::Alert;
 use crate::files::{Access, NewFile, SHARED, open_regular, read_whole};
-use chrono::{DateTime, FixedOffset};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, FixedOffset, SecondsFormat};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,7 @@ pub struct Silence {
     #[serde(flatten)]
     pub alerts: Matcher,
     /// In the configured zone.
+    #[serde(serialize_with = "to_the_second")]
     pub until: DateTime<FixedOffset>,
     /// Empty: none was given.
     #[serde(default)]
@@ -70,6 +71,13 @@ pub struct Silence {
     /// Who made it; [`MAINTENANCE`] for a window of the configuration.
     #[serde(default)]
     pub by: String,
+}
+
+fn to_the_second<S: Serializer>(
+    time: &DateTime<FixedOffset>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Secs, false))
 }
 
 pub const MAINTENANCE: &str = "maintenance";

@@ -128,13 +128,14 @@ on_each_database! {
         assert_eq!([&report["queues"], &report["names"]], [&Value::Null; 2]);
         assert!(report["system_statistics"]["queue_statistics"]["queues"].is_null());
         // They are in the report though nobody is notified: there is no channel, and the date was given.
+        let recognition = json!({"task": "task_3", "error": "二维码识别失败: 100% of 'it'"});
         assert_eq!(
             report["alerts"],
             json!([
                 {"type": "high_failure_rate", "severity": "warning", "message": "Task failure rate is high: 37.5%",
-                 "value": 37.5, "threshold": 20},
+                 "value": 37.5, "threshold": 20, "tasks": [{"task": "task_5"}, {"task": "task_4"}, &recognition]},
                 {"type": "concentrated_errors", "severity": "warning", "message": "Errors are concentrated in \"二维码识别错误\": 100% (1 of 1)",
-                 "subject": "二维码识别错误", "value": 100, "threshold": 50}
+                 "subject": "二维码识别错误", "value": 100, "threshold": 50, "tasks": [&recognition]}
             ])
         );
         assert_eq!(report["report_path"], Value::Null);

@@ -134,7 +134,7 @@ fn disks(statuses: &[(&str, &str)]) -> Evaluation {
 /// The same as the live state finds it.
 fn live_disk(status: &str) -> Evaluation {
     let document = json!({"stuck": {"tasks": 0}, "backlog": {"pending": 0, "older_than_limit": 0}, "today": {"total": 0, "failure_rate": 0},
-        "jobs": {"missed": null, "skipped": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
+        "jobs": {"missed": null, "skipped": null, "unusual": null}, "disk": {"disks": [{"path": "/", "status": status, "usage_percent": 85.0}]}});
     crate::rules::evaluate_on(crate::rules::On::Live, &document, &rule_context())
 }
 

@@ -244,7 +244,8 @@ fn is_read(name: &str) -> bool {
 }
 
 /// The name of the user who runs this.
-fn own_name() -> Option<String> {
+/// That of the user who runs this, by /etc/passwd.
+pub(in crate::run) fn own_name() -> Option<String> {
     let id = rustix::process::geteuid().as_raw().to_string();
     passwd(|fields| fields.get(2) == Some(&id.as_str())).map(|(name, _)| name)
 }
