@@ -60,6 +60,12 @@ impl Tz {
         Some(self.rules?.to_ambiguous_timestamp(wall_clock).offset())
     }
 
+    /// Whether clocks that showed `wall_clock` can have been so far from UTC.
+    fn is_offset_of(self, offset: TzOffset, wall_clock: NaiveDateTime) -> bool {
+        let instant = wall_clock.checked_sub_offset(offset.fix());
+        instant.is_some_and(|utc| self.offset_from_utc_datetime(&utc).fix() == offset.fix())
+    }
+
     fn offset(self, offset: Offset) -> TzOffset {
         // Within a day of UTC, as the database's parser has seen to.
         let offset = FixedOffset::east_opt(offset.seconds()).unwrap_or_else(|| Utc.fix());
@@ -91,7 +97,14 @@ impl TimeZone for Tz {
                 LocalResult::Single(self.offset(offset))
             }
             Some(AmbiguousOffset::Fold { before, after }) => {
-                LocalResult::Ambiguous(self.offset(before), self.offset(after))
+                let [before, after] = [before, after].map(|offset| self.offset(offset));
+                // Where the rules for all time to come begin with a change of theirs, `jiff_core` takes what they say was before it for what was:
+                // at the end of October 2023 clocks in Nuuk were not turned back, since they had not been turned forward in March.
+                match [before, after].map(|offset| self.is_offset_of(offset, *local)) {
+                    [false, true] => LocalResult::Single(after),
+                    [true, false] => LocalResult::Single(before),
+                    _ => LocalResult::Ambiguous(before, after),
+                }
             }
             Some(AmbiguousOffset::Gap { .. }) => LocalResult::None,
         }
@@ -174,6 +187,25 @@ mod tests {
             assert_eq!(zone.name(), name);
         }
         assert!("asia/shanghai".parse::<Tz>().is_err());
+    }
+
+    /// The last change that the database lists has the same offset before and after it; its rules for all time to come have another before it.
+    #[test]
+    fn a_change_that_moves_no_clock_makes_no_time_occur_twice() {
+        let nuuk = zone("America/Nuuk");
+        for (text, hours) in [
+            ("2023-10-28T22:30:00", -2),
+            ("2023-10-28T23:30:00", -2),
+            ("2023-10-29T00:30:00", -2),
+            ("2024-03-31T00:30:00", -1),
+        ] {
+            let local: NaiveDateTime = text.parse().unwrap();
+            let found = nuuk.from_local_datetime(&local);
+            let LocalResult::Single(found) = found else { panic!("{text} {found:?}") };
+            assert_eq!(found.offset().fix().local_minus_utc(), hours * 3600, "{text}");
+        }
+        let twice: NaiveDateTime = "2024-10-26T23:30:00".parse().unwrap();
+        assert!(matches!(nuuk.from_local_datetime(&twice), LocalResult::Ambiguous(..)));
     }
 
     #[test]
