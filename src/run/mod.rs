@@ -85,8 +85,8 @@ fn run_command(arguments: &[OsString], now: DateTime<Utc>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return usage::refuse(&error, arguments),
     };
-    let session = Session::new(cli.common, arguments, now);
-    let job_run = cli.command.job_run(session.caller);
+    let mut session = Session::new(cli.common, now);
+    let job_run = session.job_run(&cli.command, arguments);
     let recorder = Recorder::new(&session, job_run, arguments);
     recorder.record_when_a_signal_ends_the_run();
     let mut done =
@@ -137,7 +137,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(common: Common, arguments: &[OsString], now: DateTime<Utc>) -> Self {
+    fn new(common: Common, now: DateTime<Utc>) -> Self {
         let started = Instant::now();
         let env = Env::read();
         let config = resolve(&common, &env);
@@ -146,7 +146,7 @@ impl Session {
             Err(_) => crate::config::system_zone(&env),
         };
         let log = logging::start(&common, zone);
-        let caller = caller::caller(&common, arguments, config.as_ref().ok());
+        let caller = caller::caller(&common);
         Self { common, now, started, env, config, log, caller, start_ping: RefCell::default() }
     }
 

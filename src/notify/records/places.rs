@@ -73,7 +73,8 @@ impl Places {
     /// As [`Records::read`].
     pub fn read(&self, now: DateTime<FixedOffset>, turn: Option<&Turn>) -> io::Result<Past> {
         let mut past = self.current().read(now)?;
-        for place in [&self.first].into_iter().chain(&self.seconds) {
+        let seconds = self.seconds.iter().filter(|place| place.is_there());
+        for place in [&self.first].into_iter().chain(seconds) {
             place.note_in_progress(&mut past.memory, turn)?;
         }
         Ok(past)
@@ -149,12 +150,19 @@ impl Places {
 
     /// The second place, while records are there.
     fn second(&self) -> Option<&Records> {
-        let has_records = |place: &&Records| place.names().is_ok_and(|names| !names.is_empty());
+        let has_records = |place: &&Records| {
+            place.is_there() && place.names().is_ok_and(|names| !names.is_empty())
+        };
         self.seconds.iter().find(has_records)
     }
 }
 
 impl Records {
+    /// To ask this first takes one call where opening each folder on the way takes many: most runs find nothing.
+    fn is_there(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// Makes the folder in one of the user's own.
     fn made(&self) -> io::Result<()> {
         make_own(self.folder.parent().unwrap_or(&self.folder))?;

@@ -67,8 +67,8 @@ fn append_in(logs_dir: &Path, record: &RunRecord) -> io::Result<()> {
 
 /// Appends what had no place there when it was written.
 fn bring_back(logs_dir: &Path) -> io::Result<()> {
-    for folder in second_places(logs_dir) {
-        let path = path(&folder);
+    let paths = second_places(logs_dir).into_iter().map(|folder| path(&folder));
+    for path in paths.filter(|path| path.is_file()) {
         let records = read_kept(&path)?;
         records.iter().try_for_each(|record| append_in(logs_dir, record))?;
         if !records.is_empty() {

@@ -106,8 +106,11 @@ pub fn read(logs_dir: &Path) -> io::Result<Vec<RunRecord>> {
 /// Adds the records that the folder does not take at present.
 fn add_those_elsewhere(logs_dir: &Path, found: &mut Vec<RunRecord>) {
     let others = append::second_places(logs_dir).into_iter().map(|folder| path(&folder));
-    let others: Vec<RunRecord> =
-        others.filter_map(|path| read_kept(&path).ok()).flatten().collect();
+    let others: Vec<RunRecord> = others
+        .filter(|path| path.is_file())
+        .filter_map(|path| read_kept(&path).ok())
+        .flatten()
+        .collect();
     if !others.is_empty() {
         found.extend(others);
         found.sort_by_key(|run| run.end);
