@@ -2,7 +2,6 @@
 
 use super::Session;
 use super::output::Done;
-use super::schedule::own_name;
 use crate::calendar::Shift;
 use crate::cli::SilenceArgs;
 use crate::config::Config;
@@ -149,6 +148,6 @@ fn now(session: &Session, config: &Config) -> DateTime<FixedOffset> {
 fn user(session: &Session) -> String {
     let variable = |name: &&str| session.env.text(name).ok().flatten();
     let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(variable);
-    let name = name.or_else(own_name).unwrap_or_else(|| getuid().as_raw().to_string());
+    let name = name.or_else(host::user).unwrap_or_else(|| getuid().as_raw().to_string());
     format!("{name}@{}", host::name())
 }

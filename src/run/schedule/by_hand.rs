@@ -18,7 +18,7 @@ use crate::schedule::seen::{self, SeenLine};
 use crate::schedule::shell;
 use crate::schedule::starts::{Start, Unclear};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SYSTEM_CRONTAB: &str = "/etc/crontab";
 const SYSTEM_FOLDER: &str = "/etc/cron.d";
@@ -40,8 +40,8 @@ impl Session {
     ) -> ByHand {
         let mut found = ByHand::default();
         if let Some(crontab) = crontab {
-            let user = program.user.clone().or_else(own_name);
-            let home = user.as_deref().and_then(home_of);
+            let user = program.user.clone().or_else(host::user);
+            let home = user.as_deref().and_then(host::home_of);
             // A user of a directory service is not in /etc/passwd.
             let other = self.env.path("HOME").filter(|_| program.user.is_none());
             let home = home.or_else(|| other.map(|home| home.display().to_string()));
@@ -166,7 +166,7 @@ fn job(
     if !is_job || start.words.iter().any(|word| word == "--dry-run") {
         return Ok(None);
     }
-    let home = line.user.as_deref().and_then(home_of).or_else(|| source.home.clone());
+    let home = line.user.as_deref().and_then(host::home_of).or_else(|| source.home.clone());
     let request = request(cli.common.config, home, line, start);
     if config::file_of(&request).as_deref().map(real) != config.file.as_deref().map(real) {
         return Ok(None);
@@ -241,26 +241,4 @@ fn system_crontabs() -> Vec<(PathBuf, io::Result<Vec<u8>>)> {
 /// Whether cron reads a file of this name: the rule of Debian's cron, as `run-parts` has it.
 fn is_read(name: &str) -> bool {
     name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter))
-}
-
-/// The name of the user who runs this.
-/// That of the user who runs this, by /etc/passwd.
-pub(in crate::run) fn own_name() -> Option<String> {
-    let id = rustix::process::geteuid().as_raw().to_string();
-    passwd(|fields| fields.get(2) == Some(&id.as_str())).map(|(name, _)| name)
-}
-
-fn home_of(user: &str) -> Option<String> {
-    passwd(|fields| fields.first() == Some(&user)).map(|(_, home)| home)
-}
-
-/// The name and the home folder of a user.
-fn passwd(is_meant: impl Fn(&[&str]) -> bool) -> Option<(String, String)> {
-    let text = read_whole(open_named(Path::new("/etc/passwd")).ok()?).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    text.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let home = fields.get(5).filter(|_| is_meant(&fields))?;
-        Some((fields.first()?.to_string(), home.to_string()))
-    })
 }

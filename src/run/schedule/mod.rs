@@ -10,8 +10,6 @@ mod missed;
 mod status;
 mod units;
 
-pub(super) use by_hand::own_name;
-
 use super::{Done, Session};
 use crate::calendar::Clock;
 use crate::check::{Finding, placement};
