@@ -147,7 +147,9 @@ alert() {
     last_day=$(TZ=Asia/Shanghai date +%F)
     fill "$rows" 60 settled=0.995 open_days=0
     query -d "$database" -c "DELETE FROM tasks WHERE created_at > now() AT TIME ZONE 'Asia/Shanghai'" -c 'VACUUM (ANALYZE)' -c CHECKPOINT
-    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder'" >"$folder/taskmon.toml"
+    # Eight queues and forty names, which the table of the preset has no columns for.
+    printf '%s\n' 'timezone = "Asia/Shanghai"' "base_dir = '$folder'" '[database.tasks]' "queue = \"'queue-' || id % 8\"" \
+        "name = \"'name-' || id % 40\"" >"$folder/taskmon.toml"
     local now="\$(TZ=Asia/Shanghai date +%FT%T)"
     for form in "" "-c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_index_scan_size=0 -c min_parallel_table_scan_size=0"; do
         peers+=("bash -c \"PGOPTIONS='-c jit=off $form' exec psql -X -q -At -v ON_ERROR_STOP=1 -v now=$now -f $root/scripts/bench/live_postgres.sql $url\"")

@@ -6,6 +6,9 @@ WITH pending AS MATERIALIZED (
 ), processing AS MATERIALIZED (
     SELECT task_id, coalesce(started_at, updated_at, created_at) AS since FROM tasks
     WHERE status IN ('RECOGNIZING', 'TRACKING', 'DELIVERED', 'GENERATING')
+), open AS MATERIALIZED (
+    SELECT id, created_at, status = 'PENDING' AS waits, created_at < :'now'::timestamp - interval '30 minutes' AS is_old FROM tasks
+    WHERE status IN ('PENDING', 'RECOGNIZING', 'TRACKING', 'DELIVERED', 'GENERATING')
 )
 SELECT json_build_object(
     'pending', (SELECT to_json(pending) FROM pending),
@@ -13,6 +16,12 @@ SELECT json_build_object(
     'processing', (SELECT count(*) FROM processing),
     'stuck', (SELECT count(*) FROM processing WHERE since < :'now'::timestamp - interval '1 hour'),
     'oldest_processing', (SELECT to_json(oldest) FROM (SELECT * FROM processing ORDER BY since LIMIT 1) AS oldest),
+    'queues', (SELECT json_agg(queues) FROM (SELECT 'queue-' || id % 8 AS name, count(*) FILTER (WHERE waits) AS pending,
+        count(*) FILTER (WHERE NOT waits) AS processing, count(*) FILTER (WHERE waits AND is_old) AS older,
+        min(created_at) FILTER (WHERE waits) AS oldest FROM open GROUP BY 1) AS queues),
+    'names', (SELECT json_agg(names) FROM (SELECT 'name-' || id % 40 AS name, count(*) FILTER (WHERE waits) AS pending,
+        count(*) FILTER (WHERE NOT waits) AS processing, count(*) FILTER (WHERE waits AND is_old) AS older,
+        min(created_at) FILTER (WHERE waits) AS oldest FROM open GROUP BY 1) AS names),
     'finished', (SELECT count(*) FROM tasks
         WHERE status IN ('COMPLETED', 'FAILED') AND created_at >= :'now'::timestamp - interval '1 day'
         AND CASE status WHEN 'FAILED' THEN coalesce(updated_at, completed_at) ELSE coalesce(completed_at, updated_at) END
