@@ -85,6 +85,25 @@ pub fn evaluate(document: &Document, context: &Context) -> Evaluation {
     }
 }
 
+/// The same of a result that says what became of it: whether its report was saved.
+pub fn evaluate_finished(document: &Document, context: &Context) -> Evaluation {
+    let mut evaluation = evaluate(document, context);
+    if let Document::Stats(report) = document {
+        let errors = report.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let text = |error: &Value, key: &str| Some(error.get(key)?.as_str()?.to_owned());
+        let mut reasons = errors
+            .filter(|error| text(error, "kind").as_deref() == Some(REPORT_NOT_SAVED))
+            .filter_map(|error| text(error, "message"));
+        if let Some(why) = reasons.next() {
+            evaluation.add_not_saved(&why, context.language);
+        } else if report.get("report_path").is_none_or(Value::is_null) {
+            // It was not to be saved.
+            evaluation.leave_open(REPORT_NOT_SAVED);
+        }
+    }
+    evaluation
+}
+
 /// Evaluates the rules that look at results of this kind.
 pub(super) fn evaluate_on(on: On, document: &Value, context: &Context) -> Evaluation {
     let mut findings = Findings::default();

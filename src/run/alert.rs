@@ -79,7 +79,7 @@ fn given(arguments: &AlertArgs, config: &Config) -> Result<Option<Evaluation>> {
     if let Some(file) = &arguments.report {
         let document = rules::read(read_json("--report", file)?)?;
         let context = super::notify::rule_context(config);
-        return Ok(Some(rules::evaluate(&document, &context)));
+        return Ok(Some(rules::evaluate_finished(&document, &context)));
     }
     if let Some(given) = &arguments.send {
         return Ok(Some(Evaluation::given(given_alerts(given, arguments.severity)?)));

@@ -1,8 +1,8 @@
 //! Runs that last far longer than those before them, or end far sooner.
 //!
-//! *Usual* is the median of the successful runs before, of which there have to be at least [`FEWEST`]; the *spread* is 1.4826 × the median absolute
-//! deviation, as for the anomalies of a day. A run is unusual if it is more than [`SPREADS`] spreads away, and [`FACTOR`] times as long or as short, and by
-//! at least [`LEAST`]: what takes a second and once took three is not worth a message.
+//! *Usual* is the median of the successful runs before, of which there have to be at least ten; the *spread* is 1.4826 × the median absolute
+//! deviation, as for the anomalies of a day. A run is unusual if it is more than six spreads away, and three times as long or as short, and by
+//! at least a minute: what takes a second and once took three is not worth a message.
 
 use super::runs::RunRecord;
 

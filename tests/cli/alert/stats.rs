@@ -13,8 +13,16 @@ on_each_database! {
         let finished = env.taskmon(["stats"]).exits(1);
         finished.stderr_contains("The report was not saved");
         assert_eq!(kinds(&finished.json()), ["report_not_saved"]);
-        // A run that saves nothing says nothing of it.
-        good_result(env.taskmon(["stats", "--no-save"]).exits(0));
+        // A run that saves nothing says nothing of it, and nor does its result; that of one that could not save says so again.
+        env.write("failed.json", finished.stdout());
+        env.write("printed.json", env.taskmon(["stats", "--no-save"]).exits(0).stdout());
+        let from_report = |file: &str| {
+            let finished = env.taskmon(["alert", "--report", file]).success();
+            finished.stderr();
+            finished.json()
+        };
+        assert_eq!(kinds(&from_report("failed.json")), ["report_not_saved"]);
+        assert_eq!(kinds(&from_report("printed.json")), [""; 0]);
         std::fs::remove_file(env.path("a file")).unwrap();
         good_result(env.taskmon(["stats"]).exits(0));
         assert_eq!(notified(&server), [["report_not_saved"], ["-report_not_saved"]]);
