@@ -1,6 +1,7 @@
 //! Whether the jobs are installed where they can run, once each, and with the right zone.
 
 use super::Finding;
+use crate::job::ByHand;
 use crate::language::Language;
 use crate::schedule::entry::Entry;
 use crate::schedule::settings::Settings;
@@ -85,6 +86,18 @@ pub fn unclear(position: &str, unclear: &Unclear, language: Language) -> Finding
     .hint(language.pick(
         "写成 `taskmon 作业 选项`，前面最多有 nice、ionice、env、flock、timeout、cd 或 sh -c",
         "write it as `taskmon JOB OPTIONS`, with nothing before it but nice, ionice, env, flock, timeout, cd or sh -c",
+    ))
+}
+
+/// A line whose options make its runs ones by hand, which notify nobody.
+pub fn quiet(position: &str, by_hand: ByHand, language: Language) -> Finding {
+    Finding::warning(language.pick(
+        format!("{position} 不通知任何人：算作手动运行（{by_hand}）"),
+        format!("{position} notifies nobody: it counts as a run by hand ({by_hand})"),
+    ))
+    .hint(language.pick(
+        "加上 --alert；或写进配置的 [[schedule.jobs]]，再运行 `taskmon schedule install`",
+        "add --alert, or make it one of [[schedule.jobs]] and run `taskmon schedule install`",
     ))
 }
 

@@ -140,7 +140,7 @@ pub fn duration(seconds: f64, language: Language) -> String {
     } else if hours > 0 {
         [(hours, hour), (minutes, minute)]
     } else if minutes > 0 {
-        [(minutes, minute), (seconds % 60, second)]
+        [(minutes, minute), (0, second)]
     } else {
         [(seconds, second), (0, second)]
     };

@@ -12,10 +12,16 @@ pub(super) fn caller(common: &Common) -> Caller {
     let has_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
     if has_terminal && is_in_foreground().unwrap_or(false) {
         Caller::ByHand(ByHand::Terminal)
-    } else if common.database_url.is_some() {
-        Caller::ByHand(ByHand::Option(URL))
     } else {
-        Caller::Unknown
+        without_terminal(common)
+    }
+}
+
+/// Who runs what nobody sees, by the options of every command.
+pub(super) fn without_terminal(common: &Common) -> Caller {
+    match &common.database_url {
+        Some(_) => Caller::ByHand(ByHand::Option(URL)),
+        None => Caller::Unknown,
     }
 }
 

@@ -6,8 +6,10 @@ use crate::cli::Command;
 use crate::config::{self, Config, Env, Request};
 use crate::files::{open_named, read_whole};
 use crate::host;
+use crate::job::ByHand;
 use crate::run::Session;
 use crate::run::arguments::recorded_words;
+use crate::run::caller::without_terminal;
 use crate::run::locks::real;
 use crate::schedule::crontab::Crontab;
 use crate::schedule::entry::Entry;
@@ -25,7 +27,7 @@ const SYSTEM_FOLDER: &str = "/etc/cron.d";
 
 /// What was found of a configuration's jobs.
 #[derive(Default)]
-pub(super) struct ByHand {
+pub(super) struct HandWritten {
     pub(super) entries: Vec<Entry>,
     pub(super) findings: Vec<Finding>,
 }
@@ -37,8 +39,8 @@ impl Session {
         config: &Config,
         program: &Program,
         crontab: Option<&Crontab>,
-    ) -> ByHand {
-        let mut found = ByHand::default();
+    ) -> HandWritten {
+        let mut found = HandWritten::default();
         if let Some(crontab) = crontab {
             let user = program.user.clone().or_else(host::user);
             let home = user.as_deref().and_then(host::home_of);
@@ -72,7 +74,7 @@ impl Session {
         found
     }
 
-    fn note(&self, config: &Config, source: &Source, line: Line, found: &mut ByHand) {
+    fn note(&self, config: &Config, source: &Source, line: Line, found: &mut HandWritten) {
         let position = format!("{}:{}", source.place, line.number);
         let starts = match &line.starts {
             Ok(starts) => starts,
@@ -84,12 +86,16 @@ impl Session {
         for start in starts {
             match job(config, source, &line, start) {
                 Ok(None) => {}
-                Ok(Some((name, command, queue))) => {
+                Ok(Some(known)) => {
+                    if let Some(by_hand) = known.by_hand {
+                        let finding = placement::quiet(&position, by_hand, config.language);
+                        found.findings.push(finding);
+                    }
                     let job = Installed {
-                        name,
+                        name: known.name,
                         cron: line.cron.clone(),
-                        command,
-                        queue,
+                        command: known.command,
+                        queue: known.queue,
                         // As install writes it: nice is 2 × (9 − priority).
                         priority: 9_u8.saturating_sub(start.niceness / 2).max(1),
                         installed: self.now,
@@ -150,13 +156,23 @@ struct Source {
     home: Option<String>,
 }
 
-/// The name, the command and the queue of what a line starts, if that is a job of this configuration; else why it would be refused.
+/// What a line starts, if that is a job of this configuration.
+struct KnownJob {
+    name: String,
+    command: String,
+    queue: String,
+    /// Why its runs notify nobody.
+    by_hand: Option<ByHand>,
+}
+
+/// # Errors
+/// Why it would be refused.
 fn job(
     config: &Config,
     source: &Source,
     line: &Line,
     start: &Start,
-) -> Result<Option<(String, String, String)>, String> {
+) -> Result<Option<KnownJob>, String> {
     let cli = parse_words(start.words.iter())?;
     let is_job = matches!(
         &cli.command,
@@ -166,6 +182,7 @@ fn job(
     if !is_job || start.words.iter().any(|word| word == "--dry-run") {
         return Ok(None);
     }
+    let by_hand = cli.command.job_run(without_terminal(&cli.common)).and_then(|run| run.by_hand);
     let home = line.user.as_deref().and_then(host::home_of).or_else(|| source.home.clone());
     let request = request(cli.common.config, home, line, start);
     if config::file_of(&request).as_deref().map(real) != config.file.as_deref().map(real) {
@@ -178,8 +195,10 @@ fn job(
     let configured = config.schedule.jobs.iter().find(|job| is_same(&job.command));
     let command = shell::quoted_words(&words);
     Ok(Some(match configured {
-        Some(job) => (job.name.clone(), command, job.queue.clone()),
-        None => (command.clone(), command, String::new()),
+        Some(job) => {
+            KnownJob { name: job.name.clone(), command, queue: job.queue.clone(), by_hand: None }
+        }
+        None => KnownJob { name: command.clone(), command, queue: String::new(), by_hand },
     }))
 }
 

@@ -114,6 +114,28 @@ fn what_is_not_understood_is_warned_of_and_no_error() {
 }
 
 /// A FIFO blocks whoever opens it, a sparse file of terabytes fills the memory.
+/// Its options make it a run by hand, unless they are those of a scheduled job.
+#[test]
+fn a_line_that_notifies_nobody_is_warned_of() {
+    let env = environment();
+    add_jobs(&env, &[("disks", "15 * * * *", "disk / --warning 70", "")]);
+    let (program, config) = (binary(), env.path("taskmon.toml").display().to_string());
+    put(
+        &env,
+        &format!(
+            "1 * * * * {program} -c {config} disk / --warning 70\n2 * * * * {program} -c {config} disk --warning 60\n\
+             3 3 * * * {program} -c {config} stats --no-save --alert\n4 3 * * * {program} -c {config} stats --no-save --no-alert\n\
+             5 4 * * * {program} -c {config} --database-url sqlite:tasks.db cleanup\n"
+        ),
+    );
+    let warnings = status(&env)["warnings"].clone();
+    let quiet = warnings.as_array().unwrap().iter().map(|warning| warning.as_str().unwrap());
+    let quiet: Vec<&str> = quiet.filter(|warning| warning.contains("notifies nobody")).collect();
+    let [disk, cleanup] = quiet[..] else { panic!("{warnings:#}") };
+    assert!(disk.starts_with("crontab:2 ") && disk.contains("(with --warning)"), "{disk}");
+    assert!(cleanup.starts_with("crontab:5 ") && cleanup.contains("--database-url"), "{cleanup}");
+}
+
 #[test]
 fn what_is_in_the_place_of_a_systems_crontab_blocks_nothing() {
     let env = environment();
