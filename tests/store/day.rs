@@ -138,6 +138,22 @@ on_each_database! {
         assert_eq!(figures.slowest[0], first);
     }
 
+    fn the_slowest_are_found_among_thousands_that_are_all_as_slow(env) {
+        env.insert((1..=2100).rev().map(|n| Task::new(n).with("processing_time", 8.5)));
+        assert_eq!(slowest(&View::of(&env).figures()), ["task_1", "task_2", "task_3", "task_4", "task_5"]);
+        env.insert([2101, 2102].map(|n| Task::new(n).with("processing_time", 9)));
+        assert_eq!(slowest(&View::of(&env).figures()), ["task_2101", "task_2102", "task_1", "task_2", "task_3"]);
+    }
+
+    fn the_slowest_are_found_by_keys_that_are_null_or_those_of_others(env) {
+        env.insert([Task::new(1).with("processing_time", 3), Task::new(2).with("processing_time", 4)]);
+        env.insert([Task::new(3).with("processing_time", 900).without("created_at")]);
+        for key in ["NULL", "user_id * 0"] {
+            let figures = View::of(&env).map(|tasks| tasks.key = vec![key.into()]).figures();
+            assert_eq!(slowest(&figures), ["task_2", "task_1"], "{key}");
+        }
+    }
+
     // ---- failures
 
     fn a_message_counts_for_the_first_category_that_has_a_text_in_it(env) {

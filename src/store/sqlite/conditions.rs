@@ -129,18 +129,17 @@ impl Report<'_> {
         format!("{column} {operator} ({})", labels.join(", "))
     }
 
-    /// Conditions that together let every row pass once; with the labels known, each is served by the index on (status, time).
-    pub fn each_status(&self) -> Vec<String> {
-        match &self.labels {
-            None => vec![String::new()],
-            Some(labels) => {
-                let quoted: Vec<String> = labels.iter().map(|label| text_literal(label)).collect();
-                vec![
-                    format!("t.status IN ({}) AND", quoted.join(", ")),
-                    "t.status IS NULL AND".to_owned(),
-                ]
-            }
-        }
+    /// Conditions that together let every row pass once, and the status of those that pass, as SQL; with the labels known, each is served by the index
+    /// on (status, time), and the status need not be read.
+    pub fn each_status(&self) -> Vec<(String, String)> {
+        let Some(labels) = &self.labels else {
+            return vec![(String::new(), "CAST(t.status AS TEXT)".to_owned())];
+        };
+        let labels = labels.iter().map(|label| text_literal(label));
+        let mut each: Vec<_> =
+            labels.map(|label| (format!("t.status = {label} AND"), label)).collect();
+        each.push(("t.status IS NULL AND".to_owned(), "NULL".to_owned()));
+        each
     }
 
     /// The ranges of values, of whichever type, that can lie within the ruler's bounds.

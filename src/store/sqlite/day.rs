@@ -6,13 +6,14 @@ use super::connection::{add_function, each_row, read_rows};
 use super::groups::{Sorted, grouped};
 use super::labels::Labels;
 use super::report::{Report, text};
+use super::slowest::Candidates;
 use super::time::{self, Moment};
 use crate::mapping::{Field, State, Wait};
 use crate::store::errors::{ErrorCounts, exception};
 use crate::store::fields::key_order;
 use crate::store::{
     BacklogCount, Cell, DayFigures, DayGroup, ErrorGroup, FailedTask, LONGEST_MESSAGE,
-    LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles, SlowTask,
+    LONGEST_NAME, MOST_EXCEPTIONS, PERCENTILES, Percentiles,
 };
 use chrono::{DateTime, Utc};
 use rusqlite::params_from_iter;
@@ -46,16 +47,24 @@ impl Tally {
 impl Report<'_> {
     /// The day's tasks by hour, label and retries, by queue and by name, and the percentiles of their times: 8 bytes of memory for each, and
     /// twice as many for each of what they are grouped by.
-    pub fn cells(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
+    pub fn cells(
+        &self,
+        day: &DayCondition,
+        figures: &mut DayFigures,
+    ) -> rusqlite::Result<Candidates> {
         let knows_due = self.fields.has(Field::DueAt);
         let mut sorted: Vec<Sorted<Tally>> = self.sorted(&day.sql, &day.values, "count(*)")?;
+        let table = &self.settings.mapping.tasks;
+        let key = 7 + sorted.len();
+        let mut slowest = Candidates::new(self.request.slowest, key..key + table.key.len());
         let sql = format!(
-            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {}, {due}{} FROM {} WHERE {}",
+            "SELECT t.{time}, CAST(t.status AS TEXT), {}, {}, {}, {}, {due}{}, {} FROM {} WHERE {}",
             self.column(Field::RetryCount),
             self.column(Field::ProcessingTime),
             self.column(Field::StartedAt),
             self.column(Field::WaitTime),
             self.labels(&sorted),
+            key_order(table),
             self.source,
             day.sql,
             time = self.time(),
@@ -67,8 +76,9 @@ impl Report<'_> {
         let mut states: Vec<State> = Vec::new();
         let mut cells: HashMap<(u8, usize, Option<i64>), Cell> = HashMap::new();
         let mut durations = Vec::new();
+        let mut times = time::Reader::default();
         while let Some(row) = rows.next()? {
-            let Some(created) = time::read(row.get_ref(0)?) else {
+            let Some(created) = times.read(row.get_ref(0)?) else {
                 continue; // counted as unreadable with the trend
             };
             let Some(&hour) = self.hours.name(self.ruler.place(created)) else {
@@ -88,11 +98,12 @@ impl Report<'_> {
                 cell.timed += 1;
                 cell.micros += micros(seconds);
                 durations.push(seconds);
+                slowest.note(seconds, row)?;
             }
-            let due = time::read(row.get_ref(6)?);
-            let wait = match self.settings.mapping.tasks.wait {
+            let due = times.read(row.get_ref(6)?);
+            let wait = match table.wait {
                 Wait::SinceCreation => {
-                    let started = time::read(row.get_ref(4)?);
+                    let started = times.read(row.get_ref(4)?);
                     self.since_creation(created, due, started).map(i128::from)
                 }
                 Wait::Seconds(_) | Wait::Unknown => row.get::<_, Option<f64>>(5)?.map(micros),
@@ -103,7 +114,7 @@ impl Report<'_> {
             }
             if label == states.len() {
                 let label = labels.label(label);
-                states.push(self.settings.mapping.tasks.states.of(label.as_deref()));
+                states.push(table.states.of(label.as_deref()));
             }
             let state = states[label];
             let open_since = self.open_since(state, created, due);
@@ -119,7 +130,7 @@ impl Report<'_> {
         figures.cells = cells.into_values().collect();
         figures.groups = grouped(sorted, Tally::finish, |group| group.tasks);
         figures.percentiles = percentiles(durations);
-        Ok(())
+        Ok(slowest)
     }
 
     /// Since when a task is open; `None`: it is not, or it is scheduled.
@@ -161,21 +172,6 @@ impl Report<'_> {
             return to.micros.checked_sub(from.micros);
         }
         self.instant(to).signed_duration_since(self.instant(from)).num_microseconds()
-    }
-
-    pub fn slowest(&self, day: &DayCondition, figures: &mut DayFigures) -> rusqlite::Result<()> {
-        let sql = format!(
-            "SELECT CAST(t.label AS TEXT), t.processing_time, CAST(t.status AS TEXT) FROM {} \
-             WHERE {} AND t.processing_time IS NOT NULL ORDER BY t.processing_time DESC, {} LIMIT {}",
-            self.source,
-            day.sql,
-            key_order(&self.settings.mapping.tasks),
-            self.request.slowest,
-        );
-        figures.slowest = read_rows(self.connection, &sql, params_from_iter(&day.values), |row| {
-            Ok(SlowTask { task: text(row, 0)?, processing_time: row.get(1)?, label: text(row, 2)? })
-        })?;
-        Ok(())
     }
 
     /// The category of a message as an expression, by its place in the request; its texts are appended to the values that are bound.

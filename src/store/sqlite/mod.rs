@@ -17,6 +17,7 @@ mod live;
 pub mod prune;
 mod quote;
 mod report;
+mod slowest;
 mod time;
 mod trend;
 

@@ -69,9 +69,10 @@ impl<'a> Report<'a> {
         };
         let forms = while_doing("counting the days before", self.trend(&mut figures))?;
         let day = while_doing("finding the day", self.in_day(forms))?;
-        while_doing("counting the day's tasks", self.cells(&day, &mut figures))?;
+        let slowest = while_doing("counting the day's tasks", self.cells(&day, &mut figures))?;
         if self.fields.has(Field::ProcessingTime) {
-            while_doing("finding the slowest tasks", self.slowest(&day, &mut figures))?;
+            let slowest = self.slowest(&day, slowest);
+            figures.slowest = while_doing("finding the slowest tasks", slowest)?;
         }
         if self.fields.has(Field::ErrorMessage) {
             while_doing("sorting the errors", self.errors(&day, &mut figures))?;

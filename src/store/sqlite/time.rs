@@ -10,6 +10,9 @@ use std::ops::Range;
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
+/// No place on earth is further from UTC than 14 hours; PostgreSQL reads offsets up to here.
+const LARGEST_OFFSET: i64 = 16 * 3600 * SECOND - SECOND;
+
 /// A time as it is in a column, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
@@ -96,20 +99,26 @@ impl Ruler {
         }
     }
 
+    /// How many answers [`Ruler::place`] has.
+    pub fn places(&self) -> usize {
+        self.instants.len() + 1
+    }
+
     /// How many of the bounds lie at or before the moment.
     pub fn place(&self, moment: Moment) -> usize {
         let bounds = if moment.form.is_instant() { &self.instants } else { &self.wall_clocks };
         bounds.partition_point(|bound| *bound <= moment.micros)
     }
 
-    /// The dates between which text of any form can lie within the bounds: a day more at either end for offsets.
+    /// The dates between which text of any form can lie within the bounds, the second not included.
     pub fn text_range(&self) -> Option<(String, String)> {
-        let (first, last) = self.ends()?;
         let date = |micros: i64| {
             let time = DateTime::from_timestamp_micros(micros)?;
             Some(time.format("%Y-%m-%d").to_string())
         };
-        Some((date(first - DAY)?, date(last + 2 * DAY)?))
+        let first = (*self.instants.first()? - LARGEST_OFFSET).min(*self.wall_clocks.first()?);
+        let last = (*self.instants.last()? + LARGEST_OFFSET).max(*self.wall_clocks.last()?);
+        Some((date(first)?, date(last + DAY - 1)?))
     }
 
     /// The same for numbers, in each of the units.
@@ -141,8 +150,42 @@ pub fn bound_text(instant: DateTime<Utc>, zone: Tz, separator: char) -> String {
 
 /// The time that a value says; `None` for what is no time.
 pub fn read(value: ValueRef) -> Option<Moment> {
+    Reader::default().read(value)
+}
+
+/// Reads one value after the other: most are of the same date as the one before.
+#[derive(Default)]
+pub struct Reader {
+    /// A date, and the microseconds since 1970 at its midnight.
+    last: Option<([u8; 10], i64)>,
+}
+
+impl Reader {
+    /// The time that a value says; `None` for what is no time.
+    pub fn read(&mut self, value: ValueRef) -> Option<Moment> {
+        match value {
+            ValueRef::Text(text) => {
+                let (date, rest) = text.split_first_chunk()?;
+                read_text(self.date(date)?, rest)
+            }
+            other => read_number(other),
+        }
+    }
+
+    fn date(&mut self, text: &[u8; 10]) -> Option<i64> {
+        if let Some((date, micros)) = self.last
+            && date == *text
+        {
+            return Some(micros);
+        }
+        let micros = read_date(text)?;
+        self.last = Some((*text, micros));
+        Some(micros)
+    }
+}
+
+fn read_number(value: ValueRef) -> Option<Moment> {
     match value {
-        ValueRef::Text(text) => read_text(text),
         ValueRef::Integer(number) => {
             let micros = i128::from(number) * i128::from(SECOND);
             let micros = micros.div_euclid(i128::from(in_a_second(u64::try_from(number).ok()?)?));
@@ -199,11 +242,9 @@ pub fn is_unset(value: ValueRef) -> bool {
     }
 }
 
-/// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, to the microsecond; SQLite's own functions round to milliseconds,
-/// which moves the last half millisecond of a day into the next.
-fn read_text(text: &[u8]) -> Option<Moment> {
-    let date = read_date(text.get(..10)?)?;
-    let rest = &text[10..];
+/// `YYYY-MM-DD[( |T)HH:MM[:SS[.fraction]][ ][Z|±HH[[:]MM]]]`, its date being read, to the microsecond; SQLite's own functions round to
+/// milliseconds, which moves the last half millisecond of a day into the next.
+fn read_text(date: i64, rest: &[u8]) -> Option<Moment> {
     let Some((separator, rest)) = rest.split_first() else {
         return Some(Moment { micros: date, form: Form::Date });
     };
@@ -220,7 +261,7 @@ fn read_text(text: &[u8]) -> Option<Moment> {
     }
 }
 
-fn read_date(text: &[u8]) -> Option<i64> {
+fn read_date(text: &[u8; 10]) -> Option<i64> {
     if text[4] != b'-' || text[7] != b'-' {
         return None;
     }
@@ -271,6 +312,9 @@ fn read_offset(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     let size = i64::from(digits(&text[..2])? * 60 + minutes) * 60 * SECOND;
+    if minutes > 59 || size > LARGEST_OFFSET {
+        return None;
+    }
     match sign {
         b'+' => Some(size),
         b'-' => Some(-size),
@@ -383,6 +427,8 @@ mod tests {
             "2023/11/14 22:13:20",
             "2023-11-14 22",
             "2023-11-14 22:13:20+5",
+            "2023-11-14 22:13:20+16:00",
+            "2023-11-14 22:13:20-05:60",
             "2023-11-14 22:13:2",
         ] {
             assert_eq!(micros(text), None, "{text}");
@@ -401,6 +447,22 @@ mod tests {
             ("2023-11-14T17:00:30Z", 'T', "2023-11-15T01:00:30"),
         ] {
             assert_eq!(bound_text(instant(time), zone("Asia/Shanghai"), separator), expected);
+        }
+    }
+
+    #[test]
+    fn text_of_any_form_within_the_bounds_lies_within_the_range() {
+        let bounds = ["2023-11-13T16:00:00Z", "2023-11-14T16:00:00Z"]
+            .map(|text| text.parse::<DateTime<Utc>>().unwrap());
+        let range = Ruler::new(&bounds, zone("Asia/Shanghai")).text_range();
+        assert_eq!(range, Some(("2023-11-13".to_owned(), "2023-11-16".to_owned())));
+        let ruler = Ruler::new(&bounds, Tz::UTC);
+        let (low, high) = ruler.text_range().unwrap();
+        for text in
+            ["2023-11-13T00:01:00-15:59", "2023-11-15T07:58:59+15:59", "2023-11-14 15:59:59"]
+        {
+            assert_eq!(ruler.place(read(ValueRef::Text(text.as_bytes())).unwrap()), 1, "{text}");
+            assert!(low.as_str() <= text && text < high.as_str(), "{text}");
         }
     }
 

@@ -8,7 +8,6 @@ use crate::calendar::{Buckets, day_buckets};
 use crate::store::fields::key_order;
 use crate::store::{DayCount, DayFigures};
 use rusqlite::Row;
-use std::collections::HashMap;
 
 impl Report<'_> {
     /// Reads time and status of every row that can belong to one of the days, from an index where there is one, and counts.
@@ -17,9 +16,9 @@ impl Report<'_> {
         let ruler = Ruler::new(&days.bounds, self.settings.naive_zone);
         let mut tally = Tally::default();
         for (low, high) in self.wide_ranges(&ruler)? {
-            for status in self.each_status() {
+            for (has_status, status) in self.each_status() {
                 let sql = format!(
-                    "SELECT t.{time}, CAST(t.status AS TEXT) FROM {} WHERE {status} t.{time} >= ? AND t.{time} < ?",
+                    "SELECT t.{time}, {status} FROM {} WHERE {has_status} t.{time} >= ? AND t.{time} < ?",
                     self.source,
                     time = self.time(),
                 );
@@ -64,9 +63,10 @@ const LOOKED_AT: u16 = 500;
 /// What the counting of days finds.
 #[derive(Default)]
 struct Tally {
+    times: time::Reader,
     labels: Labels,
-    /// By the number of bounds passed, and the label's number.
-    counts: HashMap<(usize, usize), u64>,
+    /// By the label's number, and the number of bounds passed.
+    counts: Vec<Vec<u64>>,
     forms: Forms,
     unreadable: Option<(u64, String)>,
 }
@@ -75,7 +75,7 @@ impl Tally {
     /// The time in a row's first column; counts what is no time.
     fn read(&mut self, row: &Row) -> rusqlite::Result<Option<Moment>> {
         let value = row.get_ref(0)?;
-        let moment = time::read(value);
+        let moment = self.times.read(value);
         match (&moment, &mut self.unreadable) {
             (Some(moment), _) => self.forms.note(moment.form),
             (None, Some((count, _))) => *count += 1,
@@ -87,21 +87,24 @@ impl Tally {
     fn count(&mut self, row: &Row, ruler: &Ruler) -> rusqlite::Result<()> {
         if let Some(moment) = self.read(row)? {
             let label = self.labels.place(row.get_ref(1)?);
-            *self.counts.entry((ruler.place(moment), label)).or_default() += 1;
+            if label == self.counts.len() {
+                self.counts.push(vec![0; ruler.places()]);
+            }
+            self.counts[label][ruler.place(moment)] += 1;
         }
         Ok(())
     }
 
     fn by_day(&self, days: &Buckets<usize>) -> Vec<DayCount> {
-        self.counts
-            .iter()
-            .filter_map(|((passed, label), tasks)| {
-                Some(DayCount {
-                    day: *days.name(*passed)?,
-                    label: self.labels.label(*label),
-                    tasks: *tasks,
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        for (label, counts) in self.counts.iter().enumerate() {
+            for (passed, tasks) in counts.iter().enumerate().filter(|(_, tasks)| **tasks > 0) {
+                if let Some(day) = days.name(passed) {
+                    let label = self.labels.label(label);
+                    found.push(DayCount { day: *day, label, tasks: *tasks });
+                }
+            }
+        }
+        found
     }
 }
