@@ -60,6 +60,9 @@ pub struct Common {
     /// The language of alerts, pages and the manual; without it `language` of the configuration, else that of the locale
     #[arg(long, value_name = "LANGUAGE", global = true)]
     pub lang: Option<Language>,
+    /// Whether to colour what is printed; auto: on a terminal, unless $NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Color,
     /// JSON over several lines; the default on a terminal
     #[arg(long, global = true, conflicts_with = "compact")]
     pub pretty: bool,
@@ -100,6 +103,13 @@ pub enum Format {
     Json,
     Text,
     Nagios,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, Subcommand)]

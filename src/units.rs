@@ -87,6 +87,20 @@ pub fn text_width(text: &str) -> usize {
     text.chars().map(letter_width).sum()
 }
 
+/// At most so many columns of a text; where it is longer, the last is an ellipsis.
+pub fn shorten(text: &str, columns: usize) -> String {
+    if text_width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let fits = |letter: &char| {
+        let rest = left.checked_sub(letter_width(*letter));
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
 pub fn letter_width(letter: char) -> usize {
     if is_wide(letter) { 2 } else { 1 }
 }

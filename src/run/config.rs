@@ -6,7 +6,6 @@ use crate::cli::{ConfigArgs, Format};
 use crate::config;
 use crate::mapping::preset;
 use crate::outcome::{Failure, Kind, Outcome};
-use crate::report::json;
 use anyhow::{Context, Result};
 
 pub(super) fn run(session: &Session, arguments: &ConfigArgs) -> Result<Done> {
@@ -23,7 +22,7 @@ fn in_force(session: &Session) -> Result<String> {
     match session.common.output {
         Format::Text => toml::to_string_pretty(&without_nulls(&effective))
             .context("the configuration cannot be written as TOML"),
-        _ => json::render(&effective, session.layout()),
+        _ => session.show(&effective, String::new),
     }
 }
 

@@ -53,10 +53,10 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &DemoArgs) -> R
         for report in &reports.days {
             page += &format!("\n{}", text::stats(report, config.language));
         }
-        page += &format!("\n{}", text::disk(&disks, config.language));
+        page += &format!("\n{}", text::disk(&disks, config.language, session.screen.columns));
         page += config.language.pick("\n接下来可以试试：\n", "\nTry next:\n");
         for line in &next {
-            page += &format!("  {line}\n");
+            page += &format!("{}  {line}\n", text::WHOLE);
         }
         page
     })

@@ -74,7 +74,12 @@ impl JobReport for Measured {
     fn render(&mut self, session: &Session) -> Result<Printed> {
         Ok(match session.common.output {
             Format::Nagios => Printed::plugin(nagios::disk(&self.report, self.language)),
-            _ => session.show(&self.report, || text::disk(&self.report, self.language))?.into(),
+            _ => {
+                let columns = session.screen.columns;
+                session
+                    .show(&self.report, || text::disk(&self.report, self.language, columns))?
+                    .into()
+            }
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::output::Done;
+use super::screen::Screen;
 use crate::cli::{Cli, HelpArgs, ManArgs};
 use crate::config::nearest::nearest;
 use crate::language::Language;
@@ -10,7 +11,7 @@ use crate::manual::{Page, commands, find, pages, roff};
 use crate::outcome::{Failure, Kind, Outcome};
 use anyhow::Result;
 use clap::CommandFactory;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
 /// Lines longer than this are hard to read, however wide the terminal is.
@@ -19,7 +20,7 @@ const WIDEST: usize = 100;
 impl Session {
     pub(super) fn help(&self, arguments: &HelpArgs) -> Result<Done> {
         let language = self.language();
-        let (width, look) = surroundings();
+        let (width, look) = surroundings(&self.screen);
         let text = match arguments.topic.first() {
             Some(topic) => {
                 let page = find(topic, language).ok_or_else(|| no_page(topic))?;
@@ -27,7 +28,7 @@ impl Session {
             }
             None => contents(language),
         };
-        let printed = if io::stdout().is_terminal() { shown_by_pager(text)? } else { text };
+        let printed = if self.screen.is_terminal { shown_by_pager(text)? } else { text };
         Ok(Done::new(printed, Outcome::Done))
     }
 
@@ -106,18 +107,11 @@ fn installable(program: &clap::Command) -> String {
     commands.iter().map(|name| format!("{name} 1\n")).chain(topics).collect()
 }
 
-fn surroundings() -> (usize, Look) {
-    if !io::stdout().is_terminal() {
-        return (WIDTH, Look::Plain);
-    }
-    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
-    let width = if columns == 0 { WIDTH } else { usize::from(columns).min(WIDEST) };
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+fn surroundings(screen: &Screen) -> (usize, Look) {
     // Whoever has options of their own for `less` may not have the one that lets escapes through.
-    let look =
-        if is_set("NO_COLOR") || is_set("LESS") || is_dumb { Look::Plain } else { Look::Styled };
-    (width, look)
+    let has_options = std::env::var_os("LESS").is_some_and(|options| !options.is_empty());
+    let look = if screen.has_colours && !has_options { Look::Styled } else { Look::Plain };
+    (if screen.is_terminal { screen.columns.min(WIDEST) } else { WIDTH }, look)
 }
 
 /// Hands the text to `$PAGER`, or to `less`; returns what is left to print, all of it where there is no pager.

@@ -1,12 +1,13 @@
 //! taskmon's own log: lines on standard error, the same in a file, and the end of them for a heartbeat's body.
 
-use crate::cli::Common;
+use crate::cli::{Color, Common};
 use crate::files::SHARED;
 use crate::folder;
 use crate::outcome::{Failure, Kind};
 use crate::printable::{escaped, escaped_lines};
 use crate::timezone::Tz;
 use chrono::{SecondsFormat, Utc};
+use env_logger::WriteStyle;
 use env_logger::fmt::Formatter;
 use log::{Log, Metadata, Record};
 use rustix::fs::{Mode, OFlags};
@@ -126,6 +127,11 @@ pub fn start(common: &Common, zone: Tz) -> Arc<LogSink> {
     };
     let wanted = env_logger::Env::default().default_filter_or(shown);
     let mut builder = env_logger::Builder::from_env(wanted);
+    match common.color {
+        Color::Always => _ = builder.write_style(WriteStyle::Always),
+        Color::Never => _ = builder.write_style(WriteStyle::Never),
+        Color::Auto => {}
+    }
     let shown = builder.format(move |line, record| write_line(line, record, zone)).build();
     let sink = Arc::new(LogSink::default());
     let most = shown.filter().max(KEPT_LEVEL);

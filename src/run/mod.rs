@@ -23,6 +23,7 @@ mod output;
 mod pipeline;
 mod recorder;
 mod schedule;
+mod screen;
 mod silences;
 mod stats;
 mod textfile;
@@ -41,6 +42,7 @@ use clap::CommandFactory;
 use logging::LogSink;
 use output::Done;
 use recorder::{Ended, Recorder};
+use screen::Screen;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -130,6 +132,7 @@ struct Session {
     env: Env,
     config: Result<Config, Failure>,
     log: Arc<LogSink>,
+    screen: Screen,
     /// As far as it shows, besides by the command's own options.
     caller: Caller,
     /// The ping that said that the job started.
@@ -147,7 +150,9 @@ impl Session {
         };
         let log = logging::start(&common, zone);
         let caller = caller::caller(&common);
-        Self { common, now, started, env, config, log, caller, start_ping: RefCell::default() }
+        let screen = Screen::new(&common);
+        let start_ping = RefCell::default();
+        Self { common, now, started, env, config, log, screen, caller, start_ping }
     }
 
     fn dispatch(&self, command: &Command) -> Result<Done> {

@@ -6,7 +6,7 @@ use crate::outcome::Outcome;
 use crate::report::{json, nagios};
 use anyhow::Result;
 use serde::Serialize;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 
 /// What a command prints, and how the run ended.
 pub(super) struct Done {
@@ -51,9 +51,19 @@ impl Session {
         document: &impl Serialize,
         page: impl FnOnce() -> String,
     ) -> Result<String> {
+        self.show_as(self.layout(), document, page)
+    }
+
+    pub(super) fn show_as(
+        &self,
+        layout: json::Layout,
+        document: &impl Serialize,
+        page: impl FnOnce() -> String,
+    ) -> Result<String> {
         match self.common.output {
-            Format::Text => Ok(page()),
-            _ => json::render(document, self.layout()),
+            Format::Text => Ok(self.screen.fit(&page())),
+            _ if self.screen.has_colours => json::coloured(document, layout),
+            _ => json::render(document, layout),
         }
     }
 
@@ -68,7 +78,7 @@ impl Session {
     }
 
     pub(super) fn layout(&self) -> json::Layout {
-        let is_pretty = self.common.pretty || (!self.common.compact && io::stdout().is_terminal());
+        let is_pretty = self.common.pretty || (!self.common.compact && self.screen.is_terminal);
         if is_pretty { json::Layout::Pretty } else { json::Layout::Compact }
     }
 }

@@ -177,17 +177,18 @@ impl JobReport for Reports<'_> {
     fn render(&mut self, session: &Session) -> Result<Printed> {
         let language = self.config.language;
         Ok(match (session.common.output, self.days.as_slice()) {
-            (Format::Text, reports) => {
-                let pages = reports.iter().map(|report| text::stats(report, language));
-                pages.collect::<Vec<_>>().join("\n").into()
-            }
             (Format::Nagios, [.., newest]) => Printed::plugin(nagios::stats(
                 newest,
                 self.config.alerts.rules.failure_rate(),
                 language,
             )),
-            (_, [report]) if !self.is_list => json::render(report, session.layout())?.into(),
-            (_, reports) => json::render(&reports, session.layout())?.into(),
+            (_, [report]) if !self.is_list => {
+                session.show(report, || text::stats(report, language))?.into()
+            }
+            (_, reports) => {
+                let pages = || reports.iter().map(|report| text::stats(report, language));
+                session.show(&reports, || pages().collect::<Vec<_>>().join("\n"))?.into()
+            }
         })
     }
 }

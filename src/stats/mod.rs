@@ -143,7 +143,8 @@ pub fn request(
     context: &Context,
     listed_first: ListedFirst,
 ) -> DayRequest {
-    let days = LISTED_DAYS.max(context.settings.baseline_days + 1);
+    // Those that are listed, and the same weekday of the week before.
+    let days = (LISTED_DAYS + 1).max(context.settings.baseline_days + 1);
     DayRequest {
         now,
         day: Day::new(date, context.timezone),

@@ -15,6 +15,10 @@ pub struct TrendAnalysis {
     /// The total against the day before.
     pub trend_percent: f64,
     pub trend_direction: &'static str,
+    /// The same weekday of the week before.
+    pub week_before: Option<DayTotal>,
+    /// The total against it.
+    pub week_percent: Option<f64>,
     pub anomalies: Vec<Anomaly>,
 }
 
@@ -39,6 +43,9 @@ pub(super) fn compute(
     let yesterday = before.first().map_or(0, |day| day.total);
     let change = change_percent(today.total, yesterday);
     let baseline = &before[..context.settings.baseline_days.min(before.len())];
+    let week_before = days.get(LISTED_DAYS).cloned();
+    let against = |day: &DayTotal| change_percent(today.total, day.total);
+    let week_percent = week_before.as_ref().map(against);
     let history = History::new(today, baseline, context.settings.baseline_days);
     TrendAnalysis {
         past_7_days: days.iter().take(LISTED_DAYS).cloned().collect(),
@@ -50,6 +57,8 @@ pub(super) fn compute(
         } else {
             context.language.pick("持平", "flat")
         },
+        week_before,
+        week_percent,
         anomalies: find(&history, context.language),
     }
 }

@@ -38,6 +38,7 @@ mod schedule;
 mod scripts;
 mod snapshot;
 mod stats;
+mod terminal;
 mod textfile;
 mod time;
 mod volumes;

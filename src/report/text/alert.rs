@@ -2,7 +2,7 @@
 
 use super::disk::fullness;
 use super::groups;
-use super::page::Page;
+use super::page::{Page, Tone};
 use crate::alert::Alert;
 use crate::calendar::Clock;
 use crate::language::Language;
@@ -51,11 +51,13 @@ pub fn alert(summary: &Summary, asked: AlertPage, clock: Clock) -> String {
         page.heading("渠道", "Channels");
         for channel in &summary.channels {
             let state = match (&channel.error, channel.sent) {
-                (Some(error), _) => format!("{}: {error}", language.pick("失败", "failed")),
-                (None, 0) => language.pick("无需发送", "nothing to send").to_owned(),
-                (None, sent) => format!("{} ({sent})", language.pick("成功", "ok")),
+                (Some(error), _) => {
+                    Tone::Bad.of(format!("{}: {error}", language.pick("失败", "failed")))
+                }
+                (None, 0) => Tone::Dim.of(language.pick("无需发送", "nothing to send")),
+                (None, sent) => Tone::Good.of(format!("{} ({sent})", language.pick("成功", "ok"))),
             };
-            page.line(format!("  {:12}  {state}", channel.channel));
+            page.pieces([format!("  {:12}  ", channel.channel).into(), state]);
         }
     }
     page.issues(&other_issues(summary));
@@ -153,7 +155,8 @@ fn alert_line(page: &mut Page, alert: &Alert) {
     };
     let word = page.language.pick(zh, en);
     let padding = 8usize.saturating_sub(text_width(word));
-    page.line(format!("  {word}{:padding$}  {}", "", alert.message));
+    let word = Tone::from(alert.severity).of(format!("  {word}{:padding$}  ", ""));
+    page.pieces([word, (&alert.message).into()]);
 }
 
 fn live_state(page: &mut Page, live: &LiveState) {

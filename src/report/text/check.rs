@@ -1,11 +1,20 @@
 //! The checklist: ✓ it works, ! somebody should know, ✗ it does not work, – not looked at.
 
-use super::page::Page;
+use super::page::{Page, Piece, Tone};
 use crate::check::{CheckReport, Finding, Started, Status};
 use crate::language::Language;
-use crate::units::text_width;
+use crate::units::{shorten, text_width};
 
-pub fn check(report: &CheckReport, language: Language) -> String {
+/// How much is said of what works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// All that was found.
+    All,
+    /// A line of so many columns for each check.
+    Lines(usize),
+}
+
+pub fn check(report: &CheckReport, language: Language, detail: Detail) -> String {
     let mut page = Page::new(language);
     for check in &report.checks {
         let (mark, name) = (mark(check.status), check_name(check.name, language));
@@ -18,20 +27,23 @@ pub fn check(report: &CheckReport, language: Language) -> String {
             [] => std::slice::from_ref(&summary),
             findings => findings,
         };
+        let findings = shown(findings, check.status, detail);
         let padding = 12usize.saturating_sub(text_width(name));
-        let [first, rest @ ..] = findings else {
+        let [first, rest @ ..] = findings.as_slice() else {
             continue;
         };
-        page.line(format!("{mark} {name}{:padding$} {}", "", message(first, check.status)));
+        let name = format!(" {name}{:padding$} ", "");
+        page.pieces([mark, name.into(), own_mark(first, check.status), (&first.message).into()]);
         hint(&mut page, first);
         for finding in rest {
-            page.line(format!("{:15}{}", "", message(finding, check.status)));
+            let indent = format!("{:MESSAGE_COLUMN$}", "").into();
+            page.pieces([indent, own_mark(finding, check.status), (&finding.message).into()]);
             hint(&mut page, finding);
         }
     }
     let failed = report.checks.iter().filter(|check| check.status == Status::Failed).count();
     page.line("");
-    page.line(match failed {
+    let verdict = match failed {
         0 => match report.started {
             Started::Yes => {
                 language.pick("没有发现妨碍运行的问题", "nothing prevents the jobs from running")
@@ -51,25 +63,44 @@ pub fn check(report: &CheckReport, language: Language) -> String {
         }
         .to_owned(),
         n => language.pick(format!("{n} 项不通过"), format!("{n} failed")),
-    });
+    };
+    page.pieces([if failed == 0 { Tone::Plain } else { Tone::Bad }.of(verdict)]);
     page.text
 }
 
-/// The message, behind a mark of its own where that is not the check's.
-fn message(finding: &Finding, of: Status) -> String {
-    if finding.status == of {
-        finding.message.clone()
-    } else {
-        format!("{} {}", mark(finding.status), finding.message)
+/// Of a check that came out well its first finding, of others what somebody should know.
+fn shown(findings: &[Finding], of: Status, detail: Detail) -> Vec<Finding> {
+    let Detail::Lines(columns) = detail else {
+        return findings.to_vec();
+    };
+    if of > Status::Ok {
+        return findings.iter().filter(|finding| finding.status > Status::Ok).cloned().collect();
     }
+    let first = findings.iter().take(1).map(|finding| {
+        let message = shorten(&finding.message, columns.saturating_sub(MESSAGE_COLUMN));
+        Finding { message, ..finding.clone() }
+    });
+    first.collect()
 }
 
-fn mark(status: Status) -> char {
+/// Where messages begin.
+const MESSAGE_COLUMN: usize = 15;
+
+/// The mark of a finding, and nothing where it is the check's.
+fn own_mark(finding: &Finding, of: Status) -> Piece {
+    if finding.status == of {
+        return "".into();
+    }
+    let mark = mark(finding.status);
+    Piece { text: mark.text + " ", ..mark }
+}
+
+fn mark(status: Status) -> Piece {
     match status {
-        Status::Ok => '✓',
-        Status::Warning => '!',
-        Status::Failed => '✗',
-        Status::Skipped => '–',
+        Status::Ok => Tone::Good.of("✓"),
+        Status::Warning => Tone::Warning.of("!"),
+        Status::Failed => Tone::Bad.of("✗"),
+        Status::Skipped => Tone::Dim.of("–"),
     }
 }
 
@@ -93,6 +124,6 @@ fn check_name(name: &'static str, language: Language) -> &'static str {
 
 fn hint(page: &mut Page, finding: &Finding) {
     if let Some(hint) = &finding.hint {
-        page.line(format!("{:15}→ {}", "", hint));
+        page.pieces([format!("{:MESSAGE_COLUMN$}", "").into(), Tone::Dim.of("→ "), hint.into()]);
     }
 }

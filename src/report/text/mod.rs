@@ -13,9 +13,10 @@ mod stats;
 use crate::language::Language;
 use crate::outcome::Failure;
 pub use alert::{AlertPage, alert, silences};
-pub use check::check;
+pub use check::{Detail, check};
 pub use cleanup::cleanup;
 pub use disk::disk;
+pub use page::WHOLE;
 pub use stats::stats;
 
 /// What ended a run, and what to do about it.

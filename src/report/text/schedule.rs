@@ -1,6 +1,6 @@
 //! The pages of `schedule`.
 
-use super::page::Page;
+use super::page::{Page, Piece, Tone};
 use crate::calendar::Clock;
 use crate::language::Language;
 use crate::schedule::report::{Change, JobLine, JobStatus, ScheduleReport, StatusReport};
@@ -35,38 +35,45 @@ fn next_run(job: &JobLine, clock: Clock) -> String {
 
 pub fn status(report: &StatusReport, clock: Clock) -> String {
     let language = clock.language;
-    let cron = match report.cron_running {
-        _ if report.by_timers => {
-            language.pick("作业由 systemd 定时器运行", "the jobs are run by systemd's timers")
-        }
-        Some(true) => language.pick("cron 正在运行", "cron is running"),
-        Some(false) => language.pick(
-            "! cron 没有运行，crontab 中的作业不会运行",
-            "! cron is not running: no job of the crontab will run",
+    let (tone, cron) = match report.cron_running {
+        _ if report.by_timers => (
+            Tone::Good,
+            language.pick("作业由 systemd 定时器运行", "the jobs are run by systemd's timers"),
         ),
-        None => language.pick("无法得知 cron 是否在运行", "whether cron is running is not known"),
+        Some(true) => (Tone::Good, language.pick("cron 正在运行", "cron is running")),
+        Some(false) => (
+            Tone::Bad,
+            language.pick(
+                "! cron 没有运行，crontab 中的作业不会运行",
+                "! cron is not running: no job of the crontab will run",
+            ),
+        ),
+        None => (
+            Tone::Warning,
+            language.pick("无法得知 cron 是否在运行", "whether cron is running is not known"),
+        ),
     };
     let rows = report.jobs.iter().map(|job| {
         let (start, ended) = match &job.last_run {
-            None => ("-".to_owned(), "-".to_owned()),
+            None => ("-".to_owned(), "-".into()),
             Some(run) if run.skipped => {
                 let skipped = language.pick("因锁跳过", "skipped for a lock");
-                (clock.show(run.began), skipped.to_owned())
+                (clock.show(run.began), skipped.into())
             }
             Some(run) => {
                 (clock.show(run.began), result(run.exit_code, run.duration_seconds, language))
             }
         };
-        let (name, state) = (job.line.name.clone(), state(job, language).to_owned());
+        let (name, state) = (job.line.name.clone(), state(job, language));
         let place = match (&job.source, job.line_number) {
             (Some(source), Some(line)) => format!("{source}:{line}"),
             (Some(source), None) => source.clone(),
             (None, _) => "-".to_owned(),
         };
-        [name, state, place, start, ended, next_run(&job.line, clock)]
+        [name.into(), state, place.into(), start.into(), ended, next_run(&job.line, clock).into()]
     });
     let mut page = Page::new(language);
-    page.line(cron);
+    page.pieces([tone.of(cron)]);
     page.line("");
     page.table(
         ["作业", "状态", "位置", "上次运行", "结果", "下次运行"],
@@ -82,27 +89,30 @@ pub fn status(report: &StatusReport, clock: Clock) -> String {
     page.text
 }
 
-fn state(job: &JobStatus, language: Language) -> &'static str {
-    match (job.installed, job.outdated, job.overdue) {
-        (_, _, Some(true)) => language.pick("! 逾期未运行", "! overdue"),
+fn state(job: &JobStatus, language: Language) -> Piece {
+    let (tone, zh, en) = match (job.installed, job.outdated, job.overdue) {
+        (_, _, Some(true)) => (Tone::Bad, "! 逾期未运行", "! overdue"),
         (Some(true), ..) if job.line_number.is_some() => {
-            language.pick("手工写入", "written by hand")
+            (Tone::Good, "手工写入", "written by hand")
         }
-        (Some(true), Some(true), _) => language.pick("已安装（与配置不同）", "installed, outdated"),
-        (Some(true), ..) => language.pick("已安装", "installed"),
-        (Some(false), ..) => language.pick("未安装", "not installed"),
-        (None, ..) => language.pick("未知", "not known"),
-    }
+        (Some(true), Some(true), _) => {
+            (Tone::Warning, "已安装（与配置不同）", "installed, outdated")
+        }
+        (Some(true), ..) => (Tone::Good, "已安装", "installed"),
+        (Some(false), ..) => (Tone::Warning, "未安装", "not installed"),
+        (None, ..) => (Tone::Plain, "未知", "not known"),
+    };
+    tone.of(language.pick(zh, en))
 }
 
-fn result(exit_code: u8, seconds: f64, language: Language) -> String {
-    let said = match exit_code {
-        0 => language.pick("成功", "done"),
-        1 => language.pick("部分未完成", "done with errors"),
-        4 => language.pick("有告警", "an alert is firing"),
-        _ => language.pick("失败", "failed"),
+fn result(exit_code: u8, seconds: f64, language: Language) -> Piece {
+    let (tone, zh, en) = match exit_code {
+        0 => (Tone::Good, "成功", "done"),
+        1 => (Tone::Warning, "部分未完成", "done with errors"),
+        4 => (Tone::Warning, "有告警", "an alert is firing"),
+        _ => (Tone::Bad, "失败", "failed"),
     };
-    format!("{said} ({exit_code}, {seconds} s)")
+    tone.of(format!("{} ({exit_code}, {seconds} s)", language.pick(zh, en)))
 }
 
 /// A line for each run.
@@ -112,16 +122,17 @@ pub fn logs(runs: &[RunRecord], clock: Clock) -> String {
     for run in runs {
         let said = match run.held_by {
             None => result(run.exit_code, run.duration_seconds, language),
-            Some(Holder::ThisHost) => language.pick("因锁跳过", "skipped for a lock").to_owned(),
-            Some(Holder::OtherHost) => language
-                .pick("跳过：另一台主机正在运行", "skipped: running on another host")
-                .to_owned(),
+            Some(Holder::ThisHost) => language.pick("因锁跳过", "skipped for a lock").into(),
+            Some(Holder::OtherHost) => {
+                language.pick("跳过：另一台主机正在运行", "skipped: running on another host").into()
+            }
         };
         let start = clock.show(run.start.to_utc());
         let dry_run = if run.dry_run { language.pick("（试运行）", " (dry run)") } else { "" };
         let command =
             if run.arguments.is_empty() { run.job.clone() } else { run.arguments.join(" ") };
-        page.line(format!("{start}  {said}  {}{dry_run}", command));
+        let start = Tone::Dim.of(format!("{start}  "));
+        page.pieces([start, said, format!("  {command}{dry_run}").into()]);
     }
     page.text
 }
@@ -131,7 +142,9 @@ pub fn change(change: &Change, clock: Clock) -> String {
     let mut page = Page::new(language);
     // A dry run prints what would be written, ready to be looked at or piped on.
     if change.dry_run {
-        page.text += change.block.as_deref().unwrap_or_default();
+        for line in change.block.iter().flat_map(|block| block.lines()) {
+            page.command(line);
+        }
         for path in &change.removed {
             let word = language.pick("将删除", "would go");
             page.line(format!("# {word}: {}", path.display()));
@@ -167,7 +180,7 @@ pub fn change(change: &Change, clock: Clock) -> String {
     if !change.next.is_empty() {
         page.heading("接下来请运行", "Now run");
         for command in &change.next {
-            page.line(format!("  {command}"));
+            page.command(&format!("  {command}"));
         }
     }
     page.text

@@ -2,13 +2,15 @@
 
 use super::disk::fullness;
 use super::groups;
-use super::page::Page;
+use super::page::{Page, Tone};
 use super::queue::queue;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::stats::DailyReport;
+use crate::units::shorten;
 use chrono::Datelike;
 use serde_json::{Map, Value};
+use std::cmp::Reverse;
 
 pub fn stats(report: &DailyReport, language: Language) -> String {
     let mut page = Page::new(language);
@@ -20,12 +22,8 @@ pub fn stats(report: &DailyReport, language: Language) -> String {
         }
         Language::En => report.date.format("%A").to_string(),
     };
-    page.line(format!(
-        "{} {} {weekday} ({})",
-        pick("任务日报", "Tasks on"),
-        report.date,
-        report.timezone
-    ));
+    let title = format!("{} {} {weekday}", pick("任务日报", "Tasks on"), report.date);
+    page.pieces([Tone::Heading.of(title), Tone::Dim.of(format!(" ({})", report.timezone))]);
     tasks(&mut page, report);
     errors(&mut page, report);
     curve(&mut page, report);
@@ -49,15 +47,19 @@ fn tasks(page: &mut Page, report: &DailyReport) {
     let tasks = &report.task_statistics;
     page.line("");
     let trend = &report.trend_analysis;
-    // The direction already says the sign.
-    let change = format!(
-        "{}  ({} {}%)",
-        tasks.total_tasks,
-        trend.trend_direction,
-        trend.trend_percent.abs()
-    );
-    page.entry("任务总数", "tasks", change);
     let language = page.language;
+    let change = |percent: f64| format!("{percent:+}%");
+    let mut against = vec![format!(
+        "{} {}",
+        change(trend.trend_percent),
+        language.pick("比前一天", "against the day before")
+    )];
+    if let Some(percent) = trend.week_percent {
+        let week = language.pick("比上周同日", "against the week before");
+        against.push(format!("{} {week}", change(percent)));
+    }
+    let total = format!("{}  ({})", tasks.total_tasks, against.join(language.pick("，", ", ")));
+    page.entry("任务总数", "tasks", total);
     let states: Vec<String> = tasks
         .status_breakdown
         .iter()
@@ -65,7 +67,8 @@ fn tasks(page: &mut Page, report: &DailyReport) {
         .collect();
     page.entry("状态", "states", states.join("  "));
     page.entry("完成率", "completed", format!("{}%", tasks.completion_rate));
-    page.entry("失败率", "failed", format!("{}%", tasks.failure_rate));
+    let failed = if tasks.failure_rate > 0.0 { Tone::Bad } else { Tone::Plain };
+    page.entry("失败率", "failed", failed.of(format!("{}%", tasks.failure_rate)));
     if let (Some(mean), Some(shares)) =
         (tasks.average_processing_time, &tasks.processing_time_percentiles)
     {
@@ -116,21 +119,44 @@ fn state_name(state: &str, language: Language) -> &str {
     language.pick(zh, state)
 }
 
+/// So many failed tasks are listed; the result as JSON has more.
+const FAILED_SHOWN: usize = 10;
+
 fn errors(page: &mut Page, report: &DailyReport) {
     let errors = &report.error_statistics;
     if errors.total_failed_tasks == 0 {
         return;
     }
     page.heading("错误", "Errors");
-    for (category, count) in errors.error_categories.iter().flatten() {
-        page.line(format!("  {:>6}  {category}", count.to_string()));
+    let categories = errors.error_categories.iter().flatten();
+    let mut categories: Vec<(&String, u64)> =
+        categories.map(|(name, count)| (name, count.as_u64().unwrap_or(0))).collect();
+    categories.sort_by_key(|(_, count)| Reverse(*count));
+    for (category, count) in categories {
+        page.pieces([Tone::Bad.of(format!("  {count:>6}")), format!("  {category}").into()]);
     }
     if let Some(retries) = errors.retry_statistics.as_ref().filter(|map| !map.is_empty()) {
         let counts: Vec<String> =
             retries.iter().map(|(retries, tasks)| format!("{retries}×: {tasks}")).collect();
         page.entry("重试", "retries", counts.join("  "));
     }
+    page.heading("失败的任务", "Failed tasks");
+    for task in errors.failed_tasks.iter().take(FAILED_SHOWN) {
+        let name = task.task_id.as_deref().unwrap_or("-");
+        let at = task.created_at.get(11..16).unwrap_or_default();
+        let message = task.error_message.as_deref().unwrap_or("-");
+        let message = shorten(message.lines().next().unwrap_or_default(), MESSAGE_SHOWN);
+        page.pieces([Tone::Dim.of(format!("  {at}  ")), format!("{name}  {message}").into()]);
+    }
+    let more = errors.total_failed_tasks.saturating_sub(FAILED_SHOWN as u64);
+    if more > 0 {
+        let language = page.language;
+        page.line(language.pick(format!("  另有 {more} 个"), format!("  and {more} more")));
+    }
 }
+
+/// How much of a message is shown, in columns.
+const MESSAGE_SHOWN: usize = 160;
 
 /// The day's curve as one line of bars.
 fn curve(page: &mut Page, report: &DailyReport) {
@@ -141,7 +167,8 @@ fn curve(page: &mut Page, report: &DailyReport) {
     let hours = &report.performance_statistics.hourly_distribution;
     page.line(format!("  {}", bars(hours)));
     page.line("  0     6     12    18    ");
-    page.entry("高峰", "peak", format!("{peak}:00"));
+    let count = hours.get(&peak.to_string()).and_then(Value::as_u64).unwrap_or(0);
+    page.entry("高峰", "peak", format!("{peak}:00  ({count})"));
 }
 
 fn bars(hours: &Map<String, Value>) -> String {
@@ -174,7 +201,7 @@ fn trend(page: &mut Page, report: &DailyReport) {
     if !trend.anomalies.is_empty() {
         page.heading("异常", "Unusual");
         for anomaly in &trend.anomalies {
-            page.line(format!("  ! {}", anomaly.reason));
+            page.warning(&anomaly.reason);
         }
     }
 }
@@ -185,7 +212,7 @@ fn alerts(page: &mut Page, alerts: &[Alert]) {
     }
     page.heading("告警", "Alerts");
     for alert in alerts {
-        page.line(format!("  ! {}", alert.message));
+        page.marked(alert.severity.into(), &alert.message);
     }
 }
 

@@ -32,7 +32,11 @@ impl Session {
         };
         let report = CheckReport::new(checks, started);
         let outcome = if report.has_failed() { Outcome::DoneWithErrors } else { Outcome::Done };
-        self.done(&report, outcome, || text::check(&report, language))
+        let detail = match self.common.verbose {
+            0 => text::Detail::Lines(self.screen.columns),
+            _ => text::Detail::All,
+        };
+        self.done(&report, outcome, || text::check(&report, language, detail))
     }
 
     fn all_checks(&self, config: &Config) -> (Vec<Check>, Started) {

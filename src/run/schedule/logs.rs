@@ -2,7 +2,7 @@
 
 use super::missed::unreadable_records;
 use crate::calendar::Clock;
-use crate::cli::{Format, ScheduleLogsArgs};
+use crate::cli::ScheduleLogsArgs;
 use crate::config::Config;
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::json;
@@ -48,14 +48,11 @@ impl Session {
     /// Breaks off once the reader has closed the pipe.
     fn print_runs(&self, runs: &[RunRecord], config: &Config) -> Result<ControlFlow<()>> {
         for run in runs {
-            let line = match self.common.output {
-                Format::Text => {
-                    // Each comes as it ends: that is now.
-                    let clock = Clock { now: Utc::now(), ..self.clock(config) };
-                    page::logs(std::slice::from_ref(run), clock)
-                }
-                _ => json::render(run, json::Layout::Compact)?,
-            };
+            // Each comes as it ends: that is now.
+            let clock = Clock { now: Utc::now(), ..self.clock(config) };
+            let line = self.show_as(json::Layout::Compact, run, || {
+                page::logs(std::slice::from_ref(run), clock)
+            })?;
             match write_out(&line) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     return Ok(ControlFlow::Break(()));

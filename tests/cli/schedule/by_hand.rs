@@ -78,7 +78,7 @@ fn lines_by_hand_are_listed_with_their_place_and_next_run() {
     assert_eq!((&stats["outdated"], &stats["overdue"]), (&json!(false), &json!(false)));
     let page = with_system(&env, &["taskmon", "schedule", "status", "--output", "text"]).success();
     page.stdout_contains("written by hand").stdout_contains("/etc/cron.d/shop:1");
-    let check = with_system(&env, &["taskmon", "check", "--output", "text"]).run();
+    let check = with_system(&env, &["taskmon", "check", "-v", "--output", "text"]).run();
     check
         .stdout_contains("generate-daily-statistics is written by hand (crontab:3), next ")
         .stdout_contains("not installed: cleanup-expired-tasks");

@@ -76,7 +76,7 @@ fn lines_that_are_copied_from_the_example_work_by_themselves() {
     let script = format!(
         "crond -n > /tmp/crond.log 2>&1 &
          for try in $(seq 750); do [ \"$(cat {records} 2>/dev/null | wc -l)\" -ge 4 ] && break; sleep 0.1; done
-         taskmon check --output text"
+         taskmon check -v --output text"
     );
     let check = debian.shell(&script).run();
     check.stderr();
