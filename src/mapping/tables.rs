@@ -144,6 +144,8 @@ pub struct OnSqlite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Expression>,
@@ -155,6 +157,8 @@ pub struct OnSqlite {
     pub error_message: Option<Expression>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<Expression>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Expression>,
 }
 
 impl OnSqlite {
@@ -172,11 +176,13 @@ impl TaskTable {
         }
         for (field, form) in [
             (&mut self.delete_from, forms.delete_from),
+            (&mut self.due_at, forms.due_at),
             (&mut self.completed_at, forms.completed_at),
             (&mut self.updated_at, forms.updated_at),
             (&mut self.processing_time, forms.processing_time),
             (&mut self.error_message, forms.error_message),
             (&mut self.retry_count, forms.retry_count),
+            (&mut self.name, forms.name),
         ] {
             if let Some(form) = form {
                 *field = Some(form).filter(|form| !form.trim().is_empty());

@@ -42,17 +42,22 @@ fn pg_boss_with_partitions_and_a_job_that_blocks_another() {
 
 #[test]
 fn river() {
-    let queue = Queue {
-        preset: "river",
-        schema: include_str!("../../fixtures/presets/river.sql"),
-        left: "SELECT kind FROM river_job",
-        message: Some("dial tcp: refused"),
-        error: Some("other errors"),
-        slowest: Some(90.0),
-        wait: Some(472.5),
-        ..Queue::default()
-    };
-    check(&TestEnv::postgres(), &queue);
+    for (env, schema) in [
+        (TestEnv::postgres(), include_str!("../../fixtures/presets/river.sql")),
+        (TestEnv::sqlite(), include_str!("../../fixtures/presets/river_sqlite.sql")),
+    ] {
+        let queue = Queue {
+            preset: "river",
+            schema,
+            left: "SELECT kind FROM river_job",
+            message: Some("dial tcp: refused"),
+            error: Some("other errors"),
+            slowest: Some(90.0),
+            wait: Some(472.5),
+            ..Queue::default()
+        };
+        check(&env, &queue);
+    }
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn the_catch_all_is_refused_for_states_that_end() {
 #[test]
 fn a_preset_that_sqlite_cannot_compute_is_refused_when_the_configuration_is_read() {
     let env = TestEnv::sqlite();
-    for preset in ["good_job", "graphile-worker", "pg-boss", "procrastinate", "river"] {
+    for preset in ["good_job", "graphile-worker", "pg-boss", "procrastinate", "que"] {
         configure(&env, preset);
         for job in ["stats", "cleanup", "alert", "check", "config"] {
             let run = env.taskmon(["-q", "-q", job]).run();

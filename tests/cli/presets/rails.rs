@@ -1,4 +1,4 @@
-//! The job tables of Rails: GoodJob and Solid Queue.
+//! The job tables of Rails: GoodJob, Solid Queue, delayed_job and Que.
 
 use super::*;
 
@@ -92,4 +92,58 @@ fn invalid_json_in_a_column_of_json_does_not_stop_a_report() {
             assert_eq!(failed["error_message"], "broken", "{report:#}");
         }
     }
+}
+
+/// The queue deletes what succeeded itself; what is left to clean are the jobs that failed for good.
+#[test]
+fn delayed_job() {
+    for (env, schema) in [
+        (TestEnv::postgres(), include_str!("../../fixtures/presets/delayed_job_postgres.sql")),
+        (TestEnv::sqlite(), include_str!("../../fixtures/presets/delayed_job_sqlite.sql")),
+    ] {
+        let queue = Queue {
+            preset: "delayed_job",
+            schema,
+            left: "SELECT CASE WHEN failed_at IS NOT NULL THEN 'bad' WHEN locked_at IS NULL THEN 'waits' ELSE 'runs' END FROM delayed_jobs",
+            message: Some("no stock"),
+            error: Some("other errors"),
+            wait: Some(930.0),
+            slowest: Some(30.0),
+            states: json!({"failed": 1, "pending": 1, "processing": 1}),
+            cleaned: 1,
+            remaining: &["runs", "waits"],
+            ..Queue::default()
+        };
+        env.sql(schema);
+        configure(&env, "delayed_job");
+        let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json();
+        let names = report["names"].as_array().unwrap().iter();
+        let mut names: Vec<&str> = names.map(|name| name["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["bad", "runs", "waits"], "{report:#}");
+        env.sql("DROP TABLE delayed_jobs");
+        check(&env, &queue);
+    }
+}
+
+#[test]
+fn que() {
+    let env = TestEnv::postgres();
+    let queue = Queue {
+        preset: "que",
+        schema: include_str!("../../fixtures/presets/que.sql"),
+        left: "SELECT coalesce(args -> 0 ->> 'job_class', job_class) FROM que_jobs",
+        message: Some("ArgumentError: no stock"),
+        error: Some("ArgumentError"),
+        states: json!({"completed": 1, "failed": 1}),
+        remaining: &["late", "waits"],
+        unavailable: &[
+            NO_DURATIONS[0],
+            NO_DURATIONS[1],
+            "task_statistics.average_wait_time",
+            NO_DURATIONS[2],
+        ],
+        ..Queue::default()
+    };
+    check(&env, &queue);
 }
