@@ -6,6 +6,7 @@
 
 mod celery;
 mod job_tables;
+mod laravel;
 mod rails;
 
 use crate::support::env::TestEnv;
