@@ -5,6 +5,7 @@
 //! attempt; `late` was done on the 19th; `waits` and `runs` have not ended, and neither is new. Limits count from the 20th.
 
 mod celery;
+mod django_q2;
 mod job_tables;
 mod laravel;
 mod rails;
