@@ -1,4 +1,4 @@
-//! Queues whose jobs are rows of PostgreSQL: Procrastinate, pg-boss, River, Oban and Graphile Worker.
+//! Queues whose jobs are rows of PostgreSQL: Procrastinate, pg-boss, River, Oban, Graphile Worker and Hangfire.
 
 use super::*;
 
@@ -112,4 +112,22 @@ fn graphile_worker_through_its_view() {
         ..Queue::default()
     };
     check(&TestEnv::postgres(), &queue);
+}
+
+#[test]
+fn hangfire_with_the_states_of_its_jobs() {
+    let env = TestEnv::postgres();
+    let queue = Queue {
+        preset: "hangfire",
+        schema: include_str!("../../fixtures/presets/hangfire.sql"),
+        left: "SELECT split_part(split_part(invocationdata ->> 'Type', ',', 1), '.', 2) FROM hangfire.job",
+        message: Some("System.TimeoutException: no stock"),
+        error: Some("System.TimeoutException"),
+        slowest: Some(90.0),
+        wait: Some(472.5),
+        ..Queue::default()
+    };
+    check(&env, &queue);
+    let states = "SELECT jobid::text || name FROM hangfire.state WHERE jobid IN (1, 2)";
+    assert!(left(&env, states).is_empty());
 }
