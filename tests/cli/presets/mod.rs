@@ -9,6 +9,7 @@ mod django_q2;
 mod job_tables;
 mod laravel;
 mod rails;
+mod schedulers;
 
 use crate::support::env::TestEnv;
 use serde_json::{Value, json};
