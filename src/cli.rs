@@ -54,7 +54,7 @@ pub struct Common {
     /// The database, as postgresql://user@host/name or sqlite:FILE; beats $TASKMON_DATABASE_URL, $DATABASE_URL and the file
     #[arg(long, value_name = "URL", global = true)]
     pub database_url: Option<String>,
-    /// The format of the result: a JSON document, a page for people, or for disk, stats and alert the line of a monitoring plugin, with exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    /// The format of the result: a JSON document; a page for people; for disk, stats and alert the line of a monitoring plugin, with exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; for stats a table
     #[arg(long, value_name = "FORMAT", default_value = "json", global = true)]
     pub output: Format,
     /// The language of alerts, pages and the manual; without it `language` of the configuration, else that of the locale
@@ -103,6 +103,8 @@ pub enum Format {
     Json,
     Text,
     Nagios,
+    Csv,
+    Markdown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,6 +161,10 @@ impl Cli {
         let is_service = matches!(job, Some(Job::Disk | Job::Stats | Job::Alert));
         if self.common.output == Format::Nagios && !is_service {
             return Some("--output nagios is for disk, stats and alert".to_owned());
+        }
+        let is_table = matches!(self.common.output, Format::Csv | Format::Markdown);
+        if is_table && job != Some(Job::Stats) {
+            return Some("--output csv and --output markdown are for stats".to_owned());
         }
         if self.common.textfile.is_some() && job.is_none() {
             return Some("--textfile is for cleanup, stats, disk and alert".to_owned());
@@ -239,6 +245,7 @@ Examples:
   taskmon stats --date 2023-12-01     that day
   taskmon stats --days 7 --no-save    the week up to yesterday, as an array
   taskmon stats --output text         a page for people
+  taskmon stats --days 31 --output csv > month.csv
   taskmon stats | jq .error_statistics.error_categories
   taskmon stats | jq -e '.task_statistics.failure_rate < 5' || echo too many")]
 pub struct StatsArgs {

@@ -87,6 +87,11 @@ pub fn text_width(text: &str) -> usize {
     text.chars().map(letter_width).sum()
 }
 
+/// A change in percent, with its sign.
+pub fn signed_percent(change: f64) -> String {
+    if change == 0.0 { "±0%".to_owned() } else { format!("{change:+}%") }
+}
+
 /// At most so many columns of a text; where it is longer, the last is an ellipsis.
 pub fn shorten(text: &str, columns: usize) -> String {
     if text_width(text) <= columns {

@@ -13,7 +13,7 @@ use crate::files::{self, GROUP_MAY_READ};
 use crate::notify::{Mode, Retry};
 use crate::outcome::{Issue, Severity};
 use crate::report::prometheus::Figures;
-use crate::report::{json, nagios, text};
+use crate::report::{csv, json, markdown, nagios, text};
 use crate::rules::{Evaluation, On, REPORT_NOT_SAVED};
 use crate::stats::{self, DailyReport, NoBroker, Surroundings};
 use crate::store::Store;
@@ -182,6 +182,9 @@ impl JobReport for Reports<'_> {
                 self.config.alerts.rules.failure_rate(),
                 language,
             )),
+            (Format::Csv, reports) => csv::stats(reports)?.into(),
+            (Format::Markdown, [report]) if !self.is_list => markdown::day(report, language).into(),
+            (Format::Markdown, reports) => markdown::days(reports, language).into(),
             (_, [report]) if !self.is_list => {
                 session.show(report, || text::stats(report, language))?.into()
             }

@@ -406,6 +406,55 @@ fn paths(unavailable: &Value) -> BTreeSet<&str> {
     unavailable.as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect()
 }
 
+#[test]
+fn days_are_rows_of_a_table() {
+    let env = TestEnv::sqlite();
+    env.config("");
+    env.insert(small_day());
+    let table = |format| {
+        let days = ["stats", "--date", DAY, "--days", "2", "--no-save", "--output", format];
+        env.taskmon(days).success().stdout().to_owned()
+    };
+    let csv = table("csv");
+    let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 3, "{csv}");
+    let column = |name: &str| rows[0].iter().position(|heading| *heading == name).unwrap();
+    let day = report(&env);
+    assert_eq!(rows[2][column("date")], DAY);
+    for key in ["failure_rate", "completion_rate", "average_processing_time", "average_wait_time"] {
+        let figure: f64 = rows[2][column(key)].parse().unwrap();
+        assert_eq!(figure, day["task_statistics"][key].as_f64().unwrap(), "{key}");
+    }
+    assert_eq!(rows[2][column("total")], day["task_statistics"]["total_tasks"].to_string());
+    assert_eq!(rows[1][column("total")], "1", "{csv}");
+    let markdown = table("markdown");
+    assert_eq!(markdown.lines().count(), 4, "{markdown}");
+    assert!(markdown.contains(&format!("| {DAY} | 8 |")), "{markdown}");
+}
+
+#[test]
+fn a_day_in_markdown_means_nothing_that_a_row_says() {
+    let env = TestEnv::sqlite();
+    env.config("");
+    env.insert([Task::new(1).failed("<b>a | b</b>\nsecond line")]);
+    let day = ["stats", "--date", DAY, "--no-save", "--output", "markdown"];
+    let printed = env.taskmon(day).success();
+    printed
+        .stdout_contains(r"&lt;b\>a \| b&lt;/b\> |")
+        .stdout_contains(&format!("## Tasks on {DAY}"));
+    assert!(!printed.stdout().contains("second line"), "{}", printed.stdout());
+}
+
+#[test]
+fn other_commands_have_no_table() {
+    let env = TestEnv::sqlite();
+    env.config("");
+    for format in ["csv", "markdown"] {
+        let refused = env.taskmon(["disk", "--output", format]).exits(2);
+        refused.stderr_contains("--output csv and --output markdown are for stats");
+    }
+}
+
 /// Notifying may take long, and a run that is killed meanwhile keeps its report.
 #[test]
 fn the_report_is_saved_before_anybody_is_notified() {

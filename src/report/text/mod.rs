@@ -17,7 +17,7 @@ pub use check::{Detail, check};
 pub use cleanup::cleanup;
 pub use disk::disk;
 pub use page::WHOLE;
-pub use stats::stats;
+pub use stats::{state_name, stats};
 
 /// What ended a run, and what to do about it.
 pub fn failure(failure: &Failure, language: Language) -> String {

@@ -7,10 +7,11 @@ use super::queue::queue;
 use crate::alert::Alert;
 use crate::language::Language;
 use crate::stats::DailyReport;
-use crate::units::shorten;
+use crate::units::{shorten, signed_percent};
 use chrono::Datelike;
 use serde_json::{Map, Value};
 use std::cmp::Reverse;
+use std::ops::Range;
 
 pub fn stats(report: &DailyReport, language: Language) -> String {
     let mut page = Page::new(language);
@@ -48,15 +49,14 @@ fn tasks(page: &mut Page, report: &DailyReport) {
     page.line("");
     let trend = &report.trend_analysis;
     let language = page.language;
-    let change = |percent: f64| format!("{percent:+}%");
     let mut against = vec![format!(
         "{} {}",
-        change(trend.trend_percent),
+        signed_percent(trend.trend_percent),
         language.pick("比前一天", "against the day before")
     )];
     if let Some(percent) = trend.week_percent {
         let week = language.pick("比上周同日", "against the week before");
-        against.push(format!("{} {week}", change(percent)));
+        against.push(format!("{} {week}", signed_percent(percent)));
     }
     let total = format!("{}  ({})", tasks.total_tasks, against.join(language.pick("，", ", ")));
     page.entry("任务总数", "tasks", total);
@@ -107,7 +107,8 @@ fn tasks(page: &mut Page, report: &DailyReport) {
     }
 }
 
-fn state_name(state: &str, language: Language) -> &str {
+/// A state in the language of people.
+pub fn state_name(state: &str, language: Language) -> &str {
     let zh = match state {
         "completed" => "已完成",
         "failed" => "失败",
@@ -118,6 +119,9 @@ fn state_name(state: &str, language: Language) -> &str {
     };
     language.pick(zh, state)
 }
+
+/// Where an RFC 3339 text has hours and minutes.
+const CLOCK: Range<usize> = 11..16;
 
 /// So many failed tasks are listed; the result as JSON has more.
 const FAILED_SHOWN: usize = 10;
@@ -143,7 +147,7 @@ fn errors(page: &mut Page, report: &DailyReport) {
     page.heading("失败的任务", "Failed tasks");
     for task in errors.failed_tasks.iter().take(FAILED_SHOWN) {
         let name = task.task_id.as_deref().unwrap_or("-");
-        let at = task.created_at.get(11..16).unwrap_or_default();
+        let at = task.created_at.get(CLOCK).unwrap_or_default();
         let message = task.error_message.as_deref().unwrap_or("-");
         let message = shorten(message.lines().next().unwrap_or_default(), MESSAGE_SHOWN);
         page.pieces([Tone::Dim.of(format!("  {at}  ")), format!("{name}  {message}").into()]);
