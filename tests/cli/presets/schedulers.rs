@@ -14,7 +14,16 @@ fn apscheduler_says_what_is_due_and_has_nothing_to_delete() {
         assert_eq!(backlog["pending"], 1, "{live:#}");
         let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json();
         assert_eq!(report["undated_tasks"], 3, "{report:#}");
-        let cleanup = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks", "--force"]);
+        let cleanup = env.taskmon([
+            "-q",
+            "-q",
+            "cleanup",
+            "--only",
+            "tasks",
+            "--force",
+            "--as-of",
+            "2026-11-20T00:00:00Z",
+        ]);
         assert_eq!(cleanup.success().json()["errors"], json!([]));
         assert_eq!(left(&env, "SELECT id FROM apscheduler_jobs"), ["overdue", "paused", "waits"]);
     }
@@ -30,7 +39,16 @@ fn quartz_says_what_is_due_and_what_runs_and_has_nothing_to_delete() {
     assert_eq!(backlog["scheduled_tasks"], 1, "{live:#}");
     assert_eq!(backlog["pending"], 1, "{live:#}");
     assert_eq!(live["alerts"][0]["type"], "stuck_tasks", "{live:#}");
-    let cleanup = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks", "--force"]);
+    let cleanup = env.taskmon([
+        "-q",
+        "-q",
+        "cleanup",
+        "--only",
+        "tasks",
+        "--force",
+        "--as-of",
+        "2026-11-20T00:00:00Z",
+    ]);
     assert_eq!(cleanup.success().json()["errors"], json!([]));
     let left = left(&env, "SELECT trigger_name FROM qrtz_triggers");
     assert_eq!(left, ["overdue", "paused", "runs", "waits"]);
@@ -58,5 +76,8 @@ fn airflow_with_the_runs_of_its_dags() {
             ..Queue::default()
         };
         check(&env, &queue);
+        // `after` did not run, and is no task of 0 seconds.
+        let report = env.taskmon(["stats", "--date", "2026-11-10", "--no-save"]).success().json();
+        assert_eq!(report["task_statistics"]["average_processing_time"], 43.33, "{report:#}");
     }
 }
