@@ -545,6 +545,7 @@ Examples:
   taskmon config                             the configuration in force
   taskmon config | jq .sources               and where it comes from
   taskmon config --default > taskmon.toml    start a configuration
+  taskmon config --presets --output text     the queues that it knows
   taskmon config --preset celery             how Celery's tables are read")]
 pub struct ConfigArgs {
     /// Print the commented default configuration
@@ -553,6 +554,9 @@ pub struct ConfigArgs {
     /// Print how a queue's tables are described, as a configuration to start from: celery, pg-boss, river …
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// List the presets
+    #[arg(long, conflicts_with_all = ["default", "preset"])]
+    pub presets: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 //! [`POSTGRES_ONLY`] comes before them.
 
 use super::PRESETS;
+use serde::Serialize;
 
 /// The TOML of a preset; `None`: this version has none of that name.
 pub fn find(name: &str) -> Option<&'static str> {
@@ -15,6 +16,21 @@ pub fn find(name: &str) -> Option<&'static str> {
 /// The presets' names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// A preset in a line: the first comment of its file, in English.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Preset {
+    pub name: &'static str,
+    pub description: &'static str,
+}
+
+/// All presets, by name.
+pub fn all() -> impl Iterator<Item = Preset> {
+    PRESETS.iter().map(|(name, toml)| {
+        let first = toml.lines().next().unwrap_or_default();
+        Preset { name, description: first.trim_start_matches("# ") }
+    })
 }
 
 /// What a preset says whose application keeps its tables in PostgreSQL alone.

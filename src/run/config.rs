@@ -4,13 +4,14 @@ use super::Session;
 use super::output::Done;
 use crate::cli::{ConfigArgs, Format};
 use crate::config;
-use crate::mapping::preset;
+use crate::mapping::preset::{self, Preset};
 use crate::outcome::{Failure, Kind, Outcome};
 use anyhow::{Context, Result};
 
 pub(super) fn run(session: &Session, arguments: &ConfigArgs) -> Result<Done> {
     let printed = match &arguments.preset {
         _ if arguments.default => config::file::DEFAULT.to_owned(),
+        _ if arguments.presets => list(session)?,
         Some(name) => starting_point(name)?,
         None => in_force(session)?,
     };
@@ -24,6 +25,19 @@ fn in_force(session: &Session) -> Result<String> {
             .context("the configuration cannot be written as TOML"),
         _ => session.show(&effective, String::new),
     }
+}
+
+/// The presets, a line each.
+fn list(session: &Session) -> Result<String> {
+    let presets: Vec<Preset> = preset::all().collect();
+    if session.common.output != Format::Text {
+        return json::render(&presets, session.layout());
+    }
+    let widest = presets.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
+    let lines = presets
+        .iter()
+        .map(|Preset { name, description }| format!("{name:widest$}  {description}\n"));
+    Ok(lines.collect())
 }
 
 /// A preset as a configuration that means the same.

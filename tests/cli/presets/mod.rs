@@ -184,6 +184,25 @@ fn a_preset_is_printed_as_a_configuration_that_means_the_same() {
 }
 
 #[test]
+fn the_presets_are_listed_with_a_line_each() {
+    let env = TestEnv::new();
+    let listed = env.taskmon(["config", "--presets"]).success().json();
+    let text = env.taskmon(["config", "--presets", "--output", "text"]).success();
+    let presets = listed.as_array().unwrap();
+    assert_eq!(presets.len(), text.stdout().lines().count());
+    for (preset, line) in presets.iter().zip(text.stdout().lines()) {
+        let name = preset["name"].as_str().unwrap();
+        let description = preset["description"].as_str().unwrap();
+        assert!(line.starts_with(name) && line.ends_with(description), "{line}");
+        assert!(description.ends_with('.') && description.len() <= 104, "{name}: {description}");
+        assert!(description.contains("PostgreSQL"), "{name}: {description}");
+        let printed = env.taskmon(["config", "--preset", name]).success();
+        assert!(printed.stdout().contains(description), "{name}");
+    }
+    assert!(presets.iter().any(|preset| preset["name"] == "airflow"), "{listed:#}");
+}
+
+#[test]
 fn the_catch_all_is_refused_for_states_that_end() {
     let env = TestEnv::new();
     for state in ["completed", "failed", "cancelled"] {
