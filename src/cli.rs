@@ -2,14 +2,14 @@
 
 mod values;
 
-pub use values::{AsOf, Parsed};
+pub use values::{AsOf, Parsed, ReportDay};
 
 use crate::cleanup::Part;
 use crate::job::{ByHand, Caller, Job, JobRun, Notify};
 use crate::language::Language;
 use crate::notify::silences::Matcher;
 use crate::outcome::Severity;
-use chrono::{NaiveDate, TimeDelta};
+use chrono::TimeDelta;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -243,15 +243,16 @@ impl DiskArgs {
 Examples:
   taskmon stats                       yesterday, in the configured time zone
   taskmon stats --date 2023-12-01     that day
+  taskmon stats --date today          the day so far
   taskmon stats --days 7 --no-save    the week up to yesterday, as an array
   taskmon stats --output text         a page for people
   taskmon stats --days 31 --output csv > month.csv
   taskmon stats | jq .error_statistics.error_categories
   taskmon stats | jq -e '.task_statistics.failure_rate < 5' || echo too many")]
 pub struct StatsArgs {
-    /// The day, as YYYY-MM-DD; without it yesterday
+    /// The day: 2026-11-20, 20261120, 2026/11/20, today, yesterday, -2 for two days ago; without it yesterday
     #[arg(long, value_name = "DATE", allow_hyphen_values = true, value_parser = values::parser(values::date))]
-    pub date: Option<Parsed<NaiveDate>>,
+    pub date: Option<Parsed<ReportDay>>,
     /// Report on the N days that end there, as an array, oldest first
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = values::parser(values::days))]
     pub days: Option<Parsed<u64>>,

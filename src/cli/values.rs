@@ -3,10 +3,12 @@
 //! One that cannot be read is a failure of the run rather than clap's: the run is recorded, its error document is in the format that was
 //! asked for, and a job's heartbeat and textfile say how it ended.
 
+use crate::calendar::Shift;
 use crate::notify::silences::Matcher;
 use crate::outcome::{Failure, Kind};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 
 /// A value, or why it is none.
 pub type Parsed<T> = Result<T, Failure>;
@@ -19,6 +21,27 @@ pub struct AsOf {
     pub text: String,
 }
 
+/// `--date`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportDay {
+    Date(NaiveDate),
+    /// So many days before today, a day of the configured zone: known only once the configuration is read.
+    Ago(u32),
+}
+
+impl ReportDay {
+    /// Fails for a day after `today`: it has no tasks yet, and its report would be saved as if it had none.
+    pub fn resolve(self, today: NaiveDate) -> Parsed<NaiveDate> {
+        match self {
+            ReportDay::Ago(ago) => Ok(today.minus(TimeDelta::days(i64::from(ago)))),
+            ReportDay::Date(date) if date > today => {
+                Err(usage(format!("--date is {date}, a day in the future: today is {today}")))
+            }
+            ReportDay::Date(date) => Ok(date),
+        }
+    }
+}
+
 /// The most reports that one run makes: ten years.
 const MOST_DAYS: u64 = 3660;
 
@@ -29,15 +52,48 @@ pub fn parser<T: 'static>(
     move |text| Ok(parse(text))
 }
 
-pub fn date(text: &str) -> Parsed<NaiveDate> {
-    let parsed = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    let is_strict = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
-    let in_range =
-        |date: &NaiveDate| ("1900-01-01".."3000-01-01").contains(&date.to_string().as_str());
-    parsed.filter(is_strict).filter(in_range).ok_or_else(|| {
-        let expected = "a day from 1900-01-01 to 2999-12-31, written YYYY-MM-DD";
-        usage(format!("--date is \"{text}\"; expected {expected}"))
+/// A day as it is written: as `2026-11-20`, `20261120` or `2026/11/20`, as a word, or as how many days ago it was.
+pub fn date(text: &str) -> Parsed<ReportDay> {
+    match text.to_lowercase().as_str() {
+        "today" | "今天" => return Ok(ReportDay::Ago(0)),
+        "yesterday" | "昨天" => return Ok(ReportDay::Ago(1)),
+        _ => {}
+    }
+    if let Some(ago) = text.strip_prefix('-').filter(|ago| is_number(ago, 1..=4)) {
+        return ago.parse().map(ReportDay::Ago).map_err(|_| no_day(text));
+    }
+    let [year, month, day] = parts_of_date(text).ok_or_else(|| no_day(text))?;
+    if !(1900..3000).contains(&year) {
+        return Err(no_day(text));
+    }
+    // A year of four digits fits.
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).unwrap_or_default(), month, day);
+    date.map(ReportDay::Date).ok_or_else(|| {
+        usage(format!("--date is \"{text}\", a day that does not exist in the calendar"))
     })
+}
+
+/// Year, month and day, of four, two and two digits.
+fn parts_of_date(text: &str) -> Option<[u32; 3]> {
+    let separator = ['-', '/'].into_iter().find(|separator| text.contains(*separator));
+    let parts = match separator {
+        Some(separator) => text.split(separator).collect::<Vec<_>>(),
+        None => vec![text.get(..4)?, text.get(4..6)?, text.get(6..)?],
+    };
+    let [year, month, day] = parts[..] else {
+        return None;
+    };
+    let is_date = is_number(year, 4..=4) && is_number(month, 2..=2) && is_number(day, 2..=2);
+    is_date.then_some([year.parse().ok()?, month.parse().ok()?, day.parse().ok()?])
+}
+
+fn is_number(text: &str, digits: RangeInclusive<usize>) -> bool {
+    digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn no_day(text: &str) -> Failure {
+    let expected = "a day from 1900-01-01 to 2999-12-31, written YYYY-MM-DD, YYYYMMDD or YYYY/MM/DD; or today, yesterday, -2 (two days ago)";
+    usage(format!("--date is \"{text}\"; expected {expected}"))
 }
 
 pub fn days(text: &str) -> Parsed<u64> {
@@ -115,5 +171,59 @@ mod tests {
             let message = format!("--warning is {is}; expected a number of percent from 0 to 100");
             assert_eq!(failure.message, message);
         }
+    }
+    #[test]
+    fn a_day_is_written_in_several_ways() {
+        let november_20 = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
+        for text in ["2026-11-20", "20261120", "2026/11/20"] {
+            assert_eq!(date(text), Ok(ReportDay::Date(november_20)), "{text}");
+        }
+        for (text, ago) in
+            [("today", 0), ("今天", 0), ("Yesterday", 1), ("昨天", 1), ("-1", 1), ("-30", 30)]
+        {
+            assert_eq!(date(text), Ok(ReportDay::Ago(ago)), "{text}");
+        }
+        let three_ago = ReportDay::Ago(3).resolve(november_20);
+        assert_eq!(three_ago, Ok(NaiveDate::from_ymd_opt(2026, 11, 17).unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_day_is_refused_with_its_reason() {
+        for text in ["2026-02-30", "20260230", "2026/02/30", "2026-13-01", "2026-00-10"] {
+            let message = date(text).unwrap_err().message;
+            let expected =
+                format!("--date is \"{text}\", a day that does not exist in the calendar");
+            assert_eq!(message, expected);
+        }
+        let written = [
+            "",
+            "-",
+            "1",
+            "-x",
+            "-99999",
+            "2026-1-1",
+            "2026-11/20",
+            "2026-11-20 ",
+            "+0261120",
+            "1899-12-31",
+            "3000-01-01",
+            "2026年11月20日",
+            "tomorrow",
+        ];
+        for text in written {
+            let message = date(text).unwrap_err().message;
+            assert!(message.starts_with(&format!("--date is \"{text}\"; expected")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_day_in_the_future_is_refused_and_today_is_named() {
+        let today = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
+        assert_eq!(ReportDay::Date(today).resolve(today), Ok(today));
+        let tomorrow = today.succ_opt().unwrap();
+        let failure = ReportDay::Date(tomorrow).resolve(today).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        let message = "--date is 2026-11-21, a day in the future: today is 2026-11-20";
+        assert_eq!(failure.message, message);
     }
 }

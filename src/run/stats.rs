@@ -7,7 +7,7 @@ use super::pipeline::{JobReport, Plan, Work};
 use super::{Session, disks, log_issues, milliseconds, notify, working_dir};
 use crate::alert::worst_severity;
 use crate::calendar::Day;
-use crate::cli::{Format, StatsArgs};
+use crate::cli::{Format, ReportDay, StatsArgs};
 use crate::config::Config;
 use crate::files::{self, GROUP_MAY_READ};
 use crate::notify::{Mode, Retry};
@@ -243,7 +243,8 @@ pub(super) fn dates(
     config: &Config,
     now: DateTime<Utc>,
 ) -> Result<Vec<NaiveDate>> {
-    let last = arguments.date.clone().transpose()?.unwrap_or_else(|| yesterday(config, now));
+    let today = now.with_timezone(&config.timezone).date_naive();
+    let last = arguments.date.clone().transpose()?.unwrap_or(ReportDay::Ago(1)).resolve(today)?;
     let count = arguments.days.clone().transpose()?.unwrap_or(1);
     Ok((0..count).rev().filter_map(|ago| last.checked_sub_days(Days::new(ago))).collect())
 }

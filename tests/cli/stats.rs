@@ -317,6 +317,36 @@ on_each_database! {
         assert!([before, yesterday()].contains(&date.to_owned()), "{date}");
     }
 
+    fn a_day_is_named_by_a_word_in_the_configured_zone_or_as_people_write_it(env) {
+        // No hour of the day has the same date in both.
+        for name in ["Pacific/Kiritimati", "Etc/GMT+12"] {
+            env.config_in(name, "");
+            for (word, ago) in [("today", 0), ("今天", 0), ("yesterday", 1), ("-1", 1), ("-3", 3)] {
+                let expected = || (Utc::now().with_timezone(&zone(name)).date_naive() - Days::new(ago)).to_string();
+                let before = expected();
+                let report = env.taskmon(["stats", "--no-save", "--date", word]).success().json();
+                let date = report["date"].as_str().unwrap();
+                assert!([before, expected()].contains(&date.to_owned()), "{name}, {word}: {date}");
+            }
+        }
+        for written in ["20261122", "2026/11/22"] {
+            let report = env.taskmon(["stats", "--no-save", "--date", written]).success().json();
+            assert_eq!(report["date"], DAY);
+        }
+    }
+
+    fn a_day_after_today_in_the_configured_zone_is_refused_and_today_is_named(env) {
+        env.config_in("Etc/GMT+12", "");
+        let day = |zone_name: &str| Utc::now().with_timezone(&zone(zone_name)).date_naive().to_string();
+        let [before, ahead] = [day("Etc/GMT+12"), day("Pacific/Kiritimati")];
+        let finished = env.taskmon(["stats", "--date", &ahead]).exits(2);
+        finished.stderr_contains("a day in the future");
+        let message = finished.json()["error"]["message"].as_str().unwrap().to_owned();
+        let expected = |today: String| format!("--date is {ahead}, a day in the future: today is {today}");
+        assert!([expected(before), expected(day("Etc/GMT+12"))].contains(&message), "{message}");
+        assert!(!env.path("reports").exists(), "{}", env.tree());
+    }
+
     fn one_line_into_a_pipe_and_many_when_asked_to(env) {
         let compact = env.taskmon(["stats", "--date", DAY, "--no-save"]).success();
         assert_eq!(compact.stdout().trim_end().lines().count(), 1);

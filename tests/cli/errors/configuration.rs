@@ -41,7 +41,8 @@ on_each_database! {
 
     fn bad_dates_numbers_and_formats_are_wrong_usage(env) {
         wrong_usage(&env, &["stats", "--date", "2026-13-01"], "2026-13-01");
-        wrong_usage(&env, &["stats", "--date", "2026-02-29"], "2026-02-29");
+        wrong_usage(&env, &["stats", "--date", "2026-02-29"], "does not exist");
+        wrong_usage(&env, &["stats", "--date", "2999-12-31"], "a day in the future: today is 2");
         wrong_usage(&env, &["stats", "--date", "yesterday-ish"], "yesterday-ish");
         wrong_usage(&env, &["stats", "--days", "0"], "0");
         wrong_usage(&env, &["stats", "--days", "-1"], "-1");
