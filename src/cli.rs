@@ -137,6 +137,8 @@ Exit codes: 0, or 1 if a check failed. It notifies nobody and changes nothing.")
     Check,
     /// Make a sandbox with a SQLite database, files and logs, and run the jobs on it
     Demo(DemoArgs),
+    /// Find out which tables these are, write a configuration and show yesterday's figures
+    Init(InitArgs),
     /// Print the configuration in force, secrets masked
     Config(ConfigArgs),
     /// Print a shell's completions
@@ -538,6 +540,29 @@ pub struct DemoArgs {
     /// Where the sandbox is made
     #[arg(value_name = "DIR", default_value = "taskmon-demo")]
     pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  taskmon init postgresql://me@localhost/shop --output text
+  taskmon init sqlite:jobs.db            a SQLite file
+  taskmon init                           the database of $DATABASE_URL
+  taskmon init URL --preset celery       where several presets fit
+  taskmon init URL --table app.jobs      a table that no preset knows")]
+pub struct InitArgs {
+    /// The database; without it --database-url, $TASKMON_DATABASE_URL, $DATABASE_URL
+    #[arg(value_name = "URL", conflicts_with = "database_url")]
+    pub url: Option<String>,
+    /// The preset to use, where several fit
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// The table of the jobs, where no preset fits or another table is meant
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Replace a configuration that is there, which is kept beside it
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,7 @@ pub mod cli;
 pub mod config;
 pub mod deadline;
 pub mod demo;
+pub mod detect;
 pub mod files;
 pub mod folder;
 pub mod host;

@@ -86,6 +86,7 @@ const RULES: &[Rule] = &[
     Rule { module: "store", may: &["store::**"] },
     Rule { module: "store::advisory", may: &["store::postgres::**"] },
     Rule { module: "store::cascades", may: &[] },
+    Rule { module: "store::catalogue", may: &[] },
     Rule { module: "store::columns", may: &["store::refusal"] },
     Rule { module: "store::errors", may: &[] },
     Rule { module: "store::fields", may: &["store::columns", "store::refusal"] },
@@ -102,6 +103,7 @@ const RULES: &[Rule] = &[
         may: &[
             "store",
             "store::cascades",
+            "store::catalogue",
             "store::columns",
             "store::errors",
             "store::fields",
@@ -122,6 +124,7 @@ const RULES: &[Rule] = &[
         may: &[
             "store",
             "store::cascades",
+            "store::catalogue",
             "store::columns",
             "store::errors",
             "store::fields",
@@ -148,6 +151,7 @@ const RULES: &[Rule] = &[
             "stats::**",
             "system::**",
             "cleanup",
+            "detect",
             "live",
             "notify",
             "notify::silences",
@@ -157,6 +161,8 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule { module: "demo", may: &[] },
+    // It knows a catalogue and rows as plain data.
+    Rule { module: "detect", may: &["store::catalogue"] },
     Rule { module: "manual", may: &[] },
     // It judges what others found.
     Rule {

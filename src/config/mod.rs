@@ -101,15 +101,33 @@ struct Sources {
 /// [`Kind::ConfigUnreadable`] if a file that is named, or one that is there, cannot be read; [`Kind::ConfigInvalid`] if what it
 /// or a variable says is not valid; [`Kind::Usage`] if a flag is not.
 pub fn resolve(request: Request) -> Result<Config, Failure> {
-    let (path, (mut values, given)) = match find_file(&request)? {
+    match find_file(&request)? {
         Some((path, bytes)) => {
-            let origin = path.display().to_string();
-            (Some(path), file::read(&file::decode(bytes, &origin)?, &origin)?)
+            let text = file::decode(bytes, &path.display().to_string())?;
+            resolve_text(request, path, &text)
         }
-        None => (None, file::defaults()?),
-    };
-    // A pipe (`/dev/fd/63`) is in no folder of anybody's.
-    let folder = path.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
+        None => place(None, file::defaults()?, request),
+    }
+}
+
+/// What the text of a file would make of the configuration, be the file there or not.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_text(request: Request, path: PathBuf, text: &str) -> Result<Config, Failure> {
+    let read = file::read(text, &path.display().to_string())?;
+    place(Some(path), read, request)
+}
+
+/// Lets the paths of a file start at its folder.
+fn place(
+    path: Option<PathBuf>,
+    (mut values, given): (File, Given),
+    request: Request,
+) -> Result<Config, Failure> {
+    // A pipe (`/dev/fd/63`) is in no folder of anybody's; a file that is not there yet will be in its own.
+    let has_folder = |path: &&Path| path.is_file() || !path.exists();
+    let folder = path.as_deref().filter(has_folder).and_then(Path::parent);
     values.make_absolute(folder.unwrap_or(&request.working_dir));
     combine(path, values, given, request)
 }

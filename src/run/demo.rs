@@ -75,7 +75,7 @@ fn next_steps(dir: &Path) -> [String; 4] {
 }
 
 /// What starts this program in a shell: its bare name if PATH leads to it, which it does not right after `cargo run`, else its path.
-fn own_name() -> String {
+pub(super) fn own_name() -> String {
     let name = "taskmon";
     let Ok(own) = std::env::current_exe() else {
         return name.to_owned();
@@ -91,7 +91,7 @@ fn own_name() -> String {
 }
 
 /// A word that a shell takes as it is.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()

@@ -15,6 +15,7 @@ mod disk;
 mod disks;
 mod heartbeat;
 mod help;
+mod init;
 mod live;
 mod locks;
 mod logging;
@@ -167,6 +168,8 @@ impl Session {
             Command::Schedule(command) => self.schedule(command, self.configuration()?),
             Command::Demo(arguments) => demo::run(self, self.configuration()?, arguments),
             Command::Config(arguments) => config::run(self, arguments),
+            // Which configuration there is, is for it to see.
+            Command::Init(arguments) => self.init(arguments),
             // What is wrong with the configuration is one of its findings.
             Command::Check => self.check(),
             Command::Completions { shell } => completions(*shell),

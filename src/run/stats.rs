@@ -74,6 +74,11 @@ impl<'a> Reports<'a> {
         }
     }
 
+    /// For looking only.
+    pub fn unsaved(config: &'a Config) -> Self {
+        Self { are_saved: false, ..Self::new(config) }
+    }
+
     /// Makes each from a snapshot of its own and saves it at once, or a later failure would lose it: notifying may take long. What the rules say of
     /// the newest is what there is to notify of.
     pub fn make(

@@ -2,6 +2,7 @@
 
 pub mod advisory;
 pub mod cascades;
+pub mod catalogue;
 mod columns;
 mod errors;
 mod fields;

@@ -1,6 +1,7 @@
 //! The one place that knows both databases: everything that begins with a [`Target`] begins here.
 
 use super::advisory::{self, Attempt};
+use super::catalogue::{Catalogue, Sample, Table};
 use super::inspect::Inspection;
 use super::postgres::PostgresStore;
 use super::postgres::prune::PostgresPruner;
@@ -62,6 +63,32 @@ pub fn inspect(
             let mut found = sqlite::inspect::inspect(path, settings, now)?;
             found.read_only = Some("the database's URL says mode=ro".to_owned());
             Ok(found)
+        }
+    }
+}
+
+/// The catalogue of a database. No statement runs longer than `limit`.
+///
+/// # Errors
+/// A [`Failure`]: it cannot be reached or refuses.
+pub fn catalogue(target: &Target, limit: Duration) -> Result<Catalogue> {
+    match target {
+        Target::Postgres(target) => postgres::catalogue::catalogue(target, limit),
+        Target::Sqlite(path) | Target::SqliteReadOnly(path) => {
+            sqlite::catalogue::catalogue(path, limit)
+        }
+    }
+}
+
+/// Rows of each table; none of one that cannot be read. No statement runs longer than `limit`.
+///
+/// # Errors
+/// A [`Failure`]: the database cannot be reached or refuses.
+pub fn samples(target: &Target, limit: Duration, tables: &[&Table]) -> Result<Vec<Sample>> {
+    match target {
+        Target::Postgres(target) => postgres::catalogue::samples(target, limit, tables),
+        Target::Sqlite(path) | Target::SqliteReadOnly(path) => {
+            sqlite::catalogue::samples(path, limit, tables)
         }
     }
 }

@@ -37,6 +37,7 @@ const GIVEN: &[Given] = &[
     Given { file: "tests/cli/cleanup/tables.rs", dates: 34, to: AS_OF },
     Given { file: "tests/cli/cleanup/foreign_partitions.rs", dates: 3, to: AS_OF },
     Given { file: "tests/cli/errors/configuration.rs", dates: 4, to: "runs that refuse them" },
+    Given { file: "tests/cli/init.rs", dates: 1, to: DATE },
     Given { file: "tests/cli/presets/celery.rs", dates: 4, to: PRESETS },
     Given { file: "tests/cli/presets/laravel.rs", dates: 1, to: PRESETS },
     Given { file: "tests/cli/presets/mod.rs", dates: 2, to: PRESETS },

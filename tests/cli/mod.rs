@@ -20,6 +20,7 @@ mod foreign_schema;
 mod hardening;
 mod heartbeat;
 mod help;
+mod init;
 mod libraries;
 mod lock;
 mod log_file;

@@ -6,6 +6,7 @@
 pub mod answer;
 mod bounded;
 mod cascades;
+pub mod catalogue;
 pub mod connect;
 mod encoding;
 pub mod failure;

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod cascades;
+pub mod catalogue;
 mod conditions;
 mod connection;
 mod day;
