@@ -30,14 +30,12 @@ fn in_force(session: &Session) -> Result<String> {
 /// The presets, a line each.
 fn list(session: &Session) -> Result<String> {
     let presets: Vec<Preset> = preset::all().collect();
-    if session.common.output != Format::Text {
-        return json::render(&presets, session.layout());
-    }
-    let widest = presets.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
-    let lines = presets
-        .iter()
-        .map(|Preset { name, description }| format!("{name:widest$}  {description}\n"));
-    Ok(lines.collect())
+    session.show(&presets, || {
+        let widest = presets.iter().map(|preset| preset.name.len()).max().unwrap_or_default();
+        let line =
+            |Preset { name, description }: &Preset| format!("{name:widest$}  {description}\n");
+        presets.iter().map(line).collect()
+    })
 }
 
 /// A preset as a configuration that means the same.
