@@ -247,7 +247,7 @@ fn a_job_that_cannot_be_run_is_refused_by_its_name() {
         ("0 2 * * *", "stats | jq .", &["wrong", "|", "no shell"]),
         ("0 2 * * *", "stats; disk", &["wrong", ";", "no shell"]),
         ("0 2 * * *", "stats && disk", &["wrong", "&", "no shell"]),
-        ("0 2 * * *", "stats --date yesterday", &["wrong", "--date", "YYYY-MM-DD"]),
+        ("0 2 * * *", "stats --date someday", &["wrong", "--date", "YYYY-MM-DD"]),
         ("0 2 * * *", "stats --days 0", &["wrong", "--days"]),
         ("0 2 * * *", "disk --warning 101", &["wrong", "--warning"]),
         ("0 2 * * *", "disk --warning 95 --critical 90", &["wrong", "--warning"]),
