@@ -7,9 +7,11 @@ use super::stats::{self, Reports};
 use super::{Session, working_dir};
 use crate::cli::InitArgs;
 use crate::config::{self, Config, Request};
+use crate::detect::guess::{self, ENOUGH, Guess};
 use crate::detect::presets::{self, Fit};
 use crate::folder::Folder;
-use crate::mapping::preset;
+use crate::language::Language;
+use crate::mapping::{Field, State, preset};
 use crate::outcome::{Failure, Kind, Outcome};
 use crate::report::text;
 use crate::store::catalogue::Catalogue;
@@ -27,6 +29,9 @@ use std::time::Duration;
 
 /// No look at the catalogue or at rows takes longer.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Tables whose scores differ by less are all possible.
+const CLOSE: f64 = 1.0;
 
 /// What makes a folder that of an application: its configuration belongs there.
 const APPLICATION_FILES: [&str; 9] = [
@@ -85,22 +90,20 @@ impl Session {
             "kept_config": kept,
             "database": database.target.display(),
             "url_from": database.variable.map(|name| format!("${name}")),
-            "preset": found.fit.preset,
-            "table": found.fit.table,
-            "mapping": null,
-            "missing": found.fit.missing.iter().map(|field| field.name()).collect::<Vec<_>>(),
+            "preset": found.source.preset(),
+            "table": found.source.table(),
+            "mapping": found.source.mapping(),
+            "missing": found.source.missing(),
             "proof": proof,
             "next": next,
         });
         self.done(&document, Outcome::Done, || {
             let language = found.config.language;
             let mut page = format!(
-                "{}{}\n{}{} ({})\n",
+                "{}{}\n{}",
                 language.pick("配置：", "configuration: "),
                 place.path.display(),
-                language.pick("预设：", "preset: "),
-                found.fit.preset,
-                found.fit.table,
+                found.source.describe(language),
             );
             if let Some(name) = database.variable {
                 page += &language.pick(
@@ -197,36 +200,75 @@ impl Session {
         };
         let mut found = Vec::new();
         for fit in presets::fits(catalogue).into_iter().filter(is_wanted) {
-            let text = config_text(&fit, database, place)?;
-            let config = self.read_back(&text, database, place)?;
-            // The store has the last word on whether a mapping fits.
-            match open_store(&config) {
-                Ok(store) if store.missing().iter().all(|field| fit.missing.contains(field)) => {
-                    found.push(Found { fit, text, config });
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    let failure = Failure::of(&error);
-                    if failure.kind != Kind::MappingMismatch {
-                        return Err(error);
-                    }
-                    log::debug!("{}: {failure}", fit.preset);
-                }
-            }
+            found.extend(self.tried(Source::Preset(fit), database, place)?);
+        }
+        if found.is_empty() && arguments.preset.is_none() {
+            found = self.guess(arguments, database, place, catalogue)?;
         }
         match found.len() {
             0 => Err(unknown(arguments, catalogue).into()),
-            1 => found.pop().context("a preset fits"),
+            1 => found.pop().context("a mapping fits"),
             _ => self.choose_among(found),
         }
     }
 
+    /// The store has the last word on whether a mapping fits.
+    fn tried(&self, source: Source, database: &Database, place: &Place) -> Result<Option<Found>> {
+        let text = config_text(&source, database, place)?;
+        let config = self.read_back(&text, database, place)?;
+        match open_store(&config) {
+            Ok(store) => {
+                let expected = source.missing();
+                let is_expected = |field: &Field| expected.contains(&field.name());
+                let fits = store.missing().iter().all(is_expected);
+                Ok(fits.then_some(Found { source, text, config }))
+            }
+            Err(error) => {
+                let failure = Failure::of(&error);
+                if failure.kind != Kind::MappingMismatch {
+                    return Err(error);
+                }
+                log::debug!("{}: {failure}", source.table());
+                Ok(None)
+            }
+        }
+    }
+
+    /// The tables that look most like tables of jobs.
+    fn guess(
+        &self,
+        arguments: &InitArgs,
+        database: &Database,
+        place: &Place,
+        catalogue: &Catalogue,
+    ) -> Result<Vec<Found>> {
+        let wanted = arguments.table.as_ref();
+        let tables: Vec<_> = match wanted {
+            Some(name) => {
+                let tables = catalogue.tables.iter();
+                tables.filter(|table| table.expression == *name || table.name == *name).collect()
+            }
+            None => guess::candidates(catalogue),
+        };
+        let samples = open::samples(&database.target, LIMIT, &tables)?;
+        let language = self.language();
+        let guesses = tables
+            .iter()
+            .zip(&samples)
+            .filter_map(|(table, sample)| guess::guess(table, sample, catalogue.dialect, language));
+        let guesses: Vec<Guess> =
+            guesses.filter(|guess| wanted.is_some() || guess.score >= ENOUGH).collect();
+        let best = guesses.iter().map(|guess| guess.score).fold(0.0, f64::max);
+        let mut found = Vec::new();
+        for guess in guesses.into_iter().filter(|guess| guess.score > best - CLOSE) {
+            found.extend(self.tried(Source::Guess(Box::new(guess)), database, place)?);
+        }
+        Ok(found)
+    }
+
     /// On a terminal, whoever sits there chooses.
     fn choose_among(&self, mut found: Vec<Found>) -> Result<Found> {
-        let names: Vec<String> = found
-            .iter()
-            .map(|found| format!("{} ({})", found.fit.preset, found.fit.table))
-            .collect();
+        let names: Vec<String> = found.iter().map(|found| found.source.name()).collect();
         if io::stdin().is_terminal() && io::stderr().is_terminal() {
             let mut screen = io::stderr();
             for (number, name) in (1..).zip(&names) {
@@ -241,9 +283,8 @@ impl Session {
                 return Ok(found.swap_remove(place));
             }
         }
-        let message = format!("several presets fit: {}", names.join(", "));
-        let hint =
-            "choose one with --preset NAME, or with --table TABLE where one preset fits twice";
+        let message = format!("several mappings fit: {}", names.join(", "));
+        let hint = "choose one with --preset NAME, or with --table TABLE";
         Err(Failure::new(Kind::Usage, message).hint(hint).into())
     }
 
@@ -261,9 +302,118 @@ impl Session {
 
 /// What a configuration can be written from.
 struct Found {
-    fit: Fit,
+    source: Source,
     text: String,
     config: Config,
+}
+
+/// Where a mapping comes from.
+enum Source {
+    Preset(Fit),
+    Guess(Box<Guess>),
+}
+
+impl Source {
+    fn preset(&self) -> Option<&'static str> {
+        match self {
+            Source::Preset(fit) => Some(fit.preset),
+            Source::Guess(_) => None,
+        }
+    }
+
+    fn table(&self) -> &str {
+        match self {
+            Source::Preset(fit) => &fit.table,
+            Source::Guess(guess) => &guess.table,
+        }
+    }
+
+    fn mapping(&self) -> Option<&Guess> {
+        match self {
+            Source::Preset(_) => None,
+            Source::Guess(guess) => Some(guess),
+        }
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        match self {
+            Source::Preset(fit) => fit.missing.iter().map(|field| field.name()).collect(),
+            Source::Guess(_) => Vec::new(),
+        }
+    }
+
+    /// In a list to choose from.
+    fn name(&self) -> String {
+        match self {
+            Source::Preset(fit) => format!("{} ({})", fit.preset, fit.table),
+            Source::Guess(guess) => guess.table.clone(),
+        }
+    }
+
+    fn describe(&self, language: Language) -> String {
+        let guess = match self {
+            Source::Preset(_) => {
+                return format!("{}{}\n", language.pick("预设：", "preset: "), self.name());
+            }
+            Source::Guess(guess) => guess,
+        };
+        let mut page =
+            format!("{}{}\n", language.pick("猜测的表：", "guessed table: "), guess.table);
+        for field in &guess.fields {
+            page += &format!(
+                "  {} = {}  ({:.0} %: {})\n",
+                field.field,
+                field.expression,
+                field.confidence * 100.0,
+                field.reason
+            );
+        }
+        page += language.pick(
+            "不会删除任何行：请核对后再填 delete_from\n",
+            "no row will be deleted: fill in delete_from once you have checked the mapping\n",
+        );
+        page
+    }
+}
+
+/// A guess as sections of a configuration.
+fn guessed_sections(guess: &Guess) -> String {
+    let list = |entries: &[String]| {
+        toml::Value::Array(entries.iter().map(|entry| entry.as_str().into()).collect())
+    };
+    let mut text =
+        "\n# Guessed from names, types and rows: please check it.\n[database.tasks]\n".to_owned();
+    text += &entry("from", &guess.table);
+    text += "# Nothing is deleted until this names the table.\n";
+    text += &entry("delete_from", "");
+    text += &format!("key = {}\n", list(&guess.key));
+    text += &entry("label", guess.key.first().map_or("", String::as_str));
+    for field in Field::ALL {
+        if [Field::Label, Field::WaitTime].contains(&field) {
+            continue;
+        }
+        let guessed = guess.fields.iter().find(|guessed| guessed.field == field.name());
+        if let Some(guessed) = guessed {
+            text += &format!("# {:.0} %: {}\n", guessed.confidence * 100.0, guessed.reason);
+        }
+        text += &entry(field.name(), guessed.map_or("", |guessed| &guessed.expression));
+    }
+    text += "files = []\nlink = \"\"\n\n[database.tasks.states]\n";
+    let labels = |wanted: Option<State>| -> Vec<String> {
+        let labels = guess.labels.iter().filter(|label| label.state == wanted);
+        labels.map(|label| label.label.clone()).collect()
+    };
+    let unknown = labels(None);
+    if !unknown.is_empty() {
+        text += &format!(
+            "# What do these mean? {}\n",
+            list(&unknown).to_string().replace(['\n', '\r'], " ")
+        );
+    }
+    for state in State::ALL.into_iter().filter(|state| *state != State::Other) {
+        text += &format!("{state} = {}\n", list(&labels(Some(state))));
+    }
+    text + "\n[database.receipts]\nenabled = false\n"
 }
 
 fn unknown(arguments: &InitArgs, catalogue: &Catalogue) -> Failure {
@@ -291,11 +441,11 @@ fn refuse_existing(path: &Path, arguments: &InitArgs) -> Result<()> {
 }
 
 /// The file: short, since what it does not say has a default.
-fn config_text(fit: &Fit, database: &Database, place: &Place) -> Result<String> {
+fn config_text(source: &Source, database: &Database, place: &Place) -> Result<String> {
     let mut text = format!(
-        "# taskmon: {}, preset {}. Every key with its default: taskmon config --default\n\n",
+        "# taskmon: {}, {}. Every key with its default: taskmon config --default\n\n",
         database.target.display().replace(['\n', '\r'], " "),
-        fit.preset
+        source.name().replace(['\n', '\r'], " ")
     );
     if let Some(folder) = &place.base_dir {
         text += "# Reports, logs and records are kept here, and the rows' relative file paths start here.\n";
@@ -314,12 +464,17 @@ fn config_text(fit: &Fit, database: &Database, place: &Place) -> Result<String> 
             text += &entry("url", database.url.as_deref().unwrap_or_default().trim());
         }
     }
-    text += &entry("preset", fit.preset);
-    if !fit.overrides.is_empty() {
-        text += "\n# What is different here from the preset.\n";
-        let sections =
-            toml::Table::from_iter([("database".to_owned(), fit.overrides.clone().into())]);
-        text += &toml::to_string(&sections).context("the configuration cannot be written")?;
+    match source {
+        Source::Preset(fit) => {
+            text += &entry("preset", fit.preset);
+            if !fit.overrides.is_empty() {
+                text += "\n# What is different here from the preset.\n";
+                let database = ("database".to_owned(), fit.overrides.clone().into());
+                text += &toml::to_string(&toml::Table::from_iter([database]))
+                    .context("the configuration cannot be written")?;
+            }
+        }
+        Source::Guess(guess) => text += &guessed_sections(guess),
     }
     Ok(text)
 }

@@ -186,3 +186,69 @@ fn the_page_shows_the_figures_and_how_to_go_on() {
     let run = env.taskmon(["-q", "-q", "init", &url, "--output", "text", "--lang", "zh"]);
     run.success().stdout_contains("预设：celery").stdout_contains("schedule install");
 }
+
+/// Tables that nobody knows, and what their fields and labels are: the two lines at the beginning of each.
+const UNKNOWN: [&str; 6] = [
+    include_str!("../fixtures/detect/print_jobs.sql"),
+    include_str!("../fixtures/detect/camel.sql"),
+    include_str!("../fixtures/detect/chinese.sql"),
+    include_str!("../fixtures/detect/numbers.sql"),
+    include_str!("../fixtures/detect/contradicted.sql"),
+    include_str!("../fixtures/detect/half_known.sql"),
+];
+
+/// The entries of a comment, in a fixture with the label `in progress` among them.
+fn expected(line: &str) -> Vec<(String, String)> {
+    let line = line.trim_start_matches("-- ").replace("in progress", "in_progress");
+    let entries = line.split(' ').filter_map(|entry| entry.split_once('='));
+    entries
+        .map(|(key, value)| (key.to_owned(), value.replace("in_progress", "in progress")))
+        .collect()
+}
+
+#[test]
+fn tables_that_nobody_knows_are_guessed_and_never_deleted_from() {
+    for make in [postgres, sqlite] {
+        for sql in UNKNOWN {
+            let env = make(sql);
+            let result = init(&env, &[]);
+            assert!(result["preset"].is_null() && result["missing"] == json!([]), "{result:#}");
+            let config = env.taskmon(["-q", "config"]).success().json();
+            let tasks = &config["database"]["tasks"];
+            // A column without capitals needs no quotes in one database and has them in the other.
+            let bare = |text: &str| text.replace('"', "");
+            let mut lines = sql.lines();
+            for (field, column) in expected(lines.next().unwrap()) {
+                let guessed = tasks[&field].as_str().unwrap_or_default();
+                assert_eq!(bare(guessed), bare(&column), "{field} in {sql}\n{result:#}");
+            }
+            for (state, label) in expected(lines.next().unwrap()) {
+                let labels: Vec<&str> =
+                    Some(label.as_str()).filter(|label| !label.is_empty()).into_iter().collect();
+                assert_eq!(tasks["states"][&state], json!(labels), "{state} in {sql}");
+            }
+            assert_eq!(tasks["delete_from"].as_str().unwrap_or_default(), "");
+            for field in result["mapping"]["fields"].as_array().unwrap() {
+                assert!(
+                    field["confidence"].as_f64() > Some(0.5) && field["reason"] != "",
+                    "{field}"
+                );
+            }
+            let report = env.taskmon(["-q", "-q", "stats", "--date", "2026-11-10", "--no-save"]);
+            let report = report.success().json();
+            assert!(report["task_statistics"]["total_tasks"].as_u64() > Some(0), "{report:#}");
+            let cleaned = env.taskmon(["-q", "-q", "cleanup", "--only", "tasks"]).success().json();
+            assert_eq!(cleaned["tasks_cleaned"], 0);
+        }
+    }
+}
+
+#[test]
+fn a_table_is_chosen_by_name_where_several_are_possible() {
+    let env = sqlite(UNKNOWN[0]);
+    env.sql(&UNKNOWN[0].replace("print_jobs", "scan_jobs"));
+    let url = env.url();
+    env.taskmon(["-q", "-q", "init", &url]).exits(2).failure("usage", &["print_jobs", "scan_jobs"]);
+    assert_eq!(init(&env, &["--table", "scan_jobs"])["table"], "scan_jobs");
+    assert!(env.read(CONFIG).contains("from = \"scan_jobs\""));
+}
