@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// For this user and its group, whatever the umask.
 pub const GROUP_MAY_READ: u32 = 0o640;
 
+/// What holds secrets.
+pub const OWNER_MAY_READ: u32 = 0o600;
+
 /// For everybody.
 pub const ALL_MAY_READ: u32 = 0o644;
 

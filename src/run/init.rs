@@ -9,6 +9,7 @@ use crate::cli::InitArgs;
 use crate::config::{self, Config, Request};
 use crate::detect::guess::{self, ENOUGH, Guess};
 use crate::detect::presets::{self, Fit};
+use crate::files::{self, OWNER_MAY_READ};
 use crate::folder::Folder;
 use crate::language::Language;
 use crate::mapping::{Field, State, preset};
@@ -496,14 +497,20 @@ fn write(place: &Place, text: &str, arguments: &InitArgs) -> Result<Option<PathB
             Failure::new(Kind::OutputFailed, message)
         })?;
     }
-    let kept = if arguments.force { keep(path).map_err(not_written)? } else { None };
-    let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if arguments.force
+        && let Some(kept) = keep(path).map_err(not_written)?
+    {
+        // The old file stays in its place until the new one is whole.
+        files::replace(path, text, OWNER_MAY_READ).map_err(not_written)?;
+        return Ok(Some(kept));
+    }
+    let create = OpenOptions::new().write(true).create_new(true).mode(OWNER_MAY_READ).open(path);
     let mut file = create.map_err(not_written)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(not_written)?;
-    Ok(kept)
+    Ok(None)
 }
 
-/// Moves a file aside, to the first of `.bak`, `.bak.2` … that is free.
+/// Keeps a file under a second name, the first of `.bak`, `.bak.2` … that is free.
 fn keep(path: &Path) -> io::Result<Option<PathBuf>> {
     if path.symlink_metadata().is_err() {
         return Ok(None);
@@ -515,7 +522,7 @@ fn keep(path: &Path) -> io::Result<Option<PathBuf>> {
         let copy = PathBuf::from(name);
         // Unlike a rename, a link takes nothing's place.
         match std::fs::hard_link(path, &copy) {
-            Ok(()) => return std::fs::remove_file(path).map(|()| Some(copy)),
+            Ok(()) => return Ok(Some(copy)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }

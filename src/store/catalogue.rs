@@ -60,7 +60,7 @@ pub const LONGEST_SAMPLE: usize = 200;
 /// How many columns of tables are read from the catalogue: no more than a person would choose from.
 pub const MOST_COLUMNS: usize = 50_000;
 
-/// A statement for the rows of either end of a table. `cut` makes the text of a column.
+/// A statement for the rows of either end of a table, each once. `cut` makes the text of a column.
 pub fn sample_statement(table: &Table, cut: &dyn Fn(&str) -> String) -> String {
     let columns: Vec<String> = table.columns.iter().map(|column| cut(&column.expression)).collect();
     let (columns, from) = (columns.join(", "), &table.expression);
@@ -70,7 +70,7 @@ pub fn sample_statement(table: &Table, cut: &dyn Fn(&str) -> String) -> String {
         // Its index leads to the newest rows: the labels of tasks that have not ended.
         [key] => match table.column(key) {
             Some(key) => format!(
-                "{first} UNION ALL SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {} DESC LIMIT {SAMPLED_ROWS}) AS last",
+                "{first} UNION SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {} DESC LIMIT {SAMPLED_ROWS}) AS last",
                 key.expression
             ),
             None => first,
